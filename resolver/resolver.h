@@ -1,0 +1,28 @@
+/* Name lookup with a deadline, on c-ares, with the answers of the host's glibc. A plain library: it knows nothing of
+ * interposition and keeps nothing open between calls. Thread-safe. Nothing here is async-signal-safe. */
+#ifndef ND_RESOLVER_H
+#define ND_RESOLVER_H
+
+#include <netdb.h>
+#include <stdbool.h>
+
+#include "resolver/clock.h"
+
+/* What a lookup was allowed and what became of it. */
+struct nd_lookup {
+    nd_time deadline;     /* in: absolute; ND_NEVER for none */
+    bool expired;         /* out: the deadline ended it */
+    const char *libc_why; /* out: static text, set when the lookup must be left to libc; else NULL */
+};
+
+/* Returned instead of an EAI_ code when the host's configuration asks, for this name, for a source that only libc can
+ * serve. Nothing has been allocated then, and lookup->libc_why says which. */
+#define ND_LOOKUP_LIBC 1
+
+/* getaddrinfo(3) inside lookup->deadline. Returns 0, an EAI_ code (EAI_AGAIN at the deadline) or ND_LOOKUP_LIBC. On 0,
+ * *res belongs to the caller and is laid out as glibc lays it out (one malloc per node with the sockaddr inside,
+ * ai_canonname a malloc of its own on the first node only), so that libc's own freeaddrinfo frees it. */
+int nd_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res,
+                   struct nd_lookup *lookup);
+
+#endif
