@@ -1,0 +1,114 @@
+# netdeadline: GNU make, gcc or clang. Objects go to $(BUILD); nothing else is written outside it but by install.
+#   make            the library and the command           make unit         the unit tests' programs
+#   make install    to DESTDIR and PREFIX                  make tests        the integration tests' programs
+#   make check      everything (scripts/test)              make lint         cppcheck, clang-tidy, clang-format
+#   make bench      with and without the library           SANITIZE=thread BUILD=build/tsan   a checked build
+
+VERSION := 0.1.0
+BUILD ?= build
+PREFIX ?= /usr/local
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+OBJCOPY ?= objcopy
+
+# $LIB of the dynamic loader: lib/x86_64-linux-gnu on Debian, lib64 elsewhere.
+MULTIARCH := $(shell $(CC) -print-multiarch)
+LIBDIR ?= $(PREFIX)/$(if $(MULTIARCH),lib/$(MULTIARCH),lib$(shell getconf LONG_BIT | sed 's/32//'))
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror=implicit
+CFLAGS ?= -O2 -g
+SANITIZERS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+ALL_CPPFLAGS := -I. -D_GNU_SOURCE -DND_VERSION='"$(VERSION)"' -DND_LIBDIR='"$(LIBDIR)"' $(CPPFLAGS)
+# -fexceptions: a cancelled thread unwinds through the hooks and must run their cleanups on every architecture.
+ALL_CFLAGS := -std=gnu11 -fPIC -fvisibility=hidden -fexceptions -fno-plt $(WARNINGS) $(CFLAGS) $(SANITIZERS)
+# Thread-local storage of a preloaded library must fit into what old loaders keep free.
+ALL_CFLAGS += -ftls-model=initial-exec
+
+CARES_A ?= $(firstword $(wildcard /usr/lib/$(MULTIARCH)/libcares.a /usr/lib64/libcares.a /usr/lib/libcares.a))
+UNWIND_LIBS ?= $(shell pkg-config --libs libunwind 2>/dev/null || echo -lunwind)
+
+# Families of hooks; everything else in shim/ is plain code that unit tests can link.
+HOOKS := accept close connect dup fcntl getaddrinfo getsockopt poll recv select send socket ssl
+HOOK_OBJS := $(HOOKS:%=$(BUILD)/shim/%.o)
+SHIM_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard shim/*.c))
+PLAIN_OBJS := $(filter-out $(HOOK_OBJS),$(SHIM_OBJS))
+RESOLVER_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard resolver/*.c))
+CLI_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard cli/*.c))
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*_test.c))
+TEST_PROGRAMS := $(patsubst tests/integration/%.c,$(BUILD)/tests/%,$(wildcard tests/integration/*.c))
+
+all: $(BUILD)/libnetdeadline.so $(BUILD)/netdeadline
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# What is made from the table of hooks: the names, the export list, and the renaming of linked libraries' calls.
+$(BUILD)/hooks.names: shim/hooks.def Makefile
+	@mkdir -p $(@D)
+	printf '%s\n' '#define ND_HOOK(name, ...) name libc' '#define ND_ALIAS(name, of) name libc' \
+	    '#define ND_TLS(name, ...) name tls' '#include "shim/hooks.def"' | $(CC) -I. -E -P -x c - | grep . > $@
+
+$(BUILD)/exports.map: $(BUILD)/hooks.names
+	{ echo '{ global:'; awk '{ print "  " $$1 ";" }' $<; echo '  netdeadline_state; local: *; };'; } > $@
+
+$(BUILD)/renames: $(BUILD)/hooks.names
+	awk '$$2 == "libc" { print $$1, "nd_real_" $$1 }' $< > $@
+
+# c-ares and the resolver call by name; in the library those calls go to the real functions, never through our hooks.
+$(BUILD)/renamed/resolver.o: $(RESOLVER_OBJS) $(BUILD)/renames
+	@mkdir -p $(@D)
+	$(LD) -r -o $@.tmp $(RESOLVER_OBJS)
+	$(OBJCOPY) --redefine-syms=$(BUILD)/renames $@.tmp $@ && rm $@.tmp
+
+$(BUILD)/renamed/libcares.a: $(CARES_A) $(BUILD)/renames
+	@mkdir -p $(@D)
+	@test -n "$(CARES_A)" || { echo "libcares.a is missing: run scripts/setup" >&2; false; }
+	$(OBJCOPY) --redefine-syms=$(BUILD)/renames $(CARES_A) $@
+
+$(BUILD)/libnetdeadline.so: $(SHIM_OBJS) $(BUILD)/renamed/resolver.o $(BUILD)/renamed/libcares.a $(BUILD)/exports.map
+	$(CC) $(ALL_CFLAGS) -shared -Wl,-soname,libnetdeadline.so -Wl,--version-script=$(BUILD)/exports.map \
+	    $(if $(SANITIZE),,-Wl,-z,defs) -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,--exclude-libs,ALL -Wl,--hash-style=both \
+	    $(LDFLAGS) -o $@ $(SHIM_OBJS) $(BUILD)/renamed/resolver.o $(BUILD)/renamed/libcares.a $(UNWIND_LIBS)
+
+CLI_SHIM := settings duration
+$(BUILD)/netdeadline: $(CLI_OBJS) $(filter $(CLI_SHIM:%=$(BUILD)/shim/%.o),$(SHIM_OBJS)) $(BUILD)/resolver/clock.o
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^
+
+# Unit tests take what they need from an archive, so that a test can stand in for the clock or the kernel.
+$(BUILD)/unit/libplain.a: $(PLAIN_OBJS) $(RESOLVER_OBJS)
+	@mkdir -p $(@D)
+	rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/unit/%_test: tests/unit/%_test.c $(BUILD)/unit/libplain.a Makefile
+	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(BUILD)/unit/libplain.a $(LDFLAGS) \
+	    $(CARES_A) $(UNWIND_LIBS) $(shell pkg-config --libs check) -ldl
+
+$(BUILD)/tests/%: tests/integration/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -O1 -g $(SANITIZERS) -MMD -MP -MF $@.d -o $@ $< -pthread -ldl -lssl -lcrypto
+
+unit: $(UNIT_TESTS)
+tests: $(TEST_PROGRAMS)
+
+check:
+	scripts/test
+check-unit: unit
+	@for t in $(UNIT_TESTS); do $$t || exit 1; done
+bench: all
+	scripts/bench
+lint:
+	scripts/lint
+
+install: all
+	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7
+	install -m 644 $(BUILD)/libnetdeadline.so $(DESTDIR)$(LIBDIR)/libnetdeadline.so
+	install -m 755 $(BUILD)/netdeadline $(DESTDIR)$(PREFIX)/bin/netdeadline
+	install -m 644 docs/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 docs/*.7 $(DESTDIR)$(PREFIX)/share/man/man7/
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+.PHONY: all unit tests check check-unit bench lint install clean
+.DELETE_ON_ERROR:

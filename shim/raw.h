@@ -1,0 +1,71 @@
+/* Raw system calls, for the time before the real functions are bound. They are no cancellation points. Async-signal-safe. */
+#ifndef ND_RAW_H
+#define ND_RAW_H
+
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/select.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ND_RAW3(name, a, b, c) (__typeof__(0L))syscall(SYS_##name, (long)(a), (long)(b), (long)(c))
+#define ND_RAW6(name, a, b, c, d, e, f)                                                                                \
+    (__typeof__(0L)) syscall(SYS_##name, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+
+/* As a fortified call: more bytes asked for than the buffer has room for ends the program, as libc would. */
+#define ND_RAW_CHECKED(len, room, call) ((len) > (room) ? (abort(), -1) : (call))
+
+/* The kernel's signal sets are smaller than libc's. */
+#define ND_KERNEL_SIGSET_SIZE (_NSIG / 8)
+
+static inline long nd_raw_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
+    struct timespec left;
+    if (timeout) {
+        left = *timeout; /* the system call writes the rest back, libc's ppoll does not */
+        timeout = &left;
+    }
+    return ND_RAW6(ppoll, fds, count, timeout, mask, ND_KERNEL_SIGSET_SIZE, 0);
+}
+
+static inline long nd_raw_poll(struct pollfd *fds, nfds_t count, int timeout) {
+    struct timespec left = {timeout / 1000, (long)(timeout % 1000) * 1000000};
+    return nd_raw_ppoll(fds, count, timeout < 0 ? NULL : &left, NULL);
+}
+
+static inline long nd_raw_pselect(int count, fd_set *in, fd_set *out, fd_set *except, const struct timespec *timeout,
+                                  const sigset_t *mask) {
+    struct {
+        const sigset_t *set;
+        size_t size;
+    } sigmask = {mask, ND_KERNEL_SIGSET_SIZE};
+    struct timespec left;
+    if (timeout) {
+        left = *timeout;
+        timeout = &left;
+    }
+    return ND_RAW6(pselect6, count, in, out, except, timeout, &sigmask);
+}
+
+static inline long nd_raw_select(int count, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout) {
+    struct timespec left;
+    if (timeout)
+        left = (struct timespec){timeout->tv_sec, timeout->tv_usec * 1000};
+    long ready = ND_RAW6(pselect6, count, in, out, except, timeout ? &left : NULL, NULL);
+    if (timeout)
+        *timeout = (struct timeval){left.tv_sec, left.tv_nsec / 1000}; /* as select(2) does on Linux */
+    return ready;
+}
+
+static inline long nd_raw_dup2(int fd, int to) {
+#ifdef SYS_dup2
+    return ND_RAW3(dup2, fd, to, 0);
+#else
+    return fd == to ? (ND_RAW3(fcntl, fd, F_GETFD, 0) < 0 ? -1 : fd) : ND_RAW3(dup3, fd, to, 0);
+#endif
+}
+
+#endif
