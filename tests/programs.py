@@ -1,0 +1,89 @@
+"""Runs programs with and without the library, and says how they ended."""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = pathlib.Path(os.environ.get("TEST_BUILD", ROOT / "build")).resolve()
+LIBRARY = BUILD / "libnetdeadline.so"
+# A sanitizer's runtime has to be loaded before the library that was built with it.
+RUNTIME = os.environ.get("TEST_SANITIZER_RUNTIME", "")
+PYTHON = "/usr/bin/python3"
+
+# What is waited for a program that should have ended, before it is cut.
+PATIENCE = 20.0
+
+
+@dataclasses.dataclass
+class Result:
+    status: int  # negative: the signal that ended it
+    out: bytes
+    err: bytes
+    elapsed: float
+    cut: bool  # it had not ended by itself
+
+    @property
+    def text(self):
+        return (self.out + self.err).decode(errors="replace")
+
+
+def environment(library=True, **limits):
+    """The variables of a run: NETDEADLINE_X for each limit X, and the library unless there is to be none."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("NETDEADLINE_")}
+    variables.update(LC_ALL="C.UTF-8", PYTHONDONTWRITEBYTECODE="1")
+    if library:
+        variables["LD_PRELOAD"] = f"{RUNTIME} {LIBRARY}".strip()
+    variables.update({f"NETDEADLINE_{name}": value for name, value in limits.items()})
+    return variables
+
+
+class Program:
+    """A program that was started; finish() waits for its end."""
+
+    def __init__(self, argv, namespace=None, variables=None, stdin=subprocess.DEVNULL, cwd=None):
+        argv = [str(argument) for argument in argv]
+        if namespace:
+            # Only the program itself is to see the preload, not nsenter.
+            variables = variables or environment()
+            preload = variables.get("LD_PRELOAD")
+            variables = {name: value for name, value in variables.items() if name != "LD_PRELOAD"}
+            argv = namespace.command(["env", f"LD_PRELOAD={preload}", *argv] if preload else argv)
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(argv, env=variables, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        cwd=cwd, start_new_session=True)
+
+    @property
+    def running(self):
+        return self.process.poll() is None
+
+    def signal(self, number):
+        os.killpg(self.process.pid, number)
+
+    def finish(self, patience=PATIENCE, input=None):
+        cut = False
+        try:
+            out, err = self.process.communicate(input, timeout=patience)
+        except subprocess.TimeoutExpired:
+            cut = True
+            self.kill()
+            out, err = self.process.communicate()
+        elapsed = time.monotonic() - self.started
+        self.kill()
+        return Result(self.process.returncode, out, err, elapsed, cut)
+
+    def kill(self):
+        """Ends it with its children, which share the process group made for it."""
+        with contextlib.suppress(ProcessLookupError):
+            self.signal(signal.SIGKILL)
+
+
+def run(argv, namespace=None, library=True, variables=None, patience=PATIENCE, stdin=subprocess.DEVNULL, cwd=None, **limits):
+    """Runs `argv` to its end, with limits given as RECV="1s"; `variables` are further environment variables."""
+    env = environment(library, **limits)
+    env.update(variables or {})
+    return Program(argv, namespace, env, stdin, cwd).finish(patience)
