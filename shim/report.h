@@ -21,7 +21,7 @@ struct nd_event {
 };
 
 /* Remembers the program's name and which file stands behind descriptor 2, so that a later line never goes to a descriptor
- * the program has reused. Called once at start, before the program runs. Makes one system call, and only for LOG=stderr. */
+ * the program has reused. Called once at start, before the program runs. Makes one system call, and only where LOG is set. */
 void nd_report_start(void);
 
 /* Writes the event where the settings ask, and the caller's stack with BACKTRACE. No memory, no lock, no stdio, keeps
@@ -29,7 +29,8 @@ void nd_report_start(void);
 void nd_report_expiry(const struct nd_event *event);
 
 /* A line about the library itself ("netdeadline: ..."): to the log if one is set, else to descriptor 2. Only the
- * first call in the life of a process image prints (law 2: at most one line). Async-signal-safe; keeps errno. */
+ * first call in the life of a process image prints (law 2: at most one line). With LOG=off it must come before
+ * nd_report_start(): later nobody remembers what descriptor 2 was, and nothing is written. Async-signal-safe; keeps errno. */
 void nd_report_notice(const char *text);
 
 #endif

@@ -1,0 +1,19 @@
+/* The caller's stack, by libunwind, for the log line of an expiry. */
+#ifndef ND_BACKTRACE_H
+#define ND_BACKTRACE_H
+
+#include <stdbool.h>
+
+#include "shim/line.h"
+
+/* Whether this thread may unwind its stack now: not in a signal handler, which may have interrupted the loader in the
+ * middle of its lists (unwinding reads them, under its lock); and not on a stack with less room than unwinding takes.
+ * Async-signal-safe; keeps errno; changes no signal mask. */
+bool nd_backtrace_is_safe(void);
+
+/* Writes the frames from the caller outward, without those of this library: "function+0x12@module function+0x34@module",
+ * "?+0x56@module" (from the start of the module) where no name is known; escaped; at most 32 of them, or as many as fit,
+ * then "...". Only where nd_backtrace_is_safe(). */
+void nd_backtrace_put(struct nd_line *line);
+
+#endif
