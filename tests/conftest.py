@@ -34,10 +34,12 @@ class Net(Namespace):
     def dns(self, udp, tcp=None, host="127.0.0.1"):
         return self.open(DnsServer, udp, tcp, host=host, port=53)
 
+    # `stdin` is what subprocess takes, or a function that opens a file.
     def start(self, argv, library=True, variables=None, stdin=None, cwd=None, **limits):
         env = programs.environment(library, **limits)
         env.update(variables or {})
-        program = programs.Program(argv, self, env, stdin or programs.subprocess.DEVNULL, cwd)
+        with stdin() if callable(stdin) else contextlib.nullcontext(stdin or programs.subprocess.DEVNULL) as source:
+            program = programs.Program(argv, self, env, source, cwd)
         self._stack.callback(program.process.wait, 10)
         self._stack.callback(program.kill)
         return program

@@ -57,6 +57,38 @@ Net::HTTP.start(uri.host, uri.port, use_ssl: uri.scheme == "https", verify_mode:
 end
 """
 
+PYTHON_UPLOAD = """
+import socket, ssl, sys
+connection = socket.create_connection((sys.argv[2], int(sys.argv[3])))
+if sys.argv[1] == "https":
+    connection = ssl._create_unverified_context().wrap_socket(connection)
+data = sys.stdin.buffer.read()
+connection.sendall(b"PUT / HTTP/1.0\\r\\nContent-Length: %d\\r\\n\\r\\n" % len(data) + data)
+print(connection.recv(65536))
+"""
+
+PERL_UPLOAD = """
+use strict; use IO::Socket::%s;
+my $s = IO::Socket::%s->new(PeerHost => $ARGV[0], PeerPort => $ARGV[1]%s) or die "connect: $@ $!\\n";
+local $/; my $data = <STDIN>;
+$s->autoflush(1);
+print $s "PUT / HTTP/1.0\\r\\nContent-Length: " . length($data) . "\\r\\n\\r\\n" . $data or die "print: $!\\n";
+print scalar <$s>;
+"""
+
+PHP_UPLOAD = """
+$put = stream_context_create(["http" => ["method" => "PUT", "content" => stream_get_contents(STDIN),
+                                        "header" => "Content-Type: text/plain"]]);
+echo @file_get_contents($argv[1], false, $put);
+if (error_get_last()) { fwrite(STDERR, error_get_last()["message"] . "\\n"); exit(1); }
+"""
+
+RUBY_UPLOAD = """
+require "net/http"
+uri = URI(ARGV[0])
+Net::HTTP.start(uri.host, uri.port) { |http| puts http.send_request("PUT", "/", STDIN.read).body }
+"""
+
 SSH = ["ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
        "-o", "LogLevel=ERROR"]
 
@@ -113,7 +145,25 @@ TLS = {
     "php": by_url("php", "-n", "-r", PHP, scheme="https"),
     "ruby": by_url("ruby", "-e", RUBY, scheme="https", retries=2),
     "git-https": git("-c", "http.sslVerify=false", scheme="https", healthy=good.http(good.GIT_PAGES)),
-    "openssl": Client(lambda host, port: ["openssl", "s_client", "-quiet", "-connect", f"{host}:{port}"]),
+    "openssl": Client(lambda host, port: ["openssl", "s_client", "-quiet", "-connect", f"{host}:{port}"],
+                      healthy=good.saying(b"hello\n"), part=tcp.greeting(b"the first part, ")),
 }
-for client in TLS.values():
+# Clients that send their standard input.
+UPLOAD = {
+    "curl": by_url("curl", "-q", "-sS", "-H", "Expect:", "-T", "-"),
+    "wget": by_url("wget", "--tries=1", "-nv", "-O-", "--method=PUT", "--body-file=/dev/stdin"),
+    "python3": by_host(PYTHON, "-c", PYTHON_UPLOAD, "http"),
+    "perl": by_host("perl", "-e", PERL_UPLOAD % ("INET", "INET", "")),
+    "php": by_url("php", "-n", "-r", PHP_UPLOAD),
+    "ruby": by_url("ruby", "-e", RUBY_UPLOAD, retries=2),
+    "redis-cli": Client(lambda host, port: ["redis-cli", "-h", host, "-p", port, "-x", "SET", "key"], healthy=good.redis),
+}
+
+TLS_UPLOAD = {
+    "curl": by_url("curl", "-q", "-sS", "-k", "-H", "Expect:", "-T", "-", scheme="https"),
+    "python3": by_host(PYTHON, "-c", PYTHON_UPLOAD, "https"),
+    "perl": by_host("perl", "-e", PERL_UPLOAD % ("SSL", "SSL", ", SSL_verify_mode => 0")),
+}
+
+for client in [*TLS.values(), *TLS_UPLOAD.values()]:
     client.healthy, client.part = tls.over_tls(client.healthy), tls.over_tls(client.part)

@@ -111,8 +111,8 @@ def late(seconds, then):
     return respond
 
 
-def wrong_ids(zone, then=silent, count=3):
-    """Sends `count` answers whose ids are not the question's and whose address is a lie, then goes on as `then`."""
+def wrong_ids(then=silent, count=3):
+    """Sends `count` answers with ids other than the question's and with false addresses, then goes on as `then`."""
 
     def respond(question, send, stop):
         lies = Zone({question.name: ["203.0.113.66", "2001:db8::bad"]})

@@ -9,6 +9,15 @@ def http_response(body=b"hello\n", content_type="text/plain"):
     return head.encode() + body
 
 
+def unchunked(body):
+    """The data of a body in chunked encoding."""
+    data = b""
+    while body:
+        size, _, body = body.partition(b"\r\n")
+        data, body = data + body[:int(size, 16)], body[int(size, 16) + 2:]
+    return data
+
+
 def read_http_request(connection):
     """Reads one request; gives its head and its body (by Content-Length or chunked)."""
     data = b""
@@ -29,7 +38,7 @@ def read_http_request(connection):
         if not chunk:
             break
         body += chunk
-    return head, body
+    return head, unchunked(body) if chunked else body
 
 
 def http(pages=None, requests=None):
@@ -52,6 +61,11 @@ def http(pages=None, requests=None):
             connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
     return behaviour
+
+
+def saying(data):
+    """Says `data` without being asked, and closes."""
+    return lambda connection, _stop: connection.sendall(data)
 
 
 REFERENCE = "0123456789abcdef0123456789abcdef01234567"

@@ -33,15 +33,16 @@ def greeting(data):
     return behaviour
 
 
-def drip(data, interval=1.0):
-    """Sends `data` a byte at a time, one each `interval` seconds, once something was asked; then closes."""
+def drip(data, interval=1.0, head=b""):
+    """Sends `head` once something was asked, then `data` a byte each `interval` seconds; then closes."""
 
     def behaviour(connection, stop):
         connection.recv(65536)
+        connection.sendall(head)
         for byte in data:
-            connection.sendall(bytes([byte]))
             if stop.wait(interval):
                 return
+            connection.sendall(bytes([byte]))
 
     return behaviour
 
