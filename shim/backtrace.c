@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 #include "shim/backtrace.h"
 
 #define UNW_LOCAL_ONLY

@@ -1,0 +1,137 @@
+#include "cli/library.h"
+
+#include <errno.h>
+#include <link.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LIBRARY "libnetdeadline.so"
+
+#ifndef ND_LIBDIR
+#define ND_LIBDIR "/usr/local/lib"
+#endif
+
+/* Copies the path of libc's file when the loader comes to it. */
+static int take_libc(struct dl_phdr_info *info, size_t size, void *out) {
+    (void)size;
+    const char *slash = info->dlpi_name ? strrchr(info->dlpi_name, '/') : NULL;
+    return slash && strncmp(slash, "/libc.so", 8) == 0 && realpath(info->dlpi_name, out);
+}
+
+/* What $LIB stands for in this system's ld.so ("lib/x86_64-linux-gnu", "lib64", "lib"): libc itself lies there. */
+static int lib_directory(char *out, size_t size) {
+    char real[PATH_MAX];
+    if (!dl_iterate_phdr(take_libc, real))
+        return -1;
+    const char *start = strncmp(real, "/usr/", 5) == 0 ? real + 5 : real + 1;
+    const char *end = strrchr(real, '/');
+    if (strncmp(start, "lib", 3) != 0 || end <= start || (size_t)(end - start) >= size)
+        return -1;
+    memcpy(out, start, (size_t)(end - start));
+    out[end - start] = '\0';
+    return 0;
+}
+
+__attribute__((format(printf, 3, 4))) static bool put(char *out, size_t size, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    int written = vsnprintf(out, size, format, args);
+    va_end(args);
+    return written >= 0 && (size_t)written < size;
+}
+
+/* Takes the library in `directory`, if it is there. */
+static bool take_in(struct library *library, const char *directory) {
+    char path[PATH_MAX];
+    if (!put(path, sizeof path, "%s/" LIBRARY, directory) || access(path, R_OK) != 0 || !realpath(path, library->file))
+        return false;
+    strcpy(library->preload, library->file);
+    return true;
+}
+
+/* Takes the library in `prefix`/$LIB, if it is there. */
+static bool take_under(struct library *library, const char *prefix, const char *lib) {
+    char directory[PATH_MAX], real[PATH_MAX];
+    if (!realpath(prefix, real) || !put(directory, sizeof directory, "%s/%s", real, lib) ||
+        !take_in(library, directory))
+        return false;
+    return put(library->preload, sizeof library->preload, "%s/$LIB/" LIBRARY, strcmp(real, "/") == 0 ? "" : real);
+}
+
+/* Where ND_LIBDIR is PREFIX/lib/x86_64-linux-gnu or the like, the prefix goes to `out`. */
+static bool installed_prefix(const char *lib, char *out, size_t size) {
+    static const char directory[] = ND_LIBDIR;
+    size_t length = strlen(lib), whole = sizeof directory - 1;
+    if (whole <= length + 1 || strcmp(directory + whole - length, lib) != 0 || directory[whole - length - 1] != '/')
+        return false;
+    return put(out, size, "%.*s", (int)(whole - length - 1), directory);
+}
+
+int library_find(struct library *library) {
+    char own[PATH_MAX], directory[PATH_MAX], lib[128], prefix[PATH_MAX];
+    bool knows_lib = lib_directory(lib, sizeof lib) == 0;
+    ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
+    if (length > 0) {
+        own[length] = '\0';
+        *strrchr(own, '/') = '\0';
+        if (take_in(library, own))
+            return 0;
+        if (put(directory, sizeof directory, "%s/..", own) && knows_lib && take_under(library, directory, lib))
+            return 0;
+        if (put(directory, sizeof directory, "%s/../lib", own) && take_in(library, directory))
+            return 0;
+    }
+    if (knows_lib && installed_prefix(lib, prefix, sizeof prefix) && take_under(library, prefix, lib))
+        return 0;
+    return take_in(library, ND_LIBDIR) ? 0 : -1;
+}
+
+int library_take(struct library *library, const char *path) {
+    struct stat status;
+    if (!realpath(path, library->file) || stat(library->file, &status) != 0)
+        return -1;
+    if (!S_ISREG(status.st_mode)) {
+        errno = EINVAL;
+        return -1;
+    }
+    strcpy(library->preload, library->file);
+    return access(library->file, R_OK);
+}
+
+bool library_is_tellable(const struct library *library) {
+    return strpbrk(library->preload, ": ") == NULL;
+}
+
+/* Whether `list` names the library already. */
+static bool stands_in(const struct library *library, const char *list) {
+    while (*list) {
+        list += strspn(list, ": ");
+        size_t length = strcspn(list, ": ");
+        const char *const same[] = {library->preload, library->file};
+        for (int i = 0; i < 2; i++)
+            if (strlen(same[i]) == length && strncmp(same[i], list, length) == 0)
+                return true;
+        list += length;
+    }
+    return false;
+}
+
+int library_preload(const struct library *library) {
+    const char *list = getenv("LD_PRELOAD");
+    if (!list || list[0] == '\0')
+        return setenv("LD_PRELOAD", library->preload, 1);
+    if (stands_in(library, list))
+        return 0;
+    size_t size = strlen(library->preload) + strlen(list) + sizeof ":";
+    char *joined = malloc(size);
+    if (!joined)
+        return -1;
+    snprintf(joined, size, "%s:%s", library->preload, list);
+    int result = setenv("LD_PRELOAD", joined, 1);
+    free(joined);
+    return result;
+}

@@ -1,0 +1,25 @@
+/* Where libnetdeadline.so is, and how ld.so is told. */
+#ifndef CLI_LIBRARY_H
+#define CLI_LIBRARY_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+struct library {
+    char file[PATH_MAX];    /* the file for programs of this command's own kind */
+    char preload[PATH_MAX]; /* what ld.so is told: the same, or with $LIB in it, so that 32-bit programs find theirs */
+};
+
+/* Finds the library: beside this command, in lib beside its directory, or where it was installed. Returns 0 or -1. */
+int library_find(struct library *library);
+
+/* Takes the one the operator names; relative to the current directory. Returns 0, or -1 when it cannot be read. */
+int library_take(struct library *library, const char *path);
+
+/* Whether ld.so can be told this path at all: its list is split at colons and blanks. */
+bool library_is_tellable(const struct library *library);
+
+/* Puts the library in front of LD_PRELOAD, once. Returns 0, or -1 with errno. */
+int library_preload(const struct library *library);
+
+#endif
