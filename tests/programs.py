@@ -55,7 +55,7 @@ class Program:
             argv = namespace.command(["env", f"LD_PRELOAD={preload}", *argv] if preload else argv)
         self.started = time.monotonic()
         self.process = subprocess.Popen(argv, env=variables, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        cwd=cwd, start_new_session=True)
+                                        cwd=cwd, start_new_session=True, bufsize=0)
 
     @property
     def running(self):

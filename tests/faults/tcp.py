@@ -120,6 +120,12 @@ def echo(connection, _stop):
         connection.sendall(chunk)
 
 
+def draining(connection, _stop):
+    """Takes whatever comes, and says nothing."""
+    while connection.recv(65536):
+        pass
+
+
 class FullBacklog:
     """A port whose queue of connections is full: the kernel drops every further SYN, so that connect waits."""
 

@@ -1,0 +1,296 @@
+/* Makes the calls named on the command line, one after the other, on one descriptor, and tells of each: its name, what it
+ * returned, errno, how many milliseconds it took, and what else there is to say. The tests read these lines.
+ * Names are NAME[:ARGUMENT[:ARGUMENT]]; the table is at the end. */
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+static int fd = -1;
+static char more[64]; /* what a call says besides its result */
+static char buffer[1 << 20];
+
+static double now_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static long number(const char *text, long otherwise) {
+    return text ? strtol(text, NULL, 10) : otherwise;
+}
+
+static void pause_ms(long ms) {
+    struct timespec left = {ms / 1000, ms % 1000 * 1000000};
+    while (nanosleep(&left, &left) && errno == EINTR)
+        ;
+}
+
+/* --- birth and end --- */
+
+static long make(int domain, int type) {
+    if (fd >= 0)
+        close(fd);
+    return fd = socket(domain, type, 0);
+}
+
+static long connect_to(const char *host, const char *port, int type) {
+    struct sockaddr_in inet = {.sin_family = AF_INET, .sin_port = htons((uint16_t)number(port, 0))};
+    struct sockaddr_un local = {.sun_family = AF_UNIX};
+    if (*host == '/') {
+        strncpy(local.sun_path, host, sizeof local.sun_path - 1);
+        make(AF_UNIX, type);
+        return connect(fd, (struct sockaddr *)&local, sizeof local);
+    }
+    inet_pton(AF_INET, host, &inet.sin_addr);
+    make(AF_INET, type);
+    return connect(fd, (struct sockaddr *)&inet, sizeof inet);
+}
+
+static long do_connect(char *host, char *port) { return connect_to(host, port, SOCK_STREAM); }
+static long do_start(char *host, char *port) { return connect_to(host, port, SOCK_STREAM | SOCK_NONBLOCK); }
+static long do_udp(char *host, char *port) { return connect_to(host, port, SOCK_DGRAM); }
+
+/* Connects the descriptor that stands, again. */
+static long do_again(char *host, char *port) {
+    struct sockaddr_in inet = {.sin_family = AF_INET, .sin_port = htons((uint16_t)number(port, 0))};
+    inet_pton(AF_INET, host, &inet.sin_addr);
+    return connect(fd, (struct sockaddr *)&inet, sizeof inet);
+}
+
+/* Listens on a free port, tells it, and goes on with the first connection. */
+static long do_accept(char *a, char *b) {
+    (void)a, (void)b;
+    struct sockaddr_in inet = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof inet;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(listener, (struct sockaddr *)&inet, len) || listen(listener, 5) ||
+        getsockname(listener, (struct sockaddr *)&inet, &len))
+        return -1;
+    printf("port %d\n", ntohs(inet.sin_port));
+    fflush(stdout);
+    return fd = accept(listener, NULL, NULL);
+}
+
+/* The child writes a byte into `to` after ms. */
+static long byte_after(int from, int to, char *ms) {
+    if (fork() == 0) {
+        pause_ms(number(ms, 0));
+        _exit(write(to, "x", 1) != 1);
+    }
+    return fd = from;
+}
+
+static long do_pipe(char *ms, char *b) {
+    (void)b;
+    int ends[2];
+    return pipe(ends) ? -1 : byte_after(ends[0], ends[1], ms);
+}
+
+static long do_socketpair(char *ms, char *b) {
+    (void)b;
+    int ends[2];
+    return socketpair(AF_UNIX, SOCK_STREAM, 0, ends) ? -1 : byte_after(ends[0], ends[1], ms);
+}
+
+static long do_close(char *a, char *b) { (void)a, (void)b; return close(fd); }
+static long do_dup(char *a, char *b) { (void)a, (void)b; return fd = dup(fd); }
+static long do_shutdown(char *a, char *b) { (void)a, (void)b; return shutdown(fd, SHUT_WR); }
+
+/* --- receiving and sending --- */
+
+static long told(long got) {
+    if (got > 0)
+        snprintf(more, sizeof more, "%.*s", (int)(got < 40 ? got : 40), buffer);
+    return got;
+}
+
+static struct iovec *vector(long len) {
+    static struct iovec parts[2];
+    size_t half = (size_t)len / 2;
+    parts[0] = (struct iovec){buffer, half};
+    parts[1] = (struct iovec){buffer + half, (size_t)len - half};
+    return parts;
+}
+
+static struct msghdr *header(long len) {
+    static struct msghdr message;
+    message = (struct msghdr){.msg_iov = vector(len), .msg_iovlen = 2};
+    return &message;
+}
+
+static size_t room(char *len) { return (size_t)number(len, 1000); }
+
+static long do_recv(char *len, char *b) { (void)b; return told(recv(fd, buffer, room(len), 0)); }
+static long do_read(char *len, char *b) { (void)b; return told(read(fd, buffer, room(len))); }
+static long do_readv(char *len, char *b) { (void)b; return told(readv(fd, vector(number(len, 1000)), 2)); }
+static long do_recvfrom(char *len, char *b) { (void)b; return told(recvfrom(fd, buffer, room(len), 0, NULL, NULL)); }
+static long do_recvmsg(char *len, char *b) { (void)b; return told(recvmsg(fd, header(number(len, 1000)), 0)); }
+static long do_dontwait(char *len, char *b) { (void)b; return told(recv(fd, buffer, room(len), MSG_DONTWAIT)); }
+static long do_peek(char *len, char *b) { (void)b; return told(recv(fd, buffer, room(len), MSG_PEEK)); }
+static long do_waitall(char *len, char *b) { (void)b; return told(recv(fd, buffer, room(len), MSG_WAITALL)); }
+
+static long do_send(char *len, char *b) { (void)b; return send(fd, buffer, room(len), 0); }
+static long do_sendto(char *len, char *b) { (void)b; return sendto(fd, buffer, room(len), 0, NULL, 0); }
+static long do_sendmsg(char *len, char *b) { (void)b; return sendmsg(fd, header(number(len, 1000)), 0); }
+static long do_write(char *len, char *b) { (void)b; return write(fd, buffer, room(len)); }
+static long do_writev(char *len, char *b) { (void)b; return writev(fd, vector(number(len, 1000)), 2); }
+
+/* Sends until there is no room, also not after the peer's kernel has taken what it could. */
+static long do_fill(char *a, char *b) {
+    (void)a, (void)b;
+    long total = 0;
+    for (int quiet = 0; quiet < 4; quiet++) {
+        for (ssize_t sent; (sent = send(fd, buffer, 65536, MSG_DONTWAIT)) > 0; quiet = 0)
+            total += sent;
+        pause_ms(50);
+    }
+    return total;
+}
+
+/* --- waiting --- */
+
+static short events(const char *name) {
+    return (short)((strstr(name, "in") ? POLLIN : 0) | (strstr(name, "out") ? POLLOUT : 0));
+}
+
+static long do_poll(char *what, char *ms) {
+    struct pollfd waiting = {.fd = fd, .events = events(what)};
+    int ready = poll(&waiting, 1, (int)number(ms, -1));
+    snprintf(more, sizeof more, "%s%s%s%s", waiting.revents & POLLIN ? "IN " : "", waiting.revents & POLLOUT ? "OUT " : "",
+             waiting.revents & POLLERR ? "ERR " : "", waiting.revents & POLLHUP ? "HUP" : "");
+    return ready;
+}
+
+static long do_select(char *what, char *ms) {
+    fd_set in, out;
+    struct timeval limit = {number(ms, 0) / 1000, number(ms, 0) % 1000 * 1000};
+    FD_ZERO(&in);
+    FD_ZERO(&out);
+    FD_SET(fd, events(what) & POLLIN ? &in : &out);
+    return select(fd + 1, &in, &out, NULL, ms ? &limit : NULL);
+}
+
+/* Polls in short waits until something happens, as programs with timers of their own do; an interruption is no event. */
+static long do_polls(char *what, char *ms) {
+    long ready;
+    do
+        ready = do_poll(what, ms);
+    while (ready == 0 || (ready < 0 && errno == EINTR));
+    return ready;
+}
+
+static long do_sleep(char *ms, char *b) { (void)b; pause_ms(number(ms, 0)); return 0; }
+
+static void handler(int number_) { (void)number_; }
+
+/* A SIGALRM each ms, to a handler that wants interrupted calls restarted, or not. */
+static long do_alarm(char *ms, char *restart) {
+    struct sigaction action = {.sa_handler = handler, .sa_flags = restart && !strcmp(restart, "restart") ? SA_RESTART : 0};
+    struct itimerval timer = {.it_interval = {number(ms, 0) / 1000, number(ms, 0) % 1000 * 1000}};
+    timer.it_value = timer.it_interval;
+    return sigaction(SIGALRM, &action, NULL) ? -1 : setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+/* --- options and modes --- */
+
+static const struct option {
+    const char *name;
+    int level, option;
+} options[] = {
+    {"rcvtimeo", SOL_SOCKET, SO_RCVTIMEO},          {"sndtimeo", SOL_SOCKET, SO_SNDTIMEO},
+    {"error", SOL_SOCKET, SO_ERROR},                {"keepalive", SOL_SOCKET, SO_KEEPALIVE},
+    {"sndbuf", SOL_SOCKET, SO_SNDBUF},              {"syncnt", IPPROTO_TCP, TCP_SYNCNT},
+    {"usertimeout", IPPROTO_TCP, TCP_USER_TIMEOUT}, {"keepidle", IPPROTO_TCP, TCP_KEEPIDLE},
+};
+
+static const struct option *option(const char *name) {
+    for (const struct option *each = options;; each++)
+        if (!strcmp(each->name, name))
+            return each;
+}
+
+/* The value of an option, times in milliseconds. */
+static long do_get(char *name, char *b) {
+    (void)b;
+    const struct option *asked = option(name);
+    union {
+        int value;
+        struct timeval time;
+    } got;
+    socklen_t len = sizeof got;
+    if (getsockopt(fd, asked->level, asked->option, &got, &len))
+        return -1;
+    return len == sizeof got.time ? got.time.tv_sec * 1000 + got.time.tv_usec / 1000 : got.value;
+}
+
+static long do_set(char *name, char *value) {
+    const struct option *asked = option(name);
+    struct timeval time = {number(value, 0) / 1000, number(value, 0) % 1000 * 1000};
+    int plain = (int)number(value, 0);
+    return strstr(name, "timeo") && asked->level == SOL_SOCKET
+               ? setsockopt(fd, asked->level, asked->option, &time, sizeof time)
+               : setsockopt(fd, asked->level, asked->option, &plain, sizeof plain);
+}
+
+static long do_nonblock(char *a, char *b) { (void)a, (void)b; return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
+static long do_block(char *a, char *b) { (void)a, (void)b; return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK); }
+static long do_flags(char *a, char *b) { (void)a, (void)b; return !!(fcntl(fd, F_GETFL) & O_NONBLOCK); }
+
+static long entries(const char *path) {
+    long count = 0;
+    DIR *directory = opendir(path);
+    if (!directory)
+        return -1;
+    while (readdir(directory))
+        count++;
+    closedir(directory);
+    return count - 2;
+}
+
+static long do_descriptors(char *a, char *b) { (void)a, (void)b; return entries("/proc/self/fd") - 1; }
+static long do_threads(char *a, char *b) { (void)a, (void)b; return entries("/proc/self/task"); }
+
+#define CALL(name) {#name, do_##name}
+static const struct {
+    const char *name;
+    long (*make)(char *, char *);
+} calls[] = {
+    CALL(connect), CALL(start),  CALL(udp),      CALL(again),   CALL(accept),   CALL(pipe),     CALL(socketpair), CALL(close),
+    CALL(dup),     CALL(recv),   CALL(read),     CALL(readv),   CALL(recvfrom), CALL(recvmsg),  CALL(dontwait),   CALL(peek),
+    CALL(waitall), CALL(send),   CALL(sendto),   CALL(sendmsg), CALL(write),    CALL(writev),   CALL(fill),       CALL(poll),
+    CALL(polls),   CALL(select), CALL(shutdown), CALL(sleep),   CALL(alarm),    CALL(get),      CALL(set),        CALL(nonblock),
+    CALL(block),   CALL(flags),  CALL(threads),  CALL(descriptors),
+};
+
+int main(int argc, char **argv) {
+    memset(buffer, 'x', sizeof buffer);
+    for (int i = 1; i < argc; i++) {
+        char *name = strtok(argv[i], ":"), *a = strtok(NULL, ":"), *b = strtok(NULL, ":");
+        for (size_t k = 0; k < sizeof calls / sizeof *calls; k++) {
+            if (strcmp(calls[k].name, name))
+                continue;
+            *more = 0;
+            errno = 0;
+            double began = now_ms();
+            long result = calls[k].make(a, b);
+            int error = errno;
+            printf("%s %ld %d %.3f %s\n", name, result, result < 0 ? error : 0, now_ms() - began, more);
+            fflush(stdout);
+        }
+    }
+    return 0;
+}

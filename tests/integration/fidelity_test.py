@@ -1,0 +1,186 @@
+"""What must not change: the program's own modes, options, timeouts and interruptions, and everything that is no network
+stream."""
+
+import signal
+import threading
+import time
+
+import pytest
+
+from calls import LIMIT, at, finish, make, start
+from faults import tcp
+
+MS = f"{LIMIT}ms"
+ALL = dict.fromkeys(["RESOLVE", "CONNECT", "RECV", "SEND", "UNACKED", "TLS_HANDSHAKE", "TLS_SHUTDOWN"], MS)
+
+
+@pytest.fixture
+def silent(net):
+    return net.serve(tcp.silent, receive_buffer=2048)
+
+
+@pytest.mark.parametrize("limits", [{}, ALL], ids=["defaults", "limits"])
+def test_non_blocking_keeps_eagain(net, silent, limits):
+    calls = make(net, at(silent), "dontwait", "nonblock", "recv", "read", "fill", "send", "write", "flags", "block", "flags", **limits)
+    assert [calls[i].errno for i in (1, 3, 4, 6, 7)] == ["EAGAIN"] * 5
+    assert all(call.ms < LIMIT for call in calls)
+    assert [calls[i].result for i in (8, 10)] == [1, 0]
+
+
+@pytest.mark.parametrize("limits", [{}, ALL, ALL | {"KEEPALIVE": "30s"}], ids=["defaults", "limits", "keepalive"])
+@pytest.mark.parametrize("connect", ["connect", "start"])
+def test_options_read_back_as_the_program_set_them(net, silent, limits, connect):
+    names = ["rcvtimeo", "sndtimeo", "syncnt", "usertimeout", "keepalive", "keepidle", "error"]
+    steps = [at(silent, connect), *(f"get:{name}" for name in names), "set:rcvtimeo:7000", "set:sndtimeo:8000", "set:syncnt:3",
+             "set:keepidle:77", "set:usertimeout:9000", *(f"get:{name}" for name in names)]
+    without, under = ([call.result for call in make(net, *steps, library=library, **limits)] for library in (False, True))
+    assert under == without
+
+
+def test_own_shorter_timeout_is_the_programs(net, silent):
+    """EAGAIN as ever, and the stream lives on."""
+    calls = make(net, at(silent), "set:rcvtimeo:100", "recv", "get:rcvtimeo", "send", "recv", "set:sndtimeo:100", "fill", "send",
+                 "get:error", RECV=MS, SEND=MS)
+    assert [calls[i].errno for i in (2, 5, 8)] == ["EAGAIN"] * 3, calls
+    assert all(100 <= calls[i].ms < LIMIT + 500 for i in (2, 5, 8))
+    assert calls[3].result == 100 and calls[4].result > 0 and calls[9].result == 0
+
+
+def test_own_longer_timeout_is_ours(net, silent):
+    calls = make(net, at(silent), "set:rcvtimeo:5000", "get:rcvtimeo", "recv", "recv", RECV=MS)
+    assert calls[2].result == 5000
+    calls[3].expect_expired()
+    calls[4].expect_refused_at_once()
+
+
+def test_own_timeout_alone_is_untouched(net, silent):
+    calls = make(net, at(silent), "set:rcvtimeo:200", "recv", "set:sndtimeo:200", "fill", "send")
+    assert [calls[i].errno for i in (2, 5)] == ["EAGAIN"] * 2
+
+
+@pytest.mark.parametrize("limits", [{}, ALL], ids=["defaults", "limits"])
+@pytest.mark.parametrize("kind", ["pipe", "socketpair"])
+@pytest.mark.parametrize("call", ["read", "poll:in", "select:in"])
+def test_pipes_and_socketpairs_are_never_bounded(net, kind, call, limits):
+    waited = make(net, f"{kind}:800", call, **limits)[1]
+    assert waited.result == 1 and 600 < waited.ms < 2500, waited
+
+
+def test_accepted_sockets_are_not_outbound_ones(net):
+    """RECV is for connections the program made. An accepted one has INBOUND_RECV."""
+    for limits, expired in [(ALL, False), ({"INBOUND_RECV": MS}, True)]:
+        program = start(net, "accept", "set:rcvtimeo:900", "recv", **limits)
+        port = int(program.process.stdout.readline().split()[1])
+        with net.inside():
+            client = tcp.socket.create_connection(("127.0.0.1", port))
+        with client:
+            received = finish(program)[2]
+        if expired:
+            received.expect_expired()
+        else:
+            assert received.errno == "EAGAIN" and received.ms >= 900, received
+
+
+def test_udp_is_bounded_but_goes_on(net):
+    calls = make(net, "udp:127.0.0.1:5353", "recv", RECV=MS)
+    calls[1].expect_expired()
+    with net.inside():
+        server = tcp.socket.socket(type=tcp.socket.SOCK_DGRAM)
+    with server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+        program = start(net, f"udp:127.0.0.1:{port}", "recv", "send:5", "recv", RECV=MS)
+        data, peer = server.recvfrom(100)
+        server.sendto(b"late", peer)
+        calls = finish(program)
+    assert calls[1].errno == "ETIMEDOUT" and calls[3].more == "late", calls
+
+
+@pytest.mark.parametrize("limits, errno", [({"RECV": MS}, "ETIMEDOUT"), ({}, "EAGAIN")])
+def test_connected_unix_sockets(net, tmp_path, limits, errno):
+    with tcp.socket.socket(tcp.socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        listener.listen()
+        steps = [f"connect:{tmp_path}/socket", *([] if limits else ["set:rcvtimeo:600"]), "recv"]
+        assert make(net, *steps, **limits)[-1].errno == errno
+
+
+def test_unix_connect(net, tmp_path):
+    """A listener whose backlog is full makes connect wait."""
+    with tcp.socket.socket(tcp.socket.AF_UNIX) as listener, tcp.socket.socket(tcp.socket.AF_UNIX) as filler:
+        listener.bind(str(tmp_path / "socket"))
+        listener.listen(0)
+        filler.connect(str(tmp_path / "socket"))
+        make(net, f"connect:{tmp_path}/socket", CONNECT=MS)[0].expect_expired()
+
+
+# Interruptions: each wait, what is set up for it, and its limit.
+WAITS = {"recv": ("recv", "RECV"), "read": ("read", "RECV"), "send": ("send", "SEND")}
+
+
+@pytest.fixture(params=WAITS)
+def wait(request, silent):
+    call, limit = WAITS[request.param]
+    return [at(silent), *(["fill"] if limit == "SEND" else [])], call, {limit: MS}
+
+
+def test_restarted_where_handlers_ask_for_it(net, wait):
+    """A periodic signal neither ends the call nor keeps it alive."""
+    before, call, limits = wait
+    make(net, *before, "alarm:70:restart", call, **limits)[-1].expect_expired()
+
+
+def test_interrupted_where_handlers_do_not_ask_for_restart(net, wait):
+    before, call, limits = wait
+    interrupted = make(net, *before, "alarm:100:no", call, **limits)[-1]
+    assert interrupted.errno == "EINTR" and interrupted.ms < LIMIT, interrupted
+
+
+def test_restarted_connect(net):
+    host = net.blackhole()
+    make(net, "alarm:70:restart", f"connect:{host}:80", CONNECT=MS)[-1].expect_expired()
+
+
+def test_interrupted_connect(net):
+    host = net.blackhole()
+    interrupted = make(net, "alarm:100:no", f"connect:{host}:80", CONNECT=MS)[-1]
+    assert interrupted.errno == "EINTR" and interrupted.ms < LIMIT, interrupted
+
+
+def test_poll_is_interrupted_whatever_handlers_ask_for(net, silent):
+    interrupted = make(net, at(silent), "alarm:100:restart", "poll:in", RECV=MS)[-1]
+    assert interrupted.errno == "EINTR", interrupted
+
+
+def test_interrupted_polls_add_up(net, silent):
+    waited = make(net, at(silent), "alarm:70:restart", "polls:in", RECV=MS)[-1]
+    assert waited.result == 1 and LIMIT <= waited.ms < LIMIT + 1500, waited
+
+
+@pytest.mark.parametrize("call", ["recv", "read", "recvmsg"])
+@pytest.mark.parametrize("limits", [{}, {"RECV": "5s"}], ids=["defaults", "recv"])
+def test_stop_and_continue_are_invisible(net, call, limits):
+    server = net.serve(tcp.after(0.8, tcp.greeting(b"hello")))
+    program = start(net, at(server), call, **limits)
+    time.sleep(0.3)
+    program.signal(signal.SIGSTOP)
+    time.sleep(0.1)
+    program.signal(signal.SIGCONT)
+    assert finish(program)[1].more == "hello"
+
+
+def test_stop_and_continue_do_not_prolong(net, silent):
+    program = start(net, at(silent), "recv", RECV=MS)
+    time.sleep(0.15)
+    program.signal(signal.SIGSTOP)
+    threading.Timer(0.1, program.signal, [signal.SIGCONT]).start()
+    finish(program)[1].expect_expired()
+
+
+@pytest.mark.parametrize("limits", [{}, ALL, ALL | {"KEEPALIVE": "5s"}], ids=["defaults", "limits", "keepalive"])
+def test_nothing_is_left(net, silent, limits):
+    """No descriptor and no thread, before or after a deadline."""
+    steps = ["descriptors", "threads", at(silent), "set:rcvtimeo:100", "recv", "set:rcvtimeo:600", "recv", "close", "descriptors", "threads"]
+    without, under = (make(net, *steps, library=library, **limits) for library in (False, True))
+    for i in (0, 1, 8, 9):
+        assert under[i].result == without[i].result
