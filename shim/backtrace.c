@@ -10,14 +10,15 @@
 enum { MOST_FRAMES = 32, MOST_STEPS = 64 };
 
 /* Made by the linker: the ELF header of the file that this code is in. */
-extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 
 /* The addresses of this library; empty where it is linked into a program (the tests), whose frames are not ours alone. */
 static void own_range(uintptr_t *start, uintptr_t *end) {
-    const ElfW(Phdr) *header = (const void *)((const char *)&__ehdr_start + __ehdr_start.e_phoff);
-    uintptr_t base = (uintptr_t)&__ehdr_start;
+    const ElfW(Ehdr) *file = (const void *)__ehdr_start;
+    const ElfW(Phdr) *header = (const void *)(__ehdr_start + file->e_phoff);
+    uintptr_t base = (uintptr_t)__ehdr_start;
     *start = *end = base;
-    for (int i = 0; i < __ehdr_start.e_phnum; i++) {
+    for (int i = 0; i < file->e_phnum; i++) {
         if (header[i].p_type == PT_INTERP) {
             *end = base;
             return;

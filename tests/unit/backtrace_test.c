@@ -1,0 +1,206 @@
+#include "shim/backtrace.h"
+
+#include <check.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#define NOINLINE __attribute__((noinline, noclone))
+#define AFTER_CALL() __asm__ volatile("") /* the call before it is no tail call */
+
+#ifdef __clang__
+#undef NOINLINE
+#define NOINLINE __attribute__((noinline))
+#endif
+
+static char text[4096];
+static volatile bool was_safe; /* volatile: raise() is declared as if it called nobody */
+
+/* Has external linkage or not, and is found in both cases: libunwind reads the file's own symbols. */
+static NOINLINE void inner_function(size_t size) {
+    struct nd_line line;
+    nd_line_start(&line, text, size);
+    nd_backtrace_put(&line);
+    AFTER_CALL();
+}
+
+static NOINLINE void outer_function(size_t size) {
+    inner_function(size);
+    AFTER_CALL();
+}
+
+static NOINLINE void recurse(int depth, size_t size) {
+    if (depth > 0)
+        recurse(depth - 1, size);
+    else
+        inner_function(size);
+    AFTER_CALL();
+}
+
+static int count_frames(void) {
+    int frames = text[0] != '\0';
+    for (const char *c = text; *c; c++)
+        frames += *c == ' ';
+    return frames;
+}
+
+START_TEST(names_the_callers_in_order) {
+    outer_function(sizeof text);
+    const char *inner = strstr(text, "inner_function+0x"), *outer = strstr(text, " outer_function+0x");
+    ck_assert_msg(inner == text, "not first: %s", text);
+    ck_assert_ptr_nonnull(outer);
+    ck_assert_ptr_nonnull(strstr(outer, "@backtrace_test "));
+    ck_assert_ptr_nonnull(strstr(outer, " main+0x"));
+}
+END_TEST
+
+START_TEST(depth_is_bounded) {
+    recurse(100, sizeof text);
+    ck_assert_int_eq(count_frames(), 32);
+}
+END_TEST
+
+START_TEST(only_whole_frames_are_written) {
+    outer_function(sizeof text);
+    for (size_t size = 8, whole = strlen(text); size <= whole; size++) {
+        memset(text, '#', sizeof text);
+        outer_function(size);
+        ck_assert_uint_lt(strlen(text), size);
+        ck_assert_msg(strcmp(text + strlen(text) - 4, " ...") == 0, "size %zu: %s", size, text);
+        ck_assert_int_eq(text[size], '#');
+    }
+}
+END_TEST
+
+static void ask(int number) {
+    (void)number;
+    was_safe = nd_backtrace_is_safe();
+}
+
+START_TEST(safe_in_plain_code) {
+    errno = 4321;
+    ck_assert(nd_backtrace_is_safe());
+    ck_assert_int_eq(errno, 4321);
+}
+END_TEST
+
+static const int flags_of_handlers[] = {0, (int)SA_RESETHAND, SA_ONSTACK, SA_NODEFER | SA_RESTART};
+
+START_TEST(unsafe_in_a_signal_handler) {
+    static char stack[256 * 1024];
+    const stack_t other = {.ss_sp = stack, .ss_size = sizeof stack};
+    struct sigaction action = {.sa_handler = ask, .sa_flags = flags_of_handlers[_i]};
+    ck_assert_int_eq(sigaltstack(&other, NULL), 0);
+    was_safe = true;
+    sigaction(SIGUSR1, &action, NULL);
+    raise(SIGUSR1);
+    ck_assert(!was_safe);
+}
+END_TEST
+
+static NOINLINE void ask_deep_below(int number) {
+    volatile char wide[100 * 1024];
+    memset((char *)(uintptr_t)wide, number, sizeof wide);
+    ask(wide[5]);
+}
+
+START_TEST(unsafe_deep_in_a_signal_handler) {
+    was_safe = true;
+    signal(SIGUSR1, ask_deep_below);
+    raise(SIGUSR1);
+    ck_assert(!was_safe);
+}
+END_TEST
+
+static void ignore(int number) {
+    (void)number;
+}
+
+START_TEST(safe_where_a_handler_is_only_installed) {
+    signal(SIGUSR1, ignore);
+    ck_assert(nd_backtrace_is_safe());
+}
+END_TEST
+
+static void *ask_in_thread(void *arg) {
+    ask(0);
+    return arg;
+}
+
+static void ask_in_thread_of(size_t stack_size) {
+    pthread_t thread;
+    pthread_attr_t attributes;
+    ck_assert_int_eq(pthread_attr_init(&attributes), 0);
+    ck_assert_int_eq(pthread_attr_setstacksize(&attributes, stack_size), 0);
+    ck_assert_int_eq(pthread_create(&thread, &attributes, ask_in_thread, NULL), 0);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    pthread_attr_destroy(&attributes);
+}
+
+START_TEST(unsafe_on_a_tiny_stack) {
+    was_safe = true;
+    ask_in_thread_of(32 * 1024);
+    ck_assert(!was_safe);
+}
+END_TEST
+
+START_TEST(safe_in_an_ordinary_thread) {
+    was_safe = false;
+    ask_in_thread_of(512 * 1024);
+    ck_assert(was_safe);
+}
+END_TEST
+
+/* What unwinding really takes, of the 64 KB that nd_backtrace_is_safe asks for. */
+static ucontext_t coroutine, back;
+
+static void unwind_in_coroutine(void) {
+    outer_function(sizeof text);
+    AFTER_CALL();
+}
+
+START_TEST(needs_less_stack_than_is_asked_for) {
+    const size_t size = 64 * 1024;
+    char *stack = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(stack, MAP_FAILED);
+    memset(stack, 0x5a, size);
+    getcontext(&coroutine);
+    coroutine.uc_stack = (stack_t){.ss_sp = stack, .ss_size = size};
+    coroutine.uc_link = &back;
+    makecontext(&coroutine, unwind_in_coroutine, 0);
+    swapcontext(&back, &coroutine);
+    size_t untouched = 0;
+    while (untouched < size && stack[untouched] == 0x5a)
+        untouched++;
+    ck_assert_ptr_nonnull(strstr(text, "unwind_in_coroutine+0x"));
+    ck_assert_msg(size - untouched < 32 * 1024, "%zu bytes of stack", size - untouched);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("backtrace");
+    TCase *tests = tcase_create("backtrace");
+    tcase_add_test(tests, names_the_callers_in_order);
+    tcase_add_test(tests, depth_is_bounded);
+    tcase_add_test(tests, only_whole_frames_are_written);
+    tcase_add_test(tests, safe_in_plain_code);
+    tcase_add_loop_test(tests, unsafe_in_a_signal_handler, 0, 4);
+    tcase_add_test(tests, unsafe_deep_in_a_signal_handler);
+    tcase_add_test(tests, safe_where_a_handler_is_only_installed);
+    tcase_add_test(tests, unsafe_on_a_tiny_stack);
+    tcase_add_test(tests, safe_in_an_ordinary_thread);
+    tcase_add_test(tests, needs_less_stack_than_is_asked_for);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
