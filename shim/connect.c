@@ -1,0 +1,156 @@
+/* connect. A blocking one is bounded by SO_SNDTIMEO for the time of the call; a non-blocking one starts a clock that the
+ * waits keep (waitset.h), with TCP_SYNCNT behind it for waits we do not see. */
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "shim/expiry.h"
+#include "shim/hook.h"
+#include "shim/scope.h"
+#include "shim/signals.h"
+#include "shim/sockets.h"
+#include "shim/start.h"
+#include "shim/timers.h"
+#include "shim/wait.h"
+
+static void connected(int fd, struct nd_sock *sock) {
+    nd_sock_change(fd, sock, ND_SOCK_CONNECTED, ND_SOCK_CONNECTING);
+    nd_timers_arm(fd, sock);
+}
+
+static struct nd_expiry connect_expiry(const struct sockaddr *addr, socklen_t len, nd_time elapsed) {
+    return (struct nd_expiry){.operation = "connect",
+                              .limit = "CONNECT",
+                              .timeout = nd_settings.connect,
+                              .elapsed = elapsed,
+                              .peer = addr,
+                              .peer_len = len};
+}
+
+static struct timeval to_timeval(nd_time time) {
+    time = (time + ND_USEC - 1) / ND_USEC;
+    if (time < 1)
+        time = 1; /* 0 would mean for ever */
+    return (struct timeval){(time_t)(time / 1000000), (suseconds_t)(time % 1000000)};
+}
+
+/* Waits in connect until `deadline`, over interruptions that the program would not have seen. Returns what connect does;
+ * *own_shorter tells whose limit was in force at the end. */
+static int connect_until(int fd, const struct sockaddr *addr, socklen_t len, nd_time deadline, const struct timeval *own,
+                         bool *own_shorter) {
+    nd_time own_deadline = nd_time_after(nd_now(), own->tv_sec * ND_SEC + own->tv_usec * ND_USEC);
+    bool has_own = own->tv_sec || own->tv_usec;
+    *own_shorter = has_own && own_deadline < deadline;
+    for (;;) {
+        struct timeval left = to_timeval((*own_shorter ? own_deadline : deadline) - nd_now());
+        if (nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof left) != 0)
+            return nd_real.connect(fd, addr, len);
+        int result = nd_real.connect(fd, addr, len);
+        /* SO_SNDTIMEO makes an SA_RESTART interruption visible; a second connect waits for the first one's outcome */
+        if (result == 0 || errno != EINTR || !nd_signals_restart())
+            return result;
+        if (nd_now() >= (*own_shorter ? own_deadline : deadline)) {
+            errno = EINPROGRESS;
+            return -1;
+        }
+    }
+}
+
+static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
+    struct timeval own = {0, 0};
+    socklen_t own_len = sizeof own;
+    if (nd_real.getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &own, &own_len) != 0)
+        return nd_real.connect(fd, addr, len);
+    nd_time began = nd_now();
+    nd_time deadline = nd_time_after(began, nd_settings.connect);
+    const struct nd_scope *scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(fd) : NULL;
+    if (scope && nd_time_after(scope->began, scope->timeout) < deadline)
+        deadline = nd_time_after(scope->began, scope->timeout);
+    bool own_shorter;
+    int result = connect_until(fd, addr, len, deadline, &own, &own_shorter);
+    int error = errno;
+    nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &own, sizeof own);
+    if (result == 0) {
+        connected(fd, sock);
+    } else if ((error == EINPROGRESS || error == EAGAIN || error == EALREADY) && !own_shorter && nd_now() >= deadline) {
+        struct nd_expiry expiry = connect_expiry(addr, len, nd_now() - began);
+        nd_expire_told(fd, &expiry);
+        nd_expire_attempt(fd);
+        error = ETIMEDOUT;
+    }
+    errno = error;
+    return result;
+}
+
+/* A connect under way whose time is up, found by a program that asks by calling connect again. */
+static bool attempt_is_over(int fd, struct nd_sock *sock) {
+    if (!(nd_sock_flags(sock) & ND_SOCK_CONNECTING) || nd_now() < nd_time_after(sock->connect_began, nd_settings.connect))
+        return false;
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    return nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_state == TCP_SYN_SENT;
+}
+
+static int connect_nonblocking(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
+    if (attempt_is_over(fd, sock)) {
+        struct nd_expiry expiry = connect_expiry(addr, len, nd_now() - sock->connect_began);
+        nd_expire_told(fd, &expiry);
+        nd_expire_attempt(fd);
+        nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
+        errno = ETIMEDOUT;
+        return -1;
+    }
+    bool first = !(nd_sock_flags(sock) & ND_SOCK_CONNECTING);
+    if (first)
+        nd_timers_backstop(fd, sock);
+    int result = nd_real.connect(fd, addr, len);
+    int error = errno;
+    if (result == 0 || error == EISCONN) {
+        connected(fd, sock);
+    } else if (error == EINPROGRESS && first) {
+        sock->connect_began = nd_now();
+        memset(&sock->peer, 0, sizeof sock->peer);
+        memcpy(&sock->peer, addr, len < sizeof sock->peer ? len : sizeof sock->peer);
+        nd_sock_change(fd, sock, ND_SOCK_CONNECTING, ND_SOCK_CONNECTED);
+        nd_timers_arm(fd, sock); /* programs that go back to blocking mode once connected are bounded too */
+    } else if (error != EINPROGRESS && error != EALREADY && error != EINTR) {
+        nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
+    }
+    errno = error;
+    return result;
+}
+
+/* A datagram socket does not wait to connect; a timer for its answers was set at birth. */
+static bool waits_to_connect(const struct nd_sock *sock, const struct sockaddr *addr) {
+    uint32_t flags = nd_sock_flags(sock);
+    return (flags & ND_SOCK_STREAM) && (flags & (ND_SOCK_INET | ND_SOCK_LOCAL)) && addr && addr->sa_family != AF_UNSPEC;
+}
+
+ND_COLD static int connect_watched(int fd, const struct sockaddr *addr, socklen_t len) {
+    struct nd_sock *sock = nd_sock_peek(fd);
+    if (!sock || !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
+        sock = nd_sock_discover(fd);
+    if (!sock || len < sizeof addr->sa_family || !waits_to_connect(sock, addr))
+        return nd_real.connect(fd, addr, len);
+    if (nd_sock_flags(sock) & ND_SOCK_EXPIRED) {
+        bool tell = nd_expired(fd, sock) && !(nd_sock_flags(sock) & ND_SOCK_TOLD_ERROR);
+        nd_sock_change(fd, sock, 0, ND_SOCK_EXPIRED | ND_SOCK_TOLD_IN | ND_SOCK_TOLD_OUT | ND_SOCK_TOLD_ERROR);
+        if (tell) { /* the outcome of the attempt that expired; the next connect is a new one */
+            nd_expire_attempt(fd);
+            errno = ETIMEDOUT;
+            return -1;
+        }
+    }
+    bool blocking = !nd_nonblocking(fd);
+    bool pending = (nd_sock_flags(sock) & ND_SOCK_CONNECTING) != 0;
+    nd_sock_change(fd, sock, blocking ? 0 : ND_SOCK_NONBLOCK, blocking ? ND_SOCK_NONBLOCK : 0);
+    return blocking && !pending ? connect_blocking(fd, sock, addr, len) : connect_nonblocking(fd, sock, addr, len);
+}
+
+int nd_hook_connect(int fd, const struct sockaddr *addr, socklen_t len) {
+    if (nd_enforcing && nd_settings.connect)
+        return connect_watched(fd, addr, len);
+    return nd_real.connect(fd, addr, len);
+}
+ND_ALIAS_OF(__connect, connect);

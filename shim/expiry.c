@@ -1,0 +1,88 @@
+#include "shim/expiry.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "shim/real.h"
+#include "shim/report.h"
+
+static uint64_t inode_of(int fd) {
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? (uint64_t)st.st_ino : 0;
+}
+
+static int disconnect(int fd) {
+    struct sockaddr unspecified = {.sa_family = AF_UNSPEC};
+    return nd_real.connect(fd, &unspecified, sizeof unspecified);
+}
+
+void nd_expire_told(int fd, const struct nd_expiry *expiry) {
+    int saved = errno;
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+    struct nd_event event = {.operation = expiry->operation,
+                             .limit = expiry->limit,
+                             .timeout = expiry->timeout,
+                             .elapsed = expiry->elapsed,
+                             .fd = fd,
+                             .peer = expiry->peer,
+                             .peer_len = expiry->peer_len};
+    if (!event.peer && getpeername(fd, (struct sockaddr *)&peer, &len) == 0) {
+        event.peer = (struct sockaddr *)&peer;
+        event.peer_len = len;
+    }
+    nd_report_expiry(&event);
+    errno = saved;
+}
+
+void nd_expire_stream(int fd, struct nd_sock *sock, const struct nd_expiry *expiry) {
+    int saved = errno;
+    nd_expire_told(fd, expiry);
+    sock->inode = inode_of(fd);
+    nd_sock_change(fd, sock, ND_SOCK_EXPIRED, ND_SOCK_CONNECTING | ND_SOCK_TOLD_IN | ND_SOCK_TOLD_OUT | ND_SOCK_TOLD_ERROR);
+    /* AF_UNSPEC wakes everybody with an error and no end of file. From 6.1.32 until 419ce133ab92 the kernel refuses it
+     * while a thread waits in the socket, and AF_UNIX does not have it: SHUT_RDWR then, and our memory. */
+    if (disconnect(fd) != 0)
+        shutdown(fd, SHUT_RDWR);
+    errno = saved;
+}
+
+void nd_expire_attempt(int fd) {
+    int saved = errno, pending = 0;
+    socklen_t len = sizeof pending;
+    disconnect(fd);
+    nd_real.getsockopt(fd, SOL_SOCKET, SO_ERROR, &pending, &len); /* ECONNRESET stays behind (tcp_disconnect) */
+    errno = saved;
+}
+
+void nd_expire_by_kernel(int fd, struct nd_sock *sock, enum nd_direction direction) {
+    int saved = errno;
+    sock->inode = inode_of(fd);
+    nd_sock_change(fd, sock, ND_SOCK_EXPIRED | ND_SOCK_TOLD_ERROR | (direction == ND_IN ? ND_SOCK_TOLD_IN : ND_SOCK_TOLD_OUT),
+                   direction == ND_IN ? ND_SOCK_TOLD_OUT : ND_SOCK_TOLD_IN);
+    errno = saved;
+}
+
+bool nd_expired(int fd, struct nd_sock *sock) {
+    if (!(nd_sock_flags(sock) & ND_SOCK_EXPIRED))
+        return false;
+    int saved = errno;
+    uint64_t inode = inode_of(fd);
+    errno = saved;
+    if (inode != 0 && inode == sock->inode)
+        return true;
+    nd_sock_forget(fd);
+    return false;
+}
+
+int nd_expired_fail(int fd, struct nd_sock *sock, enum nd_direction direction) {
+    uint32_t told = direction == ND_IN ? ND_SOCK_TOLD_IN : ND_SOCK_TOLD_OUT;
+    if (!(nd_sock_flags(sock) & told)) {
+        nd_sock_change(fd, sock, told, 0);
+        errno = ETIMEDOUT;
+    } else {
+        errno = direction == ND_IN ? ECONNRESET : EPIPE;
+    }
+    return -1;
+}

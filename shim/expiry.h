@@ -1,0 +1,39 @@
+/* A deadline fired: the stream is ended in the kernel, where every thread, process and epoll set sees it, and every later
+ * call on it fails at once (law 6). Everything here is async-signal-safe. */
+#ifndef ND_EXPIRY_H
+#define ND_EXPIRY_H
+
+#include <stdbool.h>
+
+#include "shim/sockets.h"
+
+/* What fired. */
+struct nd_expiry {
+    const char *operation; /* "recv" */
+    const char *limit;     /* "RECV" */
+    nd_time timeout, elapsed;
+    const struct sockaddr *peer; /* where the kernel does not know it (yet); else NULL */
+    socklen_t peer_len;
+};
+
+/* Tells the operator, then ends the stream behind `fd` and remembers that. Keeps errno. */
+void nd_expire_stream(int fd, struct nd_sock *sock, const struct nd_expiry *expiry);
+
+/* Tells the operator of an expiry that ends nothing: a datagram socket, a pending connect that is taken back. Keeps errno. */
+void nd_expire_told(int fd, const struct nd_expiry *expiry);
+
+/* Takes back a connect that has not come about, so that `fd` can be used again or closed. Keeps errno. */
+void nd_expire_attempt(int fd);
+
+/* Notes that the kernel itself ended the stream by a timer (a call gave ETIMEDOUT), so that the end of file it shows next is
+ * not taken for a clean one. `direction` has been told. Keeps errno. */
+void nd_expire_by_kernel(int fd, struct nd_sock *sock, enum nd_direction direction);
+
+/* True if the stream behind `fd` is the one that expired; a stale memory is dropped. Keeps errno. */
+bool nd_expired(int fd, struct nd_sock *sock);
+
+/* Sets errno for a call on an expired stream and returns -1: ETIMEDOUT the first time in each direction, then ECONNRESET for
+ * receiving (wolfSSL takes a second ETIMEDOUT for "try again" and spins) and EPIPE for sending, without SIGPIPE. */
+int nd_expired_fail(int fd, struct nd_sock *sock, enum nd_direction direction);
+
+#endif

@@ -1,0 +1,38 @@
+/* getsockopt, setsockopt: the program sees the options it set, not ours, and the error a deadline left. */
+#include <errno.h>
+#include <string.h>
+
+#include "shim/expiry.h"
+#include "shim/hook.h"
+#include "shim/sockets.h"
+#include "shim/timers.h"
+
+#define TIMED (ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO | ND_SOCK_SYNCNT | ND_SOCK_KEEPALIVE)
+
+/* SO_ERROR of a stream that a deadline ended gives ETIMEDOUT once, in place of the ECONNRESET that ending it left behind. */
+static void tell_error(int fd, struct nd_sock *sock, void *value, socklen_t len) {
+    int error = ETIMEDOUT;
+    if (len < sizeof error || (nd_sock_flags(sock) & ND_SOCK_TOLD_ERROR) || !nd_expired(fd, sock))
+        return;
+    memcpy(value, &error, sizeof error);
+    nd_sock_change(fd, sock, ND_SOCK_TOLD_ERROR, 0);
+}
+
+int nd_hook_getsockopt(int fd, int level, int name, void *value, socklen_t *len) {
+    int result = nd_real.getsockopt(fd, level, name, value, len);
+    struct nd_sock *sock = result == 0 ? nd_sock_peek(fd) : NULL;
+    uint32_t flags = sock ? nd_sock_flags(sock) : 0;
+    if (nd_unlikely(flags & ND_SOCK_EXPIRED) && level == SOL_SOCKET && name == SO_ERROR)
+        tell_error(fd, sock, value, *len);
+    else if (nd_unlikely(flags & TIMED))
+        nd_timers_read_back(sock, level, name, value, len);
+    return result;
+}
+
+int nd_hook_setsockopt(int fd, int level, int name, const void *value, socklen_t len) {
+    int result = nd_real.setsockopt(fd, level, name, value, len);
+    struct nd_sock *sock = result == 0 ? nd_sock_peek(fd) : NULL;
+    if (sock && (nd_sock_flags(sock) & ND_SOCK_KNOWN))
+        nd_timers_program_set(fd, sock, level, name);
+    return result;
+}

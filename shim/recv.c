@@ -1,0 +1,247 @@
+/* recv, recvfrom, recvmsg, read, readv. Where RECV is on the kernel bounds the call (SO_RCVTIMEO, set at birth) and the hook
+ * gives the right error; inside a TLS operation the hook waits for what is left of it. */
+#include <errno.h>
+#include <limits.h>
+
+#include "shim/expiry.h"
+#include "shim/hook.h"
+#include "shim/scope.h"
+#include "shim/signals.h"
+#include "shim/sockets.h"
+#include "shim/wait.h"
+
+enum kind { READ, READV, RECV, RECVFROM, RECVMSG };
+
+/* One call as the program made it. */
+struct call {
+    enum kind kind;
+    int fd, flags;
+    void *buf; /* or the iovec, or the msghdr */
+    size_t len;
+    struct sockaddr *from;
+    socklen_t *from_len;
+};
+
+static const char *const names[] = {"read", "readv", "recv", "recvfrom", "recvmsg"};
+
+/* Kernel timers fire on a tick, never early; a coarse start may be one tick (at most 10 ms) too old. */
+#define SLOP (10 * ND_MSEC)
+
+static ssize_t plain(const struct call *call) {
+    switch (call->kind) {
+    case READ:
+        return nd_real.read(call->fd, call->buf, call->len);
+    case READV:
+        return nd_real.readv(call->fd, call->buf, (int)call->len);
+    case RECV:
+        return nd_real.recv(call->fd, call->buf, call->len, call->flags);
+    case RECVFROM:
+        return nd_real.recvfrom(call->fd, call->buf, call->len, call->flags, call->from, call->from_len);
+    default:
+        return nd_real.recvmsg(call->fd, call->buf, call->flags);
+    }
+}
+
+static ssize_t without_waiting(const struct call *call) {
+    struct msghdr msg = {.msg_iov = call->buf, .msg_iovlen = call->len};
+    switch (call->kind) {
+    case READ:
+        return nd_real.recv(call->fd, call->buf, call->len, MSG_DONTWAIT);
+    case READV:
+        return nd_real.recvmsg(call->fd, &msg, MSG_DONTWAIT);
+    case RECV:
+        return nd_real.recv(call->fd, call->buf, call->len, call->flags | MSG_DONTWAIT);
+    case RECVFROM:
+        return nd_real.recvfrom(call->fd, call->buf, call->len, call->flags | MSG_DONTWAIT, call->from, call->from_len);
+    default:
+        return nd_real.recvmsg(call->fd, call->buf, call->flags | MSG_DONTWAIT);
+    }
+}
+
+static bool would_block(ssize_t result) {
+    return result < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+static ssize_t expire(const struct call *call, struct nd_sock *sock, struct nd_expiry expiry) {
+    if (!(nd_sock_flags(sock) & ND_SOCK_STREAM)) {
+        nd_expire_told(call->fd, &expiry); /* a lost datagram ends nothing */
+        errno = ETIMEDOUT;
+        return -1;
+    }
+    nd_expire_stream(call->fd, sock, &expiry);
+    return nd_expired_fail(call->fd, sock, ND_IN);
+}
+
+/* The call ended with `result`: an end that a deadline, ours or the kernel's, brought about is told as such. */
+static ssize_t finish(const struct call *call, struct nd_sock *sock, ssize_t result) {
+    if (result > 0)
+        nd_sock_heard(sock);
+    if (result > 0 || !(nd_sock_flags(sock) & ND_SOCK_STREAM))
+        return result;
+    if (nd_unlikely(nd_sock_flags(sock) & ND_SOCK_EXPIRED) && !would_block(result) && nd_expired(call->fd, sock))
+        return call->len || result < 0 ? nd_expired_fail(call->fd, sock, ND_IN) : result;
+    if (result < 0 && errno == ETIMEDOUT)
+        nd_expire_by_kernel(call->fd, sock, ND_IN);
+    return result;
+}
+
+/* Waits until `deadline`, having been asked to wait again by an interruption or by a scope. */
+static ssize_t wait_for_rest(const struct call *call, struct nd_sock *sock, nd_time deadline, bool *timed_out) {
+    for (;;) {
+        switch (nd_wait(call->fd, call->flags & MSG_OOB ? POLLPRI : POLLIN, deadline)) {
+        case ND_TIMED_OUT:
+            *timed_out = true;
+            return -1;
+        case ND_INTERRUPTED:
+            return -1;
+        case ND_READY:
+            break;
+        }
+        ssize_t result = without_waiting(call);
+        if (!would_block(result))
+            return finish(call, sock, result);
+        /* readable without bytes (a checksum error, another thread was first): wait again */
+    }
+}
+
+/* Inside a TLS operation: try, then wait for what is left of it. */
+static ssize_t receive_scoped(const struct call *call, struct nd_sock *sock, const struct nd_scope *scope) {
+    bool timed_out = false;
+    ssize_t result = without_waiting(call);
+    if (result < 0 && errno == ENOTSOCK) {
+        nd_sock_forget(call->fd);
+        return plain(call);
+    }
+    if (!would_block(result))
+        return finish(call, sock, result);
+    if (nd_nonblocking(call->fd))
+        return result;
+    result = wait_for_rest(call, sock, nd_time_after(scope->began, scope->timeout), &timed_out);
+    return timed_out ? expire(call, sock, nd_scope_expiry(scope, nd_now())) : result;
+}
+
+static struct nd_expiry recv_expiry(const struct call *call, const struct nd_sock *sock, nd_time limit, nd_time elapsed) {
+    return (struct nd_expiry){
+        .operation = names[call->kind], .limit = ND_LIMIT_NAME(sock, "RECV"), .timeout = limit, .elapsed = elapsed};
+}
+
+/* MSG_WAITALL: the kernel's timer counts the whole call, RECV only silence. What came before it fired is ours to keep: go on
+ * gathering while bytes come. */
+static ssize_t gather(const struct call *call, struct nd_sock *sock, nd_time limit, size_t done) {
+    struct call rest = *call;
+    bool timed_out = false;
+    while (done < call->len) {
+        nd_time since = nd_now();
+        rest.buf = (char *)call->buf + done;
+        rest.len = call->len - done;
+        ssize_t result = wait_for_rest(&rest, sock, nd_time_after(since, limit), &timed_out);
+        if (timed_out) {
+            struct nd_expiry expiry = recv_expiry(call, sock, limit, nd_now() - since);
+            nd_expire_stream(call->fd, sock, &expiry);
+        }
+        if (result <= 0)
+            break;
+        done += (size_t)result;
+    }
+    return (ssize_t)done;
+}
+
+/* The kernel keeps RECV for us. */
+static ssize_t receive_limited(const struct call *call, struct nd_sock *sock, nd_time limit) {
+    bool timed_out = false;
+    nd_time began = nd_now_coarse();
+    ssize_t result = plain(call);
+    if (result > 0) {
+        nd_sock_heard(sock);
+        bool all = (call->flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL && (call->kind == RECV || call->kind == RECVFROM);
+        if (all && (size_t)result < call->len && nd_now() - began >= limit)
+            return gather(call, sock, limit, (size_t)result);
+        return result;
+    }
+    if (would_block(result)) {
+        nd_time elapsed = nd_now() - began;
+        if (elapsed < limit || nd_nonblocking(call->fd))
+            return result;
+        return expire(call, sock, recv_expiry(call, sock, limit, elapsed));
+    }
+    if (result < 0 && errno == EINTR && nd_signals_restart()) {
+        result = wait_for_rest(call, sock, nd_time_after(began + SLOP, limit), &timed_out);
+        return timed_out ? expire(call, sock, recv_expiry(call, sock, limit, nd_now() - began)) : result;
+    }
+    return finish(call, sock, result);
+}
+
+/* A read that begins this soon after its scope may be left to the kernel's timer of the same length: the same system calls
+ * as without us, and at most this much late. */
+#define SCOPE_SLACK (20 * ND_MSEC)
+
+static bool kernel_keeps(const struct nd_scope *scope, nd_time limit) {
+    return limit == scope->timeout && nd_now_coarse() - scope->began < SCOPE_SLACK;
+}
+
+ND_COLD static ssize_t receive_watched(const struct call *call) {
+    struct nd_sock *sock = nd_sock_peek(call->fd);
+    if (!sock)
+        return plain(call);
+    uint32_t flags = nd_sock_flags(sock);
+    if ((flags & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock))
+        return nd_expired_fail(call->fd, sock, ND_IN);
+    if ((call->flags & (MSG_DONTWAIT | MSG_ERRQUEUE)) || (flags & ND_SOCK_NONBLOCK))
+        return finish(call, sock, plain(call));
+    nd_time limit = flags & ND_SOCK_RCVTIMEO ? nd_sock_recv_limit(sock) : 0;
+    const struct nd_scope *scope = flags & ND_SOCK_SCOPED ? nd_scope_of(call->fd) : NULL;
+    if (scope && !(limit && kernel_keeps(scope, limit)))
+        return receive_scoped(call, sock, scope);
+    return limit ? receive_limited(call, sock, limit) : finish(call, sock, plain(call));
+}
+
+ssize_t nd_hook_read(int fd, void *buf, size_t len) {
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN))
+        return receive_watched(&(struct call){.kind = READ, .fd = fd, .buf = buf, .len = len});
+    return nd_real.read(fd, buf, len);
+}
+ND_ALIAS_OF(__read, read);
+
+ssize_t nd_hook___read_chk(int fd, void *buf, size_t len, size_t room) {
+    if (nd_unlikely(len > room))
+        return nd_real.__read_chk(fd, buf, len, room);
+    return nd_hook_read(fd, buf, len);
+}
+
+ssize_t nd_hook_readv(int fd, const struct iovec *iov, int count) {
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN) && count > 0 && count <= IOV_MAX)
+        return receive_watched(&(struct call){.kind = READV, .fd = fd, .buf = (void *)(uintptr_t)iov, .len = (size_t)count});
+    return nd_real.readv(fd, iov, count);
+}
+
+ssize_t nd_hook_recv(int fd, void *buf, size_t len, int flags) {
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN))
+        return receive_watched(&(struct call){.kind = RECV, .fd = fd, .buf = buf, .len = len, .flags = flags});
+    return nd_real.recv(fd, buf, len, flags);
+}
+
+ssize_t nd_hook___recv_chk(int fd, void *buf, size_t len, size_t room, int flags) {
+    if (nd_unlikely(len > room))
+        return nd_real.__recv_chk(fd, buf, len, room, flags);
+    return nd_hook_recv(fd, buf, len, flags);
+}
+
+ssize_t nd_hook_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from, socklen_t *from_len) {
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN))
+        return receive_watched(&(struct call){
+            .kind = RECVFROM, .fd = fd, .buf = buf, .len = len, .flags = flags, .from = from, .from_len = from_len});
+    return nd_real.recvfrom(fd, buf, len, flags, from, from_len);
+}
+
+ssize_t nd_hook___recvfrom_chk(int fd, void *buf, size_t len, size_t room, int flags, struct sockaddr *from,
+                               socklen_t *from_len) {
+    if (nd_unlikely(len > room))
+        return nd_real.__recvfrom_chk(fd, buf, len, room, flags, from, from_len);
+    return nd_hook_recvfrom(fd, buf, len, flags, from, from_len);
+}
+
+ssize_t nd_hook_recvmsg(int fd, struct msghdr *msg, int flags) {
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN))
+        return receive_watched(&(struct call){.kind = RECVMSG, .fd = fd, .buf = msg, .len = 1, .flags = flags});
+    return nd_real.recvmsg(fd, msg, flags);
+}

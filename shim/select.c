@@ -1,0 +1,151 @@
+/* select, pselect: a wait clock for the sockets in the sets, see waitset.h. */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "shim/hook.h"
+#include "shim/sockets.h"
+#include "shim/waitset.h"
+
+/* Programs may pass sets larger than FD_SETSIZE. Past this many descriptors they are an event loop: left alone. */
+#define MOST 8192
+#define LONG_BITS ((int)(sizeof(long) * CHAR_BIT))
+
+enum { IN, OUT, EXCEPT, SETS };
+
+struct call {
+    int count;
+    long *sets[SETS];                    /* the program's */
+    long asked[SETS][MOST / LONG_BITS];  /* what it asked for: the kernel overwrites the sets */
+    struct timeval *timeval;             /* select's */
+    const struct timespec *timespec;     /* pselect's, where `is_pselect` */
+    const sigset_t *mask;
+    nd_time deadline;
+    bool is_pselect;
+};
+
+static bool bit(const long *set, int fd) {
+    return set && (set[fd / LONG_BITS] >> (fd % LONG_BITS) & 1);
+}
+
+static size_t bytes(int count) {
+    return (size_t)((count + LONG_BITS - 1) / LONG_BITS) * sizeof(long);
+}
+
+static bool any_watched(int count, const fd_set *in, const fd_set *out, const fd_set *except) {
+    const long *sets[SETS] = {(const long *)in, (const long *)out, (const long *)except};
+    for (int word = 0; word * LONG_BITS < count; word++) {
+        long any = 0;
+        for (int i = 0; i < SETS; i++)
+            any |= sets[i] ? sets[i][word] : 0;
+        for (int fd = word * LONG_BITS; any && fd < count && fd < (word + 1) * LONG_BITS; fd++)
+            if ((any >> (fd % LONG_BITS) & 1) && (nd_watch(fd) & ND_WATCH_WAIT))
+                return true;
+    }
+    return false;
+}
+
+static bool entry(const struct nd_waitset *set, unsigned index, struct nd_wait_entry *entry) {
+    static const short events[SETS] = {POLLIN, POLLOUT, POLLPRI};
+    const struct call *call = set->state;
+    *entry = (struct nd_wait_entry){.fd = (int)index};
+    for (int i = 0; i < SETS; i++) {
+        if (bit(call->asked[i], (int)index))
+            entry->wants |= events[i];
+        if (bit(call->sets[i], (int)index))
+            entry->ready |= events[i];
+    }
+    return entry->wants != 0;
+}
+
+static int real_select(struct call *call, nd_time timeout) {
+    fd_set *sets[SETS] = {(fd_set *)call->sets[IN], (fd_set *)call->sets[OUT], (fd_set *)call->sets[EXCEPT]};
+    if (call->is_pselect) {
+        struct timespec ts = {(time_t)(timeout / ND_SEC), (long)(timeout % ND_SEC)};
+        const struct timespec *given = timeout == ND_AS_GIVEN ? call->timespec : timeout == ND_NEVER ? NULL : &ts;
+        return nd_real.pselect(call->count, sets[IN], sets[OUT], sets[EXCEPT], given, call->mask);
+    }
+    if (timeout == ND_AS_GIVEN)
+        return nd_real.select(call->count, sets[IN], sets[OUT], sets[EXCEPT], call->timeval);
+    timeout = timeout == ND_NEVER ? timeout : (timeout + ND_USEC - 1) / ND_USEC;
+    struct timeval tv = {(time_t)(timeout / 1000000), (suseconds_t)(timeout % 1000000)};
+    return nd_real.select(call->count, sets[IN], sets[OUT], sets[EXCEPT], timeout == ND_NEVER ? NULL : &tv);
+}
+
+static int wait_for(struct nd_waitset *set, nd_time timeout) {
+    struct call *call = set->state;
+    for (int i = 0; i < SETS; i++)
+        if (call->sets[i])
+            memcpy(call->sets[i], call->asked[i], bytes(call->count));
+    int ready = real_select(call, timeout);
+    if (call->timeval && timeout != ND_AS_GIVEN) { /* Linux writes back what is left */
+        nd_time left = call->deadline - nd_now();
+        left = left > 0 ? left / ND_USEC : 0;
+        *call->timeval = (struct timeval){(time_t)(left / 1000000), (suseconds_t)(left % 1000000)};
+    }
+    return ready;
+}
+
+ND_COLD static int wait_watched(struct call *call, fd_set *in, fd_set *out, fd_set *except, nd_time timeout) {
+    fd_set *sets[SETS] = {in, out, except};
+    for (int i = 0; i < SETS; i++) {
+        call->sets[i] = (long *)sets[i];
+        memset(call->asked[i], 0, bytes(call->count));
+        if (sets[i])
+            memcpy(call->asked[i], sets[i], bytes(call->count));
+    }
+    call->deadline = nd_time_after(nd_now(), timeout);
+    struct nd_waitset set = {.operation = call->is_pselect ? "pselect" : "select",
+                             .count = (unsigned)call->count,
+                             .timeout = timeout,
+                             .entry = entry,
+                             .wait = wait_for,
+                             .state = call};
+    return nd_waitset_run(&set);
+}
+
+/* The timeout in nanoseconds; -1 for one the kernel will refuse. */
+static nd_time to_time(long long sec, long long fraction, nd_time unit) {
+    if (sec < 0 || fraction < 0 || fraction * unit >= ND_SEC)
+        return -1;
+    return sec > ND_NEVER / ND_SEC - 1 ? ND_NEVER : sec * ND_SEC + fraction * unit;
+}
+
+ND_COLD static int select_watched(int count, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout) {
+    nd_time given = timeout ? to_time(timeout->tv_sec, timeout->tv_usec, ND_USEC) : ND_NEVER;
+    if (given < 0)
+        return nd_real.select(count, in, out, except, timeout);
+    struct call call;
+    call.count = count;
+    call.timeval = timeout;
+    call.is_pselect = false;
+    return wait_watched(&call, in, out, except, given);
+}
+
+ND_COLD static int pselect_watched(int count, fd_set *in, fd_set *out, fd_set *except, const struct timespec *timeout,
+                                   const sigset_t *mask) {
+    nd_time given = timeout ? to_time(timeout->tv_sec, timeout->tv_nsec, 1) : ND_NEVER;
+    if (given < 0)
+        return nd_real.pselect(count, in, out, except, timeout, mask);
+    struct call call;
+    call.count = count;
+    call.timeval = NULL;
+    call.timespec = timeout;
+    call.mask = mask;
+    call.is_pselect = true;
+    return wait_watched(&call, in, out, except, given);
+}
+
+int nd_hook_select(int count, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout) {
+    if (count > 0 && count <= MOST && nd_unlikely(any_watched(count, in, out, except)))
+        return select_watched(count, in, out, except, timeout);
+    return nd_real.select(count, in, out, except, timeout);
+}
+ND_ALIAS_OF(__select, select);
+
+int nd_hook_pselect(int count, fd_set *in, fd_set *out, fd_set *except, const struct timespec *timeout,
+                    const sigset_t *mask) {
+    if (count > 0 && count <= MOST && nd_unlikely(any_watched(count, in, out, except)))
+        return pselect_watched(count, in, out, except, timeout, mask);
+    return nd_real.pselect(count, in, out, except, timeout, mask);
+}

@@ -1,0 +1,214 @@
+/* send, sendto, sendmsg, write, writev on a blocking stream: try without waiting; only when there is no room, wait for it
+ * under SEND and UNACKED, or for what is left of a TLS operation. */
+#include <errno.h>
+#include <limits.h>
+#include <sys/time.h>
+
+#include "shim/expiry.h"
+#include "shim/hook.h"
+#include "shim/room.h"
+#include "shim/scope.h"
+#include "shim/sockets.h"
+#include "shim/wait.h"
+
+enum kind { WRITE, WRITEV, SEND, SENDTO, SENDMSG };
+
+/* One call as the program made it. */
+struct call {
+    enum kind kind;
+    int fd, flags;
+    const void *buf; /* WRITE, SEND, SENDTO */
+    size_t len;
+    const struct sockaddr *to;
+    socklen_t to_len;
+    const struct msghdr *msg; /* WRITEV, SENDMSG */
+};
+
+static const char *const names[] = {"write", "writev", "send", "sendto", "sendmsg"};
+
+/* A call with one of these is never cut into several. */
+#define INDIVISIBLE (MSG_OOB | MSG_FASTOPEN)
+
+static ssize_t plain(const struct call *call) {
+    switch (call->kind) {
+    case WRITE:
+        return nd_real.write(call->fd, call->buf, call->len);
+    case WRITEV:
+        return nd_real.writev(call->fd, call->msg->msg_iov, (int)call->msg->msg_iovlen);
+    case SEND:
+        return nd_real.send(call->fd, call->buf, call->len, call->flags);
+    case SENDTO:
+        return nd_real.sendto(call->fd, call->buf, call->len, call->flags, call->to, call->to_len);
+    default:
+        return nd_real.sendmsg(call->fd, call->msg, call->flags);
+    }
+}
+
+static size_t total_of(const struct call *call) {
+    if (!call->msg)
+        return call->len;
+    size_t total = 0;
+    for (size_t i = 0; i < call->msg->msg_iovlen; i++)
+        total += call->msg->msg_iov[i].iov_len;
+    return total;
+}
+
+/* Sends what is left after `done` bytes, as much as there is room for. Ancillary data goes with the first byte only. */
+static ssize_t without_waiting(const struct call *call, size_t done) {
+    int flags = call->flags | MSG_DONTWAIT;
+    if (!call->msg)
+        return nd_real.sendto(call->fd, (const char *)call->buf + done, call->len - done, flags, call->to, call->to_len);
+    if (done == 0)
+        return nd_real.sendmsg(call->fd, call->msg, flags);
+    size_t i = 0;
+    const struct iovec *iov = call->msg->msg_iov;
+    while (i < call->msg->msg_iovlen && done >= iov[i].iov_len)
+        done -= iov[i++].iov_len;
+    if (done > 0) /* the rest of a buffer that went out in part; what follows it is still to come */
+        return nd_real.send(call->fd, (const char *)iov[i].iov_base + done, iov[i].iov_len - done,
+                            flags | (i + 1 < call->msg->msg_iovlen ? MSG_MORE : 0));
+    struct msghdr rest = {.msg_name = call->msg->msg_name,
+                          .msg_namelen = call->msg->msg_namelen,
+                          .msg_iov = call->msg->msg_iov + i,
+                          .msg_iovlen = call->msg->msg_iovlen - i};
+    return nd_real.sendmsg(call->fd, &rest, flags);
+}
+
+static bool would_block(ssize_t result) {
+    return result < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+/* The time at which the program's own SO_SNDTIMEO ends the call. */
+static nd_time own_deadline(const struct call *call, const struct nd_sock *sock, nd_time now) {
+    struct timeval value = {0, 0};
+    socklen_t len = sizeof value;
+    int64_t usec = sock->own_sndtimeo;
+    if (!(nd_sock_flags(sock) & ND_SOCK_SNDTIMEO) &&
+        nd_real.getsockopt(call->fd, SOL_SOCKET, SO_SNDTIMEO, &value, &len) == 0)
+        usec = (int64_t)value.tv_sec * 1000000 + value.tv_usec;
+    return usec > 0 ? nd_time_after(now, usec * ND_USEC) : ND_NEVER;
+}
+
+static ssize_t sent_or_fail(size_t done, int error) {
+    if (done > 0)
+        return (ssize_t)done;
+    errno = error;
+    return -1;
+}
+
+static ssize_t expire(const struct call *call, struct nd_sock *sock, const struct nd_expiry *expiry, size_t done) {
+    nd_expire_stream(call->fd, sock, expiry);
+    return done > 0 ? (ssize_t)done : nd_expired_fail(call->fd, sock, ND_OUT);
+}
+
+/* The socket may look writable and yet take nothing (memory pressure, a SEQPACKET larger than the room): do not spin. */
+static void breathe(void) {
+    nd_real.poll(NULL, 0, 10);
+}
+
+static nd_time soonest(nd_time a, nd_time b, nd_time c) {
+    nd_time soon = a < b ? a : b;
+    return soon < c ? soon : c;
+}
+
+/* There was no room for everything: waits for it as a blocking call does, until a limit fires. */
+static ssize_t send_rest(const struct call *call, struct nd_sock *sock, size_t done, size_t total) {
+    const struct nd_scope *scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(call->fd) : NULL;
+    nd_time now = nd_now();
+    nd_time own = own_deadline(call, sock, now);
+    nd_time scope_end = scope ? nd_time_after(scope->began, scope->timeout) : ND_NEVER;
+    struct nd_room room = nd_room_begin(call->fd, now);
+    while (done < total) {
+        struct nd_expiry expiry;
+        nd_time next;
+        bool fired = nd_room_look(call->fd, sock, &room, now, &expiry, &next);
+        if (scope && now >= scope_end) {
+            expiry = nd_scope_expiry(scope, now);
+            fired = true;
+        } else if (fired) {
+            expiry.operation = scope ? scope->operation : names[call->kind];
+        }
+        if (fired)
+            return expire(call, sock, &expiry, done);
+        if (now >= own)
+            return sent_or_fail(done, EAGAIN);
+        enum nd_waited waited = nd_wait(call->fd, POLLOUT, soonest(next, own, scope_end));
+        if (waited == ND_INTERRUPTED)
+            return sent_or_fail(done, EINTR);
+        ssize_t sent = waited == ND_READY ? without_waiting(call, done) : 0;
+        now = nd_now();
+        if (sent > 0) {
+            done += (size_t)sent;
+            room.progress = now;
+        } else if (would_block(sent)) {
+            breathe();
+        } else if (sent < 0) {
+            if (errno == ETIMEDOUT)
+                nd_expire_by_kernel(call->fd, sock, ND_OUT);
+            if (nd_expired(call->fd, sock) && done == 0)
+                return nd_expired_fail(call->fd, sock, ND_OUT);
+            return sent_or_fail(done, errno);
+        }
+    }
+    return (ssize_t)done;
+}
+
+ND_COLD static ssize_t send_watched(const struct call *call) {
+    struct nd_sock *sock = nd_sock_peek(call->fd);
+    if (!sock)
+        return plain(call);
+    uint32_t flags = nd_sock_flags(sock);
+    if ((flags & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock))
+        return nd_expired_fail(call->fd, sock, ND_OUT); /* before the kernel can raise SIGPIPE */
+    if ((flags & ND_SOCK_NONBLOCK) || (call->flags & (INDIVISIBLE | MSG_DONTWAIT)) || (!call->msg && call->len == 0))
+        return plain(call);
+    ssize_t sent = without_waiting(call, 0);
+    size_t total = sent >= 0 ? total_of(call) : 0; /* not before: the kernel answers a bad address with EFAULT */
+    if (sent >= 0 && (size_t)sent == total)
+        return sent;
+    if (sent < 0 && (errno == ENOTSOCK || errno == EMSGSIZE || errno == EOPNOTSUPP)) {
+        if (errno == ENOTSOCK)
+            nd_sock_forget(call->fd); /* the number was given to something else where no hook saw it */
+        return plain(call);
+    }
+    if (sent < 0 && errno == ETIMEDOUT)
+        nd_expire_by_kernel(call->fd, sock, ND_OUT);
+    if ((sent < 0 && !would_block(sent)) || nd_nonblocking(call->fd))
+        return sent;
+    return send_rest(call, sock, sent > 0 ? (size_t)sent : 0, total_of(call));
+}
+
+ssize_t nd_hook_write(int fd, const void *buf, size_t len) {
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT))
+        return send_watched(&(struct call){.kind = WRITE, .fd = fd, .buf = buf, .len = len});
+    return nd_real.write(fd, buf, len);
+}
+ND_ALIAS_OF(__write, write);
+
+ssize_t nd_hook_writev(int fd, const struct iovec *iov, int count) {
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT) && count > 0 && count <= IOV_MAX) {
+        struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)count};
+        return send_watched(&(struct call){.kind = WRITEV, .fd = fd, .msg = &msg});
+    }
+    return nd_real.writev(fd, iov, count);
+}
+
+ssize_t nd_hook_send(int fd, const void *buf, size_t len, int flags) {
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT))
+        return send_watched(&(struct call){.kind = SEND, .fd = fd, .buf = buf, .len = len, .flags = flags});
+    return nd_real.send(fd, buf, len, flags);
+}
+ND_ALIAS_OF(__send, send);
+
+ssize_t nd_hook_sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_len) {
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT))
+        return send_watched(&(struct call){
+            .kind = SENDTO, .fd = fd, .buf = buf, .len = len, .flags = flags, .to = to, .to_len = to_len});
+    return nd_real.sendto(fd, buf, len, flags, to, to_len);
+}
+
+ssize_t nd_hook_sendmsg(int fd, const struct msghdr *msg, int flags) {
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT))
+        return send_watched(&(struct call){.kind = SENDMSG, .fd = fd, .msg = msg, .flags = flags});
+    return nd_real.sendmsg(fd, msg, flags);
+}

@@ -1,0 +1,52 @@
+/* socket, bind, listen: what a descriptor is, so that the other hooks need not ask. */
+#include <errno.h>
+
+#include "shim/hook.h"
+#include "shim/sockets.h"
+#include "shim/start.h"
+#include "shim/timers.h"
+
+#define TYPE_MASK 0xf /* SOCK_TYPE_MASK of the kernel: the rest are flags */
+
+ND_COLD static void born(int fd, int domain, int type) {
+    int saved = errno;
+    uint32_t flags = 0;
+    int kind = type & TYPE_MASK;
+    if (kind == SOCK_STREAM || kind == SOCK_SEQPACKET)
+        flags |= ND_SOCK_STREAM;
+    if (domain == AF_INET || domain == AF_INET6)
+        flags |= ND_SOCK_INET;
+    if (domain == AF_UNIX)
+        flags |= ND_SOCK_LOCAL;
+    if (type & SOCK_NONBLOCK)
+        flags |= ND_SOCK_NONBLOCK;
+    struct nd_sock *sock = nd_sock_born(fd, flags);
+    if (sock && kind == SOCK_DGRAM)
+        nd_timers_arm(fd, sock);
+    errno = saved;
+}
+
+int nd_hook_socket(int domain, int type, int protocol) {
+    int fd = nd_real.socket(domain, type, protocol);
+    if (fd >= 0 && nd_enforcing)
+        born(fd, domain, type);
+    return fd;
+}
+
+int nd_hook_bind(int fd, const struct sockaddr *addr, socklen_t len) {
+    int result = nd_real.bind(fd, addr, len);
+    struct nd_sock *sock = result == 0 && nd_enforcing ? nd_sock_peek(fd) : NULL;
+    if (sock && (nd_sock_flags(sock) & ND_SOCK_KNOWN)) {
+        nd_sock_change(fd, sock, ND_SOCK_BOUND, 0);
+        if (!(nd_sock_flags(sock) & ND_SOCK_STREAM))
+            nd_timers_disarm(fd, sock);
+    }
+    return result;
+}
+
+int nd_hook_listen(int fd, int backlog) {
+    struct nd_sock *sock = nd_enforcing ? nd_sock_peek(fd) : NULL;
+    if (sock && (nd_sock_flags(sock) & ND_SOCK_RCVTIMEO))
+        nd_timers_disarm(fd, sock); /* left by a connect that did not come about */
+    return nd_real.listen(fd, backlog);
+}

@@ -1,0 +1,170 @@
+#include "shim/sockets.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "shim/real.h"
+
+#define PER_CHUNK 1024
+#define CHUNKS 1024
+
+_Atomic uint8_t nd_watch_fast[ND_WATCH_FAST];
+
+static struct nd_sock first_chunk[PER_CHUNK];
+static _Atomic(struct nd_sock *) chunks[CHUNKS] = {first_chunk};
+
+struct nd_sock *nd_sock_peek(int fd) {
+    if (fd < 0 || fd >= PER_CHUNK * CHUNKS)
+        return NULL;
+    struct nd_sock *chunk = atomic_load_explicit(&chunks[fd / PER_CHUNK], memory_order_acquire);
+    return chunk ? &chunk[fd % PER_CHUNK] : NULL;
+}
+
+struct nd_sock *nd_sock_get(int fd) {
+    struct nd_sock *sock = nd_sock_peek(fd);
+    if (sock || fd < 0 || fd >= PER_CHUNK * CHUNKS)
+        return sock;
+    int saved = errno;
+    size_t size = PER_CHUNK * sizeof(struct nd_sock);
+    struct nd_sock *chunk = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (chunk == MAP_FAILED) {
+        errno = saved;
+        return NULL;
+    }
+    struct nd_sock *expected = NULL;
+    if (!atomic_compare_exchange_strong(&chunks[fd / PER_CHUNK], &expected, chunk))
+        munmap(chunk, size);
+    errno = saved;
+    return nd_sock_peek(fd);
+}
+
+unsigned nd_watch_far(int fd) {
+    const struct nd_sock *sock = nd_sock_peek(fd);
+    return sock ? atomic_load_explicit(&sock->watch, memory_order_relaxed) : 0;
+}
+
+static void set_watch(int fd, struct nd_sock *sock, unsigned watch) {
+    if (fd < ND_WATCH_FAST)
+        atomic_store_explicit(&nd_watch_fast[fd], (uint8_t)watch, memory_order_relaxed);
+    else
+        atomic_store_explicit(&sock->watch, (uint8_t)watch, memory_order_relaxed);
+}
+
+nd_time nd_sock_recv_limit(const struct nd_sock *sock) {
+    uint32_t flags = nd_sock_flags(sock);
+    if (flags & ND_SOCK_STREAM)
+        return flags & (ND_SOCK_INET | ND_SOCK_LOCAL) ? nd_sock_limits(sock)->recv : 0;
+    /* A datagram socket that was bound waits for strangers, as a listener does; the others wait for an answer. */
+    return (flags & ND_SOCK_INET) && !(flags & ND_SOCK_BOUND) ? nd_settings.outbound.recv : 0;
+}
+
+nd_time nd_sock_send_limit(const struct nd_sock *sock) {
+    return nd_sock_flags(sock) & ND_SOCK_STREAM ? nd_sock_limits(sock)->send : 0;
+}
+
+static unsigned watch_for(const struct nd_sock *sock) {
+    uint32_t flags = nd_sock_flags(sock);
+    if (!(flags & ND_SOCK_KNOWN))
+        return 0;
+    unsigned watch = 0;
+    if (flags & (ND_SOCK_EXPIRED | ND_SOCK_SCOPED))
+        watch |= ND_WATCH_IN | ND_WATCH_OUT;
+    if (flags & ND_SOCK_CONNECTING)
+        watch |= ND_WATCH_WAIT;
+    if (flags & ND_SOCK_RCVTIMEO)
+        watch |= ND_WATCH_IN;
+    if (!(flags & ND_SOCK_STREAM) || !(flags & (ND_SOCK_CONNECTED | ND_SOCK_CONNECTING)))
+        return watch;
+    bool room = nd_sock_send_limit(sock) || ((flags & ND_SOCK_INET) && nd_sock_limits(sock)->unacked);
+    if (room && !(flags & ND_SOCK_NONBLOCK))
+        watch |= ND_WATCH_OUT;
+    if (room || nd_sock_recv_limit(sock))
+        watch |= ND_WATCH_WAIT;
+    return watch;
+}
+
+void nd_sock_change(int fd, struct nd_sock *sock, uint32_t set, uint32_t clear) {
+    uint32_t old = nd_sock_flags(sock);
+    while (!atomic_compare_exchange_weak_explicit(&sock->flags, &old, (old & ~clear) | set, memory_order_relaxed,
+                                                  memory_order_relaxed))
+        ;
+    set_watch(fd, sock, watch_for(sock));
+}
+
+struct nd_sock *nd_sock_born(int fd, uint32_t flags) {
+    struct nd_sock *sock = nd_sock_get(fd);
+    if (!sock)
+        return NULL;
+    nd_sock_forget(fd);
+    nd_sock_change(fd, sock, flags | ND_SOCK_KNOWN, 0);
+    return sock;
+}
+
+void nd_sock_forget(int fd) {
+    struct nd_sock *sock = nd_sock_peek(fd);
+    if (!sock || !nd_sock_flags(sock))
+        return;
+    set_watch(fd, sock, 0);
+    atomic_store_explicit(&sock->flags, 0, memory_order_relaxed);
+    sock->own_rcvtimeo = sock->own_sndtimeo = 0;
+    sock->inode = 0;
+    sock->connect_began = 0;
+    for (int i = 0; i < 2; i++) {
+        struct nd_wait_clock *clock = &sock->clock[i];
+        clock->waited = clock->accounted = clock->progress = clock->look = clock->unacked = 0;
+        clock->queued = 0;
+    }
+}
+
+struct nd_sock *nd_sock_discover(int fd) {
+    int type = 0, domain = 0, listening = 0;
+    socklen_t len = sizeof type;
+    if (nd_real.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0)
+        return NULL;
+    len = sizeof domain;
+    if (nd_real.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) != 0) { /* SO_DOMAIN: Linux 2.6.32 */
+        struct sockaddr_storage name = {0};
+        len = sizeof name;
+        domain = getsockname(fd, (struct sockaddr *)&name, &len) == 0 ? name.ss_family : 0;
+    }
+    uint32_t flags = 0;
+    if (type == SOCK_STREAM || type == SOCK_SEQPACKET)
+        flags |= ND_SOCK_STREAM;
+    if (domain == AF_INET || domain == AF_INET6)
+        flags |= ND_SOCK_INET;
+    if (domain == AF_UNIX)
+        flags |= ND_SOCK_LOCAL;
+    int status = nd_real.fcntl(fd, F_GETFL, NULL);
+    if (status >= 0 && (status & O_NONBLOCK))
+        flags |= ND_SOCK_NONBLOCK;
+    len = sizeof listening;
+    nd_real.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len);
+    struct sockaddr_storage peer;
+    len = sizeof peer;
+    /* An AF_UNIX stream that is connected already and that we did not see connect may be a socketpair: a pipe. */
+    if (!listening && !(flags & ND_SOCK_LOCAL) && getpeername(fd, (struct sockaddr *)&peer, &len) == 0)
+        flags |= ND_SOCK_CONNECTED;
+    return nd_sock_born(fd, flags);
+}
+
+void nd_sock_copy(int fd, int to) {
+    struct nd_sock *from = nd_sock_peek(fd);
+    if (!from || !(nd_sock_flags(from) & ND_SOCK_KNOWN)) {
+        nd_sock_forget(to);
+        return;
+    }
+    struct nd_sock *copy = nd_sock_get(to);
+    if (!copy || copy == from)
+        return;
+    nd_sock_forget(to);
+    copy->own_syncnt = from->own_syncnt;
+    memcpy(copy->own_keepalive, from->own_keepalive, sizeof copy->own_keepalive);
+    copy->own_rcvtimeo = from->own_rcvtimeo;
+    copy->own_sndtimeo = from->own_sndtimeo;
+    copy->inode = from->inode;
+    copy->connect_began = from->connect_began;
+    copy->peer = from->peer;
+    nd_sock_change(to, copy, nd_sock_flags(from) & ~(uint32_t)ND_SOCK_SCOPED, 0);
+}

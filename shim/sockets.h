@@ -1,0 +1,126 @@
+/* What we remember of descriptors. It is a hint: programs close and replace descriptors where no hook sees it, so it is
+ * checked against the kernel before it changes an outcome (nd_sock_is_gone, expiry.h). Everything here is
+ * async-signal-safe, lock-free, and keeps errno where it does not say otherwise. */
+#ifndef ND_SOCKETS_H
+#define ND_SOCKETS_H
+
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "resolver/clock.h"
+#include "shim/settings.h"
+
+enum nd_sock_flag {
+    ND_SOCK_KNOWN = 1 << 0,      /* a socket whose birth we saw */
+    ND_SOCK_STREAM = 1 << 1,     /* SOCK_STREAM or SOCK_SEQPACKET */
+    ND_SOCK_INET = 1 << 2,       /* AF_INET or AF_INET6 */
+    ND_SOCK_LOCAL = 1 << 3,      /* AF_UNIX */
+    ND_SOCK_NONBLOCK = 1 << 4,   /* as far as we saw */
+    ND_SOCK_CONNECTING = 1 << 5, /* a non-blocking connect is under way since ->connect_began */
+    ND_SOCK_CONNECTED = 1 << 6,
+    ND_SOCK_INBOUND = 1 << 7,    /* accepted */
+    ND_SOCK_BOUND = 1 << 8,      /* bind() was called */
+    ND_SOCK_RCVTIMEO = 1 << 9,   /* the kernel's SO_RCVTIMEO is our RECV, the program's own stands in ->own_rcvtimeo */
+    ND_SOCK_SNDTIMEO = 1 << 10,  /* the same for SO_SNDTIMEO and SEND */
+    ND_SOCK_SYNCNT = 1 << 11,    /* the kernel's TCP_SYNCNT is ours, what it was stands in ->own_syncnt */
+    ND_SOCK_KEEPALIVE = 1 << 12, /* the kernel's keepalive is ours, ->own_keepalive holds what it was */
+    ND_SOCK_SCOPED = 1 << 13,    /* a TLS operation may be under way (scope.h) */
+    ND_SOCK_EXPIRED = 1 << 14,   /* a deadline fired: the stream with inode ->inode is finished */
+    ND_SOCK_TOLD_IN = 1 << 15,   /* ... and a receiving call has given ETIMEDOUT */
+    ND_SOCK_TOLD_OUT = 1 << 16,  /* ... and a sending call */
+    ND_SOCK_TOLD_ERROR = 1 << 17 /* ... and SO_ERROR */
+};
+
+/* Which calls must leave the straight path for a descriptor. */
+enum nd_watch {
+    ND_WATCH_IN = 1 << 0,  /* receiving calls */
+    ND_WATCH_OUT = 1 << 1, /* sending calls */
+    ND_WATCH_WAIT = 1 << 2 /* poll and select */
+};
+
+enum nd_direction { ND_IN, ND_OUT };
+
+/* The wait clock of one direction: how long threads have waited for the socket, and when in that time there was progress. */
+struct nd_wait_clock {
+    _Atomic nd_time waited;    /* total of all waits; several threads at a time count once */
+    _Atomic nd_time accounted; /* the monotonic time up to which `waited` holds */
+    _Atomic nd_time progress;  /* `waited` at the last progress */
+    _Atomic nd_time look;      /* ND_OUT: `waited` when the send queue is to be looked at again; 0: not looked yet */
+    _Atomic nd_time unacked;   /* ND_OUT: struct nd_room's unacked_since, in `waited` */
+    _Atomic uint32_t queued;   /* ND_OUT: struct nd_room's queued */
+};
+
+struct nd_sock {
+    _Atomic uint32_t flags;
+    _Atomic uint8_t watch; /* for descriptors past ND_WATCH_FAST */
+    int8_t own_syncnt;
+    int own_keepalive[4];              /* SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT */
+    int64_t own_rcvtimeo, own_sndtimeo; /* microseconds as read back, 0 for none */
+    uint64_t inode;
+    _Atomic nd_time connect_began;
+    struct sockaddr_in6 peer; /* of a connect under way, which the kernel does not tell yet; AF_INET fits too */
+    struct nd_wait_clock clock[2]; /* by nd_direction */
+};
+
+/* Descriptors below this are looked up in one byte array, one load on the hot path; 64 Ki bytes of untouched zero pages. */
+#define ND_WATCH_FAST 65536
+
+extern _Atomic uint8_t nd_watch_fast[ND_WATCH_FAST] __attribute__((visibility("hidden")));
+
+unsigned nd_watch_far(int fd);
+
+/* The enum nd_watch bits of `fd`; 0 for anything unknown. */
+static inline unsigned nd_watch(int fd) {
+    if (__builtin_expect((unsigned)fd < ND_WATCH_FAST, 1))
+        return atomic_load_explicit(&nd_watch_fast[fd], memory_order_relaxed);
+    return nd_watch_far(fd);
+}
+
+/* The record of `fd`, or NULL where there is none yet. */
+struct nd_sock *nd_sock_peek(int fd);
+
+/* The record of `fd`, made if needed (beyond descriptor 1023 that may map memory); NULL when there is no memory or fd is out
+ * of range (negative, above 2^20). */
+struct nd_sock *nd_sock_get(int fd);
+
+/* Starts a new record for a socket just made, with these flags. */
+struct nd_sock *nd_sock_born(int fd, uint32_t flags);
+
+/* Asks the kernel what `fd` is and starts its record; NULL if it is no socket or cannot be asked. Errno undefined. */
+struct nd_sock *nd_sock_discover(int fd);
+
+/* Forgets `fd`. */
+void nd_sock_forget(int fd);
+
+/* Makes `to` a copy of what is known of `fd` (dup). */
+void nd_sock_copy(int fd, int to);
+
+static inline uint32_t nd_sock_flags(const struct nd_sock *sock) {
+    return atomic_load_explicit(&sock->flags, memory_order_relaxed);
+}
+
+/* Sets and clears flags, and brings the watch bits of `fd` up to date. */
+void nd_sock_change(int fd, struct nd_sock *sock, uint32_t set, uint32_t clear);
+
+/* Bytes came in: the wait clock starts anew. (Of TCP the kernel knows that better; AF_UNIX has only this.) */
+static inline void nd_sock_heard(struct nd_sock *sock) {
+    struct nd_wait_clock *in = &sock->clock[ND_IN];
+    atomic_store_explicit(&in->progress, atomic_load_explicit(&in->waited, memory_order_relaxed), memory_order_relaxed);
+}
+
+/* The limits that hold for this socket: outbound or inbound. */
+static inline const struct nd_limits *nd_sock_limits(const struct nd_sock *sock) {
+    return nd_sock_flags(sock) & ND_SOCK_INBOUND ? &nd_settings.inbound : &nd_settings.outbound;
+}
+
+/* RECV or SEND as they hold for this socket (AF_UNIX and UDP have rules of their own); 0 for off. */
+nd_time nd_sock_recv_limit(const struct nd_sock *sock);
+nd_time nd_sock_send_limit(const struct nd_sock *sock);
+
+/* The name of a limit as the operator sets it, "RECV" or "INBOUND_RECV". */
+#define ND_LIMIT_NAME(sock, name) (nd_sock_flags(sock) & ND_SOCK_INBOUND ? "INBOUND_" name : name)
+
+#endif

@@ -1,0 +1,15 @@
+/* What is decided when the library starts. */
+#ifndef ND_START_H
+#define ND_START_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* False until the constructor has run, and for ever in a process that passes through: MODE=off or observe, the disable
+ * file, a second copy of the library. */
+extern bool nd_enforcing;
+
+/* This process, kept true over fork (but not over vfork, whose child shares this memory). */
+extern pid_t nd_process;
+
+#endif

@@ -1,0 +1,30 @@
+/* The kernel timers we put on a connection, and how the program keeps seeing only its own values. */
+#ifndef ND_TIMERS_H
+#define ND_TIMERS_H
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include "shim/sockets.h"
+
+/* Puts RECV, SEND and KEEPALIVE, where they are on, on a connection at its birth (connected, connecting or accepted), or on
+ * a datagram socket. No system call where they are off. Never on a listener: accept would give EAGAIN, and accepted
+ * sockets inherit. Async-signal-safe; keeps errno. */
+void nd_timers_arm(int fd, struct nd_sock *sock);
+
+/* Takes RECV off a datagram socket that is bound: it waits for strangers. Async-signal-safe; keeps errno. */
+void nd_timers_disarm(int fd, struct nd_sock *sock);
+
+/* TCP_SYNCNT as a backstop for a non-blocking connect whose waits we do not see. Async-signal-safe; keeps errno. */
+void nd_timers_backstop(int fd, struct nd_sock *sock);
+
+/* The number of SYN retransmissions whose time is not below `timeout`, for every kernel. */
+int nd_timers_syn_count(nd_time timeout);
+
+/* After the program's own setsockopt of a timeout succeeded: notes it and puts ours back in force where it is shorter. */
+void nd_timers_program_set(int fd, struct nd_sock *sock, int level, int name);
+
+/* Gives in *value what the program would read for an option that holds our value; false where the option is not ours. */
+bool nd_timers_read_back(const struct nd_sock *sock, int level, int name, void *value, socklen_t *len);
+
+#endif

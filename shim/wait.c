@@ -1,0 +1,28 @@
+#include "shim/wait.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+
+#include "shim/real.h"
+#include "shim/signals.h"
+
+enum nd_waited nd_wait(int fd, short events, nd_time deadline) {
+    for (;;) {
+        struct pollfd pollfd = {.fd = fd, .events = events};
+        int ready = nd_real.poll(&pollfd, 1, nd_time_poll_ms(deadline, nd_now()));
+        if (ready == 0 && nd_now() >= deadline)
+            return ND_TIMED_OUT;
+        if (ready < 0 && errno == EINTR && !nd_signals_restart())
+            return ND_INTERRUPTED; /* poll reports only signals that had a handler */
+        if (ready > 0 || (ready < 0 && errno != EINTR))
+            return ND_READY; /* a descriptor that cannot be polled: let the call itself say so */
+    }
+}
+
+bool nd_nonblocking(int fd) {
+    int saved = errno;
+    int status = nd_real.fcntl(fd, F_GETFL, NULL);
+    errno = saved;
+    return status >= 0 && (status & O_NONBLOCK);
+}
