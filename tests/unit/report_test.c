@@ -319,8 +319,10 @@ START_TEST(unopenable_log_is_told_once_on_stderr) {
     become_stderr(pipes[1]);
     log_to_file();
     strcpy(nd_settings.log_path, "/nonexistent/\x1b/log");
+    errno = 4321;
     for (int i = 0; i < 3; i++)
         nd_report_expiry(&event);
+    ck_assert_int_eq(errno, 4321);
     nd_report_notice("netdeadline: a second line");
     ssize_t got = read(pipes[0], text, sizeof text - 1);
     ck_assert_int_gt(got, 0);
