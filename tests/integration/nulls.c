@@ -1,0 +1,90 @@
+/* Calls with nothing, with nonsense, and with names no server has: what they return must be what libc returns. */
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define TELL(call)                                                  \
+    do {                                                            \
+        errno = 0;                                                  \
+        long result_ = (long)(call);                                \
+        printf("%s = %ld, errno %d\n", #call, result_, result_ < 0 ? errno : 0); \
+    } while (0)
+
+/* Nothing, and one less, as the compiler cannot see through. */
+static void *volatile none;
+static volatile int minus = -1;
+
+static struct addrinfo *list;
+
+static long count(int error) {
+    errno = 0; /* means nothing here */
+    if (error)
+        return error;
+    long nodes = 0;
+    for (struct addrinfo *each = list; each; each = each->ai_next)
+        nodes++;
+    freeaddrinfo(list);
+    return nodes * 1000;
+}
+
+int main(void) {
+    char name[301], byte;
+    int pipe_ends[2], nothing = pipe(pipe_ends), fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct addrinfo odd = {.ai_flags = 0x40000000}, family = {.ai_family = 99}, type = {.ai_socktype = 99};
+    struct timeval now = {0, 0};
+    memset(name, 'a', 300);
+    name[300] = 0;
+
+    TELL(count(getaddrinfo(NULL, NULL, NULL, &list)));
+    TELL(count(getaddrinfo(NULL, "80", NULL, &list)));
+    TELL(count(getaddrinfo("127.0.0.1", NULL, NULL, &list)));
+    TELL(count(getaddrinfo("", NULL, NULL, &list)));
+    TELL(count(getaddrinfo("", "", NULL, &list)));
+    TELL(count(getaddrinfo(name, NULL, NULL, &list)));
+    TELL(count(getaddrinfo(name, name, NULL, &list)));
+    TELL(count(getaddrinfo("localhost", name, NULL, &list)));
+    TELL(count(getaddrinfo("localhost", "80", &odd, &list)));
+    TELL(count(getaddrinfo("localhost", "80", &family, &list)));
+    TELL(count(getaddrinfo("localhost", "80", &type, &list)));
+    TELL(connect(-1, none, 0));
+    TELL(connect(fd, none, 0));
+    TELL(connect(fd, none, 16));
+    TELL(connect(nothing, none, 0));
+    TELL(connect(pipe_ends[0], (struct sockaddr *)name, 16));
+    TELL(recv(-1, none, 0, 0));
+    TELL(recv(1 << 30, none, 0, 0));
+    TELL(recv(pipe_ends[0], &byte, 1, 0));
+    TELL(recv(fd, none, 1, 0));
+    TELL(read(fd, none, 0));
+    TELL(read(-1, none, 1));
+    TELL(readv(fd, none, 1));
+    TELL(readv(fd, none, minus));
+    TELL(recvmsg(fd, none, 0));
+    TELL(recvfrom(fd, none, 1, 0, none, none));
+    TELL(send(-1, none, 0, 0));
+    TELL(send(fd, none, 1, MSG_NOSIGNAL));
+    TELL(sendto(fd, none, 1, MSG_NOSIGNAL, none, 0));
+    TELL(sendmsg(fd, none, 0));
+    TELL(write(pipe_ends[1], none, 1));
+    TELL(write(-1, none, 1));
+    TELL(writev(pipe_ends[1], none, 2));
+    TELL(poll(none, 0, 0));
+    TELL(poll(none, 1, 0));
+    TELL(poll(none, (nfds_t)minus, 0));
+    TELL(select(0, none, none, none, &now));
+    TELL(select(minus, none, none, none, &now));
+    TELL(accept(-1, none, none));
+    TELL(accept(fd, none, none));
+    TELL(getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, none, none));
+    TELL(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, none, 0));
+    TELL(close(-1));
+    TELL(dup2(-1, 5));
+    TELL(dup2(fd, -1));
+    return 0;
+}

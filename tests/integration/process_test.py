@@ -1,0 +1,59 @@
+"""Programs that thread, fork, close what they did not open, and lock themselves in."""
+
+import pytest
+
+import programs
+from faults import tcp
+
+PROCESS = programs.BUILD / "tests/process"
+LIMITS = dict.fromkeys(["RESOLVE", "CONNECT", "RECV", "SEND", "UNACKED"], "15s")
+BOTH = pytest.mark.parametrize("limits", [{}, LIMITS], ids=["defaults", "limits"])
+
+
+def expect_good(net, mode, host, *more, **limits):
+    net.names({"echo.test": ["127.0.0.1"]})
+    server = net.serve(tcp.echo)
+    result = net.run([PROCESS, mode, host, server.port, *more], patience=40, **limits)
+    assert (result.status, result.out) == (0, b"all good\n"), result
+
+
+@BOTH
+@pytest.mark.parametrize("mode", ["threads", "fork", "vfork", "closefrom"])
+def test_process(net, mode, limits):
+    expect_good(net, mode, "echo.test", **limits)
+
+
+@BOTH
+def test_chroot(net, tmp_path, limits):
+    empty = tmp_path / "root"
+    empty.mkdir()
+    expect_good(net, "chroot", "127.0.0.1", empty, **limits)
+
+
+@BOTH
+def test_chroot_with_names(net, tmp_path, limits):
+    """The files that are read are those of the new root."""
+    etc = tmp_path / "root/etc"
+    etc.mkdir(parents=True)
+    (etc / "hosts").write_text("127.0.0.1 echo.test\n")
+    (etc / "nsswitch.conf").write_text("hosts: files dns\n")
+    expect_good(net, "chroot", "echo.test", tmp_path / "root", **limits)
+
+
+def test_python_daemon(net):
+    """A daemon as Python's programs make them: two forks, a new session, every descriptor closed."""
+    server = net.serve(tcp.echo)
+    daemon = f"""
+import os, socket, sys
+with socket.create_connection(("127.0.0.1", {server.port})) as before:
+    before.sendall(b"before")
+    if os.fork(): os.wait(); sys.exit()
+    os.setsid()
+    if pid := os.fork(): os._exit(os.waitpid(pid, 0)[1] != 0)
+    os.closerange(3, 4096)
+    with socket.create_connection(("127.0.0.1", {server.port})) as connection:
+        connection.sendall(b"hello")
+        os.write(1, connection.recv(100))
+"""
+    result = net.run([programs.PYTHON, "-c", daemon], **LIMITS)
+    assert result.out == b"hello" and result.status == 0, result
