@@ -17,14 +17,15 @@ LIBDIR ?= $(PREFIX)/$(if $(MULTIARCH),lib/$(MULTIARCH),lib$(shell getconf LONG_B
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror=implicit
 CFLAGS ?= -O2 -g
 SANITIZERS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
-ALL_CPPFLAGS := -I. -D_GNU_SOURCE -DND_VERSION='"$(VERSION)"' -DND_LIBDIR='"$(LIBDIR)"' $(CPPFLAGS)
+ALL_CPPFLAGS := -I. -D_GNU_SOURCE -DND_VERSION='"$(VERSION)"' -DND_LIBDIR='"$(LIBDIR)"' $(if $(UNWIND_A),-DND_STATIC_UNWIND) $(CPPFLAGS)
 # -fexceptions: a cancelled thread unwinds through the hooks and must run their cleanups on every architecture.
 ALL_CFLAGS := -std=gnu11 -fPIC -fvisibility=hidden -fexceptions -fno-plt $(WARNINGS) $(CFLAGS) $(SANITIZERS)
 # Thread-local storage of a preloaded library must fit into what old loaders keep free.
 ALL_CFLAGS += -ftls-model=initial-exec
 
 CARES_A ?= $(firstword $(wildcard /usr/lib/$(MULTIARCH)/libcares.a /usr/lib64/libcares.a /usr/lib/libcares.a))
-UNWIND_LIBS ?= $(shell pkg-config --libs libunwind 2>/dev/null || echo -lunwind)
+# A position independent libunwind.a to link in; without one the host's libunwind is loaded where BACKTRACE=1 asks for it.
+UNWIND_A ?=
 
 # Families of hooks; everything else in shim/ is plain code that unit tests can link.
 HOOKS := accept close connect dup fcntl getaddrinfo getsockopt poll recv select send socket ssl
@@ -40,7 +41,8 @@ all: $(BUILD)/libnetdeadline.so $(BUILD)/netdeadline
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	@echo '  CC $@'
+	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # What is made from the table of hooks: the names, the export list, and the renaming of linked libraries' calls.
 $(BUILD)/hooks.names: shim/hooks.def Makefile
@@ -67,25 +69,27 @@ $(BUILD)/renamed/libcares.a: $(CARES_A) $(BUILD)/renames
 
 $(BUILD)/libnetdeadline.so: $(SHIM_OBJS) $(BUILD)/renamed/resolver.o $(BUILD)/renamed/libcares.a $(BUILD)/exports.map
 	$(CC) $(ALL_CFLAGS) -shared -Wl,-soname,libnetdeadline.so -Wl,--version-script=$(BUILD)/exports.map \
-	    $(if $(SANITIZE),,-Wl,-z,defs) -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,--exclude-libs,ALL -Wl,--hash-style=both \
-	    $(LDFLAGS) -o $@ $(SHIM_OBJS) $(BUILD)/renamed/resolver.o $(BUILD)/renamed/libcares.a $(UNWIND_LIBS)
+	    $(if $(SANITIZE),,-Wl,-z,defs) -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,--exclude-libs,ALL -Wl,-Bsymbolic -Wl,--hash-style=both \
+	    $(LDFLAGS) -o $@ $(SHIM_OBJS) $(BUILD)/renamed/resolver.o $(BUILD)/renamed/libcares.a $(UNWIND_A)
 
-CLI_SHIM := settings duration
-$(BUILD)/netdeadline: $(CLI_OBJS) $(filter $(CLI_SHIM:%=$(BUILD)/shim/%.o),$(SHIM_OBJS)) $(BUILD)/resolver/clock.o
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^
-
-# Unit tests take what they need from an archive, so that a test can stand in for the clock or the kernel.
-$(BUILD)/unit/libplain.a: $(PLAIN_OBJS) $(RESOLVER_OBJS)
+# The command and the unit tests take what they need from an archive; a test can stand in for the clock or the kernel.
+$(BUILD)/libplain.a: $(PLAIN_OBJS) $(RESOLVER_OBJS)
 	@mkdir -p $(@D)
 	rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/unit/%_test: tests/unit/%_test.c $(BUILD)/unit/libplain.a Makefile
-	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(BUILD)/unit/libplain.a $(LDFLAGS) \
-	    $(CARES_A) $(UNWIND_LIBS) $(shell pkg-config --libs check) -ldl
+$(BUILD)/unit/%_test: tests/unit/%_test.c $(BUILD)/libplain.a Makefile
+	@mkdir -p $(@D)
+	@echo '  CC $@'
+	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(BUILD)/libplain.a $(LDFLAGS) \
+	    $(CARES_A) $(UNWIND_A) $(shell pkg-config --libs check) -ldl
 
 $(BUILD)/tests/%: tests/integration/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -O1 -g $(SANITIZERS) -MMD -MP -MF $@.d -o $@ $< -pthread -ldl -lssl -lcrypto
+	@echo '  CC $@'
+	@$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -O1 -g $(SANITIZERS) -MMD -MP -MF $@.d -o $@ $< -pthread -ldl -lssl -lcrypto
+
+$(BUILD)/netdeadline: $(CLI_OBJS) $(BUILD)/libplain.a
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^
 
 unit: $(UNIT_TESTS)
 tests: $(TEST_PROGRAMS)

@@ -1,11 +1,11 @@
 #include "shim/backtrace.h"
 
-#define UNW_LOCAL_ONLY
 #include <dlfcn.h>
 #include <elf.h>
-#include <libunwind.h>
 #include <link.h>
 #include <string.h>
+
+#include "shim/unwind.h"
 
 enum { MOST_FRAMES = 32, MOST_STEPS = 64 };
 
@@ -90,7 +90,7 @@ void nd_backtrace_put(struct nd_line *line) {
     uintptr_t own_start, own_end;
     int frames = 0;
     own_range(&own_start, &own_end);
-    if (unw_getcontext(&context) != 0 || unw_init_local(&cursor, &context) != 0)
+    if (!unw_step || unw_getcontext(&context) != 0 || unw_init_local(&cursor, &context) != 0)
         return;
     for (int step = 0; step < MOST_STEPS && frames < MOST_FRAMES && unw_step(&cursor) > 0; step++) {
         if (unw_get_reg(&cursor, UNW_REG_IP, &address) != 0 || address == 0)

@@ -179,9 +179,9 @@ static bool kernel_keeps(const struct nd_scope *scope, nd_time limit) {
     return limit == scope->timeout && nd_now_coarse() - scope->began < SCOPE_SLACK;
 }
 
-ND_COLD static ssize_t receive_watched(const struct call *call) {
+static ssize_t receive_bounded(const struct call *call) {
     struct nd_sock *sock = nd_sock_peek(call->fd);
-    if (!sock)
+    if (!sock || !(nd_watch_exact(call->fd) & ND_WATCH_IN))
         return plain(call);
     uint32_t flags = nd_sock_flags(sock);
     if ((flags & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock))
@@ -195,9 +195,13 @@ ND_COLD static ssize_t receive_watched(const struct call *call) {
     return limit ? receive_limited(call, sock, limit) : finish(call, sock, plain(call));
 }
 
+ND_COLD static ssize_t read_watched(int fd, void *buf, size_t len) {
+    return receive_bounded(&(struct call){.kind = READ, .fd = fd, .buf = buf, .len = len});
+}
+
 ssize_t nd_hook_read(int fd, void *buf, size_t len) {
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN))
-        return receive_watched(&(struct call){.kind = READ, .fd = fd, .buf = buf, .len = len});
+        return read_watched(fd, buf, len);
     return nd_real.read(fd, buf, len);
 }
 ND_ALIAS_OF(__read, read);
@@ -208,15 +212,23 @@ ssize_t nd_hook___read_chk(int fd, void *buf, size_t len, size_t room) {
     return nd_hook_read(fd, buf, len);
 }
 
+ND_COLD static ssize_t readv_watched(int fd, const struct iovec *iov, int count) {
+    return receive_bounded(&(struct call){.kind = READV, .fd = fd, .buf = (void *)(uintptr_t)iov, .len = (size_t)count});
+}
+
 ssize_t nd_hook_readv(int fd, const struct iovec *iov, int count) {
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN) && count > 0 && count <= IOV_MAX)
-        return receive_watched(&(struct call){.kind = READV, .fd = fd, .buf = (void *)(uintptr_t)iov, .len = (size_t)count});
+        return readv_watched(fd, iov, count);
     return nd_real.readv(fd, iov, count);
+}
+
+ND_COLD static ssize_t recv_watched(int fd, void *buf, size_t len, int flags) {
+    return receive_bounded(&(struct call){.kind = RECV, .fd = fd, .buf = buf, .len = len, .flags = flags});
 }
 
 ssize_t nd_hook_recv(int fd, void *buf, size_t len, int flags) {
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN))
-        return receive_watched(&(struct call){.kind = RECV, .fd = fd, .buf = buf, .len = len, .flags = flags});
+        return recv_watched(fd, buf, len, flags);
     return nd_real.recv(fd, buf, len, flags);
 }
 
@@ -226,10 +238,14 @@ ssize_t nd_hook___recv_chk(int fd, void *buf, size_t len, size_t room, int flags
     return nd_hook_recv(fd, buf, len, flags);
 }
 
+ND_COLD static ssize_t recvfrom_watched(int fd, void *buf, size_t len, int flags, struct sockaddr *from, socklen_t *from_len) {
+    return receive_bounded(&(struct call){
+        .kind = RECVFROM, .fd = fd, .buf = buf, .len = len, .flags = flags, .from = from, .from_len = from_len});
+}
+
 ssize_t nd_hook_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from, socklen_t *from_len) {
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN))
-        return receive_watched(&(struct call){
-            .kind = RECVFROM, .fd = fd, .buf = buf, .len = len, .flags = flags, .from = from, .from_len = from_len});
+        return recvfrom_watched(fd, buf, len, flags, from, from_len);
     return nd_real.recvfrom(fd, buf, len, flags, from, from_len);
 }
 
@@ -240,8 +256,12 @@ ssize_t nd_hook___recvfrom_chk(int fd, void *buf, size_t len, size_t room, int f
     return nd_hook_recvfrom(fd, buf, len, flags, from, from_len);
 }
 
+ND_COLD static ssize_t recvmsg_watched(int fd, struct msghdr *msg, int flags) {
+    return receive_bounded(&(struct call){.kind = RECVMSG, .fd = fd, .buf = msg, .len = 1, .flags = flags});
+}
+
 ssize_t nd_hook_recvmsg(int fd, struct msghdr *msg, int flags) {
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN))
-        return receive_watched(&(struct call){.kind = RECVMSG, .fd = fd, .buf = msg, .len = 1, .flags = flags});
+        return recvmsg_watched(fd, msg, flags);
     return nd_real.recvmsg(fd, msg, flags);
 }

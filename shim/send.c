@@ -153,9 +153,9 @@ static ssize_t send_rest(const struct call *call, struct nd_sock *sock, size_t d
     return (ssize_t)done;
 }
 
-ND_COLD static ssize_t send_watched(const struct call *call) {
+static ssize_t send_bounded(const struct call *call) {
     struct nd_sock *sock = nd_sock_peek(call->fd);
-    if (!sock)
+    if (!sock || !(nd_watch_exact(call->fd) & ND_WATCH_OUT))
         return plain(call);
     uint32_t flags = nd_sock_flags(sock);
     if ((flags & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock))
@@ -178,37 +178,56 @@ ND_COLD static ssize_t send_watched(const struct call *call) {
     return send_rest(call, sock, sent > 0 ? (size_t)sent : 0, total_of(call));
 }
 
+ND_COLD static ssize_t write_watched(int fd, const void *buf, size_t len) {
+    return send_bounded(&(struct call){.kind = WRITE, .fd = fd, .buf = buf, .len = len});
+}
+
 ssize_t nd_hook_write(int fd, const void *buf, size_t len) {
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT))
-        return send_watched(&(struct call){.kind = WRITE, .fd = fd, .buf = buf, .len = len});
+        return write_watched(fd, buf, len);
     return nd_real.write(fd, buf, len);
 }
 ND_ALIAS_OF(__write, write);
 
+ND_COLD static ssize_t writev_watched(int fd, const struct iovec *iov, int count) {
+    struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)count};
+    return send_bounded(&(struct call){.kind = WRITEV, .fd = fd, .msg = &msg});
+}
+
 ssize_t nd_hook_writev(int fd, const struct iovec *iov, int count) {
-    if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT) && count > 0 && count <= IOV_MAX) {
-        struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)count};
-        return send_watched(&(struct call){.kind = WRITEV, .fd = fd, .msg = &msg});
-    }
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT) && count > 0 && count <= IOV_MAX)
+        return writev_watched(fd, iov, count);
     return nd_real.writev(fd, iov, count);
+}
+
+ND_COLD static ssize_t send_watched(int fd, const void *buf, size_t len, int flags) {
+    return send_bounded(&(struct call){.kind = SEND, .fd = fd, .buf = buf, .len = len, .flags = flags});
 }
 
 ssize_t nd_hook_send(int fd, const void *buf, size_t len, int flags) {
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT))
-        return send_watched(&(struct call){.kind = SEND, .fd = fd, .buf = buf, .len = len, .flags = flags});
+        return send_watched(fd, buf, len, flags);
     return nd_real.send(fd, buf, len, flags);
 }
 ND_ALIAS_OF(__send, send);
 
+ND_COLD static ssize_t sendto_watched(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_len) {
+    return send_bounded(&(struct call){
+        .kind = SENDTO, .fd = fd, .buf = buf, .len = len, .flags = flags, .to = to, .to_len = to_len});
+}
+
 ssize_t nd_hook_sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_len) {
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT))
-        return send_watched(&(struct call){
-            .kind = SENDTO, .fd = fd, .buf = buf, .len = len, .flags = flags, .to = to, .to_len = to_len});
+        return sendto_watched(fd, buf, len, flags, to, to_len);
     return nd_real.sendto(fd, buf, len, flags, to, to_len);
+}
+
+ND_COLD static ssize_t sendmsg_watched(int fd, const struct msghdr *msg, int flags) {
+    return send_bounded(&(struct call){.kind = SENDMSG, .fd = fd, .msg = msg, .flags = flags});
 }
 
 ssize_t nd_hook_sendmsg(int fd, const struct msghdr *msg, int flags) {
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT))
-        return send_watched(&(struct call){.kind = SENDMSG, .fd = fd, .msg = msg, .flags = flags});
+        return sendmsg_watched(fd, msg, flags);
     return nd_real.sendmsg(fd, msg, flags);
 }

@@ -40,7 +40,9 @@ struct nd_sock *nd_sock_get(int fd) {
     return nd_sock_peek(fd);
 }
 
-unsigned nd_watch_far(int fd) {
+unsigned nd_watch_exact(int fd) {
+    if (fd >= 0 && fd < ND_WATCH_FAST)
+        return nd_watch(fd);
     const struct nd_sock *sock = nd_sock_peek(fd);
     return sock ? atomic_load_explicit(&sock->watch, memory_order_relaxed) : 0;
 }

@@ -70,14 +70,15 @@ struct nd_sock {
 
 extern _Atomic uint8_t nd_watch_fast[ND_WATCH_FAST] __attribute__((visibility("hidden")));
 
-unsigned nd_watch_far(int fd);
-
-/* The enum nd_watch bits of `fd`; 0 for anything unknown. */
+/* The enum nd_watch bits of `fd`, in one load; all of them for a descriptor past the array, whose slow path then asks
+ * nd_watch_exact. 0 for anything unknown. */
 static inline unsigned nd_watch(int fd) {
     if (__builtin_expect((unsigned)fd < ND_WATCH_FAST, 1))
         return atomic_load_explicit(&nd_watch_fast[fd], memory_order_relaxed);
-    return nd_watch_far(fd);
+    return ND_WATCH_IN | ND_WATCH_OUT | ND_WATCH_WAIT;
 }
+
+unsigned nd_watch_exact(int fd);
 
 /* The record of `fd`, or NULL where there is none yet. */
 struct nd_sock *nd_sock_peek(int fd);

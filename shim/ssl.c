@@ -51,24 +51,21 @@ static bool open_for_write(struct nd_scope *saved, const struct nd_tls *tls, con
     return in_handshake(tls, ssl) && open_scope(saved, tls, ssl, ND_SCOPE_HANDSHAKE, operation, slot);
 }
 
-/* Runs also when the thread is cancelled inside. */
-static void close_scope(struct nd_scope *saved) {
-    if (saved->fd != -2)
-        nd_scope_close(saved);
-}
-
 /* The body of a hook: the real function, inside a scope if `open` opens one. Without an OpenSSL to call (a weak reference
- * that our export made non-null) it fails as a broken connection would. */
+ * that our export made non-null) it fails as a broken connection would. A frame that is left by cancellation or longjmp does
+ * not close its scope: nd_scope_of recognises what is left. */
 #define SCOPED(name, open, ...)                                                                                        \
     struct nd_tls tls;                                                                                                 \
-    __attribute__((cleanup(close_scope))) struct nd_scope saved = {.fd = -2};                                          \
+    struct nd_scope saved;                                                                                             \
     if (!nd_tls_find(&tls, __builtin_return_address(0)) || !tls.name) {                                                \
         errno = ENOSYS;                                                                                                \
         return failed_##name;                                                                                          \
     }                                                                                                                  \
-    if (!(open))                                                                                                       \
-        saved.fd = -2;                                                                                                 \
-    return tls.name(__VA_ARGS__)
+    bool opened = open;                                                                                                \
+    int result = tls.name(__VA_ARGS__);                                                                                \
+    if (opened)                                                                                                        \
+        nd_scope_close(&saved);                                                                                        \
+    return result
 
 enum {
     failed_SSL_connect = -1,

@@ -13,6 +13,7 @@
 #include "shim/report.h"
 #include "shim/settings.h"
 #include "shim/state.h"
+#include "shim/unwind.h"
 
 #define DISABLE_FILE "/etc/netdeadline.disable"
 
@@ -45,6 +46,8 @@ static void read_settings(void) {
     nd_report_start();
     if (line && nd_settings.log != ND_LOG_OFF)
         nd_report_notice(line);
+    if (nd_settings.backtrace && !nd_unwind_load())
+        nd_report_notice("netdeadline: NETDEADLINE_BACKTRACE has no effect: libunwind.so.8 is not installed");
 }
 
 static void forked(void) {

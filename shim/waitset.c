@@ -65,7 +65,7 @@ static nd_time due(const struct nd_sock *sock, short wants, nd_time now) {
 
 /* The record of an entry whose clocks run, or NULL. */
 static struct nd_sock *watched(const struct nd_wait_entry *entry) {
-    struct nd_sock *sock = entry->wants && nd_watch(entry->fd) & ND_WATCH_WAIT ? nd_sock_peek(entry->fd) : NULL;
+    struct nd_sock *sock = entry->wants && nd_watch_exact(entry->fd) & ND_WATCH_WAIT ? nd_sock_peek(entry->fd) : NULL;
     return sock && !(nd_sock_flags(sock) & ND_SOCK_EXPIRED) ? sock : NULL;
 }
 
