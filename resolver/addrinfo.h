@@ -1,0 +1,27 @@
+/* Lists of struct addrinfo laid out as glibc's, and the socket types and ports that each address gets. */
+#ifndef ND_ADDRINFO_H
+#define ND_ADDRINFO_H
+
+#include <netdb.h>
+
+#include "resolver/host.h"
+
+#define ND_MAX_TYPES 10
+
+/* One combination of socket type, protocol and port. */
+struct nd_type {
+    int socktype, protocol;
+    in_port_t port; /* network byte order */
+};
+
+/* The combinations for `service` (NULL: port 0) under `hints`, glibc's order. The number, or an EAI_ code (below 0). */
+int nd_service_types(struct nd_type types[ND_MAX_TYPES], const char *service, const struct addrinfo *hints);
+
+/* One node for each address and type, in this order. `canonical` may be NULL; else it is copied to the first node.
+ * 0, EAI_MEMORY. */
+int nd_make_list(struct addrinfo **list, const struct nd_address *addresses, size_t count, const struct nd_type *types,
+                 int type_count, int flags, const char *canonical);
+
+void nd_free_list(struct addrinfo *list);
+
+#endif

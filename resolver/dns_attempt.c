@@ -1,0 +1,214 @@
+#define CARES_NO_DEPRECATED /* ares_getsock and ares_process_fd: 1.18 has nothing else */
+#include "resolver/dns_attempt.h"
+
+#include <ares.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "resolver/dns_packet.h"
+
+/* c-ares only ever sees this address. The real one, with its scope and port, is put in at connect: 1.18 knows no scopes
+ * and 1.34 drops link-local servers without an interface name. Connected sockets hear nobody else. */
+static const struct in_addr placeholder = {.s_addr = 0x0100007f};
+
+static int set_nonblocking(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    return fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 ? -1 : 0;
+}
+
+static ares_socket_t open_socket(int family, int type, int protocol, void *user) {
+    struct nd_attempt *a = user;
+    (void)family;
+    int real_family = a->server->sa.sa_family;
+    int fd = socket(real_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+    if (fd < 0 && errno == EINVAL) { /* before Linux 2.6.27 */
+        fd = socket(real_family, type, protocol);
+        if (fd >= 0 && set_nonblocking(fd) != 0) {
+            close(fd);
+            fd = -1;
+        }
+    }
+    if (fd < 0)
+        a->socket_error = errno;
+    if (type == SOCK_STREAM) {
+        int on = 1;
+        a->tcp = true;
+        if (fd >= 0) /* both questions go out at once */
+            setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
+    return fd;
+}
+
+static int close_socket(ares_socket_t fd, void *user) {
+    (void)user;
+    return close(fd);
+}
+
+static int connect_socket(ares_socket_t fd, const struct sockaddr *address, ares_socklen_t size, void *user) {
+    const union nd_server *server = ((struct nd_attempt *)user)->server;
+    (void)address;
+    (void)size;
+    return connect(fd, &server->sa, server->sa.sa_family == AF_INET ? sizeof server->v4 : sizeof server->v6);
+}
+
+static ares_ssize_t send_bytes(ares_socket_t fd, const struct iovec *vector, int count, void *user) {
+    struct msghdr message = {.msg_iov = (struct iovec *)vector, .msg_iovlen = (size_t)count};
+    (void)user;
+    return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
+/* Some servers refuse without repeating the question, and glibc takes that for an answer. c-ares would wait on: give it
+ * the question. */
+static ssize_t add_question(const struct nd_attempt *a, uint8_t *packet, ssize_t size, size_t room) {
+    unsigned rcode = size == ND_DNS_HEADER ? nd_dns_rcode(packet) : ND_NOERROR;
+    if ((rcode != ND_SERVFAIL && rcode != ND_NOTIMP && rcode != ND_REFUSED) || nd_get16(packet + 4) != 0)
+        return size;
+    for (int i = 0; i < 2; i++) {
+        const struct nd_attempt_question *q = &a->questions[i];
+        uint8_t name[ND_WIRE_NAME_MAX];
+        if (!q->sent || q->done || memcmp(q->packet, packet, 2) != 0)
+            continue;
+        int used = nd_name_unpack(q->packet, q->size, ND_DNS_HEADER, name);
+        if (used < 0 || ND_DNS_HEADER + (size_t)used + 4 > q->size || ND_DNS_HEADER + (size_t)used + 4 > room)
+            continue;
+        memset(packet + 4, 0, 8);
+        packet[5] = 1;
+        memcpy(packet + ND_DNS_HEADER, q->packet + ND_DNS_HEADER, (size_t)used + 4);
+        return ND_DNS_HEADER + used + 4;
+    }
+    return size;
+}
+
+static ares_ssize_t receive_bytes(ares_socket_t fd, void *buffer, size_t size, int flags, struct sockaddr *from,
+                                  ares_socklen_t *from_size, void *user) {
+    ssize_t n = recv(fd, buffer, size, flags);
+    if (!from || !from_size) /* TCP */
+        return n;
+    struct sockaddr_in shown = {.sin_family = AF_INET, .sin_port = htons(53), .sin_addr = placeholder};
+    if ((size_t)*from_size >= sizeof shown) {
+        memcpy(from, &shown, sizeof shown);
+        *from_size = sizeof shown;
+    }
+    return n == ND_DNS_HEADER ? add_question(user, buffer, n, size) : n;
+}
+
+static const struct ares_socket_functions socket_functions = {
+    .asocket = open_socket,
+    .aclose = close_socket,
+    .aconnect = connect_socket,
+    .arecvfrom = receive_bytes,
+    .asendv = send_bytes,
+};
+
+/* Everything that c-ares would otherwise read from files and the environment is given. */
+static int init_channel(struct nd_attempt *a, bool use_tcp, bool ignore_truncation) {
+    struct in_addr server = placeholder;
+    char lookups[] = "b";
+    struct ares_options options = {
+        .flags = ARES_FLAG_NOCHECKRESP | ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES,
+        .timeout = 24 * 3600 * 1000, /* the time is kept in dns_ask.c */
+        .tries = 1,
+        .ndots = 1,
+        .servers = &server,
+        .nservers = 1,
+        .lookups = lookups,
+    };
+    int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS | ARES_OPT_SERVERS |
+               ARES_OPT_LOOKUPS | ARES_OPT_DOMAINS | ARES_OPT_SORTLIST;
+    if (use_tcp)
+        options.flags |= ARES_FLAG_USEVC;
+    if (ignore_truncation)
+        options.flags |= ARES_FLAG_IGNTC;
+#if ARES_VERSION >= 0x011800 /* 1.24 and later read the file always */
+    char nothing[] = "/dev/null";
+    options.resolvconf_path = nothing;
+    mask |= ARES_OPT_RESOLVCONF;
+#endif
+    return ares_init_options(&a->channel, &options, mask);
+}
+
+struct nd_attempt *nd_attempt_new(const union nd_server *server, bool use_tcp, bool ignore_truncation,
+                                  nd_attempt_done *told, void *owner) {
+    struct nd_attempt *a = calloc(1, sizeof *a);
+    if (!a)
+        return NULL;
+    a->server = server;
+    a->told = told;
+    a->owner = owner;
+    if (init_channel(a, use_tcp, ignore_truncation) != ARES_SUCCESS) {
+        free(a);
+        return NULL;
+    }
+    ares_set_socket_functions(a->channel, &socket_functions, a);
+    return a;
+}
+
+static void answered(void *arg, int status, int timeouts, unsigned char *bytes, int size) {
+    struct nd_attempt_question *q = arg;
+    (void)timeouts;
+    if (q->done)
+        return;
+    q->done = true;
+    if (status == ARES_EDESTRUCTION || status == ARES_ECANCELLED)
+        return;
+    bool good = status == ARES_SUCCESS && bytes && size >= ND_DNS_HEADER;
+    if (good) /* 1.34 asks with an id of its own */
+        memcpy(bytes, q->packet, 2);
+    q->attempt->told(q->attempt->owner, q->attempt, q->which, good ? bytes : NULL, good ? (size_t)size : 0);
+}
+
+void nd_attempt_send(struct nd_attempt *a, int which, const uint8_t *packet, size_t size) {
+    struct nd_attempt_question *q = &a->questions[which];
+    *q = (struct nd_attempt_question){.attempt = a, .which = which, .packet = packet, .size = size, .sent = true};
+    ares_send(a->channel, packet, (int)size, answered, q);
+}
+
+bool nd_attempt_pending(const struct nd_attempt *a) {
+    for (int i = 0; i < 2; i++)
+        if (a->questions[i].sent && !a->questions[i].done)
+            return true;
+    return false;
+}
+
+int nd_attempt_poll_set(const struct nd_attempt *a, struct pollfd fds[ND_ATTEMPT_FDS]) {
+    ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
+    int bits = ares_getsock(a->channel, sockets, ND_ATTEMPT_FDS), count = 0;
+    for (int i = 0; i < ND_ATTEMPT_FDS; i++) {
+        short events = (short)((ARES_GETSOCK_READABLE(bits, i) ? POLLIN : 0) |
+                               (ARES_GETSOCK_WRITABLE(bits, i) ? POLLOUT : 0));
+        if (events)
+            fds[count++] = (struct pollfd){.fd = sockets[i], .events = events};
+    }
+    return count;
+}
+
+void nd_attempt_process(struct nd_attempt *a, const struct pollfd *fds, int count) {
+    for (int i = 0; i < count; i++) {
+        short r = fds[i].revents;
+        if (r & POLLNVAL) { /* the program closed it: nothing will come any more */
+            ares_cancel(a->channel);
+            for (int q = 0; q < 2; q++)
+                if (a->questions[q].sent)
+                    a->told(a->owner, a, q, NULL, 0);
+            return;
+        }
+        bool readable = r & (POLLIN | POLLERR | POLLHUP);
+        bool writable = r & (POLLOUT | POLLERR | POLLHUP) && fds[i].events & POLLOUT;
+        if (readable || writable)
+            ares_process_fd(a->channel, readable ? fds[i].fd : ARES_SOCKET_BAD,
+                            writable ? fds[i].fd : ARES_SOCKET_BAD);
+    }
+}
+
+void nd_attempt_free(struct nd_attempt *a) {
+    if (!a)
+        return;
+    ares_destroy(a->channel);
+    free(a);
+}

@@ -1,0 +1,53 @@
+/* DNS messages as bytes: questions made, records of an answer walked. Withstands any bytes. */
+#ifndef ND_DNS_PACKET_H
+#define ND_DNS_PACKET_H
+
+#include "resolver/dns_name.h"
+#include "resolver/resolv_conf.h"
+
+#define ND_DNS_HEADER 12
+#define ND_DNS_QUERY_MAX (ND_DNS_HEADER + ND_WIRE_NAME_MAX + 4 + 11)
+
+enum { ND_NOERROR, ND_FORMERR, ND_SERVFAIL, ND_NXDOMAIN, ND_NOTIMP, ND_REFUSED };
+enum { ND_TYPE_A = 1, ND_TYPE_CNAME = 5, ND_TYPE_PTR = 12, ND_TYPE_AAAA = 28, ND_TYPE_OPT = 41 };
+
+static inline unsigned nd_get16(const uint8_t *p) {
+    return (unsigned)p[0] << 8 | p[1];
+}
+
+static inline unsigned nd_dns_rcode(const uint8_t *packet) {
+    return packet[3] & 15u;
+}
+
+static inline bool nd_dns_truncated(const uint8_t *packet) {
+    return (packet[2] & 2) != 0;
+}
+
+static inline unsigned nd_dns_answer_count(const uint8_t *packet) {
+    return nd_get16(packet + 6);
+}
+
+/* A question for `name`, with a random id and the flags and EDNS record that `conf` asks for. `edns_size` is the answer's
+ * size to announce. The size, or -1: not a name. */
+int nd_dns_make_query(uint8_t packet[ND_DNS_QUERY_MAX], const char *name, int dns_class, int type,
+                      const struct nd_resolv_conf *conf, int edns_size);
+
+struct nd_dns_record {
+    uint8_t owner[ND_WIRE_NAME_MAX];
+    unsigned type, dns_class, size;
+    size_t at; /* of the data in the packet; `size` bytes are there */
+};
+
+struct nd_dns_reader {
+    const uint8_t *packet;
+    size_t size, at;
+    unsigned left; /* records of the answer section not yet read */
+};
+
+/* Set on the answer section; the question's name goes to `question`. False: no header, or not exactly one question. */
+bool nd_dns_read(struct nd_dns_reader *reader, const uint8_t *packet, size_t size, uint8_t question[ND_WIRE_NAME_MAX]);
+
+/* The next record: 1, 0 at the end, -1 where the bytes make no sense. */
+int nd_dns_next(struct nd_dns_reader *reader, struct nd_dns_record *record);
+
+#endif

@@ -1,0 +1,24 @@
+/* When which server is asked: glibc's times, pressed together so that every server is asked within the budget. */
+#ifndef ND_DNS_SCHEDULE_H
+#define ND_DNS_SCHEDULE_H
+
+#include "resolver/clock.h"
+#include "resolver/resolv_conf.h"
+
+#define ND_MAX_SLOTS (ND_MAX_SERVERS * 5)
+
+struct nd_slot {
+    int server;
+    nd_time wait;      /* until the next slot begins */
+    nd_time full_wait; /* what glibc would wait */
+};
+
+struct nd_schedule {
+    struct nd_slot slots[ND_MAX_SLOTS];
+    int count;
+    nd_time full_length; /* what glibc would take when nobody answers */
+};
+
+void nd_schedule_make(struct nd_schedule *schedule, const struct nd_resolv_conf *conf, nd_time now, nd_time deadline);
+
+#endif

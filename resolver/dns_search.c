@@ -1,0 +1,155 @@
+#include "resolver/dns_search.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <string.h>
+
+#define MAX_NAME 1025 /* MAXDNAME */
+
+static bool fail(struct nd_search *s, int h_err) {
+    s->h_err = h_err;
+    return false;
+}
+
+/* h_errno from the codes of the answers; where one family came only, it stands for both. As in res_query.c: an answer
+ * with records counts even where the other half is an error. */
+static bool judge(struct nd_search *s) {
+    const struct nd_dns_message *a = &s->ask.answers[0], *b = &s->ask.answers[1];
+    if (!a->bytes)
+        a = b;
+    if (!b->bytes)
+        b = a;
+    unsigned code_a = nd_dns_rcode(a->bytes), code_b = nd_dns_rcode(b->bytes);
+    bool full_a = nd_dns_answer_count(a->bytes) != 0, full_b = nd_dns_answer_count(b->bytes) != 0;
+    if ((code_a == ND_NOERROR && full_a) || (code_b == ND_NOERROR && full_b))
+        return true;
+    switch (code_a == ND_NOERROR ? code_b : code_a) {
+    case ND_NXDOMAIN:
+        return fail(s, HOST_NOT_FOUND);
+    case ND_SERVFAIL:
+        return fail(s, TRY_AGAIN);
+    case ND_NOERROR:
+        return fail(s, NO_DATA);
+    default:
+        return fail(s, NO_RECOVERY);
+    }
+}
+
+bool nd_query(struct nd_search *s, const char *name) {
+    uint8_t packets[2][ND_DNS_QUERY_MAX];
+    bool both = s->type == ND_TYPE_A_AND_AAAA;
+    nd_ask_free(&s->ask);
+    s->ask = (struct nd_ask){.conf = s->conf, .lookup = s->lookup, .question_count = both ? 2 : 1};
+    for (int i = 0; i < s->ask.question_count; i++) {
+        int type = !both ? s->type : i == 0 ? ND_TYPE_A : ND_TYPE_AAAA;
+        int size = nd_dns_make_query(packets[i], name, s->dns_class, type, s->conf, both ? 65535 : s->edns_size);
+        if (size < 0) {
+            s->error = EMSGSIZE;
+            return fail(s, NO_RECOVERY);
+        }
+        s->ask.questions[i] = (struct nd_question){packets[i], (size_t)size};
+    }
+    if (s->type == ND_TYPE_AAAA && s->conf->no_aaaa && s->dns_class == 1)
+        return fail(s, NO_DATA);
+    nd_ask(&s->ask);
+    memset(s->ask.questions, 0, sizeof s->ask.questions); /* they end with this frame */
+    s->error = s->ask.error;
+    if (!s->ask.answers[0].bytes && !s->ask.answers[1].bytes)
+        return fail(s, TRY_AGAIN);
+    return judge(s);
+}
+
+bool nd_query_domain(struct nd_search *s, const char *name, const char *domain) {
+    char full[MAX_NAME];
+    size_t n = strlen(name), d = domain ? strlen(domain) : 0;
+    if (!domain)
+        return n == 0 || n >= MAX_NAME ? fail(s, NO_RECOVERY) : nd_query(s, name);
+    if (n + d + 1 >= MAX_NAME)
+        return fail(s, NO_RECOVERY);
+    memcpy(full, name, n);
+    full[n] = '.';
+    memcpy(full + n + 1, domain, d + 1);
+    return nd_query(s, full);
+}
+
+/* What the walk along the search list met. */
+struct walk {
+    bool searched, got_nodata, got_servfail, root_listed, refused, answered;
+};
+
+/* True: the walk goes on to the next domain. */
+static bool keep_walking(struct nd_search *s, struct walk *w) {
+    if (s->lookup->expired)
+        return false;
+    if (s->error == ECONNREFUSED) { /* no server is there: nothing more to ask */
+        w->refused = true;
+        return false;
+    }
+    switch (s->h_err) {
+    case NO_DATA:
+        w->got_nodata = true;
+        return true;
+    case HOST_NOT_FOUND:
+        return true;
+    case TRY_AGAIN:
+        if (s->ask.first_rcode != ND_SERVFAIL)
+            return false;
+        w->got_servfail = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void walk_list(struct nd_search *s, const char *name, struct walk *w) {
+    for (size_t i = 0; i < s->conf->search_count; i++) {
+        const char *domain = s->conf->search[i];
+        if (*domain == '.')
+            domain++;
+        w->searched = true;
+        w->root_listed |= *domain == '\0';
+        w->answered = nd_query_domain(s, name, domain);
+        if (w->answered || !keep_walking(s, w) || s->conf->no_search)
+            return;
+    }
+}
+
+bool nd_search(struct nd_search *s, const char *name) {
+    const struct nd_resolv_conf *conf = s->conf;
+    struct walk w = {0};
+    int dots = 0, first_h_err = -1;
+    size_t size = strlen(name);
+    for (const char *p = name; *p; p++)
+        dots += *p == '.';
+    bool absolute = size > 0 && name[size - 1] == '.';
+    s->h_err = HOST_NOT_FOUND;
+    s->error = 0;
+
+    if (dots >= conf->ndots || absolute) {
+        bool answered = nd_query_domain(s, name, NULL);
+        if (answered || absolute || s->lookup->expired)
+            return answered;
+        first_h_err = s->h_err;
+    }
+    if (!absolute && (dots ? !conf->no_search : !conf->no_default_domain)) {
+        walk_list(s, name, &w);
+        if (w.answered)
+            return true;
+        if (w.refused || s->lookup->expired)
+            return fail(s, TRY_AGAIN);
+    }
+    bool as_is = dots || !w.searched || !conf->no_tld_query;
+    if (as_is && first_h_err == -1 && !w.root_listed) {
+        if (nd_query_domain(s, name, NULL))
+            return true;
+        if (s->lookup->expired)
+            return false;
+    }
+    if (first_h_err != -1)
+        s->h_err = first_h_err;
+    else if (w.got_nodata)
+        s->h_err = NO_DATA;
+    else if (w.got_servfail)
+        s->h_err = TRY_AGAIN;
+    return false;
+}

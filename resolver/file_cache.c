@@ -1,0 +1,141 @@
+#include "resolver/file_cache.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Beyond this a file is taken as unreadable rather than kept in somebody else's memory. */
+#define MAX_SIZE ((size_t)256 << 20)
+
+static bool same_file(const struct stat *a, const struct stat *b) {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/* A lock that is not taken in 100 turns is given up: the caller reads the file for itself. */
+static bool take_lock(int *lock) {
+    int self = 0;
+    for (int turn = 0; turn < 200; turn++) {
+        int expected = 0;
+        if (self == 0)
+            self = (int)getpid();
+        if (__atomic_compare_exchange_n(lock, &expected, self, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return true;
+        if (expected != self) { /* inherited by fork from a thread that is not here to release it */
+            if (__atomic_compare_exchange_n(lock, &expected, self, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+                return true;
+        }
+        if (turn > 100)
+            sched_yield();
+    }
+    return false;
+}
+
+static void release_lock(int *lock) {
+    __atomic_store_n(lock, 0, __ATOMIC_RELEASE);
+}
+
+static int read_text(int fd, struct nd_snapshot *s) {
+    /* one more than it has, so that the read that finds the end needs no new memory */
+    size_t room = s->key.st_size > 0 && (size_t)s->key.st_size < MAX_SIZE ? (size_t)s->key.st_size + 1 : 4096;
+    s->text = malloc(room + 1);
+    while (s->text) {
+        ssize_t n = read(fd, s->text + s->size, room - s->size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return errno;
+        s->size += (size_t)n;
+        if (n == 0) {
+            s->text[s->size] = '\0';
+            return 0;
+        }
+        if (s->size < room)
+            continue;
+        if (room > MAX_SIZE)
+            return EFBIG;
+        room = room < 4096 ? room + 64 : room + room / 2;
+        char *bigger = realloc(s->text, room + 1);
+        if (!bigger)
+            return ENOMEM;
+        s->text = bigger;
+    }
+    return ENOMEM;
+}
+
+static struct nd_snapshot *read_file(const struct nd_file *file) {
+    struct nd_snapshot *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->references = 1;
+    s->destroy = file->destroy;
+    /* O_NONBLOCK: a fifo in the file's place must not hang us */
+    int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 || fstat(fd, &s->key) != 0)
+        s->error = errno;
+    else if (S_ISDIR(s->key.st_mode))
+        s->error = EISDIR;
+    else if (S_ISREG(s->key.st_mode))
+        s->error = read_text(fd, s);
+    if (fd >= 0)
+        close(fd);
+    if (s->error || !s->text) {
+        free(s->text);
+        s->text = calloc(1, 1);
+        s->size = 0;
+    }
+    if (!s->text) {
+        free(s);
+        return NULL;
+    }
+    if (file->parse)
+        s->parsed = file->parse(s);
+    return s;
+}
+
+static struct nd_snapshot *find_current(struct nd_file *file, const struct stat *now, int error) {
+    struct nd_snapshot *s = file->current;
+    if (!s || s->error != error || (!error && !same_file(&s->key, now)))
+        return NULL;
+    __atomic_add_fetch(&s->references, 1, __ATOMIC_RELAXED);
+    return s;
+}
+
+struct nd_snapshot *nd_file_get(struct nd_file *file) {
+    int saved = errno;
+    struct stat now;
+    int error = stat(file->path, &now) == 0 ? 0 : errno;
+    struct nd_snapshot *s = NULL, *old = NULL;
+
+    if (take_lock(&file->lock)) {
+        s = find_current(file, &now, error);
+        release_lock(&file->lock);
+    }
+    if (s)
+        goto done;
+    s = read_file(file);
+    if (s && take_lock(&file->lock)) {
+        old = file->current;
+        file->current = s;
+        __atomic_add_fetch(&s->references, 1, __ATOMIC_RELAXED);
+        release_lock(&file->lock);
+    }
+    if (old)
+        nd_file_put(old);
+done:
+    errno = saved;
+    return s;
+}
+
+void nd_file_put(struct nd_snapshot *s) {
+    if (!s || __atomic_sub_fetch(&s->references, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
+    if (s->parsed && s->destroy)
+        s->destroy(s->parsed);
+    free(s->text);
+    free(s);
+}

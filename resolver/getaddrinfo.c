@@ -1,0 +1,325 @@
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "resolver/addrinfo.h"
+#include "resolver/gai_conf.h"
+#include "resolver/interfaces.h"
+#include "resolver/lookup_name.h"
+#include "resolver/numeric.h"
+#include "resolver/resolver.h"
+#include "resolver/sort.h"
+
+#define KNOWN_FLAGS                                                                                                    \
+    (AI_PASSIVE | AI_CANONNAME | AI_NUMERICHOST | AI_ADDRCONFIG | AI_V4MAPPED | AI_IDN | AI_CANONIDN |                 \
+     AI_NUMERICSERV | AI_ALL | 0x300) /* AI_IDN_ALLOW_UNASSIGNED, AI_IDN_USE_STD3_ASCII_RULES */
+
+struct request {
+    const char *node, *service;
+    struct addrinfo hints;
+    struct nd_lookup *lookup;
+    struct nd_type types[ND_MAX_TYPES];
+    int type_count;
+    struct nd_interfaces interfaces;
+    bool interfaces_known;
+};
+
+/* Each name_from_… gives 0 with host->count > 0 where it has the answer, 0 with count 0 where the next one is to be
+ * asked, an EAI_ code where nobody is, or ND_LOOKUP_LIBC. */
+
+static int name_from_null(struct nd_host *host, const struct request *r) {
+    static const unsigned char loopback4[4] = {127, 0, 0, 1}, any[16];
+    static const unsigned char loopback6[16] = {[15] = 1};
+    bool passive = r->hints.ai_flags & AI_PASSIVE;
+    if (r->node)
+        return 0;
+    if (r->hints.ai_family != AF_INET)
+        nd_host_add_address(host, AF_INET6, passive ? any : loopback6);
+    if (r->hints.ai_family != AF_INET6)
+        nd_host_add_address(host, AF_INET, passive ? any : loopback4);
+    return 0;
+}
+
+static void map_to_v6(struct nd_address *a) {
+    memcpy(a->bytes + 12, a->bytes, 4);
+    memset(a->bytes, 0, 10);
+    a->bytes[10] = a->bytes[11] = 0xff;
+    a->family = AF_INET6;
+}
+
+/* The parsed address in the family that is wanted. */
+static int take_numeric(struct nd_host *host, const struct request *r, struct nd_address a) {
+    int wanted = r->hints.ai_family;
+    if (a.family == AF_INET && wanted == AF_INET6) {
+        if (!(r->hints.ai_flags & AI_V4MAPPED))
+            return EAI_ADDRFAMILY;
+        map_to_v6(&a);
+    } else if (a.family == AF_INET6 && wanted == AF_INET) {
+        if (!IN6_IS_ADDR_V4MAPPED((struct in6_addr *)a.bytes))
+            return EAI_ADDRFAMILY;
+        memcpy(a.bytes, a.bytes + 12, 4);
+        a.family = AF_INET;
+    }
+    nd_host_add_address(host, a.family, a.bytes);
+    if (host->count)
+        host->addresses[0].scope = a.scope;
+    return 0;
+}
+
+static int name_from_numeric(struct nd_host *host, const struct request *r) {
+    struct nd_address a = {.family = AF_INET};
+    struct in_addr v4;
+    char text[INET6_ADDRSTRLEN];
+    if (nd_parse_ipv4(r->node, &v4)) {
+        memcpy(a.bytes, &v4, 4);
+        return take_numeric(host, r, a);
+    }
+    const char *scope = strchr(r->node, '%');
+    size_t size = scope ? (size_t)(scope - r->node) : strlen(r->node);
+    a.family = AF_INET6;
+    if (size < sizeof text) {
+        memcpy(text, r->node, size);
+        text[size] = '\0';
+        if (inet_pton(AF_INET6, text, a.bytes) > 0) {
+            struct in6_addr v6;
+            memcpy(&v6, a.bytes, 16);
+            bool scope_good = !scope || nd_parse_scope(&v6, scope + 1, &a.scope);
+            int error = take_numeric(host, r, a);
+            return error ? error : scope_good ? 0 : EAI_NONAME;
+        }
+    }
+    return r->hints.ai_flags & AI_NUMERICHOST ? EAI_NONAME : 0;
+}
+
+static int system_error(const struct nd_host *host) {
+    errno = host->sys_err;
+    return EAI_SYSTEM;
+}
+
+/* gethostbyname takes no name that looks like an address without being one: "1.2.3.4.5", "::zz". */
+static bool looks_numeric(const char *name) {
+    if (*name >= '0' && *name <= '9' && name[strspn(name, "0123456789.")] == '\0' && name[strlen(name) - 1] != '.')
+        return true;
+    return *name == ':' || (strspn(name, "0123456789abcdefABCDEF") > 0 && strchr(name, ':'));
+}
+
+/* AF_INET without AI_CANONNAME: glibc goes by gethostbyname2_r, whose failures become other codes than the rest. */
+static int name_by_gethostbyname(struct nd_host *host, const struct request *r, const struct nd_config *config) {
+    if (looks_numeric(r->node))
+        return EAI_NONAME;
+    nd_lookup_name(host, config, r->node, ND_ONE_FAMILY, AF_INET, r->lookup);
+    if (host->status == ND_SUCCESS)
+        return 0;
+    if (host->status == ND_NOTFOUND)
+        return host->h_err == NO_DATA ? EAI_NODATA : EAI_NONAME;
+    if (host->h_err == NETDB_INTERNAL)
+        return system_error(host);
+    return host->h_err == TRY_AGAIN ? EAI_AGAIN : EAI_NODATA;
+}
+
+/* glibc's no_data: what a failed half says. */
+static int no_data_of(const struct nd_host *host) {
+    return host->h_err == TRY_AGAIN ? EAI_AGAIN : host->h_err == NO_DATA;
+}
+
+static int code_for(int no_data, int no_inet6_data) {
+    if (no_data == 0 || no_inet6_data == 0)
+        return EAI_NONAME;
+    return no_data == EAI_AGAIN && no_inet6_data == EAI_AGAIN ? EAI_AGAIN : EAI_NODATA;
+}
+
+static int name_both_families(struct nd_host *host, const struct request *r, const struct nd_config *config) {
+    nd_lookup_name(host, config, r->node, ND_BOTH_FAMILIES, AF_UNSPEC, r->lookup);
+    if (host->status == ND_SUCCESS)
+        return 0;
+    if (host->status != ND_NOTFOUND && host->h_err == NETDB_INTERNAL)
+        return system_error(host);
+    return code_for(no_data_of(host), no_data_of(host));
+}
+
+/* The addresses and the name of `from` behind those of `to`. */
+static void append(struct nd_host *to, const struct nd_host *from, bool map) {
+    for (size_t i = 0; i < from->count; i++) {
+        struct nd_address a = from->addresses[i];
+        if (map)
+            map_to_v6(&a);
+        nd_host_add_address(to, a.family, a.bytes);
+    }
+    if (!to->canonical && from->canonical)
+        nd_host_set_canonical(to, from->canonical, strlen(from->canonical));
+}
+
+/* IPv6, and then IPv4 for mapped addresses, of one source after the other. */
+static int name_one_family(struct nd_host *host, const struct request *r, const struct nd_config *config) {
+    enum nd_lookup_kind kind = r->hints.ai_flags & AI_CANONNAME ? ND_ONE_FAMILY_CANON : ND_ONE_FAMILY;
+    int wanted = r->hints.ai_family, no_data = 0, no_inet6_data = 0;
+    bool map = wanted == AF_INET6 && r->hints.ai_flags & AI_V4MAPPED;
+    for (int i = 0; i < config->sources.count && !r->lookup->expired; i++) {
+        struct nd_host part;
+        nd_host_init(&part);
+        nd_ask_source(&part, config, config->sources.list[i], r->node, kind, wanted, r->lookup);
+        no_data = no_inet6_data = part.status == ND_SUCCESS ? 0 : no_data_of(&part);
+        bool failed = part.status != ND_SUCCESS && part.h_err == NETDB_INTERNAL;
+        if (part.status == ND_SUCCESS)
+            append(host, &part, false);
+        if (!failed && map && !r->lookup->expired && (r->hints.ai_flags & AI_ALL || host->count == 0)) {
+            nd_host_free(&part);
+            nd_ask_source(&part, config, config->sources.list[i], r->node, kind, AF_INET, r->lookup);
+            no_data = part.status == ND_SUCCESS ? 0 : no_data_of(&part);
+            failed = part.status != ND_SUCCESS && part.h_err == NETDB_INTERNAL;
+            if (part.status == ND_SUCCESS)
+                append(host, &part, true);
+        }
+        if (failed)
+            host->sys_err = part.sys_err;
+        nd_host_free(&part);
+        if (failed)
+            return system_error(host);
+        if (host->count)
+            return 0;
+    }
+    return code_for(no_data, no_inet6_data);
+}
+
+static int name_from_sources(struct nd_host *host, const struct request *r) {
+    struct nd_config config;
+    int code = nd_config_get(&config, r->node, r->lookup);
+    if (code)
+        return code == ND_LOOKUP_LIBC ? code : EAI_MEMORY;
+    if (r->hints.ai_family == AF_UNSPEC)
+        code = name_both_families(host, r, &config);
+    else if (r->hints.ai_family == AF_INET && !(r->hints.ai_flags & AI_CANONNAME))
+        code = name_by_gethostbyname(host, r, &config);
+    else
+        code = name_one_family(host, r, &config);
+    nd_config_put(&config);
+    return code;
+}
+
+static int look_up(struct nd_host *host, const struct request *r) {
+    int code = name_from_null(host, r);
+    if (code == 0 && r->node && host->count == 0)
+        code = name_from_numeric(host, r);
+    if (code == 0 && host->count == 0) {
+        const char *why = nd_gai_conf();
+        if (why) {
+            r->lookup->libc_why = why;
+            return ND_LOOKUP_LIBC;
+        }
+        code = name_from_sources(host, r);
+    }
+    return code;
+}
+
+/* AI_V4MAPPED without AI_ALL: no mapped address beside a real one, even where DNS itself gave it. */
+static void drop_mapped(struct nd_host *host, const struct addrinfo *hints) {
+    if (hints->ai_family != AF_INET6 || (hints->ai_flags & (AI_V4MAPPED | AI_ALL)) != AI_V4MAPPED)
+        return;
+    size_t kept = 0, real = 0;
+    for (size_t i = 0; i < host->count; i++)
+        real += !IN6_IS_ADDR_V4MAPPED((struct in6_addr *)host->addresses[i].bytes);
+    for (size_t i = 0; i < host->count && real; i++)
+        if (!IN6_IS_ADDR_V4MAPPED((struct in6_addr *)host->addresses[i].bytes))
+            host->addresses[kept++] = host->addresses[i];
+    if (real)
+        host->count = kept;
+}
+
+static int check_hints(struct request *r, const struct addrinfo *hints) {
+    static const struct addrinfo default_hints = {.ai_flags = AI_V4MAPPED | AI_ADDRCONFIG};
+    r->hints = hints ? *hints : default_hints;
+    if (r->hints.ai_flags & ~KNOWN_FLAGS || (r->hints.ai_flags & AI_CANONNAME && !r->node))
+        return EAI_BADFLAGS;
+    int family = r->hints.ai_family;
+    return family == AF_UNSPEC || family == AF_INET || family == AF_INET6 ? 0 : EAI_FAMILY;
+}
+
+/* AI_ADDRCONFIG: no family of which the machine has no address. */
+static int narrow_family(struct request *r) {
+    if (!(r->hints.ai_flags & AI_ADDRCONFIG))
+        return 0;
+    nd_interfaces_get(&r->interfaces, r->lookup->deadline);
+    r->interfaces_known = true;
+    bool v4 = r->interfaces.has_ipv4, v6 = r->interfaces.has_ipv6;
+    if (r->hints.ai_family == AF_UNSPEC && v4 != v6)
+        r->hints.ai_family = v4 ? AF_INET : AF_INET6;
+    else if ((r->hints.ai_family == AF_INET && !v4) || (r->hints.ai_family == AF_INET6 && !v6))
+        return EAI_NONAME;
+    return 0;
+}
+
+static bool is_number(const char *service) {
+    char *end;
+    strtoul(service, &end, 10);
+    return *end == '\0';
+}
+
+static bool is_ascii(const char *name) {
+    for (; *name; name++)
+        if ((unsigned char)*name >= 0x80)
+            return false;
+    return true;
+}
+
+/* What only libc can do, seen before anything is looked up. */
+static const char *needs_libc(const struct request *r) {
+    int flags = r->hints.ai_flags;
+    if (r->node && flags & AI_IDN && !is_ascii(r->node))
+        return "an internationalized name";
+    if ((flags & (AI_CANONNAME | AI_CANONIDN)) == (AI_CANONNAME | AI_CANONIDN))
+        return "AI_CANONIDN";
+    if (r->service && !is_number(r->service))
+        return nd_nsswitch_services();
+    if (!r->node)
+        return nd_gai_conf();
+    return NULL;
+}
+
+static int resolve(struct request *r, struct nd_host *host, struct addrinfo **res) {
+    int code = narrow_family(r);
+    if (code)
+        return code;
+    if (r->service && r->hints.ai_flags & AI_NUMERICSERV && !is_number(r->service))
+        return EAI_NONAME;
+    if ((r->lookup->libc_why = needs_libc(r)) != NULL)
+        return ND_LOOKUP_LIBC;
+    r->type_count = nd_service_types(r->types, r->service, &r->hints);
+    if (r->type_count < 0)
+        return r->type_count;
+    if ((code = look_up(host, r)) != 0)
+        return code;
+    drop_mapped(host, &r->hints);
+    const char *canonical = r->hints.ai_flags & AI_CANONNAME ? host->canonical ? host->canonical : r->node : NULL;
+    code = host->no_memory ? EAI_MEMORY
+                           : nd_make_list(res, host->addresses, host->count, r->types, r->type_count, r->hints.ai_flags,
+                                          canonical);
+    if (code == 0 && host->count > 1)
+        nd_sort_addresses(res, r->interfaces_known ? &r->interfaces : NULL, r->lookup->deadline);
+    return code;
+}
+
+int nd_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res,
+                   struct nd_lookup *lookup) {
+    int saved = errno;
+    struct request r = {.lookup = lookup};
+    struct nd_host host;
+    nd_host_init(&host);
+    lookup->expired = false;
+    lookup->libc_why = NULL;
+    r.node = node && strcmp(node, "*") == 0 ? NULL : node;
+    r.service = service && strcmp(service, "*") == 0 ? NULL : service;
+    if (!r.node && !r.service)
+        return EAI_NONAME;
+    int code = check_hints(&r, hints);
+    if (code)
+        return code;
+    if (r.service && !*r.service)
+        r.service = NULL;
+    code = resolve(&r, &host, res);
+    nd_interfaces_free(&r.interfaces);
+    nd_host_free(&host);
+    if (code != EAI_SYSTEM)
+        errno = saved;
+    return code;
+}

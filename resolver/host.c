@@ -1,0 +1,59 @@
+#include "resolver/host.h"
+
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+void nd_host_init(struct nd_host *host) {
+    *host = (struct nd_host){.status = ND_NOTFOUND, .h_err = HOST_NOT_FOUND};
+}
+
+void nd_host_free(struct nd_host *host) {
+    for (size_t i = 0; i < host->name_count; i++)
+        free(host->names[i]);
+    free(host->names);
+    free(host->addresses);
+    free(host->canonical);
+    nd_host_init(host);
+}
+
+/* Room for one more in an array that doubles at each power of two from 4 on. */
+static void *grow(void *array, size_t count, size_t size) {
+    if (count == 0)
+        return realloc(array, 4 * size);
+    if (count < 4 || (count & (count - 1)) != 0)
+        return array;
+    return realloc(array, 2 * count * size);
+}
+
+void nd_host_add_address(struct nd_host *host, int family, const void *bytes) {
+    struct nd_address *a = grow(host->addresses, host->count, sizeof *a);
+    if (!a) {
+        host->no_memory = true;
+        return;
+    }
+    host->addresses = a;
+    a += host->count++;
+    *a = (struct nd_address){.family = family};
+    memcpy(a->bytes, bytes, family == AF_INET ? 4 : 16);
+}
+
+void nd_host_add_name(struct nd_host *host, const char *name, size_t length) {
+    char **names = grow(host->names, host->name_count, sizeof *names);
+    char *copy = names ? strndup(name, length) : NULL;
+    if (names)
+        host->names = names;
+    if (copy)
+        host->names[host->name_count++] = copy;
+    else
+        host->no_memory = true;
+}
+
+void nd_host_set_canonical(struct nd_host *host, const char *name, size_t length) {
+    char *copy = strndup(name, length);
+    if (!copy)
+        host->no_memory = true;
+    free(host->canonical);
+    host->canonical = copy;
+}

@@ -1,0 +1,48 @@
+#include "resolver/host_conf.h"
+
+#include <stdlib.h>
+
+#include "resolver/file_cache.h"
+#include "resolver/words.h"
+
+struct settings {
+    bool multi, reorder;
+};
+
+static void *parse(struct nd_snapshot *s) {
+    struct settings *settings = calloc(1, sizeof *settings);
+    struct nd_word text = {s->text, s->size}, line, word;
+    while (settings && nd_next_line(&text, &line)) {
+        nd_cut_at(&line, '#');
+        if (!nd_next_word(&line, &word))
+            continue;
+        bool *target = nd_word_is_nocase(word, "multi")     ? &settings->multi
+                       : nd_word_is_nocase(word, "reorder") ? &settings->reorder
+                                                            : NULL;
+        if (target && nd_next_word(&line, &word)) { /* glibc looks at the first letters only */
+            if (word.size >= 2 && strncasecmp(word.at, "on", 2) == 0)
+                *target = true;
+            else if (word.size >= 3 && strncasecmp(word.at, "off", 3) == 0)
+                *target = false;
+        }
+    }
+    return settings;
+}
+
+static struct nd_file host_conf_file = {.path = "/etc/host.conf", .parse = parse, .destroy = free};
+
+const char *nd_host_conf(bool *multi) {
+    static const char *const variables[] = {"RESOLV_HOST_CONF", "RESOLV_MULTI", "RESOLV_REORDER",
+                                            "RESOLV_ADD_TRIM_DOMAINS", "RESOLV_OVERRIDE_TRIM_DOMAINS"};
+    *multi = false;
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+        if (getenv(variables[i]))
+            return "host.conf is overridden in the environment";
+    struct nd_snapshot *s = nd_file_get(&host_conf_file);
+    struct settings *settings = s ? s->parsed : NULL;
+    bool reorder = settings && settings->reorder;
+    if (settings)
+        *multi = settings->multi;
+    nd_file_put(s);
+    return reorder ? "host.conf: reorder" : NULL;
+}

@@ -1,0 +1,46 @@
+/* The text of a hosts file, taken apart and indexed by name: a name among 100,000 lines is found without reading them.
+ * Reads any bytes whatever without harm. */
+#ifndef ND_HOSTS_TABLE_H
+#define ND_HOSTS_TABLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct nd_hosts_line {
+    const char *names; /* name_count strings one after the other, the line's name first */
+    uint32_t name_count;
+    int family;
+    unsigned char address[16];
+};
+
+struct nd_hosts_name {
+    uint32_t hash;
+    uint32_t line;
+    uint32_t next; /* index + 1 of the next name with this bucket, 0 at the end; in the order of the file */
+    const char *text;
+};
+
+struct nd_hosts_table {
+    struct nd_hosts_line *lines;
+    size_t line_count;
+    struct nd_hosts_name *names;
+    size_t name_count;
+    uint32_t *buckets;
+    uint32_t mask;
+};
+
+struct nd_hosts_cursor {
+    const struct nd_hosts_table *table;
+    const char *name;
+    uint32_t hash, next, last_line;
+};
+
+/* `text` (with a NUL behind its `size` bytes) is changed and must outlive the table. NULL: no memory. */
+struct nd_hosts_table *nd_hosts_table_make(char *text, size_t size);
+void nd_hosts_table_free(struct nd_hosts_table *table);
+
+/* The lines that have `name`, each once, in the order of the file. */
+void nd_hosts_table_find(struct nd_hosts_cursor *cursor, const struct nd_hosts_table *table, const char *name);
+const struct nd_hosts_line *nd_hosts_table_next(struct nd_hosts_cursor *cursor);
+
+#endif

@@ -1,0 +1,109 @@
+#include "resolver/lookup_name.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "resolver/dns_search.h"
+#include "resolver/host_conf.h"
+#include "resolver/hosts.h"
+
+static bool uses_dns(const struct nd_sources *sources) {
+    for (int i = 0; i < sources->count; i++)
+        if (sources->list[i] == ND_SOURCE_DNS)
+            return true;
+    return false;
+}
+
+int nd_config_get(struct nd_config *config, const char *name, struct nd_lookup *lookup) {
+    *config = (struct nd_config){0};
+    const char *why = nd_nsswitch_hosts(&config->sources, name);
+    if (!why)
+        why = nd_host_conf(&config->multi);
+    if (!why && getenv("HOSTALIASES"))
+        why = "HOSTALIASES is set";
+    if (!why && uses_dns(&config->sources)) {
+        config->resolv = nd_resolv_conf_get();
+        if (!config->resolv)
+            return -1;
+        why = config->resolv->libc_why;
+    }
+    lookup->libc_why = why;
+    if (!why)
+        return 0;
+    nd_config_put(config);
+    return ND_LOOKUP_LIBC;
+}
+
+void nd_config_put(struct nd_config *config) {
+    nd_resolv_conf_put(config->resolv);
+    config->resolv = NULL;
+}
+
+/* From h_errno and errno of a search without an answer to a status, as nss_dns does it. */
+static void set_failure(struct nd_host *host, const struct nd_search *s) {
+    host->h_err = s->h_err;
+    switch (s->error) {
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+        host->h_err = NETDB_INTERNAL;
+        host->sys_err = s->error;
+        host->status = ND_UNAVAIL;
+        break;
+    case ECONNREFUSED:
+    case ETIMEDOUT:
+        host->status = ND_UNAVAIL;
+        break;
+    default:
+        host->status = ND_NOTFOUND;
+    }
+    if (host->h_err == TRY_AGAIN)
+        host->sys_err = EAGAIN;
+}
+
+static void from_dns(struct nd_host *host, const struct nd_config *config, const char *name, enum nd_lookup_kind kind,
+                     int family, struct nd_lookup *lookup) {
+    struct nd_search s = {.conf = config->resolv, .lookup = lookup, .dns_class = 1, .edns_size = 65535};
+    bool both = kind == ND_BOTH_FAMILIES && !config->resolv->no_aaaa;
+    s.type = both ? ND_TYPE_A_AND_AAAA : family == AF_INET6 ? ND_TYPE_AAAA : ND_TYPE_A;
+    if (kind != ND_ONE_FAMILY_CANON && !nd_text_is_host(name)) {
+        host->status = ND_NOTFOUND;
+        host->h_err = HOST_NOT_FOUND;
+        return;
+    }
+    if (!nd_search(&s, name))
+        set_failure(host, &s);
+    else if (kind == ND_BOTH_FAMILIES)
+        nd_answer_both(host, &s.ask.answers[0], &s.ask.answers[1]);
+    else
+        nd_answer_one(host, &s.ask.answers[0], family);
+    nd_ask_free(&s.ask);
+}
+
+void nd_ask_source(struct nd_host *host, const struct nd_config *config, enum nd_source source, const char *name,
+                   enum nd_lookup_kind kind, int family, struct nd_lookup *lookup) {
+    if (kind == ND_BOTH_FAMILIES)
+        family = AF_UNSPEC;
+    if (source == ND_SOURCE_FILES)
+        nd_hosts_by_name(host, name, family, config->multi);
+    else
+        from_dns(host, config, name, kind, family, lookup);
+    if (host->no_memory) {
+        host->status = ND_UNAVAIL;
+        host->h_err = NETDB_INTERNAL;
+        host->sys_err = ENOMEM;
+    }
+}
+
+void nd_lookup_name(struct nd_host *host, const struct nd_config *config, const char *name, enum nd_lookup_kind kind,
+                    int family, struct nd_lookup *lookup) {
+    for (int i = 0; i < config->sources.count; i++) {
+        nd_host_free(host);
+        nd_ask_source(host, config, config->sources.list[i], name, kind, family, lookup);
+        if (host->status == ND_SUCCESS || lookup->expired)
+            return;
+    }
+}

@@ -1,0 +1,184 @@
+#include "resolver/nsswitch.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "resolver/words.h"
+
+static struct nd_file nsswitch_file = {.path = "/etc/nsswitch.conf"};
+
+static const char unreadable[] = "nsswitch.conf cannot be read";
+
+/* The last line for `database` counts, as in glibc >= 2.34. False: there is none. */
+static bool find_database(struct nd_word text, const char *database, struct nd_word *value) {
+    struct nd_word line;
+    bool found = false;
+    while (nd_next_line(&text, &line)) {
+        nd_cut_at(&line, '#');
+        while (line.size > 0 && nd_is_space(*line.at))
+            line.at++, line.size--;
+        struct nd_word name = line;
+        nd_cut_at(&name, ':');
+        struct nd_word rest = name, bare;
+        if (name.size == line.size || !nd_next_word(&rest, &bare) || !nd_word_is(bare, database))
+            continue;
+        value->at = line.at + name.size + 1;
+        value->size = line.size - name.size - 1;
+        found = true;
+    }
+    return found;
+}
+
+/* One source, with the actions that follow it in brackets. */
+struct entry {
+    struct nd_word source;
+    struct nd_word actions; /* size 0: none */
+    bool broken;
+};
+
+static bool next_entry(struct nd_word *value, struct entry *e) {
+    *e = (struct entry){0};
+    if (!nd_next_word(value, &e->source))
+        return false;
+    const char *bracket = memchr(e->source.at, '[', e->source.size);
+    if (bracket) { /* "files[NOTFOUND=return]", or a bracket without a source */
+        value->size += (size_t)(e->source.at + e->source.size - bracket);
+        value->at = bracket;
+        e->source.size = (size_t)(bracket - e->source.at);
+        e->broken = e->source.size == 0;
+    }
+    while (value->size > 0 && nd_is_space(*value->at))
+        value->at++, value->size--;
+    if (value->size > 0 && *value->at == '[') {
+        e->actions = *value;
+        nd_cut_at(&e->actions, ']');
+        e->broken |= e->actions.size == value->size;
+        size_t used = e->broken ? value->size : e->actions.size + 1;
+        e->actions.at++;
+        e->actions.size--;
+        value->at += used;
+        value->size -= used;
+    }
+    return true;
+}
+
+/* Whether the actions say what holds without them; on the last source, "return" is what would happen anyway. */
+static bool actions_are_default(struct nd_word actions, bool last) {
+    struct nd_word word;
+    while (nd_next_word(&actions, &word)) {
+        struct nd_word status = word;
+        nd_cut_at(&status, '=');
+        if (status.size == word.size)
+            return false;
+        struct nd_word action = {status.at + status.size + 1, word.size - status.size - 1};
+        bool success = nd_word_is_nocase(status, "SUCCESS");
+        if (!success && !nd_word_is_nocase(status, "NOTFOUND") && !nd_word_is_nocase(status, "UNAVAIL") &&
+            !nd_word_is_nocase(status, "TRYAGAIN"))
+            return false;
+        bool is_return = nd_word_is_nocase(action, "return");
+        if (!is_return && !nd_word_is_nocase(action, "continue"))
+            return false;
+        if (success != is_return && !(last && is_return))
+            return false;
+    }
+    return true;
+}
+
+static bool has_suffix(const char *name, const char *suffix) {
+    size_t n = strlen(name), s = strlen(suffix);
+    if (n > 0 && name[n - 1] == '.')
+        n--;
+    return n >= s && strncasecmp(name + n - s, suffix, s) == 0;
+}
+
+static bool is_name(const char *name, const char *which) {
+    size_t n = strlen(name);
+    if (n > 0 && name[n - 1] == '.')
+        n--;
+    return n == strlen(which) && strncasecmp(name, which, n) == 0;
+}
+
+/* The names that systemd's myhostname answers. */
+static bool is_own_name(const char *name) {
+    char own[65] = "";
+    if (is_name(name, "localhost") || has_suffix(name, ".localhost") || is_name(name, "localhost.localdomain") ||
+        has_suffix(name, ".localhost.localdomain") || is_name(name, "_gateway") || is_name(name, "_outbound") ||
+        is_name(name, "_localdnsstub") || is_name(name, "_localdnsproxy"))
+        return true;
+    return gethostname(own, sizeof own - 1) != 0 || is_name(name, own);
+}
+
+static const char *add_source(struct nd_sources *sources, enum nd_source source, const struct entry *e, bool last) {
+    if (!actions_are_default(e->actions, last))
+        return "nsswitch.conf: an action that is not the default";
+    if (sources->count == ND_MAX_SOURCES)
+        return "nsswitch.conf: many sources";
+    sources->list[sources->count++] = source;
+    return NULL;
+}
+
+static const char *decide_entry(struct nd_sources *sources, const struct entry *e, const char *name, bool last) {
+    if (e->broken)
+        return "nsswitch.conf: syntax";
+    if (nd_word_is(e->source, "files"))
+        return add_source(sources, ND_SOURCE_FILES, e, last);
+    if (nd_word_is(e->source, "dns"))
+        return add_source(sources, ND_SOURCE_DNS, e, last);
+    if (nd_word_is(e->source, "myhostname"))
+        return !name || is_own_name(name) ? "nsswitch.conf: myhostname" : NULL;
+    if (nd_word_starts(e->source, "mdns"))
+        return !name || has_suffix(name, ".local") || access("/etc/mdns.allow", F_OK) == 0 ? "nsswitch.conf: mdns"
+                                                                                           : NULL;
+    return "nsswitch.conf: a source other than files and dns";
+}
+
+const char *nd_nsswitch_decide(struct nd_sources *sources, const char *text, size_t size, const char *name) {
+    struct nd_word value;
+    struct entry e, following;
+    sources->count = 0;
+    if (!find_database((struct nd_word){text, size}, "hosts", &value))
+        value = (struct nd_word){"files dns", 9};
+    bool more = next_entry(&value, &e);
+    while (more) {
+        more = next_entry(&value, &following);
+        const char *why = decide_entry(sources, &e, name, !more);
+        if (why)
+            return why;
+        e = following;
+    }
+    return sources->count ? NULL : "nsswitch.conf: no source that we know";
+}
+
+const char *nd_nsswitch_hosts(struct nd_sources *sources, const char *name) {
+    struct nd_snapshot *s = nd_file_get(&nsswitch_file);
+    const char *why = unreadable;
+    if (s && (!s->error || s->error == ENOENT))
+        why = nd_nsswitch_decide(sources, s->text, s->size, name);
+    nd_file_put(s);
+    return why;
+}
+
+const char *nd_nsswitch_services(void) {
+    struct nd_snapshot *s = nd_file_get(&nsswitch_file);
+    struct nd_word value;
+    struct entry e;
+    const char *why = NULL;
+    if (!s || (s->error && s->error != ENOENT)) {
+        why = unreadable;
+    } else if (find_database((struct nd_word){s->text, s->size}, "services", &value)) {
+        bool files = false;
+        while (next_entry(&value, &e) && !why) {
+            /* Debian's default is "db files"; without the database file, db has nothing to say */
+            bool db = nd_word_is(e.source, "db") && access("/var/lib/misc/services.db", F_OK) != 0 &&
+                      access("/var/db/services.db", F_OK) != 0;
+            files |= nd_word_is(e.source, "files");
+            if (e.broken || e.actions.size || (!db && !nd_word_is(e.source, "files")))
+                why = "nsswitch.conf: services from a source other than files";
+        }
+        if (!why && !files)
+            why = "nsswitch.conf: services without files";
+    }
+    nd_file_put(s);
+    return why;
+}

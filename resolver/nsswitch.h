@@ -1,0 +1,27 @@
+/* /etc/nsswitch.conf: which sources of names are asked, for one name at a time, as Go's resolver decides it. */
+#ifndef ND_NSSWITCH_H
+#define ND_NSSWITCH_H
+
+#include <stdbool.h>
+
+#include "resolver/file_cache.h"
+
+#define ND_MAX_SOURCES 4
+
+enum nd_source { ND_SOURCE_FILES, ND_SOURCE_DNS };
+
+struct nd_sources {
+    enum nd_source list[ND_MAX_SOURCES];
+    int count;
+};
+
+/* The sources for host `name` (NULL: for addresses). Returns NULL, or why only libc can answer (static text). */
+const char *nd_nsswitch_hosts(struct nd_sources *sources, const char *name);
+
+/* NULL when service names come from /etc/services alone, else why only libc can answer. */
+const char *nd_nsswitch_services(void);
+
+/* As nd_nsswitch_hosts, on a given text; for tests. */
+const char *nd_nsswitch_decide(struct nd_sources *sources, const char *text, size_t size, const char *name);
+
+#endif

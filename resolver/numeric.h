@@ -1,0 +1,15 @@
+/* Addresses and scopes written as numbers, in all the forms that glibc's getaddrinfo takes. Keeps errno. */
+#ifndef ND_NUMERIC_H
+#define ND_NUMERIC_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* inet_aton(3)'s forms (127.1, 0x7f000001, 017700000001 …), with nothing behind them. */
+bool nd_parse_ipv4(const char *text, struct in_addr *address);
+
+/* An interface's name, where `address` is of link or node scope, or a number. */
+bool nd_parse_scope(const struct in6_addr *address, const char *text, uint32_t *scope);
+
+#endif

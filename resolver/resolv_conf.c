@@ -1,0 +1,248 @@
+#include "resolver/resolv_conf.h"
+
+#include <arpa/inet.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "resolver/file_cache.h"
+#include "resolver/numeric.h"
+#include "resolver/words.h"
+
+#define MAX_NDOTS 15
+#define MAX_TIMEOUT_S 30
+#define MAX_ATTEMPTS 5
+
+static bool is_blank(char c) {
+    return c == ' ' || c == '\t';
+}
+
+static bool next_blank_word(struct nd_word *line, struct nd_word *word) {
+    while (line->size > 0 && is_blank(*line->at))
+        line->at++, line->size--;
+    word->at = line->at;
+    while (line->size > 0 && !is_blank(*line->at))
+        line->at++, line->size--;
+    word->size = (size_t)(line->at - word->at);
+    return word->size > 0;
+}
+
+static void clear_search(struct nd_resolv_conf *conf) {
+    for (size_t i = 0; i < conf->search_count; i++)
+        free(conf->search[i]);
+    free(conf->search);
+    conf->search = NULL;
+    conf->search_count = 0;
+}
+
+static void add_search(struct nd_resolv_conf *conf, struct nd_word domain) {
+    char **list = realloc(conf->search, (conf->search_count + 2) * sizeof *list);
+    if (!list)
+        return;
+    conf->search = list;
+    list[conf->search_count] = strndup(domain.at, domain.size);
+    if (list[conf->search_count])
+        list[++conf->search_count] = NULL;
+}
+
+static void read_search(struct nd_resolv_conf *conf, struct nd_word line, bool first_only) {
+    struct nd_word word;
+    if (!next_blank_word(&line, &word))
+        return;
+    clear_search(conf);
+    do
+        add_search(conf, word);
+    while (!first_only && next_blank_word(&line, &word));
+}
+
+static void read_server(struct nd_resolv_conf *conf, struct nd_word line) {
+    struct nd_word word;
+    char text[128];
+    if (conf->server_count == ND_MAX_SERVERS || !next_blank_word(&line, &word) || word.size >= sizeof text)
+        return;
+    memcpy(text, word.at, word.size);
+    text[word.size] = '\0';
+
+    union nd_server *server = &conf->servers[conf->server_count];
+    memset(server, 0, sizeof *server);
+    if (nd_parse_ipv4(text, &server->v4.sin_addr)) {
+        server->v4.sin_family = AF_INET;
+        server->v4.sin_port = htons(53);
+        conf->server_count++;
+        return;
+    }
+    char *scope = strchr(text, '%');
+    if (scope)
+        *scope++ = '\0';
+    if (inet_pton(AF_INET6, text, &server->v6.sin6_addr) <= 0)
+        return;
+    server->v6.sin6_family = AF_INET6;
+    server->v6.sin6_port = htons(53);
+    if (scope) /* a scope that cannot be read is passed over, as glibc does */
+        nd_parse_scope(&server->v6.sin6_addr, scope, &server->v6.sin6_scope_id);
+    conf->server_count++;
+}
+
+/* atoi of the text after the colon, at most `limit`. */
+static int read_number(struct nd_word word, const char *name, int limit) {
+    size_t i = strlen(name);
+    bool negative = i < word.size && word.at[i] == '-';
+    int value = 0;
+    if (i < word.size && (word.at[i] == '-' || word.at[i] == '+'))
+        i++;
+    for (; i < word.size && word.at[i] >= '0' && word.at[i] <= '9'; i++)
+        if (value < 100000)
+            value = value * 10 + (word.at[i] - '0');
+    return negative ? -value : value > limit ? limit : value;
+}
+
+static bool read_flag(struct nd_resolv_conf *conf, struct nd_word word) {
+    const struct {
+        const char *name;
+        bool *flag; /* NULL: known, and without effect on answers */
+    } flags[] = {
+        {"rotate", &conf->rotate},
+        {"edns0", &conf->edns0},
+        {"single-request-reopen", &conf->single_request_reopen},
+        {"single-request", &conf->single_request},
+        {"no_tld_query", &conf->no_tld_query},
+        {"no-tld-query", &conf->no_tld_query},
+        {"no-reload", NULL},
+        {"use-vc", &conf->use_vc},
+        {"trust-ad", &conf->trust_ad},
+        {"no-aaaa", &conf->no_aaaa},
+        {"debug", NULL},
+        {"no-check-names", NULL},
+        {"insecure1", NULL},
+        {"insecure2", NULL},
+        {"ip6-dotint", NULL},
+        {"no-ip6-dotint", NULL},
+    };
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        if (!nd_word_starts(word, flags[i].name)) /* glibc, too, looks at the beginning only */
+            continue;
+        if (flags[i].flag)
+            *flags[i].flag = true;
+        return true;
+    }
+    return false;
+}
+
+static void read_options(struct nd_resolv_conf *conf, struct nd_word line) {
+    struct nd_word word;
+    while (next_blank_word(&line, &word)) {
+        if (nd_word_starts(word, "ndots:"))
+            conf->ndots = read_number(word, "ndots:", MAX_NDOTS);
+        else if (nd_word_starts(word, "timeout:"))
+            conf->timeout_s = read_number(word, "timeout:", MAX_TIMEOUT_S);
+        else if (nd_word_starts(word, "attempts:"))
+            conf->attempts = read_number(word, "attempts:", MAX_ATTEMPTS);
+        else if (!read_flag(conf, word))
+            conf->libc_why = "resolv.conf: an option that we do not know";
+    }
+}
+
+/* `keyword`, then a blank: the rest is in *rest. */
+static bool keyword_is(struct nd_word line, const char *keyword, struct nd_word *rest) {
+    size_t size = strlen(keyword);
+    if (line.size <= size || memcmp(line.at, keyword, size) != 0 || !is_blank(line.at[size]))
+        return false;
+    rest->at = line.at + size;
+    rest->size = line.size - size;
+    return true;
+}
+
+static void read_line(struct nd_resolv_conf *conf, struct nd_word line, bool fixed_search) {
+    struct nd_word rest;
+    nd_cut_at(&line, '\0');
+    if (line.size == 0 || *line.at == ';' || *line.at == '#')
+        return;
+    if (keyword_is(line, "nameserver", &rest))
+        read_server(conf, rest);
+    else if (keyword_is(line, "options", &rest))
+        read_options(conf, rest);
+    else if (keyword_is(line, "search", &rest)) {
+        if (!fixed_search)
+            read_search(conf, rest, false);
+    } else if (keyword_is(line, "domain", &rest)) {
+        if (!fixed_search)
+            read_search(conf, rest, true);
+    } else if (keyword_is(line, "sortlist", &rest))
+        conf->libc_why = "resolv.conf: sortlist";
+}
+
+static void set_default_domain(struct nd_resolv_conf *conf, const char *hostname) {
+    const char *dot = hostname ? strchr(hostname, '.') : NULL;
+    if (dot)
+        add_search(conf, (struct nd_word){dot + 1, strlen(dot + 1)});
+}
+
+struct nd_resolv_conf *nd_resolv_conf_parse(const char *text, size_t size, const char *localdomain,
+                                            const char *res_options, const char *hostname) {
+    struct nd_resolv_conf *conf = calloc(1, sizeof *conf);
+    if (!conf)
+        return NULL;
+    conf->references = 1;
+    conf->ndots = 1;
+    conf->timeout_s = 5;
+    conf->attempts = 2;
+    if (localdomain) {
+        struct nd_word line = {localdomain, strlen(localdomain)};
+        nd_cut_at(&line, '\n');
+        read_search(conf, line, false);
+        if (conf->search_count == 0) /* set but empty: one empty domain */
+            add_search(conf, (struct nd_word){"", 0});
+    }
+    struct nd_word rest = {text, size}, line;
+    while (nd_next_line(&rest, &line))
+        read_line(conf, line, localdomain != NULL);
+    if (conf->server_count == 0) {
+        conf->servers[0].v4.sin_family = AF_INET;
+        conf->servers[0].v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        conf->servers[0].v4.sin_port = htons(53);
+        conf->server_count = 1;
+    }
+    if (conf->search_count == 0)
+        set_default_domain(conf, hostname);
+    if (res_options)
+        read_options(conf, (struct nd_word){res_options, strlen(res_options)});
+    return conf;
+}
+
+static struct nd_resolv_conf *parse_here(const struct nd_snapshot *s) {
+    char hostname[256] = "";
+    if (gethostname(hostname, sizeof hostname - 1) != 0)
+        hostname[0] = '\0';
+    return nd_resolv_conf_parse(s->text, s->size, getenv("LOCALDOMAIN"), getenv("RES_OPTIONS"), hostname);
+}
+
+static void *parse(struct nd_snapshot *s) {
+    return getenv("LOCALDOMAIN") || getenv("RES_OPTIONS") ? NULL : parse_here(s);
+}
+
+static void put(void *conf) {
+    nd_resolv_conf_put(conf);
+}
+
+static struct nd_file resolv_conf_file = {.path = "/etc/resolv.conf", .parse = parse, .destroy = put};
+
+struct nd_resolv_conf *nd_resolv_conf_get(void) {
+    struct nd_snapshot *s = nd_file_get(&resolv_conf_file);
+    if (!s)
+        return NULL;
+    struct nd_resolv_conf *conf = s->parsed;
+    if (conf && !getenv("LOCALDOMAIN") && !getenv("RES_OPTIONS"))
+        __atomic_add_fetch(&conf->references, 1, __ATOMIC_RELAXED);
+    else
+        conf = parse_here(s);
+    nd_file_put(s);
+    return conf;
+}
+
+void nd_resolv_conf_put(struct nd_resolv_conf *conf) {
+    if (!conf || __atomic_sub_fetch(&conf->references, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
+    clear_search(conf);
+    free(conf);
+}

@@ -1,0 +1,38 @@
+/* /etc/resolv.conf with LOCALDOMAIN and RES_OPTIONS, read as glibc reads it. */
+#ifndef ND_RESOLV_CONF_H
+#define ND_RESOLV_CONF_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define ND_MAX_SERVERS 3 /* glibc's MAXNS */
+
+union nd_server {
+    struct sockaddr sa;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+struct nd_resolv_conf {
+    union nd_server servers[ND_MAX_SERVERS];
+    int server_count;
+    char **search; /* NULL-terminated */
+    size_t search_count;
+    int ndots, timeout_s, attempts;
+    bool rotate, use_vc, edns0, trust_ad, no_aaaa, no_tld_query, single_request, single_request_reopen, dnssec;
+    bool no_recurse, ignore_truncation, no_search, no_default_domain; /* only by res_n…'s own state */
+    const char *libc_why; /* static text: what we cannot do as it asks; else NULL */
+    int references;
+};
+
+/* The configuration as it is now; give it back with nd_resolv_conf_put. NULL: no memory. Keeps errno. */
+struct nd_resolv_conf *nd_resolv_conf_get(void);
+void nd_resolv_conf_put(struct nd_resolv_conf *conf);
+
+/* Read `text`. `localdomain` and `res_options` stand for the environment variables and may be NULL, `hostname` gives
+ * the domain where no line does. The caller owns the result (nd_resolv_conf_put). */
+struct nd_resolv_conf *nd_resolv_conf_parse(const char *text, size_t size, const char *localdomain,
+                                            const char *res_options, const char *hostname);
+
+#endif

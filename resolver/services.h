@@ -1,0 +1,14 @@
+/* /etc/services, with the answers of glibc's "files" source. */
+#ifndef ND_SERVICES_H
+#define ND_SERVICES_H
+
+#include <stddef.h>
+
+/* The port (host byte order) of service `name` for `protocol` ("tcp"), or -1. */
+int nd_service_port(const char *name, const char *protocol);
+
+/* The name of the service at `port` (host byte order) for `protocol` into `name`: 0, -1 where there is none, or -2 where
+ * it does not fit in `size` bytes. */
+int nd_service_name(char *name, size_t size, int port, const char *protocol);
+
+#endif

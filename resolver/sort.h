@@ -1,0 +1,13 @@
+/* The order of addresses: RFC 6724's rules as glibc applies them with its built-in tables. */
+#ifndef ND_SORT_H
+#define ND_SORT_H
+
+#include <netdb.h>
+
+#include "resolver/interfaces.h"
+
+/* Sort the list (ai_canonname moves to the new head). `interfaces` may be NULL: read when needed. Keeps the list as it
+ * is where there is no memory for sorting. Keeps errno. */
+void nd_sort_addresses(struct addrinfo **list, const struct nd_interfaces *interfaces, nd_time deadline);
+
+#endif
