@@ -72,10 +72,11 @@ static bool installed_prefix(const char *lib, char *out, size_t size) {
 }
 
 int library_find(struct library *library) {
-    char own[PATH_MAX], directory[PATH_MAX], lib[128], prefix[PATH_MAX];
+    char own[PATH_MAX], lib[128], prefix[PATH_MAX];
     bool knows_lib = lib_directory(lib, sizeof lib) == 0;
     ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
     if (length > 0) {
+        char directory[PATH_MAX];
         own[length] = '\0';
         *strrchr(own, '/') = '\0';
         if (take_in(library, own))

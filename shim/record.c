@@ -135,7 +135,7 @@ void nd_record_end(struct nd_line *line, enum nd_log_format format) {
 /* Tags end at a comma, metrics at a bar or newline: anything unusual becomes an underscore. */
 static void put_tag(struct nd_line *line, const char *key, const char *value) {
     nd_line_put(line, key);
-    for (int i = 0; value[i] && i < 64; i++) {
+    for (int i = 0; i < 64 && value[i]; i++) {
         char c = value[i];
         bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
         nd_line_put_char(line, plain ? c : '_');

@@ -12,6 +12,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "shim/unwind.h"
+
 #define NOINLINE __attribute__((noinline, noclone))
 #define AFTER_CALL() __asm__ volatile("") /* the call before it is no tail call */
 
@@ -185,6 +187,10 @@ START_TEST(needs_less_stack_than_is_asked_for) {
 END_TEST
 
 int main(void) {
+    if (!nd_unwind_load()) {
+        fprintf(stderr, "libunwind.so.8 is missing\n");
+        return EXIT_FAILURE;
+    }
     Suite *suite = suite_create("backtrace");
     TCase *tests = tcase_create("backtrace");
     tcase_add_test(tests, names_the_callers_in_order);
