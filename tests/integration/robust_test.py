@@ -54,7 +54,7 @@ def test_good_settings_are_silent(net):
 def test_log_that_cannot_be_written(net, log):
     """The deadline works all the same, and what the program says is undisturbed but for one line."""
     server = net.serve(tcp.silent)
-    result = net.run([programs.BUILD / "tests/call", at(server), "recv"], RECV=f"{LIMIT}ms", LOG=log)
+    result = net.run([programs.BUILD / "tests/call", at(server), "recv"], RECV=f"{LIMIT}ms", LOG=log, cwd=net.directory)
     assert b"recv -1 110 " in result.out and result.err.count(b"\n") <= 1, result
 
 

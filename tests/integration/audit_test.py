@@ -1,0 +1,22 @@
+"""The export audit, and that it notices."""
+
+import subprocess
+
+import programs
+
+
+def audit(library):
+    return subprocess.run([programs.ROOT / "scripts/audit", library], capture_output=True, text=True)
+
+
+def test_library():
+    result = audit(programs.LIBRARY)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_any_other_export_is_noticed(tmp_path):
+    library = tmp_path / "other.so"
+    source = tmp_path / "other.c"
+    source.write_text("int read(void) { return 0; }\nint ares_init(void) { return 0; }\n")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
+    assert audit(library).returncode != 0

@@ -1,0 +1,70 @@
+"""What the library costs a program that does not wait: no system call on the hot path, next to nothing at the start."""
+
+import os
+import re
+import statistics
+import time
+
+import pytest
+
+import programs
+
+LOOP = programs.BUILD / "tests/loop"
+TIMES = {"RECV": "30s", "SEND": "30s", "TLS_HANDSHAKE": "30s", "TLS_SHUTDOWN": "30s", "CONNECT": "30s", "UNACKED": "30s"}
+LIMITS = pytest.mark.parametrize("limits", [{}, TIMES], ids=["defaults", "limits"])
+
+
+def system_calls(net, *argv, library=True, **limits):
+    """How often the program made each system call."""
+    table = net.directory / "strace"
+    env = programs.environment(library, **limits)
+    preload = ["-E", f"LD_PRELOAD={env['LD_PRELOAD']}"] if library else []
+    result = net.run(["strace", "-c", "-U", "name,calls", *preload, "-o", table, *argv], library=False, **limits)
+    assert result.status == 0, result
+    rows = re.findall(r"^(\w+) +(\d+)$", table.read_text(), re.MULTILINE)
+    return {name: int(count) for name, count in rows if name != "total"}
+
+
+def per_round(net, mode, **how):
+    """The system calls of 1000 more rounds: what start and end make is in both counts."""
+    few, many = (system_calls(net, LOOP, mode, count, **how) for count in (1000, 2000))
+    return {name: many[name] - few.get(name, 0) for name in many if many[name] != few.get(name, 0)}
+
+
+@LIMITS
+@pytest.mark.parametrize("mode, expected", [
+    ("pingpong", {"sendto": 1000, "recvfrom": 1000}),
+    ("files", {"read": 2000, "write": 2000}),
+])
+def test_same_system_calls(net, mode, expected, limits):
+    assert per_round(net, mode, library=False) == expected
+    assert per_round(net, mode, **limits) == expected
+
+
+def test_waits_without_a_limit_are_the_same(net):
+    assert per_round(net, "polled") == per_round(net, "polled", library=False)
+
+
+@LIMITS
+def test_start_opens_nothing(net, limits):
+    """No thread, no socket, no descriptor kept: what is opened for loading is closed, and the library reads no file."""
+    without, under = (system_calls(net, "true", library=library, **limits) for library in (False, True))
+    assert under["openat"] - under["close"] == without["openat"] - without["close"]
+    more = {name for name in under if under[name] > without.get(name, 0)}
+    assert not more & {"clone", "clone3", "socket", "pipe", "pipe2", "eventfd2", "epoll_create1", "rt_sigaction", "fcntl"}, more
+
+
+@pytest.mark.alone
+def test_start_up_time(report_time):
+    """At most 1 ms is added to `true`."""
+    with_library, without = programs.environment(), programs.environment(library=False)
+    times = {True: [], False: []}
+    for round in range(400):
+        library = bool(round % 2)
+        began = time.perf_counter()
+        pid = os.posix_spawn("/bin/true", ["true"], with_library if library else without)
+        assert os.waitpid(pid, 0)[1] == 0
+        times[library].append(time.perf_counter() - began)
+    added = statistics.median(times[True]) - statistics.median(times[False])
+    report_time("added to the start of true", added)
+    assert added < 0.001
