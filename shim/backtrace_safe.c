@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdint.h>
+#include <ucontext.h>
 
 #include "shim/backtrace.h"
 #include "shim/raw.h"
@@ -12,6 +13,7 @@ enum {
     FAR = 8 * 1024 * 1024, /* how much of a stack is looked through */
     SIGNALS = 64,
     MOST_RETURNS = 4,
+    RESTORER_IS_SET = 0x04000000,
 };
 
 /* Other readers of memory (process_vm_readv, mincore) are newer or do not tell a guard page. The kernel reads the set
@@ -57,7 +59,8 @@ static void find_restorers(struct returns *returns) {
     struct kernel_sigaction action;
     for (int number = 1; number <= SIGNALS; number++) {
         action.restorer = 0;
-        if (ND_RAW6(rt_sigaction, number, NULL, &action, ND_KERNEL_SIGSET_SIZE, 0, 0) == 0 && action.restorer)
+        long error = ND_RAW6(rt_sigaction, number, NULL, &action, ND_KERNEL_SIGSET_SIZE, 0, 0);
+        if (error == 0 && (action.flags & RESTORER_IS_SET) && action.restorer)
             add_return(returns, action.restorer);
     }
 }
@@ -88,6 +91,45 @@ static bool is_return(const struct returns *returns, uintptr_t word) {
     return false;
 }
 
+/* A struct sigaction that the program keeps on its stack holds the same address (curl's does): what follows must be what the
+ * kernel saved. The whole of it is readable where its last byte is. */
+#if defined(__x86_64__)
+struct signal_frame {
+    uintptr_t return_to;
+    unsigned long flags; /* from here as in ucontext_t, of which libc's is longer than the kernel's */
+    void *link;
+    stack_t stack;
+    gregset_t registers;
+};
+
+__attribute__((no_sanitize("address"), no_sanitize("thread"))) static bool is_saved(const struct signal_frame *frame) {
+    enum { ALWAYS_SET = 2, USER_CODE = 0x33, FLAGS_KNOWN = 0xff };
+    return frame->flags <= FLAGS_KNOWN && !frame->link && (frame->registers[REG_EFL] & ALWAYS_SET) &&
+           (frame->registers[REG_CSGSFS] & 0xffff) == USER_CODE;
+}
+#elif defined(__i386__)
+struct signal_frame {
+    uintptr_t return_to;
+    uintptr_t number;
+};
+
+static bool is_saved(const struct signal_frame *frame) {
+    return frame->number >= 1 && frame->number <= SIGNALS;
+}
+#else
+struct signal_frame {
+    uintptr_t return_to;
+};
+
+static bool is_saved(const struct signal_frame *frame) {
+    return frame->return_to != 0; /* the address lies in the kernel's page, which nothing else points into */
+}
+#endif
+
+static bool is_signal_frame(uintptr_t at) {
+    return is_readable(at + sizeof(struct signal_frame) - 1) && is_saved((const struct signal_frame *)at);
+}
+
 /* Reads the stack above `here` word by word; it is no one's business but the thread's own. */
 __attribute__((no_sanitize("address"), no_sanitize("thread"))) static bool
 is_return_above(uintptr_t here, const struct returns *returns) {
@@ -95,7 +137,7 @@ is_return_above(uintptr_t here, const struct returns *returns) {
     for (uintptr_t end = here + FAR; at < end; at += sizeof(uintptr_t)) {
         if (at % PAGE == 0 && !is_readable(at))
             return false;
-        if (is_return(returns, *(const uintptr_t *)at))
+        if (is_return(returns, *(const uintptr_t *)at) && is_signal_frame(at))
             return true;
     }
     return false;

@@ -131,6 +131,17 @@ START_TEST(safe_where_a_handler_is_only_installed) {
 }
 END_TEST
 
+/* As curl does around each transfer. */
+START_TEST(safe_where_a_saved_action_lies_on_the_stack) {
+    struct sigaction saved[8];
+    signal(SIGUSR1, ignore);
+    for (int i = 0; i < 8; i++)
+        sigaction(SIGUSR1, NULL, &saved[i]);
+    ck_assert(nd_backtrace_is_safe());
+    sigaction(SIGUSR1, &saved[7], NULL);
+}
+END_TEST
+
 static void *ask_in_thread(void *arg) {
     ask(0);
     return arg;
@@ -200,6 +211,7 @@ int main(void) {
     tcase_add_loop_test(tests, unsafe_in_a_signal_handler, 0, 4);
     tcase_add_test(tests, unsafe_deep_in_a_signal_handler);
     tcase_add_test(tests, safe_where_a_handler_is_only_installed);
+    tcase_add_test(tests, safe_where_a_saved_action_lies_on_the_stack);
     tcase_add_test(tests, unsafe_on_a_tiny_stack);
     tcase_add_test(tests, safe_in_an_ordinary_thread);
     tcase_add_test(tests, needs_less_stack_than_is_asked_for);
