@@ -5,8 +5,8 @@
 #define ND_DNS_ASK_H
 
 #include "resolver/dns_answer.h"
-#include "resolver/resolver.h"
 #include "resolver/resolv_conf.h"
+#include "resolver/resolver.h"
 
 struct nd_question {
     const uint8_t *packet;

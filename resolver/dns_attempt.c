@@ -180,8 +180,8 @@ int nd_attempt_poll_set(const struct nd_attempt *a, struct pollfd fds[ND_ATTEMPT
     ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
     int bits = ares_getsock(a->channel, sockets, ND_ATTEMPT_FDS), count = 0;
     for (int i = 0; i < ND_ATTEMPT_FDS; i++) {
-        short events = (short)((ARES_GETSOCK_READABLE(bits, i) ? POLLIN : 0) |
-                               (ARES_GETSOCK_WRITABLE(bits, i) ? POLLOUT : 0));
+        short events =
+            (short)((ARES_GETSOCK_READABLE(bits, i) ? POLLIN : 0) | (ARES_GETSOCK_WRITABLE(bits, i) ? POLLOUT : 0));
         if (events)
             fds[count++] = (struct pollfd){.fd = sockets[i], .events = events};
     }
@@ -201,8 +201,7 @@ void nd_attempt_process(struct nd_attempt *a, const struct pollfd *fds, int coun
         bool readable = r & (POLLIN | POLLERR | POLLHUP);
         bool writable = r & (POLLOUT | POLLERR | POLLHUP) && fds[i].events & POLLOUT;
         if (readable || writable)
-            ares_process_fd(a->channel, readable ? fds[i].fd : ARES_SOCKET_BAD,
-                            writable ? fds[i].fd : ARES_SOCKET_BAD);
+            ares_process_fd(a->channel, readable ? fds[i].fd : ARES_SOCKET_BAD, writable ? fds[i].fd : ARES_SOCKET_BAD);
     }
 }
 

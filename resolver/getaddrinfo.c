@@ -291,9 +291,9 @@ static int resolve(struct request *r, struct nd_host *host, struct addrinfo **re
         return code;
     drop_mapped(host, &r->hints);
     const char *canonical = r->hints.ai_flags & AI_CANONNAME ? host->canonical ? host->canonical : r->node : NULL;
-    code = host->no_memory ? EAI_MEMORY
-                           : nd_make_list(res, host->addresses, host->count, r->types, r->type_count, r->hints.ai_flags,
-                                          canonical);
+    code = host->no_memory
+               ? EAI_MEMORY
+               : nd_make_list(res, host->addresses, host->count, r->types, r->type_count, r->hints.ai_flags, canonical);
     if (code == 0 && host->count > 1)
         nd_sort_addresses(res, r->interfaces_known ? &r->interfaces : NULL, r->lookup->deadline);
     return code;

@@ -21,8 +21,7 @@ static ssize_t receive(int fd, void *buffer, nd_time deadline) {
     struct sockaddr_nl from;
     struct iovec vector = {buffer, BUFFER_SIZE};
     for (;;) {
-        struct msghdr message = {
-            .msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &vector, .msg_iovlen = 1};
+        struct msghdr message = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &vector, .msg_iovlen = 1};
         ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT); /* the kernel has answered already, as a rule */
         if (n > 0 && from.nl_pid != 0)
             continue;
@@ -70,8 +69,7 @@ static bool dump(uint16_t type, nd_time deadline, visit_message *visit, void *co
     nd_time limit = nd_time_after(nd_now(), ND_SEC);
     void *buffer = malloc(BUFFER_SIZE); /* not on the stack: threads with 64 KB look names up, too */
     int fd = buffer ? socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE) : -1;
-    bool whole = fd >= 0 &&
-                 sendto(fd, &request, sizeof request, 0, (struct sockaddr *)&kernel, sizeof kernel) >= 0 &&
+    bool whole = fd >= 0 && sendto(fd, &request, sizeof request, 0, (struct sockaddr *)&kernel, sizeof kernel) >= 0 &&
                  walk(fd, buffer, deadline < limit ? deadline : limit, visit, context);
     if (fd >= 0)
         close(fd);
@@ -158,9 +156,7 @@ const struct nd_interface_address *nd_interfaces_find(const struct nd_interfaces
                                                       const uint8_t address[16]) {
     struct nd_interface_address key;
     memcpy(key.address, address, 16);
-    return interfaces->count == 0
-               ? NULL
-               : bsearch(&key, interfaces->addresses, interfaces->count, sizeof key, compare);
+    return interfaces->count == 0 ? NULL : bsearch(&key, interfaces->addresses, interfaces->count, sizeof key, compare);
 }
 
 struct native_query {

@@ -27,7 +27,8 @@ void nd_interfaces_get(struct nd_interfaces *interfaces, nd_time deadline);
 void nd_interfaces_free(struct nd_interfaces *interfaces);
 
 /* NULL: not one of ours. */
-const struct nd_interface_address *nd_interfaces_find(const struct nd_interfaces *interfaces, const uint8_t address[16]);
+const struct nd_interface_address *nd_interfaces_find(const struct nd_interfaces *interfaces,
+                                                      const uint8_t address[16]);
 
 /* For each of `count` interface indices whether it is something else than a tunnel; 0 where that is not known. */
 void nd_interfaces_native(const uint32_t *indices, int *native, size_t count, nd_time deadline);

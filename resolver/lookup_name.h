@@ -4,8 +4,8 @@
 
 #include "resolver/host.h"
 #include "resolver/nsswitch.h"
-#include "resolver/resolver.h"
 #include "resolver/resolv_conf.h"
+#include "resolver/resolver.h"
 
 /* What a lookup goes by; got once for it. */
 struct nd_config {

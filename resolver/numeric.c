@@ -59,8 +59,8 @@ bool nd_parse_ipv4(const char *text, struct in_addr *address) {
 }
 
 bool nd_parse_scope(const struct in6_addr *address, const char *text, uint32_t *scope) {
-    bool local = IN6_IS_ADDR_LINKLOCAL(address) || IN6_IS_ADDR_MC_NODELOCAL(address) ||
-                 IN6_IS_ADDR_MC_LINKLOCAL(address);
+    bool local =
+        IN6_IS_ADDR_LINKLOCAL(address) || IN6_IS_ADDR_MC_NODELOCAL(address) || IN6_IS_ADDR_MC_LINKLOCAL(address);
     if (local) {
         int saved = errno;
         unsigned index = if_nametoindex(text);

@@ -12,8 +12,8 @@ struct prefix {
 
 /* RFC 3484's tables with glibc's additions: site-local and unique-local (never behind NAT), Teredo. */
 static const struct prefix labels[] = {
-    {{[15] = 1}, 128, 0},        {{0x20, 0x02}, 16, 2}, {{0}, 96, 3},          {{[10] = 0xff, [11] = 0xff}, 96, 4},
-    {{0xfe, 0xc0}, 10, 5},       {{0xfc}, 7, 6},        {{0x20, 0x01}, 32, 7}, {{0}, 0, 1},
+    {{[15] = 1}, 128, 0},  {{0x20, 0x02}, 16, 2}, {{0}, 96, 3},          {{[10] = 0xff, [11] = 0xff}, 96, 4},
+    {{0xfe, 0xc0}, 10, 5}, {{0xfc}, 7, 6},        {{0x20, 0x01}, 32, 7}, {{0}, 0, 1},
 };
 static const struct prefix precedences[] = {
     {{[15] = 1}, 128, 50}, {{0x20, 0x02}, 16, 30}, {{0}, 96, 20}, {{[10] = 0xff, [11] = 0xff}, 96, 10}, {{0}, 0, 40},
