@@ -171,12 +171,12 @@ START_TEST(counts_the_days) {
 }
 END_TEST
 
-/* The same for every day of 400 years, against libc. */
+/* The same for days of every month in 400 years, against libc. */
 START_TEST(counts_the_days_as_libc_does) {
     char text[400], expected[40];
     struct nd_line line;
     struct nd_origin at = origin;
-    for (time_t day = 0; day < 146097; day++) {
+    for (time_t day = 0; day < 146097; day += 13) {
         time_t time = day * 86400 + 3661;
         struct tm broken;
         at.time = (struct timespec){.tv_sec = time};
@@ -297,6 +297,7 @@ END_TEST
 
 /* No descriptor stays, and the numbers the program sees next are the same. */
 START_TEST(keeps_no_descriptor) {
+    become_stderr(open("/dev/null", O_WRONLY));
     log_to_file();
     strcpy(nd_settings.statsd, "127.0.0.1:9");
     int before = dup(0);
@@ -392,6 +393,7 @@ END_TEST
 
 START_TEST(file_size_limit_raises_nothing) {
     struct rlimit limit;
+    become_stderr(open("/dev/null", O_WRONLY));
     log_to_file();
     getrlimit(RLIMIT_FSIZE, &limit);
     setrlimit(RLIMIT_FSIZE, &(struct rlimit){0, limit.rlim_max});
