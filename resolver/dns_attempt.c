@@ -59,8 +59,10 @@ static int connect_socket(ares_socket_t fd, const struct sockaddr *address, ares
 
 static ares_ssize_t send_bytes(ares_socket_t fd, const struct iovec *vector, int count, void *user) {
     struct msghdr message = {.msg_iov = (struct iovec *)vector, .msg_iovlen = (size_t)count};
-    (void)user;
-    return sendmsg(fd, &message, MSG_NOSIGNAL);
+    ssize_t n = sendmsg(fd, &message, MSG_NOSIGNAL);
+    if (n < 0 && errno != EAGAIN && errno != EINTR)
+        ((struct nd_attempt *)user)->unreachable = true;
+    return n;
 }
 
 /* Some servers refuse without repeating the question, and glibc takes that for an answer. c-ares would wait on: give it
@@ -163,10 +165,12 @@ static void answered(void *arg, int status, int timeouts, unsigned char *bytes, 
     q->attempt->told(q->attempt->owner, q->attempt, q->which, good ? bytes : NULL, good ? (size_t)size : 0);
 }
 
-void nd_attempt_send(struct nd_attempt *a, int which, const uint8_t *packet, size_t size) {
-    struct nd_attempt_question *q = &a->questions[which];
-    *q = (struct nd_attempt_question){.attempt = a, .which = which, .packet = packet, .size = size, .sent = true};
-    ares_send(a->channel, packet, (int)size, answered, q);
+/* Nothing will come any more. Not from inside a callback: c-ares would free what it still uses (CVE-2026-33630). */
+static void give_up(struct nd_attempt *a) {
+    ares_cancel(a->channel);
+    for (int i = 0; i < 2; i++)
+        if (a->questions[i].sent)
+            a->told(a->owner, a, i, NULL, 0);
 }
 
 bool nd_attempt_pending(const struct nd_attempt *a) {
@@ -174,6 +178,15 @@ bool nd_attempt_pending(const struct nd_attempt *a) {
         if (a->questions[i].sent && !a->questions[i].done)
             return true;
     return false;
+}
+
+void nd_attempt_send(struct nd_attempt *a, int which, const uint8_t *packet, size_t size) {
+    struct nd_attempt_question *q = &a->questions[which];
+    *q = (struct nd_attempt_question){.attempt = a, .which = which, .packet = packet, .size = size, .sent = true};
+    ares_send(a->channel, packet, (int)size, answered, q);
+    /* The ICMP error for the first question is told once, here to the second: neither will be answered. */
+    if (a->unreachable && nd_attempt_pending(a))
+        give_up(a);
 }
 
 int nd_attempt_poll_set(const struct nd_attempt *a, struct pollfd fds[ND_ATTEMPT_FDS]) {
@@ -192,10 +205,7 @@ void nd_attempt_process(struct nd_attempt *a, const struct pollfd *fds, int coun
     for (int i = 0; i < count; i++) {
         short r = fds[i].revents;
         if (r & POLLNVAL) { /* the program closed it: nothing will come any more */
-            ares_cancel(a->channel);
-            for (int q = 0; q < 2; q++)
-                if (a->questions[q].sent)
-                    a->told(a->owner, a, q, NULL, 0);
+            give_up(a);
             return;
         }
         bool readable = r & (POLLIN | POLLERR | POLLHUP);

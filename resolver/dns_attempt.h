@@ -35,6 +35,7 @@ struct nd_attempt {
     struct nd_attempt_question questions[2];
     bool tcp;         /* an exchange over TCP has begun */
     int socket_error; /* errno of a failed socket(2) */
+    bool unreachable; /* a send told so; it may have been about an earlier packet */
 };
 
 /* A channel to `server`, nothing sent yet. NULL: no memory. */
