@@ -46,6 +46,9 @@ PHP = """
 $tls = stream_context_create(["ssl" => ["verify_peer" => false, "verify_peer_name" => false]]);
 $body = @file_get_contents($argv[1], false, $tls);
 if (error_get_last()) { fwrite(STDERR, error_get_last()["message"] . "\\n"); exit(1); }
+// PHP takes a reset for the end of the file: a careful program looks at how much it got.
+foreach ($http_response_header as $line)
+    if (sscanf($line, "Content-Length: %d", $length) && strlen($body) < $length) { fwrite(STDERR, "short answer\\n"); exit(1); }
 echo $body;
 """
 
@@ -89,8 +92,7 @@ uri = URI(ARGV[0])
 Net::HTTP.start(uri.host, uri.port) { |http| puts http.send_request("PUT", "/", STDIN.read).body }
 """
 
-SSH = ["ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-       "-o", "LogLevel=ERROR"]
+SSH = ["ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
 
 
 @dataclasses.dataclass
@@ -129,7 +131,8 @@ PLAIN = {
                                        f"host={host} port={port} user=u dbname=d sslmode=disable gssencmode=disable"],
                    healthy=good.postgres(), part=good.postgres(answer=good.postgres_row()[:20])),
     "redis-cli": Client(lambda host, port: ["redis-cli", "-h", host, "-p", port, "PING"],
-                        healthy=good.redis, part=tcp.part(b"$100\r\npart")),
+                        healthy=good.redis, part=tcp.part(b"$100\r\npart"),
+                        retries=4),  # connects twice, each time for IPv4 and then for IPv6
     "git-http": git(healthy=good.http(good.GIT_PAGES)),
     "git-daemon": git(scheme="git", healthy=good.git, part=tcp.part(b"003f" + good.REFERENCE.encode()[:20])),
     "ssh": Client(lambda host, port: [*SSH, "-p", port, f"nobody@{host}", "true"],
@@ -151,7 +154,7 @@ TLS = {
 # Clients that send their standard input.
 UPLOAD = {
     "curl": by_url("curl", "-q", "-sS", "-H", "Expect:", "-T", "-"),
-    "wget": by_url("wget", "--tries=1", "-nv", "-O-", "--method=PUT", "--body-file=/dev/stdin"),
+    "wget": by_url("wget", "--tries=1", "-O-", "--method=PUT", "--body-file=/dev/stdin"),
     "python3": by_host(PYTHON, "-c", PYTHON_UPLOAD, "http"),
     "perl": by_host("perl", "-e", PERL_UPLOAD % ("INET", "INET", "")),
     "php": by_url("php", "-n", "-r", PHP_UPLOAD),
@@ -167,3 +170,21 @@ TLS_UPLOAD = {
 
 for client in [*TLS.values(), *TLS_UPLOAD.values()]:
     client.healthy, client.part = tls.over_tls(client.healthy), tls.over_tls(client.part)
+
+PYTHON_CLOSE = """
+import socket, ssl, sys
+secure = ssl._create_unverified_context().wrap_socket(socket.create_connection((sys.argv[1], int(sys.argv[2]))))
+secure.unwrap()
+"""
+
+PERL_CLOSE = """
+use IO::Socket::SSL;
+my $s = IO::Socket::SSL->new(PeerHost => $ARGV[0], PeerPort => $ARGV[1], SSL_verify_mode => 0) or die "connect: $@ $!\\n";
+$s->stop_SSL(SSL_fast_shutdown => 0) or die "close: $!\\n";
+"""
+
+# Clients that wait for the peer's close_notify.
+TLS_CLOSE = {
+    "python3": by_host(PYTHON, "-c", PYTHON_CLOSE),
+    "perl": by_host("perl", "-e", PERL_CLOSE),
+}

@@ -3,7 +3,7 @@
 import pytest
 
 from bounded import expect_bounded
-from clients import PLAIN, TLS
+from clients import PLAIN, TLS, TLS_CLOSE
 from faults import FullBacklog, dns, tcp, tls
 
 NAME = "host.test"
@@ -65,3 +65,10 @@ def test_tls(net, report_time, request, client, fault):
 def test_getent(net, report_time, fault):
     host, _ = fault(net, None)
     expect_bounded(net, report_time, f"getent-{fault.__name__}", ["getent", "ahosts", host])
+
+
+@pytest.mark.parametrize("name", TLS_CLOSE)
+def test_close(net, report_time, name):
+    """The peer never answers the close."""
+    server = net.serve(tls.never_closes(tcp.echo))
+    expect_bounded(net, report_time, f"TLS close {name}", TLS_CLOSE[name].argv("127.0.0.1", server.port))
