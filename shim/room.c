@@ -19,6 +19,17 @@ static uint32_t queued_bytes(int fd) {
     return nd_real.ioctl(fd, SIOCOUTQ, &queued) == 0 && queued > 0 ? (uint32_t)queued : 0;
 }
 
+/* A receiver answers segments outside its window, as probes of a closed one are, at most every 500 ms
+ * (net.ipv4.tcp_invalid_ratelimit): a single probe that came sooner after the one before says nothing by its silence. */
+#define PROBES_APART ((uint64_t)500000) /* microseconds, as tcpi_rto */
+
+static bool probe_unanswered(const struct tcp_info *info) {
+    if (info->tcpi_probes != 1)
+        return info->tcpi_probes > 1;
+    return info->tcpi_backoff > 0 && info->tcpi_backoff < 32 &&
+           ((uint64_t)info->tcpi_rto << (info->tcpi_backoff - 1)) > PROBES_APART;
+}
+
 /* Reads whether something we sent, data or a window probe, is unanswered, and how long ago the last answer came. */
 static bool unanswered(int fd, nd_time *last_answer) {
     struct tcp_info info;
@@ -28,7 +39,7 @@ static bool unanswered(int fd, nd_time *last_answer) {
     if (nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
         return false;
     *last_answer = (nd_time)info.tcpi_last_ack_recv * ND_MSEC;
-    return info.tcpi_unacked > 0 || info.tcpi_probes > 0;
+    return info.tcpi_unacked > 0 || probe_unanswered(&info);
 }
 
 struct nd_room nd_room_begin(int fd, nd_time now) {

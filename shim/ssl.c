@@ -19,53 +19,79 @@ static nd_time limit_of(const struct nd_sock *sock, enum nd_scope_limit limit) {
     }
 }
 
-/* Opens a scope for an operation on `ssl` where a limit holds for it. A non-blocking socket returns by itself. */
-static bool open_scope(struct nd_scope *saved, const struct nd_tls *tls, const struct ssl_st *ssl, enum nd_scope_limit limit,
-                       const char *operation, uintptr_t *slot) {
-    if (!nd_enforcing || !tls->SSL_get_rfd)
+/* What one call on an SSL object needs to know. */
+struct operation {
+    const char *name;
+    struct nd_tls tls;
+    int fd;               /* -1 where the object has no socket, or we pass through */
+    struct nd_sock *sock; /* NULL then */
+    bool scoped;
+    struct nd_scope saved;
+};
+
+/* A read or write may hide a handshake, which has a limit of its own. */
+static bool in_handshake(const struct operation *op, const struct ssl_st *ssl) {
+    return op->tls.SSL_is_init_finished && !op->tls.SSL_is_init_finished(ssl);
+}
+
+/* Finds the real functions and the socket. False if there is no OpenSSL to call: a weak reference that our export made
+ * non-null; the call then fails as on a broken connection. */
+static bool begin(struct operation *op, const char *name, const struct ssl_st *ssl, const void *caller) {
+    op->name = name;
+    op->fd = -1;
+    op->sock = NULL;
+    op->scoped = false;
+    if (!nd_tls_find(&op->tls, caller)) {
+        errno = ENOSYS;
         return false;
-    int fd = tls->SSL_get_rfd(ssl);
+    }
+    if (!nd_enforcing || !op->tls.SSL_get_rfd)
+        return true;
+    int fd = op->tls.SSL_get_rfd(ssl);
     struct nd_sock *sock = fd >= 0 ? nd_sock_peek(fd) : NULL;
     if (sock && !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
         sock = nd_sock_discover(fd);
-    if (!sock || !(nd_sock_flags(sock) & ND_SOCK_STREAM) || (nd_sock_flags(sock) & ND_SOCK_NONBLOCK))
-        return false;
-    nd_time timeout = limit_of(sock, limit);
-    return timeout && nd_scope_open(saved, fd, sock, limit, operation, timeout, slot);
+    if (sock && (nd_sock_flags(sock) & ND_SOCK_STREAM)) {
+        op->fd = fd;
+        op->sock = sock;
+    }
+    return true;
 }
 
-/* A read or write may hide a handshake, which has a limit of its own. */
-static bool in_handshake(const struct nd_tls *tls, const struct ssl_st *ssl) {
-    return tls->SSL_is_init_finished && !tls->SSL_is_init_finished(ssl);
+/* Puts the operation under its limit. A non-blocking socket returns by itself. */
+static void bound(struct operation *op, enum nd_scope_limit limit, uintptr_t *slot) {
+    if (!op->sock || (nd_sock_flags(op->sock) & ND_SOCK_NONBLOCK))
+        return;
+    nd_time timeout = limit_of(op->sock, limit);
+    op->scoped = timeout && nd_scope_open(&op->saved, op->fd, op->sock, limit, op->name, timeout, slot);
 }
 
-static bool open_for_read(struct nd_scope *saved, const struct nd_tls *tls, const struct ssl_st *ssl, const char *operation,
-                          uintptr_t *slot) {
-    enum nd_scope_limit limit = in_handshake(tls, ssl) ? ND_SCOPE_HANDSHAKE : ND_SCOPE_RECV;
-    return open_scope(saved, tls, ssl, limit, operation, slot);
+static void bound_read(struct operation *op, const struct ssl_st *ssl, uintptr_t *slot) {
+    bound(op, in_handshake(op, ssl) ? ND_SCOPE_HANDSHAKE : ND_SCOPE_RECV, slot);
 }
 
 /* SSL_write is bounded as plain sends are, by progress. */
-static bool open_for_write(struct nd_scope *saved, const struct nd_tls *tls, const struct ssl_st *ssl, const char *operation,
-                           uintptr_t *slot) {
-    return in_handshake(tls, ssl) && open_scope(saved, tls, ssl, ND_SCOPE_HANDSHAKE, operation, slot);
+static void bound_write(struct operation *op, const struct ssl_st *ssl, uintptr_t *slot) {
+    if (in_handshake(op, ssl))
+        bound(op, ND_SCOPE_HANDSHAKE, slot);
 }
 
-/* The body of a hook: the real function, inside a scope if `open` opens one. Without an OpenSSL to call (a weak reference
- * that our export made non-null) it fails as a broken connection would. A frame that is left by cancellation or longjmp does
- * not close its scope: nd_scope_of recognises what is left. */
-#define SCOPED(name, open, ...)                                                                                        \
-    struct nd_tls tls;                                                                                                 \
-    struct nd_scope saved;                                                                                             \
-    if (!nd_tls_find(&tls, __builtin_return_address(0)) || !tls.name) {                                                \
-        errno = ENOSYS;                                                                                                \
-        return failed_##name;                                                                                          \
-    }                                                                                                                  \
-    bool opened = open;                                                                                                \
-    int result = tls.name(__VA_ARGS__);                                                                                \
-    if (opened)                                                                                                        \
-        nd_scope_close(&saved);                                                                                        \
-    return result
+/* A frame that is left by cancellation or longjmp never comes here: nd_scope_of recognises what is left. */
+static int end(struct operation *op, int result) {
+    if (op->scoped)
+        nd_scope_close(&op->saved);
+    if (result <= 0 && op->sock && nd_expired(op->fd, op->sock))
+        nd_tls_queue_errno(&op->tls);
+    return result;
+}
+
+/* The body of a hook: the real function between begin and end, `bounding` in the hook's own frame. */
+#define OPERATION(function, bounding, ...)                                                                             \
+    struct operation op;                                                                                               \
+    if (!begin(&op, #function, ssl, __builtin_return_address(0)) || !op.tls.function)                                  \
+        return failed_##function;                                                                                      \
+    bounding;                                                                                                          \
+    return end(&op, op.tls.function(__VA_ARGS__))
 
 enum {
     failed_SSL_connect = -1,
@@ -81,41 +107,41 @@ enum {
 };
 
 int nd_hook_SSL_connect(struct ssl_st *ssl) {
-    SCOPED(SSL_connect, open_scope(&saved, &tls, ssl, ND_SCOPE_HANDSHAKE, "SSL_connect", ND_FRAME_SLOT()), ssl);
+    OPERATION(SSL_connect, bound(&op, ND_SCOPE_HANDSHAKE, ND_FRAME_SLOT()), ssl);
 }
 
 int nd_hook_SSL_accept(struct ssl_st *ssl) {
-    SCOPED(SSL_accept, open_scope(&saved, &tls, ssl, ND_SCOPE_HANDSHAKE, "SSL_accept", ND_FRAME_SLOT()), ssl);
+    OPERATION(SSL_accept, bound(&op, ND_SCOPE_HANDSHAKE, ND_FRAME_SLOT()), ssl);
 }
 
 int nd_hook_SSL_do_handshake(struct ssl_st *ssl) {
-    SCOPED(SSL_do_handshake, open_scope(&saved, &tls, ssl, ND_SCOPE_HANDSHAKE, "SSL_do_handshake", ND_FRAME_SLOT()), ssl);
+    OPERATION(SSL_do_handshake, bound(&op, ND_SCOPE_HANDSHAKE, ND_FRAME_SLOT()), ssl);
 }
 
 int nd_hook_SSL_read(struct ssl_st *ssl, void *buf, int len) {
-    SCOPED(SSL_read, open_for_read(&saved, &tls, ssl, "SSL_read", ND_FRAME_SLOT()), ssl, buf, len);
+    OPERATION(SSL_read, bound_read(&op, ssl, ND_FRAME_SLOT()), ssl, buf, len);
 }
 
 int nd_hook_SSL_read_ex(struct ssl_st *ssl, void *buf, size_t len, size_t *done) {
-    SCOPED(SSL_read_ex, open_for_read(&saved, &tls, ssl, "SSL_read_ex", ND_FRAME_SLOT()), ssl, buf, len, done);
+    OPERATION(SSL_read_ex, bound_read(&op, ssl, ND_FRAME_SLOT()), ssl, buf, len, done);
 }
 
 int nd_hook_SSL_peek(struct ssl_st *ssl, void *buf, int len) {
-    SCOPED(SSL_peek, open_for_read(&saved, &tls, ssl, "SSL_peek", ND_FRAME_SLOT()), ssl, buf, len);
+    OPERATION(SSL_peek, bound_read(&op, ssl, ND_FRAME_SLOT()), ssl, buf, len);
 }
 
 int nd_hook_SSL_peek_ex(struct ssl_st *ssl, void *buf, size_t len, size_t *done) {
-    SCOPED(SSL_peek_ex, open_for_read(&saved, &tls, ssl, "SSL_peek_ex", ND_FRAME_SLOT()), ssl, buf, len, done);
+    OPERATION(SSL_peek_ex, bound_read(&op, ssl, ND_FRAME_SLOT()), ssl, buf, len, done);
 }
 
 int nd_hook_SSL_write(struct ssl_st *ssl, const void *buf, int len) {
-    SCOPED(SSL_write, open_for_write(&saved, &tls, ssl, "SSL_write", ND_FRAME_SLOT()), ssl, buf, len);
+    OPERATION(SSL_write, bound_write(&op, ssl, ND_FRAME_SLOT()), ssl, buf, len);
 }
 
 int nd_hook_SSL_write_ex(struct ssl_st *ssl, const void *buf, size_t len, size_t *done) {
-    SCOPED(SSL_write_ex, open_for_write(&saved, &tls, ssl, "SSL_write_ex", ND_FRAME_SLOT()), ssl, buf, len, done);
+    OPERATION(SSL_write_ex, bound_write(&op, ssl, ND_FRAME_SLOT()), ssl, buf, len, done);
 }
 
 int nd_hook_SSL_shutdown(struct ssl_st *ssl) {
-    SCOPED(SSL_shutdown, open_scope(&saved, &tls, ssl, ND_SCOPE_SHUTDOWN, "SSL_shutdown", ND_FRAME_SLOT()), ssl);
+    OPERATION(SSL_shutdown, bound(&op, ND_SCOPE_SHUTDOWN, ND_FRAME_SLOT()), ssl);
 }

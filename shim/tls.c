@@ -73,9 +73,12 @@ static bool fill(struct nd_tls *tls, void *handle) {
 #undef ND_TLS
     *(void **)&tls->SSL_get_rfd = symbol_of(handle, "SSL_get_rfd");
     *(void **)&tls->SSL_get_wfd = symbol_of(handle, "SSL_get_wfd");
+    /* In 1.0.2 this is a macro: handshakes hidden in reads are not seen there. */
     *(void **)&tls->SSL_is_init_finished = symbol_of(handle, "SSL_is_init_finished");
-    if (!tls->SSL_is_init_finished) /* 1.0.2: a macro over SSL_state, which 1.1 renamed; no hidden handshakes are seen there */
-        tls->SSL_is_init_finished = NULL;
+    *(void **)&tls->ERR_peek_error = symbol_of(handle, "ERR_peek_error");
+    *(void **)&tls->ERR_put_error = symbol_of(handle, "ERR_put_error");
+    *(void **)&tls->ERR_new = symbol_of(handle, "ERR_new");
+    *(void **)&tls->ERR_set_error = symbol_of(handle, "ERR_set_error");
     return true;
 }
 
@@ -142,4 +145,19 @@ bool nd_tls_find(struct nd_tls *tls, const void *return_address) {
     }
     errno = saved;
     return found;
+}
+
+#define ERR_LIB_SYS 2
+
+void nd_tls_queue_errno(const struct nd_tls *tls) {
+    int saved = errno;
+    if (!tls->ERR_peek_error || tls->ERR_peek_error() != 0)
+        return;
+    if (tls->ERR_new && tls->ERR_set_error) {
+        tls->ERR_new();
+        tls->ERR_set_error(ERR_LIB_SYS, saved, NULL);
+    } else if (tls->ERR_put_error) {
+        tls->ERR_put_error(ERR_LIB_SYS, 0, saved, "netdeadline", 0);
+    }
+    errno = saved;
 }

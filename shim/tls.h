@@ -18,7 +18,16 @@ struct nd_tls {
     int (*SSL_get_rfd)(const struct ssl_st *ssl);
     int (*SSL_get_wfd)(const struct ssl_st *ssl);
     int (*SSL_is_init_finished)(const struct ssl_st *ssl);
+    unsigned long (*ERR_peek_error)(void);
+    void (*ERR_put_error)(int lib, int func, int reason, const char *file, int line); /* before 3.0 */
+    void (*ERR_new)(void);                                                            /* since 3.0 */
+    void (*ERR_set_error)(int lib, int reason, const char *format, ...);
 };
+
+/* Leaves errno in OpenSSL's error queue, unless something stands there already. SSL_get_error still says SSL_ERROR_SYSCALL
+ * for it; with an empty queue Python (3.10 to 3.11, after SSL_read_ex) takes any failed read for an end of file, and its
+ * sockets turn that into a clean one: a truncated answer. Keeps errno. Not async-signal-safe. */
+void nd_tls_queue_errno(const struct nd_tls *tls);
 
 /* Fills *tls for the module that contains `return_address`; false if no OpenSSL can be found for it. Functions that its
  * version lacks are NULL. Takes the loader's lock: not async-signal-safe, as OpenSSL itself is not. */
