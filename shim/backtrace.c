@@ -5,6 +5,8 @@
 #include <link.h>
 #include <string.h>
 
+#include "shim/module.h"
+#include "shim/report.h"
 #include "shim/unwind.h"
 
 enum { MOST_FRAMES = 32, MOST_STEPS = 64 };
@@ -33,48 +35,50 @@ static const char *file_part(const char *path) {
     return slash ? slash + 1 : path;
 }
 
-/* libunwind takes the nearest symbol before the address: in a stripped file that can be another function's. Only a name
- * that starts where the unwind table says the function starts is the right one. */
-static bool find_name(unw_cursor_t *cursor, uintptr_t address, char *name, size_t size, unw_word_t *offset) {
-    unw_proc_info_t function;
-    int error = unw_get_proc_name(cursor, name, size, offset);
-    if (error != 0 && error != -UNW_ENOMEM)
+/* The loader knows the exported functions where the file cannot be read (chroot). */
+static bool find_exported(uintptr_t address, char *name, size_t size, uintptr_t *start) {
+    Dl_info info;
+    if (dladdr((const void *)address, &info) == 0 || !info.dli_sname)
         return false;
-    return unw_get_proc_info(cursor, &function) == 0 && function.start_ip == address - *offset;
+    size_t length = strnlen(info.dli_sname, size - 1);
+    memcpy(name, info.dli_sname, length);
+    name[length] = '\0';
+    *start = (uintptr_t)info.dli_saddr;
+    return true;
 }
 
-/* libunwind sees the static functions too, but reads the file for it; where it cannot (chroot), the loader knows the
- * exported ones. */
-static void put_frame(struct nd_line *line, unw_cursor_t *cursor, uintptr_t address) {
-    char name[128];
-    unw_word_t offset = 0;
-    Dl_info info = {0};
-    bool has_module = dladdr((void *)address, &info) != 0 && info.dli_fname;
-    if (find_name(cursor, address, name, sizeof name, &offset)) {
-        nd_line_put_escaped(line, name, strnlen(name, sizeof name), sizeof name);
-    } else if (has_module && info.dli_sname) {
-        nd_line_put_escaped(line, info.dli_sname, strlen(info.dli_sname), sizeof name);
-        offset = address - (uintptr_t)info.dli_saddr;
-    } else {
-        nd_line_put_char(line, '?');
-        offset = has_module ? address - (uintptr_t)info.dli_fbase : address;
-    }
-    nd_line_put(line, "+0x");
-    nd_line_put_hex(line, offset);
-    if (!has_module)
-        return;
+static void put_module(struct nd_line *line, const struct nd_module *module) {
+    char program[] = "/proc/self/exe";
+    const char *file = strcmp(module->path, program) == 0 ? nd_report_program() : file_part(module->path);
     nd_line_put_char(line, '@');
-    nd_line_put_escaped(line, file_part(info.dli_fname), strlen(file_part(info.dli_fname)), 64);
+    nd_line_put_escaped(line, file, strlen(file), 64);
+}
+
+/* The address is where the call returns to: the call itself, one byte before, tells the function. */
+static void put_frame(struct nd_line *line, uintptr_t address) {
+    char name[128];
+    struct nd_module module;
+    uintptr_t start = 0;
+    bool has_module = nd_module_find(address - 1, &module);
+    if (has_module && (nd_module_function(&module, address - 1, name, sizeof name, &start) ||
+                       find_exported(address - 1, name, sizeof name, &start)))
+        nd_line_put_escaped(line, name, strlen(name), sizeof name);
+    else
+        nd_line_put_char(line, '?');
+    nd_line_put(line, "+0x");
+    nd_line_put_hex(line, address - (start ? start : has_module ? module.base : 0));
+    if (has_module && module.path[0])
+        put_module(line, &module);
 }
 
 /* Appends the frame whole, or "..." where it does not fit. */
-static bool append_frame(struct nd_line *line, unw_cursor_t *cursor, uintptr_t address, bool is_first) {
+static bool append_frame(struct nd_line *line, uintptr_t address, bool is_first) {
     static const char no_room[] = " ...";
     char text[320];
     struct nd_line frame;
     nd_line_start(&frame, text, sizeof text);
     nd_line_put(&frame, is_first ? "" : " ");
-    put_frame(&frame, cursor, address);
+    put_frame(&frame, address);
     if (line->used + frame.used + sizeof no_room > line->size) {
         nd_line_put(line, no_room);
         return false;
@@ -83,22 +87,27 @@ static bool append_frame(struct nd_line *line, unw_cursor_t *cursor, uintptr_t a
     return true;
 }
 
-void nd_backtrace_put(struct nd_line *line) {
-    unw_context_t context;
+static void put_frames(struct nd_line *line, struct nd_unwinding *unwinding) {
     unw_cursor_t cursor;
     unw_word_t address;
     uintptr_t own_start, own_end;
     int frames = 0;
     own_range(&own_start, &own_end);
-    if (!unw_step || unw_getcontext(&context) != 0 || unw_init_local(&cursor, &context) != 0)
+    if (nd_unwind_start(&cursor, unwinding) != 0)
         return;
     for (int step = 0; step < MOST_STEPS && frames < MOST_FRAMES && unw_step(&cursor) > 0; step++) {
         if (unw_get_reg(&cursor, UNW_REG_IP, &address) != 0 || address == 0)
             break;
         if (frames == 0 && address >= own_start && address < own_end)
             continue;
-        if (!append_frame(line, &cursor, (uintptr_t)address, frames == 0) || unw_is_signal_frame(&cursor) > 0)
+        if (!append_frame(line, (uintptr_t)address, frames == 0) || unw_is_signal_frame(&cursor) > 0)
             break;
         frames++;
     }
+}
+
+void nd_backtrace_put(struct nd_line *line) {
+    struct nd_unwinding unwinding = {.next_page = 0};
+    if (getcontext(&unwinding.context) == 0)
+        put_frames(line, &unwinding);
 }

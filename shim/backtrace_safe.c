@@ -18,7 +18,7 @@ enum {
 
 /* Other readers of memory (process_vm_readv, mincore) are newer or do not tell a guard page. The kernel reads the set
  * before it looks at `how`, and refuses that: nothing changes. */
-static bool is_readable(uintptr_t address) {
+bool nd_is_readable(uintptr_t address) {
     enum { NO_SUCH_HOW = 99 };
     ND_RAW6(rt_sigprocmask, NO_SUCH_HOW, address & ~(uintptr_t)(PAGE - 1), NULL, ND_KERNEL_SIGSET_SIZE, 0, 0);
     return errno != EFAULT;
@@ -26,7 +26,7 @@ static bool is_readable(uintptr_t address) {
 
 static bool has_room_below(uintptr_t here) {
     for (uintptr_t down = PAGE; down <= ROOM; down += PAGE)
-        if (!is_readable(here - down))
+        if (!nd_is_readable(here - down))
             return false;
     return true;
 }
@@ -127,7 +127,7 @@ static bool is_saved(const struct signal_frame *frame) {
 #endif
 
 static bool is_signal_frame(uintptr_t at) {
-    return is_readable(at + sizeof(struct signal_frame) - 1) && is_saved((const struct signal_frame *)at);
+    return nd_is_readable(at + sizeof(struct signal_frame) - 1) && is_saved((const struct signal_frame *)at);
 }
 
 /* Reads the stack above `here` word by word; it is no one's business but the thread's own. */
@@ -135,7 +135,7 @@ __attribute__((no_sanitize("address"), no_sanitize("thread"))) static bool
 is_return_above(uintptr_t here, const struct returns *returns) {
     uintptr_t at = here & ~(sizeof(uintptr_t) - 1);
     for (uintptr_t end = here + FAR; at < end; at += sizeof(uintptr_t)) {
-        if (at % PAGE == 0 && !is_readable(at))
+        if (at % PAGE == 0 && !nd_is_readable(at))
             return false;
         if (is_return(returns, *(const uintptr_t *)at) && is_signal_frame(at))
             return true;

@@ -40,6 +40,10 @@ void nd_report_start(void) {
     errno = saved;
 }
 
+const char *nd_report_program(void) {
+    return program_name;
+}
+
 static bool may_tell(nd_time now) {
     uint32_t second = (uint32_t)(now / ND_SEC) & 0xffffff;
     uint32_t before = __atomic_load_n(&lines_in_second, __ATOMIC_RELAXED);

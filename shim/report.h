@@ -24,6 +24,9 @@ struct nd_event {
  * the program has reused. Called once at start, before the program runs. Makes one system call, and only where LOG is set. */
 void nd_report_start(void);
 
+/* The program's name, as it was at start. */
+const char *nd_report_program(void);
+
 /* Writes the event where the settings ask, and the caller's stack with BACKTRACE. No memory, no lock, no stdio, keeps
  * errno, never waits: async-signal-safe (the stack is skipped in a signal handler). Failures are silent. */
 void nd_report_expiry(const struct nd_event *event);

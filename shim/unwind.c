@@ -1,38 +1,37 @@
 #include "shim/unwind.h"
 
+#include <fcntl.h>
+#include <stddef.h>
+#include <sys/stat.h>
+
+#include "shim/raw.h"
+
+static unw_addr_space_t space;
+
 #ifdef ND_STATIC_UNWIND
 
-bool nd_unwind_load(void) {
+static bool find_functions(void) {
     return true;
 }
 
 #else
 
 #include <dlfcn.h>
-#include <stddef.h>
 
 #define TEXT_OF(name) #name
 #define TEXT(name) TEXT_OF(name)
 
 struct nd_unwind nd_unwind;
 
-bool nd_unwind_load(void) {
-    if (nd_unwind.step)
-        return true;
+/* The library for all uses is named after the machine; libunwind.so.8 is cut down to unwinding by itself. */
+#define LIBRARY "libunwind-" TEXT(UNW_TARGET) ".so.8"
+
+static bool find_functions(void) {
     struct nd_unwind found = {0};
-    void *handle = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
+    bool complete = true;
+    void *handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
     if (!handle)
         return false;
-    bool complete = true;
-    /* libunwind.h makes these names from the target: _ULx86_64_step. getcontext has no local-only form. */
-#if defined(__x86_64__)
-    *(void **)&found.getcontext = dlsym(handle, "_Ux86_64_getcontext");
-#elif defined(__aarch64__)
-    found.getcontext = NULL; /* an inline there: see release builds */
-#else
-    *(void **)&found.getcontext = dlsym(handle, "_Ux86_getcontext");
-#endif
-    complete = found.getcontext != NULL;
 #define ND_UNWIND(name, type, params)                                                                                  \
     *(void **)&found.name = dlsym(handle, TEXT(UNW_OBJ(name)));                                                        \
     complete = complete && found.name;
@@ -44,3 +43,39 @@ bool nd_unwind_load(void) {
 }
 
 #endif
+
+static bool is_pipe(int fd) {
+    struct stat status;
+    return fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+/* Its first use opens the pipe that only unwinding by itself needs. No one else opens anything yet, so that it gets the two
+ * lowest numbers that are free. */
+static void use_once(void) {
+    int lowest[2];
+    unw_cursor_t cursor;
+    struct nd_unwinding unwinding = {.next_page = 0};
+    bool known = ND_RAW3(pipe2, lowest, O_CLOEXEC, 0) == 0;
+    for (int i = 0; known && i < 2; i++)
+        ND_RAW3(close, lowest[i], 0, 0);
+    if (getcontext(&unwinding.context) == 0)
+        nd_unwind_start(&cursor, &unwinding);
+    for (int i = 0; known && i < 2; i++)
+        if (is_pipe(lowest[i]))
+            ND_RAW3(close, lowest[i], 0, 0);
+}
+
+bool nd_unwind_load(void) {
+    if (space)
+        return true;
+    if (!find_functions())
+        return false;
+    space = unw_create_addr_space(&nd_unwind_accessors, 0);
+    if (space)
+        use_once();
+    return space != NULL;
+}
+
+int nd_unwind_start(unw_cursor_t *cursor, struct nd_unwinding *unwinding) {
+    return space ? unw_init_remote(cursor, space, unwinding) : -UNW_EUNSPEC;
+}

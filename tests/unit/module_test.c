@@ -1,0 +1,165 @@
+#include "shim/module.h"
+
+#include <check.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A static function: only the file's own symbols know it. */
+static __attribute__((noinline)) int some_function(int x) {
+    return x * 3 + 1;
+}
+
+START_TEST(finds_the_program_and_its_function) {
+    struct nd_module module;
+    char name[64];
+    uintptr_t start, address = (uintptr_t)&some_function + 1;
+    ck_assert(nd_module_find(address, &module));
+    ck_assert_str_eq(module.path, "/proc/self/exe");
+    ck_assert(module.start <= address && address < module.end && module.unwinding != 0);
+    ck_assert(nd_module_function(&module, address, name, sizeof name, &start));
+    ck_assert_str_eq(name, "some_function");
+    ck_assert_uint_eq(start, (uintptr_t)&some_function);
+}
+END_TEST
+
+START_TEST(finds_a_library_and_its_function) {
+    struct nd_module module;
+    char name[64];
+    uintptr_t start, address = (uintptr_t)&getenv;
+    ck_assert(nd_module_find(address, &module));
+    ck_assert_ptr_nonnull(strstr(module.path, "/libc.so"));
+    ck_assert(nd_module_function(&module, address, name, sizeof name, &start));
+    ck_assert_str_eq(name, "getenv");
+    ck_assert_uint_eq(start, address);
+}
+END_TEST
+
+START_TEST(a_long_name_is_cut) {
+    struct nd_module module;
+    char name[5];
+    uintptr_t start;
+    ck_assert(nd_module_find((uintptr_t)&some_function, &module));
+    ck_assert(nd_module_function(&module, (uintptr_t)&some_function, name, sizeof name, &start));
+    ck_assert_str_eq(name, "some");
+}
+END_TEST
+
+START_TEST(knows_nothing_outside) {
+    struct nd_module module;
+    char on_stack;
+    ck_assert(!nd_module_find(0, &module));
+    ck_assert(!nd_module_find((uintptr_t)&on_stack, &module));
+}
+END_TEST
+
+/* The kernel's page has no file. */
+START_TEST(kernel_page_has_no_file) {
+    struct nd_module module;
+    char name[64];
+    uintptr_t start, page = getauxval(AT_SYSINFO_EHDR);
+    if (page == 0)
+        return;
+    ck_assert(nd_module_find(page + 1, &module));
+    ck_assert_str_eq(module.path, "");
+    ck_assert(!nd_module_function(&module, page + 1, name, sizeof name, &start));
+}
+END_TEST
+
+static char copy_path[] = "/tmp/netdeadline-module-XXXXXX";
+static char *content;
+static size_t content_size;
+
+static void read_own_file(void) {
+    struct stat status;
+    int fd = open("/proc/self/exe", O_RDONLY);
+    ck_assert_int_eq(fstat(fd, &status), 0);
+    content_size = (size_t)status.st_size;
+    content = malloc(content_size);
+    ck_assert_int_eq(read(fd, content, content_size), (ssize_t)content_size);
+    close(fd);
+    fd = mkstemp(copy_path);
+    close(fd);
+}
+
+static void remove_copy(void) {
+    unlink(copy_path);
+}
+
+/* Writes the first `size` bytes and looks for some_function in there. */
+static bool found_in_copy(size_t size) {
+    struct nd_module module;
+    char name[64];
+    uintptr_t start;
+    int fd = open(copy_path, O_WRONLY | O_TRUNC);
+    ck_assert_int_eq(write(fd, content, size), (ssize_t)size);
+    close(fd);
+    ck_assert(nd_module_find((uintptr_t)&some_function, &module));
+    strcpy(module.path, copy_path);
+    return nd_module_function(&module, (uintptr_t)&some_function, name, sizeof name, &start);
+}
+
+START_TEST(survives_a_cut_file) {
+    read_own_file();
+    ck_assert(found_in_copy(content_size));
+    for (size_t size = 0; size < 200; size += 7)
+        ck_assert(!found_in_copy(size));
+    for (size_t part = 1; part < 64; part++)
+        found_in_copy(content_size / 64 * part);
+}
+END_TEST
+
+/* Each byte of the ELF header and some of the section headers, set to what may mislead. */
+START_TEST(survives_a_damaged_file) {
+    static const char values[] = {0, 1, 0x7f, (char)0x80, (char)0xff};
+    uint64_t sections;
+    read_own_file();
+    memcpy(&sections, content + 0x28, sizeof sections);
+    ck_assert_uint_lt(sections, content_size);
+    for (size_t i = 0; i < 64 + 256; i++) {
+        size_t at = i < 64 ? i : content_size - (i - 64) * ((content_size - sections) / 256) - 1;
+        char saved = content[at];
+        for (size_t j = 0; j < sizeof values; j++) {
+            content[at] = values[j];
+            found_in_copy(content_size);
+        }
+        content[at] = saved;
+    }
+    ck_assert(found_in_copy(content_size));
+}
+END_TEST
+
+START_TEST(survives_what_is_no_file) {
+    static const char *const paths[] = {"", "/nonexistent", "/", "/dev/null", "/proc/self/mem"};
+    struct nd_module module = {.base = 0};
+    char name[64];
+    uintptr_t start;
+    strcpy(module.path, paths[_i]);
+    ck_assert(!nd_module_function(&module, 1, name, sizeof name, &start));
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("module");
+    TCase *tests = tcase_create("module");
+    tcase_add_checked_fixture(tests, NULL, remove_copy);
+    tcase_set_timeout(tests, 30);
+    tcase_add_test(tests, finds_the_program_and_its_function);
+    tcase_add_test(tests, finds_a_library_and_its_function);
+    tcase_add_test(tests, a_long_name_is_cut);
+    tcase_add_test(tests, knows_nothing_outside);
+    tcase_add_test(tests, kernel_page_has_no_file);
+    tcase_add_test(tests, survives_a_cut_file);
+    tcase_add_test(tests, survives_a_damaged_file);
+    tcase_add_loop_test(tests, survives_what_is_no_file, 0, 5);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
