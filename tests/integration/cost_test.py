@@ -9,6 +9,8 @@ import pytest
 
 import programs
 
+pytestmark = pytest.mark.skipif(bool(programs.RUNTIME), reason="a sanitizer's runtime makes system calls of its own")
+
 LOOP = programs.BUILD / "tests/loop"
 TIMES = {"RECV": "30s", "SEND": "30s", "TLS_HANDSHAKE": "30s", "TLS_SHUTDOWN": "30s", "CONNECT": "30s", "UNACKED": "30s"}
 LIMITS = pytest.mark.parametrize("limits", [{}, TIMES], ids=["defaults", "limits"])
