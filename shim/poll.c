@@ -16,6 +16,8 @@ struct call {
 };
 
 static bool any_watched(const struct pollfd *fds, nfds_t count) {
+    if (!fds)
+        return false; /* the kernel says EFAULT */
     for (nfds_t i = 0; i < count; i++)
         if (nd_watch(fds[i].fd) & ND_WATCH_WAIT)
             return true;
