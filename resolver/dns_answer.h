@@ -8,6 +8,7 @@
 struct nd_dns_message {
     uint8_t *bytes; /* NULL: none came */
     size_t size;
+    bool by_tcp;
 };
 
 /* Both families (glibc's gethostbyname4): the addresses of the first answer, then those of the second. */

@@ -37,17 +37,14 @@ static bool is_refusal(const uint8_t *p, size_t size, bool tcp) {
     return rcode == ND_NOERROR && nd_dns_answer_count(p) == 0 && !authoritative && !recursive && nd_get16(p + 10) == 0;
 }
 
-static void take_answer(struct nd_ask *ask, int which, const uint8_t *bytes, size_t size) {
-    struct nd_dns_message *m = &ask->answers[which];
-    if (m->bytes)
+static void keep(struct nd_ask *ask, struct nd_dns_message *m, const uint8_t *bytes, size_t size, bool by_tcp) {
+    uint8_t *copy = malloc(size);
+    if (!copy)
         return;
-    m->bytes = malloc(size);
-    if (!m->bytes)
-        return;
-    memcpy(m->bytes, bytes, size);
-    m->size = size;
+    free(m->bytes);
+    *m = (struct nd_dns_message){memcpy(copy, bytes, size), size, by_tcp};
     if (!ask->conf->trust_ad)
-        m->bytes[3] &= (uint8_t)~0x20;
+        copy[3] &= (uint8_t)~0x20;
 }
 
 static void told(void *owner, struct nd_attempt *a, int which, const uint8_t *bytes, size_t size) {
@@ -63,8 +60,10 @@ static void told(void *owner, struct nd_attempt *a, int which, const uint8_t *by
     if (!s->heard)
         s->ask->first_rcode = nd_dns_rcode(bytes);
     s->heard = true;
-    if (!is_refusal(bytes, size, a->tcp))
-        take_answer(s->ask, which, bytes, size);
+    if (is_refusal(bytes, size, a->tcp))
+        keep(s->ask, &s->ask->refusal, bytes, size, a->tcp);
+    else if (!s->ask->answers[which].bytes)
+        keep(s->ask, &s->ask->answers[which], bytes, size, a->tcp);
 }
 
 static int answer_count(const struct nd_ask *ask) {
@@ -79,7 +78,8 @@ static void start_attempt(struct state *s, int server, nd_time now, nd_time wait
     s->slot_end = nd_time_after(now, wait);
     if (s->attempt_count == MAX_ATTEMPTS)
         return;
-    struct nd_attempt *a = nd_attempt_new(&conf->servers[server], conf->use_vc, conf->ignore_truncation, told, s);
+    struct nd_attempt *a =
+        nd_attempt_new(&conf->servers[server], conf->use_vc || ask->by_tcp, conf->ignore_truncation, told, s);
     if (!a) {
         s->failed_hard = true;
         ask->error = ENOMEM;
@@ -228,4 +228,6 @@ void nd_ask_free(struct nd_ask *ask) {
         free(ask->answers[i].bytes);
         ask->answers[i] = (struct nd_dns_message){0};
     }
+    free(ask->refusal.bytes);
+    ask->refusal = (struct nd_dns_message){0};
 }

@@ -19,8 +19,10 @@ struct nd_ask {
     struct nd_lookup *lookup;
     struct nd_question questions[2];
     int question_count;
+    bool by_tcp; /* even where conf does not say so */
     /* out */
     struct nd_dns_message answers[2]; /* malloc'ed; see nd_ask_free */
+    struct nd_dns_message refusal;    /* the last SERVFAIL, REFUSED … where no server answered better */
     unsigned first_rcode;             /* of the first reply that came, even one that was not taken */
     int error;                        /* 0, ETIMEDOUT, ECONNREFUSED, EMFILE … as res_nsend sets errno */
 };

@@ -2,10 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "resolver/lock.h"
 
 /* Beyond this a file is taken as unreadable rather than kept in somebody else's memory. */
 #define MAX_SIZE ((size_t)256 << 20)
@@ -14,29 +15,6 @@ static bool same_file(const struct stat *a, const struct stat *b) {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
            a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
-}
-
-/* A lock that is not taken in 100 turns is given up: the caller reads the file for itself. */
-static bool take_lock(int *lock) {
-    int self = 0;
-    for (int turn = 0; turn < 200; turn++) {
-        int expected = 0;
-        if (self == 0)
-            self = (int)getpid();
-        if (__atomic_compare_exchange_n(lock, &expected, self, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-            return true;
-        if (expected != self) { /* inherited by fork from a thread that is not here to release it */
-            if (__atomic_compare_exchange_n(lock, &expected, self, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-                return true;
-        }
-        if (turn > 100)
-            sched_yield();
-    }
-    return false;
-}
-
-static void release_lock(int *lock) {
-    __atomic_store_n(lock, 0, __ATOMIC_RELEASE);
 }
 
 static int read_text(int fd, struct nd_snapshot *s) {
@@ -111,18 +89,18 @@ struct nd_snapshot *nd_file_get(struct nd_file *file) {
     int error = stat(file->path, &now) == 0 ? 0 : errno;
     struct nd_snapshot *s = NULL, *old = NULL;
 
-    if (take_lock(&file->lock)) {
+    if (nd_lock_try(&file->lock)) {
         s = find_current(file, &now, error);
-        release_lock(&file->lock);
+        nd_unlock(&file->lock);
     }
     if (s)
         goto done;
     s = read_file(file);
-    if (s && take_lock(&file->lock)) {
+    if (s && nd_lock_try(&file->lock)) {
         old = file->current;
         file->current = s;
         __atomic_add_fetch(&s->references, 1, __ATOMIC_RELAXED);
-        release_lock(&file->lock);
+        nd_unlock(&file->lock);
     }
     if (old)
         nd_file_put(old);

@@ -1,0 +1,158 @@
+#include "resolver/gethostby.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#include "resolver/hostent.h"
+#include "resolver/lookup_address.h"
+#include "resolver/lookup_name.h"
+#include "resolver/numeric.h"
+
+/* A name that looks like an address is one, or is not found; it is never asked for. True: done. */
+static bool name_from_digits(struct nd_host *host, const char *name, int family) {
+    unsigned char bytes[16];
+    bool good;
+    if (*name >= '0' && *name <= '9' && name[strspn(name, "0123456789.")] == '\0') {
+        if (name[strlen(name) - 1] == '.')
+            return false;
+        good = family == AF_INET ? nd_parse_ipv4(name, (struct in_addr *)bytes) : inet_pton(AF_INET6, name, bytes) > 0;
+    } else if (*name == ':' || (strspn(name, "0123456789abcdefABCDEF") > 0 && strchr(name, ':'))) {
+        good = false;
+        if (family == AF_INET6) {
+            if (name[strspn(name, "0123456789abcdefABCDEF:.")] != '\0' || name[strlen(name) - 1] == '.')
+                return false;
+            good = inet_pton(AF_INET6, name, bytes) > 0;
+        }
+    } else {
+        return false;
+    }
+    host->h_err = good ? 0 : HOST_NOT_FOUND;
+    host->status = good ? ND_SUCCESS : ND_NOTFOUND;
+    if (good) {
+        nd_host_add_address(host, family, bytes);
+        nd_host_set_canonical(host, name, strlen(name));
+    }
+    return true;
+}
+
+static void reset(struct nd_lookup *lookup) {
+    lookup->expired = false;
+    lookup->libc_why = NULL;
+}
+
+static void set_no_memory(struct nd_host *host) {
+    host->status = ND_UNAVAIL;
+    host->h_err = NETDB_INTERNAL;
+    host->sys_err = ENOMEM;
+}
+
+/* False: libc has to be asked. */
+static bool by_name(struct nd_host *host, const char *name, int family, struct nd_lookup *lookup) {
+    struct nd_config config;
+    nd_host_init(host);
+    reset(lookup);
+    if (!name || (family != AF_INET && family != AF_INET6)) {
+        lookup->libc_why = "arguments that only libc understands";
+        return false;
+    }
+    if (name_from_digits(host, name, family))
+        return true;
+    int code = nd_config_get(&config, name, lookup);
+    if (code == ND_LOOKUP_LIBC)
+        return false;
+    if (code) {
+        set_no_memory(host);
+        return true;
+    }
+    nd_lookup_name(host, &config, name, ND_ONE_FAMILY, family, lookup);
+    nd_config_put(&config);
+    return true;
+}
+
+static bool by_address(struct nd_host *host, const void *address, socklen_t length, int *family,
+                       struct nd_lookup *lookup) {
+    struct nd_config config;
+    nd_host_init(host);
+    reset(lookup);
+    if (!address || !((*family == AF_INET && length == 4) || (*family == AF_INET6 && length == 16))) {
+        lookup->libc_why = "arguments that only libc understands";
+        return false;
+    }
+    int code = nd_config_get(&config, NULL, lookup);
+    if (code == ND_LOOKUP_LIBC)
+        return false;
+    if (code) {
+        set_no_memory(host);
+        return true;
+    }
+    nd_lookup_address(host, &config, address, family, lookup);
+    nd_config_put(&config);
+    return true;
+}
+
+int nd_gethostbyname2_r(const char *name, int family, struct hostent *entry, char *buffer, size_t size,
+                        struct hostent **result, int *h_err, struct nd_lookup *lookup) {
+    struct nd_host host;
+    int code = -1;
+    if (by_name(&host, name, family, lookup))
+        code = nd_finish_hostent(&host, family, entry, buffer, size, result, h_err);
+    nd_host_free(&host);
+    return code;
+}
+
+static bool is_unspecified(const void *address, socklen_t length) {
+    static const char zero[16];
+    return address && length == sizeof zero && memcmp(address, zero, sizeof zero) == 0;
+}
+
+int nd_gethostbyaddr_r(const void *address, socklen_t length, int family, struct hostent *entry, char *buffer,
+                       size_t size, struct hostent **result, int *h_err, struct nd_lookup *lookup) {
+    struct nd_host host;
+    int code = -1;
+    if (is_unspecified(address, length)) {
+        reset(lookup);
+        *h_err = HOST_NOT_FOUND;
+        *result = NULL;
+        return ENOENT;
+    }
+    if (by_address(&host, address, length, &family, lookup))
+        code = nd_finish_hostent(&host, family, entry, buffer, size, result, h_err);
+    nd_host_free(&host);
+    return code;
+}
+
+struct hostent *nd_gethostbyname2(const char *name, int family, struct nd_lookup *lookup) {
+    static struct nd_static_hostent place;
+    struct nd_host host;
+    struct hostent *result = NULL;
+    if (by_name(&host, name, family, lookup))
+        result = nd_finish_static(&place, &host, family);
+    nd_host_free(&host);
+    return result;
+}
+
+struct hostent *nd_gethostbyname(const char *name, struct nd_lookup *lookup) {
+    static struct nd_static_hostent place;
+    struct nd_host host;
+    struct hostent *result = NULL;
+    if (by_name(&host, name, AF_INET, lookup))
+        result = nd_finish_static(&place, &host, AF_INET);
+    nd_host_free(&host);
+    return result;
+}
+
+struct hostent *nd_gethostbyaddr(const void *address, socklen_t length, int family, struct nd_lookup *lookup) {
+    static struct nd_static_hostent place;
+    struct nd_host host;
+    struct hostent *result = NULL;
+    if (is_unspecified(address, length)) {
+        reset(lookup);
+        h_errno = HOST_NOT_FOUND;
+        return NULL;
+    }
+    if (by_address(&host, address, length, &family, lookup))
+        result = nd_finish_static(&place, &host, family);
+    nd_host_free(&host);
+    return result;
+}

@@ -1,0 +1,134 @@
+#include "resolver/res.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "resolver/dns_search.h"
+#include "resolver/res_state.h"
+
+struct call {
+    struct __res_state *state; /* NULL: _res */
+    struct nd_resolv_conf *conf;
+    struct nd_lookup *lookup;
+};
+
+static void set_h_errno(const struct call *c, int value) {
+    (c->state ? c->state : &_res)->res_h_errno = value;
+    h_errno = value;
+}
+
+/* False: libc has to be asked, or there is no memory. */
+static bool begin(struct call *c, struct __res_state *state, struct nd_lookup *lookup) {
+    *c = (struct call){.state = state, .lookup = lookup};
+    lookup->expired = false;
+    lookup->libc_why = NULL;
+    if (state && !(state->options & RES_INIT)) {
+        lookup->libc_why = "a resolver state that has not been set up";
+        return false;
+    }
+    if (getenv("HOSTALIASES"))
+        lookup->libc_why = "HOSTALIASES is set";
+    if (lookup->libc_why)
+        return false;
+    c->conf = state ? nd_conf_from_state(state) : nd_conf_for_res(&_res);
+    if (!c->conf) {
+        set_h_errno(c, NETDB_INTERNAL);
+        errno = ENOMEM;
+        return false;
+    }
+    lookup->libc_why = c->conf->libc_why;
+    if (lookup->libc_why)
+        nd_resolv_conf_put(c->conf);
+    return !lookup->libc_why;
+}
+
+/* libc reads a datagram into what room there is; of a longer answer by TCP it gives the full size and sets TC. */
+static int give_answer(const struct nd_dns_message *m, unsigned char *answer, int size) {
+    int given = m->size < (size_t)size ? (int)m->size : size;
+    memcpy(answer, m->bytes, (size_t)given);
+    if (given == (int)m->size || !m->by_tcp)
+        return given;
+    if (given >= ND_DNS_HEADER)
+        answer[2] |= 2;
+    return (int)m->size;
+}
+
+static int finish(const struct call *c, struct nd_search *s, bool answered, unsigned char *answer, int size) {
+    const struct nd_dns_message *m = s->ask.answers[0].bytes ? &s->ask.answers[0] : &s->ask.refusal;
+    int given = m->bytes ? give_answer(m, answer, size) : 0;
+    if (!answered) {
+        set_h_errno(c, s->h_err);
+        if (s->error)
+            errno = s->error;
+        given = -1;
+    }
+    nd_ask_free(&s->ask);
+    nd_resolv_conf_put(c->conf);
+    return given;
+}
+
+static bool room_for_header(struct call *c, int size) {
+    if (size >= ND_DNS_HEADER)
+        return true;
+    set_h_errno(c, TRY_AGAIN);
+    errno = EINVAL;
+    nd_resolv_conf_put(c->conf);
+    return false;
+}
+
+int nd_res_query(struct __res_state *state, const char *name, int dns_class, int type, unsigned char *answer, int size,
+                 struct nd_lookup *lookup) {
+    struct call c;
+    if (!begin(&c, state, lookup) || !room_for_header(&c, size))
+        return -1;
+    struct nd_search s = {.conf = c.conf, .lookup = lookup, .dns_class = dns_class, .type = type, .edns_size = size};
+    bool answered = nd_query(&s, name);
+    return finish(&c, &s, answered, answer, size);
+}
+
+int nd_res_search(struct __res_state *state, const char *name, int dns_class, int type, unsigned char *answer, int size,
+                  struct nd_lookup *lookup) {
+    struct call c;
+    if (!begin(&c, state, lookup) || !room_for_header(&c, size))
+        return -1;
+    struct nd_search s = {.conf = c.conf, .lookup = lookup, .dns_class = dns_class, .type = type, .edns_size = size};
+    bool answered = nd_search(&s, name);
+    return finish(&c, &s, answered, answer, size);
+}
+
+int nd_res_querydomain(struct __res_state *state, const char *name, const char *domain, int dns_class, int type,
+                       unsigned char *answer, int size, struct nd_lookup *lookup) {
+    struct call c;
+    if (!begin(&c, state, lookup) || !room_for_header(&c, size))
+        return -1;
+    struct nd_search s = {.conf = c.conf, .lookup = lookup, .dns_class = dns_class, .type = type, .edns_size = size};
+    bool answered = nd_query_domain(&s, name, domain);
+    return finish(&c, &s, answered, answer, size);
+}
+
+int nd_res_send(struct __res_state *state, const unsigned char *query, int query_size, unsigned char *answer, int size,
+                struct nd_lookup *lookup) {
+    struct call c;
+    if (!begin(&c, state, lookup))
+        return -1;
+    if (query_size < ND_DNS_HEADER || size < ND_DNS_HEADER || c.conf->server_count == 0) {
+        errno = c.conf->server_count == 0 ? ESRCH : EINVAL;
+        nd_resolv_conf_put(c.conf);
+        return -1;
+    }
+    struct nd_ask ask = {.conf = c.conf,
+                         .lookup = lookup,
+                         .questions = {{query, (size_t)query_size}},
+                         .question_count = 1,
+                         .by_tcp = query_size > 512};
+    nd_ask(&ask);
+    int given = -1;
+    if (ask.answers[0].bytes)
+        given = give_answer(&ask.answers[0], answer, size);
+    else
+        errno = ask.error;
+    nd_ask_free(&ask);
+    nd_resolv_conf_put(c.conf);
+    return given;
+}

@@ -1,0 +1,21 @@
+/* The res_… functions inside a deadline: raw answers, flags and h_errno as libc's. `state` is the program's own for the
+ * res_n… forms; NULL means _res. Each sets lookup->libc_why and returns -1 where libc has to be asked instead. */
+#ifndef ND_RES_H
+#define ND_RES_H
+
+#include <resolv.h>
+
+#include "resolver/resolver.h"
+
+int nd_res_query(struct __res_state *state, const char *name, int dns_class, int type, unsigned char *answer, int size,
+                 struct nd_lookup *lookup);
+int nd_res_search(struct __res_state *state, const char *name, int dns_class, int type, unsigned char *answer, int size,
+                  struct nd_lookup *lookup);
+int nd_res_querydomain(struct __res_state *state, const char *name, const char *domain, int dns_class, int type,
+                       unsigned char *answer, int size, struct nd_lookup *lookup);
+
+/* -1 with errno ETIMEDOUT or ECONNREFUSED where no server gave an answer. */
+int nd_res_send(struct __res_state *state, const unsigned char *query, int query_size, unsigned char *answer, int size,
+                struct nd_lookup *lookup);
+
+#endif
