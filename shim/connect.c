@@ -37,8 +37,8 @@ static struct timeval to_timeval(nd_time time) {
 
 /* Waits in connect until `deadline`, over interruptions that the program would not have seen. Returns what connect does;
  * *own_shorter tells whose limit was in force at the end. */
-static int connect_until(int fd, const struct sockaddr *addr, socklen_t len, nd_time deadline, const struct timeval *own,
-                         bool *own_shorter) {
+static int connect_until(int fd, const struct sockaddr *addr, socklen_t len, nd_time deadline,
+                         const struct timeval *own, bool *own_shorter) {
     nd_time own_deadline = nd_time_after(nd_now(), own->tv_sec * ND_SEC + own->tv_usec * ND_USEC);
     bool has_own = own->tv_sec || own->tv_usec;
     *own_shorter = has_own && own_deadline < deadline;
@@ -85,7 +85,8 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
 
 /* A connect under way whose time is up, found by a program that asks by calling connect again. */
 static bool attempt_is_over(int fd, struct nd_sock *sock) {
-    if (!(nd_sock_flags(sock) & ND_SOCK_CONNECTING) || nd_now() < nd_time_after(sock->connect_began, nd_settings.connect))
+    if (!(nd_sock_flags(sock) & ND_SOCK_CONNECTING) ||
+        nd_now() < nd_time_after(sock->connect_began, nd_settings.connect))
         return false;
     struct tcp_info info;
     socklen_t len = sizeof info;

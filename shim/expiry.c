@@ -40,7 +40,8 @@ void nd_expire_stream(int fd, struct nd_sock *sock, const struct nd_expiry *expi
     int saved = errno;
     nd_expire_told(fd, expiry);
     sock->inode = inode_of(fd);
-    nd_sock_change(fd, sock, ND_SOCK_EXPIRED, ND_SOCK_CONNECTING | ND_SOCK_TOLD_IN | ND_SOCK_TOLD_OUT | ND_SOCK_TOLD_ERROR);
+    nd_sock_change(fd, sock, ND_SOCK_EXPIRED,
+                   ND_SOCK_CONNECTING | ND_SOCK_TOLD_IN | ND_SOCK_TOLD_OUT | ND_SOCK_TOLD_ERROR);
     /* AF_UNSPEC wakes everybody with an error and no end of file. From 6.1.32 until 419ce133ab92 the kernel refuses it
      * while a thread waits in the socket, and AF_UNIX does not have it: SHUT_RDWR then, and our memory. */
     if (disconnect(fd) != 0)
@@ -59,7 +60,8 @@ void nd_expire_attempt(int fd) {
 void nd_expire_by_kernel(int fd, struct nd_sock *sock, enum nd_direction direction) {
     int saved = errno;
     sock->inode = inode_of(fd);
-    nd_sock_change(fd, sock, ND_SOCK_EXPIRED | ND_SOCK_TOLD_ERROR | (direction == ND_IN ? ND_SOCK_TOLD_IN : ND_SOCK_TOLD_OUT),
+    nd_sock_change(fd, sock,
+                   ND_SOCK_EXPIRED | ND_SOCK_TOLD_ERROR | (direction == ND_IN ? ND_SOCK_TOLD_IN : ND_SOCK_TOLD_OUT),
                    direction == ND_IN ? ND_SOCK_TOLD_OUT : ND_SOCK_TOLD_IN);
     errno = saved;
 }

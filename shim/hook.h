@@ -17,6 +17,7 @@
 #undef ND_TLS
 
 /* Exports the hook `of`, which stands in the same file, under an older name too. */
-#define ND_ALIAS_OF(name, of) extern __typeof__(nd_hook_##of) nd_hook_##name __asm__(#name) ND_EXPORT __attribute__((alias(#of)))
+#define ND_ALIAS_OF(name, of)                                                                                          \
+    extern __typeof__(nd_hook_##of) nd_hook_##name __asm__(#name) ND_EXPORT __attribute__((alias(#of)))
 
 #endif

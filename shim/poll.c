@@ -73,14 +73,16 @@ static bool valid(const struct timespec *timeout) {
 int nd_hook_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
     if (nd_unlikely(any_watched(fds, count)) && count <= INT_MAX && valid(timeout)) {
         struct call call = {.fds = fds, .count = count, .timeout = timeout, .mask = mask, .is_ppoll = true};
-        nd_time given = !timeout || timeout->tv_sec > ND_NEVER / ND_SEC - 1 ? ND_NEVER
-                                                                           : timeout->tv_sec * ND_SEC + timeout->tv_nsec;
+        nd_time given = !timeout || timeout->tv_sec > ND_NEVER / ND_SEC - 1
+                            ? ND_NEVER
+                            : timeout->tv_sec * ND_SEC + timeout->tv_nsec;
         return wait_watched("ppoll", &call, given);
     }
     return nd_real.ppoll(fds, count, timeout, mask);
 }
 
-int nd_hook___ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask, size_t room) {
+int nd_hook___ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
+                        size_t room) {
     if (nd_unlikely(room / sizeof *fds < count))
         return nd_real.__ppoll_chk(fds, count, timeout, mask, room);
     return nd_hook_ppoll(fds, count, timeout, mask);

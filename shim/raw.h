@@ -14,7 +14,7 @@
 
 #define ND_RAW3(name, a, b, c) (__typeof__(0L))syscall(SYS_##name, (long)(a), (long)(b), (long)(c))
 #define ND_RAW6(name, a, b, c, d, e, f)                                                                                \
-    (__typeof__(0L)) syscall(SYS_##name, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+    (__typeof__(0L))syscall(SYS_##name, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
 /* As a fortified call: more bytes asked for than the buffer has room for ends the program, as libc would. */
 #define ND_RAW_CHECKED(len, room, call) ((len) > (room) ? (abort(), -1) : (call))
@@ -22,7 +22,8 @@
 /* The kernel's signal sets are smaller than libc's. */
 #define ND_KERNEL_SIGSET_SIZE (_NSIG / 8)
 
-static inline long nd_raw_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
+static inline long nd_raw_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                                const sigset_t *mask) {
     struct timespec left;
     if (timeout) {
         left = *timeout; /* the system call writes the rest back, libc's ppoll does not */

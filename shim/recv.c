@@ -120,7 +120,8 @@ static ssize_t receive_scoped(const struct call *call, struct nd_sock *sock, con
     return timed_out ? expire(call, sock, nd_scope_expiry(scope, nd_now())) : result;
 }
 
-static struct nd_expiry recv_expiry(const struct call *call, const struct nd_sock *sock, nd_time limit, nd_time elapsed) {
+static struct nd_expiry recv_expiry(const struct call *call, const struct nd_sock *sock, nd_time limit,
+                                    nd_time elapsed) {
     return (struct nd_expiry){
         .operation = names[call->kind], .limit = ND_LIMIT_NAME(sock, "RECV"), .timeout = limit, .elapsed = elapsed};
 }
@@ -153,7 +154,8 @@ static ssize_t receive_limited(const struct call *call, struct nd_sock *sock, nd
     ssize_t result = plain(call);
     if (result > 0) {
         nd_sock_heard(sock);
-        bool all = (call->flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL && (call->kind == RECV || call->kind == RECVFROM);
+        bool all =
+            (call->flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL && (call->kind == RECV || call->kind == RECVFROM);
         if (all && (size_t)result < call->len && nd_now() - began >= limit)
             return gather(call, sock, limit, (size_t)result);
         return result;
@@ -213,7 +215,8 @@ ssize_t nd_hook___read_chk(int fd, void *buf, size_t len, size_t room) {
 }
 
 ND_COLD static ssize_t readv_watched(int fd, const struct iovec *iov, int count) {
-    return receive_bounded(&(struct call){.kind = READV, .fd = fd, .buf = (void *)(uintptr_t)iov, .len = (size_t)count});
+    return receive_bounded(
+        &(struct call){.kind = READV, .fd = fd, .buf = (void *)(uintptr_t)iov, .len = (size_t)count});
 }
 
 ssize_t nd_hook_readv(int fd, const struct iovec *iov, int count) {
@@ -238,7 +241,8 @@ ssize_t nd_hook___recv_chk(int fd, void *buf, size_t len, size_t room, int flags
     return nd_hook_recv(fd, buf, len, flags);
 }
 
-ND_COLD static ssize_t recvfrom_watched(int fd, void *buf, size_t len, int flags, struct sockaddr *from, socklen_t *from_len) {
+ND_COLD static ssize_t recvfrom_watched(int fd, void *buf, size_t len, int flags, struct sockaddr *from,
+                                        socklen_t *from_len) {
     return receive_bounded(&(struct call){
         .kind = RECVFROM, .fd = fd, .buf = buf, .len = len, .flags = flags, .from = from, .from_len = from_len});
 }

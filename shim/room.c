@@ -67,7 +67,8 @@ static nd_time next_look(nd_time limit, nd_time since, nd_time now) {
     return limit ? sooner(nd_time_after(since, limit), now + look_interval(limit)) : ND_NEVER;
 }
 
-bool nd_room_look(int fd, const struct nd_sock *sock, struct nd_room *room, nd_time now, struct nd_expiry *expiry, nd_time *next) {
+bool nd_room_look(int fd, const struct nd_sock *sock, struct nd_room *room, nd_time now, struct nd_expiry *expiry,
+                  nd_time *next) {
     int saved = errno;
     nd_time send = nd_sock_send_limit(sock);
     nd_time unacked = nd_sock_flags(sock) & ND_SOCK_INET ? nd_sock_limits(sock)->unacked : 0;
@@ -88,7 +89,8 @@ bool nd_room_look(int fd, const struct nd_sock *sock, struct nd_room *room, nd_t
     bool silent = send && now - room->progress >= send;
     bool gone = unacked && room->unacked_since >= 0 && now - room->unacked_since >= unacked;
     if (silent)
-        *expiry = (struct nd_expiry){.limit = ND_LIMIT_NAME(sock, "SEND"), .timeout = send, .elapsed = now - room->progress};
+        *expiry =
+            (struct nd_expiry){.limit = ND_LIMIT_NAME(sock, "SEND"), .timeout = send, .elapsed = now - room->progress};
     else if (gone)
         *expiry = (struct nd_expiry){
             .limit = ND_LIMIT_NAME(sock, "UNACKED"), .timeout = unacked, .elapsed = now - room->unacked_since};

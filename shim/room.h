@@ -19,6 +19,7 @@ struct nd_room nd_room_begin(int fd, nd_time now);
  * of the next look in *next (ND_NEVER without limits). A peer that acknowledges data or window probes is alive, however long
  * its window is closed: between probes, which come up to 120 s apart, nothing is outstanding and UNACKED does not run.
  * Async-signal-safe; keeps errno. */
-bool nd_room_look(int fd, const struct nd_sock *sock, struct nd_room *room, nd_time now, struct nd_expiry *expiry, nd_time *next);
+bool nd_room_look(int fd, const struct nd_sock *sock, struct nd_room *room, nd_time now, struct nd_expiry *expiry,
+                  nd_time *next);
 
 #endif

@@ -9,7 +9,8 @@ static __thread struct nd_scope current __attribute__((tls_model("initial-exec")
 
 _Static_assert(sizeof(struct nd_scope) <= 64, "static TLS of old hosts is small");
 
-__attribute__((noinline, no_sanitize("address", "thread", "undefined"))) static bool frame_stands(const struct nd_scope *scope) {
+__attribute__((noinline, no_sanitize("address", "thread", "undefined"))) static bool
+frame_stands(const struct nd_scope *scope) {
     uintptr_t here = (uintptr_t)__builtin_frame_address(0), there = (uintptr_t)scope->slot;
     return there > here && there - here < DEEPEST && *scope->slot == scope->return_to;
 }
@@ -23,9 +24,9 @@ const struct nd_scope *nd_scope_of(int fd) {
     return NULL;
 }
 
-__attribute__((no_sanitize("address", "thread", "undefined"))) bool nd_scope_open(
-    struct nd_scope *saved, int fd, struct nd_sock *sock, enum nd_scope_limit limit, const char *operation, nd_time timeout,
-    uintptr_t *slot) {
+__attribute__((no_sanitize("address", "thread", "undefined"))) bool
+nd_scope_open(struct nd_scope *saved, int fd, struct nd_sock *sock, enum nd_scope_limit limit, const char *operation,
+              nd_time timeout, uintptr_t *slot) {
     if (nd_scope_of(fd))
         return false;
     *saved = current;
@@ -52,9 +53,8 @@ void nd_scope_drop(int fd) {
 }
 
 struct nd_expiry nd_scope_expiry(const struct nd_scope *scope, nd_time now) {
-    static const char *const names[3][2] = {{"TLS_HANDSHAKE", "INBOUND_TLS_HANDSHAKE"},
-                                            {"TLS_SHUTDOWN", "INBOUND_TLS_SHUTDOWN"},
-                                            {"RECV", "INBOUND_RECV"}};
+    static const char *const names[3][2] = {
+        {"TLS_HANDSHAKE", "INBOUND_TLS_HANDSHAKE"}, {"TLS_SHUTDOWN", "INBOUND_TLS_SHUTDOWN"}, {"RECV", "INBOUND_RECV"}};
     return (struct nd_expiry){.operation = scope->operation,
                               .limit = names[scope->limit][scope->inbound],
                               .timeout = scope->timeout,

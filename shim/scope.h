@@ -14,10 +14,10 @@
 struct nd_scope {
     const char *operation;
     nd_time began, timeout;
-    uintptr_t *slot;       /* where the frame keeps its return address */
-    uintptr_t return_to;   /* what stood there */
+    uintptr_t *slot;     /* where the frame keeps its return address */
+    uintptr_t return_to; /* what stood there */
     int fd;
-    uint8_t limit;         /* enum nd_scope_limit */
+    uint8_t limit; /* enum nd_scope_limit */
     bool inbound;
 };
 
@@ -26,8 +26,8 @@ enum nd_scope_limit { ND_SCOPE_HANDSHAKE, ND_SCOPE_SHUTDOWN, ND_SCOPE_RECV };
 /* Opens a scope in the caller's frame: `slot` is ND_FRAME_SLOT() there. Returns false and changes nothing where a valid scope
  * for the same descriptor is open already (the outermost counts). *saved gets what nd_scope_close must put back.
  * Async-signal-safe; keeps errno. */
-bool nd_scope_open(struct nd_scope *saved, int fd, struct nd_sock *sock, enum nd_scope_limit limit, const char *operation,
-                   nd_time timeout, uintptr_t *slot);
+bool nd_scope_open(struct nd_scope *saved, int fd, struct nd_sock *sock, enum nd_scope_limit limit,
+                   const char *operation, nd_time timeout, uintptr_t *slot);
 
 /* Ends the scope that nd_scope_open opened. Async-signal-safe; keeps errno. */
 void nd_scope_close(const struct nd_scope *saved);

@@ -15,10 +15,10 @@ enum { IN, OUT, EXCEPT, SETS };
 
 struct call {
     int count;
-    long *sets[SETS];                    /* the program's */
-    long asked[SETS][MOST / LONG_BITS];  /* what it asked for: the kernel overwrites the sets */
-    struct timeval *timeval;             /* select's */
-    const struct timespec *timespec;     /* pselect's, where `is_pselect` */
+    long *sets[SETS];                   /* the program's */
+    long asked[SETS][MOST / LONG_BITS]; /* what it asked for: the kernel overwrites the sets */
+    struct timeval *timeval;            /* select's */
+    const struct timespec *timespec;    /* pselect's, where `is_pselect` */
     const sigset_t *mask;
     nd_time deadline;
     bool is_pselect;

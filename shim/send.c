@@ -57,7 +57,8 @@ static size_t total_of(const struct call *call) {
 static ssize_t without_waiting(const struct call *call, size_t done) {
     int flags = call->flags | MSG_DONTWAIT;
     if (!call->msg)
-        return nd_real.sendto(call->fd, (const char *)call->buf + done, call->len - done, flags, call->to, call->to_len);
+        return nd_real.sendto(call->fd, (const char *)call->buf + done, call->len - done, flags, call->to,
+                              call->to_len);
     if (done == 0)
         return nd_real.sendmsg(call->fd, call->msg, flags);
     size_t i = 0;
@@ -211,9 +212,10 @@ ssize_t nd_hook_send(int fd, const void *buf, size_t len, int flags) {
 }
 ND_ALIAS_OF(__send, send);
 
-ND_COLD static ssize_t sendto_watched(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_len) {
-    return send_bounded(&(struct call){
-        .kind = SENDTO, .fd = fd, .buf = buf, .len = len, .flags = flags, .to = to, .to_len = to_len});
+ND_COLD static ssize_t sendto_watched(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to,
+                                      socklen_t to_len) {
+    return send_bounded(
+        &(struct call){.kind = SENDTO, .fd = fd, .buf = buf, .len = len, .flags = flags, .to = to, .to_len = to_len});
 }
 
 ssize_t nd_hook_sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_len) {

@@ -59,7 +59,8 @@ __attribute__((constructor(101))) static void start(void) {
     if (second_copy() || disabled())
         return;
     read_settings();
-    if (nd_settings.outbound.recv || nd_settings.inbound.recv || nd_settings.outbound.send || nd_settings.inbound.send) {
+    if (nd_settings.outbound.recv || nd_settings.inbound.recv || nd_settings.outbound.send ||
+        nd_settings.inbound.send) {
         forked();
         pthread_atfork(NULL, NULL, forked);
     }

@@ -22,7 +22,7 @@ struct survey {
     unsigned watched;
     unsigned connected; /* distinct connected internet sockets in the whole set, counted up to 2 */
     int first_connected;
-    nd_time wake;       /* when the first of their clocks is due */
+    nd_time wake; /* when the first of their clocks is due */
 };
 
 static nd_time sooner(nd_time a, nd_time b) {
@@ -43,8 +43,8 @@ static void clock_progress(struct nd_wait_clock *clock) {
 }
 
 static bool waits_for_room(const struct nd_sock *sock, short wants) {
-    return (wants & WANTS_OUT) && (nd_sock_send_limit(sock) ||
-                                   ((nd_sock_flags(sock) & ND_SOCK_INET) && nd_sock_limits(sock)->unacked));
+    return (wants & WANTS_OUT) &&
+           (nd_sock_send_limit(sock) || ((nd_sock_flags(sock) & ND_SOCK_INET) && nd_sock_limits(sock)->unacked));
 }
 
 /* When, seen from `now`, the clocks of one entry are due. */
@@ -104,7 +104,7 @@ static void settle(const struct nd_waitset *set, nd_time began, nd_time ended, b
         struct nd_sock *sock = set->entry(set, i, &entry) ? watched(&entry) : NULL;
         if (!sock)
             continue;
-        short ready = any_ready ? entry.ready : 0;
+        short ready = any_ready ? entry.ready : (short)0;
         if (nd_sock_flags(sock) & ND_SOCK_CONNECTING) {
             settle_connecting(entry.fd, sock, ready);
             continue;
