@@ -39,8 +39,8 @@ def run(net, argv):
 def told(result):
     if result.cut:
         return f"still hanging, cut after {result.elapsed:.1f} s"
-    lines = result.text.strip().splitlines() or [""]
-    return f"{result.elapsed:.1f} s, exit {result.status}: {lines[-1][:60]}"
+    last = (result.text.strip().splitlines() or [""])[-1]
+    return f"{result.elapsed:.1f} s, exit {result.status}: {last if len(last) <= 70 else '... ' + last[-66:]}"
 
 
 def main():

@@ -63,6 +63,7 @@ def hello_that_drips(connection, stop):
 def test_handshake(net, report_time, behaviour):
     handshake, receive = calls(net, net.serve(behaviour), "handshake", "recv", TLS_HANDSHAKE=MS)
     expect_expired(handshake)
+    assert handshake[1] == "TimeoutError 110"
     report_time(f"TLS handshake {MS} {behaviour.__name__}", handshake[0] / 1000)
 
 
@@ -108,6 +109,7 @@ def test_shutdown(net, report_time):
     """The peer never says goodbye."""
     handshake, shutdown, again = calls(net, net.serve(tls.over_tls(tcp.silent)), "handshake", "unwrap", "unwrap", TLS_SHUTDOWN=MS)
     expect_expired(shutdown)
+    assert shutdown[1] == "TimeoutError 110"
     expect_refused_at_once(again)
     report_time(f"TLS shutdown {MS}", shutdown[0] / 1000)
 
