@@ -21,6 +21,7 @@ struct cli_command {
 };
 
 extern const struct cli_command cli_run_command;
+extern const struct cli_command cli_check_command;
 
 /* Prints "netdeadline: " and the message as one line to standard error. */
 void cli_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

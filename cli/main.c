@@ -7,7 +7,7 @@
 #define ND_VERSION "unknown"
 #endif
 
-static const struct cli_command *const commands[] = {&cli_run_command};
+static const struct cli_command *const commands[] = {&cli_run_command, &cli_check_command};
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 

@@ -1,0 +1,160 @@
+#include <elf.h>
+#include <errno.h>
+#include <gnu/libc-version.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/check_process.h"
+#include "cli/cli.h"
+#include "cli/elf_file.h"
+#include "cli/findings.h"
+#include "cli/imports.h"
+#include "cli/library.h"
+#include "cli/program.h"
+#include "resolver/nsswitch.h"
+
+static void print_help(FILE *to) {
+    fprintf(to, "Usage: netdeadline check PROGRAM|PID\n"
+                "Tells whether the library works in a program, what it cannot see there, and of a process whether\n"
+                "it has the library.\n\n"
+                "Each finding is 'good', a 'note', or 'bad': then the library has no effect.\n"
+                "Exit status: 0 if nothing is bad, 1 if something is, 2 for wrong usage, 125 if it may not be looked\n"
+                "at, 127 if there is no such program or process.\n");
+}
+
+static void check_file(struct findings *findings, const struct program *program) {
+    struct elf_file file;
+    bool is_go = elf_open(&file, program->path) == 0;
+    if (is_go) {
+        is_go = elf_has_section(&file, ".go.buildinfo") || elf_has_section(&file, ".note.go.buildid");
+        elf_close(&file);
+    }
+    if (program->is_static)
+        finding_bad(findings, "linked statically%s: no library can be preloaded into it",
+                    is_go ? " (Go without cgo)" : "");
+    else if (is_go)
+        finding_note(findings, "a Go program: its network calls are raw system calls, which cannot be interposed");
+    if (program->is_privileged)
+        finding_bad(findings,
+                    "gains privileges when executed: the loader ignores LD_PRELOAD; /etc/ld.so.preload works");
+}
+
+static void check_library(struct findings *findings, const struct program *program) {
+    struct library library;
+    struct program file;
+    if (library_find(&library) != 0 || program_inspect_file(library.file, &file) != 0)
+        finding_bad(findings, "libnetdeadline.so is not beside this command nor where it was installed");
+    else if (file.bits == program->bits && file.machine == program->machine)
+        finding_good(findings, "the library is of its kind (%d-bit): %s", file.bits, library.file);
+    else if (strstr(library.preload, "$LIB"))
+        finding_note(findings, "a %d-bit program of another kind than %s: it needs its own library in $LIB",
+                     program->bits, library.file);
+    else
+        finding_bad(findings, "a %d-bit program of another kind than %s", program->bits, library.file);
+}
+
+static void check_libc(struct findings *findings, const char *loader) {
+    if (strstr(loader, "ld-musl"))
+        finding_bad(findings, "linked with musl (loader %s): the library needs glibc", loader);
+    else if (strstr(loader, "ld-linux") || strstr(loader, "/ld.so") || strstr(loader, "ld64"))
+        finding_good(findings, "dynamic, for glibc (%s here)", gnu_get_libc_version());
+    else
+        finding_note(findings, "an unknown loader, %s: it may not know LD_PRELOAD", loader);
+}
+
+static void put_calls(char *out, size_t size, const char *const *names, int count) {
+    size_t used = 0;
+    out[0] = '\0';
+    for (int i = 0; i < count && used < size; i++)
+        used += (size_t)snprintf(out + used, size - used, " %s", names[i]);
+}
+
+static void report_imports(struct findings *findings, const struct imports *imports) {
+    char calls[1024];
+    if (!imports->uses_network && !imports->loads_modules)
+        finding_note(findings, "neither it nor its %d libraries open sockets or look up names", imports->libraries);
+    put_calls(calls, sizeof calls, imports->bounded, imports->bounded_count);
+    if (imports->uses_network && imports->bounded_count == 0)
+        finding_note(findings, "none of the calls of it and %d libraries is bounded", imports->libraries);
+    else if (imports->uses_network)
+        finding_good(findings, "calls that are bounded, of it and %d libraries:%s", imports->libraries, calls);
+    put_calls(calls, sizeof calls, imports->unbounded, imports->unbounded_count);
+    if (imports->uses_network && imports->unbounded_count > 0)
+        finding_note(findings, "calls that may wait and are not bounded by themselves:%s", calls);
+    if (imports->missing > 0)
+        finding_note(findings, "%d of its libraries are missing here", imports->missing);
+    if (imports->loads_modules)
+        finding_note(findings, "it can load further modules when it runs; those are not looked into");
+    if (imports->uses_io_uring)
+        finding_note(findings, "it uses io_uring, whose requests are not reached");
+    if (imports->filters_calls)
+        finding_note(
+            findings,
+            "it filters system calls (seccomp); a filter that forbids what the library needs ends in an error");
+    if (imports->is_sanitized)
+        finding_note(findings,
+                     "built with AddressSanitizer, which must be loaded first: put its runtime before the library");
+}
+
+static void check_imports(struct findings *findings, const struct program *program) {
+    struct elf_file file;
+    struct imports imports;
+    if (elf_open(&file, program->path) != 0)
+        return;
+    const char *loader = elf_interpreter(&file);
+    if (loader) {
+        check_libc(findings, loader);
+        imports_collect(&imports, program->path, loader);
+        report_imports(findings, &imports);
+    }
+    elf_close(&file);
+}
+
+/* What holds for every program on this host. */
+static void check_host(struct findings *findings) {
+    struct nd_sources sources;
+    const char *reason = nd_nsswitch_hosts(&sources, "host.example.com");
+    if (access("/etc/netdeadline.disable", F_OK) == 0)
+        finding_bad(findings, "/etc/netdeadline.disable exists: every program that starts runs without the library");
+    if (reason)
+        finding_note(findings, "names are looked up by libc, without a deadline: %s", reason);
+    else
+        finding_good(findings, "names are looked up with a deadline (/etc/nsswitch.conf)");
+}
+
+static int check_program(const char *name) {
+    struct findings findings = {0};
+    struct program program;
+    if (program_inspect(name, &program) != 0) {
+        cli_complain("cannot read the program '%s': %s", name, strerror(errno ? errno : ENOENT));
+        return CLI_NOT_FOUND;
+    }
+    findings_start(&findings, program.path);
+    if (!program.is_elf) {
+        finding_bad(&findings, "neither a program nor a script that names one");
+        return findings_end(&findings);
+    }
+    check_file(&findings, &program);
+    if (program.is_static)
+        return findings_end(&findings);
+    check_library(&findings, &program);
+    check_imports(&findings, &program);
+    check_host(&findings);
+    return findings_end(&findings);
+}
+
+static int run(int argc, char **argv) {
+    if (argc != 2 || argv[1][0] == '-' || argv[1][0] == '\0')
+        return cli_usage_error("check", argc == 2 ? "there is no option '%s'" : "one program or process ID is needed",
+                               argc == 2 ? argv[1] : "");
+    bool is_number = argv[1][strspn(argv[1], "0123456789")] == '\0';
+    return is_number ? check_process(argv[1]) : check_program(argv[1]);
+}
+
+const struct cli_command cli_check_command = {
+    .name = "check",
+    .summary = "tells whether the library works in a program or process",
+    .run = run,
+    .help = print_help,
+};

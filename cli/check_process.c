@@ -1,0 +1,120 @@
+#include "cli/check_process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/findings.h"
+#include "cli/program.h"
+#include "shim/settings.h"
+
+enum { MOST_VARIABLES = 64, MOST_ENVIRONMENT = 1 << 20 };
+
+static FILE *open_file(const char *pid, const char *name) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%s/%s", pid, name);
+    return fopen(path, "re");
+}
+
+/* How many different copies of the library are mapped; the path of the first goes to `out`. -1: cannot be read. */
+static int count_copies(const char *pid, char *out, size_t size) {
+    FILE *maps = open_file(pid, "maps");
+    char *line = NULL;
+    size_t room = 0;
+    int copies = 0;
+    out[0] = '\0';
+    while (maps && getline(&line, &room, maps) > 0) {
+        char *path = strchr(line, '/'), *name = strstr(line, "/libnetdeadline.so");
+        if (!path || !name)
+            continue;
+        path[strcspn(path, "\n")] = '\0';
+        if (copies == 0)
+            snprintf(out, size, "%s", path);
+        if (copies == 0 || strncmp(out, path, size - 1) != 0)
+            copies++;
+    }
+    free(line);
+    if (!maps)
+        return -1;
+    fclose(maps);
+    return copies;
+}
+
+static bool is_filtered(const char *pid) {
+    FILE *status = open_file(pid, "status");
+    char line[256];
+    int mode = 0;
+    while (status && fgets(line, sizeof line, status))
+        if (strncmp(line, "Seccomp:", 8) == 0)
+            mode = atoi(line + 8);
+    if (status)
+        fclose(status);
+    return mode != 0;
+}
+
+static void take_complaint(const char *text, void *findings) {
+    finding_note(findings, "%s", text);
+}
+
+/* Notes each setting of the environment that the process was started with, and what is wrong with it. */
+static void check_settings(struct findings *findings, const char *pid) {
+    FILE *file = open_file(pid, "environ");
+    char *variables[MOST_VARIABLES + 1] = {NULL}, *variable = NULL;
+    size_t room = 0;
+    int count = 0;
+    struct nd_settings settings;
+    while (file && count < MOST_VARIABLES && getdelim(&variable, &room, '\0', file) > 0) {
+        if (strncmp(variable, "NETDEADLINE_", 12) != 0)
+            continue;
+        finding_note(findings, "started with %.300s", variable);
+        variables[count++] = variable;
+        variable = NULL;
+        room = 0;
+    }
+    nd_settings_defaults(&settings);
+    nd_settings_from_environment(&settings, variables, take_complaint, findings);
+    for (int i = 0; i < count; i++)
+        free(variables[i]);
+    free(variable);
+    if (file)
+        fclose(file);
+}
+
+int check_process(const char *pid) {
+    struct findings findings;
+    struct program program;
+    char path[64], target[4096], library[4096];
+    snprintf(path, sizeof path, "/proc/%s/exe", pid);
+    ssize_t length = readlink(path, target, sizeof target - 1);
+    if (length < 0 && errno != ENOENT) {
+        cli_complain("cannot look at process %s: %s", pid, strerror(errno));
+        return CLI_FAILED;
+    }
+    if (strlen(pid) > 10 || length < 0) {
+        cli_complain("there is no process %s", pid);
+        return CLI_NOT_FOUND;
+    }
+    target[length] = '\0';
+    findings_start(&findings, target);
+    int copies = count_copies(pid, library, sizeof library);
+    if (copies < 0)
+        finding_bad(&findings, "its memory map cannot be read: %s", strerror(errno));
+    else if (copies == 0)
+        finding_bad(&findings, "it has not loaded the library");
+    else
+        finding_good(&findings, "it has loaded %s", library);
+    if (copies > 1)
+        finding_note(&findings, "another copy of the library is loaded too; the first in its search order works");
+    if (copies == 0 && program_inspect_file(path, &program) == 0 && program.is_static)
+        finding_note(&findings, "it is linked statically: no library can be preloaded into it");
+    if (is_filtered(pid))
+        finding_note(&findings, "its system calls are filtered (seccomp)");
+    if (copies > 0)
+        check_settings(&findings, pid);
+    return findings_end(&findings);
+}

@@ -1,0 +1,27 @@
+/* Reads what a program's ELF file says, of either class, without trusting it. */
+#ifndef CLI_ELF_FILE_H
+#define CLI_ELF_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct elf_file {
+    const unsigned char *bytes;
+    size_t size;
+    bool is_64;
+};
+
+/* Maps the file. Returns 0, or -1 where it is no ELF file of this machine's byte order. */
+int elf_open(struct elf_file *file, const char *path);
+void elf_close(struct elf_file *file);
+
+bool elf_has_section(const struct elf_file *file, const char *name);
+
+/* The path of the loader that the program asks for, or NULL. Points into the file: text of whoever made it. */
+const char *elf_interpreter(const struct elf_file *file);
+
+/* Calls visit(name, arg) for each symbol that the file takes from others. */
+void elf_each_import(const struct elf_file *file, void (*visit)(const char *name, void *arg), void *arg);
+
+#endif

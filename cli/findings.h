@@ -1,0 +1,19 @@
+/* The findings of `netdeadline check`: one line each, and a status at the end. */
+#ifndef CLI_FINDINGS_H
+#define CLI_FINDINGS_H
+
+struct findings {
+    int bad;
+};
+
+/* Names what is looked at. Text from outside is escaped here and in each finding: it goes to a terminal. */
+void findings_start(struct findings *findings, const char *subject);
+
+void finding_good(struct findings *findings, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void finding_note(struct findings *findings, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void finding_bad(struct findings *findings, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The exit status: 0, or 1 where something was bad. */
+int findings_end(const struct findings *findings);
+
+#endif

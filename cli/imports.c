@@ -1,0 +1,203 @@
+#include "cli/imports.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/elf_file.h"
+
+/* Every symbol that the library interposes. */
+static const char *const interposed[] = {
+#define ND_HOOK(name, ...) #name,
+#define ND_ALIAS(name, of) #name,
+#define ND_TLS(name, ...) #name,
+#include "shim/hooks.def"
+#undef ND_HOOK
+#undef ND_ALIAS
+#undef ND_TLS
+};
+
+/* The calls that can wait for a peer or a name server. As hooks are added, more of these are bounded. */
+static const char *const waiting[] = {
+    "connect",
+    "recv",
+    "__recv_chk",
+    "recvfrom",
+    "__recvfrom_chk",
+    "recvmsg",
+    "recvmmsg",
+    "read",
+    "__read_chk",
+    "readv",
+    "send",
+    "sendto",
+    "sendmsg",
+    "sendmmsg",
+    "write",
+    "writev",
+    "sendfile",
+    "sendfile64",
+    "splice",
+    "poll",
+    "__poll_chk",
+    "ppoll",
+    "__ppoll_chk",
+    "select",
+    "pselect",
+    "epoll_wait",
+    "epoll_pwait",
+    "epoll_pwait2",
+    "getaddrinfo",
+    "getaddrinfo_a",
+    "gethostbyname",
+    "gethostbyaddr",
+    "gethostbyname2",
+    "gethostbyname_r",
+    "gethostbyname2_r",
+    "gethostbyaddr_r",
+    "getnameinfo",
+    "res_query",
+    "__res_query",
+    "res_search",
+    "res_nquery",
+    "__res_nquery",
+    "res_nsearch",
+    "__res_nsearch",
+    "SSL_connect",
+    "SSL_accept",
+    "SSL_do_handshake",
+    "SSL_read",
+    "SSL_read_ex",
+    "SSL_peek",
+    "SSL_peek_ex",
+    "SSL_write",
+    "SSL_write_ex",
+    "SSL_shutdown",
+    "gnutls_handshake",
+    "gnutls_record_recv",
+    "gnutls_record_send",
+    "gnutls_bye",
+};
+
+/* Calls without which nothing waits for the network. */
+static const char *const network[] = {"socket",        "connect",          "accept",          "accept4",
+                                      "getaddrinfo",   "gethostbyname",    "gethostbyname_r", "gethostbyname2",
+                                      "gethostbyaddr", "gethostbyname2_r", "SSL_connect",     "res_query"};
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
+
+static const char *find(const char *const *names, int count, const char *name) {
+    for (int i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return names[i];
+    return NULL;
+}
+
+static void add(const char **names, int *count, const char *name) {
+    if (*count < IMPORTS_MOST_CALLS && !find(names, *count, name))
+        names[(*count)++] = name;
+}
+
+static void take_import(const char *name, void *arg) {
+    struct imports *imports = arg;
+    const char *call = find(waiting, COUNT(waiting), name);
+    imports->uses_network |= find(network, COUNT(network), name) != NULL;
+    imports->loads_modules |= strcmp(name, "dlopen") == 0;
+    imports->uses_io_uring |= strncmp(name, "io_uring_queue_init", 19) == 0;
+    imports->is_sanitized |= strcmp(name, "__asan_init") == 0;
+    imports->filters_calls |= strcmp(name, "seccomp_load") == 0;
+    if (call && find(interposed, COUNT(interposed), call))
+        add(imports->bounded, &imports->bounded_count, call);
+    else if (call)
+        add(imports->unbounded, &imports->unbounded_count, call);
+}
+
+static bool take_file(struct imports *imports, const char *path) {
+    struct elf_file file;
+    if (elf_open(&file, path) != 0)
+        return false;
+    elf_each_import(&file, take_import, imports);
+    elf_close(&file);
+    return true;
+}
+
+/* libc's own imports say nothing about the program. */
+static bool is_part_of_libc(const char *path) {
+    static const char *const parts[] = {"libc.so.",   "ld-linux",         "libpthread.so.", "libdl.so.",
+                                        "librt.so.",  "libm.so.",         "libresolv.so.",  "libnss_",
+                                        "libanl.so.", "libnetdeadline.so"};
+    const char *name = strrchr(path, '/') + 1;
+    for (int i = 0; i < COUNT(parts); i++)
+        if (strncmp(name, parts[i], strlen(parts[i])) == 0)
+            return true;
+    return false;
+}
+
+/* One line of the loader's list: "\tlibm.so.6 => /lib/libm.so.6 (0x7f…)", "\tlibx.so => not found". */
+static void take_line(struct imports *imports, char *line) {
+    char *path = strchr(line, '/');
+    if (strstr(line, "not found")) {
+        imports->missing++;
+        return;
+    }
+    if (!path)
+        return;
+    char *end = strstr(path, " (0x");
+    if (end)
+        *end = '\0';
+    if (!is_part_of_libc(path) && take_file(imports, path))
+        imports->libraries++;
+}
+
+/* The path comes from the program's file: it could name any other program. */
+static bool is_loader(const char *path) {
+    struct stat status;
+    const char *name = strrchr(path, '/');
+    if ((strncmp(path, "/lib", 4) != 0 && strncmp(path, "/usr/lib", 8) != 0) || strstr(path, ".."))
+        return false;
+    if (strncmp(name, "/ld-linux", 9) != 0 && strncmp(name, "/ld64.so", 8) != 0 && strncmp(name, "/ld.so", 6) != 0)
+        return false;
+    return stat(path, &status) == 0 && status.st_uid == 0 && !(status.st_mode & (S_IWGRP | S_IWOTH));
+}
+
+static void list_libraries(const char *loader, const char *path, int to) {
+    char *const arguments[] = {(char *)(uintptr_t)loader, "--list", (char *)(uintptr_t)path, NULL};
+    const char *search = getenv("LD_LIBRARY_PATH");
+    char variable[4096], *environment[] = {NULL, NULL};
+    if (search && snprintf(variable, sizeof variable, "LD_LIBRARY_PATH=%s", search) < (int)sizeof variable)
+        environment[0] = variable;
+    dup2(to, 1);
+    close(2);
+    execve(loader, arguments, environment);
+    _exit(127);
+}
+
+static void take_libraries(struct imports *imports, const char *loader, const char *path) {
+    int ends[2], status;
+    char line[4096];
+    if (pipe(ends) != 0)
+        return;
+    pid_t child = fork();
+    if (child == 0)
+        list_libraries(loader, path, ends[1]);
+    close(ends[1]);
+    FILE *list = child > 0 ? fdopen(ends[0], "r") : NULL;
+    while (list && fgets(line, sizeof line, list))
+        take_line(imports, line);
+    if (list)
+        fclose(list);
+    else
+        close(ends[0]);
+    if (child > 0)
+        waitpid(child, &status, 0);
+}
+
+void imports_collect(struct imports *imports, const char *path, const char *loader) {
+    *imports = (struct imports){.bounded_count = 0};
+    take_file(imports, path);
+    if (loader && is_loader(loader))
+        take_libraries(imports, loader, path);
+}

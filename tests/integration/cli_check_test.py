@@ -1,0 +1,218 @@
+"""`netdeadline check`: programs of every kind, made by hand where the host has none, and processes."""
+
+import os
+import pathlib
+import shutil
+import struct
+import subprocess
+import sysconfig
+
+import pytest
+
+import programs
+
+COMMAND = programs.BUILD / "netdeadline"
+LOADER = {"x86_64": "/lib64/ld-linux-x86-64.so.2", "aarch64": "/lib/ld-linux-aarch64.so.1"}[os.uname().machine]
+MACHINE = {"x86_64": 62, "aarch64": 183}[os.uname().machine]
+
+
+def check(*arguments, command=COMMAND, **variables):
+    return subprocess.run([command, "check", *arguments], capture_output=True, timeout=20, env={**os.environ, **variables, "LC_ALL": "C"},
+                          stdin=subprocess.DEVNULL)
+
+
+def findings(result, status=0):
+    """{"good": [...], "note": [...], "bad": [...]} of a check that ended with `status`."""
+    assert (result.returncode, result.stderr) == (status, b""), result
+    lines = result.stdout.decode("ascii").splitlines()[1:]
+    assert all(line[:8] in ("  good  ", "  note  ", "  bad   ") for line in lines), lines
+    return {kind: [line[8:] for line in lines if line.split()[0] == kind] for kind in ("good", "note", "bad")}
+
+
+def one(found, kind, text):
+    matching = [line for line in found[kind] if text in line]
+    assert len(matching) == 1, (text, found)
+    return matching[0]
+
+
+def elf(path, interpreter=LOADER.encode(), imports=(), section=b".x", machine=MACHINE):
+    """Writes a 64-bit ELF file that has just what a check looks at."""
+    names = b"\0" + b"".join(name.encode() + b"\0" for name in imports)
+    symbols = bytes(24)
+    for name in imports:
+        symbols += struct.pack("<IBBHQQ", names.index(b"\0" + name.encode() + b"\0") + 1, 0x12, 0, 0, 0, 0)
+    texts = b"\0.shstrtab\0" + section + b"\0"
+    interpreter += b"\0"
+    offsets, body = [], b""
+    for part in (interpreter, names, symbols, texts):
+        offsets.append(64 + 56 + len(body))
+        body += part + bytes(-len(part) % 8)
+    table = 64 + 56 + len(body)
+    segment = struct.pack("<IIQQQQQQ", 3, 4, offsets[0], 0, 0, len(interpreter), len(interpreter), 1)
+
+    def header(name, kind, offset, size, link=0, entry=0):
+        return struct.pack("<IIQQQQIIQQ", name, kind, 0, 0, offset, size, link, 0, 8, entry)
+
+    sections = [header(0, 0, 0, 0), header(1, 3, offsets[3], len(texts)), header(0, 3, offsets[1], len(names)),
+                header(0, 11, offsets[2], len(symbols), 2, 24), header(11, 1, 64, 1)]
+    start = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 3, machine, 1, 0, 64, table, 0, 64, 56, 1, 64, len(sections), 1)
+    path.write_bytes(start + segment + body + b"".join(sections))
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize("arguments", [[], ["a", "b"], ["--fly"], [""]])
+def test_wrong_usage_is_2(arguments):
+    result = check(*arguments)
+    assert (result.returncode, result.stdout) == (2, b"") and result.stderr, result
+
+
+def test_help():
+    assert b"Usage: netdeadline check" in check("--help").stdout
+
+
+def test_missing_program_is_127(tmp_path):
+    for name in ("no-such-program", tmp_path / "none"):
+        assert check(name).returncode == 127
+
+
+def test_ordinary_program(tmp_path):
+    found = findings(check(elf(tmp_path / "p", imports=["socket", "connect", "recv", "sendmmsg", "strlen"])))
+    one(found, "good", "dynamic, for glibc")
+    assert one(found, "good", "calls that are bounded").split(":")[1].split() == ["connect", "recv"]
+    assert not found["bad"]
+
+
+def test_calls_that_are_not_bounded_are_named(tmp_path):
+    """gnutls has no hooks, and is not planned to."""
+    found = findings(check(elf(tmp_path / "p", imports=["connect", "gnutls_handshake"])))
+    assert one(found, "note", "not bounded by themselves").split(":")[1].split() == ["gnutls_handshake"]
+
+
+def test_libraries_are_looked_into():
+    found = findings(check(shutil.which("curl")))
+    calls = one(found, "good", "calls that are bounded").split(":")[1].split()
+    assert {"connect", "poll", "getaddrinfo", "SSL_read"} <= set(calls)
+
+
+def test_program_without_network():
+    one(findings(check(shutil.which("env"))), "note", "neither it nor")
+
+
+@pytest.mark.parametrize("name, text", [("dlopen", "further modules"), ("io_uring_queue_init_params", "io_uring"),
+                                        ("__asan_init", "AddressSanitizer"), ("seccomp_load", "seccomp")])
+def test_habits_are_noted(tmp_path, name, text):
+    one(findings(check(elf(tmp_path / "p", imports=["socket", name]))), "note", text)
+    assert findings(check(elf(tmp_path / "q", imports=["socket", "connect"])))["note"] == []
+
+
+def test_static_and_go(tmp_path):
+    static = elf(tmp_path / "static")
+    static.write_bytes(static.read_bytes().replace(struct.pack("<IIQ", 3, 4, 120), struct.pack("<IIQ", 1, 4, 120)))
+    assert findings(check(static), 1)["bad"] == ["linked statically: no library can be preloaded into it"]
+    go = elf(tmp_path / "go", section=b".go.buildinfo")
+    one(findings(check(go)), "note", "a Go program")
+    go.write_bytes(go.read_bytes().replace(struct.pack("<IIQ", 3, 4, 120), struct.pack("<IIQ", 1, 4, 120)))
+    one(findings(check(go), 1), "bad", "Go without cgo")
+
+
+def test_musl(tmp_path):
+    one(findings(check(elf(tmp_path / "p", interpreter=b"/lib/ld-musl-x86_64.so.1")), 1), "bad", "musl")
+
+
+def test_other_machine(tmp_path):
+    one(findings(check(elf(tmp_path / "p", machine=21)), 1), "bad", "of another kind")
+
+
+def test_script_is_followed(tmp_path):
+    script = tmp_path / "script"
+    script.write_text(f"#!{elf(tmp_path / 'p', interpreter=b'/lib/ld-musl-x86_64.so.1')} -x\n")
+    script.chmod(0o755)
+    one(findings(check(script), 1), "bad", "musl")
+
+
+def test_no_program(tmp_path):
+    plain = tmp_path / "plain"
+    plain.write_text("text")
+    one(findings(check(plain), 1), "bad", "neither a program nor a script")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a program of somebody else")
+def test_privileged_program(tmp_path):
+    program = elf(tmp_path / "p")
+    os.chown(program, 65534, 65534)
+    program.chmod(0o4755)
+    one(findings(check(program), 1), "bad", "gains privileges")
+
+
+def test_missing_library(tmp_path):
+    alone = pathlib.Path(shutil.copy(COMMAND, tmp_path))
+    installed = [pathlib.Path("/usr/local", lib) for lib in (f"lib/{sysconfig.get_config_var('MULTIARCH')}", "lib", "lib64")]
+    if not any((directory / "libnetdeadline.so").exists() for directory in installed):
+        one(findings(check(elf(tmp_path / "p"), command=alone), 1), "bad", "libnetdeadline.so is not beside")
+
+
+def test_only_the_systems_loader_is_executed(tmp_path):
+    for name in ("ld-linux-x86-64.so.2", "program"):
+        loader = tmp_path / name
+        loader.write_text(f"#!/bin/sh\ntouch {tmp_path}/executed\n")
+        loader.chmod(0o755)
+        check(elf(tmp_path / "p", interpreter=bytes(loader)))
+        check(elf(tmp_path / "p", interpreter=b"/lib/.." + bytes(loader)))
+    assert not (tmp_path / "executed").exists()
+
+
+def test_text_of_the_file_cannot_reach_the_terminal(tmp_path):
+    result = check(elf(tmp_path / "p\x1b[31m", interpreter=b"/\x1b]0;x\x07\xff"))
+    assert result.returncode == 0 and all(byte == 10 or 32 <= byte < 127 for byte in result.stdout), result
+
+
+def test_damaged_files_are_no_trouble(tmp_path):
+    good = elf(tmp_path / "p", imports=["connect"]).read_bytes()
+    damaged = tmp_path / "damaged"
+    for at in range(0, len(good), 3):
+        damaged.write_bytes(good[:at] + bytes([good[at] ^ 0xff]) + good[at + 1:])
+        damaged.chmod(0o755)
+        assert check(damaged).returncode in (0, 1), at
+        if at % 9 == 0:
+            damaged.write_bytes(good[:at])
+            assert check(damaged).returncode in (0, 1), at
+
+
+@pytest.fixture
+def process():
+    """Starts a program that waits, and tells when its start is over."""
+    started = []
+
+    def start(**variables):
+        program = subprocess.Popen(["sh", "-c", "echo; exec sleep 60"], stdout=subprocess.PIPE, env={"PATH": os.environ["PATH"], **variables})
+        started.append(program)
+        program.stdout.readline()
+        while os.readlink(f"/proc/{program.pid}/exe") != os.path.realpath(shutil.which("sleep")):
+            pass
+        return str(program.pid)
+
+    yield start
+    for program in started:
+        program.kill()
+        program.wait()
+
+
+def test_process_without_the_library(process):
+    assert findings(check(process()), 1)["bad"] == ["it has not loaded the library"]
+
+
+@pytest.mark.skipif(bool(programs.RUNTIME), reason="a sanitizer's runtime must be loaded first")
+def test_process_with_the_library(process):
+    found = findings(check(process(LD_PRELOAD=str(programs.LIBRARY), NETDEADLINE_RECV="1s\x1b", NETDEADLINE_SEND="2s")))
+    one(found, "good", f"it has loaded {programs.LIBRARY}")
+    one(found, "note", "started with NETDEADLINE_RECV=1s\\u001b")
+    one(found, "note", "started with NETDEADLINE_SEND=2s")
+    one(found, "note", "cannot be read, using off")
+
+
+def test_no_such_process(process):
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    assert check(str(gone.pid)).returncode == 127
+    assert check("99999999999999999999").returncode == 127
