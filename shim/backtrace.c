@@ -57,7 +57,7 @@ static void put_module(struct nd_line *line, const struct nd_module *module) {
 /* The address is where the call returns to: the call itself, one byte before, tells the function. */
 static void put_frame(struct nd_line *line, uintptr_t address) {
     char name[128];
-    struct nd_module module;
+    struct nd_module module = {.base = 0};
     uintptr_t start = 0;
     bool has_module = nd_module_find(address - 1, &module);
     if (has_module && (nd_module_function(&module, address - 1, name, sizeof name, &start) ||

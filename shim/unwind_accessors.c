@@ -66,28 +66,22 @@ static int access_register(unw_addr_space_t space, unw_regnum_t number, unw_word
     return 0;
 }
 
-/* .eh_frame_hdr as every linker writes it; the encodings say which form the fields have. */
-struct unwinding_header {
-    uint8_t version, frames_encoding, count_encoding, table_encoding;
-    int32_t frames;
-    uint32_t count;
-};
-
 static int find_function(unw_addr_space_t space, unw_word_t address, unw_proc_info_t *info, int need_unwind_info,
                          void *arg) {
-    enum { PCREL_SDATA4 = 0x1b, UDATA4 = 0x03, DATAREL_SDATA4 = 0x3b, ENTRY = 8 };
-    struct nd_module module;
-    struct unwinding_header header;
+    /* .eh_frame_hdr as every linker writes it: version, three encodings, the frames' place, the table's length, the table. */
+    static const uint8_t start[4] = {1, 0x1b, 0x03, 0x3b}; /* pcrel|sdata4, udata4, datarel|sdata4 */
+    enum { COUNT_AT = 8, TABLE_AT = 12, ENTRY = 8 };
+    struct nd_module module = {.base = 0};
+    uint32_t count;
     if (!nd_module_find((uintptr_t)address, &module) || !module.unwinding)
         return -UNW_ENOINFO;
-    memcpy(&header, (const void *)module.unwinding, sizeof header);
-    if (header.version != 1 || header.frames_encoding != PCREL_SDATA4 || header.count_encoding != UDATA4 ||
-        header.table_encoding != DATAREL_SDATA4)
+    if (memcmp((const void *)module.unwinding, start, sizeof start) != 0)
         return -UNW_ENOINFO;
+    memcpy(&count, (const void *)(module.unwinding + COUNT_AT), sizeof count);
     unw_dyn_info_t table = {.start_ip = module.start, .end_ip = module.end, .format = UNW_INFO_FORMAT_REMOTE_TABLE};
     table.u.rti.segbase = module.unwinding;
-    table.u.rti.table_data = module.unwinding + sizeof header;
-    table.u.rti.table_len = (unw_word_t)header.count * ENTRY / sizeof(unw_word_t);
+    table.u.rti.table_data = module.unwinding + TABLE_AT;
+    table.u.rti.table_len = (unw_word_t)count * ENTRY / sizeof(unw_word_t);
     return nd_search_unwind_table(space, address, &table, info, need_unwind_info, arg);
 }
 
