@@ -24,14 +24,14 @@ ND_COLD static void accepted(int listener, int fd, int flags) {
 
 int nd_hook_accept(int fd, struct sockaddr *addr, socklen_t *len) {
     int made = nd_real.accept(fd, addr, len);
-    if (made >= 0 && nd_enforcing)
+    if (made >= 0 && nd_active)
         accepted(fd, made, 0);
     return made;
 }
 
 int nd_hook_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags) {
     int made = nd_real.accept4(fd, addr, len, flags);
-    if (made >= 0 && nd_enforcing)
+    if (made >= 0 && nd_active)
         accepted(fd, made, flags);
     return made;
 }

@@ -57,20 +57,34 @@ static int connect_until(int fd, const struct sockaddr *addr, socklen_t len, nd_
     }
 }
 
+static int connect_observed(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
+    nd_time began = nd_now();
+    int result = nd_real.connect(fd, addr, len), error = errno;
+    struct nd_expiry expiry = connect_expiry(addr, len, nd_now() - began);
+    if (expiry.timeout && expiry.elapsed >= expiry.timeout)
+        nd_expire_told(fd, &expiry);
+    if (result == 0)
+        connected(fd, sock);
+    errno = error;
+    return result;
+}
+
 static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
+    if (nd_observing)
+        return connect_observed(fd, sock, addr, len);
+    nd_time began = nd_now();
+    nd_time deadline = nd_connect_deadline(began);
     struct timeval own = {0, 0};
     socklen_t own_len = sizeof own;
-    if (nd_real.getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &own, &own_len) != 0)
-        return nd_real.connect(fd, addr, len);
-    nd_time began = nd_now();
-    nd_time deadline = nd_time_after(began, nd_settings.connect);
     const struct nd_scope *scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(fd) : NULL;
     if (scope && nd_time_after(scope->began, scope->timeout) < deadline)
         deadline = nd_time_after(scope->began, scope->timeout);
-    bool own_shorter;
-    int result = connect_until(fd, addr, len, deadline, &own, &own_shorter);
+    bool bounded = deadline != ND_NEVER && nd_real.getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &own, &own_len) == 0;
+    bool own_shorter = false;
+    int result = bounded ? connect_until(fd, addr, len, deadline, &own, &own_shorter) : nd_real.connect(fd, addr, len);
     int error = errno;
-    nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &own, sizeof own);
+    if (bounded)
+        nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &own, sizeof own);
     if (result == 0) {
         connected(fd, sock);
     } else if ((error == EINPROGRESS || error == EAGAIN || error == EALREADY) && !own_shorter && nd_now() >= deadline) {
@@ -85,8 +99,7 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
 
 /* A connect under way whose time is up, found by a program that asks by calling connect again. */
 static bool attempt_is_over(int fd, struct nd_sock *sock) {
-    if (!(nd_sock_flags(sock) & ND_SOCK_CONNECTING) ||
-        nd_now() < nd_time_after(sock->connect_began, nd_settings.connect))
+    if (!(nd_sock_flags(sock) & ND_SOCK_CONNECTING) || nd_now() < nd_connect_deadline(sock->connect_began))
         return false;
     struct tcp_info info;
     socklen_t len = sizeof info;
@@ -150,7 +163,7 @@ ND_COLD static int connect_watched(int fd, const struct sockaddr *addr, socklen_
 }
 
 int nd_hook_connect(int fd, const struct sockaddr *addr, socklen_t len) {
-    if (nd_enforcing && nd_settings.connect)
+    if (nd_active)
         return connect_watched(fd, addr, len);
     return nd_real.connect(fd, addr, len);
 }

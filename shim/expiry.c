@@ -6,6 +6,7 @@
 
 #include "shim/real.h"
 #include "shim/report.h"
+#include "shim/start.h"
 
 static uint64_t inode_of(int fd) {
     struct stat st;
@@ -27,7 +28,8 @@ void nd_expire_told(int fd, const struct nd_expiry *expiry) {
                              .elapsed = expiry->elapsed,
                              .fd = fd,
                              .peer = expiry->peer,
-                             .peer_len = expiry->peer_len};
+                             .peer_len = expiry->peer_len,
+                             .observed = nd_observing};
     if (!event.peer && getpeername(fd, (struct sockaddr *)&peer, &len) == 0) {
         event.peer = (struct sockaddr *)&peer;
         event.peer_len = len;
@@ -39,6 +41,8 @@ void nd_expire_told(int fd, const struct nd_expiry *expiry) {
 void nd_expire_stream(int fd, struct nd_sock *sock, const struct nd_expiry *expiry) {
     int saved = errno;
     nd_expire_told(fd, expiry);
+    if (nd_observing)
+        return;
     sock->inode = inode_of(fd);
     nd_sock_change(fd, sock, ND_SOCK_EXPIRED,
                    ND_SOCK_CONNECTING | ND_SOCK_TOLD_IN | ND_SOCK_TOLD_OUT | ND_SOCK_TOLD_ERROR);
@@ -47,6 +51,14 @@ void nd_expire_stream(int fd, struct nd_sock *sock, const struct nd_expiry *expi
     if (disconnect(fd) != 0)
         shutdown(fd, SHUT_RDWR);
     errno = saved;
+}
+
+void nd_expire_observed(int fd, const char *operation, const char *limit, nd_time timeout, nd_time began) {
+    nd_time elapsed = nd_now() - began;
+    if (timeout == 0 || elapsed < timeout)
+        return;
+    struct nd_expiry expiry = {.operation = operation, .limit = limit, .timeout = timeout, .elapsed = elapsed};
+    nd_expire_told(fd, &expiry);
 }
 
 void nd_expire_attempt(int fd) {

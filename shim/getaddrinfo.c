@@ -25,11 +25,24 @@ static void tell_expiry(const char *node, nd_time began) {
                              .timeout = nd_settings.resolve,
                              .elapsed = nd_now() - began,
                              .fd = -1,
-                             .name = node};
+                             .name = node,
+                             .observed = nd_observing};
     nd_report_expiry(&event);
 }
 
+static int observe(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res) {
+    nd_time began = nd_now();
+    int result = nd_real.getaddrinfo(node, service, hints, res);
+    int saved = errno;
+    if (nd_now() - began >= nd_settings.resolve)
+        tell_expiry(node, began);
+    errno = saved;
+    return result;
+}
+
 ND_COLD static int lookup(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res) {
+    if (nd_observing)
+        return observe(node, service, hints, res);
     nd_time began = nd_now();
     struct nd_lookup lookup = {.deadline = nd_time_after(began, nd_settings.resolve)};
     int result = nd_getaddrinfo(node, service, hints, res, &lookup);
@@ -43,7 +56,7 @@ ND_COLD static int lookup(const char *node, const char *service, const struct ad
 }
 
 int nd_hook_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res) {
-    if (nd_enforcing && nd_settings.resolve)
+    if (nd_active && nd_settings.resolve)
         return lookup(node, service, hints, res);
     return nd_real.getaddrinfo(node, service, hints, res);
 }

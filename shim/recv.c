@@ -8,6 +8,7 @@
 #include "shim/scope.h"
 #include "shim/signals.h"
 #include "shim/sockets.h"
+#include "shim/start.h"
 #include "shim/wait.h"
 
 enum kind { READ, READV, RECV, RECVFROM, RECVMSG };
@@ -181,6 +182,15 @@ static bool kernel_keeps(const struct nd_scope *scope, nd_time limit) {
     return limit == scope->timeout && nd_now_coarse() - scope->began < SCOPE_SLACK;
 }
 
+/* MODE=observe. A wait in a TLS operation is told by the operation as a whole. */
+static ssize_t receive_observed(const struct call *call, const struct nd_sock *sock, const struct nd_scope *scope) {
+    nd_time began = nd_now();
+    ssize_t result = plain(call);
+    if (!scope)
+        nd_expire_observed(call->fd, names[call->kind], ND_LIMIT_NAME(sock, "RECV"), nd_sock_recv_limit(sock), began);
+    return result;
+}
+
 static ssize_t receive_bounded(const struct call *call) {
     struct nd_sock *sock = nd_sock_peek(call->fd);
     if (!sock || !(nd_watch_exact(call->fd) & ND_WATCH_IN))
@@ -192,6 +202,8 @@ static ssize_t receive_bounded(const struct call *call) {
         return finish(call, sock, plain(call));
     nd_time limit = flags & ND_SOCK_RCVTIMEO ? nd_sock_recv_limit(sock) : 0;
     const struct nd_scope *scope = flags & ND_SOCK_SCOPED ? nd_scope_of(call->fd) : NULL;
+    if (nd_observing)
+        return receive_observed(call, sock, scope);
     if (scope && !(limit && kernel_keeps(scope, limit)))
         return receive_scoped(call, sock, scope);
     return limit ? receive_limited(call, sock, limit) : finish(call, sock, plain(call));

@@ -60,3 +60,9 @@ struct nd_expiry nd_scope_expiry(const struct nd_scope *scope, nd_time now) {
                               .timeout = scope->timeout,
                               .elapsed = now - scope->began};
 }
+
+void nd_scope_observe(int fd) {
+    struct nd_expiry expiry = nd_scope_expiry(&current, nd_now());
+    if (current.operation && current.fd == fd && expiry.elapsed >= expiry.timeout)
+        nd_expire_told(fd, &expiry);
+}

@@ -40,6 +40,10 @@ const struct nd_scope *nd_scope_of(int fd);
 /* Ends the thread's scope if it is for `fd`: the descriptor is closed or starts anew. Async-signal-safe; keeps errno. */
 void nd_scope_drop(int fd);
 
+/* MODE=observe: the operation of the thread's scope for `fd` has returned by itself; tells the operator if it took longer
+ * than its limit. Async-signal-safe; keeps errno. */
+void nd_scope_observe(int fd);
+
 /* Describes the scope's expiry at `now`. */
 struct nd_expiry nd_scope_expiry(const struct nd_scope *scope, nd_time now);
 

@@ -9,6 +9,7 @@
 #include "shim/room.h"
 #include "shim/scope.h"
 #include "shim/sockets.h"
+#include "shim/start.h"
 #include "shim/wait.h"
 
 enum kind { WRITE, WRITEV, SEND, SENDTO, SENDMSG };
@@ -154,6 +155,14 @@ static ssize_t send_rest(const struct call *call, struct nd_sock *sock, size_t d
     return (ssize_t)done;
 }
 
+/* MODE=observe: UNACKED is not told, since nobody looks at the peer while the kernel waits. */
+static ssize_t send_observed(const struct call *call, const struct nd_sock *sock) {
+    nd_time began = nd_now();
+    ssize_t result = plain(call);
+    nd_expire_observed(call->fd, names[call->kind], ND_LIMIT_NAME(sock, "SEND"), nd_sock_send_limit(sock), began);
+    return result;
+}
+
 static ssize_t send_bounded(const struct call *call) {
     struct nd_sock *sock = nd_sock_peek(call->fd);
     if (!sock || !(nd_watch_exact(call->fd) & ND_WATCH_OUT))
@@ -163,6 +172,8 @@ static ssize_t send_bounded(const struct call *call) {
         return nd_expired_fail(call->fd, sock, ND_OUT); /* before the kernel can raise SIGPIPE */
     if ((flags & ND_SOCK_NONBLOCK) || (call->flags & (INDIVISIBLE | MSG_DONTWAIT)) || (!call->msg && call->len == 0))
         return plain(call);
+    if (nd_observing)
+        return send_observed(call, sock);
     ssize_t sent = without_waiting(call, 0);
     size_t total = sent >= 0 ? total_of(call) : 0; /* not before: the kernel answers a bad address with EFAULT */
     if (sent >= 0 && (size_t)sent == total)

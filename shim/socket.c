@@ -28,14 +28,14 @@ ND_COLD static void born(int fd, int domain, int type) {
 
 int nd_hook_socket(int domain, int type, int protocol) {
     int fd = nd_real.socket(domain, type, protocol);
-    if (fd >= 0 && nd_enforcing)
+    if (fd >= 0 && nd_active)
         born(fd, domain, type);
     return fd;
 }
 
 int nd_hook_bind(int fd, const struct sockaddr *addr, socklen_t len) {
     int result = nd_real.bind(fd, addr, len);
-    struct nd_sock *sock = result == 0 && nd_enforcing ? nd_sock_peek(fd) : NULL;
+    struct nd_sock *sock = result == 0 && nd_active ? nd_sock_peek(fd) : NULL;
     if (sock && (nd_sock_flags(sock) & ND_SOCK_KNOWN)) {
         nd_sock_change(fd, sock, ND_SOCK_BOUND, 0);
         if (!(nd_sock_flags(sock) & ND_SOCK_STREAM))
@@ -45,7 +45,7 @@ int nd_hook_bind(int fd, const struct sockaddr *addr, socklen_t len) {
 }
 
 int nd_hook_listen(int fd, int backlog) {
-    struct nd_sock *sock = nd_enforcing ? nd_sock_peek(fd) : NULL;
+    struct nd_sock *sock = nd_active ? nd_sock_peek(fd) : NULL;
     if (sock && (nd_sock_flags(sock) & ND_SOCK_RCVTIMEO))
         nd_timers_disarm(fd, sock); /* left by a connect that did not come about */
     return nd_real.listen(fd, backlog);

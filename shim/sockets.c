@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "shim/real.h"
+#include "shim/start.h"
 
 #define PER_CHUNK 1024
 #define CHUNKS 1024
@@ -75,7 +76,7 @@ static unsigned watch_for(const struct nd_sock *sock) {
         watch |= ND_WATCH_IN | ND_WATCH_OUT;
     if (flags & ND_SOCK_CONNECTING)
         watch |= ND_WATCH_WAIT;
-    if (flags & ND_SOCK_RCVTIMEO)
+    if ((flags & (ND_SOCK_RCVTIMEO | ND_SOCK_KEEPALIVE)) || (nd_observing && nd_sock_recv_limit(sock)))
         watch |= ND_WATCH_IN;
     if (!(flags & ND_SOCK_STREAM) || !(flags & (ND_SOCK_CONNECTED | ND_SOCK_CONNECTING)))
         return watch;

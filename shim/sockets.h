@@ -121,6 +121,11 @@ static inline const struct nd_limits *nd_sock_limits(const struct nd_sock *sock)
 nd_time nd_sock_recv_limit(const struct nd_sock *sock);
 nd_time nd_sock_send_limit(const struct nd_sock *sock);
 
+/* When a connect that began at `began` has used up CONNECT; ND_NEVER where that is off. */
+static inline nd_time nd_connect_deadline(nd_time began) {
+    return nd_settings.connect ? nd_time_after(began, nd_settings.connect) : ND_NEVER;
+}
+
 /* The name of a limit as the operator sets it, "RECV" or "INBOUND_RECV". */
 #define ND_LIMIT_NAME(sock, name) (nd_sock_flags(sock) & ND_SOCK_INBOUND ? "INBOUND_" name : name)
 

@@ -45,7 +45,7 @@ static bool begin(struct operation *op, const char *name, const struct ssl_st *s
         errno = ENOSYS;
         return false;
     }
-    if (!nd_enforcing || !op->tls.SSL_get_rfd)
+    if (!nd_active || !op->tls.SSL_get_rfd)
         return true;
     int fd = op->tls.SSL_get_rfd(ssl);
     struct nd_sock *sock = fd >= 0 ? nd_sock_peek(fd) : NULL;
@@ -78,8 +78,11 @@ static void bound_write(struct operation *op, const struct ssl_st *ssl, uintptr_
 
 /* A frame that is left by cancellation or longjmp never comes here: nd_scope_of recognises what is left. */
 static int end(struct operation *op, int result) {
-    if (op->scoped)
+    if (op->scoped) {
+        if (nd_observing)
+            nd_scope_observe(op->fd);
         nd_scope_close(&op->saved);
+    }
     if (result <= 0 && op->sock && nd_expired(op->fd, op->sock))
         nd_tls_queue_errno(&op->tls);
     return result;

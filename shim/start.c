@@ -17,7 +17,8 @@
 
 #define DISABLE_FILE "/etc/netdeadline.disable"
 
-bool nd_enforcing;
+bool nd_active;
+bool nd_observing;
 pid_t nd_process;
 
 static struct nd_state nd_state = {ND_STATE_MAGIC, ND_STATE_VERSION, sizeof(struct nd_state), &nd_settings};
@@ -64,5 +65,6 @@ __attribute__((constructor(101))) static void start(void) {
         forked();
         pthread_atfork(NULL, NULL, forked);
     }
-    nd_enforcing = nd_settings.mode == ND_MODE_ENFORCE;
+    nd_observing = nd_settings.mode == ND_MODE_OBSERVE;
+    nd_active = nd_settings.mode != ND_MODE_OFF;
 }

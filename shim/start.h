@@ -5,9 +5,12 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* False until the constructor has run, and for ever in a process that passes through: MODE=off or observe, the disable
- * file, a second copy of the library. */
-extern bool nd_enforcing;
+/* False until the constructor has run, and for ever in a process that passes through: MODE=off, the disable file, a second
+ * copy of the library. */
+extern bool nd_active;
+
+/* MODE=observe: nothing is armed that could end or interrupt anything. Calls are timed when they return. */
+extern bool nd_observing;
 
 /* This process, kept true over fork (but not over vfork, whose child shares this memory). */
 extern pid_t nd_process;

@@ -7,6 +7,7 @@
 #include <sys/time.h>
 
 #include "shim/real.h"
+#include "shim/start.h"
 
 #define USEC_PER_SEC 1000000
 
@@ -69,6 +70,8 @@ static void arm_keepalive(int fd, struct nd_sock *sock, nd_time limit) {
 }
 
 void nd_timers_arm(int fd, struct nd_sock *sock) {
+    if (nd_observing)
+        return;
     int saved = errno;
     uint32_t flags = nd_sock_flags(sock);
     nd_time recv = nd_sock_recv_limit(sock);
@@ -107,7 +110,8 @@ int nd_timers_syn_count(nd_time timeout) {
 
 void nd_timers_backstop(int fd, struct nd_sock *sock) {
     uint32_t flags = nd_sock_flags(sock);
-    if (!(flags & ND_SOCK_INET) || !(flags & ND_SOCK_STREAM) || (flags & ND_SOCK_SYNCNT))
+    if (!(flags & ND_SOCK_INET) || !(flags & ND_SOCK_STREAM) || (flags & ND_SOCK_SYNCNT) || nd_observing ||
+        !nd_settings.connect)
         return;
     int saved = errno;
     int ours = nd_timers_syn_count(nd_settings.connect);

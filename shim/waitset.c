@@ -8,6 +8,7 @@
 #include "shim/expiry.h"
 #include "shim/real.h"
 #include "shim/room.h"
+#include "shim/start.h"
 #include "shim/timers.h"
 
 #define WANTS_IN (POLLIN | POLLRDNORM | POLLPRI | POLLRDHUP)
@@ -52,7 +53,7 @@ static nd_time due(const struct nd_sock *sock, short wants, nd_time now) {
     uint32_t flags = nd_sock_flags(sock);
     nd_time wake = ND_NEVER;
     if (flags & ND_SOCK_CONNECTING)
-        return nd_time_after(sock->connect_began, nd_settings.connect);
+        return nd_connect_deadline(sock->connect_began);
     nd_time limit = nd_sock_recv_limit(sock);
     if ((wants & WANTS_IN) && limit)
         wake = nd_time_after(now, limit - (sock->clock[ND_IN].waited - sock->clock[ND_IN].progress));
@@ -130,7 +131,7 @@ static bool tcp_info(int fd, struct tcp_info *info) {
 static bool expire_connecting(int fd, struct nd_sock *sock, nd_time now) {
     struct tcp_info info;
     nd_time elapsed = now - sock->connect_began;
-    if (elapsed < nd_settings.connect)
+    if (now < nd_connect_deadline(sock->connect_began))
         return false;
     if (!tcp_info(fd, &info) || info.tcpi_state != TCP_SYN_SENT) {
         nd_sock_change(fd, sock, info.tcpi_state == TCP_ESTABLISHED ? ND_SOCK_CONNECTED : 0, ND_SOCK_CONNECTING);
@@ -143,6 +144,7 @@ static bool expire_connecting(int fd, struct nd_sock *sock, nd_time now) {
                                .peer = (const struct sockaddr *)&sock->peer,
                                .peer_len = sizeof sock->peer};
     nd_expire_stream(fd, sock, &expiry);
+    nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
     return true;
 }
 
@@ -166,6 +168,7 @@ static bool expire_in(const struct nd_waitset *set, int fd, struct nd_sock *sock
     }
     struct nd_expiry expiry = {
         .operation = set->operation, .limit = ND_LIMIT_NAME(sock, "RECV"), .timeout = limit, .elapsed = silent};
+    clock_progress(clock);
     nd_expire_stream(fd, sock, &expiry);
     return true;
 }
@@ -189,6 +192,7 @@ static bool expire_out(const struct nd_waitset *set, int fd, struct nd_sock *soc
     clock->look = next;
     if (fired) {
         expiry.operation = set->operation;
+        clock_progress(clock);
         nd_expire_stream(fd, sock, &expiry);
     }
     return fired;
@@ -212,7 +216,23 @@ static bool expire_due(const struct nd_waitset *set, const struct survey *survey
     return any;
 }
 
+/* MODE=observe: the wait is the program's own, and its clocks are read when it returns. */
+static int run_observed(struct nd_waitset *set) {
+    nd_time began = nd_now();
+    struct survey survey = survey_set(set, began);
+    int ready = set->wait(set, ND_AS_GIVEN), error = errno;
+    nd_time ended = nd_now();
+    settle(set, began, ended, false);
+    if (ready >= 0)
+        expire_due(set, &survey, ended);
+    settle(set, ended, ended, ready > 0);
+    errno = error;
+    return ready;
+}
+
 int nd_waitset_run(struct nd_waitset *set) {
+    if (nd_observing)
+        return run_observed(set);
     nd_time now = nd_now();
     const nd_time deadline = nd_time_after(now, set->timeout);
     nd_time timeout = ND_AS_GIVEN;
