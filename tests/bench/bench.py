@@ -1,6 +1,7 @@
 """Throughput over loopback with and without the library, alternating, so that both see the same machine. Prints medians and
 their ratio: above 1.00 the library is slower."""
 
+import os
 import pathlib
 import statistics
 import subprocess
@@ -23,7 +24,9 @@ def seconds(mode, count, environment):
 
 
 def main():
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 9
+    # Both ends on one processor: where the scheduler puts them would otherwise matter more than what is measured.
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
     print(f"{'':44}{'without':>12}{'defaults':>12}{'ratio':>8}{'limits set':>12}{'ratio':>8}   (us a round, median of {rounds})")
     for mode, count, text in MODES:
         times = {kind: [] for kind in KINDS}

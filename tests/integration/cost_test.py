@@ -8,6 +8,7 @@ import time
 import pytest
 
 import programs
+from faults import tcp, tls
 
 pytestmark = pytest.mark.skipif(bool(programs.RUNTIME), reason="a sanitizer's runtime makes system calls of its own")
 
@@ -43,8 +44,46 @@ def test_same_system_calls(net, mode, expected, limits):
     assert per_round(net, mode, **limits) == expected
 
 
+# A write that must not wait for ever goes out as a sendto with MSG_DONTWAIT: another name, but one call for one.
+ONE_FOR_ONE = {"write": "sendto"}
+
+
+def merged(calls):
+    return {name: sum(count for other, count in calls.items() if ONE_FOR_ONE.get(other, other) == name)
+            for name in {ONE_FOR_ONE.get(name, name) for name in calls}}
+
+
+@LIMITS
+def test_as_many_system_calls_for_read_and_write(net, limits):
+    assert merged(per_round(net, "readwrite", **limits)) == {"read": 1000, "sendto": 1000}
+
+
 def test_waits_without_a_limit_are_the_same(net):
     assert per_round(net, "polled") == per_round(net, "polled", library=False)
+
+
+TLS_LOOP = """
+import socket, ssl, sys
+secure = ssl._create_unverified_context().wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))))
+for _ in range(int(sys.argv[2])):
+    secure.send(b"hello")
+    secure.recv(5)
+"""
+
+
+@LIMITS
+def test_as_many_system_calls_over_tls(net, limits):
+    server = net.serve(tls.over_tls(tcp.echo))
+
+    def calls(count, **how):
+        return merged(system_calls(net, programs.PYTHON, "-c", TLS_LOOP, server.port, count, **how))
+
+    def more(**how):
+        few, many = calls(100, **how), calls(300, **how)
+        return {name: many.get(name, 0) - few.get(name, 0) for name in ("read", "sendto", "poll", "getsockopt", "setsockopt")}
+
+    without = more(library=False)
+    assert without["sendto"] == 200 and more(**limits) == without
 
 
 @LIMITS

@@ -1,5 +1,6 @@
 /* The hot path: loop MODE COUNT does the same thing COUNT times and prints how many seconds it took. The other end is a
- * child. Modes: pingpong, polled (poll before each receive), bulk (COUNT writes of 64 KiB), files (a file and a pipe). */
+ * child. Modes: pingpong (send and recv), readwrite, polled (poll before each receive), bulk (COUNT writes of 64 KiB),
+ * files (read and write on a file and a pipe). */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -59,6 +60,11 @@ static int connected(int echo) {
     return fd;
 }
 
+static void ask_by_read_and_write(int fd) {
+    if (write(fd, buffer, MESSAGE) != MESSAGE || read(fd, buffer, MESSAGE) != MESSAGE)
+        fail("ask");
+}
+
 static void ask(int fd, int polled) {
     struct pollfd answer = {.fd = fd, .events = POLLIN};
     if (send(fd, buffer, MESSAGE, 0) != MESSAGE || (polled && poll(&answer, 1, -1) != 1) ||
@@ -99,7 +105,10 @@ int main(int argc, char **argv) {
         bulk(fd, count);
     else
         for (long i = 0; i < count; i++)
-            ask(fd, polled);
+            if (!strcmp(mode, "readwrite"))
+                ask_by_read_and_write(fd);
+            else
+                ask(fd, polled);
     printf("%.6f\n", now() - began);
     close(fd);
     while (wait(NULL) > 0)
