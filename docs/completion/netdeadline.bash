@@ -1,0 +1,72 @@
+# Completion of netdeadline for bash. The commands and options are taken from the command's own help.
+
+# The index of the word of `netdeadline run` where the program stands; nothing while its options go on.
+_netdeadline_program() {
+    local i
+    for ((i = 2; i <= COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+        --)
+            ((i < COMP_CWORD)) && echo $((i + 1))
+            return
+            ;;
+        --*) if [[ ${COMP_WORDS[i + 1]} == = ]]; then ((i += 2)); else ((i += 1)); fi ;;
+        *)
+            echo "$i"
+            return
+            ;;
+        esac
+    done
+}
+
+# What the value of an option can be.
+_netdeadline_values() {
+    case $1 in
+    --mode) echo "enforce observe off" ;;
+    --log) echo "off stderr syslog" ;;
+    --log-format) echo "logfmt json" ;;
+    --backtrace) echo "0 1" ;;
+    --library) ;;
+    *) echo "off" ;;
+    esac
+}
+
+_netdeadline_run() {
+    local word=$1 before=$2 program
+    if [[ $before == --?* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(_netdeadline_values "$before")" -- "$word")
+        if [[ $before == --library || ($before == --log && $word == /*) ]]; then
+            compopt -o filenames 2>/dev/null
+            mapfile -t COMPREPLY < <(compgen -f -- "$word")
+        fi
+        return
+    fi
+    program=$(_netdeadline_program)
+    if [[ -n $program && $word != -* ]] || ((${program:-COMP_CWORD} < COMP_CWORD)); then
+        if ((program == COMP_CWORD)); then
+            mapfile -t COMPREPLY < <(compgen -c -- "$word")
+        elif declare -F _command_offset >/dev/null; then
+            _command_offset "$program"
+        else
+            mapfile -t COMPREPLY < <(compgen -f -- "$word")
+        fi
+        return
+    fi
+    mapfile -t COMPREPLY < <(compgen -W "$("${COMP_WORDS[0]}" run --help 2>/dev/null | grep -o '^  --[a-z-]*') --help" -- "$word")
+}
+
+_netdeadline() {
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} commands
+    COMPREPLY=()
+    commands=$("${COMP_WORDS[0]}" --help 2>/dev/null | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
+    if ((COMP_CWORD == 1)); then
+        mapfile -t COMPREPLY < <(compgen -W "$commands help --help --version" -- "$word")
+        return
+    fi
+    case ${COMP_WORDS[1]} in
+    run) _netdeadline_run "$word" "$before" ;;
+    check) ((COMP_CWORD == 2)) && mapfile -t COMPREPLY < <(compgen -c -- "$word") ;;
+    help) ((COMP_CWORD == 2)) && mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word") ;;
+    esac
+}
+
+complete -F _netdeadline netdeadline
