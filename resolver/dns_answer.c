@@ -11,6 +11,8 @@
 static void set_status(struct nd_host *host, enum nd_status status, int h_err) {
     host->status = status;
     host->h_err = h_err;
+    if (status == ND_UNAVAIL)
+        host->sys_err = EMSGSIZE; /* of the unpacking functions in libc */
 }
 
 static bool host_text(const uint8_t *wire, char text[TEXT_MAX]) {

@@ -90,6 +90,8 @@ void nd_hosts_by_name(struct nd_host *host, const char *name, int family, bool m
     while ((line = nd_hosts_table_next(&cursor)) != NULL)
         if (add_line(host, line, family) && !multi)
             break;
+    if (host->count && multi && family != AF_UNSPEC)
+        host->h_err = HOST_NOT_FOUND; /* libc reads on to the end of the file, and this is left from there */
     nd_file_put(s);
 }
 

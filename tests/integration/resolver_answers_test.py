@@ -1,0 +1,186 @@
+"""The same questions put to libc and to the resolver, with the same files and the same name server: the answers must be
+equal field by field, but for the kinds of difference that are pinned here.
+
+Most questions are made at random; NETDEADLINE_SEED repeats a run.
+"""
+
+import collections
+import os
+import pathlib
+import random
+import re
+import subprocess
+import textwrap
+import time
+
+import pytest
+
+HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parent.parent
+PER_VARIANT = int(os.environ.get("NETDEADLINE_QUESTIONS", "480"))
+SEED = int(os.environ.get("NETDEADLINE_SEED", str(int(time.time()))))
+
+HOSTS = """\
+127.0.0.1 localhost
+::1 localhost ip6-localhost
+192.0.2.10 one.example alias-one ONE-UPPER
+192.0.2.11 two.example shared
+192.0.2.11 two-again.example shared
+192.0.2.12 many a b c d a
+2001:db8::12 many six
+::ffff:192.0.2.13 mapped
+10.0.0.1 # only an address
+10.0.0.2
+not-an-address bad.example
+192.0.2.256 bad2.example
+192.0.2.14 trailing # comment hidden
+ \t 192.0.2.15\tindented\tx
+fe80::1%lo scoped
+192.0.2.16 under_score dash-.example -dash
+127.0.1.1 a2-q2.example overridden
+"""
+NSSWITCH = "hosts: files dns\nservices: files\n"
+RESOLV = "nameserver 127.0.0.2\noptions timeout:1 attempts:1\n"
+
+Variant = collections.namedtuple("Variant", "resolv hosts nsswitch env host_conf left_to_libc",
+                                 defaults=(RESOLV, HOSTS, NSSWITCH, {}, "multi on\n", False))
+VARIANTS = {
+    "plain": Variant(),
+    "search list": Variant(RESOLV + "search dom.test nd.test sf.test\n"),
+    "ndots 3": Variant(RESOLV + "search dom.test . other.test\noptions ndots:3\n"),
+    "domain and dead servers": Variant("nameserver 127.0.0.9\nnameserver 127.0.0.3\nnameserver 127.0.0.2\n"
+                                       "nameserver 127.0.0.4\ndomain sf-a1.test\noptions timeout:1 rotate\n"),
+    "options": Variant(RESOLV + "search dom.test\noptions edns0 trust-ad single-request no-tld-query\n"),
+    "reopen, ndots 0": Variant(RESOLV + "search dom.test\noptions single-request-reopen ndots:0\n"),
+    "tcp": Variant(RESOLV + "options use-vc\nsearch dom.test\n"),
+    "no-aaaa": Variant(RESOLV + "options no-aaaa\nsearch dom.test\n"),
+    "no server": Variant("nameserver 127.0.0.9\nsearch a.test b.test\n"),
+    "garbage": Variant("\0\xff junk\nnameserver\nnameserver 1.2.3.4.5\nnameserver 127.0.0.2 and more\n search indented\n"
+                       "options\noptions timeout:99999999999 ndots:x attempts:-1\noptions timeout:1 attempts:1\n"
+                       "domain first.test\nsearch\tdom.test  nd.test\n# search no.test\n"),
+    "environment": Variant(RESOLV + "search no.test\n", env={"LOCALDOMAIN": "dom.test nd.test",
+                                                            "RES_OPTIONS": "ndots:2 single-request"}),
+    "files only": Variant(nsswitch="hosts: files\nservices: db files\n"),
+    "dns first": Variant(nsswitch="hosts:\tdns files [NOTFOUND=return] # x\nservices: files\n"),
+    "mdns and myhostname": Variant(nsswitch="hosts: files mdns4_minimal [NOTFOUND=return] dns myhostname\n"),
+    "first line only": Variant(host_conf="multi off\n"),
+    "no hosts file": Variant(hosts=""),
+}
+
+LABELS = ["nx", "nd", "sf", "rf", "fe", "ni", "tc", "om", "wo", "ci", "ch", "bl", "cu", "mp", "hd"]
+NODES = ["-", "", ".", "..", "a..b", ".a", "localhost", "LocalHost", "localhost.", "foo.localhost", "ip6-localhost",
+         "one.example", "ONE.example", "alias-one", "shared", "many", "six", "mapped", "overridden", "a2-q2.example",
+         "10.0.0.2", "bad.example", "trailing", "comment", "indented", "under_score", "-dash", "dash-.example",
+         "127.0.0.1", "127.1", "127.0.1", "0x7f.1", "0x7f000001", "2130706433", "0177.0.0.1", "1.2.3.4.5", "1.2.3.",
+         "256.1.1.1", "1.2.3.4 ", " 1.2.3.4", "4294967295", "4294967296", "0x", "08", "1.2.3", "999", "12345.",
+         "::1", "::", "::ffff:1.2.3.4", "fe80::1", "fe80::1%lo", "fe80::1%1", "fe80::1%nosuch", "2001:db8::5%lo",
+         "ff02::1%lo", "2001:db8::5%7", "fe80::1%4294967296", "fe80::1%", "1::2::3", ":::", "::1.", "dead:beef", "fade",
+         "a2.example", "a2", "q2", "a1-q1", "a100.example", "a100-q100", "a3-c3", "q2-c1", "a2-ci-c1", "a2.", "q1.dom.test",
+         "x" * 63, "x" * 64, ".".join(["a2"] + ["y" * 60] * 4), ".".join(["a2"] + ["y" * 62] * 3 + ["z" * 59]),
+         "v" * 255, "w" * 300, "a2." * 120, "a2-q1.\\046.x", "a\\.b", "a2\\", "a b", "a2-\u00e9", "a2!", "a*b", "_a2",
+         "a2_", "-a2", "a2-", "*", "host.local", "printer.local."]
+SERVICES = ["-", "", "80", "http", "domain", "nosuch", "99999", "0", "-1", "080", "0x50", " 80", "4294967295", "ftp",
+            "syslog", "ntp", "*", "snmp", "65536", "www", "tftp"]
+REVERSE = ["7f000001", "c000020a", "c000020b", "01020304", "0a000002", "20010db8000000000000000000000012", "00" * 15 + "01",
+           "00" * 16, "00" * 10 + "ffffc000020d", "00" * 12 + "01020304", "fe80" + "00" * 13 + "01", "0102", "c0000210"]
+
+
+def questions(dice, count):
+    """Fixed ones first, then random mixtures."""
+    def name():
+        if dice.random() < 0.5:
+            return dice.choice(NODES)
+        words = [f"a{dice.randrange(1, 6)}"] * (dice.random() < 0.7) + [f"q{dice.randrange(1, 6)}"] * (dice.random() < 0.6)
+        words += [f"c{dice.randrange(1, 4)}"] * (dice.random() < 0.3) + [dice.choice(LABELS)] * (dice.random() < 0.4)
+        words += [f"u{dice.randrange(10**6)}"]
+        return "-".join(words) + dice.choice(["", ".", ".example", ".example.com.", ".nd.example"])
+
+    def gai():
+        if dice.random() < 0.15:
+            return ["gai", name(), dice.choice(SERVICES), "-", "0", "0", "0"]
+        family = dice.choice([0, 0, 0, 2, 2, 10, 10, 1, 99]) if dice.random() < 0.9 else dice.choice([0, 2, 10])
+        kind, protocol = dice.choice([(0, 0), (1, 0), (1, 0), (2, 0), (1, 6), (2, 17), (1, 17), (3, 0), (3, 1), (0, 6),
+                                      (0, 132), (5, 132), (5, 0), (9, 0), (0, 250), (2, 136), (6, 33)])
+        flags = sum(flag for flag, odds in ((1, .2), (2, .35), (4, .1), (8, .3), (16, .25), (32, .15), (1024, .1),
+                                            (64, .05), (256, .02), (1 << 14, .01)) if dice.random() < odds)
+        return ["gai", name(), dice.choice(SERVICES), str(family), str(kind), str(protocol), str(flags)]
+
+    def address():
+        return dice.choice(REVERSE) if dice.random() < 0.7 else f"{dice.getrandbits(32):08x}"
+
+    def text_address():
+        return dice.choice(["127.0.0.1", "192.0.2.10", "192.0.2.99", "::1", "2001:db8::12", "fe80::5", "::ffff:1.2.3.4",
+                            "1.2.3.4", "::", "0.0.0.0", "ff02::1", f"10.1.2.{dice.randrange(256)}"])
+
+    def plain_name():
+        return next(n for n in iter(name, None) if n != "-")
+
+    def res(operation):
+        fields = [operation, plain_name()] + ([dice.choice(["dom.test", "nd.test", "", "."])] if operation == "domain" else [])
+        return fields + ["1", dice.choice(["1", "28", "16", "12", "33", "255"]), dice.choice(["12", "100", "512", "4096", "65535"])]
+
+    makers = [gai] * 12 + [lambda: ["name", plain_name(), dice.choice(["2", "10"])]] * 3
+    makers += [lambda: ["static", plain_name()], lambda: (a := address()) and ["addr", a, "2" if len(a) == 8 else "10"],
+               lambda: ["info", text_address(), dice.choice(["80", "53", "0", "9", "60000"]),
+                        str(dice.choice([0, 1, 2, 3, 8, 16, 9, 18]))]]
+    makers += [lambda: res("query"), lambda: res("search"), lambda: res("domain")]
+    for node in NODES:
+        for family in 0, 2, 10:
+            yield ["gai", node, "80", str(family), "1", "0", str(dice.choice([0, 2, 8, 26]))]
+    for service in SERVICES:
+        yield ["gai", "127.0.0.1", service, "-", "0", "0", "0"]
+    for _ in range(count):
+        yield dice.choice(makers)()
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory):
+    program = tmp_path_factory.mktemp("driver") / "driver"
+    multiarch = subprocess.run(["gcc", "-print-multiarch"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    archive = os.environ.get("CARES_A", f"/usr/lib/{multiarch}/libcares.a")
+    subprocess.run(["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-g", "-O1", "-fsanitize=address,undefined",
+                    "-fno-sanitize-recover=undefined", f"-I{ROOT}", *os.environ.get("CARES_CFLAGS", "").split(),
+                    "-o", program, HERE / "resolver_driver/driver.c", *sorted((ROOT / "resolver").glob("*.c")),
+                    archive, "-pthread"], check=True)
+    return program
+
+
+def run(driver, directory, variant, asked):
+    """What the driver says about these questions, with the variant's files in the files' places."""
+    files = {"/etc/resolv.conf": variant.resolv, "/etc/hosts": variant.hosts, "/etc/nsswitch.conf": variant.nsswitch,
+             "/etc/gai.conf": "", "/etc/host.conf": variant.host_conf}
+    script = ["set -e", "ip link set lo up", "ip addr add 192.0.2.77/24 dev lo", "ip addr add 2001:db8::77/64 dev lo nodad"]
+    for number, (path, content) in enumerate(files.items()):
+        source = directory / str(number)
+        source.write_bytes(content.encode("latin1"))
+        script.append(f"[ -e {path} ] || touch {path}; mount --bind {source} {path}")
+    script.append(f"exec /usr/bin/python3 {HERE}/resolver_driver/zone.py {driver}")
+    env = {**os.environ, **variant.env, "LC_ALL": "C", "UBSAN_OPTIONS": "print_stacktrace=1"}
+    result = subprocess.run(["unshare", "-n", "-m", "sh", "-c", "\n".join(script)], env=env, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, input="".join("\t".join(q) + "\n" for q in asked).encode(), timeout=280)
+    assert result.returncode == 0, result.stderr.decode(errors="replace")[-4000:]
+    return result.stdout.decode(errors="replace")
+
+
+# The kinds of difference that stay, with their reasons. `match(question, libc, ours, variant)`.
+KINDS = {}
+
+
+def kind_of(question, libc, ours, variant):
+    return next((kind for kind, match in KINDS.items() if match(question, libc, ours, variant)), None)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_answers_are_those_of_libc(driver, tmp_path, name):
+    variant = VARIANTS[name]
+    dice = random.Random(f"{SEED} {name}")
+    asked = list(questions(dice, PER_VARIANT))
+    output = run(driver, tmp_path, variant, asked)
+    total, _, left = map(int, output.rstrip().rsplit("\n", 1)[-1].split("\t")[1:])
+    differences = re.findall(r"^differ\t(.*)\n\tlibc (.*)\n\tours (.*)$", output, re.M)
+    unknown = [d for d in differences if kind_of(d[0].split("\t"), d[1], d[2], variant) is None]
+    print(f"seed {SEED}, {total} questions, {left} left to libc, {len(differences)} pinned differences")
+    shown = "\n".join(f"{q!r}\n  libc {textwrap.shorten(a, 600)}\n  ours {textwrap.shorten(b, 600)}" for q, a, b in unknown[:20])
+    assert not unknown, f"seed {SEED}: {len(unknown)} answers differ\n{shown}"
+    assert total == len(asked)
+    assert left < total / 10, "what is left to libc is not tested here"
