@@ -39,6 +39,14 @@ static void pause_ms(long ms) {
         ;
 }
 
+/* A step that is one expression of its arguments, a and b. */
+#define STEP(name, expression)                                                                                         \
+    static long do_##name(char *a, char *b) {                                                                          \
+        (void)a, (void)b;                                                                                              \
+        return (expression);                                                                                           \
+    }                                                                                                                  \
+    _Static_assert(1, "")
+
 /* --- birth and end --- */
 
 static long make(int domain, int type) {
@@ -60,9 +68,9 @@ static long connect_to(const char *host, const char *port, int type) {
     return connect(fd, (struct sockaddr *)&inet, sizeof inet);
 }
 
-static long do_connect(char *host, char *port) { return connect_to(host, port, SOCK_STREAM); }
-static long do_start(char *host, char *port) { return connect_to(host, port, SOCK_STREAM | SOCK_NONBLOCK); }
-static long do_udp(char *host, char *port) { return connect_to(host, port, SOCK_DGRAM); }
+STEP(connect, connect_to(a, b, SOCK_STREAM));
+STEP(start, connect_to(a, b, SOCK_STREAM | SOCK_NONBLOCK));
+STEP(udp, connect_to(a, b, SOCK_DGRAM));
 
 /* Connects the descriptor that stands, again. */
 static long do_again(char *host, char *port) {
@@ -106,9 +114,9 @@ static long do_socketpair(char *ms, char *b) {
     return socketpair(AF_UNIX, SOCK_STREAM, 0, ends) ? -1 : byte_after(ends[0], ends[1], ms);
 }
 
-static long do_close(char *a, char *b) { (void)a, (void)b; return close(fd); }
-static long do_dup(char *a, char *b) { (void)a, (void)b; return fd = dup(fd); }
-static long do_shutdown(char *a, char *b) { (void)a, (void)b; return shutdown(fd, SHUT_WR); }
+STEP(close, close(fd));
+STEP(dup, fd = dup(fd));
+STEP(shutdown, shutdown(fd, SHUT_WR));
 
 /* --- receiving and sending --- */
 
@@ -132,22 +140,24 @@ static struct msghdr *header(long len) {
     return &message;
 }
 
-static size_t room(char *len) { return (size_t)number(len, 1000); }
+static size_t room(char *len) {
+    return (size_t)number(len, 1000);
+}
 
-static long do_recv(char *len, char *b) { (void)b; return told(recv(fd, buffer, room(len), 0)); }
-static long do_read(char *len, char *b) { (void)b; return told(read(fd, buffer, room(len))); }
-static long do_readv(char *len, char *b) { (void)b; return told(readv(fd, vector(number(len, 1000)), 2)); }
-static long do_recvfrom(char *len, char *b) { (void)b; return told(recvfrom(fd, buffer, room(len), 0, NULL, NULL)); }
-static long do_recvmsg(char *len, char *b) { (void)b; return told(recvmsg(fd, header(number(len, 1000)), 0)); }
-static long do_dontwait(char *len, char *b) { (void)b; return told(recv(fd, buffer, room(len), MSG_DONTWAIT)); }
-static long do_peek(char *len, char *b) { (void)b; return told(recv(fd, buffer, room(len), MSG_PEEK)); }
-static long do_waitall(char *len, char *b) { (void)b; return told(recv(fd, buffer, room(len), MSG_WAITALL)); }
+STEP(recv, told(recv(fd, buffer, room(a), 0)));
+STEP(read, told(read(fd, buffer, room(a))));
+STEP(readv, told(readv(fd, vector(number(a, 1000)), 2)));
+STEP(recvfrom, told(recvfrom(fd, buffer, room(a), 0, NULL, NULL)));
+STEP(recvmsg, told(recvmsg(fd, header(number(a, 1000)), 0)));
+STEP(dontwait, told(recv(fd, buffer, room(a), MSG_DONTWAIT)));
+STEP(peek, told(recv(fd, buffer, room(a), MSG_PEEK)));
+STEP(waitall, told(recv(fd, buffer, room(a), MSG_WAITALL)));
 
-static long do_send(char *len, char *b) { (void)b; return send(fd, buffer, room(len), 0); }
-static long do_sendto(char *len, char *b) { (void)b; return sendto(fd, buffer, room(len), 0, NULL, 0); }
-static long do_sendmsg(char *len, char *b) { (void)b; return sendmsg(fd, header(number(len, 1000)), 0); }
-static long do_write(char *len, char *b) { (void)b; return write(fd, buffer, room(len)); }
-static long do_writev(char *len, char *b) { (void)b; return writev(fd, vector(number(len, 1000)), 2); }
+STEP(send, send(fd, buffer, room(a), 0));
+STEP(sendto, sendto(fd, buffer, room(a), 0, NULL, 0));
+STEP(sendmsg, sendmsg(fd, header(number(a, 1000)), 0));
+STEP(write, write(fd, buffer, room(a)));
+STEP(writev, writev(fd, vector(number(a, 1000)), 2));
 
 /* Sends until there is no room, also not after the peer's kernel has taken what it could. */
 static long do_fill(char *a, char *b) {
@@ -170,8 +180,9 @@ static short events(const char *name) {
 static long do_poll(char *what, char *ms) {
     struct pollfd waiting = {.fd = fd, .events = events(what)};
     int ready = poll(&waiting, 1, (int)number(ms, -1));
-    snprintf(more, sizeof more, "%s%s%s%s", waiting.revents & POLLIN ? "IN " : "", waiting.revents & POLLOUT ? "OUT " : "",
-             waiting.revents & POLLERR ? "ERR " : "", waiting.revents & POLLHUP ? "HUP" : "");
+    snprintf(more, sizeof more, "%s%s%s%s", waiting.revents & POLLIN ? "IN " : "",
+             waiting.revents & POLLOUT ? "OUT " : "", waiting.revents & POLLERR ? "ERR " : "",
+             waiting.revents & POLLHUP ? "HUP" : "");
     return ready;
 }
 
@@ -193,13 +204,16 @@ static long do_polls(char *what, char *ms) {
     return ready;
 }
 
-static long do_sleep(char *ms, char *b) { (void)b; pause_ms(number(ms, 0)); return 0; }
+STEP(sleep, (pause_ms(number(a, 0)), 0));
 
-static void handler(int number_) { (void)number_; }
+static void handler(int number_) {
+    (void)number_;
+}
 
 /* A SIGALRM each ms, to a handler that wants interrupted calls restarted, or not. */
 static long do_alarm(char *ms, char *restart) {
-    struct sigaction action = {.sa_handler = handler, .sa_flags = restart && !strcmp(restart, "restart") ? SA_RESTART : 0};
+    struct sigaction action = {.sa_handler = handler,
+                               .sa_flags = restart && !strcmp(restart, "restart") ? SA_RESTART : 0};
     struct itimerval timer = {.it_interval = {number(ms, 0) / 1000, number(ms, 0) % 1000 * 1000}};
     timer.it_value = timer.it_interval;
     return sigaction(SIGALRM, &action, NULL) ? -1 : setitimer(ITIMER_REAL, &timer, NULL);
@@ -211,10 +225,14 @@ static const struct option {
     const char *name;
     int level, option;
 } options[] = {
-    {"rcvtimeo", SOL_SOCKET, SO_RCVTIMEO},          {"sndtimeo", SOL_SOCKET, SO_SNDTIMEO},
-    {"error", SOL_SOCKET, SO_ERROR},                {"keepalive", SOL_SOCKET, SO_KEEPALIVE},
-    {"sndbuf", SOL_SOCKET, SO_SNDBUF},              {"syncnt", IPPROTO_TCP, TCP_SYNCNT},
-    {"usertimeout", IPPROTO_TCP, TCP_USER_TIMEOUT}, {"keepidle", IPPROTO_TCP, TCP_KEEPIDLE},
+    {"rcvtimeo", SOL_SOCKET, SO_RCVTIMEO},
+    {"sndtimeo", SOL_SOCKET, SO_SNDTIMEO},
+    {"error", SOL_SOCKET, SO_ERROR},
+    {"keepalive", SOL_SOCKET, SO_KEEPALIVE},
+    {"sndbuf", SOL_SOCKET, SO_SNDBUF},
+    {"syncnt", IPPROTO_TCP, TCP_SYNCNT},
+    {"usertimeout", IPPROTO_TCP, TCP_USER_TIMEOUT},
+    {"keepidle", IPPROTO_TCP, TCP_KEEPIDLE},
 };
 
 static const struct option *option(const char *name) {
@@ -246,9 +264,9 @@ static long do_set(char *name, char *value) {
                : setsockopt(fd, asked->level, asked->option, &plain, sizeof plain);
 }
 
-static long do_nonblock(char *a, char *b) { (void)a, (void)b; return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
-static long do_block(char *a, char *b) { (void)a, (void)b; return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK); }
-static long do_flags(char *a, char *b) { (void)a, (void)b; return !!(fcntl(fd, F_GETFL) & O_NONBLOCK); }
+STEP(nonblock, fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK));
+STEP(block, fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK));
+STEP(flags, !!(fcntl(fd, F_GETFL) & O_NONBLOCK));
 
 static long entries(const char *path) {
     long count = 0;
@@ -261,19 +279,21 @@ static long entries(const char *path) {
     return count - 2;
 }
 
-static long do_descriptors(char *a, char *b) { (void)a, (void)b; return entries("/proc/self/fd") - 1; }
-static long do_threads(char *a, char *b) { (void)a, (void)b; return entries("/proc/self/task"); }
+STEP(descriptors, entries("/proc/self/fd") - 1);
+STEP(threads, entries("/proc/self/task"));
 
-#define CALL(name) {#name, do_##name}
+#define CALL(name)                                                                                                     \
+    { #name, do_##name }
 static const struct {
     const char *name;
     long (*make)(char *, char *);
 } calls[] = {
-    CALL(connect), CALL(start),  CALL(udp),      CALL(again),   CALL(accept),   CALL(pipe),     CALL(socketpair), CALL(close),
-    CALL(dup),     CALL(recv),   CALL(read),     CALL(readv),   CALL(recvfrom), CALL(recvmsg),  CALL(dontwait),   CALL(peek),
-    CALL(waitall), CALL(send),   CALL(sendto),   CALL(sendmsg), CALL(write),    CALL(writev),   CALL(fill),       CALL(poll),
-    CALL(polls),   CALL(select), CALL(shutdown), CALL(sleep),   CALL(alarm),    CALL(get),      CALL(set),        CALL(nonblock),
-    CALL(block),   CALL(flags),  CALL(threads),  CALL(descriptors),
+    CALL(connect),    CALL(start),    CALL(udp),      CALL(again),  CALL(accept),  CALL(pipe),
+    CALL(socketpair), CALL(close),    CALL(dup),      CALL(recv),   CALL(read),    CALL(readv),
+    CALL(recvfrom),   CALL(recvmsg),  CALL(dontwait), CALL(peek),   CALL(waitall), CALL(send),
+    CALL(sendto),     CALL(sendmsg),  CALL(write),    CALL(writev), CALL(fill),    CALL(poll),
+    CALL(polls),      CALL(select),   CALL(shutdown), CALL(sleep),  CALL(alarm),   CALL(get),
+    CALL(set),        CALL(nonblock), CALL(block),    CALL(flags),  CALL(threads), CALL(descriptors),
 };
 
 int main(int argc, char **argv) {

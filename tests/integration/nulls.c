@@ -9,11 +9,11 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define TELL(call)                                                  \
-    do {                                                            \
-        errno = 0;                                                  \
-        long result_ = (long)(call);                                \
-        printf("%s = %ld, errno %d\n", #call, result_, result_ < 0 ? errno : 0); \
+#define TELL(call)                                                                                                     \
+    do {                                                                                                               \
+        errno = 0;                                                                                                     \
+        long result_ = (long)(call);                                                                                   \
+        printf("%s = %ld, errno %d\n", #call, result_, result_ < 0 ? errno : 0);                                       \
     } while (0)
 
 /* Nothing, and one less, as the compiler cannot see through. */
