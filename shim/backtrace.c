@@ -107,7 +107,7 @@ static void put_frames(struct nd_line *line, struct nd_unwinding *unwinding) {
 }
 
 void nd_backtrace_put(struct nd_line *line) {
-    struct nd_unwinding unwinding = {.next_page = 0};
+    struct nd_unwinding unwinding = {.next_block = 0};
     if (getcontext(&unwinding.context) == 0)
         put_frames(line, &unwinding);
 }

@@ -11,9 +11,6 @@
  * Async-signal-safe; keeps errno; changes no signal mask. */
 bool nd_backtrace_is_safe(void);
 
-/* Whether the memory at `address` can be read. Async-signal-safe; changes errno. */
-bool nd_is_readable(uintptr_t address);
-
 /* Writes the frames from the caller outward, without those of this library: "function+0x12@module function+0x34@module",
  * "?+0x56@module" (from the start of the module) where no name is known; escaped; at most 32 of them, or as many as fit,
  * then "...". Only where nd_backtrace_is_safe(). */

@@ -5,6 +5,7 @@
 #include <ucontext.h>
 
 #include "shim/backtrace.h"
+#include "shim/memory.h"
 #include "shim/raw.h"
 
 enum {
@@ -16,17 +17,9 @@ enum {
     RESTORER_IS_SET = 0x04000000,
 };
 
-/* Other readers of memory (process_vm_readv, mincore) are newer or do not tell a guard page. The kernel reads the set
- * before it looks at `how`, and refuses that: nothing changes. */
-bool nd_is_readable(uintptr_t address) {
-    enum { NO_SUCH_HOW = 99 };
-    ND_RAW6(rt_sigprocmask, NO_SUCH_HOW, address & ~(uintptr_t)(PAGE - 1), NULL, ND_KERNEL_SIGSET_SIZE, 0, 0);
-    return errno != EFAULT;
-}
-
 static bool has_room_below(uintptr_t here) {
     for (uintptr_t down = PAGE; down <= ROOM; down += PAGE)
-        if (!nd_is_readable(here - down))
+        if (!nd_memory_is_there(here - down))
             return false;
     return true;
 }
@@ -92,7 +85,7 @@ static bool is_return(const struct returns *returns, uintptr_t word) {
 }
 
 /* A struct sigaction that the program keeps on its stack holds the same address (curl's does): what follows must be what the
- * kernel saved. The whole of it is readable where its last byte is. */
+ * kernel saved. */
 #if defined(__x86_64__)
 struct signal_frame {
     uintptr_t return_to;
@@ -102,7 +95,7 @@ struct signal_frame {
     gregset_t registers;
 };
 
-__attribute__((no_sanitize("address"), no_sanitize("thread"))) static bool is_saved(const struct signal_frame *frame) {
+static bool is_saved(const struct signal_frame *frame) {
     enum { ALWAYS_SET = 2, USER_CODE = 0x33, FLAGS_KNOWN = 0xff };
     return frame->flags <= FLAGS_KNOWN && !frame->link && (frame->registers[REG_EFL] & ALWAYS_SET) &&
            (frame->registers[REG_CSGSFS] & 0xffff) == USER_CODE;
@@ -127,27 +120,33 @@ static bool is_saved(const struct signal_frame *frame) {
 #endif
 
 static bool is_signal_frame(uintptr_t at) {
-    return nd_is_readable(at + sizeof(struct signal_frame) - 1) && is_saved((const struct signal_frame *)at);
+    struct signal_frame frame;
+    return nd_memory_copy(&frame, at, sizeof frame) == sizeof frame && is_saved(&frame);
 }
 
-/* Reads the stack above `here` word by word; it is no one's business but the thread's own. */
-__attribute__((no_sanitize("address"), no_sanitize("thread"))) static bool
-is_return_above(uintptr_t here, const struct returns *returns) {
-    uintptr_t at = here & ~(sizeof(uintptr_t) - 1);
-    for (uintptr_t end = here + FAR; at < end; at += sizeof(uintptr_t)) {
-        if (at % PAGE == 0 && !nd_is_readable(at))
-            return false;
-        if (is_return(returns, *(const uintptr_t *)at) && is_signal_frame(at))
-            return true;
+/* Looks through the stack above `here` and whatever lies behind it, which other threads may unmap at any time: so page by
+ * page, and only copies. False also where the stack cannot be read. */
+static bool has_no_return_above(uintptr_t here, const struct returns *returns) {
+    uintptr_t words[PAGE / sizeof(uintptr_t)];
+    uintptr_t at = here & ~(sizeof(uintptr_t) - 1), end = at + FAR;
+    for (bool is_first = true; at < end; is_first = false) {
+        size_t wanted = PAGE - at % PAGE;
+        size_t size = nd_memory_copy(words, at, wanted);
+        for (size_t i = 0; i < size / sizeof words[0]; i++)
+            if (is_return(returns, words[i]) && is_signal_frame(at + i * sizeof words[0]))
+                return false;
+        if (size < wanted)
+            return size > 0 || !is_first;
+        at += wanted;
     }
-    return false;
+    return true;
 }
 
 bool nd_backtrace_is_safe(void) {
     int saved = errno;
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);
     struct returns returns = {.count = 0, .page = 0};
-    bool safe = has_room_below(here) && find_returns(&returns) && !is_return_above(here, &returns);
+    bool safe = has_room_below(here) && find_returns(&returns) && has_no_return_above(here, &returns);
     errno = saved;
     return safe;
 }

@@ -163,8 +163,12 @@ ND_COLD static int connect_watched(int fd, const struct sockaddr *addr, socklen_
 }
 
 int nd_hook_connect(int fd, const struct sockaddr *addr, socklen_t len) {
-    if (nd_active)
-        return connect_watched(fd, addr, len);
-    return nd_real.connect(fd, addr, len);
+    if (!nd_active)
+        return nd_real.connect(fd, addr, len);
+    int saved = errno;
+    int result = connect_watched(fd, addr, len);
+    if (result == 0)
+        errno = saved;
+    return result;
 }
 ND_ALIAS_OF(__connect, connect);

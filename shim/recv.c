@@ -209,8 +209,17 @@ static ssize_t receive_bounded(const struct call *call) {
     return limit ? receive_limited(call, sock, limit) : finish(call, sock, plain(call));
 }
 
+/* A call that succeeds leaves errno as it was, whatever it went through. */
+static ssize_t receive_errno_kept(const struct call *call) {
+    int saved = errno;
+    ssize_t result = receive_bounded(call);
+    if (result >= 0)
+        errno = saved;
+    return result;
+}
+
 ND_COLD static ssize_t read_watched(int fd, void *buf, size_t len) {
-    return receive_bounded(&(struct call){.kind = READ, .fd = fd, .buf = buf, .len = len});
+    return receive_errno_kept(&(struct call){.kind = READ, .fd = fd, .buf = buf, .len = len});
 }
 
 ssize_t nd_hook_read(int fd, void *buf, size_t len) {
@@ -238,7 +247,7 @@ ssize_t nd_hook_readv(int fd, const struct iovec *iov, int count) {
 }
 
 ND_COLD static ssize_t recv_watched(int fd, void *buf, size_t len, int flags) {
-    return receive_bounded(&(struct call){.kind = RECV, .fd = fd, .buf = buf, .len = len, .flags = flags});
+    return receive_errno_kept(&(struct call){.kind = RECV, .fd = fd, .buf = buf, .len = len, .flags = flags});
 }
 
 ssize_t nd_hook_recv(int fd, void *buf, size_t len, int flags) {
@@ -255,7 +264,7 @@ ssize_t nd_hook___recv_chk(int fd, void *buf, size_t len, size_t room, int flags
 
 ND_COLD static ssize_t recvfrom_watched(int fd, void *buf, size_t len, int flags, struct sockaddr *from,
                                         socklen_t *from_len) {
-    return receive_bounded(&(struct call){
+    return receive_errno_kept(&(struct call){
         .kind = RECVFROM, .fd = fd, .buf = buf, .len = len, .flags = flags, .from = from, .from_len = from_len});
 }
 
@@ -273,7 +282,7 @@ ssize_t nd_hook___recvfrom_chk(int fd, void *buf, size_t len, size_t room, int f
 }
 
 ND_COLD static ssize_t recvmsg_watched(int fd, struct msghdr *msg, int flags) {
-    return receive_bounded(&(struct call){.kind = RECVMSG, .fd = fd, .buf = msg, .len = 1, .flags = flags});
+    return receive_errno_kept(&(struct call){.kind = RECVMSG, .fd = fd, .buf = msg, .len = 1, .flags = flags});
 }
 
 ssize_t nd_hook_recvmsg(int fd, struct msghdr *msg, int flags) {

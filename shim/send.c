@@ -190,8 +190,17 @@ static ssize_t send_bounded(const struct call *call) {
     return send_rest(call, sock, sent > 0 ? (size_t)sent : 0, total_of(call));
 }
 
+/* A call that succeeds leaves errno as it was, whatever it went through. */
+static ssize_t send_errno_kept(const struct call *call) {
+    int saved = errno;
+    ssize_t result = send_bounded(call);
+    if (result >= 0)
+        errno = saved;
+    return result;
+}
+
 ND_COLD static ssize_t write_watched(int fd, const void *buf, size_t len) {
-    return send_bounded(&(struct call){.kind = WRITE, .fd = fd, .buf = buf, .len = len});
+    return send_errno_kept(&(struct call){.kind = WRITE, .fd = fd, .buf = buf, .len = len});
 }
 
 ssize_t nd_hook_write(int fd, const void *buf, size_t len) {
@@ -203,7 +212,7 @@ ND_ALIAS_OF(__write, write);
 
 ND_COLD static ssize_t writev_watched(int fd, const struct iovec *iov, int count) {
     struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)count};
-    return send_bounded(&(struct call){.kind = WRITEV, .fd = fd, .msg = &msg});
+    return send_errno_kept(&(struct call){.kind = WRITEV, .fd = fd, .msg = &msg});
 }
 
 ssize_t nd_hook_writev(int fd, const struct iovec *iov, int count) {
@@ -213,7 +222,7 @@ ssize_t nd_hook_writev(int fd, const struct iovec *iov, int count) {
 }
 
 ND_COLD static ssize_t send_watched(int fd, const void *buf, size_t len, int flags) {
-    return send_bounded(&(struct call){.kind = SEND, .fd = fd, .buf = buf, .len = len, .flags = flags});
+    return send_errno_kept(&(struct call){.kind = SEND, .fd = fd, .buf = buf, .len = len, .flags = flags});
 }
 
 ssize_t nd_hook_send(int fd, const void *buf, size_t len, int flags) {
@@ -236,7 +245,7 @@ ssize_t nd_hook_sendto(int fd, const void *buf, size_t len, int flags, const str
 }
 
 ND_COLD static ssize_t sendmsg_watched(int fd, const struct msghdr *msg, int flags) {
-    return send_bounded(&(struct call){.kind = SENDMSG, .fd = fd, .msg = msg, .flags = flags});
+    return send_errno_kept(&(struct call){.kind = SENDMSG, .fd = fd, .msg = msg, .flags = flags});
 }
 
 ssize_t nd_hook_sendmsg(int fd, const struct msghdr *msg, int flags) {

@@ -77,14 +77,14 @@ static void bound_write(struct operation *op, const struct ssl_st *ssl, uintptr_
 }
 
 /* A frame that is left by cancellation or longjmp never comes here: nd_scope_of recognises what is left. */
-static int end(struct operation *op, int result) {
+static int end(struct operation *op, int result, int failure) {
     if (op->scoped) {
         if (nd_observing)
             nd_scope_observe(op->fd);
         nd_scope_close(&op->saved);
     }
-    if (result <= 0 && op->sock && nd_expired(op->fd, op->sock))
-        nd_tls_queue_errno(&op->tls);
+    if (failure == 0 && result == 0 && op->sock && nd_expired(op->fd, op->sock))
+        nd_tls_queue_errno(&op->tls); /* only the _ex forms need it, whose 0 Python cannot tell from an end of file */
     return result;
 }
 
@@ -94,7 +94,7 @@ static int end(struct operation *op, int result) {
     if (!begin(&op, #function, ssl, __builtin_return_address(0)) || !op.tls.function)                                  \
         return failed_##function;                                                                                      \
     bounding;                                                                                                          \
-    return end(&op, op.tls.function(__VA_ARGS__))
+    return end(&op, op.tls.function(__VA_ARGS__), failed_##function)
 
 enum {
     failed_SSL_connect = -1,

@@ -54,7 +54,7 @@ static bool is_pipe(int fd) {
 static void use_once(void) {
     int lowest[2];
     unw_cursor_t cursor;
-    struct nd_unwinding unwinding = {.next_page = 0};
+    struct nd_unwinding unwinding = {.next_block = 0};
     bool known = ND_RAW3(pipe2, lowest, O_CLOEXEC, 0) == 0;
     for (int i = 0; known && i < 2; i++)
         ND_RAW3(close, lowest[i], 0, 0);

@@ -16,11 +16,16 @@
  * opens descriptors; not async-signal-safe. */
 bool nd_unwind_load(void);
 
+enum { ND_UNWIND_BLOCKS = 8, ND_UNWIND_BLOCK_WORDS = 32 };
+
 /* What the unwinding of one stack goes by. */
 struct nd_unwinding {
-    ucontext_t context;      /* by getcontext: where it starts */
-    uintptr_t good_pages[8]; /* known to be readable */
-    unsigned next_page;
+    ucontext_t context; /* by getcontext: where it starts */
+    struct {
+        uintptr_t start; /* 0: empty */
+        unw_word_t words[ND_UNWIND_BLOCK_WORDS];
+    } blocks[ND_UNWIND_BLOCKS]; /* of memory that has been read; a block lies within one page */
+    unsigned next_block;
 };
 
 /* A cursor at the frame of *unwinding. */

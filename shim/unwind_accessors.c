@@ -2,36 +2,34 @@
  * linker made for each module. */
 #include <string.h>
 
-#include "shim/backtrace.h"
+#include "shim/memory.h"
 #include "shim/module.h"
 #include "shim/unwind.h"
 
-enum { PAGE = 4096 };
+enum { BLOCK = ND_UNWIND_BLOCK_WORDS * sizeof(unw_word_t) };
 
-static bool is_readable(struct nd_unwinding *unwinding, uintptr_t address) {
-    const unsigned pages = sizeof unwinding->good_pages / sizeof unwinding->good_pages[0];
-    uintptr_t page = address / PAGE;
-    for (unsigned i = 0; i < pages; i++)
-        if (unwinding->good_pages[i] == page)
-            return true;
-    if (!nd_is_readable(address))
-        return false;
-    unwinding->good_pages[unwinding->next_page++ % pages] = page;
-    return true;
-}
-
-__attribute__((no_sanitize("address"))) static unw_word_t word_at(uintptr_t address) {
-    unw_word_t word;
-    __builtin_memcpy(&word, (const void *)address, sizeof word);
-    return word;
+/* The block of memory at `start`, or NULL where it cannot be read. */
+static const unw_word_t *find_block(struct nd_unwinding *unwinding, uintptr_t start) {
+    for (unsigned i = 0; i < ND_UNWIND_BLOCKS; i++)
+        if (unwinding->blocks[i].start == start)
+            return unwinding->blocks[i].words;
+    unsigned next = unwinding->next_block++ % ND_UNWIND_BLOCKS;
+    bool is_read = nd_memory_copy(unwinding->blocks[next].words, start, BLOCK) == BLOCK;
+    unwinding->blocks[next].start = is_read ? start : 0;
+    return is_read ? unwinding->blocks[next].words : NULL;
 }
 
 static int access_memory(unw_addr_space_t space, unw_word_t address, unw_word_t *value, int is_write, void *arg) {
     uintptr_t at = (uintptr_t)address;
     (void)space;
-    if (is_write || !is_readable(arg, at) || !is_readable(arg, at + sizeof *value - 1))
+    if (is_write || at < BLOCK)
         return -UNW_EINVAL;
-    *value = word_at(at);
+    if (at % sizeof *value != 0)
+        return nd_memory_copy(value, at, sizeof *value) == sizeof *value ? 0 : -UNW_EINVAL;
+    const unw_word_t *block = find_block(arg, at - at % BLOCK);
+    if (!block)
+        return -UNW_EINVAL;
+    *value = block[at % BLOCK / sizeof *value];
     return 0;
 }
 
@@ -72,12 +70,14 @@ static int find_function(unw_addr_space_t space, unw_word_t address, unw_proc_in
     static const uint8_t start[4] = {1, 0x1b, 0x03, 0x3b}; /* pcrel|sdata4, udata4, datarel|sdata4 */
     enum { COUNT_AT = 8, TABLE_AT = 12, ENTRY = 8 };
     struct nd_module module = {.base = 0};
+    uint8_t header[TABLE_AT];
     uint32_t count;
     if (!nd_module_find((uintptr_t)address, &module) || !module.unwinding)
         return -UNW_ENOINFO;
-    if (memcmp((const void *)module.unwinding, start, sizeof start) != 0)
+    if (nd_memory_copy(header, module.unwinding, sizeof header) != sizeof header ||
+        memcmp(header, start, sizeof start) != 0)
         return -UNW_ENOINFO;
-    memcpy(&count, (const void *)(module.unwinding + COUNT_AT), sizeof count);
+    memcpy(&count, header + COUNT_AT, sizeof count);
     unw_dyn_info_t table = {.start_ip = module.start, .end_ip = module.end, .format = UNW_INFO_FORMAT_REMOTE_TABLE};
     table.u.rti.segbase = module.unwinding;
     table.u.rti.table_data = module.unwinding + TABLE_AT;

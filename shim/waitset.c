@@ -157,8 +157,10 @@ static bool expire_in(const struct nd_waitset *set, int fd, struct nd_sock *sock
         return false;
     if (nd_sock_flags(sock) & ND_SOCK_INET) {
         struct tcp_info info;
-        if (!tcp_info(fd, &info) || info.tcpi_state == TCP_CLOSE)
+        if (!tcp_info(fd, &info) || info.tcpi_state == TCP_CLOSE) {
+            clock_progress(clock); /* not the connection we knew: its number was given to something else unseen */
             return false;
+        }
         nd_time heard = (nd_time)info.tcpi_last_data_recv * ND_MSEC, sent = (nd_time)info.tcpi_last_data_sent * ND_MSEC;
         nd_time since = alone ? heard : sent < heard ? sent : 0;
         if (since + ND_MSEC < limit) { /* the kernel counts whole milliseconds */
@@ -233,6 +235,7 @@ static int run_observed(struct nd_waitset *set) {
 int nd_waitset_run(struct nd_waitset *set) {
     if (nd_observing)
         return run_observed(set);
+    const int untouched = errno;
     nd_time now = nd_now();
     const nd_time deadline = nd_time_after(now, set->timeout);
     nd_time timeout = ND_AS_GIVEN;
@@ -253,7 +256,7 @@ int nd_waitset_run(struct nd_waitset *set) {
             error = errno;
         }
         if (ready != 0 || ended >= deadline) {
-            errno = error;
+            errno = ready < 0 ? error : untouched;
             return ready;
         }
         now = ended;
