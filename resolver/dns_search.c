@@ -35,9 +35,30 @@ static bool judge(struct nd_search *s) {
     }
 }
 
+/* With no-aaaa, libc asks for A in the place of AAAA, to tell a name without addresses from no name, without EDNS … */
+static int ask_a_instead(uint8_t *packet, int size, const struct nd_resolv_conf *conf) {
+    if (conf->edns0 || conf->dnssec)
+        size -= 11;
+    packet[11] = 0;
+    packet[size - 3] = ND_TYPE_A;
+    return size;
+}
+
+/* … and takes everything but the question out of the answer. */
+static void hide_records(struct nd_dns_message *m) {
+    struct nd_dns_reader reader;
+    uint8_t name[ND_WIRE_NAME_MAX];
+    if (!m->bytes || !nd_dns_read(&reader, m->bytes, m->size, name))
+        return;
+    memset(m->bytes + 6, 0, 6);
+    m->size = reader.at;
+    m->bytes[reader.at - 3] = ND_TYPE_AAAA;
+}
+
 bool nd_query(struct nd_search *s, const char *name) {
     uint8_t packets[2][ND_DNS_QUERY_MAX];
     bool both = s->type == ND_TYPE_A_AND_AAAA;
+    bool hidden = s->type == ND_TYPE_AAAA && s->conf->no_aaaa && s->dns_class == 1;
     nd_ask_free(&s->ask);
     s->ask = (struct nd_ask){.conf = s->conf, .lookup = s->lookup, .question_count = both ? 2 : 1};
     for (int i = 0; i < s->ask.question_count; i++) {
@@ -47,11 +68,15 @@ bool nd_query(struct nd_search *s, const char *name) {
             s->error = EMSGSIZE;
             return fail(s, NO_RECOVERY);
         }
+        if (hidden)
+            size = ask_a_instead(packets[i], size, s->conf);
         s->ask.questions[i] = (struct nd_question){packets[i], (size_t)size};
     }
-    if (s->type == ND_TYPE_AAAA && s->conf->no_aaaa && s->dns_class == 1)
-        return fail(s, NO_DATA);
     nd_ask(&s->ask);
+    if (hidden) {
+        hide_records(&s->ask.answers[0]);
+        hide_records(&s->ask.refusal);
+    }
     memset(s->ask.questions, 0, sizeof s->ask.questions); /* they end with this frame */
     s->error = s->ask.error;
     if (!s->ask.answers[0].bytes && !s->ask.answers[1].bytes)

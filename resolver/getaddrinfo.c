@@ -23,6 +23,7 @@ struct request {
     int type_count;
     struct nd_interfaces interfaces;
     bool interfaces_known;
+    bool got_ipv6; /* real IPv6 addresses were asked for and found: mapped ones are not wanted beside them */
 };
 
 /* Each name_from_… gives 0 with host->count > 0 where it has the answer, 0 with count 0 where the next one is to be
@@ -151,7 +152,7 @@ static void append(struct nd_host *to, const struct nd_host *from, bool map) {
 }
 
 /* IPv6, and then IPv4 for mapped addresses, of one source after the other. */
-static int name_one_family(struct nd_host *host, const struct request *r, const struct nd_config *config) {
+static int name_one_family(struct nd_host *host, struct request *r, const struct nd_config *config) {
     enum nd_lookup_kind kind = r->hints.ai_flags & AI_CANONNAME ? ND_ONE_FAMILY_CANON : ND_ONE_FAMILY;
     int wanted = r->hints.ai_family, no_data = 0, no_inet6_data = 0;
     bool map = wanted == AF_INET6 && r->hints.ai_flags & AI_V4MAPPED;
@@ -161,6 +162,7 @@ static int name_one_family(struct nd_host *host, const struct request *r, const 
         nd_ask_source(&part, config, config->sources.list[i], r->node, kind, wanted, r->lookup);
         no_data = no_inet6_data = part.status == ND_SUCCESS ? 0 : no_data_of(&part);
         bool failed = part.status != ND_SUCCESS && part.h_err == NETDB_INTERNAL;
+        r->got_ipv6 = part.status == ND_SUCCESS && wanted == AF_INET6;
         if (part.status == ND_SUCCESS)
             append(host, &part, false);
         if (!failed && map && !r->lookup->expired && (r->hints.ai_flags & AI_ALL || host->count == 0)) {
@@ -168,8 +170,10 @@ static int name_one_family(struct nd_host *host, const struct request *r, const 
             nd_ask_source(&part, config, config->sources.list[i], r->node, kind, AF_INET, r->lookup);
             no_data = part.status == ND_SUCCESS ? 0 : no_data_of(&part);
             failed = part.status != ND_SUCCESS && part.h_err == NETDB_INTERNAL;
-            if (part.status == ND_SUCCESS)
+            if (part.status == ND_SUCCESS) {
                 append(host, &part, true);
+                r->got_ipv6 = false;
+            }
         }
         if (failed)
             host->sys_err = part.sys_err;
@@ -182,7 +186,7 @@ static int name_one_family(struct nd_host *host, const struct request *r, const 
     return code_for(no_data, no_inet6_data);
 }
 
-static int name_from_sources(struct nd_host *host, const struct request *r) {
+static int name_from_sources(struct nd_host *host, struct request *r) {
     struct nd_config config;
     int code = nd_config_get(&config, r->node, r->lookup);
     if (code)
@@ -197,7 +201,7 @@ static int name_from_sources(struct nd_host *host, const struct request *r) {
     return code;
 }
 
-static int look_up(struct nd_host *host, const struct request *r) {
+static int look_up(struct nd_host *host, struct request *r) {
     int code = name_from_null(host, r);
     if (code == 0 && r->node && host->count == 0)
         code = name_from_numeric(host, r);
@@ -212,18 +216,15 @@ static int look_up(struct nd_host *host, const struct request *r) {
     return code;
 }
 
-/* AI_V4MAPPED without AI_ALL: no mapped address beside a real one, even where DNS itself gave it. */
-static void drop_mapped(struct nd_host *host, const struct addrinfo *hints) {
-    if (hints->ai_family != AF_INET6 || (hints->ai_flags & (AI_V4MAPPED | AI_ALL)) != AI_V4MAPPED)
+/* AI_V4MAPPED without AI_ALL: of what was found as IPv6, no mapped address, even where nothing else is left. */
+static void drop_mapped(struct nd_host *host, const struct request *r) {
+    size_t kept = 0;
+    if (!r->got_ipv6 || (r->hints.ai_flags & (AI_V4MAPPED | AI_ALL)) != AI_V4MAPPED)
         return;
-    size_t kept = 0, real = 0;
     for (size_t i = 0; i < host->count; i++)
-        real += !IN6_IS_ADDR_V4MAPPED((struct in6_addr *)host->addresses[i].bytes);
-    for (size_t i = 0; i < host->count && real; i++)
         if (!IN6_IS_ADDR_V4MAPPED((struct in6_addr *)host->addresses[i].bytes))
             host->addresses[kept++] = host->addresses[i];
-    if (real)
-        host->count = kept;
+    host->count = kept;
 }
 
 static int check_hints(struct request *r, const struct addrinfo *hints) {
@@ -289,7 +290,9 @@ static int resolve(struct request *r, struct nd_host *host, struct addrinfo **re
         return r->type_count;
     if ((code = look_up(host, r)) != 0)
         return code;
-    drop_mapped(host, &r->hints);
+    drop_mapped(host, r);
+    if (host->count == 0 && !host->no_memory)
+        return EAI_NONAME;
     const char *canonical = r->hints.ai_flags & AI_CANONNAME ? host->canonical ? host->canonical : r->node : NULL;
     code = host->no_memory
                ? EAI_MEMORY

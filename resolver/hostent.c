@@ -79,10 +79,11 @@ int nd_finish_hostent(const struct nd_host *host, int family, struct hostent *en
 static bool grow(struct nd_static_hostent *place, size_t size) {
     if (size <= place->size)
         return true;
-    char *bigger = malloc(size);
+    struct nd_static_buffer *bigger = malloc(sizeof *bigger + size);
     if (!bigger)
         return false;
-    place->buffer = bigger; /* the old one stays for whoever reads it: the sum of all is at most twice the last */
+    bigger->older = place->buffer; /* for whoever reads it: the sum of all is at most twice the last */
+    place->buffer = bigger;
     place->size = size;
     return true;
 }
@@ -92,7 +93,7 @@ static bool make_static(struct nd_static_hostent *place, const struct nd_host *h
     for (;; size *= 2) {
         if (!grow(place, size))
             return false;
-        if (nd_make_hostent(&place->entry, host, family, place->buffer, place->size) == 0)
+        if (nd_make_hostent(&place->entry, host, family, place->buffer->bytes, place->size) == 0)
             return true;
     }
 }

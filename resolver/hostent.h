@@ -17,7 +17,10 @@ int nd_finish_hostent(const struct nd_host *host, int family, struct hostent *en
  * and the old one kept: another thread may be reading it. */
 struct nd_static_hostent {
     struct hostent entry;
-    char *buffer;
+    struct nd_static_buffer {
+        struct nd_static_buffer *older;
+        char bytes[];
+    } * buffer;
     size_t size;
     int lock;
 };

@@ -112,6 +112,11 @@ int nd_res_send(struct __res_state *state, const unsigned char *query, int query
     struct call c;
     if (!begin(&c, state, lookup))
         return -1;
+    if (c.conf->no_aaaa) {
+        lookup->libc_why = "res_send with no-aaaa";
+        nd_resolv_conf_put(c.conf);
+        return -1;
+    }
     if (query_size < ND_DNS_HEADER || size < ND_DNS_HEADER || c.conf->server_count == 0) {
         errno = c.conf->server_count == 0 ? ESRCH : EINVAL;
         nd_resolv_conf_put(c.conf);
