@@ -123,11 +123,11 @@ static int connect_nonblocking(int fd, struct nd_sock *sock, const struct sockad
     if (result == 0 || error == EISCONN) {
         connected(fd, sock);
     } else if (error == EINPROGRESS && first) {
-        sock->connect_began = nd_now();
         memset(&sock->peer, 0, sizeof sock->peer);
         memcpy(&sock->peer, addr, len < sizeof sock->peer ? len : sizeof sock->peer);
-        nd_sock_change(fd, sock, ND_SOCK_CONNECTING, ND_SOCK_CONNECTED);
         nd_timers_arm(fd, sock); /* programs that go back to blocking mode once connected are bounded too */
+        sock->connect_began = nd_now();
+        nd_sock_change(fd, sock, ND_SOCK_CONNECTING, ND_SOCK_CONNECTED);
     } else if (error != EINPROGRESS && error != EALREADY && error != EINTR) {
         nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
     }

@@ -4,6 +4,13 @@
 #include <signal.h>
 #include <stddef.h>
 
+/* What a thread's own faults raise. Crash handlers (ruby's, the sanitizers') have no SA_RESTART, and none of these ends a
+ * wait: they do not count. */
+static bool is_fault(int number) {
+    return number == SIGSEGV || number == SIGBUS || number == SIGFPE || number == SIGILL || number == SIGABRT ||
+           number == SIGTRAP || number == SIGSYS;
+}
+
 bool nd_signals_restart(void) {
     int saved = errno;
     bool restart = true;
@@ -12,7 +19,7 @@ bool nd_signals_restart(void) {
     pthread_sigmask(SIG_BLOCK, NULL, &blocked);
     for (int number = 1; number < NSIG && restart; number++) {
         struct sigaction action;
-        if (sigismember(&blocked, number) == 1 || sigaction(number, NULL, &action) != 0)
+        if (is_fault(number) || sigismember(&blocked, number) == 1 || sigaction(number, NULL, &action) != 0)
             continue; /* libc hides its own two signals: EINVAL */
         bool handled = (action.sa_flags & SA_SIGINFO) || (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN);
         if (handled && !(action.sa_flags & SA_RESTART))

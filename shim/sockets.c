@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include "shim/real.h"
@@ -162,11 +161,12 @@ void nd_sock_copy(int fd, int to) {
     if (!copy || copy == from)
         return;
     nd_sock_forget(to);
-    copy->own_syncnt = from->own_syncnt;
-    memcpy(copy->own_keepalive, from->own_keepalive, sizeof copy->own_keepalive);
-    copy->own_rcvtimeo = from->own_rcvtimeo;
-    copy->own_sndtimeo = from->own_sndtimeo;
-    copy->inode = from->inode;
+    copy->own_syncnt = atomic_load(&from->own_syncnt);
+    for (int i = 0; i < 4; i++)
+        copy->own_keepalive[i] = atomic_load(&from->own_keepalive[i]);
+    copy->own_rcvtimeo = atomic_load(&from->own_rcvtimeo);
+    copy->own_sndtimeo = atomic_load(&from->own_sndtimeo);
+    copy->inode = atomic_load(&from->inode);
     copy->connect_began = from->connect_began;
     copy->peer = from->peer;
     nd_sock_change(to, copy, nd_sock_flags(from) & ~(uint32_t)ND_SOCK_SCOPED, 0);

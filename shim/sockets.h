@@ -56,10 +56,10 @@ struct nd_wait_clock {
 struct nd_sock {
     _Atomic uint32_t flags;
     _Atomic uint8_t watch; /* for descriptors past ND_WATCH_FAST */
-    int8_t own_syncnt;
-    int own_keepalive[4];               /* SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT */
-    int64_t own_rcvtimeo, own_sndtimeo; /* microseconds as read back, 0 for none */
-    uint64_t inode;
+    _Atomic int8_t own_syncnt;
+    _Atomic int own_keepalive[4];               /* SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT */
+    _Atomic int64_t own_rcvtimeo, own_sndtimeo; /* microseconds as read back, 0 for none */
+    _Atomic uint64_t inode;
     _Atomic nd_time connect_began;
     struct sockaddr_in6 peer;      /* of a connect under way, which the kernel does not tell yet; AF_INET fits too */
     struct nd_wait_clock clock[2]; /* by nd_direction */

@@ -35,7 +35,7 @@ static int set_int(int fd, int level, int name, int value) {
 }
 
 /* Whichever is shorter, the program's own timeout or ours, is put in force; the flag says that it is ours. */
-static void arm_timeout(int fd, struct nd_sock *sock, int name, nd_time limit, int64_t *own, uint32_t flag) {
+static void arm_timeout(int fd, struct nd_sock *sock, int name, nd_time limit, _Atomic int64_t *own, uint32_t flag) {
     int64_t current = get_timeout(fd, name);
     if (current < 0)
         return;
@@ -161,7 +161,10 @@ bool nd_timers_read_back(const struct nd_sock *sock, int level, int name, void *
     uint32_t flags = nd_sock_flags(sock);
     int keepalive = flags & ND_SOCK_KEEPALIVE ? keepalive_index(level, name) : -1;
     if (keepalive >= 0)
-        return give(&sock->own_keepalive[keepalive], sizeof(int), value, len);
+        {
+        int own = sock->own_keepalive[keepalive];
+        return give(&own, sizeof own, value, len);
+    }
     if ((flags & ND_SOCK_SYNCNT) && level == IPPROTO_TCP && name == TCP_SYNCNT) {
         int own = sock->own_syncnt;
         return give(&own, sizeof own, value, len);
