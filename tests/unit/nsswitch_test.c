@@ -1,0 +1,64 @@
+#include "resolver/nsswitch.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
+
+/* `sources`: f files, d dns; NULL: libc decides. */
+static const struct {
+    const char *line, *name, *sources;
+} cases[] = {
+    {"", "a", "fd"},
+    {"hosts: files dns\n", "a", "fd"},
+    {"hosts:dns files", "a", "df"},
+    {" hosts :\tfiles # dns\n", "a", "f"},
+    {"hosts: files\nhosts: dns\n", "a", "d"},
+    {"networks: sss\nhosts: files dns\n", "a", "fd"},
+    {"hosts: files dns [NOTFOUND=return]\n", "a", "fd"},
+    {"hosts: files [SUCCESS=return] dns\n", "a", "fd"},
+    {"hosts: files [notfound=continue]dns\n", "a", "fd"},
+    {"hosts: files [NOTFOUND=return] dns\n", "a", NULL},
+    {"hosts: files [SUCCESS=continue] dns\n", "a", NULL},
+    {"hosts: files [!UNAVAIL=return] dns\n", "a", NULL},
+    {"hosts: files [SUCCESS=merge] dns\n", "a", NULL},
+    {"hosts: files [broken dns\n", "a", NULL},
+    {"hosts: [NOTFOUND=return] dns\n", "a", NULL},
+    {"hosts:\n", "a", NULL},
+    {"hosts: files sss dns\n", "a", NULL},
+    {"hosts: files resolve [!UNAVAIL=return] dns\n", "a", NULL},
+    {"hosts: files mdns4_minimal [NOTFOUND=return] dns\n", "a.example", "fd"},
+    {"hosts: files mdns4_minimal [NOTFOUND=return] dns\n", "printer.local", NULL},
+    {"hosts: files mdns4_minimal [NOTFOUND=return] dns\n", "Printer.LOCAL.", NULL},
+    {"hosts: files mdns4_minimal [NOTFOUND=return] dns\n", NULL, NULL},
+    {"hosts: files dns myhostname\n", "a", "fd"},
+    {"hosts: files dns myhostname\n", "localhost", NULL},
+    {"hosts: files dns myhostname\n", "foo.localhost.", NULL},
+    {"hosts: files dns myhostname\n", "_gateway", NULL},
+    {"hosts: files dns files dns files\n", "a", NULL},
+};
+
+START_TEST(decides_for_each_name) {
+    struct nd_sources sources;
+    char got[8] = "";
+    const char *why = nd_nsswitch_decide(&sources, cases[_i].line, strlen(cases[_i].line), cases[_i].name);
+    ck_assert_msg(!why == !!cases[_i].sources, "%s: %s", cases[_i].line, why ? why : "ours");
+    for (int i = 0; !why && i < sources.count; i++)
+        got[i] = sources.list[i] == ND_SOURCE_FILES ? 'f' : 'd';
+    if (!why)
+        ck_assert_str_eq(got, cases[_i].sources);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("nsswitch");
+    TCase *tests = tcase_create("nsswitch");
+    tcase_add_loop_test(tests, decides_for_each_name, 0, COUNT(cases));
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

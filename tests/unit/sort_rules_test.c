@@ -1,0 +1,96 @@
+#include "resolver/sort_rules.h"
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+static union nd_socket_address to[2];
+static struct nd_destination d[2];
+static bool native_matters;
+
+static void set_address(union nd_socket_address *a, const char *text) {
+    memset(a, 0, sizeof *a);
+    if (inet_pton(AF_INET, text, &a->v4.sin_addr) > 0)
+        a->sa.sa_family = AF_INET;
+    else if (inet_pton(AF_INET6, text, &a->v6.sin6_addr) > 0)
+        a->sa.sa_family = AF_INET6;
+}
+
+static void set(int i, const char *destination, const char *source) {
+    set_address(&to[i], destination);
+    d[i] = (struct nd_destination){.address = &to[i].sa, .native = true, .index = UINT32_MAX, .has_source = source};
+    if (source)
+        set_address(&d[i].source, source);
+}
+
+static int sign(void) {
+    int order = nd_compare_destinations(&d[0], &d[1], &native_matters);
+    ck_assert_int_eq((order > 0) - (order < 0), -((nd_compare_destinations(&d[1], &d[0], &native_matters) > 0) -
+                                                  (nd_compare_destinations(&d[1], &d[0], &native_matters) < 0)));
+    return (order > 0) - (order < 0);
+}
+
+/* The first goes first. */
+static const struct {
+    const char *a, *a_source, *b, *b_source;
+} ordered[] = {
+    {"198.51.100.1", "10.0.0.1", "2001:db8::1", NULL},                           /* 1 */
+    {"2001:db8::1", "2001:db8::2", "198.51.100.1", "169.254.0.1"},               /* 2 */
+    {"2001:db8:1::1", "2001:db8:1::2", "2002:c633:6401::1", "2001:db8::2"},      /* 5 */
+    {"2001:db8::1", "2001:db8::2", "10.1.2.3", "10.1.2.4"},                      /* 6 */
+    {"fe80::1", "fe80::2", "2001:db8::1", "2001:db8::2"},                        /* 8 */
+    {"2001:db8:3ffe::1", "2001:db8:3f44::2", "2001:db8::1", "2001:db8:3f44::2"}, /* 9 */
+};
+
+START_TEST(applies_the_rules) {
+    set(0, ordered[_i].a, ordered[_i].a_source);
+    set(1, ordered[_i].b, ordered[_i].b_source);
+    ck_assert_int_eq(sign(), -1);
+}
+END_TEST
+
+START_TEST(avoids_deprecated_and_prefers_home_and_native) {
+    set(0, "2001:db8::1", "2001:db8::2");
+    set(1, "2001:db8::1", "2001:db8::2");
+    ck_assert_int_eq(sign(), 0);
+    d[1].deprecated = true;
+    ck_assert_int_eq(sign(), -1);
+    d[0].deprecated = true;
+    d[0].home = true;
+    ck_assert_int_eq(sign(), -1);
+    d[1].home = true;
+    native_matters = false;
+    d[0].index = 1;
+    d[1].native = false;
+    ck_assert_int_eq(sign(), -1);
+    ck_assert(native_matters);
+}
+END_TEST
+
+START_TEST(ipv4_bits_count_only_inside_a_subnet) {
+    set(0, "10.0.0.129", "10.0.0.1");
+    set(1, "10.0.0.3", "10.0.0.1");
+    ck_assert_int_eq(sign(), 0); /* no prefix length is known */
+    d[0].prefix_length = d[1].prefix_length = 24;
+    ck_assert_int_eq(sign(), 1);
+    set(0, "10.9.0.1", "10.0.0.1");
+    set(1, "11.0.0.1", "10.0.0.1");
+    d[0].prefix_length = d[1].prefix_length = 24;
+    ck_assert_int_eq(sign(), 0);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("sort_rules");
+    TCase *tests = tcase_create("sort_rules");
+    tcase_add_loop_test(tests, applies_the_rules, 0, (int)(sizeof ordered / sizeof *ordered));
+    tcase_add_test(tests, avoids_deprecated_and_prefers_home_and_native);
+    tcase_add_test(tests, ipv4_bits_count_only_inside_a_subnet);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
