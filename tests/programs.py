@@ -48,11 +48,12 @@ class Program:
     def __init__(self, argv, namespace=None, variables=None, stdin=subprocess.DEVNULL, cwd=None):
         argv = [str(argument) for argument in argv]
         if namespace:
-            # Only the program itself is to see the preload, not nsenter.
+            # Only the program itself is to see the preload, not nsenter; and entering a namespace changes the directory.
             variables = variables or environment()
-            preload = variables.get("LD_PRELOAD")
+            preload = [f"LD_PRELOAD={variables['LD_PRELOAD']}"] if "LD_PRELOAD" in variables else []
             variables = {name: value for name, value in variables.items() if name != "LD_PRELOAD"}
-            argv = namespace.command(["env", f"LD_PRELOAD={preload}", *argv] if preload else argv)
+            directory = ["-C", str(cwd)] if cwd else []
+            argv = namespace.command(["env", *directory, *preload, *argv] if preload or directory else argv)
         self.started = time.monotonic()
         self.process = subprocess.Popen(argv, env=variables, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         cwd=cwd, start_new_session=True, bufsize=0)

@@ -7,7 +7,8 @@ import re
 import pytest
 
 from clients import PLAIN, SSH, TLS, TLS_UPLOAD, UPLOAD
-from faults import good, tls
+from faults import good, tcp, tls
+from programs import PYTHON
 
 # Limits that are set, and never reached here.
 LONG = dict.fromkeys(["RESOLVE", "CONNECT", "RECV", "SEND", "UNACKED", "TLS_HANDSHAKE", "TLS_SHUTDOWN"], "20s")
@@ -90,3 +91,21 @@ def test_ssh(net, tmp_path):
     net.start(["/usr/sbin/dropbear", "-F", "-E", "-s", "-p", "127.0.0.1:22", "-P", tmp_path / "pid", "-r", tmp_path / "host"])
     argv = [*SSH, "-i", ssh / "key", "-o", "ConnectionAttempts=10", "127.0.0.1", "echo hello; echo oops >&2; exit 0"]
     assert expect_same(net, argv).out == b"hello\n"
+
+
+OWN_TIMEOUTS = {
+    "curl": ["curl", "-q", "-sS", "-m", "1"],
+    "curl-connect": ["curl", "-q", "-sS", "--connect-timeout", "1"],
+    "wget": ["wget", "--tries=1", "-T", "1", "-q", "-O-"],
+    "php": ["php", "-n", "-d", "default_socket_timeout=1", "-r", "echo (int) @file_get_contents($argv[1]);"],
+    "python3": [PYTHON, "-c", "import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=1)"],
+}
+
+
+@pytest.mark.parametrize("name", OWN_TIMEOUTS)
+def test_own_timeouts(net, name):
+    """A program's own timeout, shorter than ours, fires as ever and is told as ever."""
+    url = f"http://{net.blackhole()}/" if name == "curl-connect" else f"http://127.0.0.1:{net.serve(tcp.silent).port}/"
+    runs = [net.run([*OWN_TIMEOUTS[name], url], library=library, **LONG) for library in (False, True)]
+    told = [(run.status, run.out, re.sub(rb"\d+ m(illi)?s", b"", run.err)) for run in runs]
+    assert told[0] == told[1] and all(1 <= run.elapsed < 4 for run in runs), runs

@@ -11,8 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -72,7 +74,9 @@ STEP(connect, connect_to(a, b, SOCK_STREAM));
 STEP(start, connect_to(a, b, SOCK_STREAM | SOCK_NONBLOCK));
 STEP(udp, connect_to(a, b, SOCK_DGRAM));
 
-/* Connects the descriptor that stands, again. */
+STEP(socket, make(AF_INET, SOCK_STREAM));
+
+/* Connects the descriptor that stands. */
 static long do_again(char *host, char *port) {
     struct sockaddr_in inet = {.sin_family = AF_INET, .sin_port = htons((uint16_t)number(port, 0))};
     inet_pton(AF_INET, host, &inet.sin_addr);
@@ -116,6 +120,16 @@ static long do_socketpair(char *ms, char *b) {
 
 STEP(close, close(fd));
 STEP(dup, fd = dup(fd));
+STEP(onto, fd = dup2(fd, (int)number(a, 0)));
+
+/* Closes the descriptor and connects a new socket of the same number, all where no hook sees it. */
+static long do_replace(char *host, char *port) {
+    struct sockaddr_in inet = {.sin_family = AF_INET, .sin_port = htons((uint16_t)number(port, 0))};
+    inet_pton(AF_INET, host, &inet.sin_addr);
+    syscall(SYS_close, fd);
+    long made = syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
+    return made != fd ? -1 : syscall(SYS_connect, fd, &inet, sizeof inet);
+}
 STEP(shutdown, shutdown(fd, SHUT_WR));
 
 /* --- receiving and sending --- */
@@ -152,6 +166,18 @@ STEP(recvmsg, told(recvmsg(fd, header(number(a, 1000)), 0)));
 STEP(dontwait, told(recv(fd, buffer, room(a), MSG_DONTWAIT)));
 STEP(peek, told(recv(fd, buffer, room(a), MSG_PEEK)));
 STEP(waitall, told(recv(fd, buffer, room(a), MSG_WAITALL)));
+
+/* A line through stdio, which calls read inside libc. */
+static long do_fgets(char *a, char *b) {
+    (void)a, (void)b;
+    FILE *stream = fdopen(dup(fd), "r");
+    char *line = fgets(buffer, 100, stream);
+    int error = errno;
+    long length = line ? told((long)strlen(line)) : -1;
+    fclose(stream);
+    errno = error;
+    return length;
+}
 
 STEP(send, send(fd, buffer, room(a), 0));
 STEP(sendto, sendto(fd, buffer, room(a), 0, NULL, 0));
@@ -219,6 +245,13 @@ static long do_alarm(char *ms, char *restart) {
     return sigaction(SIGALRM, &action, NULL) ? -1 : setitimer(ITIMER_REAL, &timer, NULL);
 }
 
+/* A handler for crashes, as many programs have one; it does not ask for restarts. */
+static long do_crashes(char *a, char *b) {
+    (void)a, (void)b;
+    struct sigaction action = {.sa_handler = handler};
+    return sigaction(SIGSEGV, &action, NULL) + sigaction(SIGBUS, &action, NULL) + sigaction(SIGFPE, &action, NULL);
+}
+
 /* --- options and modes --- */
 
 static const struct option {
@@ -241,27 +274,38 @@ static const struct option *option(const char *name) {
             return each;
 }
 
-/* The value of an option, times in milliseconds. */
+union value {
+    int number;
+    struct timeval time;
+};
+
+/* Times in milliseconds. */
+static long plain(const union value *got, socklen_t len) {
+    return len == sizeof got->time ? got->time.tv_sec * 1000 + got->time.tv_usec / 1000 : got->number;
+}
+
 static long do_get(char *name, char *b) {
     (void)b;
-    const struct option *asked = option(name);
-    union {
-        int value;
-        struct timeval time;
-    } got;
+    union value got;
     socklen_t len = sizeof got;
-    if (getsockopt(fd, asked->level, asked->option, &got, &len))
-        return -1;
-    return len == sizeof got.time ? got.time.tv_sec * 1000 + got.time.tv_usec / 1000 : got.value;
+    return getsockopt(fd, option(name)->level, option(name)->option, &got, &len) ? -1 : plain(&got, len);
+}
+
+/* What the kernel says, with no library in between. */
+static long do_really(char *name, char *b) {
+    (void)b;
+    union value got;
+    socklen_t len = sizeof got;
+    return syscall(SYS_getsockopt, fd, option(name)->level, option(name)->option, &got, &len) ? -1 : plain(&got, len);
 }
 
 static long do_set(char *name, char *value) {
     const struct option *asked = option(name);
     struct timeval time = {number(value, 0) / 1000, number(value, 0) % 1000 * 1000};
-    int plain = (int)number(value, 0);
+    int whole = (int)number(value, 0);
     return strstr(name, "timeo") && asked->level == SOL_SOCKET
                ? setsockopt(fd, asked->level, asked->option, &time, sizeof time)
-               : setsockopt(fd, asked->level, asked->option, &plain, sizeof plain);
+               : setsockopt(fd, asked->level, asked->option, &whole, sizeof whole);
 }
 
 STEP(nonblock, fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK));
@@ -288,15 +332,19 @@ static const struct {
     const char *name;
     long (*make)(char *, char *);
 } calls[] = {
-    CALL(connect),    CALL(start),    CALL(udp),      CALL(again),  CALL(accept),  CALL(pipe),
-    CALL(socketpair), CALL(close),    CALL(dup),      CALL(recv),   CALL(read),    CALL(readv),
-    CALL(recvfrom),   CALL(recvmsg),  CALL(dontwait), CALL(peek),   CALL(waitall), CALL(send),
-    CALL(sendto),     CALL(sendmsg),  CALL(write),    CALL(writev), CALL(fill),    CALL(poll),
-    CALL(polls),      CALL(select),   CALL(shutdown), CALL(sleep),  CALL(alarm),   CALL(get),
-    CALL(set),        CALL(nonblock), CALL(block),    CALL(flags),  CALL(threads), CALL(descriptors),
+    CALL(connect),  CALL(start), CALL(udp),     CALL(again),    CALL(accept),  CALL(pipe),     CALL(socketpair),
+    CALL(close),    CALL(dup),   CALL(recv),    CALL(read),     CALL(readv),   CALL(recvfrom), CALL(recvmsg),
+    CALL(dontwait), CALL(peek),  CALL(waitall), CALL(send),     CALL(sendto),  CALL(sendmsg),  CALL(write),
+    CALL(writev),   CALL(fill),  CALL(poll),    CALL(polls),    CALL(select),  CALL(shutdown), CALL(sleep),
+    CALL(alarm),    CALL(get),   CALL(set),     CALL(nonblock), CALL(block),   CALL(flags),    CALL(threads),
+    CALL(socket),   CALL(onto),  CALL(replace), CALL(fgets),    CALL(crashes), CALL(really),   CALL(descriptors),
 };
 
 int main(int argc, char **argv) {
+    struct rlimit descriptors;
+    getrlimit(RLIMIT_NOFILE, &descriptors);
+    descriptors.rlim_cur = descriptors.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &descriptors);
     memset(buffer, 'x', sizeof buffer);
     for (int i = 1; i < argc; i++) {
         char *name = strtok(argv[i], ":"), *a = strtok(NULL, ":"), *b = strtok(NULL, ":");

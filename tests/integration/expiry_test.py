@@ -1,5 +1,6 @@
 """What a program sees when a deadline fires: the error, the time, and the stream afterwards."""
 
+import resource
 import threading
 
 import pytest
@@ -154,6 +155,38 @@ def test_expiry_holds_for_copies(net, silent):
 def test_a_new_connection_on_the_number_is_a_new_stream(net, silent):
     server = net.serve(tcp.greeting(b"hello"))
     assert make(net, at(silent), "recv", at(server), "recv", RECV=MS)[3].more == "hello"
+
+
+def test_descriptor_replaced_unseen(net, silent):
+    """A stale memory of an expiry changes nothing for another stream on the number."""
+    server = net.serve(tcp.greeting(b"hello"))
+    calls = make(net, at(silent), "recv", at(server, "replace"), "recv", "send:5", RECV=MS)
+    calls[1].expect_expired()
+    assert calls[3].more == "hello" and calls[4].result == 5, calls
+
+
+@pytest.mark.parametrize("number", [0, 1500, 15000, 70000])
+def test_any_descriptor_number(net, silent, number):
+    if number >= resource.getrlimit(resource.RLIMIT_NOFILE)[1]:
+        pytest.skip("descriptors are limited below that here")
+    make(net, at(silent), f"onto:{number}", "recv", RECV=MS)[2].expect_expired()
+
+
+def test_stdio(net, silent):
+    """fgets calls read inside libc, where no hook is; the socket's own timer ends it."""
+    line = make(net, at(silent), "fgets", RECV=MS)[1]
+    assert line.failed and LIMIT <= line.ms < LIMIT + 1500, line
+
+
+def test_half_closed(net, silent):
+    make(net, at(silent), "send:10", "shutdown", "recv", RECV=MS)[3].expect_expired()
+
+
+def test_inherited_by_another_program(net, silent):
+    """A shell connects, and another program reads."""
+    shell = f"exec 3<>/dev/tcp/127.0.0.1/{silent.port}; exec cat <&3"
+    result = net.run(["bash", "-c", shell], RECV=MS)
+    assert result.status == 1 and b"timed out" in result.err and LIMIT / 1000 <= result.elapsed < 3, result
 
 
 def test_peer_gone_while_sending(net, silent, report_time):

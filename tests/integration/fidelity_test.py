@@ -53,9 +53,58 @@ def test_own_longer_timeout_is_ours(net, silent):
     calls[4].expect_refused_at_once()
 
 
+@pytest.mark.parametrize("own, errno, at_least", [(100, "EINPROGRESS", 100), (5000, "ETIMEDOUT", LIMIT)])
+def test_own_timeout_of_connect(net, own, errno, at_least):
+    """The shorter one is in force; both read back as the program set them."""
+    calls = make(net, "socket", f"set:sndtimeo:{own}", f"again:{net.blackhole()}:80", "get:sndtimeo", "really:sndtimeo", CONNECT=MS)
+    assert calls[2].errno == errno and calls[2].ms >= at_least, calls
+    assert calls[3].result == calls[4].result
+
+
+@pytest.mark.parametrize("limits", [{}, {"CONNECT": MS, "RESOLVE": MS, "UNACKED": MS}], ids=["defaults", "limits"])
+@pytest.mark.parametrize("connect", ["connect", "start"])
+def test_nothing_is_left_in_the_kernel(net, silent, connect, limits):
+    """A limit on connecting leaves no option behind on the connected socket that could end it later."""
+    steps = [at(silent, connect), "poll:out:1000", *(f"really:{name}" for name in ["rcvtimeo", "sndtimeo", "usertimeout", "keepalive"])]
+    without, under = ([call.result for call in make(net, *steps, library=library, **limits)] for library in (False, True))
+    assert under == without
+
+
 def test_own_timeout_alone_is_untouched(net, silent):
     calls = make(net, at(silent), "set:rcvtimeo:200", "recv", "set:sndtimeo:200", "fill", "send")
     assert [calls[i].errno for i in (2, 5)] == ["EAGAIN"] * 2
+
+
+@pytest.mark.parametrize("limits", [{}, ALL], ids=["defaults", "limits"])
+@pytest.mark.parametrize("after", [[], ["send"], ["shutdown"], ["send", "shutdown"]], ids="-".join)
+def test_end_of_file_stays_end_of_file(net, after, limits):
+    """Also when the kernel has forgotten the connection, which is what it looks like after an expiry too."""
+    def behaviour(connection, stop):
+        connection.sendall(b"hello")
+        connection.shutdown(tcp.socket.SHUT_WR)
+        tcp.draining(connection, stop)
+
+    server = net.serve(behaviour)
+    steps = [at(server), "recv", *after, "recv", "sleep:100", "recv", "recv"]
+    without, under = ([(call.result, call.errno) for call in make(net, *steps, library=library, **limits)]
+                      for library in (False, True))
+    assert under == without
+
+
+@pytest.mark.parametrize("limits", [{}, ALL], ids=["defaults", "limits"])
+def test_reset_stays_reset(net, limits):
+    def reset(connection, _stop):
+        connection.setsockopt(tcp.socket.SOL_SOCKET, tcp.socket.SO_LINGER, bytes([1, 0, 0, 0, 0, 0, 0, 0]))
+
+    steps = [at(net.serve(reset)), "recv", "recv", "send:10"]
+    runs = [start(net, *steps, library=library, **limits).finish() for library in (False, True)]
+    assert runs[0].status == runs[1].status == -signal.SIGPIPE, runs
+    assert [line.split()[:3] for line in runs[0].out.splitlines()] == [line.split()[:3] for line in runs[1].out.splitlines()]
+
+
+def test_refused_stays_refused(net):
+    for library in (False, True):
+        assert make(net, "connect:127.0.0.1:9", library=library, **ALL)[0].errno == "ECONNREFUSED"
 
 
 @pytest.mark.parametrize("limits", [{}, ALL], ids=["defaults", "limits"])
@@ -167,6 +216,16 @@ def test_stop_and_continue_are_invisible(net, call, limits):
     time.sleep(0.1)
     program.signal(signal.SIGCONT)
     assert finish(program)[1].more == "hello"
+
+
+def test_crash_handlers_are_no_reason_to_interrupt(net):
+    """A handler for SIGSEGV without SA_RESTART does not make a stop visible: it is not what interrupted."""
+    server = net.serve(tcp.after(0.8, tcp.greeting(b"hello")))
+    program = start(net, "crashes", at(server), "recv", RECV="5s")
+    time.sleep(0.3)
+    program.signal(signal.SIGSTOP)
+    program.signal(signal.SIGCONT)
+    assert finish(program)[2].more == "hello"
 
 
 def test_stop_and_continue_do_not_prolong(net, silent):

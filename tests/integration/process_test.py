@@ -1,5 +1,7 @@
 """Programs that thread, fork, close what they did not open, and lock themselves in."""
 
+import time
+
 import pytest
 
 import programs
@@ -59,3 +61,28 @@ with socket.create_connection(("127.0.0.1", {server.port})) as before:
 """
     result = net.run([programs.PYTHON, "-c", daemon], **LIMITS)
     assert result.out == b"hello" and result.status == 0, result
+
+
+@BOTH
+@pytest.mark.parametrize("call", ["recv", "send", "connect", "poll", "select"])
+def test_leaving_a_wait(net, call, limits):
+    """Threads are cancelled and handlers jump out of every wait, and nothing stays behind."""
+    host = net.blackhole() if call == "connect" else "127.0.0.1"
+    silent, echo = net.serve(tcp.silent, receive_buffer=2048), net.serve(tcp.echo)
+    result = net.run([programs.BUILD / "tests/cancel", call, host, silent.port, echo.port], **limits)
+    assert result.out == b"cancelled 1, talks 1, jumped 1, talks 1\n", result
+
+
+@pytest.mark.parametrize("limits", [{}, dict.fromkeys(LIMITS, "1s")], ids=["defaults", "limits"])
+def test_server(net, limits):
+    """A server under the library: limits on outgoing connections are not limits on those it accepts, nor on waiting for
+    them."""
+    server = net.start([programs.PYTHON, "-u", "-m", "http.server", "--bind", "127.0.0.1", "8000"], cwd=net.directory, **limits)
+    assert b"Serving" in server.process.stdout.readline()
+    with net.inside():
+        slow = tcp.socket.create_connection(("127.0.0.1", 8000))
+    with slow:
+        time.sleep(1.5)
+        slow.sendall(b"GET /hosts HTTP/1.0\r\n\r\n")
+        assert slow.recv(100).startswith(b"HTTP/1.0 200")
+    assert server.running

@@ -139,3 +139,10 @@ def test_mode_off_passes_everything_through(net, steps):
     server = net.serve(tcp.silent, receive_buffer=2048)
     calls = make(net, at(server), *steps[:-1], "alarm:800:no", steps[-1], MODE="off", RECV="200ms", SEND="200ms")
     assert calls[-1].errno == "EINTR" and calls[-1].ms >= 700, calls
+
+
+@pytest.mark.parametrize("steps", [["recv"], ["fill", "send"], ["poll:in"]])
+def test_observe_mode_ends_nothing(net, steps):
+    server = net.serve(tcp.silent, receive_buffer=2048)
+    calls = make(net, at(server), *steps[:-1], "alarm:800:no", steps[-1], MODE="observe", RECV="200ms", SEND="200ms")
+    assert calls[-1].errno == "EINTR" and calls[-1].ms >= 700, calls
