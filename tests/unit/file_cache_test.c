@@ -1,0 +1,141 @@
+#include "resolver/file_cache.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char path[] = "/tmp/file_cache_test.XXXXXX";
+static struct nd_file file;
+static int parsed;
+
+static void *count_parse(struct nd_snapshot *s) {
+    __atomic_add_fetch(&parsed, 1, __ATOMIC_RELAXED);
+    return strdup(s->text);
+}
+
+static void put_content(const char *text) {
+    FILE *f = fopen(path, "w");
+    fputs(text, f);
+    fclose(f);
+}
+
+static void setup(void) {
+    close(mkstemp(path));
+    file = (struct nd_file){.path = path, .parse = count_parse, .destroy = free};
+}
+
+static void teardown(void) {
+    nd_file_put(file.current);
+    unlink(path);
+}
+
+static void expect(const char *text) {
+    struct nd_snapshot *s = nd_file_get(&file);
+    ck_assert_str_eq(s->text, text);
+    ck_assert_str_eq(s->parsed, text);
+    nd_file_put(s);
+}
+
+START_TEST(reads_once_and_again_when_changed) {
+    setup();
+    put_content("one");
+    expect("one");
+    expect("one");
+    ck_assert_int_eq(parsed, 1);
+    put_content("other");
+    expect("other");
+    unlink(path);
+    struct nd_snapshot *s = nd_file_get(&file);
+    ck_assert_int_eq(s->error, ENOENT);
+    nd_file_put(s);
+    put_content("back");
+    expect("back");
+    teardown();
+}
+END_TEST
+
+START_TEST(a_snapshot_outlives_a_change) {
+    setup();
+    put_content("old");
+    struct nd_snapshot *s = nd_file_get(&file);
+    put_content("newer");
+    expect("newer");
+    ck_assert_str_eq(s->parsed, "old");
+    nd_file_put(s);
+    teardown();
+}
+END_TEST
+
+START_TEST(a_fifo_does_not_hang) {
+    setup();
+    unlink(path);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    expect("");
+    teardown();
+}
+END_TEST
+
+START_TEST(a_child_takes_over_its_parent_s_lock) {
+    setup();
+    put_content("x");
+    expect("x");
+    file.lock = (int)getpid(); /* as if another thread were inside while we fork */
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(5);
+        struct nd_snapshot *s = nd_file_get(&file);
+        _exit(s && strcmp(s->text, "x") == 0 && file.lock == 0 ? 0 : 1);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    ck_assert_int_eq(status, 0);
+    expect("x"); /* here the lock stays held: the file is read privately */
+    teardown();
+}
+END_TEST
+
+static void *reader(void *stop) {
+    while (!__atomic_load_n((int *)stop, __ATOMIC_RELAXED)) {
+        struct nd_snapshot *s = nd_file_get(&file);
+        ck_assert_str_eq(s->text, s->parsed);
+        nd_file_put(s);
+    }
+    return NULL;
+}
+
+START_TEST(many_readers_and_a_writer) {
+    pthread_t threads[8];
+    int stop = 0;
+    setup();
+    for (int i = 0; i < 8; i++)
+        pthread_create(&threads[i], NULL, reader, &stop);
+    for (int i = 0; i < 200; i++)
+        put_content(i % 2 ? "some" : "other text");
+    __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+    for (int i = 0; i < 8; i++)
+        pthread_join(threads[i], NULL);
+    teardown();
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("file_cache");
+    TCase *tests = tcase_create("file_cache");
+    tcase_add_test(tests, reads_once_and_again_when_changed);
+    tcase_add_test(tests, a_snapshot_outlives_a_change);
+    tcase_add_test(tests, a_fifo_does_not_hang);
+    tcase_add_test(tests, a_child_takes_over_its_parent_s_lock);
+    tcase_add_test(tests, many_readers_and_a_writer);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,171 @@
+#include "resolver/helper.h"
+
+#include <check.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A libc whose lookups wait until they are let go. */
+static int gate, calls, signals_blocked;
+
+static int real_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                            struct addrinfo **res) {
+    sigset_t mask;
+    (void)service;
+    (void)hints;
+    sigprocmask(SIG_BLOCK, NULL, &mask);
+    signals_blocked = sigismember(&mask, SIGTERM) && sigismember(&mask, SIGALRM) && sigismember(&mask, SIGSEGV);
+    __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED);
+    while (!__atomic_load_n(&gate, __ATOMIC_ACQUIRE))
+        usleep(1000);
+    if (strcmp(node, "none") == 0) {
+        errno = EIO;
+        return EAI_SYSTEM;
+    }
+    struct addrinfo numeric = {.ai_flags = AI_NUMERICHOST | AI_CANONNAME, .ai_socktype = SOCK_STREAM};
+    return getaddrinfo("192.0.2.1", "80", &numeric, res);
+}
+
+static struct nd_lookup in_ms(int ms) {
+    return (struct nd_lookup){.deadline = nd_now() + ms * ND_MSEC};
+}
+
+static int ask(const char *node, int ms, struct addrinfo **res) {
+    struct nd_lookup lookup = in_ms(ms);
+    int code = nd_helper_getaddrinfo(real_getaddrinfo, node, "80", NULL, res, &lookup);
+    ck_assert(lookup.expired == (code == EAI_AGAIN));
+    return code;
+}
+
+START_TEST(gives_libc_s_answer) {
+    struct addrinfo *list = NULL;
+    gate = 1;
+    ck_assert_int_eq(ask("a", 5000, &list), 0);
+    ck_assert_str_eq(list->ai_canonname, "192.0.2.1");
+    ck_assert_int_eq(list->ai_addr->sa_family, AF_INET);
+    freeaddrinfo(list);
+    ck_assert_int_eq(ask("none", 5000, &list), EAI_SYSTEM);
+    ck_assert_int_eq(errno, EIO);
+    ck_assert(signals_blocked);
+    while (nd_helper_count() > 0)
+        usleep(1000);
+}
+END_TEST
+
+START_TEST(leaves_at_the_deadline) {
+    struct addrinfo *list;
+    nd_time start = nd_now();
+    gate = 0;
+    ck_assert_int_eq(ask("a", 100, &list), EAI_AGAIN);
+    ck_assert_int_ge(nd_now() - start, 100 * ND_MSEC);
+    ck_assert_int_le(nd_now() - start, 400 * ND_MSEC);
+    ck_assert_int_eq(nd_helper_count(), 1);
+}
+END_TEST
+
+#define CALLERS 200
+
+static void *caller(void *arg) {
+    char name[16];
+    struct addrinfo *list;
+    snprintf(name, sizeof name, "n%d", arg ? (int)(intptr_t)arg : 0);
+    ask(name, 300, &list);
+    return NULL;
+}
+
+static void run_callers(bool different) {
+    pthread_t threads[CALLERS];
+    for (intptr_t i = 0; i < CALLERS; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, caller, (void *)(different ? i : 0)), 0);
+    usleep(150000);
+    ck_assert_int_eq(nd_helper_count(), different ? ND_MAX_HELPERS : 1);
+    for (int i = 0; i < CALLERS; i++)
+        pthread_join(threads[i], NULL);
+}
+
+START_TEST(asks_the_same_question_once) {
+    gate = 0;
+    run_callers(false);
+    ck_assert_int_eq(calls, 1);
+    gate = 1;
+    while (nd_helper_count() > 0)
+        usleep(1000);
+}
+END_TEST
+
+START_TEST(has_at_most_64_threads) {
+    gate = 0;
+    run_callers(true);
+    ck_assert_int_eq(calls, ND_MAX_HELPERS);
+    struct addrinfo *list;
+    ck_assert_int_eq(ask("one more", 50, &list), EAI_AGAIN);
+    gate = 1; /* places become free again */
+    ck_assert_int_eq(ask("one more", 5000, &list), 0);
+    freeaddrinfo(list);
+}
+END_TEST
+
+START_TEST(a_forked_child_starts_afresh) {
+    struct addrinfo *list;
+    gate = 0;
+    ask("a", 50, &list);
+    pid_t child = fork();
+    if (child == 0) {
+        gate = 1;
+        _exit(nd_helper_count() == 0 && ask("a", 5000, &list) == 0 ? 0 : 1);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+static int real_name(const char *name, int family, struct hostent *entry, char *buffer, size_t size,
+                     struct hostent **result, int *h_err) {
+    *result = NULL;
+    *h_err = HOST_NOT_FOUND;
+    if (strcmp(name, "none") == 0)
+        return 0;
+    return gethostbyname2_r("192.0.2.7", family, entry, buffer, size, result, h_err);
+}
+
+START_TEST(gives_hostents) {
+    struct nd_lookup lookup = in_ms(5000);
+    struct hostent entry, *result;
+    char buffer[512];
+    int h_err;
+    ck_assert_int_eq(
+        nd_helper_gethostbyname2_r(real_name, "a", AF_INET, &entry, buffer, sizeof buffer, &result, &h_err, &lookup),
+        0);
+    ck_assert_str_eq(result->h_name, "192.0.2.7");
+    ck_assert_int_eq(nd_helper_gethostbyname2_r(real_name, "a", AF_INET, &entry, buffer, 8, &result, &h_err, &lookup),
+                     ERANGE);
+    ck_assert_int_eq(h_err, NETDB_INTERNAL);
+    result = nd_helper_gethostbyname2(real_name, "a", AF_INET, &lookup);
+    ck_assert_ptr_nonnull(result);
+    ck_assert_ptr_null(nd_helper_gethostbyname2(real_name, "none", AF_INET, &lookup));
+    ck_assert_int_eq(h_errno, HOST_NOT_FOUND);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("helper");
+    TCase *tests = tcase_create("helper");
+    tcase_add_test(tests, gives_libc_s_answer);
+    tcase_add_test(tests, leaves_at_the_deadline);
+    tcase_add_test(tests, asks_the_same_question_once);
+    tcase_add_test(tests, has_at_most_64_threads);
+    tcase_add_test(tests, a_forked_child_starts_afresh);
+    tcase_add_test(tests, gives_hostents);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
