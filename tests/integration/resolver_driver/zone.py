@@ -3,16 +3,21 @@
 The first label is a list of words parted by "-": a3 (three A records), q2 (two AAAA), c2 (behind two CNAMEs), nx, nd
 (no data), sf, rf, fe, ni (error codes), hd (the code in a bare header), tc (truncated: TCP has the rest), om (odd case),
 wo (records of another owner), ci (a CNAME to what is no host's name), ch (records of another class), bl (an A of five
-bytes), cu (cut off in the middle), mp (mapped AAAA), lo, ll, ... (address ranges), ns4, ns6 (silence on A, on AAAA).
+bytes), cu (cut off in the middle), mp (mapped AAAA), ns4, ns6 (silence on A, on AAAA), la7 (late by 0.7 s), ts (truncated, and silent over TCP), lie (a wrong
+id first). 127.0.0.2 to 127.0.0.4 answer, 127.0.0.5 and 127.0.0.6 never do.
 """
 
 import hashlib
 import ipaddress
 import random
 import re
+import socket
 import socketserver
 import struct
+import subprocess
+import sys
 import threading
+import time
 
 RANGES4 = ["198.51.100.0/24", "192.0.2.0/24", "10.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16"]
 RANGES6 = ["2001:db8::/64", "2001:db8:1::/48", "fe80::/64", "fec0::/48", "fd00::/8", "2002::/16", "2001::/32", "::/96"]
@@ -90,7 +95,7 @@ class Answer:
         if "cu" in self.words:
             body = body[:len(body) * 2 // 3]
         # as real servers do, what does not fit into a plain datagram is cut at a record
-        if not tcp and ("tc" in self.words or len(body) + len(self.question) > 500):
+        if not tcp and ("tc" in self.words or "ts" in self.words or len(body) + len(self.question) > 500):
             return self.query[:2] + struct.pack(">HHHHH", flags | 0x200, 1, 0, 0, 0) + self.question
         return self.query[:2] + struct.pack(">HHHHH", flags, 1, len(records), 0, 0) + self.question + body
 
@@ -98,7 +103,11 @@ class Answer:
 class Udp(socketserver.BaseRequestHandler):
     def handle(self):
         packet, sock = self.request
-        answer = Answer(packet).bytes(tcp=False)
+        question = Answer(packet)
+        answer = question.bytes(tcp=False)
+        time.sleep(question.words.get("la", 0) / 10)
+        if answer and "lie" in question.words:
+            sock.sendto(bytes([answer[0] ^ 1]) + answer[1:-4] + b"\x06\x06\x06\x06", self.client_address)
         if answer:
             sock.sendto(answer, self.client_address)
 
@@ -106,8 +115,9 @@ class Udp(socketserver.BaseRequestHandler):
 class Tcp(socketserver.StreamRequestHandler):
     def handle(self):
         while size := self.rfile.read(2):
-            answer = Answer(self.rfile.read(struct.unpack(">H", size)[0])).bytes(tcp=True)
-            if answer:
+            question = Answer(self.rfile.read(struct.unpack(">H", size)[0]))
+            answer = question.bytes(tcp=True)
+            if answer and "ts" not in question.words:
                 self.wfile.write(struct.pack(">H", len(answer)) + answer)
                 self.wfile.flush()
 
@@ -117,14 +127,23 @@ def serve(host):
         allow_reuse_address, daemon_threads = True, True
         request_queue_size = 64
 
-    for server in socketserver.UDPServer((host, 53), Udp), TcpServer((host, 53), Tcp):
+    class UdpServer(socketserver.ThreadingUDPServer):
+        daemon_threads, max_packet_size = True, 4096
+
+    for server in UdpServer((host, 53), Udp), TcpServer((host, 53), Tcp):
         threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
-if __name__ == "__main__":
-    import subprocess
-    import sys
+def be_silent(host):
+    silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket()
+    for s in silent:
+        s.bind((host, 53))
+    silent[1].listen(64)
+    return silent
 
+
+if __name__ == "__main__":
+    kept = [be_silent(host) for host in ("127.0.0.5", "127.0.0.6")]
     for number in range(2, 5):
         serve(f"127.0.0.{number}")
     sys.exit(subprocess.call(sys.argv[1:]))
