@@ -11,6 +11,17 @@
 
 enum { MOST_FRAMES = 32, MOST_STEPS = 64 };
 
+/* A thread is in libunwind. In a child that was forked then it stays so. */
+static bool is_claimed;
+
+bool nd_backtrace_begin(void) {
+    return nd_backtrace_is_safe() && !__atomic_exchange_n(&is_claimed, true, __ATOMIC_ACQUIRE);
+}
+
+void nd_backtrace_end(void) {
+    __atomic_store_n(&is_claimed, false, __ATOMIC_RELEASE);
+}
+
 /* Made by the linker: the ELF header of the file that this code is in. */
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 

@@ -11,9 +11,15 @@
  * Async-signal-safe; keeps errno; changes no signal mask. */
 bool nd_backtrace_is_safe(void);
 
+/* nd_backtrace_is_safe(), and besides claims libunwind for this thread: it has locks of its own, and a child forked while
+ * another thread is inside would wait for them for ever. False where another thread has it, or had it at the fork.
+ * Async-signal-safe; keeps errno. */
+bool nd_backtrace_begin(void);
+void nd_backtrace_end(void);
+
 /* Writes the frames from the caller outward, without those of this library: "function+0x12@module function+0x34@module",
  * "?+0x56@module" (from the start of the module) where no name is known; escaped; at most 32 of them, or as many as fit,
- * then "...". Only where nd_backtrace_is_safe(). */
+ * then "...". Only between nd_backtrace_begin() and nd_backtrace_end(). */
 void nd_backtrace_put(struct nd_line *line);
 
 #endif

@@ -156,10 +156,12 @@ static void tell(const struct nd_event *event) {
     }
     struct nd_origin origin = origin_now();
     origin.dropped = __atomic_exchange_n(&dropped_lines, 0, __ATOMIC_RELAXED);
-    if (nd_settings.backtrace && nd_backtrace_is_safe())
+    if (nd_settings.backtrace && nd_backtrace_begin()) {
         tell_with_stack(event, &origin);
-    else
+        nd_backtrace_end();
+    } else {
         tell_plainly(event, &origin);
+    }
 }
 
 void nd_report_expiry(const struct nd_event *event) {

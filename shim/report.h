@@ -9,15 +9,15 @@
 
 /* One expiry, described before the connection is ended (afterwards the kernel no longer knows the peer). */
 struct nd_event {
-    const char *operation; /* the call: "connect", "recv", "poll", "SSL_shutdown", "getaddrinfo" */
-    const char *limit;     /* the setting that fired, without prefix: "RECV", "INBOUND_SEND" */
-    nd_time timeout;       /* its value */
-    nd_time elapsed;       /* how long the operation had lasted */
-    int fd;                /* -1 where there is none */
-    const char *name;      /* the name that was looked up, or NULL */
+    const char *operation;       /* the call: "connect", "recv", "poll", "SSL_shutdown", "getaddrinfo" */
+    const char *limit;           /* the setting that fired, without prefix: "RECV", "INBOUND_SEND" */
+    nd_time timeout;             /* its value */
+    nd_time elapsed;             /* how long the operation had lasted */
+    int fd;                      /* -1 where there is none */
+    const char *name;            /* the name that was looked up, or NULL */
     const struct sockaddr *peer; /* or NULL */
     socklen_t peer_len;
-    bool observed;         /* MODE=observe: nothing was ended */
+    bool observed; /* MODE=observe: nothing was ended */
 };
 
 /* Remembers the program's name and which file stands behind descriptor 2, so that a later line never goes to a descriptor

@@ -163,6 +163,14 @@ static ssize_t send_observed(const struct call *call, const struct nd_sock *sock
     return result;
 }
 
+static bool waits_for_room(const struct call *call, const struct nd_sock *sock) {
+    uint32_t flags = nd_sock_flags(sock);
+    if ((flags & ND_SOCK_NONBLOCK) || (call->flags & (INDIVISIBLE | MSG_DONTWAIT)) || (!call->msg && call->len == 0))
+        return false;
+    return nd_sock_send_limit(sock) || ((flags & ND_SOCK_INET) && nd_sock_limits(sock)->unacked) ||
+           (flags & ND_SOCK_SCOPED);
+}
+
 static ssize_t send_bounded(const struct call *call) {
     struct nd_sock *sock = nd_sock_peek(call->fd);
     if (!sock || !(nd_watch_exact(call->fd) & ND_WATCH_OUT))
@@ -170,7 +178,7 @@ static ssize_t send_bounded(const struct call *call) {
     uint32_t flags = nd_sock_flags(sock);
     if ((flags & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock))
         return nd_expired_fail(call->fd, sock, ND_OUT); /* before the kernel can raise SIGPIPE */
-    if ((flags & ND_SOCK_NONBLOCK) || (call->flags & (INDIVISIBLE | MSG_DONTWAIT)) || (!call->msg && call->len == 0))
+    if (!waits_for_room(call, sock))
         return plain(call);
     if (nd_observing)
         return send_observed(call, sock);
@@ -194,6 +202,9 @@ static ssize_t send_bounded(const struct call *call) {
 static ssize_t send_errno_kept(const struct call *call) {
     int saved = errno;
     ssize_t result = send_bounded(call);
+    struct nd_sock *sock = result > 0 ? nd_sock_peek(call->fd) : NULL;
+    if (sock)
+        nd_sock_said(sock);
     if (result >= 0)
         errno = saved;
     return result;

@@ -71,6 +71,8 @@ static unsigned watch_for(const struct nd_sock *sock) {
     if (!(flags & ND_SOCK_KNOWN))
         return 0;
     unsigned watch = 0;
+    if (flags & ND_SOCK_EPOLL)
+        return ND_WATCH_WAIT;
     if (flags & (ND_SOCK_EXPIRED | ND_SOCK_SCOPED))
         watch |= ND_WATCH_IN | ND_WATCH_OUT;
     if (flags & ND_SOCK_CONNECTING)
@@ -84,6 +86,8 @@ static unsigned watch_for(const struct nd_sock *sock) {
         watch |= ND_WATCH_OUT;
     if (room || nd_sock_recv_limit(sock))
         watch |= ND_WATCH_WAIT;
+    if (nd_sock_recv_limit(sock)) /* who spoke last tells who owes a reply */
+        watch |= ND_WATCH_IN | ND_WATCH_OUT;
     return watch;
 }
 
@@ -93,6 +97,18 @@ void nd_sock_change(int fd, struct nd_sock *sock, uint32_t set, uint32_t clear) 
                                                   memory_order_relaxed))
         ;
     set_watch(fd, sock, watch_for(sock));
+}
+
+void nd_sock_heard(struct nd_sock *sock) {
+    struct nd_wait_clock *in = &sock->clock[ND_IN];
+    in->progress = in->waited;
+    if (nd_sock_flags(sock) & ND_SOCK_SENT_LAST)
+        atomic_fetch_and_explicit(&sock->flags, ~(uint32_t)ND_SOCK_SENT_LAST, memory_order_relaxed);
+}
+
+void nd_sock_said(struct nd_sock *sock) {
+    if (!(nd_sock_flags(sock) & ND_SOCK_SENT_LAST))
+        atomic_fetch_or_explicit(&sock->flags, ND_SOCK_SENT_LAST, memory_order_relaxed);
 }
 
 struct nd_sock *nd_sock_born(int fd, uint32_t flags) {
@@ -113,6 +129,12 @@ void nd_sock_forget(int fd) {
     sock->own_rcvtimeo = sock->own_sndtimeo = 0;
     sock->inode = 0;
     sock->connect_began = 0;
+    sock->in_epoll = 0;
+    sock->epoll_events = 0;
+    sock->epoll_seen = 0;
+    sock->epoll.waited = sock->epoll.accounted = sock->epoll.due = sock->epoll.cost = 0;
+    sock->epoll.highest = 0;
+    sock->epoll.looking = false;
     for (int i = 0; i < 2; i++) {
         struct nd_wait_clock *clock = &sock->clock[i];
         clock->waited = clock->accounted = clock->progress = clock->look = clock->unacked = 0;

@@ -21,17 +21,19 @@ enum nd_sock_flag {
     ND_SOCK_NONBLOCK = 1 << 4,   /* as far as we saw */
     ND_SOCK_CONNECTING = 1 << 5, /* a non-blocking connect is under way since ->connect_began */
     ND_SOCK_CONNECTED = 1 << 6,
-    ND_SOCK_INBOUND = 1 << 7,    /* accepted */
-    ND_SOCK_BOUND = 1 << 8,      /* bind() was called */
-    ND_SOCK_RCVTIMEO = 1 << 9,   /* the kernel's SO_RCVTIMEO is our RECV, the program's own stands in ->own_rcvtimeo */
-    ND_SOCK_SNDTIMEO = 1 << 10,  /* the same for SO_SNDTIMEO and SEND */
-    ND_SOCK_SYNCNT = 1 << 11,    /* the kernel's TCP_SYNCNT is ours, what it was stands in ->own_syncnt */
-    ND_SOCK_KEEPALIVE = 1 << 12, /* the kernel's keepalive is ours, ->own_keepalive holds what it was */
-    ND_SOCK_SCOPED = 1 << 13,    /* a TLS operation may be under way (scope.h) */
-    ND_SOCK_EXPIRED = 1 << 14,   /* a deadline fired: the stream with inode ->inode is finished */
-    ND_SOCK_TOLD_IN = 1 << 15,   /* ... and a receiving call has given ETIMEDOUT */
-    ND_SOCK_TOLD_OUT = 1 << 16,  /* ... and a sending call */
-    ND_SOCK_TOLD_ERROR = 1 << 17 /* ... and SO_ERROR */
+    ND_SOCK_INBOUND = 1 << 7,     /* accepted */
+    ND_SOCK_BOUND = 1 << 8,       /* bind() was called */
+    ND_SOCK_RCVTIMEO = 1 << 9,    /* the kernel's SO_RCVTIMEO is our RECV, the program's own stands in ->own_rcvtimeo */
+    ND_SOCK_SNDTIMEO = 1 << 10,   /* the same for SO_SNDTIMEO and SEND */
+    ND_SOCK_SYNCNT = 1 << 11,     /* the kernel's TCP_SYNCNT is ours, what it was stands in ->own_syncnt */
+    ND_SOCK_KEEPALIVE = 1 << 12,  /* the kernel's keepalive is ours, ->own_keepalive holds what it was */
+    ND_SOCK_SCOPED = 1 << 13,     /* a TLS operation may be under way (scope.h) */
+    ND_SOCK_EXPIRED = 1 << 14,    /* a deadline fired: the stream with inode ->inode is finished */
+    ND_SOCK_TOLD_IN = 1 << 15,    /* ... and a receiving call has given ETIMEDOUT */
+    ND_SOCK_TOLD_OUT = 1 << 16,   /* ... and a sending call */
+    ND_SOCK_TOLD_ERROR = 1 << 17, /* ... and SO_ERROR */
+    ND_SOCK_SENT_LAST = 1 << 18,  /* bytes went out after the last ones came in, as far as we saw */
+    ND_SOCK_EPOLL = 1 << 19       /* no socket, but an epoll set with sockets in it: ->epoll */
 };
 
 /* Which calls must leave the straight path for a descriptor. */
@@ -53,6 +55,16 @@ struct nd_wait_clock {
     _Atomic uint32_t queued;   /* ND_OUT: struct nd_room's queued */
 };
 
+/* What is known of an epoll set (epollset.h). */
+struct nd_epoll {
+    _Atomic nd_time waited;    /* the set's wait clock, as in struct nd_wait_clock */
+    _Atomic nd_time accounted; /* ... */
+    _Atomic nd_time due;       /* when its sockets are to be looked through; 0 for not known */
+    _Atomic nd_time cost;      /* how long that took last */
+    _Atomic int highest;       /* no socket of the set is above this descriptor */
+    _Atomic bool looking;
+};
+
 struct nd_sock {
     _Atomic uint32_t flags;
     _Atomic uint8_t watch; /* for descriptors past ND_WATCH_FAST */
@@ -63,6 +75,10 @@ struct nd_sock {
     _Atomic nd_time connect_began;
     struct sockaddr_in6 peer;      /* of a connect under way, which the kernel does not tell yet; AF_INET fits too */
     struct nd_wait_clock clock[2]; /* by nd_direction */
+    _Atomic int in_epoll;          /* the epoll set it was added to last, plus 1 */
+    _Atomic uint32_t epoll_events; /* what for */
+    _Atomic nd_time epoll_seen;    /* the set's `waited` that the clocks hold */
+    struct nd_epoll epoll;         /* of an ND_SOCK_EPOLL */
 };
 
 /* Descriptors below this are looked up in one byte array, one load on the hot path; 64 Ki bytes of untouched zero pages. */
@@ -106,20 +122,9 @@ static inline uint32_t nd_sock_flags(const struct nd_sock *sock) {
 /* Sets and clears flags, and brings the watch bits of `fd` up to date. */
 void nd_sock_change(int fd, struct nd_sock *sock, uint32_t set, uint32_t clear);
 
-/* Bytes came in: the wait clock starts anew. (Of TCP the kernel knows that better; AF_UNIX has only this.) */
-static inline void nd_sock_heard(struct nd_sock *sock) {
-    struct nd_wait_clock *in = &sock->clock[ND_IN];
-    atomic_store_explicit(&in->progress, atomic_load_explicit(&in->waited, memory_order_relaxed), memory_order_relaxed);
-}
-
-/* The limits that hold for this socket: outbound or inbound. */
-static inline const struct nd_limits *nd_sock_limits(const struct nd_sock *sock) {
-    return nd_sock_flags(sock) & ND_SOCK_INBOUND ? &nd_settings.inbound : &nd_settings.outbound;
-}
-
-/* RECV or SEND as they hold for this socket (AF_UNIX and UDP have rules of their own); 0 for off. */
-nd_time nd_sock_recv_limit(const struct nd_sock *sock);
-nd_time nd_sock_send_limit(const struct nd_sock *sock);
+/* Bytes came in, or went out. (Of TCP the kernel knows when, but only by its tick: what lies within one is ordered here.) */
+void nd_sock_heard(struct nd_sock *sock);
+void nd_sock_said(struct nd_sock *sock);
 
 /* When a connect that began at `began` has used up CONNECT; ND_NEVER where that is off. */
 static inline nd_time nd_connect_deadline(nd_time began) {

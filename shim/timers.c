@@ -160,8 +160,7 @@ static bool give(const void *what, size_t size, void *value, socklen_t *len) {
 bool nd_timers_read_back(const struct nd_sock *sock, int level, int name, void *value, socklen_t *len) {
     uint32_t flags = nd_sock_flags(sock);
     int keepalive = flags & ND_SOCK_KEEPALIVE ? keepalive_index(level, name) : -1;
-    if (keepalive >= 0)
-        {
+    if (keepalive >= 0) {
         int own = sock->own_keepalive[keepalive];
         return give(&own, sizeof own, value, len);
     }

@@ -1,0 +1,143 @@
+#include "shim/waitclock.h"
+
+#include <netinet/tcp.h>
+#include <string.h>
+
+#include "shim/expiry.h"
+#include "shim/real.h"
+#include "shim/room.h"
+#include "shim/timers.h"
+
+/* A wait for room is looked into this long after it began: not at once, since most find room. */
+#define FIRST_LOOK (10 * ND_MSEC)
+
+void nd_clock_add(struct nd_wait_clock *clock, nd_time began, nd_time ended) {
+    nd_time from = clock->accounted > began ? clock->accounted : began;
+    if (ended > from) {
+        clock->waited += ended - from;
+        clock->accounted = ended;
+    }
+}
+
+void nd_clock_progress(struct nd_wait_clock *clock) {
+    clock->progress = clock->waited;
+    clock->look = 0;
+}
+
+bool nd_clock_room(const struct nd_sock *sock, short wants) {
+    return (wants & ND_WANTS_OUT) &&
+           (nd_sock_send_limit(sock) || ((nd_sock_flags(sock) & ND_SOCK_INET) && nd_sock_limits(sock)->unacked));
+}
+
+/* When, seen from `now`, the clocks of one entry are due. */
+nd_time nd_clock_due(const struct nd_sock *sock, short wants, nd_time now) {
+    uint32_t flags = nd_sock_flags(sock);
+    nd_time wake = ND_NEVER;
+    if (flags & ND_SOCK_CONNECTING)
+        return nd_connect_deadline(sock->connect_began);
+    nd_time limit = nd_sock_recv_limit(sock);
+    if ((wants & ND_WANTS_IN) && limit)
+        wake = nd_time_after(now, limit - (sock->clock[ND_IN].waited - sock->clock[ND_IN].progress));
+    if (nd_clock_room(sock, wants)) {
+        const struct nd_wait_clock *out = &sock->clock[ND_OUT];
+        nd_time look = now + (out->look ? out->look - out->waited : FIRST_LOOK);
+        wake = look < wake ? look : wake;
+    }
+    return wake;
+}
+
+void nd_clock_connected(int fd, struct nd_sock *sock, short ready) {
+    if (!(ready & (ND_WANTS_IN | ND_WANTS_OUT | ND_ENDED)))
+        return;
+    nd_sock_change(fd, sock, ready & ND_ENDED ? 0 : ND_SOCK_CONNECTED, ND_SOCK_CONNECTING);
+    if (!(ready & ND_ENDED))
+        nd_timers_arm(fd, sock);
+}
+
+static bool tcp_info(int fd, struct tcp_info *info) {
+    socklen_t len = sizeof *info;
+    memset(info, 0, sizeof *info);
+    return nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len) == 0;
+}
+
+/* The connect's time is up; unless the kernel says that it has come about, unseen by us. */
+static bool expire_connecting(int fd, struct nd_sock *sock, nd_time now) {
+    struct tcp_info info;
+    nd_time elapsed = now - sock->connect_began;
+    if (now < nd_connect_deadline(sock->connect_began))
+        return false;
+    if (!tcp_info(fd, &info) || info.tcpi_state != TCP_SYN_SENT) {
+        nd_sock_change(fd, sock, info.tcpi_state == TCP_ESTABLISHED ? ND_SOCK_CONNECTED : 0, ND_SOCK_CONNECTING);
+        return false;
+    }
+    struct nd_expiry expiry = {.operation = "connect",
+                               .limit = "CONNECT",
+                               .timeout = nd_settings.connect,
+                               .elapsed = elapsed,
+                               .peer = (const struct sockaddr *)&sock->peer,
+                               .peer_len = sizeof sock->peer};
+    nd_expire_stream(fd, sock, &expiry);
+    nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
+    return true;
+}
+
+/* RECV is up by our clock. Bytes that came without a wait of ours (a non-blocking recv between two polls) are known to the
+ * kernel; and among several connections only one that owes a reply is bounded: we sent last and have heard nothing since. */
+static bool expire_in(const char *operation, int fd, struct nd_sock *sock, bool alone) {
+    struct nd_wait_clock *clock = &sock->clock[ND_IN];
+    nd_time limit = nd_sock_recv_limit(sock), silent = clock->waited - clock->progress;
+    if (!limit || silent < limit)
+        return false;
+    if (nd_sock_flags(sock) & ND_SOCK_INET) {
+        struct tcp_info info;
+        if (!tcp_info(fd, &info) || info.tcpi_state == TCP_CLOSE) {
+            nd_clock_progress(clock); /* not the connection we knew: its number was given to something else unseen */
+            return false;
+        }
+        nd_time heard = (nd_time)info.tcpi_last_data_recv * ND_MSEC, sent = (nd_time)info.tcpi_last_data_sent * ND_MSEC;
+        bool owes = sent < heard || (sent == heard && (nd_sock_flags(sock) & ND_SOCK_SENT_LAST));
+        nd_time since = alone ? heard : owes ? sent : 0;
+        if (since + ND_MSEC < limit) { /* the kernel counts whole milliseconds */
+            clock->progress = clock->waited - since;
+            return false;
+        }
+    }
+    struct nd_expiry expiry = {
+        .operation = operation, .limit = ND_LIMIT_NAME(sock, "RECV"), .timeout = limit, .elapsed = silent};
+    nd_clock_progress(clock);
+    nd_expire_stream(fd, sock, &expiry);
+    return true;
+}
+
+static bool expire_out(const char *operation, int fd, struct nd_sock *sock) {
+    struct nd_wait_clock *clock = &sock->clock[ND_OUT];
+    struct nd_expiry expiry;
+    nd_time next;
+    if (!clock->look) {
+        struct nd_room room = nd_room_begin(fd, clock->progress);
+        clock->unacked = room.unacked_since;
+        clock->queued = room.queued;
+    } else if (clock->waited < clock->look) {
+        return false;
+    }
+    struct nd_room room = {clock->progress, clock->unacked, clock->queued};
+    bool fired = nd_room_look(fd, sock, &room, clock->waited, &expiry, &next);
+    clock->progress = room.progress;
+    clock->unacked = room.unacked_since;
+    clock->queued = room.queued;
+    clock->look = next;
+    if (fired) {
+        expiry.operation = operation;
+        nd_clock_progress(clock);
+        nd_expire_stream(fd, sock, &expiry);
+    }
+    return fired;
+}
+
+bool nd_clock_expire(const char *operation, int fd, struct nd_sock *sock, short wants, bool alone, nd_time now) {
+    if (nd_sock_flags(sock) & ND_SOCK_CONNECTING)
+        return expire_connecting(fd, sock, now);
+    if ((wants & ND_WANTS_IN) && expire_in(operation, fd, sock, alone))
+        return true;
+    return nd_clock_room(sock, wants) && expire_out(operation, fd, sock);
+}

@@ -1,0 +1,34 @@
+/* The clocks of one socket that is waited for, in poll, select or epoll: CONNECT, RECV, SEND and UNACKED for those who do not
+ * block in the call itself. Everything here is async-signal-safe. */
+#ifndef ND_WAITCLOCK_H
+#define ND_WAITCLOCK_H
+
+#include <poll.h>
+
+#include "shim/sockets.h"
+
+/* poll(2) events that mean waiting for input, for room, and the end. */
+#define ND_WANTS_IN (POLLIN | POLLRDNORM | POLLPRI | POLLRDHUP)
+#define ND_WANTS_OUT (POLLOUT | POLLWRNORM)
+#define ND_ENDED (POLLERR | POLLHUP | POLLNVAL)
+
+/* A thread has waited from `began` to `ended`. */
+void nd_clock_add(struct nd_wait_clock *clock, nd_time began, nd_time ended);
+
+/* Bytes moved, or could have: the clock starts anew. */
+void nd_clock_progress(struct nd_wait_clock *clock);
+
+/* Whether a wait for `wants` is a wait for room that a limit bounds. */
+bool nd_clock_room(const struct nd_sock *sock, short wants);
+
+/* When, seen from `now`, the clocks of a socket that is waited for with `wants` are due; ND_NEVER if they are not running. */
+nd_time nd_clock_due(const struct nd_sock *sock, short wants, nd_time now);
+
+/* The socket became `ready` while its connect was under way: it stands now, or has failed. */
+void nd_clock_connected(int fd, struct nd_sock *sock, short ready);
+
+/* Ends the connection behind `fd` if one of its clocks is up, told as `operation`. `alone`: no other connection is waited for
+ * at the same time; among several, RECV bounds only one that owes a reply. Returns whether it ended. Errno undefined. */
+bool nd_clock_expire(const char *operation, int fd, struct nd_sock *sock, short wants, bool alone, nd_time now);
+
+#endif
