@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -170,6 +171,53 @@ START_TEST(safe_where_a_saved_action_lies_on_the_stack) {
 }
 END_TEST
 
+/* libunwind's locks must not be waited for, and in a child forked while they were held never can be got. */
+START_TEST(one_thread_at_a_time_and_none_in_a_child_of_it) {
+    int status;
+    ck_assert(nd_backtrace_begin());
+    ck_assert(!nd_backtrace_begin());
+    pid_t child = fork();
+    if (child == 0)
+        _exit(nd_backtrace_begin());
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    nd_backtrace_end();
+    ck_assert(nd_backtrace_begin());
+}
+END_TEST
+
+/* Other threads' memory, which lies behind a stack, comes and goes while the stack is looked through. */
+static volatile bool is_over;
+
+static void *come_and_go(void *arg) {
+    while (!is_over) {
+        char *memory = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        memory[0] = 1;
+        munmap(memory, 1 << 20);
+    }
+    return arg;
+}
+
+static void *ask_often(void *arg) {
+    for (int i = 0; i < 30; i++)
+        nd_backtrace_is_safe();
+    return arg;
+}
+
+START_TEST(survives_memory_that_comes_and_goes) {
+    pthread_t changer, askers[8];
+    ck_assert_int_eq(pthread_create(&changer, NULL, come_and_go, NULL), 0);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 8; i++)
+            ck_assert_int_eq(pthread_create(&askers[i], NULL, ask_often, NULL), 0);
+        for (int i = 0; i < 8; i++)
+            pthread_join(askers[i], NULL);
+    }
+    is_over = true;
+    pthread_join(changer, NULL);
+}
+END_TEST
+
 static void *ask_in_thread(void *arg) {
     ask(0);
     return arg;
@@ -233,6 +281,7 @@ int main(void) {
     nd_report_start();
     Suite *suite = suite_create("backtrace");
     TCase *tests = tcase_create("backtrace");
+    tcase_set_timeout(tests, 30);
     tcase_add_test(tests, names_the_callers_in_order);
     tcase_add_test(tests, depth_is_bounded);
     tcase_add_test(tests, only_whole_frames_are_written);
@@ -242,6 +291,8 @@ int main(void) {
     tcase_add_test(tests, unsafe_deep_in_a_signal_handler);
     tcase_add_test(tests, safe_where_a_handler_is_only_installed);
     tcase_add_test(tests, safe_where_a_saved_action_lies_on_the_stack);
+    tcase_add_test(tests, one_thread_at_a_time_and_none_in_a_child_of_it);
+    tcase_add_test(tests, survives_memory_that_comes_and_goes);
     tcase_add_test(tests, unsafe_on_a_tiny_stack);
     tcase_add_test(tests, safe_in_an_ordinary_thread);
     tcase_add_test(tests, needs_less_stack_than_is_asked_for);
