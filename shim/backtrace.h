@@ -18,7 +18,7 @@ bool nd_backtrace_begin(void);
 void nd_backtrace_end(void);
 
 /* Writes the frames from the caller outward, without those of this library: "function+0x12@module function+0x34@module",
- * "?+0x56@module" (from the start of the module) where no name is known; escaped; at most 32 of them, or as many as fit,
+ * "?+0x56@module" (as addr2line takes it) where no name is known; escaped; at most 32 of them, or as many as fit,
  * then "...". Only between nd_backtrace_begin() and nd_backtrace_end(). */
 void nd_backtrace_put(struct nd_line *line);
 
