@@ -48,7 +48,7 @@ static int connect_until(int fd, const struct sockaddr *addr, socklen_t len, nd_
             return nd_real.connect(fd, addr, len);
         int result = nd_real.connect(fd, addr, len);
         /* SO_SNDTIMEO makes an SA_RESTART interruption visible; a second connect waits for the first one's outcome */
-        if (result == 0 || errno != EINTR || !nd_signals_restart())
+        if (result == 0 || errno != EINTR || has_own || !nd_signals_restart())
             return result;
         if (nd_now() >= (*own_shorter ? own_deadline : deadline)) {
             errno = EINPROGRESS;
@@ -79,13 +79,17 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
     const struct nd_scope *scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(fd) : NULL;
     if (scope && nd_time_after(scope->began, scope->timeout) < deadline)
         deadline = nd_time_after(scope->began, scope->timeout);
+    const struct nd_sock_hold hold = nd_sock_take(fd, sock);
     bool bounded = deadline != ND_NEVER && nd_real.getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &own, &own_len) == 0;
     bool own_shorter = false;
     int result = bounded ? connect_until(fd, addr, len, deadline, &own, &own_shorter) : nd_real.connect(fd, addr, len);
     int error = errno;
-    if (bounded)
+    bool stranger = !nd_sock_held(fd, sock, &hold); /* another thread closed it, and the number was given away */
+    if (bounded && !stranger)
         nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &own, sizeof own);
-    if (result == 0) {
+    if (stranger) {
+        error = result < 0 && error == EINPROGRESS ? ETIMEDOUT : error;
+    } else if (result == 0) {
         connected(fd, sock);
     } else if ((error == EINPROGRESS || error == EAGAIN || error == EALREADY) && !own_shorter && nd_now() >= deadline) {
         struct nd_expiry expiry = connect_expiry(addr, len, nd_now() - began);

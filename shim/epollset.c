@@ -81,15 +81,14 @@ static void settle_connect(int fd, struct nd_sock *sock) {
         nd_clock_connected(fd, sock, pollfd.revents);
 }
 
-static unsigned count_connected(int epfd, int highest) {
-    const uint32_t connected = ND_SOCK_CONNECTED | ND_SOCK_INET;
-    unsigned count = 0;
+static struct nd_company company_of(int epfd, int highest) {
+    struct nd_company company = {0, 0};
     for (int fd = 0; fd <= highest; fd++) {
         const struct nd_sock *sock = member(epfd, fd);
-        if (sock && (nd_sock_flags(sock) & connected) == connected)
-            count++;
+        if (sock && (nd_sock_flags(sock) & ND_SOCK_CONNECTED))
+            nd_company_add(&company, sock);
     }
-    return count;
+    return company;
 }
 
 /* Looks through the set's sockets: ends what is due, and notes when the next one will be. Returns whether anything ended. */
@@ -98,7 +97,7 @@ static bool look_through(const struct nd_epoll_wait *call, struct nd_epoll *set,
         return false; /* another thread is at it */
     bool any = false;
     nd_time due = ND_NEVER;
-    bool alone = count_connected(call->epfd, set->highest) <= 1;
+    const struct nd_company company = company_of(call->epfd, set->highest);
     for (int fd = 0; fd <= set->highest; fd++) {
         struct nd_sock *sock = member(call->epfd, fd);
         if (!sock)
@@ -106,7 +105,7 @@ static bool look_through(const struct nd_epoll_wait *call, struct nd_epoll *set,
         run_clocks(sock, set);
         settle_connect(fd, sock);
         short wants = wants_now(fd, sock, wants_of(sock->epoll_events));
-        if (nd_clock_expire(call->operation, fd, sock, wants, alone, now)) {
+        if (nd_clock_expire(call->operation, fd, sock, wants, nd_alone(&company, sock), now)) {
             any = true;
             continue;
         }

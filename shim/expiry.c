@@ -2,16 +2,10 @@
 
 #include <errno.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "shim/real.h"
 #include "shim/report.h"
 #include "shim/start.h"
-
-static uint64_t inode_of(int fd) {
-    struct stat st;
-    return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? (uint64_t)st.st_ino : 0;
-}
 
 static int disconnect(int fd) {
     struct sockaddr unspecified = {.sa_family = AF_UNSPEC};
@@ -38,14 +32,29 @@ void nd_expire_told(int fd, const struct nd_expiry *expiry) {
     errno = saved;
 }
 
+static void mark(int fd, struct nd_sock *sock, uint64_t inode, uint32_t told) {
+    sock->inode = inode;
+    nd_sock_change(fd, sock, ND_SOCK_EXPIRED | told,
+                   (ND_SOCK_CONNECTING | ND_SOCK_TOLD_IN | ND_SOCK_TOLD_OUT | ND_SOCK_TOLD_ERROR) & ~told);
+}
+
+/* The stream may have other descriptors: the dup of an fdopen. An fstat for each stream we know, once in its life. */
+static void mark_all(int fd, struct nd_sock *sock, uint32_t told) {
+    uint64_t inode = nd_sock_inode(fd);
+    mark(fd, sock, inode, told);
+    for (int other = 0; inode && other <= nd_sock_highest(); other++) {
+        struct nd_sock *copy = other == fd ? NULL : nd_sock_peek(other);
+        if (copy && (nd_sock_flags(copy) & ND_SOCK_STREAM) && nd_sock_inode(other) == inode)
+            mark(other, copy, inode, told);
+    }
+}
+
 void nd_expire_stream(int fd, struct nd_sock *sock, const struct nd_expiry *expiry) {
     int saved = errno;
     nd_expire_told(fd, expiry);
     if (nd_observing)
         return;
-    sock->inode = inode_of(fd);
-    nd_sock_change(fd, sock, ND_SOCK_EXPIRED,
-                   ND_SOCK_CONNECTING | ND_SOCK_TOLD_IN | ND_SOCK_TOLD_OUT | ND_SOCK_TOLD_ERROR);
+    mark_all(fd, sock, 0);
     /* AF_UNSPEC wakes everybody with an error and no end of file. From 6.1.32 until 419ce133ab92 the kernel refuses it
      * while a thread waits in the socket, and AF_UNIX does not have it: SHUT_RDWR then, and our memory. */
     if (disconnect(fd) != 0)
@@ -71,19 +80,15 @@ void nd_expire_attempt(int fd) {
 
 void nd_expire_by_kernel(int fd, struct nd_sock *sock, enum nd_direction direction) {
     int saved = errno;
-    sock->inode = inode_of(fd);
-    nd_sock_change(fd, sock,
-                   ND_SOCK_EXPIRED | ND_SOCK_TOLD_ERROR | (direction == ND_IN ? ND_SOCK_TOLD_IN : ND_SOCK_TOLD_OUT),
-                   direction == ND_IN ? ND_SOCK_TOLD_OUT : ND_SOCK_TOLD_IN);
+    mark_all(fd, sock, ND_SOCK_TOLD_ERROR);
+    nd_sock_change(fd, sock, direction == ND_IN ? ND_SOCK_TOLD_IN : ND_SOCK_TOLD_OUT, 0);
     errno = saved;
 }
 
 bool nd_expired(int fd, struct nd_sock *sock) {
     if (!(nd_sock_flags(sock) & ND_SOCK_EXPIRED))
         return false;
-    int saved = errno;
-    uint64_t inode = inode_of(fd);
-    errno = saved;
+    uint64_t inode = nd_sock_inode(fd);
     if (inode != 0 && inode == sock->inode)
         return true;
     nd_sock_forget(fd);

@@ -19,7 +19,8 @@ static bool any_watched(const struct pollfd *fds, nfds_t count) {
     if (!fds)
         return false; /* the kernel says EFAULT */
     for (nfds_t i = 0; i < count; i++)
-        if (nd_watch(fds[i].fd) & ND_WATCH_WAIT)
+        if (fds[i].fd >= 0 && nd_unlikely(nd_watch(fds[i].fd) & ND_WATCH_WAIT) &&
+            (nd_watch_exact(fds[i].fd) & ND_WATCH_WAIT))
             return true;
     return false;
 }

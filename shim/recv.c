@@ -2,6 +2,8 @@
  * gives the right error; inside a TLS operation the hook waits for what is left of it. */
 #include <errno.h>
 #include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 
 #include "shim/expiry.h"
 #include "shim/hook.h"
@@ -86,28 +88,43 @@ static ssize_t finish(const struct call *call, struct nd_sock *sock, ssize_t res
     return result;
 }
 
-/* Waits until `deadline`, having been asked to wait again by an interruption or by a scope. */
-static ssize_t wait_for_rest(const struct call *call, struct nd_sock *sock, nd_time deadline, bool *timed_out) {
+/* Whether the program would see an interruption: its own SO_RCVTIMEO makes the kernel show each. */
+static bool shows_interruption(const struct nd_sock *sock) {
+    return sock->own_rcvtimeo != 0 || !nd_signals_restart();
+}
+
+enum rest { GOT, LATE, STRANGER };
+
+/* Waits until `deadline` and makes the call then. GOT: *result is what it gave, finished; LATE: the time is up; STRANGER: the
+ * descriptor has become another one meanwhile (EBADF). */
+static enum rest wait_for_rest(const struct call *call, struct nd_sock *sock, nd_time deadline, ssize_t *result) {
+    const struct nd_sock_hold hold = nd_sock_take(call->fd, sock);
     for (;;) {
-        switch (nd_wait(call->fd, call->flags & MSG_OOB ? POLLPRI : POLLIN, deadline)) {
-        case ND_TIMED_OUT:
-            *timed_out = true;
-            return -1;
-        case ND_INTERRUPTED:
-            return -1;
-        case ND_READY:
-            break;
+        enum nd_waited waited = nd_wait(call->fd, call->flags & MSG_OOB ? POLLPRI : POLLIN, deadline);
+        if (!nd_sock_held(call->fd, sock, &hold)) {
+            errno = EBADF;
+            *result = -1;
+            return STRANGER;
         }
-        ssize_t result = without_waiting(call);
-        if (!would_block(result))
-            return finish(call, sock, result);
-        /* readable without bytes (a checksum error, another thread was first): wait again */
+        if (waited == ND_TIMED_OUT)
+            return LATE;
+        if (waited == ND_INTERRUPTED) {
+            if (!shows_interruption(sock))
+                continue;
+            errno = EINTR;
+            *result = -1;
+            return GOT;
+        }
+        *result = without_waiting(call);
+        if (!would_block(*result)) { /* else: no bytes after all (a bad checksum, another thread was first) */
+            *result = finish(call, sock, *result);
+            return GOT;
+        }
     }
 }
 
 /* Inside a TLS operation: try, then wait for what is left of it. */
 static ssize_t receive_scoped(const struct call *call, struct nd_sock *sock, const struct nd_scope *scope) {
-    bool timed_out = false;
     ssize_t result = without_waiting(call);
     if (result < 0 && errno == ENOTSOCK) {
         nd_sock_forget(call->fd);
@@ -117,8 +134,9 @@ static ssize_t receive_scoped(const struct call *call, struct nd_sock *sock, con
         return finish(call, sock, result);
     if (nd_nonblocking(call->fd))
         return result;
-    result = wait_for_rest(call, sock, nd_time_after(scope->began, scope->timeout), &timed_out);
-    return timed_out ? expire(call, sock, nd_scope_expiry(scope, nd_now())) : result;
+    if (wait_for_rest(call, sock, nd_time_after(scope->began, scope->timeout), &result) == LATE)
+        return expire(call, sock, nd_scope_expiry(scope, nd_now()));
+    return result;
 }
 
 static struct nd_expiry recv_expiry(const struct call *call, const struct nd_sock *sock, nd_time limit,
@@ -127,50 +145,107 @@ static struct nd_expiry recv_expiry(const struct call *call, const struct nd_soc
         .operation = names[call->kind], .limit = ND_LIMIT_NAME(sock, "RECV"), .timeout = limit, .elapsed = elapsed};
 }
 
-/* MSG_WAITALL: the kernel's timer counts the whole call, RECV only silence. What came before it fired is ours to keep: go on
- * gathering while bytes come. */
+static bool wants_all(const struct call *call) {
+    return call->kind >= RECV && (call->flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL;
+}
+
+/* Where the bytes after the first `done` go; false if there is no more room. Only for calls that have succeeded before: the
+ * addresses are good. */
+static bool rest_of(const struct call *call, size_t done, struct call *rest) {
+    const struct msghdr *msg = call->buf;
+    *rest = (struct call){.kind = RECV, .fd = call->fd, .flags = call->flags};
+    if (call->kind != RECVMSG) {
+        rest->buf = (char *)call->buf + done;
+        rest->len = call->len - done;
+        return rest->len > 0;
+    }
+    for (size_t i = 0; i < msg->msg_iovlen; i++) {
+        if (done < msg->msg_iov[i].iov_len) {
+            rest->buf = (char *)msg->msg_iov[i].iov_base + done;
+            rest->len = msg->msg_iov[i].iov_len - done;
+            return true;
+        }
+        done -= msg->msg_iov[i].iov_len;
+    }
+    return false;
+}
+
+static bool has_ended(int fd) {
+    struct pollfd pollfd = {.fd = fd};
+    return nd_real.poll(&pollfd, 1, 0) > 0 && (pollfd.revents & (POLLERR | POLLHUP));
+}
+
+/* MSG_WAITALL: the kernel's timer counts the whole call, RECV only silence. What came before it fired is the program's to
+ * keep: go on gathering while bytes come. An error is left for the next call, as the kernel leaves it. */
 static ssize_t gather(const struct call *call, struct nd_sock *sock, nd_time limit, size_t done) {
-    struct call rest = *call;
-    bool timed_out = false;
-    while (done < call->len) {
+    struct call rest;
+    while (rest_of(call, done, &rest)) {
         nd_time since = nd_now();
-        rest.buf = (char *)call->buf + done;
-        rest.len = call->len - done;
-        ssize_t result = wait_for_rest(&rest, sock, nd_time_after(since, limit), &timed_out);
-        if (timed_out) {
+        ssize_t result;
+        if (done > 0 && has_ended(call->fd))
+            break;
+        enum rest how = wait_for_rest(&rest, sock, nd_time_after(since, limit), &result);
+        if (how == LATE) {
             struct nd_expiry expiry = recv_expiry(call, sock, limit, nd_now() - since);
             nd_expire_stream(call->fd, sock, &expiry);
         }
-        if (result <= 0)
+        if (how != GOT || result <= 0)
             break;
         done += (size_t)result;
     }
     return (ssize_t)done;
 }
 
+/* How long the connection has been silent, as far as it is less than `elapsed`: another thread may have read from it since
+ * this one began to wait. */
+static nd_time silence(int fd, const struct nd_sock *sock, nd_time elapsed) {
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    const uint32_t tcp = ND_SOCK_STREAM | ND_SOCK_INET;
+    if ((nd_sock_flags(sock) & tcp) != tcp || nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+        return elapsed;
+    nd_time heard = (nd_time)(info.tcpi_last_data_recv + 1) * ND_MSEC; /* whole milliseconds, rounded down */
+    return heard < elapsed ? heard : elapsed;
+}
+
+/* The kernel's timer has fired, or an interruption ended the call that it kept, at `now`. */
+static ssize_t go_on(const struct call *call, struct nd_sock *sock, nd_time limit, nd_time began) {
+    ssize_t result = -1;
+    for (;;) {
+        nd_time elapsed = nd_now() - began, silent = silence(call->fd, sock, elapsed);
+        if (silent >= limit)
+            return expire(call, sock, recv_expiry(call, sock, limit, elapsed));
+        if (wait_for_rest(call, sock, nd_now() + limit - silent, &result) == LATE)
+            continue;
+        bool more = result > 0 && wants_all(call);
+        return more ? gather(call, sock, limit, (size_t)result) : result;
+    }
+}
+
 /* The kernel keeps RECV for us. */
 static ssize_t receive_limited(const struct call *call, struct nd_sock *sock, nd_time limit) {
-    bool timed_out = false;
+    uint32_t generation = sock->generation;
     nd_time began = nd_now_coarse();
     ssize_t result = plain(call);
+    int error = errno;
+    if (sock->generation != generation) { /* closed by another thread; the number may be a stranger's by now */
+        errno = would_block(result) ? ETIMEDOUT : error;
+        return result;
+    }
     if (result > 0) {
         nd_sock_heard(sock);
-        bool all =
-            (call->flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL && (call->kind == RECV || call->kind == RECVFROM);
-        if (all && (size_t)result < call->len && nd_now() - began >= limit)
+        if (wants_all(call) && nd_now() - began >= limit && !has_ended(call->fd))
             return gather(call, sock, limit, (size_t)result);
         return result;
     }
     if (would_block(result)) {
-        nd_time elapsed = nd_now() - began;
-        if (elapsed < limit || nd_nonblocking(call->fd))
+        if (nd_now() - began < limit || nd_nonblocking(call->fd))
             return result;
-        return expire(call, sock, recv_expiry(call, sock, limit, elapsed));
+        return go_on(call, sock, limit, began);
     }
-    if (result < 0 && errno == EINTR && nd_signals_restart()) {
-        result = wait_for_rest(call, sock, nd_time_after(began + SLOP, limit), &timed_out);
-        return timed_out ? expire(call, sock, recv_expiry(call, sock, limit, nd_now() - began)) : result;
-    }
+    if (result < 0 && error == EINTR && !shows_interruption(sock))
+        return go_on(call, sock, limit, began + SLOP);
+    errno = error;
     return finish(call, sock, result);
 }
 

@@ -7,8 +7,9 @@
 #include "shim/sockets.h"
 #include "shim/waitset.h"
 
-/* Programs may pass sets larger than FD_SETSIZE. Past this many descriptors they are an event loop: left alone. */
-#define MOST 8192
+/* With a larger count the kernel reads no further than its own table of descriptors goes, and the program's sets may well end
+ * there: such calls are left alone. */
+#define MOST FD_SETSIZE
 #define LONG_BITS ((int)(sizeof(long) * CHAR_BIT))
 
 enum { IN, OUT, EXCEPT, SETS };

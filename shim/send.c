@@ -8,6 +8,7 @@
 #include "shim/hook.h"
 #include "shim/room.h"
 #include "shim/scope.h"
+#include "shim/signals.h"
 #include "shim/sockets.h"
 #include "shim/start.h"
 #include "shim/wait.h"
@@ -113,43 +114,73 @@ static nd_time soonest(nd_time a, nd_time b, nd_time c) {
     return soon < c ? soon : c;
 }
 
+/* What bounds one wait for room. */
+struct bounds {
+    const struct nd_scope *scope;
+    nd_time own, scope_end; /* ND_NEVER where there is none */
+    struct nd_room room;
+};
+
+/* Whether a limit has fired at `now`; *next is when to look again. */
+static bool fired(const struct call *call, const struct nd_sock *sock, struct bounds *bounds, nd_time now,
+                  struct nd_expiry *expiry, nd_time *next) {
+    bool out_of_patience = nd_room_look(call->fd, sock, &bounds->room, now, expiry, next);
+    if (bounds->scope && now >= bounds->scope_end) {
+        *expiry = nd_scope_expiry(bounds->scope, now);
+        return true;
+    }
+    expiry->operation = bounds->scope ? bounds->scope->operation : names[call->kind];
+    return out_of_patience;
+}
+
+/* The end of a wait as a blocking call would see it; 0 to try again. Bytes that went out already are a success that no signal
+ * and no error takes back: the error stays for the next call. */
+static int outcome(enum nd_waited waited, const struct bounds *bounds, size_t done) {
+    if (waited == ND_INTERRUPTED)
+        return done > 0 || bounds->own != ND_NEVER || !nd_signals_restart() ? EINTR : 0;
+    return waited == ND_ENDED_STREAM && done > 0 ? EPIPE : 0;
+}
+
+static ssize_t failed(const struct call *call, struct nd_sock *sock, size_t done) {
+    if (errno == ETIMEDOUT)
+        nd_expire_by_kernel(call->fd, sock, ND_OUT);
+    if (done == 0 && errno != ETIMEDOUT && nd_expired(call->fd, sock))
+        return nd_expired_fail(call->fd, sock, ND_OUT);
+    return sent_or_fail(done, errno);
+}
+
 /* There was no room for everything: waits for it as a blocking call does, until a limit fires. */
 static ssize_t send_rest(const struct call *call, struct nd_sock *sock, size_t done, size_t total) {
-    const struct nd_scope *scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(call->fd) : NULL;
     nd_time now = nd_now();
-    nd_time own = own_deadline(call, sock, now);
-    nd_time scope_end = scope ? nd_time_after(scope->began, scope->timeout) : ND_NEVER;
-    struct nd_room room = nd_room_begin(call->fd, now);
+    struct bounds bounds = {.scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(call->fd) : NULL,
+                            .own = own_deadline(call, sock, now),
+                            .scope_end = ND_NEVER,
+                            .room = nd_room_begin(call->fd, now)};
+    if (bounds.scope)
+        bounds.scope_end = nd_time_after(bounds.scope->began, bounds.scope->timeout);
+    const struct nd_sock_hold hold = nd_sock_take(call->fd, sock);
     while (done < total) {
         struct nd_expiry expiry;
         nd_time next;
-        bool fired = nd_room_look(call->fd, sock, &room, now, &expiry, &next);
-        if (scope && now >= scope_end) {
-            expiry = nd_scope_expiry(scope, now);
-            fired = true;
-        } else if (fired) {
-            expiry.operation = scope ? scope->operation : names[call->kind];
-        }
-        if (fired)
+        if (fired(call, sock, &bounds, now, &expiry, &next))
             return expire(call, sock, &expiry, done);
-        if (now >= own)
+        if (now >= bounds.own)
             return sent_or_fail(done, EAGAIN);
-        enum nd_waited waited = nd_wait(call->fd, POLLOUT, soonest(next, own, scope_end));
-        if (waited == ND_INTERRUPTED)
-            return sent_or_fail(done, EINTR);
-        ssize_t sent = waited == ND_READY ? without_waiting(call, done) : 0;
+        enum nd_waited waited = nd_wait(call->fd, POLLOUT, soonest(next, bounds.own, bounds.scope_end));
+        int error = outcome(waited, &bounds, done);
+        if (!nd_sock_held(call->fd, sock, &hold))
+            return sent_or_fail(done, EBADF); /* the number is a stranger's now */
+        if (error)
+            return sent_or_fail(done, error);
+        ssize_t sent = waited == ND_READY || waited == ND_ENDED_STREAM ? without_waiting(call, done) : 0;
         now = nd_now();
         if (sent > 0) {
             done += (size_t)sent;
-            room.progress = now;
+            bounds.room.progress = now;
         } else if (would_block(sent)) {
             breathe();
         } else if (sent < 0) {
-            if (errno == ETIMEDOUT)
-                nd_expire_by_kernel(call->fd, sock, ND_OUT);
-            if (nd_expired(call->fd, sock) && done == 0)
-                return nd_expired_fail(call->fd, sock, ND_OUT);
-            return sent_or_fail(done, errno);
+            return failed(call, sock, done);
         }
     }
     return (ssize_t)done;

@@ -21,8 +21,10 @@ bool nd_signals_restart(void) {
         struct sigaction action;
         if (is_fault(number) || sigismember(&blocked, number) == 1 || sigaction(number, NULL, &action) != 0)
             continue; /* libc hides its own two signals: EINVAL */
-        bool handled = (action.sa_flags & SA_SIGINFO) || (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN);
-        if (handled && !(action.sa_flags & SA_RESTART))
+        bool handler = action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN;
+        bool was_handler = ((unsigned)action.sa_flags & SA_RESETHAND) !=
+                           0; /* the kernel leaves the flags of a one-shot that has run */
+        if ((handler || was_handler) && !(action.sa_flags & SA_RESTART))
             restart = false;
     }
     errno = saved;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "shim/real.h"
 #include "shim/start.h"
@@ -38,6 +39,12 @@ struct nd_sock *nd_sock_get(int fd) {
         munmap(chunk, size);
     errno = saved;
     return nd_sock_peek(fd);
+}
+
+static _Atomic int highest;
+
+int nd_sock_highest(void) {
+    return highest;
 }
 
 unsigned nd_watch_exact(int fd) {
@@ -99,6 +106,22 @@ void nd_sock_change(int fd, struct nd_sock *sock, uint32_t set, uint32_t clear) 
     set_watch(fd, sock, watch_for(sock));
 }
 
+uint64_t nd_sock_inode(int fd) {
+    int saved = errno;
+    struct stat st;
+    uint64_t inode = fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? (uint64_t)st.st_ino : 0;
+    errno = saved;
+    return inode;
+}
+
+struct nd_sock_hold nd_sock_take(int fd, const struct nd_sock *sock) {
+    return (struct nd_sock_hold){sock->generation, nd_sock_inode(fd)};
+}
+
+bool nd_sock_held(int fd, const struct nd_sock *sock, const struct nd_sock_hold *hold) {
+    return sock->generation == hold->generation && nd_sock_inode(fd) == hold->inode;
+}
+
 void nd_sock_heard(struct nd_sock *sock) {
     struct nd_wait_clock *in = &sock->clock[ND_IN];
     in->progress = in->waited;
@@ -116,6 +139,10 @@ struct nd_sock *nd_sock_born(int fd, uint32_t flags) {
     if (!sock)
         return NULL;
     nd_sock_forget(fd);
+    sock->generation++;
+    int seen = highest;
+    while (fd > seen && !atomic_compare_exchange_weak(&highest, &seen, fd))
+        ;
     nd_sock_change(fd, sock, flags | ND_SOCK_KNOWN, 0);
     return sock;
 }
@@ -125,6 +152,7 @@ void nd_sock_forget(int fd) {
     if (!sock || !nd_sock_flags(sock))
         return;
     set_watch(fd, sock, 0);
+    sock->generation++;
     atomic_store_explicit(&sock->flags, 0, memory_order_relaxed);
     sock->own_rcvtimeo = sock->own_sndtimeo = 0;
     sock->inode = 0;
@@ -182,7 +210,7 @@ void nd_sock_copy(int fd, int to) {
     struct nd_sock *copy = nd_sock_get(to);
     if (!copy || copy == from)
         return;
-    nd_sock_forget(to);
+    nd_sock_born(to, 0);
     copy->own_syncnt = atomic_load(&from->own_syncnt);
     for (int i = 0; i < 4; i++)
         copy->own_keepalive[i] = atomic_load(&from->own_keepalive[i]);

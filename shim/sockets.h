@@ -67,7 +67,8 @@ struct nd_epoll {
 
 struct nd_sock {
     _Atomic uint32_t flags;
-    _Atomic uint8_t watch; /* for descriptors past ND_WATCH_FAST */
+    _Atomic uint32_t generation; /* changes whenever the descriptor becomes another one */
+    _Atomic uint8_t watch;       /* for descriptors past ND_WATCH_FAST */
     _Atomic int8_t own_syncnt;
     _Atomic int own_keepalive[4];               /* SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT */
     _Atomic int64_t own_rcvtimeo, own_sndtimeo; /* microseconds as read back, 0 for none */
@@ -109,6 +110,25 @@ struct nd_sock *nd_sock_born(int fd, uint32_t flags);
 /* Asks the kernel what `fd` is and starts its record; NULL if it is no socket or cannot be asked. Errno undefined. */
 struct nd_sock *nd_sock_discover(int fd);
 
+/* What a call that is about to wait holds on to: while it waits, another thread may close the descriptor, and the number be
+ * given to a stranger. (The kernel's own waiting calls hold the file; ours comes back to the number.) */
+struct nd_sock_hold {
+    uint32_t generation;
+    uint64_t inode;
+};
+
+/* Takes hold of `fd`: one fstat. Keeps errno. */
+struct nd_sock_hold nd_sock_take(int fd, const struct nd_sock *sock);
+
+/* Whether `fd` is still what was held. Keeps errno. */
+bool nd_sock_held(int fd, const struct nd_sock *sock, const struct nd_sock_hold *hold);
+
+/* The inode of the socket behind `fd`, 0 if it is none. Keeps errno. */
+uint64_t nd_sock_inode(int fd);
+
+/* No descriptor above this has ever had a record. */
+int nd_sock_highest(void);
+
 /* Forgets `fd`. */
 void nd_sock_forget(int fd);
 
@@ -125,6 +145,15 @@ void nd_sock_change(int fd, struct nd_sock *sock, uint32_t set, uint32_t clear);
 /* Bytes came in, or went out. (Of TCP the kernel knows when, but only by its tick: what lies within one is ordered here.) */
 void nd_sock_heard(struct nd_sock *sock);
 void nd_sock_said(struct nd_sock *sock);
+
+/* The limits that hold for this socket: outbound or inbound. */
+static inline const struct nd_limits *nd_sock_limits(const struct nd_sock *sock) {
+    return nd_sock_flags(sock) & ND_SOCK_INBOUND ? &nd_settings.inbound : &nd_settings.outbound;
+}
+
+/* RECV or SEND as they hold for this socket (AF_UNIX and UDP have rules of their own); 0 for off. */
+nd_time nd_sock_recv_limit(const struct nd_sock *sock);
+nd_time nd_sock_send_limit(const struct nd_sock *sock);
 
 /* When a connect that began at `began` has used up CONNECT; ND_NEVER where that is off. */
 static inline nd_time nd_connect_deadline(nd_time began) {

@@ -5,7 +5,6 @@
 #include <poll.h>
 
 #include "shim/real.h"
-#include "shim/signals.h"
 
 enum nd_waited nd_wait(int fd, short events, nd_time deadline) {
     for (;;) {
@@ -13,10 +12,10 @@ enum nd_waited nd_wait(int fd, short events, nd_time deadline) {
         int ready = nd_real.poll(&pollfd, 1, nd_time_poll_ms(deadline, nd_now()));
         if (ready == 0 && nd_now() >= deadline)
             return ND_TIMED_OUT;
-        if (ready < 0 && errno == EINTR && !nd_signals_restart())
-            return ND_INTERRUPTED; /* poll reports only signals that had a handler */
-        if (ready > 0 || (ready < 0 && errno != EINTR))
-            return ND_READY; /* a descriptor that cannot be polled: let the call itself say so */
+        if (ready < 0) /* a descriptor that cannot be polled: let the call itself say so */
+            return errno == EINTR ? ND_INTERRUPTED : ND_READY;
+        if (ready > 0)
+            return pollfd.revents & (POLLERR | POLLHUP) ? ND_ENDED_STREAM : ND_READY;
     }
 }
 

@@ -83,11 +83,13 @@ static bool expire_connecting(int fd, struct nd_sock *sock, nd_time now) {
 
 /* RECV is up by our clock. Bytes that came without a wait of ours (a non-blocking recv between two polls) are known to the
  * kernel; and among several connections only one that owes a reply is bounded: we sent last and have heard nothing since. */
-static bool expire_in(const char *operation, int fd, struct nd_sock *sock, bool alone) {
+static bool expire_in(const char *operation, int fd, struct nd_sock *sock, short wants, bool alone) {
     struct nd_wait_clock *clock = &sock->clock[ND_IN];
     nd_time limit = nd_sock_recv_limit(sock), silent = clock->waited - clock->progress;
     if (!limit || silent < limit)
         return false;
+    if (!(nd_sock_flags(sock) & ND_SOCK_INET) && !alone)
+        return nd_clock_progress(clock), false; /* AF_UNIX does not tell who owes a reply */
     if (nd_sock_flags(sock) & ND_SOCK_INET) {
         struct tcp_info info;
         if (!tcp_info(fd, &info) || info.tcpi_state == TCP_CLOSE) {
@@ -97,6 +99,9 @@ static bool expire_in(const char *operation, int fd, struct nd_sock *sock, bool 
         nd_time heard = (nd_time)info.tcpi_last_data_recv * ND_MSEC, sent = (nd_time)info.tcpi_last_data_sent * ND_MSEC;
         bool owes = sent < heard || (sent == heard && (nd_sock_flags(sock) & ND_SOCK_SENT_LAST));
         nd_time since = alone ? heard : owes ? sent : 0;
+        bool both = (wants & ND_WANTS_OUT) || (sock->in_epoll && (sock->epoll_events & ND_WANTS_OUT));
+        if (alone && both && sent < since)
+            since = sent;              /* who waits for both is content with either */
         if (since + ND_MSEC < limit) { /* the kernel counts whole milliseconds */
             clock->progress = clock->waited - since;
             return false;
@@ -137,7 +142,7 @@ static bool expire_out(const char *operation, int fd, struct nd_sock *sock) {
 bool nd_clock_expire(const char *operation, int fd, struct nd_sock *sock, short wants, bool alone, nd_time now) {
     if (nd_sock_flags(sock) & ND_SOCK_CONNECTING)
         return expire_connecting(fd, sock, now);
-    if ((wants & ND_WANTS_IN) && expire_in(operation, fd, sock, alone))
+    if ((wants & ND_WANTS_IN) && expire_in(operation, fd, sock, wants, alone))
         return true;
     return nd_clock_room(sock, wants) && expire_out(operation, fd, sock);
 }

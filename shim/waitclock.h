@@ -12,6 +12,22 @@
 #define ND_WANTS_OUT (POLLOUT | POLLWRNORM)
 #define ND_ENDED (POLLERR | POLLHUP | POLLNVAL)
 
+/* The connected streams that are waited for together. */
+struct nd_company {
+    unsigned inet, all;
+};
+
+static inline void nd_company_add(struct nd_company *company, const struct nd_sock *sock) {
+    company->all++;
+    if (nd_sock_flags(sock) & ND_SOCK_INET)
+        company->inet++;
+}
+
+/* Whether a socket is the only one of its kind: an internet connection beside AF_UNIX ones (D-Bus, X11) is. */
+static inline bool nd_alone(const struct nd_company *company, const struct nd_sock *sock) {
+    return (nd_sock_flags(sock) & ND_SOCK_INET ? company->inet : company->all) <= 1;
+}
+
 /* A thread has waited from `began` to `ended`. */
 void nd_clock_add(struct nd_wait_clock *clock, nd_time began, nd_time ended);
 

@@ -8,8 +8,8 @@
 /* What the watched sockets of a set ask for. */
 struct survey {
     unsigned watched;
-    unsigned connected; /* distinct connected internet sockets in the whole set, counted up to 2 */
-    int first_connected;
+    struct nd_company company; /* the connected sockets in it; one that stands in it twice in a row counts once */
+    int last_connected;
     nd_time wake; /* when the first of their clocks is due */
 };
 
@@ -20,7 +20,7 @@ static struct nd_sock *watched(const struct nd_wait_entry *entry) {
 }
 
 static struct survey survey_set(const struct nd_waitset *set, nd_time now) {
-    struct survey survey = {.first_connected = -1, .wake = ND_NEVER};
+    struct survey survey = {.last_connected = -1, .wake = ND_NEVER};
     struct nd_wait_entry entry;
     for (unsigned i = 0; i < set->count; i++) {
         if (!set->entry(set, i, &entry))
@@ -31,11 +31,10 @@ static struct survey survey_set(const struct nd_waitset *set, nd_time now) {
         survey.watched++;
         nd_time due = nd_clock_due(sock, entry.wants, now);
         survey.wake = due < survey.wake ? due : survey.wake;
-        const uint32_t connected = ND_SOCK_CONNECTED | ND_SOCK_INET;
-        if ((nd_sock_flags(sock) & connected) == connected && entry.fd != survey.first_connected) {
-            survey.connected++;
-            survey.first_connected = entry.fd;
-        }
+        if ((nd_sock_flags(sock) & ND_SOCK_CONNECTED) && entry.fd != survey.last_connected)
+            nd_company_add(&survey.company, sock);
+        if (nd_sock_flags(sock) & ND_SOCK_CONNECTED)
+            survey.last_connected = entry.fd;
     }
     return survey;
 }
@@ -56,7 +55,8 @@ static void settle(const struct nd_waitset *set, nd_time began, nd_time ended, b
             nd_clock_add(&sock->clock[ND_IN], began, ended);
         if (entry.wants & ND_WANTS_OUT)
             nd_clock_add(&sock->clock[ND_OUT], began, ended);
-        if (ready & (ND_WANTS_IN | ND_ENDED))
+        /* Who waits for both is content with either: an upload may go on without an answer. */
+        if (ready & entry.wants & ND_WANTS_OUT || ready & (ND_WANTS_IN | ND_ENDED))
             nd_clock_progress(&sock->clock[ND_IN]);
         if (ready & (ND_WANTS_OUT | ND_ENDED))
             nd_clock_progress(&sock->clock[ND_OUT]);
@@ -69,7 +69,7 @@ static bool expire_due(const struct nd_waitset *set, const struct survey *survey
     struct nd_wait_entry entry;
     for (unsigned i = 0; i < set->count; i++) {
         struct nd_sock *sock = set->entry(set, i, &entry) ? watched(&entry) : NULL;
-        if (sock && nd_clock_expire(set->operation, entry.fd, sock, entry.wants, survey->connected <= 1, now))
+        if (sock && nd_clock_expire(set->operation, entry.fd, sock, entry.wants, nd_alone(&survey->company, sock), now))
             any = true;
     }
     return any;
