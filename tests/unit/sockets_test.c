@@ -1,0 +1,264 @@
+#include "shim/sockets.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "shim/real.h"
+#include "shim/start.h"
+
+/* The start-up state, so that the constructor is not linked. */
+bool nd_active = true, nd_observing;
+pid_t nd_process;
+
+#define FD 700
+#define FAR 100000 /* past the byte array */
+#define INET (ND_SOCK_STREAM | ND_SOCK_INET)
+#define ALL (ND_WATCH_IN | ND_WATCH_OUT | ND_WATCH_WAIT)
+
+static void start(void) {
+    nd_settings_defaults(&nd_settings);
+    nd_observing = false;
+    nd_find_real();
+}
+
+START_TEST(nothing_is_known_at_first) {
+    ck_assert_uint_eq(nd_watch(FD), 0);
+    ck_assert_uint_eq(nd_watch_exact(FD), 0);
+    ck_assert_uint_eq(nd_watch_exact(FAR), 0);
+    ck_assert_uint_eq(nd_watch_exact(-1), 0);
+}
+END_TEST
+
+static const int out_of_range[] = {-1, -1000000, 1 << 20, INT32_MAX};
+
+START_TEST(descriptors_out_of_range_have_no_record) {
+    int fd = out_of_range[_i];
+    ck_assert_ptr_null(nd_sock_peek(fd));
+    ck_assert_ptr_null(nd_sock_get(fd));
+    ck_assert_ptr_null(nd_sock_born(fd, INET));
+    nd_sock_forget(fd);
+    nd_sock_copy(FD, fd);
+    nd_sock_copy(fd, FD);
+    ck_assert_uint_eq(nd_watch_exact(FD), 0);
+}
+END_TEST
+
+START_TEST(a_million_descriptors_have_records) {
+    errno = 7;
+    struct nd_sock *sock = nd_sock_born((1 << 20) - 1, INET | ND_SOCK_CONNECTED);
+    ck_assert_ptr_nonnull(sock);
+    ck_assert_ptr_eq(nd_sock_peek((1 << 20) - 1), sock);
+    ck_assert_uint_eq(nd_watch_exact((1 << 20) - 1), ND_WATCH_OUT | ND_WATCH_WAIT);
+    ck_assert_uint_eq(nd_watch((1 << 20) - 1), ALL); /* one load cannot tell */
+    ck_assert_int_eq(errno, 7);
+}
+END_TEST
+
+/* flags, recv and send limits in force, what is watched at the defaults otherwise */
+static const struct {
+    uint32_t flags;
+    bool recv, send;
+    unsigned watch;
+} watching[] = {
+    {INET, false, false, 0},
+    {INET | ND_SOCK_CONNECTED, false, false, ND_WATCH_OUT | ND_WATCH_WAIT},
+    {INET | ND_SOCK_CONNECTED | ND_SOCK_NONBLOCK, false, false, ND_WATCH_WAIT},
+    {INET | ND_SOCK_CONNECTING | ND_SOCK_NONBLOCK, false, false, ND_WATCH_WAIT},
+    {INET | ND_SOCK_CONNECTED | ND_SOCK_RCVTIMEO, true, false, ALL},
+    {INET | ND_SOCK_EXPIRED, false, false, ND_WATCH_IN | ND_WATCH_OUT},
+    {INET | ND_SOCK_SCOPED, false, false, ND_WATCH_IN | ND_WATCH_OUT},
+    {ND_SOCK_STREAM | ND_SOCK_LOCAL | ND_SOCK_CONNECTED, false, false, 0},
+    {ND_SOCK_STREAM | ND_SOCK_LOCAL | ND_SOCK_CONNECTED, false, true, ND_WATCH_OUT | ND_WATCH_WAIT},
+    {ND_SOCK_INET, true, true, 0},
+    {ND_SOCK_INET | ND_SOCK_RCVTIMEO, true, true, ND_WATCH_IN},
+};
+
+START_TEST(watches_what_a_limit_bounds) {
+    nd_settings.outbound.recv = watching[_i].recv ? ND_SEC : 0;
+    nd_settings.outbound.send = watching[_i].send ? ND_SEC : 0;
+    nd_sock_born(FD, watching[_i].flags);
+    ck_assert_uint_eq(nd_watch(FD), watching[_i].watch);
+    nd_sock_born(FAR, watching[_i].flags);
+    ck_assert_uint_eq(nd_watch_exact(FAR), watching[_i].watch);
+}
+END_TEST
+
+START_TEST(each_side_has_its_limits) {
+    nd_settings.outbound.recv = ND_SEC;
+    nd_settings.inbound.recv = 2 * ND_SEC;
+    nd_settings.inbound.send = 3 * ND_SEC;
+    struct nd_sock *sock = nd_sock_born(FD, INET | ND_SOCK_CONNECTED);
+    ck_assert_int_eq(nd_sock_recv_limit(sock), ND_SEC);
+    ck_assert_int_eq(nd_sock_send_limit(sock), 0);
+    ck_assert_str_eq(ND_LIMIT_NAME(sock, "RECV"), "RECV");
+    nd_sock_change(FD, sock, ND_SOCK_INBOUND, 0);
+    ck_assert_int_eq(nd_sock_recv_limit(sock), 2 * ND_SEC);
+    ck_assert_int_eq(nd_sock_send_limit(sock), 3 * ND_SEC);
+    ck_assert_str_eq(ND_LIMIT_NAME(sock, "RECV"), "INBOUND_RECV");
+}
+END_TEST
+
+START_TEST(a_bound_datagram_socket_waits_for_strangers) {
+    nd_settings.outbound.recv = nd_settings.outbound.send = ND_SEC;
+    struct nd_sock *sock = nd_sock_born(FD, ND_SOCK_INET);
+    ck_assert_int_eq(nd_sock_recv_limit(sock), ND_SEC);
+    ck_assert_int_eq(nd_sock_send_limit(sock), 0);
+    nd_sock_change(FD, sock, ND_SOCK_BOUND, 0);
+    ck_assert_int_eq(nd_sock_recv_limit(sock), 0);
+}
+END_TEST
+
+START_TEST(a_new_socket_knows_nothing_of_the_old) {
+    struct nd_sock *sock = nd_sock_born(FD, INET | ND_SOCK_CONNECTED | ND_SOCK_EXPIRED);
+    sock->inode = 5;
+    sock->own_rcvtimeo = 6;
+    sock->connect_began = 7;
+    sock->clock[ND_IN].waited = sock->clock[ND_OUT].look = 8;
+    ck_assert_ptr_eq(nd_sock_born(FD, INET), sock);
+    ck_assert_uint_eq(nd_sock_flags(sock), INET | ND_SOCK_KNOWN);
+    ck_assert_uint_eq(sock->inode, 0);
+    ck_assert_int_eq(sock->own_rcvtimeo, 0);
+    ck_assert_int_eq(sock->connect_began, 0);
+    ck_assert_int_eq(sock->clock[ND_IN].waited, 0);
+    ck_assert_int_eq(sock->clock[ND_OUT].look, 0);
+    nd_sock_forget(FD);
+    ck_assert_uint_eq(nd_sock_flags(sock), 0);
+    ck_assert_uint_eq(nd_watch(FD), 0);
+}
+END_TEST
+
+START_TEST(a_copy_is_the_same_socket_outside_any_scope) {
+    struct nd_sock *from = nd_sock_born(FD, INET | ND_SOCK_CONNECTED | ND_SOCK_EXPIRED | ND_SOCK_SCOPED);
+    from->inode = 5;
+    from->own_rcvtimeo = 6;
+    nd_sock_copy(FD, FD + 1);
+    struct nd_sock *to = nd_sock_peek(FD + 1);
+    ck_assert_uint_eq(nd_sock_flags(to), nd_sock_flags(from) & ~(uint32_t)ND_SOCK_SCOPED);
+    ck_assert_uint_eq(to->inode, 5);
+    ck_assert_int_eq(to->own_rcvtimeo, 6);
+    ck_assert_uint_eq(nd_watch(FD + 1), nd_watch(FD));
+}
+END_TEST
+
+START_TEST(a_copy_of_something_unknown_is_unknown) {
+    nd_sock_forget(FD);
+    nd_sock_born(FD + 1, INET | ND_SOCK_CONNECTED);
+    nd_sock_copy(FD, FD + 1);
+    ck_assert_uint_eq(nd_watch_exact(FD + 1), 0);
+    nd_sock_born(FD, INET | ND_SOCK_CONNECTED);
+    nd_sock_copy(FD, FD); /* dup2 onto itself */
+    ck_assert_uint_ne(nd_watch_exact(FD), 0);
+}
+END_TEST
+
+static uint32_t discover(int fd) {
+    const struct nd_sock *sock = nd_sock_discover(fd);
+    return sock ? nd_sock_flags(sock) : 0;
+}
+
+START_TEST(discovers_what_the_kernel_says) {
+    int stream = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0), datagram = socket(AF_INET, SOCK_DGRAM, 0), pair[2];
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+    ck_assert_uint_eq(discover(stream), ND_SOCK_KNOWN | INET | ND_SOCK_NONBLOCK);
+    ck_assert_uint_eq(discover(datagram), ND_SOCK_KNOWN | ND_SOCK_INET);
+    ck_assert_uint_eq(discover(pair[0]), ND_SOCK_KNOWN | ND_SOCK_STREAM | ND_SOCK_LOCAL); /* a pipe: not connected */
+    close(stream);
+    close(datagram);
+    close(pair[0]);
+    close(pair[1]);
+}
+END_TEST
+
+START_TEST(discovers_no_socket_where_there_is_none) {
+    int file = open("/dev/null", O_RDWR);
+    ck_assert_ptr_null(nd_sock_discover(file));
+    close(file);
+    ck_assert_ptr_null(nd_sock_discover(file));
+    ck_assert_ptr_null(nd_sock_discover(-1));
+}
+END_TEST
+
+START_TEST(remembers_who_spoke_last) {
+    struct nd_sock *sock = nd_sock_born(FD, INET | ND_SOCK_CONNECTED);
+    nd_sock_said(sock);
+    ck_assert(nd_sock_flags(sock) & ND_SOCK_SENT_LAST);
+    sock->clock[ND_IN].waited = 5;
+    nd_sock_heard(sock);
+    ck_assert(!(nd_sock_flags(sock) & ND_SOCK_SENT_LAST));
+    ck_assert_int_eq(sock->clock[ND_IN].progress, 5);
+}
+END_TEST
+
+static void *change_often(void *bit) {
+    struct nd_sock *sock = nd_sock_peek(FD);
+    for (int i = 0; i < 20000; i++) {
+        nd_sock_change(FD, sock, *(uint32_t *)bit, 0);
+        nd_sock_change(FD, sock, 0, *(uint32_t *)bit);
+    }
+    nd_sock_change(FD, sock, *(uint32_t *)bit, 0);
+    return NULL;
+}
+
+START_TEST(threads_lose_no_change) {
+    uint32_t bits[4] = {ND_SOCK_BOUND, ND_SOCK_INBOUND, ND_SOCK_SENT_LAST, ND_SOCK_TOLD_IN};
+    pthread_t threads[4];
+    struct nd_sock *sock = nd_sock_born(FD, INET | ND_SOCK_CONNECTED);
+    for (int i = 0; i < 4; i++)
+        pthread_create(&threads[i], NULL, change_often, &bits[i]);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    uint32_t all = bits[0] | bits[1] | bits[2] | bits[3];
+    ck_assert_uint_eq(nd_sock_flags(sock), all | INET | ND_SOCK_CONNECTED | ND_SOCK_KNOWN);
+}
+END_TEST
+
+static void *get_far(void *arg) {
+    (void)arg;
+    return nd_sock_get(FAR + 50000);
+}
+
+START_TEST(threads_agree_on_a_record) {
+    pthread_t threads[8];
+    void *records[8];
+    for (int i = 0; i < 8; i++)
+        pthread_create(&threads[i], NULL, get_far, NULL);
+    for (int i = 0; i < 8; i++)
+        pthread_join(threads[i], &records[i]);
+    for (int i = 0; i < 8; i++)
+        ck_assert_ptr_eq(records[i], records[0]);
+    ck_assert_ptr_nonnull(records[0]);
+}
+END_TEST
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
+
+int main(void) {
+    Suite *suite = suite_create("sockets");
+    TCase *tests = tcase_create("sockets");
+    tcase_add_checked_fixture(tests, start, NULL);
+    tcase_add_test(tests, nothing_is_known_at_first);
+    tcase_add_loop_test(tests, descriptors_out_of_range_have_no_record, 0, COUNT(out_of_range));
+    tcase_add_test(tests, a_million_descriptors_have_records);
+    tcase_add_loop_test(tests, watches_what_a_limit_bounds, 0, COUNT(watching));
+    tcase_add_test(tests, each_side_has_its_limits);
+    tcase_add_test(tests, a_bound_datagram_socket_waits_for_strangers);
+    tcase_add_test(tests, a_new_socket_knows_nothing_of_the_old);
+    tcase_add_test(tests, a_copy_is_the_same_socket_outside_any_scope);
+    tcase_add_test(tests, a_copy_of_something_unknown_is_unknown);
+    tcase_add_test(tests, discovers_what_the_kernel_says);
+    tcase_add_test(tests, discovers_no_socket_where_there_is_none);
+    tcase_add_test(tests, remembers_who_spoke_last);
+    tcase_add_test(tests, threads_lose_no_change);
+    tcase_add_test(tests, threads_agree_on_a_record);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
