@@ -1,5 +1,5 @@
 /* Makes the calls named on the command line, one after the other, on one descriptor, and tells of each: its name, what it
- * returned, errno, how many milliseconds it took, and what else there is to say. The tests read these lines.
+ * returned, errno, when it began and how long it took in milliseconds, and what else there is to say. The tests read these lines.
  * Names are NAME[:ARGUMENT[:ARGUMENT]]; the table is at the end. */
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -356,7 +356,7 @@ int main(int argc, char **argv) {
             double began = now_ms();
             long result = calls[k].make(a, b);
             int error = errno;
-            printf("%s %ld %d %.3f %s\n", name, result, result < 0 ? error : 0, now_ms() - began, more);
+            printf("%s %ld %d %.3f %.3f %s\n", name, result, result < 0 ? error : 0, began, now_ms() - began, more);
             fflush(stdout);
         }
     }

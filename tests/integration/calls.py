@@ -18,6 +18,7 @@ class Call:
     name: str
     result: int
     errno: str  # "" when it did not fail
+    began: float  # ms on the monotonic clock
     ms: float
     more: str
 
@@ -37,8 +38,8 @@ class Call:
 def parse(text):
     calls = []
     for line in text.splitlines():
-        name, result, error, ms, *more = line.split(" ", 4)
-        calls.append(Call(name, int(result), errno.errorcode.get(int(error), ""), float(ms), "".join(more)))
+        name, result, error, began, ms, *more = line.split(" ", 5)
+        calls.append(Call(name, int(result), errno.errorcode.get(int(error), ""), float(began), float(ms), "".join(more)))
     return calls
 
 

@@ -86,8 +86,7 @@ def test_connect_that_does_not_block(net, report_time, wait):
     host = net.blackhole()
     start, wait, error, send = make(net, f"start:{host}:80", wait, "get:error", "send", CONNECT=MS)
     assert start.errno == "EINPROGRESS" and start.ms < LIMIT
-    assert wait.result == 1 and wait.ms >= LIMIT - start.ms - 1, wait
-    assert wait.ms < LIMIT + 1500, wait
+    assert wait.result == 1 and LIMIT <= wait.began + wait.ms - start.began < LIMIT + 1500, wait
     assert error.result == 110, "SO_ERROR is ETIMEDOUT"
     send.expect_refused_at_once()
     report_time(f"{wait.name} for connect {MS}", wait.ms / 1000)
