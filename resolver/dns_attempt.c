@@ -11,6 +11,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "resolver/channel_pool.h"
 #include "resolver/dns_packet.h"
 
 /* c-ares only ever sees this address. The real one, with its scope and port, is put in at connect: 1.18 knows no scopes
@@ -36,6 +37,8 @@ static ares_socket_t open_socket(int family, int type, int protocol, void *user)
     }
     if (fd < 0)
         a->socket_error = errno;
+    else
+        a->open_sockets++;
     if (type == SOCK_STREAM) {
         int on = 1;
         a->tcp = true;
@@ -46,7 +49,7 @@ static ares_socket_t open_socket(int family, int type, int protocol, void *user)
 }
 
 static int close_socket(ares_socket_t fd, void *user) {
-    (void)user;
+    ((struct nd_attempt *)user)->open_sockets--;
     return close(fd);
 }
 
@@ -143,7 +146,9 @@ struct nd_attempt *nd_attempt_new(const union nd_server *server, bool use_tcp, b
     a->server = server;
     a->told = told;
     a->owner = owner;
-    if (init_channel(a, use_tcp, ignore_truncation) != ARES_SUCCESS) {
+    a->plain = !use_tcp && !ignore_truncation;
+    a->channel = a->plain ? nd_pool_take() : NULL;
+    if (!a->channel && init_channel(a, use_tcp, ignore_truncation) != ARES_SUCCESS) {
         free(a);
         return NULL;
     }
@@ -159,6 +164,7 @@ static void answered(void *arg, int status, int timeouts, unsigned char *bytes, 
     q->done = true;
     if (status == ARES_EDESTRUCTION || status == ARES_ECANCELLED)
         return;
+    q->attempt->failures += status != ARES_SUCCESS;
     bool good = status == ARES_SUCCESS && bytes && size >= ND_DNS_HEADER;
     if (good) /* 1.34 asks with an id of its own */
         memcpy(bytes, q->packet, 2);
@@ -218,6 +224,12 @@ void nd_attempt_process(struct nd_attempt *a, const struct pollfd *fds, int coun
 void nd_attempt_free(struct nd_attempt *a) {
     if (!a)
         return;
-    ares_destroy(a->channel);
+    /* clean: all that was sent has been answered, by datagrams, and c-ares has closed its socket */
+    bool clean =
+        a->plain && !a->tcp && !a->unreachable && a->open_sockets == 0 && a->failures == 0 && !nd_attempt_pending(a);
+    if (clean)
+        nd_pool_give(a->channel);
+    else
+        ares_destroy(a->channel);
     free(a);
 }

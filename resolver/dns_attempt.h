@@ -33,6 +33,8 @@ struct nd_attempt {
     nd_attempt_done *told;
     void *owner;
     struct nd_attempt_question questions[2];
+    bool plain; /* the channel has no unusual flags */
+    int open_sockets, failures;
     bool tcp;         /* an exchange over TCP has begun */
     int socket_error; /* errno of a failed socket(2) */
     bool unreachable; /* a send told so; it may have been about an earlier packet */

@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "resolver/random.h"
-
 static void put16(uint8_t *p, unsigned value) {
     p[0] = (uint8_t)(value >> 8);
     p[1] = (uint8_t)value;
@@ -15,14 +13,14 @@ static unsigned edns_size_for(int wanted) {
 }
 
 int nd_dns_make_query(uint8_t packet[ND_DNS_QUERY_MAX], const char *name, int dns_class, int type,
-                      const struct nd_resolv_conf *conf, int edns_size) {
+                      const struct nd_resolv_conf *conf, int edns_size, const uint8_t id[2]) {
     if (dns_class < 0 || dns_class > 0xffff || type < 0 || type > 0xffff)
         return -1;
     memset(packet, 0, ND_DNS_HEADER);
     int n = nd_name_to_wire(name, packet + ND_DNS_HEADER);
     if (n < 0)
         return -1;
-    nd_random(packet, 2);
+    memcpy(packet, id, 2);
     packet[2] = conf->no_recurse ? 0 : 1; /* RD */
     packet[3] = conf->trust_ad ? 0x20 : 0;
     packet[5] = 1;

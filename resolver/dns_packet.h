@@ -27,10 +27,10 @@ static inline unsigned nd_dns_answer_count(const uint8_t *packet) {
     return nd_get16(packet + 6);
 }
 
-/* A question for `name`, with a random id and the flags and EDNS record that `conf` asks for. `edns_size` is the answer's
+/* A question for `name`, with `id`, and the flags and EDNS record that `conf` asks for. `edns_size` is the answer's
  * size to announce. The size, or -1: not a name. */
 int nd_dns_make_query(uint8_t packet[ND_DNS_QUERY_MAX], const char *name, int dns_class, int type,
-                      const struct nd_resolv_conf *conf, int edns_size);
+                      const struct nd_resolv_conf *conf, int edns_size, const uint8_t id[2]);
 
 struct nd_dns_record {
     uint8_t owner[ND_WIRE_NAME_MAX];

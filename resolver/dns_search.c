@@ -4,6 +4,8 @@
 #include <netdb.h>
 #include <string.h>
 
+#include "resolver/random.h"
+
 #define MAX_NAME 1025 /* MAXDNAME */
 
 static bool fail(struct nd_search *s, int h_err) {
@@ -56,14 +58,16 @@ static void hide_records(struct nd_dns_message *m) {
 }
 
 bool nd_query(struct nd_search *s, const char *name) {
-    uint8_t packets[2][ND_DNS_QUERY_MAX];
+    uint8_t packets[2][ND_DNS_QUERY_MAX], ids[2][2];
     bool both = s->type == ND_TYPE_A_AND_AAAA;
     bool hidden = s->type == ND_TYPE_AAAA && s->conf->no_aaaa && s->dns_class == 1;
+    nd_random(ids, sizeof ids);
     nd_ask_free(&s->ask);
     s->ask = (struct nd_ask){.conf = s->conf, .lookup = s->lookup, .question_count = both ? 2 : 1};
     for (int i = 0; i < s->ask.question_count; i++) {
         int type = !both ? s->type : i == 0 ? ND_TYPE_A : ND_TYPE_AAAA;
-        int size = nd_dns_make_query(packets[i], name, s->dns_class, type, s->conf, both ? 65535 : s->edns_size);
+        int size =
+            nd_dns_make_query(packets[i], name, s->dns_class, type, s->conf, both ? 65535 : s->edns_size, ids[i]);
         if (size < 0) {
             s->error = EMSGSIZE;
             return fail(s, NO_RECOVERY);

@@ -84,6 +84,11 @@ static struct nd_snapshot *find_current(struct nd_file *file, const struct stat 
 }
 
 struct nd_snapshot *nd_file_get(struct nd_file *file) {
+    if (file->once) {
+        struct nd_snapshot *known = __atomic_load_n(&file->current, __ATOMIC_ACQUIRE);
+        if (known)
+            return known;
+    }
     int saved = errno;
     struct stat now;
     int error = stat(file->path, &now) == 0 ? 0 : errno;
@@ -98,8 +103,16 @@ struct nd_snapshot *nd_file_get(struct nd_file *file) {
     s = read_file(file);
     if (s && nd_lock_try(&file->lock)) {
         old = file->current;
-        file->current = s;
+        if (file->once && old) { /* another thread was faster; those snapshots are for ever and are not counted */
+            nd_unlock(&file->lock);
+            nd_file_put(s);
+            s = old;
+            old = NULL;
+            goto done;
+        }
+        s->kept = file->once;
         __atomic_add_fetch(&s->references, 1, __ATOMIC_RELAXED);
+        __atomic_store_n(&file->current, s, __ATOMIC_RELEASE);
         nd_unlock(&file->lock);
     }
     if (old)
@@ -110,7 +123,7 @@ done:
 }
 
 void nd_file_put(struct nd_snapshot *s) {
-    if (!s || __atomic_sub_fetch(&s->references, 1, __ATOMIC_ACQ_REL) != 0)
+    if (!s || s->kept || __atomic_sub_fetch(&s->references, 1, __ATOMIC_ACQ_REL) != 0)
         return;
     if (s->parsed && s->destroy)
         s->destroy(s->parsed);

@@ -16,6 +16,7 @@ struct nd_snapshot {
     /* the cache's own */
     struct stat key;
     int references;
+    bool kept;
     void (*destroy)(void *parsed);
 };
 
@@ -23,6 +24,7 @@ struct nd_file {
     const char *path;
     void *(*parse)(struct nd_snapshot *); /* may be NULL */
     void (*destroy)(void *parsed);
+    bool once; /* read at the first need and never again, where libc does so, too */
     struct nd_snapshot *current;
     int lock; /* 0, or the pid of the process whose thread holds it */
 };

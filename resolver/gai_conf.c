@@ -18,7 +18,7 @@ static void *parse(struct nd_snapshot *s) {
     return changes;
 }
 
-static struct nd_file gai_conf_file = {.path = "/etc/gai.conf", .parse = parse, .destroy = free};
+static struct nd_file gai_conf_file = {.path = "/etc/gai.conf", .parse = parse, .destroy = free, .once = true};
 
 const char *nd_gai_conf(void) {
     struct nd_snapshot *s = nd_file_get(&gai_conf_file);

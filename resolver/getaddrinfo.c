@@ -17,6 +17,7 @@
 
 struct request {
     const char *node, *service;
+    bool service_is_name;
     struct addrinfo hints;
     struct nd_lookup *lookup;
     struct nd_type types[ND_MAX_TYPES];
@@ -106,7 +107,7 @@ static bool looks_numeric(const char *name) {
 }
 
 /* AF_INET without AI_CANONNAME: glibc goes by gethostbyname2_r, whose failures become other codes than the rest. */
-static int name_by_gethostbyname(struct nd_host *host, const struct request *r, const struct nd_config *config) {
+static int name_by_gethostbyname(struct nd_host *host, const struct request *r, struct nd_config *config) {
     if (looks_numeric(r->node))
         return EAI_NONAME;
     nd_lookup_name(host, config, r->node, ND_ONE_FAMILY, AF_INET, r->lookup);
@@ -130,7 +131,7 @@ static int code_for(int no_data, int no_inet6_data) {
     return no_data == EAI_AGAIN && no_inet6_data == EAI_AGAIN ? EAI_AGAIN : EAI_NODATA;
 }
 
-static int name_both_families(struct nd_host *host, const struct request *r, const struct nd_config *config) {
+static int name_both_families(struct nd_host *host, const struct request *r, struct nd_config *config) {
     nd_lookup_name(host, config, r->node, ND_BOTH_FAMILIES, AF_UNSPEC, r->lookup);
     if (host->status == ND_SUCCESS)
         return 0;
@@ -152,11 +153,11 @@ static void append(struct nd_host *to, const struct nd_host *from, bool map) {
 }
 
 /* IPv6, and then IPv4 for mapped addresses, of one source after the other. */
-static int name_one_family(struct nd_host *host, struct request *r, const struct nd_config *config) {
+static int name_one_family(struct nd_host *host, struct request *r, struct nd_config *config) {
     enum nd_lookup_kind kind = r->hints.ai_flags & AI_CANONNAME ? ND_ONE_FAMILY_CANON : ND_ONE_FAMILY;
     int wanted = r->hints.ai_family, no_data = 0, no_inet6_data = 0;
     bool map = wanted == AF_INET6 && r->hints.ai_flags & AI_V4MAPPED;
-    for (int i = 0; i < config->sources.count && !r->lookup->expired; i++) {
+    for (int i = 0; i < config->sources.count && !r->lookup->expired && !r->lookup->libc_why; i++) {
         struct nd_host part;
         nd_host_init(&part);
         nd_ask_source(&part, config, config->sources.list[i], r->node, kind, wanted, r->lookup);
@@ -190,7 +191,7 @@ static int name_from_sources(struct nd_host *host, struct request *r) {
     struct nd_config config;
     int code = nd_config_get(&config, r->node, r->lookup);
     if (code)
-        return code == ND_LOOKUP_LIBC ? code : EAI_MEMORY;
+        return code;
     if (r->hints.ai_family == AF_UNSPEC)
         code = name_both_families(host, r, &config);
     else if (r->hints.ai_family == AF_INET && !(r->hints.ai_flags & AI_CANONNAME))
@@ -198,7 +199,7 @@ static int name_from_sources(struct nd_host *host, struct request *r) {
     else
         code = name_one_family(host, r, &config);
     nd_config_put(&config);
-    return code;
+    return r->lookup->libc_why ? ND_LOOKUP_LIBC : code;
 }
 
 static int look_up(struct nd_host *host, struct request *r) {
@@ -270,7 +271,7 @@ static const char *needs_libc(const struct request *r) {
         return "an internationalized name";
     if ((flags & (AI_CANONNAME | AI_CANONIDN)) == (AI_CANONNAME | AI_CANONIDN))
         return "AI_CANONIDN";
-    if (r->service && !is_number(r->service))
+    if (r->service_is_name)
         return nd_nsswitch_services();
     if (!r->node)
         return nd_gai_conf();
@@ -281,7 +282,8 @@ static int resolve(struct request *r, struct nd_host *host, struct addrinfo **re
     int code = narrow_family(r);
     if (code)
         return code;
-    if (r->service && r->hints.ai_flags & AI_NUMERICSERV && !is_number(r->service))
+    r->service_is_name = r->service && !is_number(r->service);
+    if (r->service_is_name && r->hints.ai_flags & AI_NUMERICSERV)
         return EAI_NONAME;
     if ((r->lookup->libc_why = needs_libc(r)) != NULL)
         return ND_LOOKUP_LIBC;

@@ -41,12 +41,6 @@ static void reset(struct nd_lookup *lookup) {
     lookup->libc_why = NULL;
 }
 
-static void set_no_memory(struct nd_host *host) {
-    host->status = ND_UNAVAIL;
-    host->h_err = NETDB_INTERNAL;
-    host->sys_err = ENOMEM;
-}
-
 /* False: libc has to be asked. */
 static bool by_name(struct nd_host *host, const char *name, int family, struct nd_lookup *lookup) {
     struct nd_config config;
@@ -58,16 +52,11 @@ static bool by_name(struct nd_host *host, const char *name, int family, struct n
     }
     if (name_from_digits(host, name, family))
         return true;
-    int code = nd_config_get(&config, name, lookup);
-    if (code == ND_LOOKUP_LIBC)
+    if (nd_config_get(&config, name, lookup) != 0)
         return false;
-    if (code) {
-        set_no_memory(host);
-        return true;
-    }
     nd_lookup_name(host, &config, name, ND_ONE_FAMILY, family, lookup);
     nd_config_put(&config);
-    return true;
+    return !lookup->libc_why;
 }
 
 static bool by_address(struct nd_host *host, const void *address, socklen_t length, int *family,
@@ -79,16 +68,11 @@ static bool by_address(struct nd_host *host, const void *address, socklen_t leng
         lookup->libc_why = "arguments that only libc understands";
         return false;
     }
-    int code = nd_config_get(&config, NULL, lookup);
-    if (code == ND_LOOKUP_LIBC)
+    if (nd_config_get(&config, NULL, lookup) != 0)
         return false;
-    if (code) {
-        set_no_memory(host);
-        return true;
-    }
     nd_lookup_address(host, &config, address, family, lookup);
     nd_config_put(&config);
-    return true;
+    return !lookup->libc_why;
 }
 
 int nd_gethostbyname2_r(const char *name, int family, struct hostent *entry, char *buffer, size_t size,

@@ -60,13 +60,14 @@ static int host_by_name(const struct request *r, char *text, size_t size) {
     struct nd_host host;
     if (family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED((const struct in6_addr *)bytes))
         return EAI_NONAME;
-    int failed = nd_config_get(&config, NULL, r->lookup);
-    if (failed)
-        return failed == ND_LOOKUP_LIBC ? ND_LOOKUP_LIBC : EAI_MEMORY;
+    if (nd_config_get(&config, NULL, r->lookup) != 0)
+        return ND_LOOKUP_LIBC;
     nd_host_init(&host);
     nd_lookup_address(&host, &config, bytes, &family, r->lookup);
     nd_config_put(&config);
-    if (host.status == ND_SUCCESS) {
+    if (r->lookup->libc_why) {
+        code = ND_LOOKUP_LIBC;
+    } else if (host.status == ND_SUCCESS) {
         code = copy(text, size, host.canonical ? host.canonical : "");
     } else if (host.h_err == NETDB_INTERNAL) {
         errno = host.sys_err;

@@ -6,17 +6,27 @@
 #include <sys/socket.h>
 
 void nd_host_init(struct nd_host *host) {
-    *host = (struct nd_host){.status = ND_NOTFOUND, .h_err = HOST_NOT_FOUND};
+    host->status = ND_NOTFOUND;
+    host->h_err = HOST_NOT_FOUND;
+    host->sys_err = 0;
+    host->addresses = NULL;
+    host->names = NULL;
+    host->canonical = NULL;
+    host->count = host->name_count = 0;
+    host->no_memory = false;
 }
 
 void nd_host_free(struct nd_host *host) {
     for (size_t i = 0; i < host->name_count; i++)
         free(host->names[i]);
     free(host->names);
-    free(host->addresses);
+    if (host->addresses != host->few)
+        free(host->addresses);
     free(host->canonical);
     nd_host_init(host);
 }
+
+#define FEW (sizeof((struct nd_host *)0)->few / sizeof(struct nd_address))
 
 /* Room for one more in an array that doubles at each power of two from 4 on. */
 static void *grow(void *array, size_t count, size_t size) {
@@ -28,10 +38,16 @@ static void *grow(void *array, size_t count, size_t size) {
 }
 
 void nd_host_add_address(struct nd_host *host, int family, const void *bytes) {
-    struct nd_address *a = grow(host->addresses, host->count, sizeof *a);
-    if (!a) {
-        host->no_memory = true;
-        return;
+    struct nd_address *a = host->few;
+    if (host->count >= FEW) {
+        bool first = host->addresses == host->few;
+        a = grow(first ? NULL : host->addresses, host->count, sizeof *a);
+        if (!a) {
+            host->no_memory = true;
+            return;
+        }
+        if (first)
+            memcpy(a, host->few, sizeof host->few);
     }
     host->addresses = a;
     a += host->count++;

@@ -19,14 +19,15 @@ struct nd_address {
 
 struct nd_host {
     enum nd_status status;
-    int h_err;   /* h_errno's value */
-    int sys_err; /* errno's value, where h_err is NETDB_INTERNAL */
-    struct nd_address *addresses;
+    int h_err;                    /* h_errno's value */
+    int sys_err;                  /* errno's value, where h_err is NETDB_INTERNAL */
+    struct nd_address *addresses; /* few, or malloc'ed: do not copy the struct */
     size_t count;
     char **names; /* the names in the order they were met, the canonical one not among them */
     size_t name_count;
-    char *canonical; /* NULL when none was said */
-    bool no_memory;  /* something was left out */
+    char *canonical;          /* NULL when none was said */
+    bool no_memory;           /* something was left out */
+    struct nd_address few[4]; /* most hosts have no more: no allocation for them */
 };
 
 void nd_host_init(struct nd_host *host);

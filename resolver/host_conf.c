@@ -6,12 +6,23 @@
 #include "resolver/words.h"
 
 struct settings {
-    bool multi, reorder;
+    bool multi, reorder, overridden;
 };
+
+static bool is_overridden(void) {
+    static const char *const variables[] = {"RESOLV_HOST_CONF", "RESOLV_MULTI", "RESOLV_REORDER",
+                                            "RESOLV_ADD_TRIM_DOMAINS", "RESOLV_OVERRIDE_TRIM_DOMAINS"};
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+        if (getenv(variables[i]))
+            return true;
+    return false;
+}
 
 static void *parse(struct nd_snapshot *s) {
     struct settings *settings = calloc(1, sizeof *settings);
     struct nd_word text = {s->text, s->size}, line, word;
+    if (settings)
+        settings->overridden = is_overridden();
     while (settings && nd_next_line(&text, &line)) {
         nd_cut_at(&line, '#');
         if (!nd_next_word(&line, &word))
@@ -29,20 +40,15 @@ static void *parse(struct nd_snapshot *s) {
     return settings;
 }
 
-static struct nd_file host_conf_file = {.path = "/etc/host.conf", .parse = parse, .destroy = free};
+static struct nd_file host_conf_file = {.path = "/etc/host.conf", .parse = parse, .destroy = free, .once = true};
 
 const char *nd_host_conf(bool *multi) {
-    static const char *const variables[] = {"RESOLV_HOST_CONF", "RESOLV_MULTI", "RESOLV_REORDER",
-                                            "RESOLV_ADD_TRIM_DOMAINS", "RESOLV_OVERRIDE_TRIM_DOMAINS"};
-    *multi = false;
-    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
-        if (getenv(variables[i]))
-            return "host.conf is overridden in the environment";
     struct nd_snapshot *s = nd_file_get(&host_conf_file);
-    struct settings *settings = s ? s->parsed : NULL;
-    bool reorder = settings && settings->reorder;
-    if (settings)
-        *multi = settings->multi;
+    const struct settings none = {0}, *settings = s && s->parsed ? s->parsed : &none;
+    *multi = settings->multi;
+    const char *why = settings->overridden ? "host.conf is overridden in the environment"
+                      : settings->reorder  ? "host.conf: reorder"
+                                           : NULL;
     nd_file_put(s);
-    return reorder ? "host.conf: reorder" : NULL;
+    return why;
 }

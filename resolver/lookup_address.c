@@ -32,8 +32,10 @@ static void reverse_name(char name[REVERSE_MAX], const uint8_t *a, int family) {
     memcpy(name, "ip6.arpa", 9);
 }
 
-static void from_dns(struct nd_host *host, const struct nd_config *config, const uint8_t *address, int *family,
+static void from_dns(struct nd_host *host, struct nd_config *config, const uint8_t *address, int *family,
                      struct nd_lookup *lookup) {
+    if (!nd_config_get_resolv(host, config, lookup))
+        return;
     struct nd_search s = {
         .conf = config->resolv, .lookup = lookup, .dns_class = 1, .type = ND_TYPE_PTR, .edns_size = 65535};
     char name[REVERSE_MAX];
@@ -53,7 +55,7 @@ static void from_dns(struct nd_host *host, const struct nd_config *config, const
     nd_ask_free(&s.ask);
 }
 
-void nd_lookup_address(struct nd_host *host, const struct nd_config *config, const void *address, int *family,
+void nd_lookup_address(struct nd_host *host, struct nd_config *config, const void *address, int *family,
                        struct nd_lookup *lookup) {
     int asked = *family;
     for (int i = 0; i < config->sources.count; i++) {
@@ -65,7 +67,7 @@ void nd_lookup_address(struct nd_host *host, const struct nd_config *config, con
             from_dns(host, config, address, family, lookup);
         if (host->no_memory)
             host->status = ND_UNAVAIL, host->h_err = NETDB_INTERNAL;
-        if (host->status == ND_SUCCESS || lookup->expired)
+        if (host->status == ND_SUCCESS || lookup->expired || lookup->libc_why)
             return;
     }
 }

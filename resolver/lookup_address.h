@@ -6,7 +6,7 @@
 
 /* `family` becomes AF_INET where DNS was asked for an IPv4 address in IPv6 clothes. Fills a freshly initialized `host`;
  * what the sources said last is its status. */
-void nd_lookup_address(struct nd_host *host, const struct nd_config *config, const void *address, int *family,
+void nd_lookup_address(struct nd_host *host, struct nd_config *config, const void *address, int *family,
                        struct nd_lookup *lookup);
 
 #endif

@@ -10,13 +10,6 @@
 #include "resolver/host_conf.h"
 #include "resolver/hosts.h"
 
-static bool uses_dns(const struct nd_sources *sources) {
-    for (int i = 0; i < sources->count; i++)
-        if (sources->list[i] == ND_SOURCE_DNS)
-            return true;
-    return false;
-}
-
 int nd_config_get(struct nd_config *config, const char *name, struct nd_lookup *lookup) {
     *config = (struct nd_config){0};
     const char *why = nd_nsswitch_hosts(&config->sources, name);
@@ -24,17 +17,20 @@ int nd_config_get(struct nd_config *config, const char *name, struct nd_lookup *
         why = nd_host_conf(&config->multi);
     if (!why && getenv("HOSTALIASES"))
         why = "HOSTALIASES is set";
-    if (!why && uses_dns(&config->sources)) {
-        config->resolv = nd_resolv_conf_get();
-        if (!config->resolv)
-            return -1;
-        why = config->resolv->libc_why;
-    }
     lookup->libc_why = why;
-    if (!why)
-        return 0;
-    nd_config_put(config);
-    return ND_LOOKUP_LIBC;
+    return why ? ND_LOOKUP_LIBC : 0;
+}
+
+/* A name that the hosts file has does not cost a look at resolv.conf. */
+bool nd_config_get_resolv(struct nd_host *host, struct nd_config *config, struct nd_lookup *lookup) {
+    if (!config->resolv)
+        config->resolv = nd_resolv_conf_get();
+    if (!config->resolv) {
+        host->no_memory = true;
+        return false;
+    }
+    lookup->libc_why = config->resolv->libc_why;
+    return !lookup->libc_why;
 }
 
 void nd_config_put(struct nd_config *config) {
@@ -64,8 +60,10 @@ static void set_failure(struct nd_host *host, const struct nd_search *s) {
         host->sys_err = EAGAIN;
 }
 
-static void from_dns(struct nd_host *host, const struct nd_config *config, const char *name, enum nd_lookup_kind kind,
+static void from_dns(struct nd_host *host, struct nd_config *config, const char *name, enum nd_lookup_kind kind,
                      int family, struct nd_lookup *lookup) {
+    if (!nd_config_get_resolv(host, config, lookup))
+        return;
     struct nd_search s = {.conf = config->resolv, .lookup = lookup, .dns_class = 1, .edns_size = 65535};
     bool both = kind == ND_BOTH_FAMILIES && !config->resolv->no_aaaa;
     s.type = both ? ND_TYPE_A_AND_AAAA : family == AF_INET6 ? ND_TYPE_AAAA : ND_TYPE_A;
@@ -83,7 +81,7 @@ static void from_dns(struct nd_host *host, const struct nd_config *config, const
     nd_ask_free(&s.ask);
 }
 
-void nd_ask_source(struct nd_host *host, const struct nd_config *config, enum nd_source source, const char *name,
+void nd_ask_source(struct nd_host *host, struct nd_config *config, enum nd_source source, const char *name,
                    enum nd_lookup_kind kind, int family, struct nd_lookup *lookup) {
     if (kind == ND_BOTH_FAMILIES)
         family = AF_UNSPEC;
@@ -98,12 +96,12 @@ void nd_ask_source(struct nd_host *host, const struct nd_config *config, enum nd
     }
 }
 
-void nd_lookup_name(struct nd_host *host, const struct nd_config *config, const char *name, enum nd_lookup_kind kind,
+void nd_lookup_name(struct nd_host *host, struct nd_config *config, const char *name, enum nd_lookup_kind kind,
                     int family, struct nd_lookup *lookup) {
     for (int i = 0; i < config->sources.count; i++) {
         nd_host_free(host);
         nd_ask_source(host, config, config->sources.list[i], name, kind, family, lookup);
-        if (host->status == ND_SUCCESS || lookup->expired)
+        if (host->status == ND_SUCCESS || lookup->expired || lookup->libc_why)
             return;
     }
 }

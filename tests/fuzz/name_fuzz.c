@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (nd_name_to_text(wire, text, sizeof text) < 0 || nd_name_to_wire(text, again) != n ||
             memcmp(wire, again, (size_t)n) != 0)
             abort();
-        if (nd_dns_make_query(packet, name, 1, 1, &conf, 1200) != ND_DNS_HEADER + n + 15)
+        if (nd_dns_make_query(packet, name, 1, 1, &conf, 1200, (uint8_t[]){1, 2}) != ND_DNS_HEADER + n + 15)
             abort();
     }
     nd_text_is_host(name);

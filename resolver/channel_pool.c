@@ -1,0 +1,48 @@
+#include "resolver/channel_pool.h"
+
+#include <ares.h>
+#include <stddef.h>
+#include <unistd.h>
+
+#include "resolver/lock.h"
+
+#define KEPT 8
+
+static struct {
+    int lock;
+    pid_t owner;
+    int count;
+    struct ares_channeldata *channels[KEPT];
+} pool;
+
+static void enter_process(void) {
+    pid_t self = getpid();
+    if (pool.owner == self)
+        return;
+    pool.owner = self;
+    pool.count = 0; /* the parent's are left where they are: a thread of its may have been inside one */
+}
+
+struct ares_channeldata *nd_pool_take(void) {
+    struct ares_channeldata *channel = NULL;
+    if (!nd_lock_try(&pool.lock))
+        return NULL;
+    enter_process();
+    if (pool.count > 0)
+        channel = pool.channels[--pool.count];
+    nd_unlock(&pool.lock);
+    return channel;
+}
+
+void nd_pool_give(struct ares_channeldata *channel) {
+    if (nd_lock_try(&pool.lock)) {
+        enter_process();
+        if (pool.count < KEPT) {
+            pool.channels[pool.count++] = channel;
+            channel = NULL;
+        }
+        nd_unlock(&pool.lock);
+    }
+    if (channel)
+        ares_destroy(channel);
+}
