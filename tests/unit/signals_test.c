@@ -1,0 +1,87 @@
+#include "shim/signals.h"
+
+#include <check.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+static void handler(int number) {
+    (void)number;
+}
+
+static void install(int number, void (*function)(int), int flags) {
+    struct sigaction action = {.sa_handler = function, .sa_flags = flags};
+    ck_assert_int_eq(sigaction(number, &action, NULL), 0);
+}
+
+/* Check's own handlers are in the parent only where it forks. */
+static void start(void) {
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
+}
+
+START_TEST(without_handlers_a_call_goes_on) {
+    errno = 7;
+    ck_assert(nd_signals_restart());
+    install(SIGUSR1, SIG_IGN, 0);
+    ck_assert(nd_signals_restart());
+    ck_assert_int_eq(errno, 7);
+}
+END_TEST
+
+START_TEST(handlers_that_restart_let_it_go_on) {
+    install(SIGALRM, handler, SA_RESTART);
+    install(SIGTERM, handler, SA_RESTART | SA_SIGINFO);
+    install(SIGRTMAX, handler, SA_RESTART);
+    ck_assert(nd_signals_restart());
+}
+END_TEST
+
+static const int numbers[] = {SIGHUP, SIGALRM, SIGCHLD, SIGWINCH, 64};
+
+START_TEST(a_handler_that_does_not_restart_ends_it) {
+    install(SIGUSR1, handler, SA_RESTART);
+    install(numbers[_i], handler, SA_SIGINFO);
+    ck_assert(!nd_signals_restart());
+}
+END_TEST
+
+START_TEST(a_blocked_handler_did_not_run) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGALRM);
+    install(SIGALRM, handler, 0);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    ck_assert(nd_signals_restart());
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    ck_assert(!nd_signals_restart());
+}
+END_TEST
+
+static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
+
+START_TEST(crash_handlers_do_not_count) {
+    install(faults[_i], handler, SA_SIGINFO);
+    ck_assert(nd_signals_restart());
+}
+END_TEST
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
+
+int main(void) {
+    Suite *suite = suite_create("signals");
+    TCase *tests = tcase_create("signals");
+    tcase_add_checked_fixture(tests, start, NULL);
+    tcase_add_test(tests, without_handlers_a_call_goes_on);
+    tcase_add_test(tests, handlers_that_restart_let_it_go_on);
+    tcase_add_loop_test(tests, a_handler_that_does_not_restart_ends_it, 0, COUNT(numbers));
+    tcase_add_test(tests, a_blocked_handler_did_not_run);
+    tcase_add_loop_test(tests, crash_handlers_do_not_count, 0, COUNT(faults));
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
