@@ -1,0 +1,184 @@
+#include "shim/tls.h"
+
+#include <check.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#define HERE __builtin_extract_return_addr(__builtin_return_address(0))
+
+static void *libssl; /* loaded as Python does: its names are nobody else's */
+
+static void load(void) {
+    libssl = dlopen("libssl.so.3", RTLD_LAZY | RTLD_LOCAL);
+    if (!libssl)
+        libssl = dlopen("libssl.so.1.1", RTLD_LAZY | RTLD_LOCAL);
+    ck_assert_msg(libssl != NULL, "this test needs an OpenSSL");
+}
+
+START_TEST(without_openssl_nothing_is_found) {
+    struct nd_tls tls;
+    errno = 7;
+    ck_assert(!nd_tls_find(&tls, HERE));
+    ck_assert_int_eq(errno, 7);
+}
+END_TEST
+
+static void check_found(const struct nd_tls *tls) {
+    ck_assert_ptr_eq(*(void *const *)&tls->SSL_read, dlsym(libssl, "SSL_read"));
+    ck_assert_ptr_eq(*(void *const *)&tls->SSL_shutdown, dlsym(libssl, "SSL_shutdown"));
+    ck_assert_ptr_eq(*(void *const *)&tls->SSL_get_rfd, dlsym(libssl, "SSL_get_rfd"));
+    ck_assert_ptr_eq(*(void *const *)&tls->ERR_peek_error, dlsym(libssl, "ERR_peek_error"));
+}
+
+/* The caller does not know the library: a tail call may have hidden who does. */
+START_TEST(a_private_openssl_is_found_again_and_again) {
+    struct nd_tls tls;
+    load();
+    errno = 7;
+    for (int i = 0; i < 3; i++) {
+        ck_assert(nd_tls_find(&tls, HERE));
+        check_found(&tls);
+    }
+    ck_assert_int_eq(errno, 7);
+    dlclose(libssl);
+}
+END_TEST
+
+START_TEST(each_row_is_found_under_its_own_name) {
+    struct nd_tls tls;
+    load();
+    ck_assert(nd_tls_find(&tls, HERE));
+#define ND_HOOK(name, type, params, args, raw)
+#define ND_ALIAS(name, of)
+#define ND_TLS(name, type, params, args) ck_assert_ptr_eq(*(void **)&tls.name, dlsym(libssl, #name));
+#include "shim/hooks.def"
+    dlclose(libssl);
+}
+END_TEST
+
+START_TEST(an_unloaded_openssl_is_not_found_any_more) {
+    struct nd_tls tls;
+    load();
+    ck_assert(nd_tls_find(&tls, HERE));
+    dlclose(libssl);
+    if (!dlopen("libssl.so.3", RTLD_LAZY | RTLD_NOLOAD) && !dlopen("libssl.so.1.1", RTLD_LAZY | RTLD_NOLOAD))
+        ck_assert(!nd_tls_find(&tls, HERE));
+    load();
+    ck_assert(nd_tls_find(&tls, HERE));
+    check_found(&tls);
+    dlclose(libssl);
+}
+END_TEST
+
+START_TEST(a_strange_address_still_finds_one) {
+    struct nd_tls tls;
+    load();
+    ck_assert(nd_tls_find(&tls, NULL));
+    check_found(&tls);
+    dlclose(libssl);
+}
+END_TEST
+
+static void *find_often(void *arg) {
+    struct nd_tls tls;
+    for (int i = 0; i < 200; i++)
+        if (!nd_tls_find(&tls, HERE) || *(void **)&tls.SSL_read != arg)
+            return arg;
+    return NULL;
+}
+
+START_TEST(threads_find_the_same) {
+    pthread_t threads[8];
+    void *failed;
+    load();
+    void *expected = dlsym(libssl, "SSL_read");
+    for (int i = 0; i < 8; i++)
+        pthread_create(&threads[i], NULL, find_often, expected);
+    for (int i = 0; i < 8; i++) {
+        pthread_join(threads[i], &failed);
+        ck_assert_ptr_null(failed);
+    }
+    dlclose(libssl);
+}
+END_TEST
+
+/* OpenSSL's error queue */
+static unsigned long first_error;
+static int begun, queued_lib, queued_reason;
+
+static unsigned long peek_error(void) {
+    return first_error;
+}
+
+static void new_error(void) {
+    begun++;
+}
+
+static void set_error(int lib, int reason, const char *format, ...) {
+    ck_assert_ptr_null(format);
+    queued_lib = lib;
+    queued_reason = reason;
+    errno = 0;
+}
+
+static void put_error(int lib, int func, int reason, const char *file, int line) {
+    (void)func, (void)file, (void)line;
+    set_error(lib, reason, NULL);
+}
+
+static void queue(struct nd_tls tls) {
+    begun = queued_lib = queued_reason = 0;
+    errno = ETIMEDOUT;
+    nd_tls_queue_errno(&tls);
+    ck_assert_int_eq(errno, ETIMEDOUT);
+}
+
+START_TEST(an_empty_queue_gets_errno) {
+    first_error = 0;
+    queue((struct nd_tls){.ERR_peek_error = peek_error, .ERR_new = new_error, .ERR_set_error = set_error});
+    ck_assert_int_eq(begun, 1);
+    ck_assert_int_eq(queued_lib, 2); /* ERR_LIB_SYS */
+    ck_assert_int_eq(queued_reason, ETIMEDOUT);
+    queue((struct nd_tls){.ERR_peek_error = peek_error, .ERR_put_error = put_error}); /* before 3.0 */
+    ck_assert_int_eq(queued_lib, 2);
+    ck_assert_int_eq(queued_reason, ETIMEDOUT);
+}
+END_TEST
+
+START_TEST(what_stands_in_the_queue_stays) {
+    first_error = 1;
+    queue((struct nd_tls){.ERR_peek_error = peek_error, .ERR_new = new_error, .ERR_set_error = set_error});
+    ck_assert_int_eq(begun + queued_lib, 0);
+}
+END_TEST
+
+START_TEST(a_library_without_a_queue_is_survived) {
+    first_error = 0;
+    queue((struct nd_tls){0});
+    queue((struct nd_tls){.ERR_peek_error = peek_error});
+    queue((struct nd_tls){.ERR_peek_error = peek_error, .ERR_new = new_error});
+    ck_assert_int_eq(begun + queued_lib, 0);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("tls");
+    TCase *tests = tcase_create("tls");
+    tcase_add_test(tests, without_openssl_nothing_is_found);
+    tcase_add_test(tests, a_private_openssl_is_found_again_and_again);
+    tcase_add_test(tests, each_row_is_found_under_its_own_name);
+    tcase_add_test(tests, an_unloaded_openssl_is_not_found_any_more);
+    tcase_add_test(tests, a_strange_address_still_finds_one);
+    tcase_add_test(tests, threads_find_the_same);
+    tcase_add_test(tests, an_empty_queue_gets_errno);
+    tcase_add_test(tests, what_stands_in_the_queue_stays);
+    tcase_add_test(tests, a_library_without_a_queue_is_survived);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
