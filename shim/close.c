@@ -8,7 +8,7 @@
 
 /* A child of vfork closes descriptors in memory it shares with its parent, whose sockets stay open. Only sockets that carry
  * a timer of ours are worth asking who we are: without the memory the parent would see that timer's EAGAIN. */
-#define TIMED (ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO)
+#define TIMED (ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO | ND_SOCK_EXPIRED)
 
 ND_COLD static void forget(int fd, uint32_t flags) {
     if ((flags & TIMED) && getpid() != nd_process)

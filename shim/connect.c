@@ -69,11 +69,37 @@ static int connect_observed(int fd, struct nd_sock *sock, const struct sockaddr 
     return result;
 }
 
+/* The attempt goes on without the call: a wait or another connect asks for its outcome. Its time began at `began`. */
+static void pending(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
+    nd_timers_backstop(fd, sock);
+    memset(&sock->peer, 0, sizeof sock->peer);
+    memcpy(&sock->peer, addr, len < sizeof sock->peer ? len : sizeof sock->peer);
+    nd_timers_arm(fd, sock); /* programs that go back to blocking mode once connected are bounded too */
+    sock->connect_began = began;
+    nd_sock_change(fd, sock, ND_SOCK_CONNECTING, ND_SOCK_CONNECTED);
+}
+
+static void expire(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
+    struct nd_expiry expiry = connect_expiry(addr, len, nd_now() - began);
+    nd_expire_told(fd, &expiry);
+    nd_expire_attempt(fd);
+    nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
+}
+
+static bool under_way(int error) {
+    return error == EINPROGRESS || error == EALREADY || error == EINTR;
+}
+
+/* Whether `fd` is an internet socket: an AF_UNIX connect that has not come about leaves nothing behind. */
+static bool leaves_attempt(const struct nd_sock *sock) {
+    return (nd_sock_flags(sock) & ND_SOCK_INET) != 0;
+}
+
 static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
     if (nd_observing)
         return connect_observed(fd, sock, addr, len);
-    nd_time began = nd_now();
-    nd_time deadline = nd_connect_deadline(began);
+    bool again = (nd_sock_flags(sock) & ND_SOCK_CONNECTING) != 0; /* waits for the outcome of an attempt under way */
+    nd_time began = again ? sock->connect_began : nd_now(), deadline = nd_connect_deadline(began);
     struct timeval own = {0, 0};
     socklen_t own_len = sizeof own;
     const struct nd_scope *scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(fd) : NULL;
@@ -84,26 +110,31 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
     bool own_shorter = false;
     int result = bounded ? connect_until(fd, addr, len, deadline, &own, &own_shorter) : nd_real.connect(fd, addr, len);
     int error = errno;
-    bool stranger = !nd_sock_held(fd, sock, &hold); /* another thread closed it, and the number was given away */
-    if (bounded && !stranger)
+    bool late = result != 0 && (under_way(error) || error == EAGAIN) && !own_shorter && nd_now() >= deadline;
+    if (!nd_sock_held(fd, sock, &hold)) { /* another thread closed it, and the number is a stranger's */
+        errno = late ? ETIMEDOUT : error;
+        return result;
+    }
+    if (bounded)
         nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &own, sizeof own);
-    if (stranger) {
-        error = result < 0 && error == EINPROGRESS ? ETIMEDOUT : error;
-    } else if (result == 0) {
+    if (result == 0) {
         connected(fd, sock);
-    } else if ((error == EINPROGRESS || error == EAGAIN || error == EALREADY) && !own_shorter && nd_now() >= deadline) {
-        struct nd_expiry expiry = connect_expiry(addr, len, nd_now() - began);
-        nd_expire_told(fd, &expiry);
-        nd_expire_attempt(fd);
+    } else if (late) {
+        expire(fd, sock, addr, len, began);
         error = ETIMEDOUT;
+    } else if (under_way(error) && leaves_attempt(sock)) {
+        pending(fd, sock, addr, len, began);
+    } else {
+        nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
     }
     errno = error;
     return result;
 }
 
 /* A connect under way whose time is up, found by a program that asks by calling connect again. */
-static bool attempt_is_over(int fd, struct nd_sock *sock) {
-    if (!(nd_sock_flags(sock) & ND_SOCK_CONNECTING) || nd_now() < nd_connect_deadline(sock->connect_began))
+static bool attempt_is_over(int fd, const struct nd_sock *sock) {
+    if (!(nd_sock_flags(sock) & ND_SOCK_CONNECTING) || nd_observing ||
+        nd_now() < nd_connect_deadline(sock->connect_began))
         return false;
     struct tcp_info info;
     socklen_t len = sizeof info;
@@ -112,29 +143,20 @@ static bool attempt_is_over(int fd, struct nd_sock *sock) {
 
 static int connect_nonblocking(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
     if (attempt_is_over(fd, sock)) {
-        struct nd_expiry expiry = connect_expiry(addr, len, nd_now() - sock->connect_began);
-        nd_expire_told(fd, &expiry);
-        nd_expire_attempt(fd);
-        nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
+        expire(fd, sock, addr, len, sock->connect_began);
         errno = ETIMEDOUT;
         return -1;
     }
-    bool first = !(nd_sock_flags(sock) & ND_SOCK_CONNECTING);
-    if (first)
+    if (leaves_attempt(sock) && !(nd_sock_flags(sock) & ND_SOCK_CONNECTING))
         nd_timers_backstop(fd, sock);
     int result = nd_real.connect(fd, addr, len);
     int error = errno;
-    if (result == 0 || error == EISCONN) {
+    if (result == 0 || error == EISCONN)
         connected(fd, sock);
-    } else if (error == EINPROGRESS && first) {
-        memset(&sock->peer, 0, sizeof sock->peer);
-        memcpy(&sock->peer, addr, len < sizeof sock->peer ? len : sizeof sock->peer);
-        nd_timers_arm(fd, sock); /* programs that go back to blocking mode once connected are bounded too */
-        sock->connect_began = nd_now();
-        nd_sock_change(fd, sock, ND_SOCK_CONNECTING, ND_SOCK_CONNECTED);
-    } else if (error != EINPROGRESS && error != EALREADY && error != EINTR) {
+    else if (error == EINPROGRESS) /* a new attempt; one under way gives EALREADY, and keeps its time */
+        pending(fd, sock, addr, len, nd_now());
+    else if (!under_way(error))
         nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
-    }
     errno = error;
     return result;
 }
@@ -145,25 +167,36 @@ static bool waits_to_connect(const struct nd_sock *sock, const struct sockaddr *
     return (flags & ND_SOCK_STREAM) && (flags & (ND_SOCK_INET | ND_SOCK_LOCAL)) && addr && addr->sa_family != AF_UNSPEC;
 }
 
+/* A connect on a socket that a deadline ended. Where that was a connect under way, this call asks for its outcome: true, with
+ * errno ETIMEDOUT. Otherwise, and the next time, it is a new beginning. */
+static bool after_expiry(int fd, struct nd_sock *sock) {
+    if (!nd_expired(fd, sock))
+        return false;
+    bool tell = !(nd_sock_flags(sock) & (ND_SOCK_TOLD_ERROR | ND_SOCK_CONNECTED));
+    nd_sock_change(fd, sock, 0,
+                   ND_SOCK_EXPIRED | ND_SOCK_TOLD_IN | ND_SOCK_TOLD_OUT | ND_SOCK_TOLD_ERROR | ND_SOCK_CONNECTED);
+    if (tell) {
+        nd_expire_attempt(fd);
+        errno = ETIMEDOUT;
+    }
+    return tell;
+}
+
 ND_COLD static int connect_watched(int fd, const struct sockaddr *addr, socklen_t len) {
     struct nd_sock *sock = nd_sock_peek(fd);
     if (!sock || !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
         sock = nd_sock_discover(fd);
     if (!sock || len < sizeof addr->sa_family || !waits_to_connect(sock, addr))
         return nd_real.connect(fd, addr, len);
-    if (nd_sock_flags(sock) & ND_SOCK_EXPIRED) {
-        bool tell = nd_expired(fd, sock) && !(nd_sock_flags(sock) & ND_SOCK_TOLD_ERROR);
-        nd_sock_change(fd, sock, 0, ND_SOCK_EXPIRED | ND_SOCK_TOLD_IN | ND_SOCK_TOLD_OUT | ND_SOCK_TOLD_ERROR);
-        if (tell) { /* the outcome of the attempt that expired; the next connect is a new one */
-            nd_expire_attempt(fd);
-            errno = ETIMEDOUT;
-            return -1;
-        }
-    }
+    if ((nd_sock_flags(sock) & ND_SOCK_EXPIRED) && after_expiry(fd, sock))
+        return -1;
+    if (!(nd_sock_flags(sock) & ND_SOCK_KNOWN)) /* the memory was another socket's */
+        sock = nd_sock_discover(fd);
+    if (!sock)
+        return nd_real.connect(fd, addr, len);
     bool blocking = !nd_nonblocking(fd);
-    bool pending = (nd_sock_flags(sock) & ND_SOCK_CONNECTING) != 0;
     nd_sock_change(fd, sock, blocking ? 0 : ND_SOCK_NONBLOCK, blocking ? ND_SOCK_NONBLOCK : 0);
-    return blocking && !pending ? connect_blocking(fd, sock, addr, len) : connect_nonblocking(fd, sock, addr, len);
+    return blocking ? connect_blocking(fd, sock, addr, len) : connect_nonblocking(fd, sock, addr, len);
 }
 
 int nd_hook_connect(int fd, const struct sockaddr *addr, socklen_t len) {

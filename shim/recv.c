@@ -93,18 +93,19 @@ static bool shows_interruption(const struct nd_sock *sock) {
     return sock->own_rcvtimeo != 0 || !nd_signals_restart();
 }
 
-enum rest { GOT, LATE, STRANGER };
+enum rest { GOT, LATE, ENDED };
 
-/* Waits until `deadline` and makes the call then. GOT: *result is what it gave, finished; LATE: the time is up; STRANGER: the
- * descriptor has become another one meanwhile (EBADF). */
-static enum rest wait_for_rest(const struct call *call, struct nd_sock *sock, nd_time deadline, ssize_t *result) {
+/* Waits until `deadline` and makes the call then. GOT: *result is what it gave, finished; LATE: the time is up; ENDED: the
+ * descriptor has become another one meanwhile (EBADF), or there is an error that `leave_error` leaves for the next call. */
+static enum rest wait_for_rest(const struct call *call, struct nd_sock *sock, nd_time deadline, bool leave_error,
+                               ssize_t *result) {
     const struct nd_sock_hold hold = nd_sock_take(call->fd, sock);
     for (;;) {
         enum nd_waited waited = nd_wait(call->fd, call->flags & MSG_OOB ? POLLPRI : POLLIN, deadline);
-        if (!nd_sock_held(call->fd, sock, &hold)) {
+        if (!nd_sock_held(call->fd, sock, &hold) || (leave_error && waited == ND_ENDED_STREAM)) {
             errno = EBADF;
             *result = -1;
-            return STRANGER;
+            return ENDED;
         }
         if (waited == ND_TIMED_OUT)
             return LATE;
@@ -134,7 +135,7 @@ static ssize_t receive_scoped(const struct call *call, struct nd_sock *sock, con
         return finish(call, sock, result);
     if (nd_nonblocking(call->fd))
         return result;
-    if (wait_for_rest(call, sock, nd_time_after(scope->began, scope->timeout), &result) == LATE)
+    if (wait_for_rest(call, sock, nd_time_after(scope->began, scope->timeout), false, &result) == LATE)
         return expire(call, sock, nd_scope_expiry(scope, nd_now()));
     return result;
 }
@@ -182,9 +183,7 @@ static ssize_t gather(const struct call *call, struct nd_sock *sock, nd_time lim
     while (rest_of(call, done, &rest)) {
         nd_time since = nd_now();
         ssize_t result;
-        if (done > 0 && has_ended(call->fd))
-            break;
-        enum rest how = wait_for_rest(&rest, sock, nd_time_after(since, limit), &result);
+        enum rest how = wait_for_rest(&rest, sock, nd_time_after(since, limit), true, &result);
         if (how == LATE) {
             struct nd_expiry expiry = recv_expiry(call, sock, limit, nd_now() - since);
             nd_expire_stream(call->fd, sock, &expiry);
@@ -215,7 +214,7 @@ static ssize_t go_on(const struct call *call, struct nd_sock *sock, nd_time limi
         nd_time elapsed = nd_now() - began, silent = silence(call->fd, sock, elapsed);
         if (silent >= limit)
             return expire(call, sock, recv_expiry(call, sock, limit, elapsed));
-        if (wait_for_rest(call, sock, nd_now() + limit - silent, &result) == LATE)
+        if (wait_for_rest(call, sock, nd_now() + limit - silent, false, &result) == LATE)
             continue;
         bool more = result > 0 && wants_all(call);
         return more ? gather(call, sock, limit, (size_t)result) : result;

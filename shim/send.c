@@ -29,7 +29,7 @@ struct call {
 static const char *const names[] = {"write", "writev", "send", "sendto", "sendmsg"};
 
 /* A call with one of these is never cut into several. */
-#define INDIVISIBLE (MSG_OOB | MSG_FASTOPEN)
+#define INDIVISIBLE (MSG_OOB | MSG_FASTOPEN | MSG_ZEROCOPY)
 
 static ssize_t plain(const struct call *call) {
     switch (call->kind) {
@@ -55,7 +55,17 @@ static size_t total_of(const struct call *call) {
     return total;
 }
 
-/* Sends what is left after `done` bytes, as much as there is room for. Ancillary data goes with the first byte only. */
+/* What of a message's ancillary data the rest of it must carry too: descriptors and credentials go with the first byte only, a
+ * record type (kernel TLS) with every piece. */
+static void add_control(const struct msghdr *msg, struct msghdr *rest) {
+    const struct cmsghdr *first = CMSG_FIRSTHDR(msg);
+    if (first && first->cmsg_level != SOL_SOCKET) {
+        rest->msg_control = msg->msg_control;
+        rest->msg_controllen = msg->msg_controllen;
+    }
+}
+
+/* Sends what is left after `done` bytes, as much as there is room for. */
 static ssize_t without_waiting(const struct call *call, size_t done) {
     int flags = call->flags | MSG_DONTWAIT;
     if (!call->msg)
@@ -67,13 +77,18 @@ static ssize_t without_waiting(const struct call *call, size_t done) {
     const struct iovec *iov = call->msg->msg_iov;
     while (i < call->msg->msg_iovlen && done >= iov[i].iov_len)
         done -= iov[i++].iov_len;
-    if (done > 0) /* the rest of a buffer that went out in part; what follows it is still to come */
-        return nd_real.send(call->fd, (const char *)iov[i].iov_base + done, iov[i].iov_len - done,
-                            flags | (i + 1 < call->msg->msg_iovlen ? MSG_MORE : 0));
     struct msghdr rest = {.msg_name = call->msg->msg_name,
                           .msg_namelen = call->msg->msg_namelen,
                           .msg_iov = call->msg->msg_iov + i,
                           .msg_iovlen = call->msg->msg_iovlen - i};
+    struct iovec part;
+    add_control(call->msg, &rest);
+    if (done > 0) { /* a buffer that went out in part; what follows it is still to come */
+        part = (struct iovec){(char *)iov[i].iov_base + done, iov[i].iov_len - done};
+        flags |= rest.msg_iovlen > 1 ? MSG_MORE : 0;
+        rest.msg_iov = &part;
+        rest.msg_iovlen = 1;
+    }
     return nd_real.sendmsg(call->fd, &rest, flags);
 }
 
@@ -105,8 +120,8 @@ static ssize_t expire(const struct call *call, struct nd_sock *sock, const struc
 }
 
 /* The socket may look writable and yet take nothing (memory pressure, a SEQPACKET larger than the room): do not spin. */
-static void breathe(void) {
-    nd_real.poll(NULL, 0, 10);
+static enum nd_waited breathe(void) {
+    return nd_real.poll(NULL, 0, 10) < 0 ? ND_INTERRUPTED : ND_READY;
 }
 
 static nd_time soonest(nd_time a, nd_time b, nd_time c) {
@@ -178,7 +193,9 @@ static ssize_t send_rest(const struct call *call, struct nd_sock *sock, size_t d
             done += (size_t)sent;
             bounds.room.progress = now;
         } else if (would_block(sent)) {
-            breathe();
+            error = outcome(breathe(), &bounds, done);
+            if (error)
+                return sent_or_fail(done, error);
         } else if (sent < 0) {
             return failed(call, sock, done);
         }

@@ -8,16 +8,10 @@
 
 #define TYPE_MASK 0xf /* SOCK_TYPE_MASK of the kernel: the rest are flags */
 
-ND_COLD static void born(int fd, int domain, int type) {
+ND_COLD static void born(int fd, int domain, int type, int protocol) {
     int saved = errno;
-    uint32_t flags = 0;
     int kind = type & TYPE_MASK;
-    if (kind == SOCK_STREAM || kind == SOCK_SEQPACKET)
-        flags |= ND_SOCK_STREAM;
-    if (domain == AF_INET || domain == AF_INET6)
-        flags |= ND_SOCK_INET;
-    if (domain == AF_UNIX)
-        flags |= ND_SOCK_LOCAL;
+    uint32_t flags = nd_sock_family(domain, kind, protocol);
     if (type & SOCK_NONBLOCK)
         flags |= ND_SOCK_NONBLOCK;
     struct nd_sock *sock = nd_sock_born(fd, flags);
@@ -29,7 +23,7 @@ ND_COLD static void born(int fd, int domain, int type) {
 int nd_hook_socket(int domain, int type, int protocol) {
     int fd = nd_real.socket(domain, type, protocol);
     if (fd >= 0 && nd_active)
-        born(fd, domain, type);
+        born(fd, domain, type, protocol);
     return fd;
 }
 

@@ -103,7 +103,12 @@ void nd_sock_change(int fd, struct nd_sock *sock, uint32_t set, uint32_t clear) 
     while (!atomic_compare_exchange_weak_explicit(&sock->flags, &old, (old & ~clear) | set, memory_order_relaxed,
                                                   memory_order_relaxed))
         ;
-    set_watch(fd, sock, watch_for(sock));
+    uint32_t now = (old & ~clear) | set;
+    do { /* another thread's older view must not stand last */
+        old = now;
+        set_watch(fd, sock, watch_for(sock));
+        now = nd_sock_flags(sock);
+    } while (now != old);
 }
 
 uint64_t nd_sock_inode(int fd) {
@@ -170,8 +175,20 @@ void nd_sock_forget(int fd) {
     }
 }
 
+uint32_t nd_sock_family(int domain, int type, int protocol) {
+    uint32_t flags = 0;
+    bool tcp = protocol == 0 || protocol == IPPROTO_TCP;
+    if (type == SOCK_STREAM || type == SOCK_SEQPACKET)
+        flags |= ND_SOCK_STREAM;
+    if ((domain == AF_INET || domain == AF_INET6) && (type == SOCK_DGRAM || (type == SOCK_STREAM && tcp)))
+        flags |= ND_SOCK_INET;
+    if (domain == AF_UNIX)
+        flags |= ND_SOCK_LOCAL;
+    return flags;
+}
+
 struct nd_sock *nd_sock_discover(int fd) {
-    int type = 0, domain = 0, listening = 0;
+    int type = 0, domain = 0, protocol = 0, listening = 0;
     socklen_t len = sizeof type;
     if (nd_real.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0)
         return NULL;
@@ -182,12 +199,10 @@ struct nd_sock *nd_sock_discover(int fd) {
         domain = getsockname(fd, (struct sockaddr *)&name, &len) == 0 ? name.ss_family : 0;
     }
     uint32_t flags = 0;
-    if (type == SOCK_STREAM || type == SOCK_SEQPACKET)
-        flags |= ND_SOCK_STREAM;
-    if (domain == AF_INET || domain == AF_INET6)
-        flags |= ND_SOCK_INET;
-    if (domain == AF_UNIX)
-        flags |= ND_SOCK_LOCAL;
+    len = sizeof protocol;
+    if (nd_real.getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) != 0)
+        protocol = 0; /* SO_PROTOCOL: Linux 2.6.32 */
+    flags |= nd_sock_family(domain, type, protocol);
     int status = nd_real.fcntl(fd, F_GETFL, NULL);
     if (status >= 0 && (status & O_NONBLOCK))
         flags |= ND_SOCK_NONBLOCK;

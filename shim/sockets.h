@@ -104,6 +104,10 @@ struct nd_sock *nd_sock_peek(int fd);
  * of range (negative, above 2^20). */
 struct nd_sock *nd_sock_get(int fd);
 
+/* The flags that say what kind of socket it is. Streams of the internet other than TCP are left alone (no ND_SOCK_INET): what
+ * TCP_INFO says of MPTCP is its first subflow's. */
+uint32_t nd_sock_family(int domain, int type, int protocol);
+
 /* Starts a new record for a socket just made, with these flags. */
 struct nd_sock *nd_sock_born(int fd, uint32_t flags);
 

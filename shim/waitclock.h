@@ -8,7 +8,7 @@
 #include "shim/sockets.h"
 
 /* poll(2) events that mean waiting for input, for room, and the end. */
-#define ND_WANTS_IN (POLLIN | POLLRDNORM | POLLPRI | POLLRDHUP)
+#define ND_WANTS_IN (POLLIN | POLLRDNORM)
 #define ND_WANTS_OUT (POLLOUT | POLLWRNORM)
 #define ND_ENDED (POLLERR | POLLHUP | POLLNVAL)
 
