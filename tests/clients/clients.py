@@ -42,6 +42,22 @@ while (1) {
 }
 """
 
+PYTHON_ASYNCIO = """
+import asyncio, sys
+async def ask(host, port):
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET / HTTP/1.0\\r\\n\\r\\n")
+    print(await reader.read())
+asyncio.run(ask(*sys.argv[1:]))
+"""
+
+PERL_HTTP = """
+use HTTP::Tiny;
+my $answer = HTTP::Tiny->new->get($ARGV[0]);
+print $answer->{content};
+exit !$answer->{success};
+"""
+
 PHP = """
 $tls = stream_context_create(["ssl" => ["verify_peer" => false, "verify_peer_name" => false]]);
 $body = @file_get_contents($argv[1], false, $tls);
@@ -124,7 +140,10 @@ PLAIN = {
     "wget": by_url("wget", "--tries=1", "-nv", "-O-"),
     "python3-urllib": by_url(PYTHON, "-c", PYTHON_URLLIB),
     "python3-socket": by_host(PYTHON, "-c", PYTHON_SOCKET),
+    "python3-asyncio": by_host(PYTHON, "-c", PYTHON_ASYNCIO),
     "perl-inet": perl("INET"),
+    "perl-http-tiny": by_url("perl", "-e", PERL_HTTP),
+    "busybox": by_url("busybox", "wget", "-q", "-O-"),
     "php": by_url("php", "-n", "-r", PHP),
     "ruby": by_url("ruby", "-e", RUBY, retries=2),  # Net::HTTP asks again once after an error
     "psql": Client(lambda host, port: ["psql", "-X", "-At", "-c", "select 1",
