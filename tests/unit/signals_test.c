@@ -67,6 +67,24 @@ START_TEST(crash_handlers_do_not_count) {
 }
 END_TEST
 
+/* The kernel has put the default back before it ran the handler. */
+START_TEST(a_one_shot_that_has_run_ends_it) {
+    install(SIGUSR1, handler, (int)SA_RESETHAND);
+    raise(SIGUSR1);
+    ck_assert(!nd_signals_restart());
+    install(SIGUSR1, handler, (int)SA_RESETHAND | SA_RESTART);
+    raise(SIGUSR1);
+    ck_assert(nd_signals_restart());
+}
+END_TEST
+
+START_TEST(a_default_with_a_handlers_flags_is_no_handler) {
+    install(SIGUSR1, SIG_DFL, SA_SIGINFO);
+    install(SIGUSR2, SIG_IGN, SA_SIGINFO);
+    ck_assert(nd_signals_restart());
+}
+END_TEST
+
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
 int main(void) {
@@ -78,6 +96,8 @@ int main(void) {
     tcase_add_loop_test(tests, a_handler_that_does_not_restart_ends_it, 0, COUNT(numbers));
     tcase_add_test(tests, a_blocked_handler_did_not_run);
     tcase_add_loop_test(tests, crash_handlers_do_not_count, 0, COUNT(faults));
+    tcase_add_test(tests, a_one_shot_that_has_run_ends_it);
+    tcase_add_test(tests, a_default_with_a_handlers_flags_is_no_handler);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

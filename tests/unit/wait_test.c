@@ -3,7 +3,6 @@
 #include <check.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 /* What successive polls return, each after a time. */
 struct step {
     int result, error;
+    short ready;
     nd_time lasts;
 };
 
@@ -26,6 +26,7 @@ static int fake_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
     timeouts[polls] = timeout_ms;
     const struct step *step = &steps[polls++];
     fake.now += step->lasts;
+    fds[0].revents = step->ready;
     errno = step->error;
     return step->result;
 }
@@ -37,23 +38,8 @@ static enum nd_waited wait_with(const struct step *script, nd_time timeout) {
     return nd_wait(7, POLLIN, nd_time_after(fake.now, timeout));
 }
 
-static void handler(int number) {
-    (void)number;
-}
-
-static void install(int flags) {
-    struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
-    sigaction(SIGALRM, &action, NULL);
-}
-
-static void start(void) {
-    fake_start();
-    for (int number = 1; number < NSIG; number++)
-        signal(number, SIG_DFL);
-}
-
 START_TEST(ready_is_ready) {
-    static const struct step script[] = {{1, 0, ND_SEC}};
+    static const struct step script[] = {{1, 0, POLLIN, ND_SEC}};
     ck_assert_int_eq(wait_with(script, 3 * ND_SEC), ND_READY);
     ck_assert_int_eq(polls, 1);
     ck_assert_int_eq(timeouts[0], 3000);
@@ -63,7 +49,7 @@ START_TEST(ready_is_ready) {
 END_TEST
 
 START_TEST(the_deadline_ends_it_and_not_before) {
-    static const struct step script[] = {{0, 0, 2999 * ND_MSEC}, {0, 0, ND_MSEC}};
+    static const struct step script[] = {{0, 0, 0, 2999 * ND_MSEC}, {0, 0, 0, ND_MSEC}};
     ck_assert_int_eq(wait_with(script, 3 * ND_SEC), ND_TIMED_OUT);
     ck_assert_int_eq(polls, 2);
     ck_assert_int_eq(timeouts[1], 1);
@@ -71,31 +57,30 @@ START_TEST(the_deadline_ends_it_and_not_before) {
 END_TEST
 
 START_TEST(never_is_never) {
-    static const struct step script[] = {{0, 0, ND_SEC}, {1, 0, 0}};
+    static const struct step script[] = {{0, 0, 0, ND_SEC}, {1, 0, POLLIN, 0}};
     ck_assert_int_eq(wait_with(script, ND_NEVER), ND_READY);
     ck_assert_int_eq(timeouts[0], -1);
 }
 END_TEST
 
-START_TEST(a_restarting_handler_does_not_extend_it) {
-    static const struct step script[] = {{-1, EINTR, ND_SEC}, {-1, EINTR, ND_SEC}, {0, 0, ND_SEC}};
-    install(SA_RESTART);
-    ck_assert_int_eq(wait_with(script, 3 * ND_SEC), ND_TIMED_OUT);
-    ck_assert_int_eq(timeouts[2], 1000);
-}
-END_TEST
-
 START_TEST(a_handler_ends_it) {
-    static const struct step script[] = {{-1, EINTR, ND_SEC}};
-    install(0);
+    static const struct step script[] = {{-1, EINTR, 0, ND_SEC}};
     ck_assert_int_eq(wait_with(script, 3 * ND_SEC), ND_INTERRUPTED);
     ck_assert_int_eq(errno, EINTR);
 }
 END_TEST
 
+static const short ends_of_streams[] = {POLLERR, POLLHUP, POLLIN | POLLERR, POLLIN | POLLHUP};
+
+START_TEST(an_end_is_told_beside_what_is_ready) {
+    const struct step script[] = {{1, 0, ends_of_streams[_i], 0}};
+    ck_assert_int_eq(wait_with(script, 3 * ND_SEC), ND_ENDED_STREAM);
+}
+END_TEST
+
 /* The call itself says better what is wrong. */
 START_TEST(a_failed_poll_lets_the_call_try) {
-    static const struct step script[] = {{-1, ENOMEM, 0}};
+    static const struct step script[] = {{-1, ENOMEM, 0, 0}};
     ck_assert_int_eq(wait_with(script, 3 * ND_SEC), ND_READY);
 }
 END_TEST
@@ -119,12 +104,12 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("wait");
     TCase *tests = tcase_create("wait");
-    tcase_add_checked_fixture(tests, start, NULL);
+    tcase_add_checked_fixture(tests, fake_start, NULL);
     tcase_add_test(tests, ready_is_ready);
     tcase_add_test(tests, the_deadline_ends_it_and_not_before);
     tcase_add_test(tests, never_is_never);
-    tcase_add_test(tests, a_restarting_handler_does_not_extend_it);
     tcase_add_test(tests, a_handler_ends_it);
+    tcase_add_loop_test(tests, an_end_is_told_beside_what_is_ready, 0, 4);
     tcase_add_test(tests, a_failed_poll_lets_the_call_try);
     tcase_add_test(tests, asks_the_kernel_for_the_mode);
     suite_add_tcase(suite, tests);
