@@ -8,7 +8,7 @@
 size_t nd_memory_copy(void *to, uintptr_t from, size_t size) {
     const struct iovec target = {.iov_base = to, .iov_len = size};
     const struct iovec source = {.iov_base = (void *)from, .iov_len = size};
-    long copied = ND_RAW6(process_vm_readv, syscall(SYS_getpid), &target, 1, &source, 1, 0);
+    long copied = ND_RAW6(process_vm_readv, ND_RAW3(getpid, 0, 0, 0), &target, 1, &source, 1, 0);
     return copied > 0 ? (size_t)copied : 0;
 }
 

@@ -12,9 +12,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ND_RAW3(name, a, b, c) (__typeof__(0L))syscall(SYS_##name, (long)(a), (long)(b), (long)(c))
+/* The system call itself, as syscall(2): -1 and errno on failure. Not libc's function of that name, which is one of our hooks. */
+long nd_raw_syscall(long number, long a, long b, long c, long d, long e, long f);
+
+#define ND_RAW3(name, a, b, c) nd_raw_syscall(SYS_##name, (long)(a), (long)(b), (long)(c), 0, 0, 0)
 #define ND_RAW6(name, a, b, c, d, e, f)                                                                                \
-    (__typeof__(0L))syscall(SYS_##name, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+    nd_raw_syscall(SYS_##name, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
 /* As a fortified call: more bytes asked for than the buffer has room for ends the program, as libc would. */
 #define ND_RAW_CHECKED(len, room, call) ((len) > (room) ? (abort(), -1) : (call))

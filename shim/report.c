@@ -8,6 +8,7 @@
 #include "shim/backtrace.h"
 #include "shim/destination.h"
 #include "shim/line.h"
+#include "shim/raw.h"
 #include "shim/record.h"
 #include "shim/settings.h"
 
@@ -60,8 +61,8 @@ static struct nd_origin origin_now(void) {
     struct nd_origin origin = {.program = program_name};
     if (clock_gettime(CLOCK_REALTIME, &origin.time) != 0)
         origin.time = (struct timespec){0, 0};
-    origin.pid = (int)syscall(SYS_getpid);
-    origin.tid = (int)syscall(SYS_gettid);
+    origin.pid = (int)ND_RAW3(getpid, 0, 0, 0);
+    origin.tid = (int)ND_RAW3(gettid, 0, 0, 0);
     return origin;
 }
 
@@ -71,7 +72,7 @@ static NOINLINE int send_to_syslog(const char *text, size_t length) {
     struct nd_line line;
     nd_line_start(&line, buffer, sizeof buffer);
     nd_line_put(&line, "<28>netdeadline[");
-    nd_line_put_number(&line, (uint64_t)syscall(SYS_getpid), 1);
+    nd_line_put_number(&line, (uint64_t)ND_RAW3(getpid, 0, 0, 0), 1);
     nd_line_put(&line, "]: ");
     length -= length > 0 && text[length - 1] == '\n';
     if (length >= sizeof buffer - line.used)

@@ -175,6 +175,11 @@ void nd_sock_forget(int fd) {
     }
 }
 
+void nd_sock_forget_all(void) {
+    for (int fd = 0; fd <= highest; fd++)
+        nd_sock_forget(fd);
+}
+
 uint32_t nd_sock_family(int domain, int type, int protocol) {
     uint32_t flags = 0;
     bool tcp = protocol == 0 || protocol == IPPROTO_TCP;

@@ -136,6 +136,9 @@ int nd_sock_highest(void);
 /* Forgets `fd`. */
 void nd_sock_forget(int fd);
 
+/* Forgets every descriptor. */
+void nd_sock_forget_all(void);
+
 /* Makes `to` a copy of what is known of `fd` (dup). */
 void nd_sock_copy(int fd, int to);
 
