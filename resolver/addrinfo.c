@@ -80,26 +80,23 @@ int nd_service_types(struct nd_type types[ND_MAX_TYPES], const char *service, co
 
 static struct addrinfo *make_node(const struct nd_address *a, const struct nd_type *type, int flags) {
     socklen_t size = a->family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-    struct addrinfo *node = malloc(sizeof *node + size); /* glibc's calloc passes its fast lists by: 20 ns of 160 */
+    struct addrinfo *node = malloc(sizeof *node + size); /* calloc passes glibc's fast lists by: 20 ns of 160 */
     if (!node)
         return NULL;
-    memset(node, 0, sizeof *node + size);
-    node->ai_flags = flags;
-    node->ai_family = a->family;
-    node->ai_socktype = type->socktype;
-    node->ai_protocol = type->protocol;
-    node->ai_addrlen = size;
-    node->ai_addr = (struct sockaddr *)(node + 1);
-    node->ai_addr->sa_family = (sa_family_t)a->family;
+    *node = (struct addrinfo){.ai_flags = flags,
+                              .ai_family = a->family,
+                              .ai_socktype = type->socktype,
+                              .ai_protocol = type->protocol,
+                              .ai_addrlen = size,
+                              .ai_addr = (struct sockaddr *)(node + 1)};
     if (a->family == AF_INET) {
-        struct sockaddr_in *v4 = (struct sockaddr_in *)node->ai_addr;
-        v4->sin_port = type->port;
-        memcpy(&v4->sin_addr, a->bytes, 4);
+        struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = type->port};
+        memcpy(&v4.sin_addr, a->bytes, 4);
+        memcpy(node->ai_addr, &v4, sizeof v4);
     } else {
-        struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)node->ai_addr;
-        v6->sin6_port = type->port;
-        v6->sin6_scope_id = a->scope;
-        memcpy(&v6->sin6_addr, a->bytes, 16);
+        struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = type->port, .sin6_scope_id = a->scope};
+        memcpy(&v6.sin6_addr, a->bytes, 16);
+        memcpy(node->ai_addr, &v6, sizeof v6);
     }
     return node;
 }

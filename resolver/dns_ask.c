@@ -147,7 +147,7 @@ static bool advance(struct state *s, nd_time now) {
     bool tcp, pending;
     if (s->failed_hard || answer_count(ask) == ask->question_count)
         return true;
-    if (now >= ask->lookup->deadline) {
+    if (now >= nd_lookup_deadline(ask->lookup)) {
         ask->lookup->expired = true;
         return true;
     }
@@ -170,7 +170,7 @@ static bool advance(struct state *s, nd_time now) {
 }
 
 static nd_time next_event(const struct state *s) {
-    nd_time next = s->ask->lookup->deadline;
+    nd_time next = nd_lookup_deadline(s->ask->lookup);
     bool tcp;
     any_pending(s, &tcp);
     bool more = answer_count(s->ask) > 0 ? !s->asked_again : s->slot < s->schedule.count;
@@ -209,7 +209,7 @@ void nd_ask(struct nd_ask *ask) {
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old_state);
 
     nd_time now = nd_now();
-    nd_schedule_make(&s.schedule, ask->conf, now, ask->lookup->deadline);
+    nd_schedule_make(&s.schedule, ask->conf, now, nd_lookup_deadline(ask->lookup));
     s.give_up = nd_time_after(now, s.schedule.full_length);
     while (!advance(&s, now)) {
         wait_and_process(&s, now);

@@ -241,7 +241,7 @@ static int check_hints(struct request *r, const struct addrinfo *hints) {
 static int narrow_family(struct request *r) {
     if (!(r->hints.ai_flags & AI_ADDRCONFIG))
         return 0;
-    nd_interfaces_get(&r->interfaces, r->lookup->deadline);
+    nd_interfaces_get(&r->interfaces, nd_lookup_deadline(r->lookup));
     r->interfaces_known = true;
     bool v4 = r->interfaces.has_ipv4, v6 = r->interfaces.has_ipv6;
     if (r->hints.ai_family == AF_UNSPEC && v4 != v6)
@@ -300,7 +300,7 @@ static int resolve(struct request *r, struct nd_host *host, struct addrinfo **re
                ? EAI_MEMORY
                : nd_make_list(res, host->addresses, host->count, r->types, r->type_count, r->hints.ai_flags, canonical);
     if (code == 0 && host->count > 1)
-        nd_sort_addresses(res, r->interfaces_known ? &r->interfaces : NULL, r->lookup->deadline);
+        nd_sort_addresses(res, r->interfaces_known ? &r->interfaces : NULL, nd_lookup_deadline(r->lookup));
     return code;
 }
 

@@ -147,13 +147,14 @@ static struct nd_job *run_here(struct nd_job *job) {
     return job;
 }
 
-static bool past(const struct nd_lookup *lookup) {
-    return lookup->deadline != ND_NEVER && nd_now() >= lookup->deadline;
+static bool past(struct nd_lookup *lookup) {
+    return nd_lookup_deadline(lookup) != ND_NEVER && nd_now() >= lookup->deadline;
 }
 
 struct nd_job *nd_job_run(struct nd_job *job, struct nd_lookup *lookup) {
     enum outcome outcome;
     int old_state = 0;
+    nd_lookup_deadline(lookup);
     job->references = 2; /* ours and the thread's */
     job->done = 0;
     for (;;) {

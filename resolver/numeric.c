@@ -29,8 +29,13 @@ static bool read_part(const char **at, uint32_t *value) {
         }
     }
     uint64_t sum = 0;
-    for (; digit_value(*p) < base; p++) {
-        sum = sum * (unsigned)base + (unsigned)digit_value(*p);
+    if (base == 10 && (unsigned char)(p[1] - '0') > 9) { /* one digit; the usual case is one to three */
+        *value = (uint32_t)(*p - '0');
+        *at = p + 1;
+        return true;
+    }
+    for (int digit; (digit = digit_value(*p)) < base; p++) {
+        sum = sum * (unsigned)base + (unsigned)digit;
         if (sum > UINT32_MAX)
             return false;
     }

@@ -10,7 +10,8 @@
 
 /* What a lookup was allowed and what became of it. */
 struct nd_lookup {
-    nd_time deadline;     /* in: absolute; ND_NEVER for none */
+    nd_time deadline;     /* in: absolute; ND_NEVER for none; 0: from `limit` */
+    nd_time limit;        /* in: relative; the clock is read, and deadline set, only when the lookup may wait */
     bool expired;         /* out: the deadline ended it */
     const char *libc_why; /* out: static text, set when the lookup must be left to libc; else NULL */
 };
@@ -18,6 +19,13 @@ struct nd_lookup {
 /* Returned instead of an EAI_ code when the host's configuration asks, for this name, for a source that only libc can
  * serve. Nothing has been allocated then, and lookup->libc_why says which. */
 #define ND_LOOKUP_LIBC 1
+
+/* lookup->deadline, counted from now where it has not been needed yet: a numeric address costs no look at the clock. */
+static inline nd_time nd_lookup_deadline(struct nd_lookup *lookup) {
+    if (lookup->deadline == 0)
+        lookup->deadline = nd_time_after(nd_now(), lookup->limit);
+    return lookup->deadline;
+}
 
 /* getaddrinfo(3) inside lookup->deadline. Returns 0, an EAI_ code (EAI_AGAIN at the deadline) or ND_LOOKUP_LIBC. On 0,
  * *res belongs to the caller and is laid out as glibc lays it out (one malloc per node with the sockaddr inside,
