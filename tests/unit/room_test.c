@@ -73,6 +73,20 @@ START_TEST(an_answer_starts_unacked_anew) {
 }
 END_TEST
 
+START_TEST(what_was_answered_is_not_held_against_the_next) {
+    nd_settings.outbound.unacked = 10 * ND_SEC;
+    fake.info.tcpi_unacked = 5;
+    room = nd_room_begin(FD, BEGAN);
+    fake.info.tcpi_unacked = 0;
+    ck_assert(!look_at(ND_SEC));
+    fake.info.tcpi_unacked = 1; /* sent just now, after a long silence */
+    answered_ago(12 * ND_SEC);
+    ck_assert(!look_at(12 * ND_SEC));
+    answered_ago(22 * ND_SEC);
+    ck_assert(look_at(22 * ND_SEC));
+}
+END_TEST
+
 /* Between probes nothing is outstanding, however long the window is closed. */
 START_TEST(a_closed_window_with_answered_probes_lives) {
     nd_settings.outbound.unacked = 10 * ND_SEC;
@@ -169,6 +183,7 @@ int main(void) {
     tcase_add_test(tests, a_gone_peer_fires_at_the_limit);
     tcase_add_test(tests, an_inbound_peer_has_its_own_limit);
     tcase_add_test(tests, an_answer_starts_unacked_anew);
+    tcase_add_test(tests, what_was_answered_is_not_held_against_the_next);
     tcase_add_test(tests, a_closed_window_with_answered_probes_lives);
     tcase_add_loop_test(tests, unanswered_probes_count, 0, (int)(sizeof probing / sizeof *probing));
     tcase_add_test(tests, send_fires_though_the_peer_is_alive);

@@ -217,21 +217,33 @@ START_TEST(threads_lose_no_change) {
 }
 END_TEST
 
+#define RACERS 4
+#define RACES 200 /* each for a record nobody has asked for before */
+static pthread_barrier_t line;
+
 static void *get_far(void *arg) {
-    (void)arg;
-    return nd_sock_get(FAR + 50000);
+    struct nd_sock **found = arg;
+    for (int i = 0; i < RACES; i++) {
+        pthread_barrier_wait(&line);
+        found[i] = nd_sock_get(FAR + 1024 * (i + 1));
+    }
+    return NULL;
 }
 
 START_TEST(threads_agree_on_a_record) {
-    pthread_t threads[8];
-    void *records[8];
-    for (int i = 0; i < 8; i++)
-        pthread_create(&threads[i], NULL, get_far, NULL);
-    for (int i = 0; i < 8; i++)
-        pthread_join(threads[i], &records[i]);
-    for (int i = 0; i < 8; i++)
-        ck_assert_ptr_eq(records[i], records[0]);
-    ck_assert_ptr_nonnull(records[0]);
+    static struct nd_sock *found[RACERS][RACES];
+    pthread_t threads[RACERS];
+    pthread_barrier_init(&line, NULL, RACERS);
+    for (int i = 0; i < RACERS; i++)
+        pthread_create(&threads[i], NULL, get_far, found[i]);
+    for (int i = 0; i < RACERS; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < RACES; i++)
+        for (int racer = 0; racer < RACERS; racer++) {
+            ck_assert_ptr_nonnull(found[racer][i]);
+            ck_assert_ptr_eq(found[racer][i], found[0][i]);
+        }
+    pthread_barrier_destroy(&line);
 }
 END_TEST
 
