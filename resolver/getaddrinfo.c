@@ -269,13 +269,16 @@ static const char *needs_libc(const struct request *r) {
     int flags = r->hints.ai_flags;
     if (r->node && flags & AI_IDN && !is_ascii(r->node))
         return "an internationalized name";
-    if ((flags & (AI_CANONNAME | AI_CANONIDN)) == (AI_CANONNAME | AI_CANONIDN))
-        return "AI_CANONIDN";
     if (r->service_is_name)
         return nd_nsswitch_services();
     if (!r->node)
         return nd_gai_conf();
     return NULL;
+}
+
+/* AI_CANONIDN decodes the canonical name's ACE labels, with libidn2; a name without any comes back as it is. */
+static bool needs_decoding(const struct request *r, const char *canonical) {
+    return r->hints.ai_flags & AI_CANONIDN && canonical && (!is_ascii(canonical) || strcasestr(canonical, "xn--"));
 }
 
 static int resolve(struct request *r, struct nd_host *host, struct addrinfo **res) {
@@ -296,6 +299,10 @@ static int resolve(struct request *r, struct nd_host *host, struct addrinfo **re
     if (host->count == 0 && !host->no_memory)
         return EAI_NONAME;
     const char *canonical = r->hints.ai_flags & AI_CANONNAME ? host->canonical ? host->canonical : r->node : NULL;
+    if (needs_decoding(r, canonical)) {
+        r->lookup->libc_why = "AI_CANONIDN";
+        return ND_LOOKUP_LIBC;
+    }
     code = host->no_memory
                ? EAI_MEMORY
                : nd_make_list(res, host->addresses, host->count, r->types, r->type_count, r->hints.ai_flags, canonical);
