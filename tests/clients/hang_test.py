@@ -64,7 +64,7 @@ def test_tls(net, report_time, request, client, fault):
 @pytest.mark.parametrize("fault", NAME_FAULTS)
 def test_getent(net, report_time, fault):
     host, _ = fault(net, None)
-    expect_bounded(net, report_time, f"getent-{fault.__name__}", ["getent", "ahosts", host])
+    expect_bounded(net, report_time, f"getent-{fault.__name__}", ["getent", "ahosts", host], says="")  # its way
 
 
 @pytest.mark.parametrize("name", TLS_CLOSE)
