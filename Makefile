@@ -109,6 +109,8 @@ install: all
 	install -m 755 $(BUILD)/netdeadline $(DESTDIR)$(PREFIX)/bin/netdeadline
 	install -m 644 docs/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 docs/*.7 $(DESTDIR)$(PREFIX)/share/man/man7/
+	install -D -m 644 docs/completion/netdeadline.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/netdeadline
+	install -D -m 644 docs/completion/_netdeadline $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_netdeadline
 
 clean:
 	rm -rf $(BUILD)

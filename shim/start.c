@@ -52,7 +52,7 @@ static void read_settings(void) {
     if (line && nd_settings.log != ND_LOG_OFF)
         nd_report_notice(line);
     if (nd_settings.backtrace && !nd_unwind_load())
-        nd_report_notice("netdeadline: NETDEADLINE_BACKTRACE has no effect: libunwind.so.8 is not installed");
+        nd_report_notice("netdeadline: NETDEADLINE_BACKTRACE has no effect: libunwind is not installed");
 }
 
 static void forked(void) {
