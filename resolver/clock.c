@@ -30,6 +30,6 @@ int nd_time_poll_ms(nd_time deadline, nd_time now) {
         return -1;
     if (deadline <= now)
         return 0;
-    nd_time ms = (deadline - now + ND_MSEC - 1) / ND_MSEC;
+    nd_time ms = 1 + (deadline - now - 1) / ND_MSEC;
     return ms > INT_MAX ? INT_MAX : (int)ms;
 }
