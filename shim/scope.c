@@ -18,10 +18,7 @@ frame_stands(const struct nd_scope *scope) {
 const struct nd_scope *nd_scope_of(int fd) {
     if (!current.operation || current.fd != fd)
         return NULL;
-    if (frame_stands(&current))
-        return &current;
-    current.operation = NULL;
-    return NULL;
+    return frame_stands(&current) ? &current : NULL; /* not dropped: the asker may be a handler on a stack of its own */
 }
 
 __attribute__((no_sanitize("address", "thread", "undefined"))) bool

@@ -181,12 +181,16 @@ static ssize_t send_rest(const struct call *call, struct nd_sock *sock, size_t d
             return expire(call, sock, &expiry, done);
         if (now >= bounds.own)
             return sent_or_fail(done, EAGAIN);
+        sock->stuck++;
         enum nd_waited waited = nd_wait(call->fd, POLLOUT, soonest(next, bounds.own, bounds.scope_end));
         int error = outcome(waited, &bounds, done);
         if (!nd_sock_held(call->fd, sock, &hold))
             return sent_or_fail(done, EBADF); /* the number is a stranger's now */
+        sock->stuck--;
         if (error)
             return sent_or_fail(done, error);
+        if ((nd_sock_flags(sock) & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock)) /* by another thread: no SIGPIPE */
+            return done > 0 ? (ssize_t)done : nd_expired_fail(call->fd, sock, ND_OUT);
         ssize_t sent = waited == ND_READY || waited == ND_ENDED_STREAM ? without_waiting(call, done) : 0;
         now = nd_now();
         if (sent > 0) {

@@ -162,6 +162,7 @@ void nd_sock_forget(int fd) {
     sock->own_rcvtimeo = sock->own_sndtimeo = 0;
     sock->inode = 0;
     sock->connect_began = 0;
+    sock->stuck = 0;
     sock->in_epoll = 0;
     sock->epoll_events = 0;
     sock->epoll_seen = 0;

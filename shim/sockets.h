@@ -73,6 +73,7 @@ struct nd_sock {
     _Atomic int own_keepalive[4];               /* SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT */
     _Atomic int64_t own_rcvtimeo, own_sndtimeo; /* microseconds as read back, 0 for none */
     _Atomic uint64_t inode;
+    _Atomic int stuck; /* threads that wait in a sending call for room */
     _Atomic nd_time connect_began;
     struct sockaddr_in6 peer;      /* of a connect under way, which the kernel does not tell yet; AF_INET fits too */
     struct nd_wait_clock clock[2]; /* by nd_direction */

@@ -105,8 +105,7 @@ enum {
     failed_SSL_peek = -1,
     failed_SSL_peek_ex = 0,
     failed_SSL_write = -1,
-    failed_SSL_write_ex = 0,
-    failed_SSL_shutdown = -1
+    failed_SSL_write_ex = 0
 };
 
 int nd_hook_SSL_connect(struct ssl_st *ssl) {
@@ -145,6 +144,23 @@ int nd_hook_SSL_write_ex(struct ssl_st *ssl, const void *buf, size_t len, size_t
     OPERATION(SSL_write_ex, bound_write(&op, ssl, ND_FRAME_SLOT()), ssl, buf, len, done);
 }
 
+/* A close that never waits for a write in flight: where another thread is stuck in a send on this connection, an alert could
+ * only queue behind it, inside an SSL object that is in use. The connection is ended instead, and the write returns. */
+static bool cut_stuck_write(const struct operation *op) {
+    if (!op->sock || !op->sock->stuck || nd_observing || !nd_sock_limits(op->sock)->tls_shutdown)
+        return false;
+    struct nd_expiry expiry = {.operation = op->name,
+                               .limit = ND_LIMIT_NAME(op->sock, "TLS_SHUTDOWN"),
+                               .timeout = nd_sock_limits(op->sock)->tls_shutdown};
+    nd_expire_stream(op->fd, op->sock, &expiry);
+    errno = ETIMEDOUT;
+    return true;
+}
+
 int nd_hook_SSL_shutdown(struct ssl_st *ssl) {
-    OPERATION(SSL_shutdown, bound(&op, ND_SCOPE_SHUTDOWN, ND_FRAME_SLOT()), ssl);
+    struct operation op;
+    if (!begin(&op, "SSL_shutdown", ssl, __builtin_return_address(0)) || !op.tls.SSL_shutdown || cut_stuck_write(&op))
+        return -1;
+    bound(&op, ND_SCOPE_SHUTDOWN, ND_FRAME_SLOT());
+    return end(&op, op.tls.SSL_shutdown(ssl), -1);
 }

@@ -151,12 +151,11 @@ bool nd_tls_find(struct nd_tls *tls, const void *return_address) {
 
 void nd_tls_queue_errno(const struct nd_tls *tls) {
     int saved = errno;
-    if (!tls->ERR_peek_error || tls->ERR_peek_error() != 0)
-        return;
-    if (tls->ERR_new && tls->ERR_set_error) {
+    bool empty = tls->ERR_peek_error && tls->ERR_peek_error() == 0;
+    if (empty && tls->ERR_new && tls->ERR_set_error) {
         tls->ERR_new();
         tls->ERR_set_error(ERR_LIB_SYS, saved, NULL);
-    } else if (tls->ERR_put_error) {
+    } else if (empty && tls->ERR_put_error) {
         tls->ERR_put_error(ERR_LIB_SYS, 0, saved, "netdeadline", 0);
     }
     errno = saved;
