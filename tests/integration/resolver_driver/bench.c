@@ -45,7 +45,7 @@ static void *run(void *arg) {
     struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM}, *list;
     long n = 0, failed = 0;
     while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
-        struct nd_lookup lookup = {.deadline = nd_now() + 5 * ND_SEC};
+        struct nd_lookup lookup = {.limit = 5 * ND_SEC};
         int code = ours ? nd_getaddrinfo(node, "80", &hints, &list, &lookup) : getaddrinfo(node, "80", &hints, &list);
         n++;
         failed += code != 0;
