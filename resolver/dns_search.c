@@ -85,7 +85,13 @@ bool nd_query(struct nd_search *s, const char *name) {
     s->error = s->ask.error;
     if (!s->ask.answers[0].bytes && !s->ask.answers[1].bytes)
         return fail(s, TRY_AGAIN);
-    return judge(s);
+    if (judge(s))
+        return true;
+    if (s->lookup->expired) { /* "no" from one half, and no word of the other: not known */
+        s->error = ETIMEDOUT;
+        s->h_err = TRY_AGAIN;
+    }
+    return false;
 }
 
 bool nd_query_domain(struct nd_search *s, const char *name, const char *domain) {

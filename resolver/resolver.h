@@ -12,7 +12,7 @@
 struct nd_lookup {
     nd_time deadline;     /* in: absolute; ND_NEVER for none; 0: from `limit` */
     nd_time limit;        /* in: relative; the clock is read, and deadline set, only when the lookup may wait */
-    bool expired;         /* out: the deadline ended it */
+    bool expired;         /* out: the deadline ended it; together with 0: one family had answered, the other had not */
     const char *libc_why; /* out: static text, set when the lookup must be left to libc; else NULL */
 };
 

@@ -97,6 +97,10 @@ def test_half_an_answer_at_the_deadline_is_an_answer(ask):
     assert result.addresses == 2
 
 
+def test_half_a_no_at_the_deadline_is_not_a_no(ask):
+    check(ask("nameserver 127.0.0.2\n", 600, "ns6-nd.example"), EAI_AGAIN, 600, 600, True)
+
+
 def test_truncated_and_silent_over_tcp_ends_at_the_deadline(ask):
     check(ask("nameserver 127.0.0.2\n", 900, "ts-a1-q1.example"), EAI_AGAIN, 900, 900, True)
 
