@@ -35,25 +35,56 @@ static struct timeval to_timeval(nd_time time) {
     return (struct timeval){(time_t)(time / 1000000), (suseconds_t)(time % 1000000)};
 }
 
-/* Waits in connect until `deadline`, over interruptions that the program would not have seen. Returns what connect does;
- * *own_shorter tells whose limit was in force at the end. */
-static int connect_until(int fd, const struct sockaddr *addr, socklen_t len, nd_time deadline,
-                         const struct timeval *own, bool *own_shorter) {
-    nd_time own_deadline = nd_time_after(nd_now(), own->tv_sec * ND_SEC + own->tv_usec * ND_USEC);
-    bool has_own = own->tv_sec || own->tv_usec;
-    *own_shorter = has_own && own_deadline < deadline;
+static bool under_way(int error) {
+    return error == EINPROGRESS || error == EALREADY || error == EINTR;
+}
+
+/* Waits in connect until `deadline`, over interruptions that the program would not have seen: SO_SNDTIMEO makes the kernel
+ * show those of SA_RESTART handlers too. A second connect waits for the first one's outcome. At the deadline it returns what the
+ * kernel says of an attempt under way. */
+static int connect_until(int fd, const struct sockaddr *addr, socklen_t len, nd_time deadline, bool restarts) {
     for (;;) {
-        struct timeval left = to_timeval((*own_shorter ? own_deadline : deadline) - nd_now());
+        struct timeval left = to_timeval(deadline - nd_now());
         if (nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof left) != 0)
             return nd_real.connect(fd, addr, len);
         int result = nd_real.connect(fd, addr, len);
-        /* SO_SNDTIMEO makes an SA_RESTART interruption visible; a second connect waits for the first one's outcome */
-        if (result == 0 || errno != EINTR || has_own || !nd_signals_restart())
+        bool waiting =
+            result != 0 && (under_way(errno) || errno == EAGAIN); /* EAGAIN: AF_UNIX, no room in the backlog */
+        if (!waiting || (errno == EINTR && !(restarts && nd_signals_restart())))
             return result;
-        if (nd_now() >= (*own_shorter ? own_deadline : deadline)) {
-            errno = EINPROGRESS;
+        int error = errno == EINTR ? EINPROGRESS : errno;
+        if (nd_now() >= deadline) { /* the kernel's timer may be a tick early: then once more */
+            errno = error;
             return -1;
         }
+    }
+}
+
+/* SO_SNDTIMEO as the program set it, while ours stands there for the time of a connect. A thread that is cancelled in connect
+ * leaves ours behind; the record then still answers for the program's. */
+struct borrowed {
+    struct timeval before; /* what the kernel had */
+    int64_t own;           /* the program's, in microseconds */
+    bool ours_before;      /* it was SEND's already */
+};
+
+static bool borrow_timer(int fd, struct nd_sock *sock, struct borrowed *borrowed) {
+    socklen_t size = sizeof borrowed->before;
+    if (nd_real.getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &borrowed->before, &size) != 0)
+        return false;
+    borrowed->ours_before = (nd_sock_flags(sock) & ND_SOCK_SNDTIMEO) != 0;
+    if (!borrowed->ours_before)
+        sock->own_sndtimeo = (int64_t)borrowed->before.tv_sec * 1000000 + borrowed->before.tv_usec;
+    borrowed->own = sock->own_sndtimeo;
+    nd_sock_change(fd, sock, ND_SOCK_SNDTIMEO, 0);
+    return true;
+}
+
+static void return_timer(int fd, struct nd_sock *sock, const struct borrowed *borrowed) {
+    nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &borrowed->before, sizeof borrowed->before);
+    if (!borrowed->ours_before) {
+        nd_sock_change(fd, sock, 0, ND_SOCK_SNDTIMEO);
+        sock->own_sndtimeo = 0;
     }
 }
 
@@ -86,10 +117,6 @@ static void expire(int fd, struct nd_sock *sock, const struct sockaddr *addr, so
     nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
 }
 
-static bool under_way(int error) {
-    return error == EINPROGRESS || error == EALREADY || error == EINTR;
-}
-
 /* Whether `fd` is an internet socket: an AF_UNIX connect that has not come about leaves nothing behind. */
 static bool leaves_attempt(const struct nd_sock *sock) {
     return (nd_sock_flags(sock) & ND_SOCK_INET) != 0;
@@ -100,23 +127,23 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
         return connect_observed(fd, sock, addr, len);
     bool again = (nd_sock_flags(sock) & ND_SOCK_CONNECTING) != 0; /* waits for the outcome of an attempt under way */
     nd_time began = again ? sock->connect_began : nd_now(), deadline = nd_connect_deadline(began);
-    struct timeval own = {0, 0};
-    socklen_t own_len = sizeof own;
     const struct nd_scope *scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(fd) : NULL;
     if (scope && nd_time_after(scope->began, scope->timeout) < deadline)
         deadline = nd_time_after(scope->began, scope->timeout);
     const struct nd_sock_hold hold = nd_sock_take(fd, sock);
-    bool bounded = deadline != ND_NEVER && nd_real.getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &own, &own_len) == 0;
-    bool own_shorter = false;
-    int result = bounded ? connect_until(fd, addr, len, deadline, &own, &own_shorter) : nd_real.connect(fd, addr, len);
+    struct borrowed timer;
+    bool bounded = deadline != ND_NEVER && borrow_timer(fd, sock, &timer);
+    nd_time own = bounded && timer.own ? nd_time_after(nd_now(), timer.own * ND_USEC) : ND_NEVER;
+    int result = bounded ? connect_until(fd, addr, len, own < deadline ? own : deadline, own == ND_NEVER)
+                         : nd_real.connect(fd, addr, len);
     int error = errno;
-    bool late = result != 0 && (under_way(error) || error == EAGAIN) && !own_shorter && nd_now() >= deadline;
+    bool late = bounded && result != 0 && (under_way(error) || error == EAGAIN) && nd_now() >= deadline;
     if (!nd_sock_held(fd, sock, &hold)) { /* another thread closed it, and the number is a stranger's */
         errno = late ? ETIMEDOUT : error;
         return result;
     }
     if (bounded)
-        nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &own, sizeof own);
+        return_timer(fd, sock, &timer);
     if (result == 0) {
         connected(fd, sock);
     } else if (late) {
