@@ -6,15 +6,21 @@
 
 #include "shim/raw.h"
 
-static int nd_bind_late_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
-                                    struct addrinfo **res);
+/* A call without a system call behind it: finds libc's after all, or fails. */
+#define ND_BIND_LATE(name, failure, args)                                                                              \
+    (nd_find_real(), nd_real.name == unbound_##name ? (errno = ENOSYS, failure) : nd_real.name args)
+
+/* Declared before they are defined: ND_BIND_LATE compares with its own function. */
+#define ND_HOOK(name, type, params, args, raw) static type unbound_##name params;
+#define ND_ALIAS(name, of)
+#define ND_TLS(name, type, params, args)
+#include "shim/hooks.def"
+#undef ND_HOOK
 
 #define ND_HOOK(name, type, params, args, raw)                                                                         \
     static type unbound_##name params {                                                                                \
         return (type)(raw);                                                                                            \
     }
-#define ND_ALIAS(name, of)
-#define ND_TLS(name, type, params, args)
 #include "shim/hooks.def"
 #undef ND_HOOK
 
@@ -40,13 +46,4 @@ void nd_find_real(void) {
         *(void **)&nd_real.name = found;
 #include "shim/hooks.def"
 #undef ND_HOOK
-}
-
-static int nd_bind_late_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
-                                    struct addrinfo **res) {
-    nd_find_real();
-    if (nd_real.getaddrinfo != unbound_getaddrinfo)
-        return nd_real.getaddrinfo(node, service, hints, res);
-    errno = ENOSYS;
-    return EAI_SYSTEM;
 }

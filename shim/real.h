@@ -14,6 +14,7 @@
 #include <time.h>
 
 struct ssl_st;
+struct __res_state;
 
 /* One typed pointer for each libc row of hooks.def. Until nd_find_real() has run, each makes the raw system call. */
 struct nd_real {
