@@ -164,7 +164,7 @@ static int run(int argc, char **argv) {
     int status = read_arguments(argv, &request);
     if (status == CLI_OK)
         status = find_library(request.library, &library);
-    if (status != CLI_OK)
+    if (status != CLI_OK || !request.program)
         return status;
     warn_if_useless(request.program[0], &library);
     if (library_preload(&library) != 0) {

@@ -41,8 +41,11 @@ static void keep(struct nd_ask *ask, struct nd_dns_message *m, const uint8_t *by
     uint8_t *copy = malloc(size);
     if (!copy)
         return;
+    memcpy(copy, bytes, size);
     free(m->bytes);
-    *m = (struct nd_dns_message){memcpy(copy, bytes, size), size, by_tcp};
+    m->bytes = copy;
+    m->size = size;
+    m->by_tcp = by_tcp;
     if (!ask->conf->trust_ad)
         copy[3] &= (uint8_t)~0x20;
 }

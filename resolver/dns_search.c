@@ -103,7 +103,8 @@ bool nd_query_domain(struct nd_search *s, const char *name, const char *domain) 
         return fail(s, NO_RECOVERY);
     memcpy(full, name, n);
     full[n] = '.';
-    memcpy(full + n + 1, domain, d + 1);
+    memcpy(full + n + 1, domain, d);
+    full[n + 1 + d] = '\0';
     return nd_query(s, full);
 }
 

@@ -14,6 +14,8 @@ struct packed {
 };
 
 static void pack(struct packed *p, const void *bytes, size_t size) {
+    if (size == 0)
+        return;
     if (p->size + size > p->room) {
         size_t room = (p->size + size) * 2;
         char *bigger = realloc(p->bytes, room);

@@ -154,7 +154,7 @@ void nd_interfaces_free(struct nd_interfaces *interfaces) {
 
 const struct nd_interface_address *nd_interfaces_find(const struct nd_interfaces *interfaces,
                                                       const uint8_t address[16]) {
-    struct nd_interface_address key;
+    struct nd_interface_address key = {0};
     memcpy(key.address, address, 16);
     return interfaces->count == 0 ? NULL : bsearch(&key, interfaces->addresses, interfaces->count, sizeof key, compare);
 }

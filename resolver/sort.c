@@ -130,6 +130,8 @@ static void merge_sort(struct entry *a, size_t n, struct entry *room, bool *nati
 }
 
 static void relink(struct addrinfo **list, const struct entry *entries, size_t count) {
+    if (count == 0)
+        return;
     char *canonical = (*list)->ai_canonname;
     (*list)->ai_canonname = NULL;
     for (size_t i = 0; i < count; i++) {

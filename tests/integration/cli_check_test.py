@@ -190,6 +190,8 @@ def process():
         program.stdout.readline()
         while os.readlink(f"/proc/{program.pid}/exe") != os.path.realpath(shutil.which("sleep")):
             pass
+        while "/libc.so.6" not in pathlib.Path(f"/proc/{program.pid}/maps").read_text():
+            pass  # the loader is still at it, and libc comes last
         return str(program.pid)
 
     yield start

@@ -199,6 +199,11 @@ def test_answers_are_those_of_libc(driver, tmp_path, name):
     total, _, left = map(int, output.rstrip().rsplit("\n", 1)[-1].split("\t")[1:])
     differences = re.findall(r"^differ\t(.*)\n\tlibc (.*)\n\tours (.*)$", output, re.M)
     unknown = [d for d in differences if kind_of(d[0].split("\t"), d[1], d[2], variant) is None]
+    for _ in range(2):  # on a busy machine a packet is late now and then, to libc or to us: what differs, differs again
+        if unknown:
+            again = run(driver, tmp_path, variant, [tuple(d[0].split("\t")) for d in unknown])
+            still = set(re.findall(r"^differ\t(.*)$", again, re.M))
+            unknown = [d for d in unknown if d[0] in still]
     print(f"seed {SEED}, {total} questions, {left} left to libc, {len(differences)} pinned differences")
     shown = "\n".join(f"{q!r}\n  libc {textwrap.shorten(a, 600)}\n  ours {textwrap.shorten(b, 600)}" for q, a, b in unknown[:20])
     assert not unknown, f"seed {SEED}: {len(unknown)} answers differ\n{shown}"
