@@ -130,7 +130,7 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
     const struct nd_scope *scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(fd) : NULL;
     if (scope && nd_time_after(scope->began, scope->timeout) < deadline)
         deadline = nd_time_after(scope->began, scope->timeout);
-    const struct nd_sock_hold hold = nd_sock_take(fd, sock);
+    const uint32_t generation = sock->generation;
     struct borrowed timer;
     bool bounded = deadline != ND_NEVER && borrow_timer(fd, sock, &timer);
     nd_time own = bounded && timer.own ? nd_time_after(nd_now(), timer.own * ND_USEC) : ND_NEVER;
@@ -138,7 +138,7 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
                          : nd_real.connect(fd, addr, len);
     int error = errno;
     bool late = bounded && result != 0 && (under_way(error) || error == EAGAIN) && nd_now() >= deadline;
-    if (!nd_sock_held(fd, sock, &hold)) { /* another thread closed it, and the number is a stranger's */
+    if (sock->generation != generation) { /* another thread closed it, and the number is a stranger's */
         errno = late ? ETIMEDOUT : error;
         return result;
     }
