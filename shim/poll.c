@@ -18,10 +18,11 @@ struct call {
 static bool any_watched(const struct pollfd *fds, nfds_t count) {
     if (!fds)
         return false; /* the kernel says EFAULT */
-    for (nfds_t i = 0; i < count; i++)
-        if (fds[i].fd >= 0 && nd_unlikely(nd_watch(fds[i].fd) & ND_WATCH_WAIT) &&
-            (nd_watch_exact(fds[i].fd) & ND_WATCH_WAIT))
+    for (nfds_t i = 0; i < count; i++) {
+        unsigned wants = nd_watch_events(fds[i].events);
+        if (fds[i].fd >= 0 && nd_unlikely(nd_watch(fds[i].fd) & wants) && (nd_watch_exact(fds[i].fd) & wants))
             return true;
+    }
     return false;
 }
 

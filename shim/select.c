@@ -33,17 +33,17 @@ static size_t bytes(int count) {
     return (size_t)((count + LONG_BITS - 1) / LONG_BITS) * sizeof(long);
 }
 
-static bool any_watched(int count, const fd_set *in, const fd_set *out, const fd_set *except) {
-    const long *sets[SETS] = {(const long *)in, (const long *)out, (const long *)except};
-    for (int word = 0; word * LONG_BITS < count; word++) {
-        long any = 0;
-        for (int i = 0; i < SETS; i++)
-            any |= sets[i] ? sets[i][word] : 0;
-        for (int fd = word * LONG_BITS; any && fd < count && fd < (word + 1) * LONG_BITS; fd++)
-            if ((any >> (fd % LONG_BITS) & 1) && (nd_watch(fd) & ND_WATCH_WAIT))
+static bool set_watched(int count, const long *set, unsigned wants) {
+    for (int word = 0; set && word * LONG_BITS < count; word++)
+        for (int fd = word * LONG_BITS; set[word] && fd < count && fd < (word + 1) * LONG_BITS; fd++)
+            if (bit(set, fd) && (nd_watch(fd) & wants))
                 return true;
-    }
     return false;
+}
+
+static bool any_watched(int count, const fd_set *in, const fd_set *out) {
+    return set_watched(count, (const long *)in, ND_WATCH_WAIT_IN) ||
+           set_watched(count, (const long *)out, ND_WATCH_WAIT_OUT);
 }
 
 static bool entry(const struct nd_waitset *set, unsigned index, struct nd_wait_entry *entry) {
@@ -138,7 +138,7 @@ ND_COLD static int pselect_watched(int count, fd_set *in, fd_set *out, fd_set *e
 }
 
 int nd_hook_select(int count, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout) {
-    if (count > 0 && count <= MOST && nd_unlikely(any_watched(count, in, out, except)))
+    if (count > 0 && count <= MOST && nd_unlikely(any_watched(count, in, out)))
         return select_watched(count, in, out, except, timeout);
     return nd_real.select(count, in, out, except, timeout);
 }
@@ -146,7 +146,7 @@ ND_ALIAS_OF(__select, select);
 
 int nd_hook_pselect(int count, fd_set *in, fd_set *out, fd_set *except, const struct timespec *timeout,
                     const sigset_t *mask) {
-    if (count > 0 && count <= MOST && nd_unlikely(any_watched(count, in, out, except)))
+    if (count > 0 && count <= MOST && nd_unlikely(any_watched(count, in, out)))
         return pselect_watched(count, in, out, except, timeout, mask);
     return nd_real.pselect(count, in, out, except, timeout, mask);
 }

@@ -91,10 +91,10 @@ static unsigned watch_for(const struct nd_sock *sock) {
     bool room = nd_sock_send_limit(sock) || ((flags & ND_SOCK_INET) && nd_sock_limits(sock)->unacked);
     if (room && !(flags & ND_SOCK_NONBLOCK))
         watch |= ND_WATCH_OUT;
-    if (room || nd_sock_recv_limit(sock))
-        watch |= ND_WATCH_WAIT;
+    if (room)
+        watch |= ND_WATCH_WAIT_OUT;
     if (nd_sock_recv_limit(sock)) /* who spoke last tells who owes a reply */
-        watch |= ND_WATCH_IN | ND_WATCH_OUT;
+        watch |= ND_WATCH_WAIT_IN | ND_WATCH_IN | ND_WATCH_OUT;
     return watch;
 }
 

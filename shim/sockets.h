@@ -5,6 +5,7 @@
 #define ND_SOCKETS_H
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,9 +39,11 @@ enum nd_sock_flag {
 
 /* Which calls must leave the straight path for a descriptor. */
 enum nd_watch {
-    ND_WATCH_IN = 1 << 0,  /* receiving calls */
-    ND_WATCH_OUT = 1 << 1, /* sending calls */
-    ND_WATCH_WAIT = 1 << 2 /* poll and select */
+    ND_WATCH_WAIT_IN = POLLIN,   /* waits for input in poll, select, epoll */
+    ND_WATCH_IN = 1 << 1,        /* receiving calls */
+    ND_WATCH_WAIT_OUT = POLLOUT, /* waits for room, or for a connect */
+    ND_WATCH_OUT = 1 << 3,       /* sending calls */
+    ND_WATCH_WAIT = ND_WATCH_WAIT_IN | ND_WATCH_WAIT_OUT
 };
 
 enum nd_direction { ND_IN, ND_OUT };
@@ -97,6 +100,11 @@ static inline unsigned nd_watch(int fd) {
 }
 
 unsigned nd_watch_exact(int fd);
+
+/* The ND_WATCH_WAIT_ bits of poll(2) events: POLLRDNORM and POLLWRNORM lie six bits above POLLIN and POLLOUT. */
+static inline unsigned nd_watch_events(short events) {
+    return ((unsigned)events | (unsigned)events >> 6) & ND_WATCH_WAIT;
+}
 
 /* The record of `fd`, or NULL where there is none yet. */
 struct nd_sock *nd_sock_peek(int fd);

@@ -15,7 +15,7 @@ struct survey {
 
 /* The record of an entry whose clocks run, or NULL. */
 static struct nd_sock *watched(const struct nd_wait_entry *entry) {
-    struct nd_sock *sock = entry->wants && nd_watch_exact(entry->fd) & ND_WATCH_WAIT ? nd_sock_peek(entry->fd) : NULL;
+    struct nd_sock *sock = nd_watch_exact(entry->fd) & nd_watch_events(entry->wants) ? nd_sock_peek(entry->fd) : NULL;
     return sock && !(nd_sock_flags(sock) & ND_SOCK_EXPIRED) ? sock : NULL;
 }
 
@@ -25,16 +25,17 @@ static struct survey survey_set(const struct nd_waitset *set, nd_time now) {
     for (unsigned i = 0; i < set->count; i++) {
         if (!set->entry(set, i, &entry))
             continue;
-        const struct nd_sock *sock = watched(&entry);
+        const struct nd_sock *sock = nd_sock_peek(entry.fd);
+        if (sock && (nd_sock_flags(sock) & ND_SOCK_CONNECTED) && entry.fd != survey.last_connected) {
+            nd_company_add(&survey.company, sock); /* also those that no limit is set for */
+            survey.last_connected = entry.fd;
+        }
+        sock = watched(&entry);
         if (!sock)
             continue;
         survey.watched++;
         nd_time due = nd_clock_due(sock, entry.wants, now);
         survey.wake = due < survey.wake ? due : survey.wake;
-        if ((nd_sock_flags(sock) & ND_SOCK_CONNECTED) && entry.fd != survey.last_connected)
-            nd_company_add(&survey.company, sock);
-        if (nd_sock_flags(sock) & ND_SOCK_CONNECTED)
-            survey.last_connected = entry.fd;
     }
     return survey;
 }

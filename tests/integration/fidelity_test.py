@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+import programs
 from calls import LIMIT, at, finish, make, start
 from faults import tcp
 
@@ -243,3 +244,25 @@ def test_nothing_is_left(net, silent, limits):
     without, under = (make(net, *steps, library=library, **limits) for library in (False, True))
     for i in (0, 1, 8, 9):
         assert under[i].result == without[i].result
+
+
+PROXY = """
+import select, socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(listener.getsockname())
+inbound, _ = listener.accept()
+outbound = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+print(select.select([inbound, outbound], [], [], 1.0))
+outbound.setblocking(False)
+try:
+    outbound.recv(1)
+except BlockingIOError:
+    print("alive")
+"""
+
+
+def test_an_idle_upstream_beside_a_client_lives(net):
+    """RECV is for connections we made; one that owes nothing is not alone beside one that we accepted."""
+    server = net.serve(tcp.silent)
+    result = net.run([programs.PYTHON, "-c", PROXY, server.port], RECV="300ms")
+    assert (result.status, result.out) == (0, b"([], [], [])\nalive\n"), result
