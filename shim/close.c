@@ -11,7 +11,7 @@
 #define TIMED (ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO | ND_SOCK_EXPIRED)
 
 ND_COLD static void forget(int fd, uint32_t flags) {
-    if ((flags & TIMED) && getpid() != nd_process)
+    if ((flags & TIMED) && nd_process && getpid() != nd_process)
         return;
     nd_scope_drop(fd);
     nd_sock_forget(fd);

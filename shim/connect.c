@@ -102,7 +102,6 @@ static int connect_observed(int fd, struct nd_sock *sock, const struct sockaddr 
 
 /* The attempt goes on without the call: a wait or another connect asks for its outcome. Its time began at `began`. */
 static void pending(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
-    nd_timers_backstop(fd, sock);
     memset(&sock->peer, 0, sizeof sock->peer);
     memcpy(&sock->peer, addr, len < sizeof sock->peer ? len : sizeof sock->peer);
     nd_timers_arm(fd, sock); /* programs that go back to blocking mode once connected are bounded too */
@@ -150,6 +149,7 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
         expire(fd, sock, addr, len, began);
         error = ETIMEDOUT;
     } else if (under_way(error) && leaves_attempt(sock)) {
+        nd_timers_backstop(fd, sock);
         pending(fd, sock, addr, len, began);
     } else {
         nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);

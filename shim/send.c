@@ -219,8 +219,7 @@ static bool waits_for_room(const struct call *call, const struct nd_sock *sock) 
     uint32_t flags = nd_sock_flags(sock);
     if ((flags & ND_SOCK_NONBLOCK) || (call->flags & (INDIVISIBLE | MSG_DONTWAIT)) || (!call->msg && call->len == 0))
         return false;
-    return nd_sock_send_limit(sock) || ((flags & ND_SOCK_INET) && nd_sock_limits(sock)->unacked) ||
-           (flags & ND_SOCK_SCOPED);
+    return nd_sock_room_limited(sock) || (flags & ND_SOCK_SCOPED);
 }
 
 static ssize_t send_bounded(const struct call *call) {
@@ -297,7 +296,7 @@ ND_ALIAS_OF(__send, send);
 
 ND_COLD static ssize_t sendto_watched(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to,
                                       socklen_t to_len) {
-    return send_bounded(
+    return send_errno_kept(
         &(struct call){.kind = SENDTO, .fd = fd, .buf = buf, .len = len, .flags = flags, .to = to, .to_len = to_len});
 }
 

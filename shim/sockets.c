@@ -88,7 +88,7 @@ static unsigned watch_for(const struct nd_sock *sock) {
         watch |= ND_WATCH_IN;
     if (!(flags & ND_SOCK_STREAM) || !(flags & (ND_SOCK_CONNECTED | ND_SOCK_CONNECTING)))
         return watch;
-    bool room = nd_sock_send_limit(sock) || ((flags & ND_SOCK_INET) && nd_sock_limits(sock)->unacked);
+    bool room = nd_sock_room_limited(sock);
     if (room && !(flags & ND_SOCK_NONBLOCK))
         watch |= ND_WATCH_OUT;
     if (room)

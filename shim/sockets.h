@@ -171,6 +171,11 @@ static inline const struct nd_limits *nd_sock_limits(const struct nd_sock *sock)
 nd_time nd_sock_recv_limit(const struct nd_sock *sock);
 nd_time nd_sock_send_limit(const struct nd_sock *sock);
 
+/* Whether a wait for room on this socket has a limit: SEND, or UNACKED, which needs TCP's acknowledgements. */
+static inline bool nd_sock_room_limited(const struct nd_sock *sock) {
+    return nd_sock_send_limit(sock) || ((nd_sock_flags(sock) & ND_SOCK_INET) && nd_sock_limits(sock)->unacked);
+}
+
 /* When a connect that began at `began` has used up CONNECT; ND_NEVER where that is off. */
 static inline nd_time nd_connect_deadline(nd_time began) {
     return nd_settings.connect ? nd_time_after(began, nd_settings.connect) : ND_NEVER;

@@ -72,7 +72,6 @@ static bool fill(struct nd_tls *tls, void *handle) {
 #undef ND_ALIAS
 #undef ND_TLS
     *(void **)&tls->SSL_get_rfd = symbol_of(handle, "SSL_get_rfd");
-    *(void **)&tls->SSL_get_wfd = symbol_of(handle, "SSL_get_wfd");
     /* In 1.0.2 this is a macro: handshakes hidden in reads are not seen there. */
     *(void **)&tls->SSL_is_init_finished = symbol_of(handle, "SSL_is_init_finished");
     *(void **)&tls->ERR_peek_error = symbol_of(handle, "ERR_peek_error");

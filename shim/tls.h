@@ -16,7 +16,6 @@ struct nd_tls {
 #undef ND_ALIAS
 #undef ND_TLS
     int (*SSL_get_rfd)(const struct ssl_st *ssl);
-    int (*SSL_get_wfd)(const struct ssl_st *ssl);
     int (*SSL_is_init_finished)(const struct ssl_st *ssl);
     unsigned long (*ERR_peek_error)(void);
     void (*ERR_put_error)(int lib, int func, int reason, const char *file, int line); /* before 3.0 */

@@ -25,8 +25,7 @@ void nd_clock_progress(struct nd_wait_clock *clock) {
 }
 
 bool nd_clock_room(const struct nd_sock *sock, short wants) {
-    return (wants & ND_WANTS_OUT) &&
-           (nd_sock_send_limit(sock) || ((nd_sock_flags(sock) & ND_SOCK_INET) && nd_sock_limits(sock)->unacked));
+    return (wants & ND_WANTS_OUT) && nd_sock_room_limited(sock);
 }
 
 /* When, seen from `now`, the clocks of one entry are due. */

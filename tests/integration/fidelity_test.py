@@ -266,3 +266,30 @@ def test_an_idle_upstream_beside_a_client_lives(net):
     server = net.serve(tcp.silent)
     result = net.run([programs.PYTHON, "-c", PROXY, server.port], RECV="300ms")
     assert (result.status, result.out) == (0, b"([], [], [])\nalive\n"), result
+
+
+ERRNO = """
+import ctypes, socket, sys, threading, time
+libc = ctypes.CDLL(None, use_errno=True)
+listener = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(listener.getsockname())
+peer, _ = listener.accept()
+
+def read_late():
+    time.sleep(0.2)
+    while peer.recv(1 << 20):
+        pass
+
+threading.Thread(target=read_late, daemon=True).start()
+much = ctypes.create_string_buffer(16 << 20)
+more = (None, 0) if sys.argv[1] == "sendto" else ()
+ctypes.set_errno(42)
+sent = libc[sys.argv[1]](client.fileno(), much, ctypes.c_size_t(16 << 20), 0, *more)
+print(sent == 16 << 20, ctypes.get_errno())
+"""
+
+
+@pytest.mark.parametrize("call", ["send", "sendto"])
+def test_errno_stays_where_a_send_waited_and_succeeded(net, call):
+    result = net.run([programs.PYTHON, "-c", ERRNO, call])
+    assert (result.status, result.out) == (0, b"True 42\n"), result
