@@ -35,10 +35,13 @@ static ares_socket_t open_socket(int family, int type, int protocol, void *user)
             fd = -1;
         }
     }
-    if (fd < 0)
+    if (fd < 0) {
         a->socket_error = errno;
-    else
-        a->open_sockets++;
+    } else if (!nd_own_add(&a->sockets, fd)) {
+        close(fd);
+        fd = -1;
+        errno = EMFILE;
+    }
     if (type == SOCK_STREAM) {
         int on = 1;
         a->tcp = true;
@@ -49,20 +52,28 @@ static ares_socket_t open_socket(int family, int type, int protocol, void *user)
 }
 
 static int close_socket(ares_socket_t fd, void *user) {
-    ((struct nd_attempt *)user)->open_sockets--;
-    return close(fd);
+    return nd_own_close(&((struct nd_attempt *)user)->sockets, fd);
+}
+
+static bool is_ours(void *user, ares_socket_t fd) {
+    if (nd_own_has(&((struct nd_attempt *)user)->sockets, fd))
+        return true;
+    errno = EBADF;
+    return false;
 }
 
 static int connect_socket(ares_socket_t fd, const struct sockaddr *address, ares_socklen_t size, void *user) {
     const union nd_server *server = ((struct nd_attempt *)user)->server;
     (void)address;
     (void)size;
+    if (!is_ours(user, fd))
+        return -1;
     return connect(fd, &server->sa, server->sa.sa_family == AF_INET ? sizeof server->v4 : sizeof server->v6);
 }
 
 static ares_ssize_t send_bytes(ares_socket_t fd, const struct iovec *vector, int count, void *user) {
     struct msghdr message = {.msg_iov = (struct iovec *)vector, .msg_iovlen = (size_t)count};
-    ssize_t n = sendmsg(fd, &message, MSG_NOSIGNAL);
+    ssize_t n = is_ours(user, fd) ? sendmsg(fd, &message, MSG_NOSIGNAL) : -1;
     if (n < 0 && errno != EAGAIN && errno != EINTR)
         ((struct nd_attempt *)user)->unreachable = true;
     return n;
@@ -92,7 +103,7 @@ static ssize_t add_question(const struct nd_attempt *a, uint8_t *packet, ssize_t
 
 static ares_ssize_t receive_bytes(ares_socket_t fd, void *buffer, size_t size, int flags, struct sockaddr *from,
                                   ares_socklen_t *from_size, void *user) {
-    ssize_t n = recv(fd, buffer, size, flags);
+    ssize_t n = is_ours(user, fd) ? recv(fd, buffer, size, flags) : -1;
     if (!from || !from_size) /* TCP */
         return n;
     struct sockaddr_in shown = {.sin_family = AF_INET, .sin_port = htons(53), .sin_addr = placeholder};
@@ -226,7 +237,7 @@ void nd_attempt_free(struct nd_attempt *a) {
         return;
     /* clean: all that was sent has been answered, by datagrams, and c-ares has closed its socket */
     bool clean =
-        a->plain && !a->tcp && !a->unreachable && a->open_sockets == 0 && a->failures == 0 && !nd_attempt_pending(a);
+        a->plain && !a->tcp && !a->unreachable && a->sockets.count == 0 && a->failures == 0 && !nd_attempt_pending(a);
     if (clean)
         nd_pool_give(a->channel);
     else

@@ -9,9 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "resolver/own_sockets.h"
 #include "resolver/resolv_conf.h"
 
-#define ND_ATTEMPT_FDS 4
+#define ND_ATTEMPT_FDS ND_OWN_SOCKETS
 
 struct nd_attempt;
 
@@ -34,7 +35,8 @@ struct nd_attempt {
     void *owner;
     struct nd_attempt_question questions[2];
     bool plain; /* the channel has no unusual flags */
-    int open_sockets, failures;
+    struct nd_own_sockets sockets;
+    int failures;
     bool tcp;         /* an exchange over TCP has begun */
     int socket_error; /* errno of a failed socket(2) */
     bool unreachable; /* a send told so; it may have been about an earlier packet */

@@ -1,0 +1,280 @@
+/* Looks names up in ways that a resolver may stumble over: lookups MODE ARGUMENTS, in a private network.
+ *   storm THREADS COUNT    distinct names; prints lookups, EAI_AGAINs, longest ms, threads, descriptors, KB at 20 % and at the end
+ *   close HOW              closes all descriptors under a lookup and opens its own in their place: once for each HOW
+ *   fork                   forks under lookups; every child looks up, too
+ *   signals                lookups under a 1 kHz timer without SA_RESTART
+ *   many COUNT             lookups that succeed (numeric, hosts, DNS on 127.0.0.53); prints KB at 20 % and at the end
+ *   async COUNT            getaddrinfo_a, waiting; prints the codes and the time in ms */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "resolver_driver/serve.h"
+
+static atomic_int started, again, other, stop;
+static atomic_long longest;
+static int count, threads;
+
+static long now_ms(void) {
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static int entries(const char *path) {
+    DIR *d = opendir(path);
+    int n = 0;
+    while (d && readdir(d))
+        n++;
+    if (d)
+        closedir(d);
+    return n - 2;
+}
+
+static long resident_kb(void) {
+    long pages[2] = {0};
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (!f || fscanf(f, "%ld %ld", &pages[0], &pages[1]) != 2)
+        return -1;
+    fclose(f);
+    return pages[1] * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+static int look_up(const char *name) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list;
+    long began = now_ms();
+    int code = getaddrinfo(name, "80", &hints, &list);
+    long took = now_ms() - began, most = longest;
+    while (took > most && !atomic_compare_exchange_weak(&longest, &most, took))
+        continue;
+    if (code == 0)
+        freeaddrinfo(list);
+    return code;
+}
+
+static void *look_up_many(void *unused) {
+    for (int i; (i = started++) < count && !stop;) {
+        char name[32];
+        snprintf(name, sizeof name, "n%d.test", i);
+        int code = look_up(name);
+        *(code == EAI_AGAIN ? &again : &other) += 1;
+    }
+    return unused;
+}
+
+static void start(pthread_t *ids, int how_many, void *(*run)(void *)) {
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, 64 << 10);
+    for (int i = 0; i < how_many; i++)
+        if (pthread_create(&ids[i], &attr, run, NULL) != 0)
+            exit(2);
+}
+
+static int storm(char **arg) {
+    pthread_t ids[64];
+    int most_threads = 0, most_descriptors = 0;
+    long early = 0;
+    threads = atoi(arg[0]);
+    count = atoi(arg[1]);
+    start(ids, threads, look_up_many);
+    while (again + other < count) {
+        usleep(20000);
+        int t = entries("/proc/self/task"), d = entries("/proc/self/fd");
+        most_threads = t > most_threads ? t : most_threads;
+        most_descriptors = d > most_descriptors ? d : most_descriptors;
+        if (!early && again + other >= count / 5)
+            early = resident_kb();
+    }
+    for (int i = 0; i < threads; i++)
+        pthread_join(ids[i], NULL);
+    printf("%d %d %ld %d %d %ld %ld\n", again + other, again, longest, most_threads, most_descriptors, early,
+           resident_kb());
+    return 0;
+}
+
+static void close_all(const char *how) {
+    if (strcmp(how, "close_range") == 0) {
+        syscall(SYS_close_range, 3u, ~0u, 0u);
+        return;
+    }
+    if (strcmp(how, "closefrom") == 0) {
+        closefrom(3);
+        return;
+    }
+    for (int fd = 3; fd < 256; fd++)
+        close(fd);
+}
+
+/* What a program may have opened under the numbers of a lookup's sockets: none of it may be touched. */
+static int is_untouched(int file, const int pipe_ends[2], int udp, int told) {
+    char bytes[8];
+    struct stat st;
+    if (fstat(file, &st) != 0 || st.st_size != 0)
+        return fprintf(stderr, "the file: %m, %ld bytes\n", (long)st.st_size), 0;
+    if (read(pipe_ends[0], bytes, sizeof bytes) != 5 || memcmp(bytes, "plain", 5) != 0)
+        return fprintf(stderr, "the pipe: %m\n"), 0;
+    if (recv(udp, bytes, sizeof bytes, 0) != 4 || memcmp(bytes, "mine", 4) != 0)
+        return fprintf(stderr, "the socket: %m\n"), 0;
+    if (recv(told, bytes, sizeof bytes, MSG_DONTWAIT) >= 0)
+        return fprintf(stderr, "a datagram on the socket\n"), 0;
+
+    return 1;
+}
+
+static int close_under_lookups(char **arg) {
+    pthread_t ids[4];
+    int good = 1;
+    count = 1 << 30;
+    start(ids, 4, look_up_many);
+    for (int round = 0; round < 20 && good; round++) {
+        int ends[2], more[40];
+        usleep(20000);
+        close_all(arg[0]);
+        /* of each kind ten, so that every number that was free has one */
+        for (int i = 0; i < 10 && good; i++) {
+            struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+            socklen_t size = sizeof a;
+            int file = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+            int udp = socket(AF_INET, SOCK_DGRAM, 0), told = socket(AF_INET, SOCK_DGRAM, 0);
+            if (file < 0 || pipe2(ends, O_NONBLOCK) != 0 || bind(udp, (struct sockaddr *)&a, size) != 0 ||
+                getsockname(udp, (struct sockaddr *)&a, &size) != 0 || connect(told, (struct sockaddr *)&a, size) != 0)
+                return perror("open"), 2;
+            struct sockaddr_in b = a;
+            getsockname(told, (struct sockaddr *)&b, &size);
+            connect(udp, (struct sockaddr *)&b, size);
+            good &= write(ends[1], "plain", 5) == 5 && send(told, "mine", 4, 0) == 4;
+            if (i == 0) /* some of them stay as they are while lookups go on and reach their deadlines */
+                usleep(120000);
+            good &= is_untouched(file, ends, udp, told);
+            more[i * 4] = file, more[i * 4 + 1] = ends[0], more[i * 4 + 2] = udp, more[i * 4 + 3] = told;
+            close(ends[1]);
+        }
+        for (int i = 0; i < 40 && good; i++)
+            if (close(more[i]) != 0)
+                good = 0, fprintf(stderr, "descriptor %d was closed\n", more[i]);
+    }
+    stop = 1;
+    for (int i = 0; i < 4; i++)
+        pthread_join(ids[i], NULL);
+    printf("%s %d %ld\n", good ? "good" : "bad", other, longest);
+    return !good;
+}
+
+static int child_looks_up(int round) {
+    pid_t child = fork();
+    if (child == 0) {
+        char name[32];
+        snprintf(name, sizeof name, "child%d.test", round);
+        alarm(20);
+        int code = look_up(name);
+        _exit(code == EAI_AGAIN || code == 0 ? 0 : 1);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    return status;
+}
+
+static int fork_under_lookups(void) {
+    pthread_t ids[8];
+    int bad = 0;
+    count = 1 << 30;
+    start(ids, 8, look_up_many);
+    for (int round = 0; round < 40; round++) {
+        usleep(1000 * (round % 7));
+        bad += child_looks_up(round) != 0;
+    }
+    stop = 1;
+    for (int i = 0; i < 8; i++)
+        pthread_join(ids[i], NULL);
+    printf("%s %d %ld\n", bad ? "bad" : "good", other, longest);
+    return bad;
+}
+
+static void on_signal(int number) {
+    (void)number;
+}
+
+static int lookups_under_signals(void) {
+    struct sigaction action = {.sa_handler = on_signal};
+    struct itimerval often = {{0, 1000}, {0, 1000}};
+    int codes[3];
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &often, NULL);
+    for (int i = 0; i < 3; i++)
+        codes[i] = look_up(i == 0 ? "silent.test" : i == 1 ? "good.test" : "late.test");
+    printf("%d %d %d %ld\n", codes[0], codes[1], codes[2], longest);
+    return 0;
+}
+
+static int look_up_and_measure(char **arg) {
+    long early = 0;
+    int bad = 0;
+    count = atoi(arg[0]);
+    pid_t server = serve();
+    for (int i = 0; i < count; i++) {
+        char name[32];
+        struct hostent entry, *result;
+        char buffer[2048], host[64];
+        int h_err;
+        snprintf(name, sizeof name, "n%d.test", i);
+        bad += look_up(i % 4 == 0 ? "192.0.2.1" : i % 4 == 1 ? "localhost" : name) != 0;
+        if (i % 4 == 3)
+            bad += gethostbyname_r(name, &entry, buffer, sizeof buffer, &result, &h_err) != 0 || !result;
+        if (i % 16 == 2) {
+            struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+            bad += getnameinfo((struct sockaddr *)&a, sizeof a, host, sizeof host, NULL, 0, 0) != 0;
+        }
+        if (i == count / 5)
+            early = resident_kb();
+    }
+    kill(server, SIGKILL);
+    printf("%d %ld %ld %d\n", bad, early, resident_kb(), entries("/proc/self/fd"));
+    return 0;
+}
+
+static int ask_together(char **arg) {
+    static struct gaicb requests[64], *list[64];
+    static char names[64][16];
+    int n = atoi(arg[0]);
+    for (int i = 0; i < n; i++) {
+        snprintf(names[i], sizeof names[i], i % 2 ? "n%d.test" : "192.0.2.%d", i);
+        requests[i].ar_name = names[i];
+        list[i] = &requests[i];
+    }
+    long began = now_ms();
+    int code = getaddrinfo_a(GAI_WAIT, list, n, NULL);
+    printf("%ld %d", now_ms() - began, code);
+    for (int i = 0; i < n; i++)
+        printf(" %d", gai_error(&requests[i]));
+    puts("");
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    const char *mode = argc > 1 ? argv[1] : "";
+    if (strcmp(mode, "storm") == 0 && argc == 4)
+        return storm(argv + 2);
+    if (strcmp(mode, "close") == 0 && argc == 3)
+        return close_under_lookups(argv + 2);
+    if (strcmp(mode, "fork") == 0)
+        return fork_under_lookups();
+    if (strcmp(mode, "signals") == 0)
+        return lookups_under_signals();
+    if (strcmp(mode, "many") == 0 && argc == 3)
+        return look_up_and_measure(argv + 2);
+    if (strcmp(mode, "async") == 0 && argc == 3)
+        return ask_together(argv + 2);
+    return 2;
+}

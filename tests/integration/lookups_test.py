@@ -1,0 +1,100 @@
+"""Many lookups, and lookups in threads of programs that close, fork and take signals: nothing grows, nothing of the
+program's own is touched, and each call ends in time."""
+
+import os
+
+import pytest
+
+import programs
+from faults import Zone, dns
+
+LOOKUPS = programs.BUILD / "tests/lookups"
+EAI_AGAIN = -3
+SANITIZED = pytest.mark.skipif(bool(programs.RUNTIME), reason="a sanitizer's own memory grows, and it is slow")
+GAI_CONF = "precedence ::1/128 50\n"  # only libc's own lookup can serve this one
+
+
+def numbers(net, *argv, patience=90, **limits):
+    result = net.run([LOOKUPS, *argv], patience=patience, **limits)
+    assert result.status == 0 and not result.err, result
+    return list(map(int, result.out.split()))
+
+
+def check_storm(answer, lookups, limit_ms, threads, descriptors):
+    made, again, longest, most_threads, most_descriptors, early_kb, late_kb = answer
+    assert (made, again) == (lookups, lookups)
+    assert longest < limit_ms + 700
+    assert most_threads <= threads + 1
+    assert most_descriptors <= descriptors
+    assert late_kb - early_kb < 2048, answer
+
+
+@SANITIZED
+@pytest.mark.parametrize("udp, tcp, lookups, each", [(dns.silent, None, 10_000, 2), (dns.truncating, dns.silent, 1500, 4)],
+                         ids=["silent", "truncated and silent"])
+def test_thirty_at_a_time_against_a_dead_server(net, report_time, udp, tcp, lookups, each):
+    """Timehop's case: without the library every one of these threads would soon hang."""
+    net.dns(udp, tcp)
+    answer = numbers(net, "storm", 30, lookups, RESOLVE="100ms")
+    report_time(f"the longest of {lookups} lookups of 100 ms, 30 at a time", answer[2] / 1000)
+    check_storm(answer, lookups, 100, 30, 5 + 30 * each)
+
+
+@SANITIZED
+def test_thirty_at_a_time_by_libc_s_own_lookup(net):
+    """Each would take libc 10 s; 64 helper threads at most, whatever is asked."""
+    net.dns(dns.silent)
+    net.cover("/etc/gai.conf", GAI_CONF)
+    check_storm(numbers(net, "storm", 30, 1500, RESOLVE="100ms"), 1500, 100, 30 + 64, 5 + 64 * 2)
+
+
+@pytest.mark.parametrize("how", ["close_range", "closefrom", "close"])
+@pytest.mark.parametrize("resolv", ["nameserver 127.0.0.1\n", "nameserver 127.0.0.1\noptions use-vc\n",
+                                    "nameserver 127.0.0.1\nnameserver 127.0.0.2\noptions attempts:5\n"],
+                         ids=["udp", "tcp", "servers"])
+def test_closed_under_a_lookup(net, how, resolv):
+    """What the program opens under the numbers of a lookup's sockets is not written to, read from or closed."""
+    net.etc("resolv.conf", resolv)
+    net.dns(dns.silent)
+    net.dns(dns.silent, host="127.0.0.2")
+    result = net.run([LOOKUPS, "close", how], RESOLVE="100ms")
+    assert result.out.startswith(b"good") and result.status == 0, result
+
+
+@pytest.mark.skipif(bool(programs.RUNTIME), reason="a sanitizer's own locks hang the child of a threaded process")
+@pytest.mark.parametrize("responder", [dns.silent, dns.answering(Zone({f"child{i}.test": ["192.0.2.7"] for i in range(40)}))],
+                         ids=["silent", "answering"])
+def test_forked_under_lookups(net, responder):
+    net.dns(responder)
+    result = net.run([LOOKUPS, "fork"], patience=60, RESOLVE="100ms")
+    assert result.out.startswith(b"good"), result
+
+
+@pytest.mark.skipif(bool(programs.RUNTIME), reason="a sanitizer's own locks hang the child of a threaded process")
+def test_forked_under_libc_s_own_lookups(net):
+    net.dns(dns.silent)
+    net.cover("/etc/gai.conf", GAI_CONF)
+    result = net.run([LOOKUPS, "fork"], patience=60, RESOLVE="100ms")
+    assert result.out.startswith(b"good"), result
+
+
+@pytest.mark.parametrize("gai_conf", ["", GAI_CONF], ids=["ours", "libc's"])
+def test_signals(net, gai_conf):
+    """A timer at 1 kHz ends no lookup before its time and keeps none alive."""
+    silent, good = dns.silent, dns.answering(Zone({"good.test": ["192.0.2.7"], "late.test": ["192.0.2.8"]}))
+    late = dns.late(0.3, good)
+    net.dns(lambda question, *rest: {"s": silent, "g": good, "l": late}[question.name[0]](question, *rest))
+    net.cover("/etc/gai.conf", gai_conf)
+    *codes, longest = numbers(net, "signals", RESOLVE="600ms")
+    assert codes == [EAI_AGAIN, 0, 0]
+    assert 600 <= longest < 1400
+
+
+@SANITIZED
+def test_a_hundred_thousand_lookups(net):
+    """Numeric, hosts and DNS in turn: no memory and no descriptor is left behind."""
+    net.etc("resolv.conf", "nameserver 127.0.0.53\n")
+    count = int(os.environ.get("NETDEADLINE_LOOKUPS", "100000"))
+    bad, early_kb, late_kb, descriptors = numbers(net, "many", count)
+    assert bad == 0 and descriptors <= 4
+    assert late_kb - early_kb < 512
