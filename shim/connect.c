@@ -19,10 +19,11 @@ static void connected(int fd, struct nd_sock *sock) {
     nd_timers_arm(fd, sock);
 }
 
-static struct nd_expiry connect_expiry(const struct sockaddr *addr, socklen_t len, nd_time elapsed) {
+static struct nd_expiry connect_expiry(const struct nd_sock *sock, const struct sockaddr *addr, socklen_t len,
+                                       nd_time elapsed) {
     return (struct nd_expiry){.operation = "connect",
                               .limit = "CONNECT",
-                              .timeout = nd_settings.connect,
+                              .timeout = nd_sock_connect_limit(sock),
                               .elapsed = elapsed,
                               .peer = addr,
                               .peer_len = len};
@@ -91,7 +92,7 @@ static void return_timer(int fd, struct nd_sock *sock, const struct borrowed *bo
 static int connect_observed(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
     nd_time began = nd_now();
     int result = nd_real.connect(fd, addr, len), error = errno;
-    struct nd_expiry expiry = connect_expiry(addr, len, nd_now() - began);
+    struct nd_expiry expiry = connect_expiry(sock, addr, len, nd_now() - began);
     if (expiry.timeout && expiry.elapsed >= expiry.timeout)
         nd_expire_told(fd, &expiry);
     if (result == 0)
@@ -110,7 +111,7 @@ static void pending(int fd, struct nd_sock *sock, const struct sockaddr *addr, s
 }
 
 static void expire(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
-    struct nd_expiry expiry = connect_expiry(addr, len, nd_now() - began);
+    struct nd_expiry expiry = connect_expiry(sock, addr, len, nd_now() - began);
     nd_expire_told(fd, &expiry);
     nd_expire_attempt(fd);
     nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
@@ -125,7 +126,7 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
     if (nd_observing)
         return connect_observed(fd, sock, addr, len);
     bool again = (nd_sock_flags(sock) & ND_SOCK_CONNECTING) != 0; /* waits for the outcome of an attempt under way */
-    nd_time began = again ? sock->connect_began : nd_now(), deadline = nd_connect_deadline(began);
+    nd_time began = again ? sock->connect_began : nd_now(), deadline = nd_connect_deadline(sock, began);
     const struct nd_scope *scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(fd) : NULL;
     if (scope && nd_time_after(scope->began, scope->timeout) < deadline)
         deadline = nd_time_after(scope->began, scope->timeout);
@@ -161,7 +162,7 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
 /* A connect under way whose time is up, found by a program that asks by calling connect again. */
 static bool attempt_is_over(int fd, const struct nd_sock *sock) {
     if (!(nd_sock_flags(sock) & ND_SOCK_CONNECTING) || nd_observing ||
-        nd_now() < nd_connect_deadline(sock->connect_began))
+        nd_now() < nd_connect_deadline(sock, sock->connect_began))
         return false;
     struct tcp_info info;
     socklen_t len = sizeof info;

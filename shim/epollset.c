@@ -5,6 +5,7 @@
 
 #include "shim/real.h"
 #include "shim/start.h"
+#include "shim/timers.h"
 #include "shim/waitclock.h"
 #include "shim/waitset.h"
 
@@ -46,6 +47,8 @@ static short wants_of(uint32_t events) {
 /* The record of `fd` if it is a live socket of the set. */
 static struct nd_sock *member(int epfd, int fd) {
     struct nd_sock *sock = nd_sock_peek(fd);
+    if (sock)
+        nd_timers_refresh(fd, sock);
     if (!sock || sock->in_epoll != epfd + 1 || (nd_sock_flags(sock) & ND_SOCK_EXPIRED))
         return NULL;
     return nd_sock_flags(sock) & (ND_SOCK_CONNECTED | ND_SOCK_CONNECTING) ? sock : NULL;
@@ -162,6 +165,7 @@ int nd_epoll_run(const struct nd_epoll_wait *call) {
     struct nd_sock *sock = nd_sock_peek(call->epfd);
     if (!sock || !(nd_sock_flags(sock) & ND_SOCK_EPOLL) || call->timeout == 0)
         return call->wait(call, ND_AS_GIVEN);
+    nd_timers_refresh(call->epfd, sock);
     struct nd_epoll *set = &sock->epoll;
     const int untouched = errno;
     nd_time now = nd_now(), timeout = ND_AS_GIVEN;

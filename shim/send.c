@@ -11,6 +11,7 @@
 #include "shim/signals.h"
 #include "shim/sockets.h"
 #include "shim/start.h"
+#include "shim/timers.h"
 #include "shim/wait.h"
 
 enum kind { WRITE, WRITEV, SEND, SENDTO, SENDMSG };
@@ -224,7 +225,10 @@ static bool waits_for_room(const struct call *call, const struct nd_sock *sock) 
 
 static ssize_t send_bounded(const struct call *call) {
     struct nd_sock *sock = nd_sock_peek(call->fd);
-    if (!sock || !(nd_watch_exact(call->fd) & ND_WATCH_OUT))
+    if (!sock)
+        return plain(call);
+    nd_timers_refresh(call->fd, sock);
+    if (!(nd_watch_exact(call->fd) & ND_WATCH_OUT))
         return plain(call);
     uint32_t flags = nd_sock_flags(sock);
     if ((flags & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock))

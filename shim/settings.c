@@ -9,6 +9,7 @@
 enum { PREFIX_LENGTH = sizeof PREFIX - 1 };
 
 struct nd_settings nd_settings;
+_Atomic uint32_t nd_settings_generation;
 
 #define FIELD(name) offsetof(struct nd_settings, name)
 

@@ -33,8 +33,11 @@ struct nd_settings {
     char statsd[64];    /* address:port or [v6]:port, numeric; empty is off */
 };
 
-/* The settings in force. Written while the library starts; read anywhere. */
+/* The settings in force. Written while the library starts, and from outside by `netdeadline set`; read anywhere. */
 extern struct nd_settings nd_settings;
+
+/* Changes, after them, whenever they change; a socket that was brought up to date before catches up (nd_timers_refresh). */
+extern _Atomic uint32_t nd_settings_generation;
 
 /* What a setting's value looks like. */
 enum nd_setting_kind {

@@ -66,7 +66,7 @@ nd_time nd_sock_recv_limit(const struct nd_sock *sock) {
     if (flags & ND_SOCK_STREAM)
         return flags & (ND_SOCK_INET | ND_SOCK_LOCAL) ? nd_sock_limits(sock)->recv : 0;
     /* A datagram socket that was bound waits for strangers, as a listener does; the others wait for an answer. */
-    return (flags & ND_SOCK_INET) && !(flags & ND_SOCK_BOUND) ? nd_settings.outbound.recv : 0;
+    return (flags & ND_SOCK_INET) && !(flags & ND_SOCK_BOUND) ? nd_sock_limits(sock)->recv : 0;
 }
 
 nd_time nd_sock_send_limit(const struct nd_sock *sock) {
@@ -82,7 +82,7 @@ static unsigned watch_for(const struct nd_sock *sock) {
         return ND_WATCH_WAIT;
     if (flags & (ND_SOCK_EXPIRED | ND_SOCK_SCOPED))
         watch |= ND_WATCH_IN | ND_WATCH_OUT;
-    if (flags & ND_SOCK_CONNECTING)
+    if ((flags & ND_SOCK_CONNECTING) || sock->operation.timeout)
         watch |= ND_WATCH_WAIT;
     if ((flags & (ND_SOCK_RCVTIMEO | ND_SOCK_KEEPALIVE)) || (nd_observing && nd_sock_recv_limit(sock)))
         watch |= ND_WATCH_IN;
@@ -109,6 +109,21 @@ void nd_sock_change(int fd, struct nd_sock *sock, uint32_t set, uint32_t clear) 
         set_watch(fd, sock, watch_for(sock));
         now = nd_sock_flags(sock);
     } while (now != old);
+}
+
+void nd_sock_begin_operation(int fd, struct nd_sock *sock, const char *name, const char *limit, nd_time timeout) {
+    sock->operation.name = name;
+    sock->operation.limit = limit;
+    sock->operation.began = nd_now();
+    sock->operation.timeout = timeout;
+    nd_sock_change(fd, sock, 0, 0);
+}
+
+void nd_sock_end_operation(int fd, struct nd_sock *sock) {
+    if (!sock->operation.timeout)
+        return;
+    sock->operation.timeout = 0;
+    nd_sock_change(fd, sock, 0, 0);
 }
 
 uint64_t nd_sock_inode(int fd) {
@@ -145,6 +160,7 @@ struct nd_sock *nd_sock_born(int fd, uint32_t flags) {
         return NULL;
     nd_sock_forget(fd);
     sock->generation++;
+    sock->settings = nd_settings_generation;
     int seen = highest;
     while (fd > seen && !atomic_compare_exchange_weak(&highest, &seen, fd))
         ;
@@ -163,6 +179,7 @@ void nd_sock_forget(int fd) {
     sock->inode = 0;
     sock->connect_began = 0;
     sock->stuck = 0;
+    sock->operation.timeout = 0;
     sock->in_epoll = 0;
     sock->epoll_events = 0;
     sock->epoll_seen = 0;

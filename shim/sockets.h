@@ -68,9 +68,17 @@ struct nd_epoll {
     _Atomic bool looking;
 };
 
+/* An operation that takes several calls which do not block (a TLS handshake in an event loop): one absolute deadline, kept by
+ * every wait for the socket. */
+struct nd_operation {
+    _Atomic nd_time began, timeout;    /* a timeout of 0: none is under way */
+    _Atomic(const char *) name, limit; /* "SSL_connect", "TLS_HANDSHAKE": static strings */
+};
+
 struct nd_sock {
     _Atomic uint32_t flags;
     _Atomic uint32_t generation; /* changes whenever the descriptor becomes another one */
+    _Atomic uint32_t settings;   /* the nd_settings_generation that its timers and watch bits are made from */
     _Atomic uint8_t watch;       /* for descriptors past ND_WATCH_FAST */
     _Atomic int8_t own_syncnt;
     _Atomic int own_keepalive[4];               /* SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT */
@@ -80,6 +88,7 @@ struct nd_sock {
     _Atomic nd_time connect_began;
     struct sockaddr_in6 peer;      /* of a connect under way, which the kernel does not tell yet; AF_INET fits too */
     struct nd_wait_clock clock[2]; /* by nd_direction */
+    struct nd_operation operation;
     _Atomic int in_epoll;          /* the epoll set it was added to last, plus 1 */
     _Atomic uint32_t epoll_events; /* what for */
     _Atomic nd_time epoll_seen;    /* the set's `waited` that the clocks hold */
@@ -176,10 +185,27 @@ static inline bool nd_sock_room_limited(const struct nd_sock *sock) {
     return nd_sock_send_limit(sock) || ((nd_sock_flags(sock) & ND_SOCK_INET) && nd_sock_limits(sock)->unacked);
 }
 
-/* When a connect that began at `began` has used up CONNECT; ND_NEVER where that is off. */
-static inline nd_time nd_connect_deadline(nd_time began) {
-    return nd_settings.connect ? nd_time_after(began, nd_settings.connect) : ND_NEVER;
+/* CONNECT as it holds for this socket, and ACCEPT as it holds for this listener; 0 for off. */
+static inline nd_time nd_sock_connect_limit(const struct nd_sock *sock) {
+    (void)sock;
+    return nd_settings.connect;
 }
+
+static inline nd_time nd_sock_accept_limit(const struct nd_sock *sock) {
+    (void)sock;
+    return nd_settings.accept;
+}
+
+/* When a connect of this socket that began at `began` has used up CONNECT; ND_NEVER where that is off. */
+static inline nd_time nd_connect_deadline(const struct nd_sock *sock, nd_time began) {
+    nd_time limit = nd_sock_connect_limit(sock);
+    return limit ? nd_time_after(began, limit) : ND_NEVER;
+}
+
+/* Begins and ends the operation that every wait for this socket bounds. Those keep it only where the watch bits let them:
+ * nd_sock_change sees to that. Keeps errno. */
+void nd_sock_begin_operation(int fd, struct nd_sock *sock, const char *name, const char *limit, nd_time timeout);
+void nd_sock_end_operation(int fd, struct nd_sock *sock);
 
 /* The name of a limit as the operator sets it, "RECV" or "INBOUND_RECV". */
 #define ND_LIMIT_NAME(sock, name) (nd_sock_flags(sock) & ND_SOCK_INBOUND ? "INBOUND_" name : name)

@@ -94,6 +94,36 @@ void nd_timers_arm(int fd, struct nd_sock *sock) {
     errno = saved;
 }
 
+/* Gives the kernel the program's own values back, wherever ours stand. */
+static void put_back(int fd, struct nd_sock *sock) {
+    uint32_t flags = nd_sock_flags(sock);
+    if (flags & ND_SOCK_RCVTIMEO)
+        set_timeout(fd, SO_RCVTIMEO, sock->own_rcvtimeo);
+    if (flags & ND_SOCK_SNDTIMEO)
+        set_timeout(fd, SO_SNDTIMEO, sock->own_sndtimeo);
+    for (int i = 3; i >= 0 && (flags & ND_SOCK_KEEPALIVE); i--)
+        set_int(fd, keepalive_options[i][0], keepalive_options[i][1], sock->own_keepalive[i]);
+    nd_sock_change(fd, sock, 0, ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO | ND_SOCK_KEEPALIVE);
+}
+
+void nd_timers_catch_up(int fd, struct nd_sock *sock) {
+    const int saved = errno;
+    const uint32_t now = nd_settings_generation, flags = nd_sock_flags(sock);
+    if (!(flags & ND_SOCK_KNOWN) || atomic_exchange(&sock->settings, now) == now)
+        return; /* or another thread is at it */
+    /* A connect under way has SO_SNDTIMEO on loan, and is armed when it has come about. */
+    bool stands = (flags & ND_SOCK_STREAM) ? (flags & ND_SOCK_CONNECTED) : (flags & ND_SOCK_INET);
+    if (stands && !(flags & ND_SOCK_EXPIRED)) {
+        put_back(fd, sock);
+        if ((flags & ND_SOCK_STREAM) || !(flags & ND_SOCK_BOUND))
+            nd_timers_arm(fd, sock);
+    }
+    if (flags & ND_SOCK_EPOLL)
+        sock->epoll.due = 0;
+    nd_sock_change(fd, sock, 0, 0); /* the watch bits, which whoever changed the settings has set to all */
+    errno = saved;
+}
+
 void nd_timers_disarm(int fd, struct nd_sock *sock) {
     int saved = errno;
     if (nd_sock_flags(sock) & ND_SOCK_RCVTIMEO) {
@@ -120,10 +150,10 @@ int nd_timers_syn_count(nd_time timeout) {
 void nd_timers_backstop(int fd, struct nd_sock *sock) {
     uint32_t flags = nd_sock_flags(sock);
     if (!(flags & ND_SOCK_INET) || !(flags & ND_SOCK_STREAM) || (flags & ND_SOCK_SYNCNT) || nd_observing ||
-        !nd_settings.connect)
+        !nd_sock_connect_limit(sock))
         return;
     int saved = errno;
-    int ours = nd_timers_syn_count(nd_settings.connect);
+    int ours = nd_timers_syn_count(nd_sock_connect_limit(sock));
     int own = get_int(fd, IPPROTO_TCP, TCP_SYNCNT);
     if (own > ours && own <= 127 && set_int(fd, IPPROTO_TCP, TCP_SYNCNT, ours) == 0) {
         sock->own_syncnt = (int8_t)own;

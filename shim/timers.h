@@ -13,6 +13,16 @@
  * paused for 5 s off from the 3.9 MB that the kernel had taken for it. Async-signal-safe; keeps errno. */
 void nd_timers_arm(int fd, struct nd_sock *sock);
 
+/* Does the work of nd_timers_refresh. */
+void nd_timers_catch_up(int fd, struct nd_sock *sock);
+
+/* Brings a socket up to date with the settings, if they have changed since: its kernel timers and its watch bits. Each slow
+ * path does this before it reads a limit. Async-signal-safe; keeps errno. */
+static inline void nd_timers_refresh(int fd, struct nd_sock *sock) {
+    if (__builtin_expect(sock->settings != nd_settings_generation, 0))
+        nd_timers_catch_up(fd, sock);
+}
+
 /* Takes RECV off a datagram socket that is bound: it waits for strangers. Async-signal-safe; keeps errno. */
 void nd_timers_disarm(int fd, struct nd_sock *sock);
 

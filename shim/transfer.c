@@ -7,6 +7,7 @@
 #include "shim/hook.h"
 #include "shim/signals.h"
 #include "shim/sockets.h"
+#include "shim/timers.h"
 #include "shim/wait.h"
 
 /* One call, and how it is made. */
@@ -50,6 +51,8 @@ static bool goes_on(const struct call *call, const struct nd_sock *sock) {
 
 ND_COLD static long bounded(const struct call *call) {
     struct nd_sock *sock = nd_sock_peek(call->fd);
+    if (sock)
+        nd_timers_refresh(call->fd, sock);
     if (sock && (nd_sock_flags(sock) & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock))
         return nd_expired_fail(call->fd, sock, call->direction);
     nd_time limit = sock ? limit_of(call, sock) : 0;

@@ -28,15 +28,22 @@ bool nd_clock_room(const struct nd_sock *sock, short wants) {
     return (wants & ND_WANTS_OUT) && nd_sock_room_limited(sock);
 }
 
+static nd_time operation_deadline(const struct nd_sock *sock) {
+    nd_time timeout = sock->operation.timeout;
+    return timeout ? nd_time_after(sock->operation.began, timeout) : ND_NEVER;
+}
+
 /* When, seen from `now`, the clocks of one entry are due. */
 nd_time nd_clock_due(const struct nd_sock *sock, short wants, nd_time now) {
     uint32_t flags = nd_sock_flags(sock);
-    nd_time wake = ND_NEVER;
+    nd_time wake = operation_deadline(sock);
     if (flags & ND_SOCK_CONNECTING)
-        return nd_connect_deadline(sock->connect_began);
+        return nd_connect_deadline(sock, sock->connect_began);
     nd_time limit = nd_sock_recv_limit(sock);
-    if ((wants & ND_WANTS_IN) && limit)
-        wake = nd_time_after(now, limit - (sock->clock[ND_IN].waited - sock->clock[ND_IN].progress));
+    if ((wants & ND_WANTS_IN) && limit) {
+        nd_time due = nd_time_after(now, limit - (sock->clock[ND_IN].waited - sock->clock[ND_IN].progress));
+        wake = due < wake ? due : wake;
+    }
     if (nd_clock_room(sock, wants)) {
         const struct nd_wait_clock *out = &sock->clock[ND_OUT];
         nd_time look = now + (out->look ? out->look - out->waited : FIRST_LOOK);
@@ -63,7 +70,7 @@ static bool tcp_info(int fd, struct tcp_info *info) {
 static bool expire_connecting(int fd, struct nd_sock *sock, nd_time now) {
     struct tcp_info info;
     nd_time elapsed = now - sock->connect_began;
-    if (now < nd_connect_deadline(sock->connect_began))
+    if (now < nd_connect_deadline(sock, sock->connect_began))
         return false;
     if (!tcp_info(fd, &info) || info.tcpi_state != TCP_SYN_SENT) {
         nd_sock_change(fd, sock, info.tcpi_state == TCP_ESTABLISHED ? ND_SOCK_CONNECTED : 0, ND_SOCK_CONNECTING);
@@ -71,7 +78,7 @@ static bool expire_connecting(int fd, struct nd_sock *sock, nd_time now) {
     }
     struct nd_expiry expiry = {.operation = "connect",
                                .limit = "CONNECT",
-                               .timeout = nd_settings.connect,
+                               .timeout = nd_sock_connect_limit(sock),
                                .elapsed = elapsed,
                                .peer = (const struct sockaddr *)&sock->peer,
                                .peer_len = sizeof sock->peer};
@@ -138,9 +145,23 @@ static bool expire_out(const char *operation, int fd, struct nd_sock *sock) {
     return fired;
 }
 
+static bool expire_operation(int fd, struct nd_sock *sock, nd_time now) {
+    struct nd_expiry expiry = {.operation = sock->operation.name,
+                               .limit = sock->operation.limit,
+                               .timeout = sock->operation.timeout,
+                               .elapsed = now - sock->operation.began};
+    if (!expiry.timeout || expiry.elapsed < expiry.timeout)
+        return false;
+    nd_expire_stream(fd, sock, &expiry);
+    nd_sock_end_operation(fd, sock);
+    return true;
+}
+
 bool nd_clock_expire(const char *operation, int fd, struct nd_sock *sock, short wants, bool alone, nd_time now) {
     if (nd_sock_flags(sock) & ND_SOCK_CONNECTING)
         return expire_connecting(fd, sock, now);
+    if (expire_operation(fd, sock, now))
+        return true;
     if ((wants & ND_WANTS_IN) && expire_in(operation, fd, sock, wants, alone))
         return true;
     return nd_clock_room(sock, wants) && expire_out(operation, fd, sock);

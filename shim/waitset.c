@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "shim/start.h"
+#include "shim/timers.h"
 #include "shim/waitclock.h"
 
 /* What the watched sockets of a set ask for. */
@@ -16,6 +17,8 @@ struct survey {
 /* The record of an entry whose clocks run, or NULL. */
 static struct nd_sock *watched(const struct nd_wait_entry *entry) {
     struct nd_sock *sock = nd_watch_exact(entry->fd) & nd_watch_events(entry->wants) ? nd_sock_peek(entry->fd) : NULL;
+    if (sock)
+        nd_timers_refresh(entry->fd, sock);
     return sock && !(nd_sock_flags(sock) & ND_SOCK_EXPIRED) ? sock : NULL;
 }
 
