@@ -50,6 +50,7 @@ const struct nd_setting nd_setting_table[] = {
 };
 
 const size_t nd_setting_count = sizeof nd_setting_table / sizeof nd_setting_table[0];
+_Static_assert(sizeof nd_setting_table / sizeof nd_setting_table[0] <= 64, "a set of rows is a uint64_t");
 
 const struct nd_setting *nd_setting_find(const char *name, size_t length) {
     for (size_t i = 0; i < nd_setting_count; i++)
@@ -64,8 +65,7 @@ void nd_settings_defaults(struct nd_settings *settings) {
         nd_setting_read(&nd_setting_table[i], nd_setting_table[i].default_text, settings);
 }
 
-/* The value of NETDEADLINE_`name`, or NULL. */
-static const char *find_value(char *const *environment, const char *name) {
+const char *nd_settings_variable(char *const *environment, const char *name) {
     size_t length = strlen(name);
     for (; *environment; environment++) {
         const char *variable = *environment;
@@ -93,17 +93,22 @@ static void put_unknown(struct nd_line *line, const char *name, size_t length) {
     nd_line_put(line, " is not a setting, ignored");
 }
 
-void nd_settings_from_environment(struct nd_settings *settings, char *const *environment,
-                                  void (*complain)(const char *text, void *arg), void *arg) {
+uint64_t nd_settings_from_environment(struct nd_settings *settings, char *const *environment,
+                                      void (*complain)(const char *text, void *arg), void *arg) {
     char text[512]; /* a log path, which is what may be used instead, can fill half of it */
     struct nd_line line;
+    uint64_t taken = 0;
     if (!environment)
-        return;
+        return 0;
     /* In the table's order, not the environment's: a follower's own value must come after the one it follows. */
     for (const struct nd_setting *row = nd_setting_table; row < nd_setting_table + nd_setting_count; row++) {
-        const char *value = find_value(environment, row->name);
-        if (!value || nd_setting_read(row, value, settings) == 0)
+        const char *value = nd_settings_variable(environment, row->name);
+        if (!value)
             continue;
+        if (nd_setting_read(row, value, settings) == 0) {
+            taken |= (uint64_t)1 << (row - nd_setting_table);
+            continue;
+        }
         nd_line_start(&line, text, sizeof text);
         put_unreadable(&line, row, value, settings);
         complain(text, arg);
@@ -116,4 +121,5 @@ void nd_settings_from_environment(struct nd_settings *settings, char *const *env
         put_unknown(&line, name, strcspn(name, "="));
         complain(text, arg);
     }
+    return taken;
 }

@@ -13,6 +13,7 @@
 #include "shim/hook.h"
 #include "shim/real.h"
 #include "shim/report.h"
+#include "shim/rules.h"
 #include "shim/settings.h"
 #include "shim/sockets.h"
 #include "shim/state.h"
@@ -24,6 +25,8 @@
 bool nd_active;
 bool nd_observing;
 pid_t nd_process;
+
+static struct nd_rules nd_rules;
 
 static struct nd_state nd_state = {ND_STATE_MAGIC, ND_STATE_VERSION, sizeof(struct nd_state), &nd_settings};
 extern struct nd_state netdeadline_state ND_EXPORT __attribute__((alias("nd_state")));
@@ -39,12 +42,36 @@ static bool disabled(void) {
     return stat(DISABLE_FILE, &st) == 0 && st.st_uid == 0;
 }
 
+/* The names of the program are asked for only where somebody wants them: one system call. */
+static void read_rules(struct nd_complaints *complaints) {
+    struct nd_program program = {{""}};
+    bool secure = getauxval(AT_SECURE) != 0;
+    /* A set-uid program does not take its limits, or a file to write to, from its user. */
+    char *const *environment = secure ? NULL : environ;
+    const char *path = environment ? nd_settings_variable(environment, "CONFIG") : NULL;
+    bool is_named = path && path[0];
+    bool lists =
+        environment && (nd_settings_variable(environment, "ONLY") || nd_settings_variable(environment, "SKIP"));
+    nd_rules_start(&nd_rules, &nd_settings, &program, is_named ? path : ND_RULES_FILE, nd_complaints_add, complaints);
+    int fd = nd_rules_open_file(&nd_rules, secure, !is_named);
+    if (fd >= 0 || lists)
+        nd_program_this(&program, secure);
+    if (fd >= 0)
+        nd_rules_read_file(&nd_rules, fd);
+    nd_rules_take_environment(&nd_rules, environment);
+    nd_rules_finish(&nd_rules);
+    nd_rules.program = NULL;
+}
+
 static void read_settings(void) {
     struct nd_complaints complaints;
     nd_settings_defaults(&nd_settings);
     nd_complaints_start(&complaints);
-    if (!getauxval(AT_SECURE)) /* a set-uid program does not take its limits, or a file to write to, from its user */
-        nd_settings_from_environment(&nd_settings, environ, nd_complaints_add, &complaints);
+    read_rules(&complaints);
+    if (nd_rules_pass(&nd_rules)) { /* ONLY, SKIP: this program is not even told what is wrong */
+        nd_settings.mode = ND_MODE_OFF;
+        return;
+    }
     const char *line = nd_complaints_line(&complaints);
     if (line && nd_settings.log == ND_LOG_OFF) /* later nobody remembers what descriptor 2 was */
         nd_report_notice(line);
