@@ -1,6 +1,7 @@
 /* accept, accept4: an accepted socket is inbound, and gets the limits of that side at its birth. */
 #include <errno.h>
 
+#include "shim/discover.h"
 #include "shim/hook.h"
 #include "shim/sockets.h"
 #include "shim/start.h"

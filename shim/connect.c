@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include "shim/discover.h"
 #include "shim/expiry.h"
 #include "shim/hook.h"
 #include "shim/scope.h"

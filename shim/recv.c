@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include "shim/discover.h"
 #include "shim/expiry.h"
 #include "shim/hook.h"
 #include "shim/scope.h"
@@ -364,7 +365,9 @@ ND_COLD static ssize_t recvmsg_watched(int fd, struct msghdr *msg, int flags) {
 }
 
 ssize_t nd_hook_recvmsg(int fd, struct msghdr *msg, int flags) {
-    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN))
-        return recvmsg_watched(fd, msg, flags);
-    return nd_real.recvmsg(fd, msg, flags);
+    ssize_t got = nd_unlikely(nd_watch(fd) & ND_WATCH_IN) ? recvmsg_watched(fd, msg, flags)
+                                                          : nd_real.recvmsg(fd, msg, flags);
+    if (nd_unlikely(got >= 0 && msg->msg_controllen > 0) && nd_active)
+        nd_discover_received(msg);
+    return got;
 }

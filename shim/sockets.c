@@ -210,35 +210,6 @@ uint32_t nd_sock_family(int domain, int type, int protocol) {
     return flags;
 }
 
-struct nd_sock *nd_sock_discover(int fd) {
-    int type = 0, domain = 0, protocol = 0, listening = 0;
-    socklen_t len = sizeof type;
-    if (nd_real.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0)
-        return NULL;
-    len = sizeof domain;
-    if (nd_real.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) != 0) { /* SO_DOMAIN: Linux 2.6.32 */
-        struct sockaddr_storage name = {0};
-        len = sizeof name;
-        domain = getsockname(fd, (struct sockaddr *)&name, &len) == 0 ? name.ss_family : 0;
-    }
-    uint32_t flags = 0;
-    len = sizeof protocol;
-    if (nd_real.getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) != 0)
-        protocol = 0; /* SO_PROTOCOL: Linux 2.6.32 */
-    flags |= nd_sock_family(domain, type, protocol);
-    int status = nd_real.fcntl(fd, F_GETFL, NULL);
-    if (status >= 0 && (status & O_NONBLOCK))
-        flags |= ND_SOCK_NONBLOCK;
-    len = sizeof listening;
-    nd_real.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len);
-    struct sockaddr_storage peer;
-    len = sizeof peer;
-    /* An AF_UNIX stream that is connected already and that we did not see connect may be a socketpair: a pipe. */
-    if (!listening && !(flags & ND_SOCK_LOCAL) && getpeername(fd, (struct sockaddr *)&peer, &len) == 0)
-        flags |= ND_SOCK_CONNECTED;
-    return nd_sock_born(fd, flags);
-}
-
 void nd_sock_copy(int fd, int to) {
     struct nd_sock *from = nd_sock_peek(fd);
     if (!from || !(nd_sock_flags(from) & ND_SOCK_KNOWN)) {

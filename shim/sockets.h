@@ -129,9 +129,6 @@ uint32_t nd_sock_family(int domain, int type, int protocol);
 /* Starts a new record for a socket just made, with these flags. */
 struct nd_sock *nd_sock_born(int fd, uint32_t flags);
 
-/* Asks the kernel what `fd` is and starts its record; NULL if it is no socket or cannot be asked. Errno undefined. */
-struct nd_sock *nd_sock_discover(int fd);
-
 /* What a call that is about to wait holds on to: while it waits, another thread may close the descriptor, and the number be
  * given to a stranger. (The kernel's own waiting calls hold the file; ours comes back to the number.) */
 struct nd_sock_hold {

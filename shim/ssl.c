@@ -1,6 +1,7 @@
 /* OpenSSL's blocking operations, each as one scope: the reads and writes it makes share one absolute deadline. */
 #include <errno.h>
 
+#include "shim/discover.h"
 #include "shim/hook.h"
 #include "shim/scope.h"
 #include "shim/sockets.h"

@@ -2,14 +2,13 @@
 #include "shim/start.h"
 
 #include <dlfcn.h>
-#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <unistd.h>
 
+#include "shim/discover.h"
 #include "shim/hook.h"
 #include "shim/real.h"
 #include "shim/report.h"
@@ -17,7 +16,6 @@
 #include "shim/settings.h"
 #include "shim/sockets.h"
 #include "shim/state.h"
-#include "shim/timers.h"
 #include "shim/unwind.h"
 
 #define DISABLE_FILE "/etc/netdeadline.disable"
@@ -86,21 +84,6 @@ static void forked(void) {
     nd_process = getpid();
 }
 
-/* The connection that inetd, or a parent that executed this program, left on the standard descriptors: one system call each
- * where there is none. It is inbound, unless the parent's own outbound timer is on it. */
-static void take_over(int fd) {
-    struct nd_sock *sock = nd_sock_discover(fd);
-    if (!sock || !(nd_sock_flags(sock) & ND_SOCK_CONNECTED) || !(nd_sock_flags(sock) & ND_SOCK_STREAM))
-        return;
-    struct timeval timer = {0, 0};
-    socklen_t len = sizeof timer;
-    nd_real.getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timer, &len);
-    nd_time set = timer.tv_sec * ND_SEC + timer.tv_usec * ND_USEC, recv = nd_settings.outbound.recv;
-    bool outbound = recv && set >= recv && set - recv < 10 * ND_MSEC; /* rounded up to a tick */
-    nd_sock_change(fd, sock, outbound ? 0 : ND_SOCK_INBOUND, 0);
-    nd_timers_arm(fd, sock);
-}
-
 __attribute__((constructor(101))) static void start(void) {
     nd_find_real();
     if (second_copy() || disabled())
@@ -113,8 +96,6 @@ __attribute__((constructor(101))) static void start(void) {
     }
     nd_observing = nd_settings.mode == ND_MODE_OBSERVE;
     nd_active = nd_settings.mode != ND_MODE_OFF;
-    int saved = errno;
-    for (int fd = 0; nd_active && fd <= 2; fd++)
-        take_over(fd);
-    errno = saved;
+    if (nd_active)
+        nd_discover_inherited();
 }

@@ -38,17 +38,11 @@ static int set_int(int fd, int level, int name, int value) {
 }
 
 /* Whichever is shorter, the program's own timeout or ours, is put in force; the flag says that it is ours. */
-static void arm_timeout(int fd, struct nd_sock *sock, int name, nd_time limit, _Atomic int64_t *own, uint32_t flag,
-                        bool inherited) {
+static void arm_timeout(int fd, struct nd_sock *sock, int name, nd_time limit, _Atomic int64_t *own, uint32_t flag) {
     int64_t current = get_timeout(fd, name);
     if (current < 0)
         return;
     int64_t ours = (limit + ND_USEC - 1) / ND_USEC;
-    if (inherited && current >= ours &&
-        current - ours < JIFFY) { /* ours already: a parent put it there before it executed this program */
-        nd_sock_change(fd, sock, flag, 0);
-        return;
-    }
     *own = current;
     if ((current == 0 || current > ours) && set_timeout(fd, name, ours) == 0)
         nd_sock_change(fd, sock, flag, 0);
@@ -86,9 +80,9 @@ void nd_timers_arm(int fd, struct nd_sock *sock) {
     nd_time recv = nd_sock_recv_limit(sock);
     nd_time send = nd_sock_send_limit(sock);
     if (recv && !(flags & ND_SOCK_RCVTIMEO))
-        arm_timeout(fd, sock, SO_RCVTIMEO, recv, &sock->own_rcvtimeo, ND_SOCK_RCVTIMEO, true);
+        arm_timeout(fd, sock, SO_RCVTIMEO, recv, &sock->own_rcvtimeo, ND_SOCK_RCVTIMEO);
     if (send && !(flags & ND_SOCK_SNDTIMEO))
-        arm_timeout(fd, sock, SO_SNDTIMEO, send, &sock->own_sndtimeo, ND_SOCK_SNDTIMEO, true);
+        arm_timeout(fd, sock, SO_SNDTIMEO, send, &sock->own_sndtimeo, ND_SOCK_SNDTIMEO);
     if ((flags & ND_SOCK_INET) && (flags & ND_SOCK_STREAM) && nd_sock_limits(sock)->keepalive)
         arm_keepalive(fd, sock, nd_sock_limits(sock)->keepalive);
     errno = saved;
@@ -122,6 +116,21 @@ void nd_timers_catch_up(int fd, struct nd_sock *sock) {
         sock->epoll.due = 0;
     nd_sock_change(fd, sock, 0, 0); /* the watch bits, which whoever changed the settings has set to all */
     errno = saved;
+}
+
+static bool in_force(int fd, int name, nd_time limit) {
+    int64_t ours = (limit + ND_USEC - 1) / ND_USEC, current = limit ? get_timeout(fd, name) : -1;
+    return current >= ours && current - ours < JIFFY;
+}
+
+bool nd_timers_found(int fd, struct nd_sock *sock) {
+    int saved = errno;
+    uint32_t found = in_force(fd, SO_RCVTIMEO, nd_sock_recv_limit(sock)) ? ND_SOCK_RCVTIMEO : 0;
+    found |= in_force(fd, SO_SNDTIMEO, nd_sock_send_limit(sock)) ? ND_SOCK_SNDTIMEO : 0;
+    if (found)
+        nd_sock_change(fd, sock, found, 0);
+    errno = saved;
+    return found != 0;
 }
 
 void nd_timers_disarm(int fd, struct nd_sock *sock) {
@@ -174,9 +183,9 @@ void nd_timers_program_set(int fd, struct nd_sock *sock, int level, int name) {
     uint32_t flags = nd_sock_flags(sock);
     int keepalive = keepalive_index(level, name);
     if (level == SOL_SOCKET && name == SO_RCVTIMEO && (flags & ND_SOCK_RCVTIMEO || sock->own_rcvtimeo))
-        arm_timeout(fd, sock, SO_RCVTIMEO, nd_sock_recv_limit(sock), &sock->own_rcvtimeo, ND_SOCK_RCVTIMEO, false);
+        arm_timeout(fd, sock, SO_RCVTIMEO, nd_sock_recv_limit(sock), &sock->own_rcvtimeo, ND_SOCK_RCVTIMEO);
     else if (level == SOL_SOCKET && name == SO_SNDTIMEO && (flags & ND_SOCK_SNDTIMEO || sock->own_sndtimeo))
-        arm_timeout(fd, sock, SO_SNDTIMEO, nd_sock_send_limit(sock), &sock->own_sndtimeo, ND_SOCK_SNDTIMEO, false);
+        arm_timeout(fd, sock, SO_SNDTIMEO, nd_sock_send_limit(sock), &sock->own_sndtimeo, ND_SOCK_SNDTIMEO);
     else if (level == IPPROTO_TCP && name == TCP_SYNCNT)
         nd_sock_change(fd, sock, 0, ND_SOCK_SYNCNT);
     else if (keepalive >= 0 && (flags & ND_SOCK_KEEPALIVE)) {

@@ -23,6 +23,10 @@ static inline void nd_timers_refresh(int fd, struct nd_sock *sock) {
         nd_timers_catch_up(fd, sock);
 }
 
+/* Whether RECV or SEND, as they hold for this socket, stand on it already: put there by the process that passed it on. Notes
+ * that they are ours. Async-signal-safe; keeps errno. */
+bool nd_timers_found(int fd, struct nd_sock *sock);
+
 /* Takes RECV off a datagram socket that is bound: it waits for strangers. Async-signal-safe; keeps errno. */
 void nd_timers_disarm(int fd, struct nd_sock *sock);
 

@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "shim/discover.h"
 #include "shim/expiry.h"
 #include "shim/hook.h"
 #include "shim/signals.h"
 #include "shim/sockets.h"
+#include "shim/start.h"
 #include "shim/timers.h"
 #include "shim/wait.h"
 
@@ -124,8 +126,14 @@ static long make_recvmmsg(const struct call *call) {
 }
 
 int nd_hook_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout) {
+    int got;
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN) && !(flags & (MSG_DONTWAIT | MSG_ERRQUEUE)))
-        return (int)bounded(
+        got = (int)bounded(
             &(struct call){"recvmmsg", fd, ND_IN, make_recvmmsg, fd, -1, messages, timeout, count, flags});
-    return nd_real.recvmmsg(fd, messages, count, flags, timeout);
+    else
+        got = nd_real.recvmmsg(fd, messages, count, flags, timeout);
+    for (int i = 0; i < got && nd_active; i++)
+        if (messages[i].msg_hdr.msg_controllen > 0)
+            nd_discover_received(&messages[i].msg_hdr);
+    return got;
 }

@@ -2,13 +2,10 @@
 
 #include <check.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "shim/real.h"
 #include "shim/start.h"
@@ -158,33 +155,6 @@ START_TEST(a_copy_of_something_unknown_is_unknown) {
 }
 END_TEST
 
-static uint32_t discover(int fd) {
-    const struct nd_sock *sock = nd_sock_discover(fd);
-    return sock ? nd_sock_flags(sock) : 0;
-}
-
-START_TEST(discovers_what_the_kernel_says) {
-    int stream = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0), datagram = socket(AF_INET, SOCK_DGRAM, 0), pair[2];
-    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
-    ck_assert_uint_eq(discover(stream), ND_SOCK_KNOWN | INET | ND_SOCK_NONBLOCK);
-    ck_assert_uint_eq(discover(datagram), ND_SOCK_KNOWN | ND_SOCK_INET);
-    ck_assert_uint_eq(discover(pair[0]), ND_SOCK_KNOWN | ND_SOCK_STREAM | ND_SOCK_LOCAL); /* a pipe: not connected */
-    close(stream);
-    close(datagram);
-    close(pair[0]);
-    close(pair[1]);
-}
-END_TEST
-
-START_TEST(discovers_no_socket_where_there_is_none) {
-    int file = open("/dev/null", O_RDWR);
-    ck_assert_ptr_null(nd_sock_discover(file));
-    close(file);
-    ck_assert_ptr_null(nd_sock_discover(file));
-    ck_assert_ptr_null(nd_sock_discover(-1));
-}
-END_TEST
-
 START_TEST(remembers_who_spoke_last) {
     struct nd_sock *sock = nd_sock_born(FD, INET | ND_SOCK_CONNECTED);
     nd_sock_said(sock);
@@ -269,8 +239,6 @@ int main(void) {
     tcase_add_test(tests, a_new_socket_knows_nothing_of_the_old);
     tcase_add_test(tests, a_copy_is_the_same_socket_outside_any_scope);
     tcase_add_test(tests, a_copy_of_something_unknown_is_unknown);
-    tcase_add_test(tests, discovers_what_the_kernel_says);
-    tcase_add_test(tests, discovers_no_socket_where_there_is_none);
     tcase_add_test(tests, remembers_who_spoke_last);
     tcase_add_test(tests, threads_lose_no_change);
     tcase_add_test(tests, threads_agree_on_a_record);
