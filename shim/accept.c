@@ -10,7 +10,7 @@
 ND_COLD static void accepted(int listener, int fd, int flags) {
     int saved = errno;
     const struct nd_sock *from = nd_sock_peek(listener);
-    const uint32_t kind = ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_LOCAL;
+    const uint32_t kind = ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_LOCAL | ND_SOCK_LINGER;
     struct nd_sock *sock;
     if (from && (nd_sock_flags(from) & ND_SOCK_KNOWN))
         sock = nd_sock_born(fd, (nd_sock_flags(from) & kind) | (flags & SOCK_NONBLOCK ? ND_SOCK_NONBLOCK : 0));

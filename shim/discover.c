@@ -44,6 +44,8 @@ struct nd_sock *nd_sock_discover(int fd) {
     bool listening = get_int(fd, SOL_SOCKET, SO_ACCEPTCONN, 0) > 0;
     if (!listening && !(flags & ND_SOCK_LOCAL) && has_peer(fd))
         flags |= ND_SOCK_CONNECTED;
+    if (get_int(fd, SOL_SOCKET, SO_LINGER, 0) > 0) /* l_onoff stands first */
+        flags |= ND_SOCK_LINGER;
     return nd_sock_born(fd, flags);
 }
 

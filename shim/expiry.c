@@ -57,8 +57,11 @@ void nd_expire_stream(int fd, struct nd_sock *sock, const struct nd_expiry *expi
     mark_all(fd, sock, 0);
     /* AF_UNSPEC wakes everybody with an error and no end of file. From 6.1.32 until 419ce133ab92 the kernel refuses it
      * while a thread waits in the socket, and AF_UNIX does not have it: SHUT_RDWR then, and our memory. */
-    if (disconnect(fd) != 0)
+    if (disconnect(fd) != 0) {
+        const struct linger reset = {1, 0}; /* what is queued is never sent, and close does not wait for it */
+        nd_real.setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
         shutdown(fd, SHUT_RDWR);
+    }
     errno = saved;
 }
 

@@ -29,10 +29,18 @@ int nd_hook_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
     return result;
 }
 
+/* `value` is good: the kernel has read it. */
+static void program_set(int fd, struct nd_sock *sock, int level, int name, const void *value) {
+    if (level == SOL_SOCKET && name == SO_LINGER)
+        nd_sock_change(fd, sock, *(const int *)value ? ND_SOCK_LINGER : 0, *(const int *)value ? 0 : ND_SOCK_LINGER);
+    else
+        nd_timers_program_set(fd, sock, level, name);
+}
+
 int nd_hook_setsockopt(int fd, int level, int name, const void *value, socklen_t len) {
     int result = nd_real.setsockopt(fd, level, name, value, len);
     struct nd_sock *sock = result == 0 ? nd_sock_peek(fd) : NULL;
     if (sock && (nd_sock_flags(sock) & ND_SOCK_KNOWN))
-        nd_timers_program_set(fd, sock, level, name);
+        program_set(fd, sock, level, name, value);
     return result;
 }

@@ -1,4 +1,4 @@
-/* socket, bind, listen: what a descriptor is, so that the other hooks need not ask. */
+/* socket, socketpair, bind, listen: what a descriptor is, so that the other hooks need not ask. */
 #include <errno.h>
 
 #include "shim/hook.h"
@@ -25,6 +25,14 @@ int nd_hook_socket(int domain, int type, int protocol) {
     if (fd >= 0 && nd_active)
         born(fd, domain, type, protocol);
     return fd;
+}
+
+/* A pair is a pipe, which nothing bounds; the numbers may have been another's. */
+int nd_hook_socketpair(int domain, int type, int protocol, int fds[2]) {
+    int result = nd_real.socketpair(domain, type, protocol, fds);
+    for (int i = 0; i < 2 && result == 0; i++)
+        nd_sock_forget(fds[i]);
+    return result;
 }
 
 int nd_hook_bind(int fd, const struct sockaddr *addr, socklen_t len) {

@@ -70,7 +70,8 @@ nd_time nd_sock_recv_limit(const struct nd_sock *sock) {
 }
 
 nd_time nd_sock_send_limit(const struct nd_sock *sock) {
-    return nd_sock_flags(sock) & ND_SOCK_STREAM ? nd_sock_limits(sock)->send : 0;
+    uint32_t flags = nd_sock_flags(sock);
+    return (flags & ND_SOCK_STREAM) && (flags & (ND_SOCK_INET | ND_SOCK_LOCAL)) ? nd_sock_limits(sock)->send : 0;
 }
 
 static unsigned watch_for(const struct nd_sock *sock) {

@@ -34,7 +34,8 @@ enum nd_sock_flag {
     ND_SOCK_TOLD_OUT = 1 << 16,   /* ... and a sending call */
     ND_SOCK_TOLD_ERROR = 1 << 17, /* ... and SO_ERROR */
     ND_SOCK_SENT_LAST = 1 << 18,  /* bytes went out after the last ones came in, as far as we saw */
-    ND_SOCK_EPOLL = 1 << 19       /* no socket, but an epoll set with sockets in it: ->epoll */
+    ND_SOCK_EPOLL = 1 << 19,      /* no socket, but an epoll set with sockets in it: ->epoll */
+    ND_SOCK_LINGER = 1 << 27      /* the program has set SO_LINGER: close may wait */
 };
 
 /* Which calls must leave the straight path for a descriptor. */
