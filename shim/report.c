@@ -11,6 +11,7 @@
 #include "shim/raw.h"
 #include "shim/record.h"
 #include "shim/settings.h"
+#include "shim/slots.h"
 
 #define NOINLINE __attribute__((noinline))
 
@@ -168,6 +169,7 @@ static void tell(const struct nd_event *event) {
 void nd_report_expiry(const struct nd_event *event) {
     int saved = errno;
     struct nd_hushed hushed;
+    nd_slots_count_expiry(event->operation, event->observed);
     if (nd_settings.statsd[0])
         count_in_statsd(event);
     if (nd_settings.log != ND_LOG_OFF) {

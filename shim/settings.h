@@ -33,7 +33,7 @@ struct nd_settings {
     char statsd[64];    /* address:port or [v6]:port, numeric; empty is off */
 };
 
-/* The settings in force. Written while the library starts, and from outside by `netdeadline set`; read anywhere. */
+/* The settings in force. Written while the library starts, and while the program runs by live.h; read anywhere. */
 extern struct nd_settings nd_settings;
 
 /* Changes, after them, whenever they change; a socket that was brought up to date before catches up (nd_timers_refresh). */

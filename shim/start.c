@@ -26,7 +26,24 @@ pid_t nd_process;
 
 static struct nd_rules nd_rules;
 
-static struct nd_state nd_state = {ND_STATE_MAGIC, ND_STATE_VERSION, sizeof(struct nd_state), &nd_settings};
+#define TABLE(array) {{(array)}, sizeof(array)[0], sizeof(array) / sizeof(array)[0]}
+
+static struct nd_state nd_state = {
+    .magic = ND_STATE_MAGIC,
+    .version = ND_STATE_VERSION,
+    .size = sizeof(struct nd_state),
+    .library = ND_VERSION,
+    .operations = TABLE(nd_operation_names),
+    .limits = TABLE(nd_limit_names),
+    .buckets = TABLE(nd_bucket_ms),
+    .slots = TABLE(nd_slots.slot),
+    .counters = {{nd_slots.counters}, sizeof(struct nd_counters), ND_OPERATIONS * ND_SHARDS},
+    .settings = TABLE(nd_live_rows),
+    .wish = {{&nd_live_wish}, sizeof nd_live_wish, 1},
+    .watch = TABLE(nd_watch_fast),
+    .shards = ND_SHARDS,
+    .watch_all = ND_WATCH_IN | ND_WATCH_OUT | ND_WATCH_WAIT,
+};
 extern struct nd_state netdeadline_state ND_EXPORT __attribute__((alias("nd_state")));
 
 /* LD_PRELOAD and /etc/ld.so.preload together, or two versions: the first in the search order does the work. */
@@ -82,6 +99,7 @@ static void read_settings(void) {
 
 static void forked(void) {
     nd_process = getpid();
+    nd_slots_forked();
 }
 
 __attribute__((constructor(101))) static void start(void) {
@@ -89,13 +107,14 @@ __attribute__((constructor(101))) static void start(void) {
     if (second_copy() || disabled())
         return;
     read_settings();
-    if (nd_settings.outbound.recv || nd_settings.inbound.recv || nd_settings.outbound.send ||
-        nd_settings.inbound.send) {
-        forked();
-        pthread_atfork(NULL, NULL, forked);
-    }
+    nd_live_start();
     nd_observing = nd_settings.mode == ND_MODE_OBSERVE;
     nd_active = nd_settings.mode != ND_MODE_OFF;
-    if (nd_active)
+    if (nd_active) {
+        nd_slots_start();
+        nd_process = getpid();
+        pthread_atfork(NULL, NULL, forked);
         nd_discover_inherited();
+    }
+    nd_state.active = nd_active;
 }

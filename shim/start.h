@@ -12,8 +12,8 @@ extern bool nd_active;
 /* MODE=observe: nothing is armed that could end or interrupt anything. Calls are timed when they return. */
 extern bool nd_observing;
 
-/* This process, kept true over fork (but not over vfork, whose child shares this memory); 0 where neither RECV nor SEND is on
- * and nobody needs it. */
+/* This process, kept true over fork (but not over vfork, whose child shares this memory); 0 in a
+ * process that passes through. */
 extern pid_t nd_process;
 
 #endif
