@@ -9,6 +9,7 @@
 
 ND_COLD static void accepted(int listener, int fd, int flags) {
     int saved = errno;
+    nd_live_check();
     const struct nd_sock *from = nd_sock_peek(listener);
     const uint32_t kind = ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_LOCAL | ND_SOCK_LINGER;
     struct nd_sock *sock;

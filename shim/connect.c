@@ -10,6 +10,7 @@
 #include "shim/hook.h"
 #include "shim/scope.h"
 #include "shim/signals.h"
+#include "shim/slots.h"
 #include "shim/sockets.h"
 #include "shim/start.h"
 #include "shim/timers.h"
@@ -160,6 +161,18 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
     return result;
 }
 
+/* The call that waits, as it is seen from outside. */
+static int connect_waiting(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
+    struct nd_slot_use use;
+    bool again = (nd_sock_flags(sock) & ND_SOCK_CONNECTING) && !nd_observing;
+    nd_time began = again ? sock->connect_began : nd_now();
+    nd_slot_begin(&use, ND_OPERATION_connect, fd, began, nd_observing ? ND_NEVER : nd_connect_deadline(sock, began),
+                  ND_LIMIT_CONNECT);
+    int result = connect_blocking(fd, sock, addr, len);
+    nd_slot_end(&use, nd_slot_how(result), nd_now());
+    return result;
+}
+
 /* A connect under way whose time is up, found by a program that asks by calling connect again. */
 static bool attempt_is_over(int fd, const struct nd_sock *sock) {
     if (!(nd_sock_flags(sock) & ND_SOCK_CONNECTING) || nd_observing ||
@@ -212,6 +225,7 @@ static bool after_expiry(int fd, struct nd_sock *sock) {
 }
 
 ND_COLD static int connect_watched(int fd, const struct sockaddr *addr, socklen_t len) {
+    nd_live_check();
     struct nd_sock *sock = nd_sock_peek(fd);
     if (!sock || !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
         sock = nd_sock_discover(fd);
@@ -225,7 +239,7 @@ ND_COLD static int connect_watched(int fd, const struct sockaddr *addr, socklen_
         return nd_real.connect(fd, addr, len);
     bool blocking = !nd_nonblocking(fd);
     nd_sock_change(fd, sock, blocking ? 0 : ND_SOCK_NONBLOCK, blocking ? ND_SOCK_NONBLOCK : 0);
-    return blocking ? connect_blocking(fd, sock, addr, len) : connect_nonblocking(fd, sock, addr, len);
+    return blocking ? connect_waiting(fd, sock, addr, len) : connect_nonblocking(fd, sock, addr, len);
 }
 
 int nd_hook_connect(int fd, const struct sockaddr *addr, socklen_t len) {

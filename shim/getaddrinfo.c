@@ -7,28 +7,30 @@
 #include "shim/start.h"
 
 ND_COLD static int look_up(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res) {
-    struct nd_lookup lookup = nd_names_begin();
+    struct nd_slot_use use;
+    struct nd_lookup lookup = nd_names_begin(&use, ND_OPERATION_getaddrinfo, node);
     int result = nd_getaddrinfo(node, service, hints, res, &lookup);
     if (result == ND_LOOKUP_LIBC)
         result = nd_helper_getaddrinfo(nd_real.getaddrinfo, node, service, hints, res, &lookup);
-    nd_names_end("getaddrinfo", node, &lookup);
+    nd_names_end(&use, node, &lookup);
     return result;
 }
 
 int nd_hook_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res) {
     if (nd_names_bounded())
         return look_up(node, service, hints, res);
-    ND_NAMES_LIBC(int, "getaddrinfo", node, nd_real.getaddrinfo(node, service, hints, res));
+    ND_NAMES_LIBC(int, ND_OPERATION_getaddrinfo, node, nd_real.getaddrinfo(node, service, hints, res));
 }
 
 ND_COLD static int look_up_address(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size,
                                    char *service, socklen_t service_size, int flags) {
-    struct nd_lookup lookup = nd_names_begin();
+    struct nd_slot_use use;
+    struct nd_lookup lookup = nd_names_begin(&use, ND_OPERATION_getnameinfo, NULL);
     int result = nd_getnameinfo(address, length, host, host_size, service, service_size, flags, &lookup);
     if (result == ND_LOOKUP_LIBC)
         result = nd_helper_getnameinfo(nd_real.getnameinfo, address, length, host, host_size, service, service_size,
                                        flags, &lookup);
-    nd_names_end("getnameinfo", NULL, &lookup);
+    nd_names_end(&use, NULL, &lookup);
     return result;
 }
 
@@ -36,6 +38,6 @@ int nd_hook_getnameinfo(const struct sockaddr *address, socklen_t length, char *
                         char *service, socklen_t service_size, int flags) {
     if (nd_names_bounded())
         return look_up_address(address, length, host, host_size, service, service_size, flags);
-    ND_NAMES_LIBC(int, "getnameinfo", NULL,
+    ND_NAMES_LIBC(int, ND_OPERATION_getnameinfo, NULL,
                   nd_real.getnameinfo(address, length, host, host_size, service, service_size, flags));
 }

@@ -4,16 +4,21 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "shim/live.h"
 #include "shim/report.h"
 #include "shim/settings.h"
 #include "shim/start.h"
 
 bool nd_names_bounded(void) {
+    nd_live_check();
     return nd_active && !nd_observing && nd_settings.resolve;
 }
 
-struct nd_lookup nd_names_begin(void) {
-    return (struct nd_lookup){.limit = nd_settings.resolve};
+struct nd_lookup nd_names_begin_in(const uintptr_t *frame, struct nd_slot_use *use, enum nd_call operation,
+                                   const char *name) {
+    nd_time limit = nd_settings.resolve, began = nd_now_coarse(); /* exact once it waits: lookup->deadline */
+    nd_slot_begin_in(frame, use, operation, -1, began, nd_time_after(began, limit), ND_LIMIT_RESOLVE, name);
+    return (struct nd_lookup){.limit = limit};
 }
 
 static void tell(const char *operation, const char *name, nd_time elapsed) {
@@ -36,19 +41,26 @@ static void tell_libc_once(const char *why) {
     nd_report_notice(line);
 }
 
-void nd_names_end(const char *operation, const char *name, const struct nd_lookup *lookup) {
+void nd_names_end(struct nd_slot_use *use, const char *name, const struct nd_lookup *lookup) {
     int saved = errno;
+    bool may_have_waited = lookup->deadline != 0; /* not a numeric address */
+    nd_slot_end(use,
+                !may_have_waited  ? ND_SLOT_UNCOUNTED
+                : lookup->expired ? ND_SLOT_EXPIRED
+                                  : ND_SLOT_DONE,
+                may_have_waited ? nd_now() : 0);
     if (lookup->libc_why)
         tell_libc_once(lookup->libc_why);
     if (lookup->expired)
-        tell(operation, name, nd_now() - (lookup->deadline - lookup->limit));
+        tell(nd_operation_names[use->operation], name, nd_now() - (lookup->deadline - lookup->limit));
     errno = saved;
 }
 
-void nd_names_observe(const char *operation, const char *name, nd_time began) {
+void nd_names_observed(struct nd_slot_use *use, const char *name) {
     int saved = errno;
-    nd_time elapsed = nd_now() - began;
+    nd_time now = nd_now(), elapsed = now - use->began;
+    nd_slot_end(use, ND_SLOT_DONE, now);
     if (nd_settings.resolve && elapsed >= nd_settings.resolve)
-        tell(operation, name, elapsed);
+        tell(nd_operation_names[use->operation], name, elapsed);
     errno = saved;
 }

@@ -5,27 +5,33 @@
 #include <stdbool.h>
 
 #include "resolver/resolver.h"
+#include "shim/slots.h"
 
 /* Whether lookups are ours: RESOLVE is on and enforced. */
 bool nd_names_bounded(void);
 
-/* A lookup under RESOLVE. */
-struct nd_lookup nd_names_begin(void);
+/* Begins a lookup of `name` under RESOLVE, in the frame of the function that uses this. */
+#define nd_names_begin(use, operation, name) nd_names_begin_in(ND_FRAME_SLOT(), use, operation, name)
+struct nd_lookup nd_names_begin_in(const uintptr_t *frame, struct nd_slot_use *use, enum nd_call operation,
+                                   const char *name);
 
-/* Tells the operator what became of a lookup of `name` by `operation`: that its time was up, or, once in a process, that it was
- * left to libc. Keeps errno. */
-void nd_names_end(const char *operation, const char *name, const struct nd_lookup *lookup);
+/* The lookup is over. Tells the operator what became of it: that its time was up, or, once in a process, that it was left to
+ * libc. Keeps errno. */
+void nd_names_end(struct nd_slot_use *use, const char *name, const struct nd_lookup *lookup);
 
-/* MODE=observe: libc's own lookup, which began at `began`, has returned. Keeps errno. */
-void nd_names_observe(const char *operation, const char *name, nd_time began);
+/* MODE=observe: libc's own lookup has returned. Keeps errno. */
+void nd_names_observed(struct nd_slot_use *use, const char *name);
 
 /* Makes libc's call as it is, timed in MODE=observe. */
 #define ND_NAMES_LIBC(type, operation, name, call)                                                                     \
     do {                                                                                                               \
-        nd_time began_ = nd_observing ? nd_now() : 0;                                                                  \
+        struct nd_slot_use use_;                                                                                       \
+        bool observed_ = nd_observing;                                                                                 \
+        if (observed_)                                                                                                 \
+            nd_slot_begin_in(ND_FRAME_SLOT(), &use_, operation, -1, nd_now(), ND_NEVER, ND_LIMIT_RESOLVE, name);       \
         type given_ = call;                                                                                            \
-        if (nd_observing)                                                                                              \
-            nd_names_observe(operation, name, began_);                                                                 \
+        if (observed_)                                                                                                 \
+            nd_names_observed(&use_, name);                                                                            \
         return given_;                                                                                                 \
     } while (0)
 

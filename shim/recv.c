@@ -10,6 +10,7 @@
 #include "shim/hook.h"
 #include "shim/scope.h"
 #include "shim/signals.h"
+#include "shim/slots.h"
 #include "shim/sockets.h"
 #include "shim/start.h"
 #include "shim/timers.h"
@@ -27,7 +28,13 @@ struct call {
     socklen_t *from_len;
 };
 
-static const char *const names[] = {"read", "readv", "recv", "recvfrom", "recvmsg"};
+static enum nd_call operation_of(const struct call *call) {
+    return (enum nd_call)(ND_OPERATION_read + call->kind);
+}
+
+static const char *name_of(const struct call *call) {
+    return nd_operation_names[operation_of(call)];
+}
 
 /* Kernel timers fire on a tick, never early; a coarse start may be one tick (at most 10 ms) too old. */
 #define SLOP (10 * ND_MSEC)
@@ -145,7 +152,7 @@ static ssize_t receive_scoped(const struct call *call, struct nd_sock *sock, con
 static struct nd_expiry recv_expiry(const struct call *call, const struct nd_sock *sock, nd_time limit,
                                     nd_time elapsed) {
     return (struct nd_expiry){
-        .operation = names[call->kind], .limit = ND_LIMIT_NAME(sock, "RECV"), .timeout = limit, .elapsed = elapsed};
+        .operation = name_of(call), .limit = ND_LIMIT_NAME(sock, "RECV"), .timeout = limit, .elapsed = elapsed};
 }
 
 static bool wants_all(const struct call *call) {
@@ -224,9 +231,8 @@ static ssize_t go_on(const struct call *call, struct nd_sock *sock, nd_time limi
 }
 
 /* The kernel keeps RECV for us. */
-static ssize_t receive_limited(const struct call *call, struct nd_sock *sock, nd_time limit) {
+static ssize_t receive_kept(const struct call *call, struct nd_sock *sock, nd_time limit, nd_time began) {
     uint32_t generation = sock->generation;
-    nd_time began = nd_now_coarse();
     ssize_t result = plain(call);
     int error = errno;
     if (sock->generation != generation) { /* closed by another thread; the number may be a stranger's by now */
@@ -250,6 +256,16 @@ static ssize_t receive_limited(const struct call *call, struct nd_sock *sock, nd
     return finish(call, sock, result);
 }
 
+static ssize_t receive_limited(const struct call *call, struct nd_sock *sock, nd_time limit) {
+    struct nd_slot_use use;
+    nd_time began = nd_now_coarse();
+    nd_slot_begin(&use, operation_of(call), call->fd, began, nd_time_after(began, limit),
+                  nd_limit_of(sock, ND_LIMIT_RECV));
+    ssize_t result = receive_kept(call, sock, limit, began);
+    nd_slot_end(&use, nd_slot_how(result), nd_now_coarse());
+    return result;
+}
+
 /* A read that begins this soon after its scope may be left to the kernel's timer of the same length: the same system calls
  * as without us, and at most this much late. */
 #define SCOPE_SLACK (20 * ND_MSEC)
@@ -260,10 +276,15 @@ static bool kernel_keeps(const struct nd_scope *scope, nd_time limit) {
 
 /* MODE=observe. A wait in a TLS operation is told by the operation as a whole. */
 static ssize_t receive_observed(const struct call *call, const struct nd_sock *sock, const struct nd_scope *scope) {
-    nd_time began = nd_now();
+    struct nd_slot_use use;
+    if (scope)
+        return plain(call);
+    nd_time began = nd_now(), limit = nd_sock_recv_limit(sock);
+    nd_slot_begin(&use, operation_of(call), call->fd, began, ND_NEVER, nd_limit_of(sock, ND_LIMIT_RECV));
     ssize_t result = plain(call);
-    if (!scope)
-        nd_expire_observed(call->fd, names[call->kind], ND_LIMIT_NAME(sock, "RECV"), nd_sock_recv_limit(sock), began);
+    nd_slot_end(&use, nd_slot_how(result), nd_now());
+    if (limit)
+        nd_expire_observed(call->fd, name_of(call), ND_LIMIT_NAME(sock, "RECV"), limit, began);
     return result;
 }
 

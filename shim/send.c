@@ -9,6 +9,7 @@
 #include "shim/room.h"
 #include "shim/scope.h"
 #include "shim/signals.h"
+#include "shim/slots.h"
 #include "shim/sockets.h"
 #include "shim/start.h"
 #include "shim/timers.h"
@@ -27,7 +28,13 @@ struct call {
     const struct msghdr *msg; /* WRITEV, SENDMSG */
 };
 
-static const char *const names[] = {"write", "writev", "send", "sendto", "sendmsg"};
+static enum nd_call operation_of(const struct call *call) {
+    return (enum nd_call)(ND_OPERATION_write + call->kind);
+}
+
+static const char *name_of(const struct call *call) {
+    return nd_operation_names[operation_of(call)];
+}
 
 /* A call with one of these is never cut into several. */
 #define INDIVISIBLE (MSG_OOB | MSG_FASTOPEN | MSG_ZEROCOPY)
@@ -145,7 +152,7 @@ static bool fired(const struct call *call, const struct nd_sock *sock, struct bo
         *expiry = nd_scope_expiry(bounds->scope, now);
         return true;
     }
-    expiry->operation = bounds->scope ? bounds->scope->operation : names[call->kind];
+    expiry->operation = bounds->scope ? bounds->scope->operation : name_of(call);
     return out_of_patience;
 }
 
@@ -165,9 +172,8 @@ static ssize_t failed(const struct call *call, struct nd_sock *sock, size_t done
     return sent_or_fail(done, errno);
 }
 
-/* There was no room for everything: waits for it as a blocking call does, until a limit fires. */
-static ssize_t send_rest(const struct call *call, struct nd_sock *sock, size_t done, size_t total) {
-    nd_time now = nd_now();
+/* Waits for room for what is left as a blocking call does, until a limit fires. */
+static ssize_t send_waiting(const struct call *call, struct nd_sock *sock, size_t done, size_t total, nd_time now) {
     struct bounds bounds = {.scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(call->fd) : NULL,
                             .own = own_deadline(call, sock, now),
                             .scope_end = ND_NEVER,
@@ -208,11 +214,36 @@ static ssize_t send_rest(const struct call *call, struct nd_sock *sock, size_t d
     return (ssize_t)done;
 }
 
+/* The limit that bounds a wait for room, and where that ends at the earliest. */
+static enum nd_limit room_limit(const struct nd_sock *sock, nd_time now, nd_time *deadline) {
+    nd_time send = nd_sock_send_limit(sock), unacked = nd_sock_limits(sock)->unacked;
+    bool by_send = send && (!unacked || send <= unacked);
+    *deadline = by_send || unacked ? nd_time_after(now, by_send ? send : unacked) : ND_NEVER;
+    return by_send ? ND_LIMIT_SEND : unacked ? ND_LIMIT_UNACKED : ND_LIMIT_NONE;
+}
+
+/* There was no room for everything. */
+static ssize_t send_rest(const struct call *call, struct nd_sock *sock, size_t done, size_t total) {
+    struct nd_slot_use use;
+    nd_time now = nd_now(), deadline;
+    enum nd_limit limit = room_limit(sock, now, &deadline);
+    bool is_part = (nd_sock_flags(sock) & ND_SOCK_SCOPED) && nd_scope_of(call->fd);
+    if (is_part)
+        return send_waiting(call, sock, done, total, now);
+    nd_slot_begin(&use, operation_of(call), call->fd, now, deadline, nd_limit_of(sock, limit));
+    ssize_t sent = send_waiting(call, sock, done, total, now);
+    nd_slot_end(&use, nd_sock_flags(sock) & ND_SOCK_EXPIRED ? ND_SLOT_EXPIRED : nd_slot_how(sent), nd_now());
+    return sent;
+}
+
 /* MODE=observe: UNACKED is not told, since nobody looks at the peer while the kernel waits. */
 static ssize_t send_observed(const struct call *call, const struct nd_sock *sock) {
+    struct nd_slot_use use;
     nd_time began = nd_now();
+    nd_slot_begin(&use, operation_of(call), call->fd, began, ND_NEVER, nd_limit_of(sock, ND_LIMIT_SEND));
     ssize_t result = plain(call);
-    nd_expire_observed(call->fd, names[call->kind], ND_LIMIT_NAME(sock, "SEND"), nd_sock_send_limit(sock), began);
+    nd_slot_end(&use, nd_slot_how(result), nd_now());
+    nd_expire_observed(call->fd, name_of(call), ND_LIMIT_NAME(sock, "SEND"), nd_sock_send_limit(sock), began);
     return result;
 }
 

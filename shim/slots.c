@@ -30,23 +30,22 @@ const char nd_limit_names[ND_LIMITS][ND_OPERATION_NAME] = {
     [ND_LIMIT_MIN_RATE] = "MIN_RATE",
 };
 
-const uint32_t nd_bucket_ms[ND_BUCKETS] = {1,    2,    5,     10,    20,    50,    100,    200,    500,     1000,    2000,
-                                           5000, 10000, 20000, 30000, 60000, 120000, 300000, 600000, 1800000, 3600000, 7200000};
+const uint32_t nd_bucket_ms[ND_BUCKETS] = {1,      2,      5,      10,      20,      50,     100,   200,
+                                           500,    1000,   2000,   5000,    10000,   20000,  30000, 60000,
+                                           120000, 300000, 600000, 1800000, 3600000, 7200000};
 
 struct nd_slots nd_slots;
 
 /* What the thread knows of itself. True only of the process it was found out in: a forked child sees another `process`. */
-static __thread struct {
-    uint32_t process, tid;
-} self __attribute__((tls_model("initial-exec")));
+static __thread struct { uint32_t process, tid; } self __attribute__((tls_model("initial-exec")));
 
 /* Slots that are tried before a call goes without one. */
 enum { PROBES = 64, SWEPT_AT_ONCE = 8 };
 
-enum nd_operation nd_operation_find(const char *name) {
+enum nd_call nd_operation_find(const char *name) {
     for (unsigned i = 1; i < ND_OPERATIONS; i++)
         if (strcmp(nd_operation_names[i], name) == 0)
-            return (enum nd_operation)i;
+            return (enum nd_call)i;
     return ND_OPERATION_NONE;
 }
 
@@ -159,7 +158,7 @@ static uint32_t write_slot(struct nd_slot *slot, const struct nd_slot *now) {
     return sequence + 1;
 }
 
-void nd_slot_begin_in(const uintptr_t *frame, struct nd_slot_use *use, enum nd_operation operation, int fd, nd_time began,
+void nd_slot_begin_in(const uintptr_t *frame, struct nd_slot_use *use, enum nd_call operation, int fd, nd_time began,
                       nd_time deadline, unsigned limit, const char *name) {
     uint32_t tid = own_tid();
     use->operation = (uint8_t)operation;
@@ -222,7 +221,7 @@ void nd_slot_end(struct nd_slot_use *use, enum nd_slot_end how, nd_time now) {
 }
 
 void nd_slots_count_expiry(const char *operation, bool observed) {
-    enum nd_operation found = nd_operation_find(operation);
+    enum nd_call found = nd_operation_find(operation);
     struct nd_counters *counters = &nd_slots.counters[found][own_tid() % ND_SHARDS];
     atomic_fetch_add_explicit(observed ? &counters->observed : &counters->expired, 1, memory_order_relaxed);
 }

@@ -5,6 +5,7 @@
 #ifndef ND_SLOTS_H
 #define ND_SLOTS_H
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,7 +13,7 @@
 #include "resolver/clock.h"
 #include "shim/scope.h"
 
-enum nd_operation {
+enum nd_call {
     ND_OPERATION_NONE,
 #define ND_OPERATION(name) ND_OPERATION_##name,
 #include "shim/operations.def"
@@ -26,7 +27,7 @@ enum nd_operation {
 extern const char nd_operation_names[ND_OPERATIONS][ND_OPERATION_NAME];
 
 /* The operation called `name`, or ND_OPERATION_NONE. A search: for what happens seldom. */
-enum nd_operation nd_operation_find(const char *name);
+enum nd_call nd_operation_find(const char *name);
 
 /* What bounds a call, as an operator sets it; ND_LIMIT_INBOUND is added for accepted sockets. */
 enum nd_limit {
@@ -61,14 +62,14 @@ struct nd_slot {
     _Atomic uint32_t tid;      /* 0: free */
     _Atomic uint32_t sequence; /* odd while the slot is being written */
     int32_t fd;                /* -1 for none */
-    uint8_t operation;         /* enum nd_operation */
+    uint8_t operation;         /* enum nd_call */
     uint8_t limit;             /* enum nd_limit */
     uint8_t observed;          /* nothing will end it */
     uint8_t unused;
-    int64_t began;               /* nd_time */
-    int64_t deadline;            /* nd_time; ND_NEVER for none */
-    uint64_t name;               /* where the name that is looked up stands, or 0 */
-    uint64_t frame, return_to;   /* where the call's frame keeps its return address, and what stands there */
+    int64_t began;             /* nd_time */
+    int64_t deadline;          /* nd_time; ND_NEVER for none */
+    uint64_t name;             /* where the name that is looked up stands, or 0 */
+    uint64_t frame, return_to; /* where the call's frame keeps its return address, and what stands there */
     uint64_t reserved;
 };
 _Static_assert(sizeof(struct nd_slot) == 64, "a cache line, and known outside");
@@ -79,12 +80,12 @@ extern const uint32_t nd_bucket_ms[ND_BUCKETS];
 
 /* What has been counted of one operation. The same in 32-bit processes. */
 struct nd_counters {
-    _Atomic uint64_t total;                    /* ns, of the waits in the buckets */
-    _Atomic uint64_t longest;                  /* ns, of all */
-    _Atomic uint32_t expired;                  /* ended by a deadline */
-    _Atomic uint32_t observed;                 /* would have been, in MODE=observe: they stand in a bucket too */
-    _Atomic uint32_t quiet;                    /* returned at the program's own timeout */
-    _Atomic uint32_t buckets[ND_BUCKETS + 1];  /* ended by themselves, by how long they took */
+    _Atomic uint64_t total;                   /* ns, of the waits in the buckets */
+    _Atomic uint64_t longest;                 /* ns, of all */
+    _Atomic uint32_t expired;                 /* ended by a deadline */
+    _Atomic uint32_t observed;                /* would have been, in MODE=observe: they stand in a bucket too */
+    _Atomic uint32_t quiet;                   /* returned at the program's own timeout */
+    _Atomic uint32_t buckets[ND_BUCKETS + 1]; /* ended by themselves, by how long they took */
     uint32_t unused;
 };
 _Static_assert(sizeof(struct nd_counters) == 128, "two cache lines, and known outside");
@@ -123,8 +124,8 @@ struct nd_slot_use {
  * that has a slot (a read in a TLS operation) begins none. */
 #define nd_slot_begin(use, operation, fd, began, deadline, limit)                                                      \
     nd_slot_begin_in(ND_FRAME_SLOT(), use, operation, fd, began, deadline, limit, NULL)
-void nd_slot_begin_in(const uintptr_t *frame, struct nd_slot_use *use, enum nd_operation operation, int fd,
-                      nd_time began, nd_time deadline, unsigned limit, const char *name);
+void nd_slot_begin_in(const uintptr_t *frame, struct nd_slot_use *use, enum nd_call operation, int fd, nd_time began,
+                      nd_time deadline, unsigned limit, const char *name);
 
 /* How it ended. */
 enum nd_slot_end {
@@ -133,6 +134,13 @@ enum nd_slot_end {
     ND_SLOT_EXPIRED, /* by a deadline (which nd_report_expiry counts) */
     ND_SLOT_UNCOUNTED
 };
+
+static inline enum nd_slot_end nd_slot_how(long result) {
+    return result >= 0          ? ND_SLOT_DONE
+           : errno == ETIMEDOUT ? ND_SLOT_EXPIRED
+           : errno == EAGAIN    ? ND_SLOT_QUIET
+                                : ND_SLOT_DONE;
+}
 
 /* Says that the call is over, at `now`. */
 void nd_slot_end(struct nd_slot_use *use, enum nd_slot_end how, nd_time now);

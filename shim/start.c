@@ -26,7 +26,8 @@ pid_t nd_process;
 
 static struct nd_rules nd_rules;
 
-#define TABLE(array) {{(array)}, sizeof(array)[0], sizeof(array) / sizeof(array)[0]}
+#define TABLE(array)                                                                                                   \
+    { {(array)}, sizeof(array)[0], sizeof(array) / sizeof(array)[0] }
 
 static struct nd_state nd_state = {
     .magic = ND_STATE_MAGIC,
@@ -37,7 +38,7 @@ static struct nd_state nd_state = {
     .limits = TABLE(nd_limit_names),
     .buckets = TABLE(nd_bucket_ms),
     .slots = TABLE(nd_slots.slot),
-    .counters = {{nd_slots.counters}, sizeof(struct nd_counters), ND_OPERATIONS * ND_SHARDS},
+    .counters = {{nd_slots.counters}, sizeof(struct nd_counters), ND_OPERATIONS *ND_SHARDS},
     .settings = TABLE(nd_live_rows),
     .wish = {{&nd_live_wish}, sizeof nd_live_wish, 1},
     .watch = TABLE(nd_watch_fast),

@@ -25,10 +25,10 @@ struct nd_state_table {
 struct nd_state {
     char magic[8];
     uint32_t version, size;
-    char library[16];       /* its version */
-    uint32_t active;        /* 0 in a process that passes through */
+    char library[16]; /* its version */
+    uint32_t active;  /* 0 in a process that passes through */
     uint32_t unused;
-    struct nd_state_table operations; /* char[20], by enum nd_operation */
+    struct nd_state_table operations; /* char[20], by enum nd_call */
     struct nd_state_table limits;     /* char[20], by enum nd_limit */
     struct nd_state_table buckets;    /* uint32_t, milliseconds */
     struct nd_state_table slots;      /* struct nd_slot */

@@ -103,10 +103,12 @@ static void put_back(int fd, struct nd_sock *sock) {
 void nd_timers_catch_up(int fd, struct nd_sock *sock) {
     const int saved = errno;
     const uint32_t now = nd_settings_generation, flags = nd_sock_flags(sock);
-    if (!(flags & ND_SOCK_KNOWN) || atomic_exchange(&sock->settings, now) == now)
-        return; /* or another thread is at it */
+    if (atomic_exchange(&sock->settings, now) == now)
+        return; /* another thread is at it */
     /* A connect under way has SO_SNDTIMEO on loan, and is armed when it has come about. */
-    bool stands = (flags & ND_SOCK_STREAM) ? (flags & ND_SOCK_CONNECTED) : (flags & ND_SOCK_INET);
+    bool stands = !(flags & ND_SOCK_KNOWN)   ? false
+                  : (flags & ND_SOCK_STREAM) ? (flags & ND_SOCK_CONNECTED)
+                                             : (flags & ND_SOCK_INET);
     if (stands && !(flags & ND_SOCK_EXPIRED)) {
         put_back(fd, sock);
         if ((flags & ND_SOCK_STREAM) || !(flags & ND_SOCK_BOUND))

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
+#include "shim/live.h"
 #include "shim/sockets.h"
 
 /* Puts RECV, SEND and KEEPALIVE, where they are on, on a connection at its birth (connected, connecting or accepted), or on
@@ -19,6 +20,7 @@ void nd_timers_catch_up(int fd, struct nd_sock *sock);
 /* Brings a socket up to date with the settings, if they have changed since: its kernel timers and its watch bits. Each slow
  * path does this before it reads a limit. Async-signal-safe; keeps errno. */
 static inline void nd_timers_refresh(int fd, struct nd_sock *sock) {
+    nd_live_check();
     if (__builtin_expect(sock->settings != nd_settings_generation, 0))
         nd_timers_catch_up(fd, sock);
 }

@@ -7,6 +7,7 @@
 #include "shim/expiry.h"
 #include "shim/hook.h"
 #include "shim/signals.h"
+#include "shim/slots.h"
 #include "shim/sockets.h"
 #include "shim/start.h"
 #include "shim/timers.h"
@@ -51,18 +52,10 @@ static bool goes_on(const struct call *call, const struct nd_sock *sock) {
     return errno == EINTR && own == 0 && nd_signals_restart();
 }
 
-ND_COLD static long bounded(const struct call *call) {
-    struct nd_sock *sock = nd_sock_peek(call->fd);
-    if (sock)
-        nd_timers_refresh(call->fd, sock);
-    if (sock && (nd_sock_flags(sock) & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock))
-        return nd_expired_fail(call->fd, sock, call->direction);
-    nd_time limit = sock ? limit_of(call, sock) : 0;
-    if (!limit)
-        return call->make(call);
+static long make_limited(const struct call *call, struct nd_sock *sock, nd_time limit, nd_time began) {
     const uint32_t generation = sock->generation;
     const int saved = errno;
-    nd_time began = nd_now(), elapsed;
+    nd_time elapsed;
     do {
         long result = call->make(call);
         if (result >= 0) {
@@ -73,6 +66,24 @@ ND_COLD static long bounded(const struct call *call) {
     } while (elapsed < limit && goes_on(call, sock));
     bool late = elapsed >= limit && (errno == EAGAIN || errno == EINTR) && sock->generation == generation;
     return late && !nd_nonblocking(call->fd) ? expire(call, sock, limit, elapsed) : -1;
+}
+
+ND_COLD static long bounded(const struct call *call) {
+    struct nd_sock *sock = nd_sock_peek(call->fd);
+    if (sock)
+        nd_timers_refresh(call->fd, sock);
+    if (sock && (nd_sock_flags(sock) & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock))
+        return nd_expired_fail(call->fd, sock, call->direction);
+    nd_time limit = sock ? limit_of(call, sock) : 0;
+    if (!limit)
+        return call->make(call);
+    struct nd_slot_use use;
+    nd_time began = nd_now();
+    nd_slot_begin(&use, nd_operation_find(call->operation), call->fd, began, nd_time_after(began, limit),
+                  nd_limit_of(sock, call->direction == ND_IN ? ND_LIMIT_RECV : ND_LIMIT_SEND));
+    long result = make_limited(call, sock, limit, began);
+    nd_slot_end(&use, nd_slot_how(result), nd_now_coarse());
+    return result;
 }
 
 static long make_sendfile(const struct call *call) {
