@@ -137,3 +137,16 @@ int nd_res_send(struct __res_state *state, const unsigned char *query, int query
     nd_resolv_conf_put(c.conf);
     return given;
 }
+
+int nd_res(const struct nd_res_call *c, struct nd_lookup *lookup) {
+    switch (c->operation) {
+    case ND_RES_QUERY:
+        return nd_res_query(c->state, c->name, c->dns_class, c->type, c->answer, c->size, lookup);
+    case ND_RES_SEARCH:
+        return nd_res_search(c->state, c->name, c->dns_class, c->type, c->answer, c->size, lookup);
+    case ND_RES_QUERYDOMAIN:
+        return nd_res_querydomain(c->state, c->name, c->domain, c->dns_class, c->type, c->answer, c->size, lookup);
+    default:
+        return nd_res_send(c->state, c->query, c->query_size, c->answer, c->size, lookup);
+    }
+}

@@ -37,13 +37,18 @@ struct nd_real nd_real = {
 #include "shim/hooks.def"
 #undef ND_HOOK
 
-/* A symbol that the host's libc lacks keeps its raw system call. */
+/* A symbol that the host's libc lacks keeps its raw system call. One that it has under an older name only (__res_nquery in
+ * the libresolv of glibc before 2.34) is found by that. */
 void nd_find_real(void) {
     void *found;
 #define ND_HOOK(name, type, params, args, raw)                                                                         \
     found = dlsym(RTLD_NEXT, #name);                                                                                   \
     if (found)                                                                                                         \
         *(void **)&nd_real.name = found;
+#undef ND_ALIAS
+#define ND_ALIAS(name, of)                                                                                             \
+    if (nd_real.of == unbound_##of && (found = dlsym(RTLD_NEXT, #name)) != NULL)                                       \
+        *(void **)&nd_real.of = found;
 #include "shim/hooks.def"
 #undef ND_HOOK
 }

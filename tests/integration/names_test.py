@@ -12,6 +12,7 @@ answer, entry, pointer, error = ctypes.create_string_buffer(1024), ctypes.create
 address, state = socket.inet_aton("192.0.2.9"), ctypes.create_string_buffer(1024)
 libc.gethostbyname.restype = libc.gethostbyname2.restype = libc.gethostbyaddr.restype = ctypes.c_void_p
 libc.__res_ninit(state)
+query = b"\\x12\\x34\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\4host\\4test\\0\\0\\1\\0\\1"
 more = (entry, answer, ctypes.c_size_t(1024), ctypes.byref(pointer), ctypes.byref(error))
 CALLS = {
     "gethostbyname": lambda: libc.gethostbyname(b"host.test"),
@@ -25,33 +26,94 @@ CALLS = {
     "res_querydomain": lambda: libc.res_querydomain(b"host", b"test", 1, 1, answer, 1024),
     "res_nquery": lambda: libc.res_nquery(state, b"host.test", 1, 1, answer, 1024),
     "res_nsearch": lambda: libc.res_nsearch(state, b"host.test", 1, 1, answer, 1024),
+    "res_nquerydomain": lambda: libc.res_nquerydomain(state, b"host", b"test", 1, 1, answer, 1024),
+    "res_send": lambda: libc.res_send(query, len(query), answer, 1024),
+    "res_nsend": lambda: libc.res_nsend(state, query, len(query), answer, 1024),
+    "__res_nsearch": lambda: libc["__res_nsearch"](state, b"host.test", 1, 1, answer, 1024),
+    "__res_search": lambda: libc["__res_search"](b"host.test", 1, 1, answer, 1024),
+    "__res_nsend": lambda: libc["__res_nsend"](state, query, len(query), answer, 1024),
     "__res_nquery": lambda: libc["__res_nquery"](state, b"host.test", 1, 1, answer, 1024),
 }
 began = time.monotonic()
 result = CALLS[sys.argv[1]]()
-print(time.monotonic() - began, result)
+print(time.monotonic() - began, result, bytes(answer[:result])[-4:].hex() if isinstance(result, int) and 0 < result < 1024 else "")
 """
 
-CALLS = ["gethostbyname", "gethostbyname2", "gethostbyname_r", "gethostbyname2_r", "gethostbyaddr", "gethostbyaddr_r",
-         "res_query", "res_search", "res_querydomain", "res_nquery", "res_nsearch", "__res_nquery"]
+RES_CALLS = ["res_query", "res_search", "res_querydomain", "res_send", "res_nquery", "res_nsearch", "res_nquerydomain", "res_nsend",
+             "__res_search", "__res_nquery", "__res_nsearch", "__res_nsend"]
+CALLS = ["gethostbyname", "gethostbyname2", "gethostbyname_r", "gethostbyname2_r", "gethostbyaddr", "gethostbyaddr_r", *RES_CALLS]
+SERVERS = {"silent": (dns.silent, None), "truncated and silent": (dns.truncating, dns.silent)}
 
 
-@pytest.mark.parametrize("call", CALLS)
-def test_silent_server(net, call):
-    net.dns(dns.silent)
+def check_ended(net, call, resolv="", **variables):
     log = net.directory / "log"
-    result = net.run([programs.PYTHON, "-c", PYTHON, call], RESOLVE="300ms", LOG=str(log))
+    net.etc("resolv.conf", "nameserver 127.0.0.1\n" + resolv)
+    result = net.run([programs.PYTHON, "-c", PYTHON, call], variables=variables, RESOLVE="300ms", LOG=str(log))
     assert result.status == 0, result
-    took, value = result.out.decode().split()
+    took, value = result.out.decode().split()[:2]
     assert 0.3 <= float(took) < 1.5 and value in ("None", "-1", "0"), result
     assert f"operation={call.lstrip('_')} " in log.read_text() and "limit=RESOLVE" in log.read_text()
 
 
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("call", CALLS)
+def test_dead_server(net, call, server):
+    net.dns(*SERVERS[server])
+    check_ended(net, call)
+
+
+@pytest.mark.parametrize("call", RES_CALLS)
+def test_dead_server_and_what_only_libc_can_do(net, tmp_path, call):
+    """With HOSTALIASES libc itself asks, in a thread that its caller leaves."""
+    net.dns(dns.truncating, dns.silent)
+    check_ended(net, call, HOSTALIASES=str(tmp_path / "aliases"))
+
+
+def answer_of(net, call, **options):
+    result = net.run([programs.PYTHON, "-c", PYTHON, call], RESOLVE="5s", **options)
+    assert result.status == 0, result
+    return result.out.split()[1:]
+
+
+@pytest.mark.parametrize("call", RES_CALLS)
+def test_answers_of_libc_come_through(net, tmp_path, call):
+    net.names({"host.test": ["192.0.2.7"]})
+    variables = {"HOSTALIASES": str(tmp_path / "aliases")}
+    given = answer_of(net, call, variables=variables)
+    assert given == answer_of(net, call.lstrip("_"), library=False, variables=variables)
+    assert given[1] == b"c0000207"
+
+
+def test_host_aliases(net, tmp_path):
+    net.names({"host.test": ["192.0.2.7"]})
+    (tmp_path / "aliases").write_text("short host.test\n")
+    ask = PYTHON.replace('libc.res_search(b"host.test"', 'libc.res_search(b"short"')
+    result = net.run([programs.PYTHON, "-c", ask, "res_search"], variables={"HOSTALIASES": str(tmp_path / "aliases")})
+    assert result.out.split()[2] == b"c0000207", result
+
+
+@pytest.mark.parametrize("call", ["res_send", "res_nsend"])
+def test_no_aaaa_in_a_packet_of_the_programs_own(net, monkeypatch, call):
+    """libc asks for A instead, to know whether the name exists, and gives no address."""
+    net.names({"host.test": ["192.0.2.7", "2001:db8::7"]})
+    net.etc("resolv.conf", "nameserver 127.0.0.1\noptions no-aaaa\n")
+    monkeypatch.setitem(globals(), "PYTHON", PYTHON.replace(r"test\0\0\1\0\1", r"test\0\0\34\0\1"))
+    given = answer_of(net, call)
+    assert given == [b"27", b"001c0001"] and given == answer_of(net, call, library=False)
+
+
+@pytest.mark.parametrize("call", ["res_send", "res_nsend"])
+def test_dead_server_and_no_aaaa(net, call):
+    net.dns(dns.truncating, dns.silent)
+    check_ended(net, call, "options no-aaaa\n")
+
+
+@pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("argv", [["getent", "hosts", "host.test"], ["getent", "ahostsv4", "host.test"],
                                   ["perl", "-e", 'exit(defined gethostbyname("host.test") ? 0 : 2)'],
                                   [programs.PYTHON, "-c", 'import socket; socket.getfqdn("192.0.2.9")'
                                                           '; socket.gethostbyname_ex("host.test")']])
-def test_programs(net, argv):
-    net.dns(dns.silent)
+def test_programs(net, argv, server):
+    net.dns(*SERVERS[server])
     result = net.run(argv, RESOLVE="300ms")
     assert result.status > 0 and 0.3 <= result.elapsed < 3, result
