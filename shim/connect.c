@@ -215,8 +215,7 @@ static bool after_expiry(int fd, struct nd_sock *sock) {
     if (!nd_expired(fd, sock))
         return false;
     bool tell = !(nd_sock_flags(sock) & (ND_SOCK_TOLD_ERROR | ND_SOCK_CONNECTED));
-    nd_sock_change(fd, sock, 0,
-                   ND_SOCK_EXPIRED | ND_SOCK_TOLD_IN | ND_SOCK_TOLD_OUT | ND_SOCK_TOLD_ERROR | ND_SOCK_CONNECTED);
+    nd_expiry_forget(fd, sock);
     if (tell) {
         nd_expire_attempt(fd);
         errno = ETIMEDOUT;

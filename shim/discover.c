@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "shim/expiry.h"
 #include "shim/real.h"
 #include "shim/timers.h"
 
@@ -97,6 +98,8 @@ void nd_discover_arrived(int fd) {
     const uint32_t tcp = ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED;
     if ((nd_sock_flags(sock) & tcp) == tcp && !made_here(fd))
         nd_sock_change(fd, sock, ND_SOCK_INBOUND, 0);
+    if (nd_expired_anywhere(fd, sock))
+        return; /* a deadline ended it before it came here */
     if (carries_limits(fd, sock))
         nd_sock_change(fd, sock, ND_SOCK_CONNECTED, 0);
     else if (!(nd_sock_flags(sock) & ND_SOCK_STREAM))

@@ -9,22 +9,31 @@
 
 #define TIMED (ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO | ND_SOCK_SYNCNT | ND_SOCK_KEEPALIVE)
 
-/* SO_ERROR of a stream that a deadline ended gives ETIMEDOUT once, in place of the ECONNRESET that ending it left behind. */
+/* SO_ERROR of a stream that a deadline ended gives ETIMEDOUT once, in place of the ECONNRESET that ending it left behind. An
+ * ETIMEDOUT of the kernel's is taken away by being read, and the next receive would find the end of file. */
 static void tell_error(int fd, struct nd_sock *sock, void *value, socklen_t len) {
-    int error = ETIMEDOUT;
-    if (len < sizeof error || (nd_sock_flags(sock) & ND_SOCK_TOLD_ERROR) || !nd_expired(fd, sock))
+    int error;
+    if (len < sizeof error)
         return;
-    memcpy(value, &error, sizeof error);
-    nd_sock_change(fd, sock, ND_SOCK_TOLD_ERROR, 0);
+    memcpy(&error, value, sizeof error);
+    bool expired = error == ECONNRESET ? nd_expired_anywhere(fd, sock) : nd_expired(fd, sock);
+    if (expired && !(nd_sock_flags(sock) & ND_SOCK_TOLD_ERROR)) {
+        error = ETIMEDOUT;
+        memcpy(value, &error, sizeof error);
+        nd_sock_change(fd, sock, ND_SOCK_TOLD_ERROR, 0);
+    } else if (error == ETIMEDOUT && (nd_sock_flags(sock) & ND_SOCK_KEEPALIVE)) {
+        nd_ended_by_kernel(fd, sock);
+        nd_sock_change(fd, sock, ND_SOCK_TOLD_ERROR, 0);
+    }
 }
 
 int nd_hook_getsockopt(int fd, int level, int name, void *value, socklen_t *len) {
     int result = nd_real.getsockopt(fd, level, name, value, len);
     struct nd_sock *sock = result == 0 ? nd_sock_peek(fd) : NULL;
     uint32_t flags = sock ? nd_sock_flags(sock) : 0;
-    if (nd_unlikely(flags & ND_SOCK_EXPIRED) && level == SOL_SOCKET && name == SO_ERROR)
+    if (nd_unlikely(flags & ND_SOCK_STREAM) && level == SOL_SOCKET && name == SO_ERROR)
         tell_error(fd, sock, value, *len);
-    else if (nd_unlikely(flags & TIMED))
+    else if (nd_unlikely(flags & (TIMED | ND_SOCK_EXPIRED)))
         nd_timers_read_back(sock, level, name, value, len);
     return result;
 }

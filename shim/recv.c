@@ -84,6 +84,16 @@ static ssize_t expire(const struct call *call, struct nd_sock *sock, struct nd_e
     return nd_expired_fail(call->fd, sock, ND_IN);
 }
 
+static bool is_end(const struct call *call, ssize_t result) {
+    return result < 0 ? nd_is_end(errno) : result == 0 && call->len > 0;
+}
+
+/* Whether a deadline ended the stream where this process did not see it: in another one, or in the kernel, whose error another
+ * call may have taken. */
+static bool ended_unseen(int fd, struct nd_sock *sock) {
+    return nd_expired_anywhere(fd, sock) || ((nd_sock_flags(sock) & ND_SOCK_KEEPALIVE) && nd_ended_by_kernel(fd, sock));
+}
+
 /* The call ended with `result`: an end that a deadline, ours or the kernel's, brought about is told as such. */
 static ssize_t finish(const struct call *call, struct nd_sock *sock, ssize_t result) {
     if (result > 0)
@@ -94,6 +104,8 @@ static ssize_t finish(const struct call *call, struct nd_sock *sock, ssize_t res
         return call->len || result < 0 ? nd_expired_fail(call->fd, sock, ND_IN) : result;
     if (result < 0 && errno == ETIMEDOUT)
         nd_expire_by_kernel(call->fd, sock, ND_IN);
+    else if (is_end(call, result) && ended_unseen(call->fd, sock))
+        return nd_expired_fail(call->fd, sock, ND_IN);
     return result;
 }
 

@@ -74,8 +74,7 @@ static void add_control(const struct msghdr *msg, struct msghdr *rest) {
 }
 
 /* Sends what is left after `done` bytes, as much as there is room for. */
-static ssize_t without_waiting(const struct call *call, size_t done) {
-    int flags = call->flags | MSG_DONTWAIT;
+static ssize_t send_now(const struct call *call, size_t done, int flags) {
     if (!call->msg)
         return nd_real.sendto(call->fd, (const char *)call->buf + done, call->len - done, flags, call->to,
                               call->to_len);
@@ -98,6 +97,21 @@ static ssize_t without_waiting(const struct call *call, size_t done) {
         rest.msg_iovlen = 1;
     }
     return nd_real.sendmsg(call->fd, &rest, flags);
+}
+
+/* The same, without a signal for a stream that a deadline ended elsewhere, or after bytes that the call has sent. Anywhere else
+ * the kernel raises SIGPIPE when it is asked once more. */
+static ssize_t send_checked(const struct call *call, struct nd_sock *sock, size_t done, int flags) {
+    ssize_t sent = send_now(call, done, flags | MSG_NOSIGNAL);
+    if (sent >= 0 || !nd_is_end(errno))
+        return sent;
+    if (nd_expired_anywhere(call->fd, sock))
+        return done > 0 ? sent : nd_expired_fail(call->fd, sock, ND_OUT);
+    return errno == EPIPE && done == 0 && !(flags & MSG_NOSIGNAL) ? send_now(call, done, flags) : sent;
+}
+
+static ssize_t without_waiting(const struct call *call, struct nd_sock *sock, size_t done) {
+    return send_checked(call, sock, done, call->flags | MSG_DONTWAIT);
 }
 
 static bool would_block(ssize_t result) {
@@ -198,7 +212,7 @@ static ssize_t send_waiting(const struct call *call, struct nd_sock *sock, size_
             return sent_or_fail(done, error);
         if ((nd_sock_flags(sock) & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock)) /* by another thread: no SIGPIPE */
             return done > 0 ? (ssize_t)done : nd_expired_fail(call->fd, sock, ND_OUT);
-        ssize_t sent = waited == ND_READY || waited == ND_ENDED_STREAM ? without_waiting(call, done) : 0;
+        ssize_t sent = waited == ND_READY || waited == ND_ENDED_STREAM ? without_waiting(call, sock, done) : 0;
         now = nd_now();
         if (sent > 0) {
             done += (size_t)sent;
@@ -254,6 +268,14 @@ static bool waits_for_room(const struct call *call, const struct nd_sock *sock) 
     return nd_sock_room_limited(sock) || (flags & ND_SOCK_SCOPED);
 }
 
+/* Nothing bounds the call here, but the stream may have been ended elsewhere. */
+static ssize_t send_unlimited(const struct call *call, struct nd_sock *sock) {
+    if (!(nd_sock_flags(sock) & ND_SOCK_STREAM) || (!call->msg && call->len == 0))
+        return plain(call);
+    ssize_t sent = send_checked(call, sock, 0, call->flags);
+    return sent < 0 && errno == ENOTSOCK ? plain(call) : sent;
+}
+
 static ssize_t send_bounded(const struct call *call) {
     struct nd_sock *sock = nd_sock_peek(call->fd);
     if (!sock)
@@ -265,10 +287,10 @@ static ssize_t send_bounded(const struct call *call) {
     if ((flags & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock))
         return nd_expired_fail(call->fd, sock, ND_OUT); /* before the kernel can raise SIGPIPE */
     if (!waits_for_room(call, sock))
-        return plain(call);
+        return send_unlimited(call, sock);
     if (nd_observing)
         return send_observed(call, sock);
-    ssize_t sent = without_waiting(call, 0);
+    ssize_t sent = without_waiting(call, sock, 0);
     size_t total = sent >= 0 ? total_of(call) : 0; /* not before: the kernel answers a bad address with EFAULT */
     if (sent >= 0 && (size_t)sent == total)
         return sent;

@@ -178,6 +178,7 @@ void nd_sock_forget(int fd) {
     atomic_store_explicit(&sock->flags, 0, memory_order_relaxed);
     sock->own_rcvtimeo = sock->own_sndtimeo = 0;
     sock->inode = 0;
+    sock->own_marked = 0;
     sock->connect_began = 0;
     sock->stuck = 0;
     sock->operation.timeout = 0;
@@ -227,6 +228,7 @@ void nd_sock_copy(int fd, int to) {
     copy->own_rcvtimeo = atomic_load(&from->own_rcvtimeo);
     copy->own_sndtimeo = atomic_load(&from->own_sndtimeo);
     copy->inode = atomic_load(&from->inode);
+    copy->own_marked = atomic_load(&from->own_marked);
     copy->connect_began = from->connect_began;
     copy->peer = from->peer;
     nd_sock_change(to, copy, nd_sock_flags(from) & ~(uint32_t)ND_SOCK_SCOPED, 0);

@@ -84,6 +84,7 @@ struct nd_sock {
     _Atomic int8_t own_syncnt;
     _Atomic int own_keepalive[4];               /* SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT */
     _Atomic int64_t own_rcvtimeo, own_sndtimeo; /* microseconds as read back, 0 for none */
+    _Atomic int own_marked; /* what the program had where an expiry left its mark (expiry.c) */
     _Atomic uint64_t inode;
     _Atomic int stuck; /* threads that wait in a sending call for room */
     _Atomic nd_time connect_began;

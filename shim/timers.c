@@ -209,6 +209,12 @@ static bool give(const void *what, size_t size, void *value, socklen_t *len) {
 
 bool nd_timers_read_back(const struct nd_sock *sock, int level, int name, void *value, socklen_t *len) {
     uint32_t flags = nd_sock_flags(sock);
+    bool inet = (flags & ND_SOCK_INET) != 0;
+    if ((flags & ND_SOCK_EXPIRED) && level == (inet ? IPPROTO_TCP : SOL_SOCKET) &&
+        name == (inet ? TCP_USER_TIMEOUT : SO_RCVLOWAT)) {
+        int own = sock->own_marked;
+        return give(&own, sizeof own, value, len);
+    }
     int keepalive = flags & ND_SOCK_KEEPALIVE ? keepalive_index(level, name) : -1;
     if (keepalive >= 0) {
         int own = sock->own_keepalive[keepalive];
