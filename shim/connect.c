@@ -8,7 +8,6 @@
 #include "shim/discover.h"
 #include "shim/expiry.h"
 #include "shim/hook.h"
-#include "shim/scope.h"
 #include "shim/signals.h"
 #include "shim/slots.h"
 #include "shim/sockets.h"
@@ -129,9 +128,6 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
         return connect_observed(fd, sock, addr, len);
     bool again = (nd_sock_flags(sock) & ND_SOCK_CONNECTING) != 0; /* waits for the outcome of an attempt under way */
     nd_time began = again ? sock->connect_began : nd_now(), deadline = nd_connect_deadline(sock, began);
-    const struct nd_scope *scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(fd) : NULL;
-    if (scope && nd_time_after(scope->began, scope->timeout) < deadline)
-        deadline = nd_time_after(scope->began, scope->timeout);
     const uint32_t generation = sock->generation;
     struct borrowed timer;
     bool bounded = deadline != ND_NEVER && borrow_timer(fd, sock, &timer);

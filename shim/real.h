@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -15,6 +16,8 @@
 #include <time.h>
 
 struct ssl_st;
+struct gnutls_session_int;
+struct mbuffer_st;
 struct __res_state;
 
 /* One typed pointer for each libc row of hooks.def. Until nd_find_real() has run, each makes the raw system call. */

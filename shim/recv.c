@@ -26,7 +26,10 @@ struct call {
     size_t len;
     struct sockaddr *from;
     socklen_t *from_len;
+    const void *caller; /* the code that made it */
 };
+
+#define CALLER __builtin_return_address(0)
 
 static enum nd_call operation_of(const struct call *call) {
     return (enum nd_call)(ND_OPERATION_read + call->kind);
@@ -313,10 +316,10 @@ static ssize_t receive_bounded(const struct call *call) {
     if ((call->flags & (MSG_DONTWAIT | MSG_ERRQUEUE)) || (flags & ND_SOCK_NONBLOCK))
         return finish(call, sock, plain(call));
     nd_time limit = flags & ND_SOCK_RCVTIMEO ? nd_sock_recv_limit(sock) : 0;
-    const struct nd_scope *scope = flags & ND_SOCK_SCOPED ? nd_scope_of(call->fd) : NULL;
+    const struct nd_scope *scope = flags & ND_SOCK_SCOPED ? nd_scope_of(call->fd, call->caller) : NULL;
     if (nd_observing)
         return receive_observed(call, sock, scope);
-    if (scope && !(limit && kernel_keeps(scope, limit)))
+    if (scope && scope->timeout && !(limit && kernel_keeps(scope, limit)))
         return receive_scoped(call, sock, scope);
     return limit ? receive_limited(call, sock, limit) : finish(call, sock, plain(call));
 }
@@ -330,59 +333,74 @@ static ssize_t receive_errno_kept(const struct call *call) {
     return result;
 }
 
-ND_COLD static ssize_t read_watched(int fd, void *buf, size_t len) {
-    return receive_errno_kept(&(struct call){.kind = READ, .fd = fd, .buf = buf, .len = len});
+ND_COLD static ssize_t read_watched(int fd, void *buf, size_t len, const void *caller) {
+    return receive_errno_kept(&(struct call){.kind = READ, .fd = fd, .buf = buf, .len = len, .caller = caller});
+}
+
+static inline ssize_t read_for(int fd, void *buf, size_t len, const void *caller) {
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN))
+        return read_watched(fd, buf, len, caller);
+    return nd_real.read(fd, buf, len);
 }
 
 ssize_t nd_hook_read(int fd, void *buf, size_t len) {
-    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN))
-        return read_watched(fd, buf, len);
-    return nd_real.read(fd, buf, len);
+    return read_for(fd, buf, len, CALLER);
 }
 ND_ALIAS_OF(__read, read);
 
 ssize_t nd_hook___read_chk(int fd, void *buf, size_t len, size_t room) {
     if (nd_unlikely(len > room))
         return nd_real.__read_chk(fd, buf, len, room);
-    return nd_hook_read(fd, buf, len);
+    return read_for(fd, buf, len, CALLER);
 }
 
-ND_COLD static ssize_t readv_watched(int fd, const struct iovec *iov, int count) {
+ND_COLD static ssize_t readv_watched(int fd, const struct iovec *iov, int count, const void *caller) {
     return receive_bounded(
-        &(struct call){.kind = READV, .fd = fd, .buf = (void *)(uintptr_t)iov, .len = (size_t)count});
+        &(struct call){.kind = READV, .fd = fd, .buf = (void *)(uintptr_t)iov, .len = (size_t)count, .caller = caller});
 }
 
 ssize_t nd_hook_readv(int fd, const struct iovec *iov, int count) {
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN) && count > 0 && count <= IOV_MAX)
-        return readv_watched(fd, iov, count);
+        return readv_watched(fd, iov, count, CALLER);
     return nd_real.readv(fd, iov, count);
 }
 
-ND_COLD static ssize_t recv_watched(int fd, void *buf, size_t len, int flags) {
-    return receive_errno_kept(&(struct call){.kind = RECV, .fd = fd, .buf = buf, .len = len, .flags = flags});
+ND_COLD static ssize_t recv_watched(int fd, void *buf, size_t len, int flags, const void *caller) {
+    return receive_errno_kept(
+        &(struct call){.kind = RECV, .fd = fd, .buf = buf, .len = len, .flags = flags, .caller = caller});
+}
+
+static inline ssize_t recv_for(int fd, void *buf, size_t len, int flags, const void *caller) {
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN))
+        return recv_watched(fd, buf, len, flags, caller);
+    return nd_real.recv(fd, buf, len, flags);
 }
 
 ssize_t nd_hook_recv(int fd, void *buf, size_t len, int flags) {
-    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN))
-        return recv_watched(fd, buf, len, flags);
-    return nd_real.recv(fd, buf, len, flags);
+    return recv_for(fd, buf, len, flags, CALLER);
 }
 
 ssize_t nd_hook___recv_chk(int fd, void *buf, size_t len, size_t room, int flags) {
     if (nd_unlikely(len > room))
         return nd_real.__recv_chk(fd, buf, len, room, flags);
-    return nd_hook_recv(fd, buf, len, flags);
+    return recv_for(fd, buf, len, flags, CALLER);
 }
 
 ND_COLD static ssize_t recvfrom_watched(int fd, void *buf, size_t len, int flags, struct sockaddr *from,
-                                        socklen_t *from_len) {
-    return receive_errno_kept(&(struct call){
-        .kind = RECVFROM, .fd = fd, .buf = buf, .len = len, .flags = flags, .from = from, .from_len = from_len});
+                                        socklen_t *from_len, const void *caller) {
+    return receive_errno_kept(&(struct call){.kind = RECVFROM,
+                                             .fd = fd,
+                                             .buf = buf,
+                                             .len = len,
+                                             .flags = flags,
+                                             .from = from,
+                                             .from_len = from_len,
+                                             .caller = caller});
 }
 
 ssize_t nd_hook_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from, socklen_t *from_len) {
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN))
-        return recvfrom_watched(fd, buf, len, flags, from, from_len);
+        return recvfrom_watched(fd, buf, len, flags, from, from_len, CALLER);
     return nd_real.recvfrom(fd, buf, len, flags, from, from_len);
 }
 
@@ -393,12 +411,13 @@ ssize_t nd_hook___recvfrom_chk(int fd, void *buf, size_t len, size_t room, int f
     return nd_hook_recvfrom(fd, buf, len, flags, from, from_len);
 }
 
-ND_COLD static ssize_t recvmsg_watched(int fd, struct msghdr *msg, int flags) {
-    return receive_errno_kept(&(struct call){.kind = RECVMSG, .fd = fd, .buf = msg, .len = 1, .flags = flags});
+ND_COLD static ssize_t recvmsg_watched(int fd, struct msghdr *msg, int flags, const void *caller) {
+    return receive_errno_kept(
+        &(struct call){.kind = RECVMSG, .fd = fd, .buf = msg, .len = 1, .flags = flags, .caller = caller});
 }
 
 ssize_t nd_hook_recvmsg(int fd, struct msghdr *msg, int flags) {
-    ssize_t got = nd_unlikely(nd_watch(fd) & ND_WATCH_IN) ? recvmsg_watched(fd, msg, flags)
+    ssize_t got = nd_unlikely(nd_watch(fd) & ND_WATCH_IN) ? recvmsg_watched(fd, msg, flags, CALLER)
                                                           : nd_real.recvmsg(fd, msg, flags);
     if (nd_unlikely(got >= 0 && msg->msg_controllen > 0) && nd_active)
         nd_discover_received(msg);

@@ -2,64 +2,81 @@
 
 #include <stddef.h>
 
-/* A frame further away than this is not ours: no libssl nests deeper. */
+/* A frame further away than this is not ours: no TLS library nests deeper. */
 #define DEEPEST ((uintptr_t)256 * 1024)
 
-static __thread struct nd_scope current __attribute__((tls_model("initial-exec")));
+static __thread struct nd_scope_link current __attribute__((tls_model("initial-exec")));
 
-_Static_assert(sizeof(struct nd_scope) <= 64, "static TLS of old hosts is small");
+_Static_assert(sizeof(struct nd_scope_link) <= 32, "static TLS of old hosts is small");
 
-__attribute__((noinline, no_sanitize("address", "thread", "undefined"))) static bool
-frame_stands(const struct nd_scope *scope) {
-    uintptr_t here = (uintptr_t)__builtin_frame_address(0), there = (uintptr_t)scope->slot;
-    return there > here && there - here < DEEPEST && *scope->slot == scope->return_to;
+#define UNCHECKED __attribute__((no_sanitize("address", "thread", "undefined")))
+
+/* Says of a scope whether it is the one that was opened: where its frame is gone, others may have written there, and its
+ * functions must not be called. */
+UNCHECKED static uint32_t seal_of(const struct nd_scope *scope) {
+    const uintptr_t words[] = {(uintptr_t)scope->object,  (uintptr_t)scope->operation, (uintptr_t)scope->update,
+                               (uintptr_t)scope->expects, (uintptr_t)scope->fd,        scope->serial};
+    uint64_t seal = 0;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        seal = (seal ^ words[i]) * 0x9e3779b97f4a7c15U;
+    return (uint32_t)(seal >> 32);
 }
 
-const struct nd_scope *nd_scope_of(int fd) {
-    if (!current.operation || current.fd != fd)
+__attribute__((noinline)) UNCHECKED static bool stands(const struct nd_scope_link *link) {
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0), there = (uintptr_t)link->slot;
+    uintptr_t scope = (uintptr_t)link->scope;
+    return scope > here && scope < there && there - here < DEEPEST && *link->slot == link->return_to &&
+           seal_of(link->scope) == link->seal;
+}
+
+struct nd_scope *nd_scope_of(int fd, const void *caller) {
+    struct nd_scope *scope = current.scope;
+    if (!scope || current.fd != fd || !stands(&current))
+        return NULL; /* not dropped: the asker may be a handler on a stack of its own */
+    if (scope->expects && !scope->expects(scope, caller))
         return NULL;
-    return frame_stands(&current) ? &current : NULL; /* not dropped: the asker may be a handler on a stack of its own */
+    if (scope->update)
+        scope->update(scope);
+    return scope;
 }
 
-__attribute__((no_sanitize("address", "thread", "undefined"))) bool
-nd_scope_open(struct nd_scope *saved, int fd, struct nd_sock *sock, enum nd_scope_limit limit, const char *operation,
-              nd_time timeout, uintptr_t *slot) {
-    if (nd_scope_of(fd))
-        return false;
-    *saved = current;
-    current = (struct nd_scope){.operation = operation,
-                                .began = nd_now(),
-                                .timeout = timeout,
-                                .slot = slot,
-                                .return_to = *slot,
-                                .fd = fd,
-                                .limit = (uint8_t)limit,
-                                .inbound = (nd_sock_flags(sock) & ND_SOCK_INBOUND) != 0};
-    if (!(nd_sock_flags(sock) & ND_SOCK_SCOPED))
-        nd_sock_change(fd, sock, ND_SOCK_SCOPED, 0);
-    return true;
+struct nd_scope *nd_scope_around(const void *object) {
+    struct nd_scope *scope = current.scope;
+    return scope && stands(&current) && scope->object == object ? scope : NULL;
 }
 
-void nd_scope_close(const struct nd_scope *saved) {
-    current = *saved;
+UNCHECKED void nd_scope_open(struct nd_scope *scope, uintptr_t *slot) {
+    scope->outer = current;
+    scope->serial = current.seal + 1;
+    current = (struct nd_scope_link){scope, slot, *slot, scope->fd, seal_of(scope)};
+}
+
+void nd_scope_close(const struct nd_scope *scope) {
+    current = scope->outer;
 }
 
 void nd_scope_drop(int fd) {
     if (current.fd == fd)
-        current.operation = NULL;
+        current.fd = -1;
+}
+
+const char *nd_scope_limit_name(enum nd_scope_limit limit, bool inbound) {
+    static const char *const names[4][2] = {{"", ""},
+                                            {"TLS_HANDSHAKE", "INBOUND_TLS_HANDSHAKE"},
+                                            {"TLS_SHUTDOWN", "INBOUND_TLS_SHUTDOWN"},
+                                            {"RECV", "INBOUND_RECV"}};
+    return names[limit][inbound];
 }
 
 struct nd_expiry nd_scope_expiry(const struct nd_scope *scope, nd_time now) {
-    static const char *const names[3][2] = {
-        {"TLS_HANDSHAKE", "INBOUND_TLS_HANDSHAKE"}, {"TLS_SHUTDOWN", "INBOUND_TLS_SHUTDOWN"}, {"RECV", "INBOUND_RECV"}};
     return (struct nd_expiry){.operation = scope->operation,
-                              .limit = names[scope->limit][scope->inbound],
+                              .limit = nd_scope_limit_name(scope->limit, scope->inbound),
                               .timeout = scope->timeout,
                               .elapsed = now - scope->began};
 }
 
-void nd_scope_observe(int fd) {
-    struct nd_expiry expiry = nd_scope_expiry(&current, nd_now());
-    if (current.operation && current.fd == fd && expiry.elapsed >= expiry.timeout)
-        nd_expire_told(fd, &expiry);
+void nd_scope_observe(const struct nd_scope *scope) {
+    struct nd_expiry expiry = nd_scope_expiry(scope, nd_now());
+    if (scope->timeout && expiry.elapsed >= expiry.timeout)
+        nd_expire_told(scope->fd, &expiry);
 }

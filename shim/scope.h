@@ -9,43 +9,67 @@
 #include "shim/expiry.h"
 #include "shim/sockets.h"
 
-/* A scope lives in the thread's static TLS (40 bytes: old loaders keep little free) and belongs to one descriptor and one
- * stack frame. It ends with the frame however that is left, so it is not trusted but checked: see nd_scope_of. */
-struct nd_scope {
-    const char *operation;
-    nd_time began, timeout;
+/* Where a thread's innermost scope is. It lives in static TLS (old loaders keep little free), the scope itself in the frame of
+ * the hook. That may have been left by longjmp, so it is not trusted but checked: see nd_scope_of. */
+struct nd_scope_link {
+    struct nd_scope *scope;
     uintptr_t *slot;     /* where the frame keeps its return address */
     uintptr_t return_to; /* what stood there */
-    int fd;
-    uint8_t limit; /* enum nd_scope_limit */
-    bool inbound;
+    int fd;              /* -1: none that may wait */
+    uint32_t seal;       /* of the scope's own words */
 };
 
-enum nd_scope_limit { ND_SCOPE_HANDSHAKE, ND_SCOPE_SHUTDOWN, ND_SCOPE_RECV };
+enum nd_scope_limit { ND_SCOPE_NONE, ND_SCOPE_HANDSHAKE, ND_SCOPE_SHUTDOWN, ND_SCOPE_RECV };
 
-/* Opens a scope in the caller's frame: `slot` is ND_FRAME_SLOT() there. Returns false and changes nothing where a valid scope
- * for the same descriptor is open already (the outermost counts). *saved gets what nd_scope_close must put back.
+struct nd_scope {
+    const char *operation;
+    const void *object; /* the SSL or the session */
+    int fd;             /* -1 where none is known, or its calls do not wait */
+    bool inbound;
+    enum nd_scope_limit limit;
+    nd_time began, timeout; /* 0: no deadline, now */
+    /* Brings the four above up to date before a wait: a read may turn into a handshake, and back. May be NULL. */
+    void (*update)(struct nd_scope *scope);
+    /* Whether `caller` is code that the operation reads and writes through. A scope that was left unseen must not bound the
+     * program's own calls on the descriptor. */
+    bool (*expects)(const struct nd_scope *scope, const void *caller);
+    struct nd_scope_link outer; /* what the thread was in before */
+    uint32_t serial;
+};
+
+/* Opens a scope that stands in the caller's frame: `slot` is ND_FRAME_SLOT() there. From here on `object`, `fd` and the two
+ * functions are fixed. Async-signal-safe; keeps errno. */
+void nd_scope_open(struct nd_scope *scope, uintptr_t *slot);
+
+/* Ends it, and gives the outer one back. Async-signal-safe; keeps errno. */
+void nd_scope_close(const struct nd_scope *scope);
+
+/* The scope that a call on `fd`, made from the code at `caller`, is part of, or NULL. One left by longjmp, or by a signal
+ * handler's jump, is recognised: its frame must be further up the same stack and still hold its return address, which any
+ * other call from there overwrites, and its own words; and the call must come from where the operation's calls come from.
  * Async-signal-safe; keeps errno. */
-bool nd_scope_open(struct nd_scope *saved, int fd, struct nd_sock *sock, enum nd_scope_limit limit,
-                   const char *operation, nd_time timeout, uintptr_t *slot);
+struct nd_scope *nd_scope_of(int fd, const void *caller);
 
-/* Ends the scope that nd_scope_open opened. Async-signal-safe; keeps errno. */
-void nd_scope_close(const struct nd_scope *saved);
-
-/* The scope this thread is in for `fd`, or NULL. A scope left by longjmp, or by a signal handler's jump, is recognised: its
- * frame must be further up the same stack and still hold its return address, which any other call from there overwrites.
- * Async-signal-safe; keeps errno. */
-const struct nd_scope *nd_scope_of(int fd);
+/* The innermost scope of the thread, if it is for `object`: another operation has called the library from within. */
+struct nd_scope *nd_scope_around(const void *object);
 
 /* Ends the thread's scope if it is for `fd`: the descriptor is closed or starts anew. Async-signal-safe; keeps errno. */
 void nd_scope_drop(int fd);
 
-/* MODE=observe: the operation of the thread's scope for `fd` has returned by itself; tells the operator if it took longer
- * than its limit. Async-signal-safe; keeps errno. */
-void nd_scope_observe(int fd);
+/* MODE=observe: the operation has returned by itself; tells the operator if it took longer than its limit.
+ * Async-signal-safe; keeps errno. */
+void nd_scope_observe(const struct nd_scope *scope);
 
 /* Describes the scope's expiry at `now`. */
 struct nd_expiry nd_scope_expiry(const struct nd_scope *scope, nd_time now);
+
+/* The limit's name, as the operator sets it. */
+const char *nd_scope_limit_name(enum nd_scope_limit limit, bool inbound);
+
+/* When a scope's time is up; ND_NEVER without a deadline, or without a scope. */
+static inline nd_time nd_scope_end(const struct nd_scope *scope) {
+    return scope && scope->timeout ? nd_time_after(scope->began, scope->timeout) : ND_NEVER;
+}
 
 /* Where the calling function's frame holds its return address: the word above the saved frame pointer, on x86 and aarch64. */
 #define ND_FRAME_SLOT() ((uintptr_t *)__builtin_frame_address(0) + 1)

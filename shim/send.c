@@ -26,7 +26,10 @@ struct call {
     const struct sockaddr *to;
     socklen_t to_len;
     const struct msghdr *msg; /* WRITEV, SENDMSG */
+    const void *caller;       /* the code that made it */
 };
+
+#define CALLER __builtin_return_address(0)
 
 static enum nd_call operation_of(const struct call *call) {
     return (enum nd_call)(ND_OPERATION_write + call->kind);
@@ -188,12 +191,10 @@ static ssize_t failed(const struct call *call, struct nd_sock *sock, size_t done
 
 /* Waits for room for what is left as a blocking call does, until a limit fires. */
 static ssize_t send_waiting(const struct call *call, struct nd_sock *sock, size_t done, size_t total, nd_time now) {
-    struct bounds bounds = {.scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(call->fd) : NULL,
+    struct bounds bounds = {.scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(call->fd, call->caller) : NULL,
                             .own = own_deadline(call, sock, now),
-                            .scope_end = ND_NEVER,
                             .room = nd_room_begin(call->fd, now)};
-    if (bounds.scope)
-        bounds.scope_end = nd_time_after(bounds.scope->began, bounds.scope->timeout);
+    bounds.scope_end = nd_scope_end(bounds.scope);
     const struct nd_sock_hold hold = nd_sock_take(call->fd, sock);
     while (done < total) {
         struct nd_expiry expiry;
@@ -241,8 +242,8 @@ static ssize_t send_rest(const struct call *call, struct nd_sock *sock, size_t d
     struct nd_slot_use use;
     nd_time now = nd_now(), deadline;
     enum nd_limit limit = room_limit(sock, now, &deadline);
-    bool is_part = (nd_sock_flags(sock) & ND_SOCK_SCOPED) && nd_scope_of(call->fd);
-    if (is_part)
+    const struct nd_scope *scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(call->fd, call->caller) : NULL;
+    if (scope && scope->timeout) /* noted as a whole */
         return send_waiting(call, sock, done, total, now);
     nd_slot_begin(&use, operation_of(call), call->fd, now, deadline, nd_limit_of(sock, limit));
     ssize_t sent = send_waiting(call, sock, done, total, now);
@@ -318,57 +319,64 @@ static ssize_t send_errno_kept(const struct call *call) {
     return result;
 }
 
-ND_COLD static ssize_t write_watched(int fd, const void *buf, size_t len) {
-    return send_errno_kept(&(struct call){.kind = WRITE, .fd = fd, .buf = buf, .len = len});
+ND_COLD static ssize_t write_watched(int fd, const void *buf, size_t len, const void *caller) {
+    return send_errno_kept(&(struct call){.kind = WRITE, .fd = fd, .buf = buf, .len = len, .caller = caller});
 }
 
 ssize_t nd_hook_write(int fd, const void *buf, size_t len) {
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT))
-        return write_watched(fd, buf, len);
+        return write_watched(fd, buf, len, CALLER);
     return nd_real.write(fd, buf, len);
 }
 ND_ALIAS_OF(__write, write);
 
-ND_COLD static ssize_t writev_watched(int fd, const struct iovec *iov, int count) {
+ND_COLD static ssize_t writev_watched(int fd, const struct iovec *iov, int count, const void *caller) {
     struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)count};
-    return send_errno_kept(&(struct call){.kind = WRITEV, .fd = fd, .msg = &msg});
+    return send_errno_kept(&(struct call){.kind = WRITEV, .fd = fd, .msg = &msg, .caller = caller});
 }
 
 ssize_t nd_hook_writev(int fd, const struct iovec *iov, int count) {
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT) && count > 0 && count <= IOV_MAX)
-        return writev_watched(fd, iov, count);
+        return writev_watched(fd, iov, count, CALLER);
     return nd_real.writev(fd, iov, count);
 }
 
-ND_COLD static ssize_t send_watched(int fd, const void *buf, size_t len, int flags) {
-    return send_errno_kept(&(struct call){.kind = SEND, .fd = fd, .buf = buf, .len = len, .flags = flags});
+ND_COLD static ssize_t send_watched(int fd, const void *buf, size_t len, int flags, const void *caller) {
+    return send_errno_kept(
+        &(struct call){.kind = SEND, .fd = fd, .buf = buf, .len = len, .flags = flags, .caller = caller});
 }
 
 ssize_t nd_hook_send(int fd, const void *buf, size_t len, int flags) {
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT))
-        return send_watched(fd, buf, len, flags);
+        return send_watched(fd, buf, len, flags, CALLER);
     return nd_real.send(fd, buf, len, flags);
 }
 ND_ALIAS_OF(__send, send);
 
 ND_COLD static ssize_t sendto_watched(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to,
-                                      socklen_t to_len) {
-    return send_errno_kept(
-        &(struct call){.kind = SENDTO, .fd = fd, .buf = buf, .len = len, .flags = flags, .to = to, .to_len = to_len});
+                                      socklen_t to_len, const void *caller) {
+    return send_errno_kept(&(struct call){.kind = SENDTO,
+                                          .fd = fd,
+                                          .buf = buf,
+                                          .len = len,
+                                          .flags = flags,
+                                          .to = to,
+                                          .to_len = to_len,
+                                          .caller = caller});
 }
 
 ssize_t nd_hook_sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_len) {
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT))
-        return sendto_watched(fd, buf, len, flags, to, to_len);
+        return sendto_watched(fd, buf, len, flags, to, to_len, CALLER);
     return nd_real.sendto(fd, buf, len, flags, to, to_len);
 }
 
-ND_COLD static ssize_t sendmsg_watched(int fd, const struct msghdr *msg, int flags) {
-    return send_errno_kept(&(struct call){.kind = SENDMSG, .fd = fd, .msg = msg, .flags = flags});
+ND_COLD static ssize_t sendmsg_watched(int fd, const struct msghdr *msg, int flags, const void *caller) {
+    return send_errno_kept(&(struct call){.kind = SENDMSG, .fd = fd, .msg = msg, .flags = flags, .caller = caller});
 }
 
 ssize_t nd_hook_sendmsg(int fd, const struct msghdr *msg, int flags) {
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT))
-        return sendmsg_watched(fd, msg, flags);
+        return sendmsg_watched(fd, msg, flags, CALLER);
     return nd_real.sendmsg(fd, msg, flags);
 }

@@ -21,7 +21,7 @@ enum nd_call {
     ND_OPERATIONS
 };
 
-#define ND_OPERATION_NAME 20
+#define ND_OPERATION_NAME 32
 
 /* Their names, in the enum's order. Part of what is seen from outside (state.h). */
 extern const char nd_operation_names[ND_OPERATIONS][ND_OPERATION_NAME];

@@ -1,167 +1,144 @@
-/* OpenSSL's blocking operations, each as one scope: the reads and writes it makes share one absolute deadline. */
+/* OpenSSL's operations, each as one scope: the reads and writes it makes share one absolute deadline. */
 #include <errno.h>
 
 #include "shim/discover.h"
 #include "shim/hook.h"
-#include "shim/scope.h"
-#include "shim/sockets.h"
-#include "shim/start.h"
-#include "shim/tls.h"
+#include "shim/tlscall.h"
 
-static nd_time limit_of(const struct nd_sock *sock, enum nd_scope_limit limit) {
-    const struct nd_limits *limits = nd_sock_limits(sock);
-    switch (limit) {
-    case ND_SCOPE_HANDSHAKE:
-        return limits->tls_handshake;
-    case ND_SCOPE_SHUTDOWN:
-        return limits->tls_shutdown;
-    default:
-        return nd_sock_recv_limit(sock);
-    }
+/* Of BIO_TYPE_SOCKET and BIO_TYPE_FD: such a BIO makes its system calls in libcrypto. Others (libpq's) only say that they have
+ * a descriptor. */
+#define BIO_SOCKET (5 | 0x0400 | 0x0100)
+#define BIO_FD (4 | 0x0400 | 0x0100)
+
+static int descriptor(const struct nd_tls *tls, const void *ssl, bool *own) {
+    const struct bio_st *bio = tls->SSL_get_rbio && tls->BIO_method_type ? tls->SSL_get_rbio(ssl) : NULL;
+    int type = bio ? tls->BIO_method_type(bio) : 0;
+    *own = type == BIO_SOCKET || type == BIO_FD;
+    return tls->SSL_get_rfd ? tls->SSL_get_rfd(ssl) : -1;
 }
 
-/* What one call on an SSL object needs to know. */
-struct operation {
-    const char *name;
-    struct nd_tls tls;
-    int fd;               /* -1 where the object has no socket, or we pass through */
-    struct nd_sock *sock; /* NULL then */
-    bool scoped;
-    struct nd_scope saved;
-};
+#define SSL_ST_OK 3 /* of 1.0.2, which has no function for it */
 
-/* A read or write may hide a handshake, which has a limit of its own. */
-static bool in_handshake(const struct operation *op, const struct ssl_st *ssl) {
-    return op->tls.SSL_is_init_finished && !op->tls.SSL_is_init_finished(ssl);
+static bool handshaking(const struct nd_tls *tls, const void *ssl) {
+    if (tls->SSL_is_init_finished)
+        return !tls->SSL_is_init_finished(ssl);
+    return tls->SSL_state && tls->SSL_state(ssl) != SSL_ST_OK;
 }
 
-/* Finds the real functions and the socket. False if there is no OpenSSL to call: a weak reference that our export made
- * non-null; the call then fails as on a broken connection. */
-static bool begin(struct operation *op, const char *name, const struct ssl_st *ssl, const void *caller) {
-    op->name = name;
-    op->fd = -1;
-    op->sock = NULL;
-    op->scoped = false;
-    if (!nd_tls_find(&op->tls, caller)) {
-        errno = ENOSYS;
+static const struct nd_tls_library openssl = {ND_OPENSSL, descriptor, handshaking};
+
+enum { ERROR_NONE, ERROR_SSL, ERROR_SYSCALL = 5, ERROR_ZERO_RETURN };
+
+/* Whether the call asked for readiness, or for something else that the program is to do before it calls again. */
+static bool unfinished(const struct nd_tls_call *call, const struct ssl_st *ssl, long result) {
+    if (result > 0 || !call->sock || !call->tls->SSL_get_error)
         return false;
-    }
-    if (!nd_active || !op->tls.SSL_get_rfd)
-        return true;
-    int fd = op->tls.SSL_get_rfd(ssl);
-    struct nd_sock *sock = fd >= 0 ? nd_sock_peek(fd) : NULL;
-    if (sock && !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
-        sock = nd_sock_discover(fd);
-    if (sock && (nd_sock_flags(sock) & ND_SOCK_STREAM)) {
-        op->fd = fd;
-        op->sock = sock;
-    }
-    return true;
+    int saved = errno, error = call->tls->SSL_get_error(ssl, (int)result);
+    errno = saved;
+    return error != ERROR_NONE && error != ERROR_SSL && error != ERROR_SYSCALL && error != ERROR_ZERO_RETURN;
 }
 
-/* Puts the operation under its limit. A non-blocking socket returns by itself. */
-static void bound(struct operation *op, enum nd_scope_limit limit, uintptr_t *slot) {
-    if (!op->sock || (nd_sock_flags(op->sock) & ND_SOCK_NONBLOCK))
-        return;
-    nd_time timeout = limit_of(op->sock, limit);
-    op->scoped = timeout && nd_scope_open(&op->saved, op->fd, op->sock, limit, op->name, timeout, slot);
+/* What a failed call of the _ex forms leaves behind, whose 0 Python cannot tell from an end of file. */
+static void fail(const struct nd_tls_call *call, int failure) {
+    if (failure == 0 && nd_tls_expired(call))
+        nd_tls_queue_errno(call->tls);
 }
 
-static void bound_read(struct operation *op, const struct ssl_st *ssl, uintptr_t *slot) {
-    bound(op, in_handshake(op, ssl) ? ND_SCOPE_HANDSHAKE : ND_SCOPE_RECV, slot);
-}
-
-/* SSL_write is bounded as plain sends are, by progress. */
-static void bound_write(struct operation *op, const struct ssl_st *ssl, uintptr_t *slot) {
-    if (in_handshake(op, ssl))
-        bound(op, ND_SCOPE_HANDSHAKE, slot);
-}
-
-/* A frame that is left by cancellation or longjmp never comes here: nd_scope_of recognises what is left. */
-static int end(struct operation *op, int result, int failure) {
-    if (op->scoped) {
-        if (nd_observing)
-            nd_scope_observe(op->fd);
-        nd_scope_close(&op->saved);
-    }
-    if (failure == 0 && result == 0 && op->sock && nd_expired(op->fd, op->sock))
-        nd_tls_queue_errno(&op->tls); /* only the _ex forms need it, whose 0 Python cannot tell from an end of file */
-    return result;
-}
-
-/* The body of a hook: the real function between begin and end, `bounding` in the hook's own frame. */
-#define OPERATION(function, bounding, ...)                                                                             \
-    struct operation op;                                                                                               \
-    if (!begin(&op, #function, ssl, __builtin_return_address(0)) || !op.tls.function)                                  \
-        return failed_##function;                                                                                      \
-    bounding;                                                                                                          \
-    return end(&op, op.tls.function(__VA_ARGS__), failed_##function)
-
-enum {
-    failed_SSL_connect = -1,
-    failed_SSL_accept = -1,
-    failed_SSL_do_handshake = -1,
-    failed_SSL_read = -1,
-    failed_SSL_read_ex = 0,
-    failed_SSL_peek = -1,
-    failed_SSL_peek_ex = 0,
-    failed_SSL_write = -1,
-    failed_SSL_write_ex = 0
-};
+/* The body of a hook: the real function in its scope, in the hook's own frame. */
+#define OPERATION(function, action, failure, ...)                                                                      \
+    ND_TLS_CALL(call);                                                                                                 \
+    if (!nd_tls_enter(&call, &openssl, ND_OPERATION_##function, ssl, action, __builtin_return_address(0),              \
+                      ND_FRAME_SLOT()) ||                                                                              \
+        !call.tls->function) {                                                                                         \
+        if (call.tls)                                                                                                  \
+            fail(&call, failure);                                                                                      \
+        return failure;                                                                                                \
+    }                                                                                                                  \
+    __typeof__(call.tls->function(__VA_ARGS__)) result = call.tls->function(__VA_ARGS__);                              \
+    if (nd_unlikely(nd_tls_late(&call, unfinished(&call, ssl, (long)result))))                                         \
+        result = call.tls->function(__VA_ARGS__);                                                                      \
+    if (result <= 0)                                                                                                   \
+        fail(&call, failure);                                                                                          \
+    return result
 
 int nd_hook_SSL_connect(struct ssl_st *ssl) {
-    OPERATION(SSL_connect, bound(&op, ND_SCOPE_HANDSHAKE, ND_FRAME_SLOT()), ssl);
+    OPERATION(SSL_connect, ND_TLS_SHAKES, -1, ssl);
 }
 
 int nd_hook_SSL_accept(struct ssl_st *ssl) {
-    OPERATION(SSL_accept, bound(&op, ND_SCOPE_HANDSHAKE, ND_FRAME_SLOT()), ssl);
+    OPERATION(SSL_accept, ND_TLS_SHAKES, -1, ssl);
 }
 
 int nd_hook_SSL_do_handshake(struct ssl_st *ssl) {
-    OPERATION(SSL_do_handshake, bound(&op, ND_SCOPE_HANDSHAKE, ND_FRAME_SLOT()), ssl);
+    OPERATION(SSL_do_handshake, ND_TLS_SHAKES, -1, ssl);
+}
+
+int nd_hook_SSL_stateless(struct ssl_st *ssl) {
+    OPERATION(SSL_stateless, ND_TLS_SHAKES, -1, ssl);
 }
 
 int nd_hook_SSL_read(struct ssl_st *ssl, void *buf, int len) {
-    OPERATION(SSL_read, bound_read(&op, ssl, ND_FRAME_SLOT()), ssl, buf, len);
+    OPERATION(SSL_read, ND_TLS_READS, -1, ssl, buf, len);
 }
 
 int nd_hook_SSL_read_ex(struct ssl_st *ssl, void *buf, size_t len, size_t *done) {
-    OPERATION(SSL_read_ex, bound_read(&op, ssl, ND_FRAME_SLOT()), ssl, buf, len, done);
+    OPERATION(SSL_read_ex, ND_TLS_READS, 0, ssl, buf, len, done);
+}
+
+int nd_hook_SSL_read_early_data(struct ssl_st *ssl, void *buf, size_t len, size_t *done) {
+    OPERATION(SSL_read_early_data, ND_TLS_READS, 0, ssl, buf, len, done);
 }
 
 int nd_hook_SSL_peek(struct ssl_st *ssl, void *buf, int len) {
-    OPERATION(SSL_peek, bound_read(&op, ssl, ND_FRAME_SLOT()), ssl, buf, len);
+    OPERATION(SSL_peek, ND_TLS_READS, -1, ssl, buf, len);
 }
 
 int nd_hook_SSL_peek_ex(struct ssl_st *ssl, void *buf, size_t len, size_t *done) {
-    OPERATION(SSL_peek_ex, bound_read(&op, ssl, ND_FRAME_SLOT()), ssl, buf, len, done);
+    OPERATION(SSL_peek_ex, ND_TLS_READS, 0, ssl, buf, len, done);
 }
 
 int nd_hook_SSL_write(struct ssl_st *ssl, const void *buf, int len) {
-    OPERATION(SSL_write, bound_write(&op, ssl, ND_FRAME_SLOT()), ssl, buf, len);
+    OPERATION(SSL_write, ND_TLS_WRITES, -1, ssl, buf, len);
 }
 
 int nd_hook_SSL_write_ex(struct ssl_st *ssl, const void *buf, size_t len, size_t *done) {
-    OPERATION(SSL_write_ex, bound_write(&op, ssl, ND_FRAME_SLOT()), ssl, buf, len, done);
+    OPERATION(SSL_write_ex, ND_TLS_WRITES, 0, ssl, buf, len, done);
 }
 
-/* A close that never waits for a write in flight: where another thread is stuck in a send on this connection, an alert could
- * only queue behind it, inside an SSL object that is in use. The connection is ended instead, and the write returns. */
-static bool cut_stuck_write(const struct operation *op) {
-    if (!op->sock || !op->sock->stuck || nd_observing || !nd_sock_limits(op->sock)->tls_shutdown)
-        return false;
-    struct nd_expiry expiry = {.operation = op->name,
-                               .limit = ND_LIMIT_NAME(op->sock, "TLS_SHUTDOWN"),
-                               .timeout = nd_sock_limits(op->sock)->tls_shutdown};
-    nd_expire_stream(op->fd, op->sock, &expiry);
-    errno = ETIMEDOUT;
-    return true;
+int nd_hook_SSL_write_ex2(struct ssl_st *ssl, const void *buf, size_t len, uint64_t flags, size_t *done) {
+    OPERATION(SSL_write_ex2, ND_TLS_WRITES, 0, ssl, buf, len, flags, done);
+}
+
+int nd_hook_SSL_write_early_data(struct ssl_st *ssl, const void *buf, size_t len, size_t *done) {
+    OPERATION(SSL_write_early_data, ND_TLS_WRITES, 0, ssl, buf, len, done);
+}
+
+ssize_t nd_hook_SSL_sendfile(struct ssl_st *ssl, int fd, off_t offset, size_t size, int flags) {
+    OPERATION(SSL_sendfile, ND_TLS_WRITES, -1, ssl, fd, offset, size, flags);
 }
 
 int nd_hook_SSL_shutdown(struct ssl_st *ssl) {
-    struct operation op;
-    if (!begin(&op, "SSL_shutdown", ssl, __builtin_return_address(0)) || !op.tls.SSL_shutdown || cut_stuck_write(&op))
-        return -1;
-    bound(&op, ND_SCOPE_SHUTDOWN, ND_FRAME_SLOT());
-    return end(&op, op.tls.SSL_shutdown(ssl), -1);
+    OPERATION(SSL_shutdown, ND_TLS_CLOSES, -1, ssl);
+}
+
+/* What OpenSSL remembers of a call that we did not let happen is the one before it, which may have wanted to read: a program
+ * would wait for that and call again. */
+int nd_hook_SSL_get_error(const struct ssl_st *ssl, int result) {
+    struct nd_tls room;
+    bool own;
+    int saved = errno;
+    const struct nd_scope *outer = nd_scope_around(ssl);
+    const struct nd_tls *tls = outer ? ((const struct nd_tls_call *)outer)->tls
+                                     : nd_tls_find(ND_OPENSSL, __builtin_return_address(0), ssl, &room);
+    if (!tls || !tls->SSL_get_error)
+        return ERROR_SYSCALL;
+    int error = tls->SSL_get_error(ssl, result);
+    if (result > 0 || error == ERROR_SSL || error == ERROR_SYSCALL || outer)
+        return error;
+    int fd = descriptor(tls, ssl, &own);
+    struct nd_sock *sock = fd >= 0 ? nd_sock_peek(fd) : NULL;
+    if (sock && (nd_sock_flags(sock) & ND_SOCK_EXPIRED) && nd_expired(fd, sock))
+        error = ERROR_SYSCALL;
+    errno = saved;
+    return error;
 }

@@ -5,145 +5,209 @@
 #include <link.h>
 #include <stdatomic.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-/* Where a module is, and how often something had been unloaded when we looked: after a dlclose its place may hold another. */
-struct module {
-    uintptr_t address; /* looked for */
-    uintptr_t low, high;
-    unsigned long long unloads;
-};
+#include "shim/loaded.h"
+#include "shim/module.h"
 
-struct cached {
-    struct module module;
-    struct nd_tls tls;
+static const char *const names[] = {
+#define ND_HOOK(name, type, params, args, raw)
+#define ND_ALIAS(name, of)
+#define ND_TLS(name, type, params, args) #name,
+#include "shim/hooks.def"
+#undef ND_HOOK
+#undef ND_ALIAS
+#undef ND_TLS
+#define ND_TLS_HELPER(name, type, params) #name,
+    ND_TLS_HELPERS(ND_TLS_HELPER)
+#undef ND_TLS_HELPER
 };
+#define NAMES (sizeof names / sizeof *names)
+
+_Static_assert(sizeof(struct nd_tls) == NAMES * sizeof(void *) + 4 * sizeof(uintptr_t), "a pointer for each name");
+
+/* By kind: a function that no version lacks, and how the files are called. */
+static const struct {
+    const char *proof, *file;
+} kinds[] = {[ND_OPENSSL] = {"SSL_read", "/libssl"}, [ND_GNUTLS] = {"gnutls_record_recv", "/libgnutls"}};
 
 /* Found once, used by every later call of the same module. Entries are written once and then published by the count; a
  * process with more modules that speak TLS looks the rest up at each call. */
-#define MODULES 16
-static struct cached cache[MODULES];
-static _Atomic int cached_count;
+struct entry {
+    enum nd_tls_kind kind;
+    struct nd_loaded caller, library;
+    struct nd_tls tls;
+};
+
+#define ENTRIES 32
+static struct entry entries[ENTRIES];
+static _Atomic int entry_count;
 static atomic_flag writing = ATOMIC_FLAG_INIT;
 
-static int place(struct dl_phdr_info *info, size_t size, void *arg) {
-    struct module *module = arg;
-    if (size >= offsetof(struct dl_phdr_info, dlpi_subs) + sizeof info->dlpi_subs)
-        module->unloads = info->dlpi_subs;
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
-        uintptr_t low = (uintptr_t)info->dlpi_addr + header->p_vaddr;
-        if (header->p_type != PT_LOAD || module->address < low || module->address >= low + header->p_memsz)
-            continue;
-        module->low = low;
-        module->high = low + header->p_memsz;
-        return 1;
-    }
-    return 0;
+extern const char nd_image_start[] __asm__("__ehdr_start") __attribute__((visibility("hidden")));
+extern const char nd_image_end[] __asm__("_end") __attribute__((visibility("hidden")));
+
+static bool ours(const void *address) {
+    return (uintptr_t)address >= (uintptr_t)nd_image_start && (uintptr_t)address < (uintptr_t)nd_image_end;
 }
 
-static int count_unloads(struct dl_phdr_info *info, size_t size, void *arg) {
-    if (size >= offsetof(struct dl_phdr_info, dlpi_subs) + sizeof info->dlpi_subs)
-        *(unsigned long long *)arg = info->dlpi_subs;
-    return 1;
-}
-
-static bool ours(const void *symbol) {
-    Dl_info of_symbol, of_us;
-    return dladdr(symbol, &of_symbol) && dladdr((const void *)(uintptr_t)&nd_tls_find, &of_us) &&
-           of_symbol.dli_fbase == of_us.dli_fbase;
-}
-
-/* A function of the OpenSSL that `handle` sees, not our hook of the same name. */
+/* A function that `handle` sees, not our hook of the same name. */
 static void *symbol_of(void *handle, const char *name) {
     void *found = dlsym(handle, name);
     return found && !ours(found) ? found : NULL;
 }
 
-static bool fill(struct nd_tls *tls, void *handle) {
-    if (!symbol_of(handle, "SSL_read"))
+static void take_text(uintptr_t range[2], const void *function) {
+    struct nd_module module;
+    if (function && nd_module_find((uintptr_t)function, &module)) {
+        range[0] = module.start;
+        range[1] = module.end;
+    }
+}
+
+static bool fill(enum nd_tls_kind kind, struct nd_tls *tls, void *handle) {
+    if (!symbol_of(handle, kinds[kind].proof))
         return false;
-#define ND_HOOK(name, type, params, args, raw)
-#define ND_ALIAS(name, of)
-#define ND_TLS(name, type, params, args) *(void **)&tls->name = symbol_of(handle, #name);
-#include "shim/hooks.def"
-#undef ND_HOOK
-#undef ND_ALIAS
-#undef ND_TLS
-    *(void **)&tls->SSL_get_rfd = symbol_of(handle, "SSL_get_rfd");
-    /* In 1.0.2 this is a macro: handshakes hidden in reads are not seen there. */
-    *(void **)&tls->SSL_is_init_finished = symbol_of(handle, "SSL_is_init_finished");
-    *(void **)&tls->ERR_peek_error = symbol_of(handle, "ERR_peek_error");
-    *(void **)&tls->ERR_put_error = symbol_of(handle, "ERR_put_error");
-    *(void **)&tls->ERR_new = symbol_of(handle, "ERR_new");
-    *(void **)&tls->ERR_set_error = symbol_of(handle, "ERR_set_error");
+    memset(tls, 0, sizeof *tls);
+    for (size_t i = 0; i < NAMES; i++) {
+        bool gnutls = strncmp(names[i], "gnutls_", 7) == 0;
+        void *found = gnutls == (kind == ND_GNUTLS) ? symbol_of(handle, names[i]) : NULL;
+        memcpy((char *)tls + i * sizeof found, &found, sizeof found);
+    }
+    take_text(tls->text[0], kind == ND_OPENSSL ? (void *)tls->SSL_read : (void *)tls->gnutls_record_recv);
+    take_text(tls->text[1], (void *)tls->ERR_peek_error);
     return true;
 }
 
-static bool fill_from_file(struct nd_tls *tls, const char *file) {
+static bool fill_from_file(enum nd_tls_kind kind, struct nd_tls *tls, const char *file) {
     if (!file || !*file)
         return false;
     void *handle = dlopen(file, RTLD_LAZY | RTLD_NOLOAD);
     if (!handle)
         return false;
-    bool found = fill(tls, handle);
+    bool found = fill(kind, tls, handle);
     dlclose(handle); /* only our own reference: the caller keeps its libraries loaded */
     return found;
 }
 
-static int fill_from_any(struct dl_phdr_info *info, size_t size, void *arg) {
-    (void)size;
-    const char *base = info->dlpi_name ? strrchr(info->dlpi_name, '/') : NULL;
-    return base && strncmp(base, "/libssl", 7) == 0 && fill_from_file(arg, info->dlpi_name);
+static const void *proof_of(enum nd_tls_kind kind, const struct nd_tls *tls) {
+    return kind == ND_OPENSSL ? (const void *)tls->SSL_read : (const void *)tls->gnutls_record_recv;
 }
 
-/* The caller's own libraries first; then the global ones after us; then, since a tail call hides the caller, any libssl. */
-static bool search(struct nd_tls *tls, const void *return_address) {
-    Dl_info caller;
-    memset(tls, 0, sizeof *tls);
-    if (dladdr(return_address, &caller) && fill_from_file(tls, caller.dli_fname))
-        return true;
-    return fill(tls, RTLD_NEXT) || dl_iterate_phdr(fill_from_any, tls) != 0;
-}
-
-static bool lookup(struct nd_tls *tls, uintptr_t address) {
-    unsigned long long unloads = 0;
-    dl_iterate_phdr(count_unloads, &unloads);
-    int count = atomic_load_explicit(&cached_count, memory_order_acquire);
-    for (int i = 0; i < count; i++) {
-        const struct module *module = &cache[i].module;
-        if (address >= module->low && address < module->high && module->unloads == unloads) {
-            *tls = cache[i].tls;
+/* Whether an SSL object was made by the library that is loaded at `library`: each version keeps a pointer to its method, a
+ * constant of its own, among the first words. */
+#define WORDS 8
+__attribute__((no_sanitize("address", "thread"))) static bool made_by(const void *object,
+                                                                      const struct nd_loaded *library) {
+    const uintptr_t *words = object;
+    if ((uintptr_t)object < 65536 || (uintptr_t)object % sizeof *words)
+        return false; /* no object at all */
+    for (int i = 0; i < WORDS; i++)
+        if (words[i] >= library->low && words[i] < library->high)
             return true;
-        }
-    }
     return false;
 }
 
-static void remember(const struct nd_tls *tls, uintptr_t address) {
-    struct module module = {.address = address};
-    if (!dl_iterate_phdr(place, &module) || atomic_flag_test_and_set(&writing))
+/* Every loaded file whose name begins as the library's does. Gathered first: the loader must not be asked for more while it
+ * goes through its list. */
+#define FILES 8
+struct files {
+    const char *prefix;
+    int count;
+    char path[FILES][256];
+};
+
+static int gather(struct dl_phdr_info *info, size_t size, void *arg) {
+    struct files *files = arg;
+    const char *base = info->dlpi_name ? strrchr(info->dlpi_name, '/') : NULL;
+    (void)size;
+    if (base && strncmp(base, files->prefix, strlen(files->prefix)) == 0 && strlen(info->dlpi_name) < 256)
+        strcpy(files->path[files->count++], info->dlpi_name);
+    return files->count == FILES;
+}
+
+/* The library that made `object`; where none can be told by it, the first one. */
+static bool fill_from_any(enum nd_tls_kind kind, struct nd_tls *tls, const void *object, bool surely) {
+    struct files files = {.prefix = kinds[kind].file};
+    struct nd_tls found;
+    bool any = false;
+    dl_iterate_phdr(gather, &files);
+    for (int i = 0; i < files.count; i++) {
+        struct nd_loaded library;
+        if (!fill_from_file(kind, &found, files.path[i]))
+            continue;
+        bool made = nd_loaded_find(proof_of(kind, &found), &library) && made_by(object, &library);
+        if (made || (!any && !surely))
+            *tls = found;
+        any = any || !surely;
+        if (made)
+            return true;
+    }
+    return any;
+}
+
+static bool fill_from_caller(enum nd_tls_kind kind, struct nd_tls *tls, const void *return_address) {
+    Dl_info info;
+    struct link_map *map = NULL;
+    return !ours(return_address) && dladdr1(return_address, &info, (void **)&map, RTLD_DL_LINKMAP) && map &&
+           fill_from_file(kind, tls, map->l_name); /* the program itself has no name, and what it sees comes after us */
+}
+
+/* The caller's own libraries first; then the global ones after us; then any that is loaded. A tail call hides the caller: what
+ * was found may be another version than the one that made the object. */
+static bool search(enum nd_tls_kind kind, struct nd_tls *tls, const void *return_address, const void *object) {
+    struct nd_loaded library;
+    if (!fill_from_caller(kind, tls, return_address) && !fill(kind, tls, RTLD_NEXT))
+        return fill_from_any(kind, tls, object, false);
+    if (kind == ND_OPENSSL && nd_loaded_find(proof_of(kind, tls), &library) && !made_by(object, &library))
+        fill_from_any(kind, tls, object, true);
+    return true;
+}
+
+static const struct nd_tls *lookup(enum nd_tls_kind kind, const void *return_address, const void *object) {
+    int count = atomic_load_explicit(&entry_count, memory_order_acquire);
+    for (int i = 0; i < count; i++) {
+        const struct entry *entry = &entries[i];
+        if (entry->kind == kind && nd_loaded_contains(&entry->caller, return_address) &&
+            (kind != ND_OPENSSL || made_by(object, &entry->library)) && nd_loaded_still(&entry->caller) &&
+            nd_loaded_still(&entry->library))
+            return &entry->tls;
+    }
+    return NULL;
+}
+
+static void remember(enum nd_tls_kind kind, const struct nd_tls *tls, const void *return_address, const void *object) {
+    struct nd_loaded caller, library;
+    if (!nd_loaded_find(return_address, &caller) || !nd_loaded_find(proof_of(kind, tls), &library) ||
+        (kind == ND_OPENSSL && !made_by(object, &library)))
+        return;
+    if (atomic_flag_test_and_set(&writing))
         return; /* another thread, or a signal handler over one, is at it: next time */
-    int count = atomic_load(&cached_count);
-    if (count < MODULES) {
-        cache[count] = (struct cached){module, *tls};
-        atomic_store_explicit(&cached_count, count + 1, memory_order_release);
+    int count = atomic_load(&entry_count);
+    if (count < ENTRIES) {
+        entries[count] = (struct entry){kind, caller, library, *tls};
+        atomic_store_explicit(&entry_count, count + 1, memory_order_release);
     }
     atomic_flag_clear(&writing);
 }
 
-bool nd_tls_find(struct nd_tls *tls, const void *return_address) {
+const struct nd_tls *nd_tls_find(enum nd_tls_kind kind, const void *return_address, const void *object,
+                                 struct nd_tls *room) {
     int saved = errno;
-    uintptr_t address = (uintptr_t)return_address;
-    bool found = lookup(tls, address);
-    if (!found) {
-        found = search(tls, return_address);
-        if (found)
-            remember(tls, address);
+    const struct nd_tls *found = lookup(kind, return_address, object);
+    if (!found && search(kind, room, return_address, object)) {
+        remember(kind, room, return_address, object);
+        found = room;
     }
     errno = saved;
     return found;
+}
+
+bool nd_tls_contains(const struct nd_tls *tls, const void *address) {
+    for (int i = 0; i < 2; i++)
+        if ((uintptr_t)address >= tls->text[i][0] && (uintptr_t)address < tls->text[i][1])
+            return true;
+    return false;
 }
 
 #define ERR_LIB_SYS 2

@@ -1,11 +1,27 @@
-/* The real OpenSSL functions, found for the module that calls: libssl may be loaded RTLD_LOCAL (Python, Perl, PHP), where
- * RTLD_NEXT does not see it, and two OpenSSLs may live in one process. */
+/* The real functions of TLS libraries, found for the module that calls: libssl may be loaded RTLD_LOCAL (Python, Perl, PHP),
+ * where RTLD_NEXT does not see it, and two OpenSSLs may live in one process. */
 #ifndef ND_TLS_H
 #define ND_TLS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "shim/real.h"
+
+struct bio_st;
+
+/* Functions that are called beside the hooked ones. Those that a library's version lacks are NULL. */
+#define ND_TLS_HELPERS(X)                                                                                              \
+    X(SSL_get_rfd, int, (const struct ssl_st *ssl))                                                                    \
+    X(SSL_get_rbio, struct bio_st *, (const struct ssl_st *ssl))                                                       \
+    X(BIO_method_type, int, (const struct bio_st *bio))                                                                \
+    X(SSL_is_init_finished, int, (const struct ssl_st *ssl)) /* since 1.1.0 */                                         \
+    X(SSL_state, int, (const struct ssl_st *ssl))            /* before */                                              \
+    X(ERR_peek_error, unsigned long, (void))                                                                           \
+    X(ERR_put_error, void, (int lib, int func, int reason, const char *file, int line)) /* before 3.0 */               \
+    X(ERR_new, void, (void))                                                            /* since 3.0 */                \
+    X(ERR_set_error, void, (int lib, int reason, const char *format, ...))                                             \
+    X(gnutls_transport_get_ptr, void *, (struct gnutls_session_int * session))
 
 struct nd_tls {
 #define ND_HOOK(name, type, params, args, raw)
@@ -15,21 +31,27 @@ struct nd_tls {
 #undef ND_HOOK
 #undef ND_ALIAS
 #undef ND_TLS
-    int (*SSL_get_rfd)(const struct ssl_st *ssl);
-    int (*SSL_is_init_finished)(const struct ssl_st *ssl);
-    unsigned long (*ERR_peek_error)(void);
-    void (*ERR_put_error)(int lib, int func, int reason, const char *file, int line); /* before 3.0 */
-    void (*ERR_new)(void);                                                            /* since 3.0 */
-    void (*ERR_set_error)(int lib, int reason, const char *format, ...);
+#define ND_TLS_HELPER(name, type, params) type(*name) params;
+    ND_TLS_HELPERS(ND_TLS_HELPER)
+#undef ND_TLS_HELPER
+    uintptr_t
+        text[2][2]; /* where the library's own code stands, and that of what it reads and writes through (libcrypto) */
 };
+
+enum nd_tls_kind { ND_OPENSSL, ND_GNUTLS };
+
+/* The functions for a call on `object` (an SSL or a session) made from `return_address`: valid for as long as the library
+ * stays loaded, in *room where they could not be kept. NULL if no such library can be found. Keeps errno. A module that has
+ * called before is found without a lock where libc has _dl_find_object (2.35); else, and the first time, with the loader's. */
+const struct nd_tls *nd_tls_find(enum nd_tls_kind kind, const void *return_address, const void *object,
+                                 struct nd_tls *room);
+
+/* Whether `address` lies in the code of the library itself. */
+bool nd_tls_contains(const struct nd_tls *tls, const void *address);
 
 /* Leaves errno in OpenSSL's error queue, unless something stands there already. SSL_get_error still says SSL_ERROR_SYSCALL
  * for it; with an empty queue Python (3.10 to 3.11, after SSL_read_ex) takes any failed read for an end of file, and its
  * sockets turn that into a clean one: a truncated answer. Keeps errno. Not async-signal-safe. */
 void nd_tls_queue_errno(const struct nd_tls *tls);
-
-/* Fills *tls for the module that contains `return_address`; false if no OpenSSL can be found for it. Functions that its
- * version lacks are NULL. Takes the loader's lock: not async-signal-safe, as OpenSSL itself is not. */
-bool nd_tls_find(struct nd_tls *tls, const void *return_address);
 
 #endif

@@ -5,8 +5,13 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define HERE __builtin_extract_return_addr(__builtin_return_address(0))
+
+static const struct nd_tls *find(const void *object, struct nd_tls *room) {
+    return nd_tls_find(ND_OPENSSL, HERE, object, room);
+}
 
 static void *libssl; /* loaded as Python does: its names are nobody else's */
 
@@ -18,12 +23,28 @@ static void load(void) {
 }
 
 START_TEST(without_openssl_nothing_is_found) {
-    struct nd_tls tls;
+    struct nd_tls room;
     errno = 7;
-    ck_assert(!nd_tls_find(&tls, HERE));
+    ck_assert_ptr_null(find(NULL, &room));
     ck_assert_int_eq(errno, 7);
 }
 END_TEST
+
+/* An SSL object, which tells who made it. */
+static void *new_object(void) {
+    const void *(*method)(void) = (const void *(*)(void))dlsym(libssl, "TLS_method");
+    void *(*new_context)(const void *) = (void *(*)(const void *))dlsym(libssl, "SSL_CTX_new");
+    void *(*new_ssl)(void *) = (void *(*)(void *))dlsym(libssl, "SSL_new");
+    void (*free_context)(void *) = (void (*)(void *))dlsym(libssl, "SSL_CTX_free");
+    void *context = new_context(method());
+    void *ssl = new_ssl(context);
+    free_context(context); /* the object keeps its own reference */
+    return ssl;
+}
+
+static void free_object(void *object) {
+    ((void (*)(void *))dlsym(libssl, "SSL_free"))(object);
+}
 
 static void check_found(const struct nd_tls *tls) {
     ck_assert_ptr_eq(*(void *const *)&tls->SSL_read, dlsym(libssl, "SSL_read"));
@@ -34,58 +55,69 @@ static void check_found(const struct nd_tls *tls) {
 
 /* The caller does not know the library: a tail call may have hidden who does. */
 START_TEST(a_private_openssl_is_found_again_and_again) {
-    struct nd_tls tls;
+    struct nd_tls room;
     load();
+    void *object = new_object();
     errno = 7;
     for (int i = 0; i < 3; i++) {
-        ck_assert(nd_tls_find(&tls, HERE));
-        check_found(&tls);
+        const struct nd_tls *tls = find(object, &room);
+        ck_assert_ptr_nonnull(tls);
+        ck_assert(i == 0 || tls != &room); /* kept since the first time */
+        check_found(tls);
     }
     ck_assert_int_eq(errno, 7);
+    free_object(object);
     dlclose(libssl);
 }
 END_TEST
 
 START_TEST(each_row_is_found_under_its_own_name) {
-    struct nd_tls tls;
+    struct nd_tls room;
     load();
-    ck_assert(nd_tls_find(&tls, HERE));
+    const struct nd_tls *tls = find(NULL, &room);
+    ck_assert_ptr_nonnull(tls);
 #define ND_HOOK(name, type, params, args, raw)
 #define ND_ALIAS(name, of)
-#define ND_TLS(name, type, params, args) ck_assert_ptr_eq(*(void **)&tls.name, dlsym(libssl, #name));
+#define ND_TLS(name, type, params, args)                                                                               \
+    if (strncmp(#name, "SSL_", 4) == 0)                                                                                \
+        ck_assert_ptr_eq(*(void *const *)&tls->name, dlsym(libssl, #name));
 #include "shim/hooks.def"
+    ck_assert(nd_tls_contains(tls, (void *)tls->SSL_read) && nd_tls_contains(tls, (void *)tls->ERR_peek_error));
+    ck_assert(!nd_tls_contains(tls, (void *)&malloc) && !nd_tls_contains(tls, (void *)&load));
     dlclose(libssl);
 }
 END_TEST
 
 START_TEST(an_unloaded_openssl_is_not_found_any_more) {
-    struct nd_tls tls;
+    struct nd_tls room;
     load();
-    ck_assert(nd_tls_find(&tls, HERE));
+    ck_assert_ptr_nonnull(find(NULL, &room));
     dlclose(libssl);
     if (!dlopen("libssl.so.3", RTLD_LAZY | RTLD_NOLOAD) && !dlopen("libssl.so.1.1", RTLD_LAZY | RTLD_NOLOAD))
-        ck_assert(!nd_tls_find(&tls, HERE));
+        ck_assert_ptr_null(find(NULL, &room));
     load();
-    ck_assert(nd_tls_find(&tls, HERE));
-    check_found(&tls);
+    check_found(find(NULL, &room));
     dlclose(libssl);
 }
 END_TEST
 
 START_TEST(a_strange_address_still_finds_one) {
-    struct nd_tls tls;
+    struct nd_tls room;
     load();
-    ck_assert(nd_tls_find(&tls, NULL));
-    check_found(&tls);
+    check_found(nd_tls_find(ND_OPENSSL, NULL, NULL, &room));
     dlclose(libssl);
 }
 END_TEST
 
 static void *find_often(void *arg) {
-    struct nd_tls tls;
-    for (int i = 0; i < 200; i++)
-        if (!nd_tls_find(&tls, HERE) || *(void **)&tls.SSL_read != arg)
+    struct nd_tls room;
+    void *object = new_object();
+    for (int i = 0; i < 200; i++) {
+        const struct nd_tls *tls = find(object, &room);
+        if (!tls || *(void *const *)&tls->SSL_read != arg)
             return arg;
+    }
+    free_object(object);
     return NULL;
 }
 

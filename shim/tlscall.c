@@ -1,0 +1,199 @@
+#include "shim/tlscall.h"
+
+#include <errno.h>
+
+#include "shim/discover.h"
+#include "shim/start.h"
+
+static nd_time limit_of(const struct nd_sock *sock, enum nd_scope_limit limit) {
+    switch (limit) {
+    case ND_SCOPE_HANDSHAKE:
+        return nd_sock_limits(sock)->tls_handshake;
+    case ND_SCOPE_SHUTDOWN:
+        return nd_sock_limits(sock)->tls_shutdown;
+    case ND_SCOPE_RECV:
+        return nd_sock_recv_limit(sock);
+    default:
+        return 0;
+    }
+}
+
+/* Handshakes and shutdowns have a clock of the connection's, since they may take many calls: it begins with the first. */
+static bool has_clock(enum nd_scope_limit limit) {
+    return limit == ND_SCOPE_HANDSHAKE || limit == ND_SCOPE_SHUTDOWN;
+}
+
+static bool clock_runs(const struct nd_tls_call *call, enum nd_scope_limit limit) {
+    return call->sock->operation.timeout &&
+           call->sock->operation.limit == nd_scope_limit_name(limit, call->scope.inbound);
+}
+
+static void stop_clock(const struct nd_tls_call *call, enum nd_scope_limit limit) {
+    if (clock_runs(call, limit))
+        nd_sock_end_operation(call->fd, call->sock);
+}
+
+/* Puts the call under `limit`. */
+static void limit_by(struct nd_tls_call *call, enum nd_scope_limit limit) {
+    struct nd_scope *scope = &call->scope;
+    nd_time timeout = limit_of(call->sock, limit);
+    scope->limit = limit;
+    if (timeout && has_clock(limit)) {
+        if (!clock_runs(call, limit))
+            nd_sock_begin_operation(call->fd, call->sock, scope->operation, nd_scope_limit_name(limit, scope->inbound),
+                                    timeout);
+        scope->began = call->sock->operation.began;
+    } else if (timeout) {
+        scope->began = nd_now();
+    }
+    scope->timeout = timeout;
+}
+
+static bool handshaking(const struct nd_tls_call *call) {
+    return call->library->handshaking && call->library->handshaking(call->tls, call->scope.object);
+}
+
+/* SSL_write is bounded as plain sends are, by progress. */
+static enum nd_scope_limit own_limit(const struct nd_tls_call *call) {
+    static const enum nd_scope_limit limits[] = {ND_SCOPE_HANDSHAKE, ND_SCOPE_RECV, ND_SCOPE_NONE, ND_SCOPE_SHUTDOWN};
+    return limits[call->action];
+}
+
+/* A read or write may hide a handshake, at its start (the first on a connection) or on the way (renegotiation), which has a
+ * limit of its own; what comes after the handshake has the call's. */
+static void update(struct nd_scope *scope) {
+    struct nd_tls_call *call = (struct nd_tls_call *)scope;
+    enum nd_scope_limit limit = handshaking(call) ? ND_SCOPE_HANDSHAKE : own_limit(call);
+    if (limit == scope->limit)
+        return;
+    if (scope->limit == ND_SCOPE_HANDSHAKE)
+        stop_clock(call, ND_SCOPE_HANDSHAKE);
+    limit_by(call, limit);
+}
+
+static bool expects(const struct nd_scope *scope, const void *caller) {
+    const struct nd_tls_call *call = (const struct nd_tls_call *)scope;
+    return !call->own || nd_tls_contains(call->tls, caller);
+}
+
+static struct nd_sock *stream(int fd) {
+    struct nd_sock *sock = fd >= 0 ? nd_sock_peek(fd) : NULL;
+    if (sock && !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
+        sock = nd_sock_discover(fd);
+    return sock && (nd_sock_flags(sock) & ND_SOCK_STREAM) ? sock : NULL;
+}
+
+static bool refuse(int error) {
+    errno = error;
+    return false;
+}
+
+/* A close that never waits for a write in flight: where another thread is stuck in a send on this connection, an alert could
+ * only queue behind it, inside an object that is in use. The connection is ended instead, and the write returns. */
+static bool cut_stuck_write(const struct nd_tls_call *call) {
+    nd_time timeout = limit_of(call->sock, ND_SCOPE_SHUTDOWN);
+    if (call->action != ND_TLS_CLOSES || !call->sock->stuck || nd_observing || !timeout)
+        return false;
+    struct nd_expiry expiry = {.operation = call->scope.operation,
+                               .limit = nd_scope_limit_name(ND_SCOPE_SHUTDOWN, call->scope.inbound),
+                               .timeout = timeout};
+    nd_expire_stream(call->fd, call->sock, &expiry);
+    return true;
+}
+
+static void open_scope(struct nd_tls_call *call, uintptr_t *slot) {
+    struct nd_scope *scope = &call->scope;
+    bool blocks = call->sock && !(nd_sock_flags(call->sock) & ND_SOCK_NONBLOCK);
+    scope->fd = blocks ? call->fd : -1;
+    scope->expects = expects;
+    if (call->sock && call->library->handshaking && (call->action == ND_TLS_READS || call->action == ND_TLS_WRITES))
+        scope->update = update;
+    nd_scope_open(scope, slot);
+    call->open = true;
+    if (blocks && !(nd_sock_flags(call->sock) & ND_SOCK_SCOPED))
+        nd_sock_change(call->fd, call->sock, ND_SOCK_SCOPED, 0);
+}
+
+/* What `netdeadline ps` sees. A call without a deadline is noted where it waits. */
+static void note(struct nd_tls_call *call, enum nd_call operation, const uintptr_t *slot) {
+    static const enum nd_limit limits[] = {ND_LIMIT_NONE, ND_LIMIT_TLS_HANDSHAKE, ND_LIMIT_TLS_SHUTDOWN, ND_LIMIT_RECV};
+    struct nd_scope *scope = &call->scope;
+    call->noted = scope->fd >= 0 && scope->timeout;
+    if (call->noted)
+        nd_slot_begin_in(slot, &call->use, operation, scope->fd, scope->began, nd_scope_end(scope),
+                         nd_limit_of(call->sock, limits[scope->limit]), NULL);
+}
+
+bool nd_tls_expired(const struct nd_tls_call *call) {
+    return call->sock && (nd_sock_flags(call->sock) & ND_SOCK_EXPIRED) && nd_expired(call->fd, call->sock);
+}
+
+bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_library *library, enum nd_call operation,
+                  const void *object, enum nd_tls_action action, const void *caller, uintptr_t *slot) {
+    const int saved = errno;
+    const struct nd_scope *outer = nd_scope_around(object);
+    call->tls = NULL;
+    call->sock = NULL;
+    call->open = call->unfinished = call->noted = false;
+    if (outer) { /* the library calls itself by name: where it was found once it is again */
+        const struct nd_tls_call *around = (const struct nd_tls_call *)outer;
+        call->tls = around->tls;
+        if (around->action == action || action != ND_TLS_SHAKES)
+            return true; /* the outermost counts, unless it is a read that has turned into a handshake */
+    } else {
+        call->tls = nd_tls_find(library->kind, caller, object, &call->room);
+    }
+    if (!call->tls)
+        return refuse(ENOSYS);
+    if (!nd_active)
+        return true;
+    call->library = library;
+    call->action = action;
+    call->fd = library->descriptor(call->tls, object, &call->own);
+    call->sock = stream(call->fd);
+    bool inbound = call->sock && (nd_sock_flags(call->sock) & ND_SOCK_INBOUND);
+    call->scope =
+        (struct nd_scope){.operation = nd_operation_names[operation], .object = object, .fd = -1, .inbound = inbound};
+    if (nd_tls_expired(call) || (call->sock && cut_stuck_write(call))) {
+        nd_expired_fail(call->fd, call->sock, action == ND_TLS_WRITES ? ND_OUT : ND_IN);
+        return false;
+    }
+    if (call->sock)
+        limit_by(call, handshaking(call) && action != ND_TLS_CLOSES ? ND_SCOPE_HANDSHAKE : own_limit(call));
+    open_scope(call, slot);
+    note(call, operation, slot);
+    errno = saved;
+    return true;
+}
+
+bool nd_tls_late(struct nd_tls_call *call, bool unfinished) {
+    struct nd_scope *scope = &call->scope;
+    call->unfinished = unfinished;
+    if (!call->sock || !call->open)
+        return false;
+    const int saved = errno;
+    if (scope->update)
+        scope->update(scope);
+    nd_time now = unfinished && has_clock(scope->limit) ? nd_now() : 0;
+    bool late = now >= nd_scope_end(scope) && !nd_observing;
+    if (late) {
+        struct nd_expiry expiry = nd_scope_expiry(scope, now);
+        nd_expire_stream(call->fd, call->sock, &expiry);
+    }
+    errno = saved;
+    return late;
+}
+
+void nd_tls_leave(struct nd_tls_call *call) {
+    if (!call->open)
+        return;
+    const int saved = errno;
+    if (call->sock && nd_observing && call->scope.fd >= 0)
+        nd_scope_observe(&call->scope);
+    if (call->noted)
+        nd_slot_end(&call->use, nd_tls_expired(call) ? ND_SLOT_EXPIRED : ND_SLOT_DONE, nd_now_coarse());
+    if (call->sock && has_clock(call->scope.limit) && !call->unfinished)
+        stop_clock(call, call->scope.limit);
+    nd_scope_close(&call->scope);
+    errno = saved;
+}

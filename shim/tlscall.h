@@ -1,0 +1,51 @@
+/* One call of a TLS library, whichever it is: its limit, its scope where it blocks, and the connection's clock over several
+ * calls where it does not. */
+#ifndef ND_TLSCALL_H
+#define ND_TLSCALL_H
+
+#include "shim/scope.h"
+#include "shim/slots.h"
+#include "shim/tls.h"
+
+enum nd_tls_action { ND_TLS_SHAKES, ND_TLS_READS, ND_TLS_WRITES, ND_TLS_CLOSES };
+
+/* What a TLS library is asked about its objects. */
+struct nd_tls_library {
+    enum nd_tls_kind kind;
+    /* The descriptor that `object` reads from, -1 where it has none; *own: the library makes the system calls itself. */
+    int (*descriptor)(const struct nd_tls *tls, const void *object, bool *own);
+    /* Whether a handshake is under way, which a read or write then goes on with; NULL where neither does. */
+    bool (*handshaking)(const struct nd_tls *tls, const void *object);
+};
+
+/* Lives in the hook's frame, and is left by nd_tls_leave however the frame is: ND_TLS_CALL declares it. */
+struct nd_tls_call {
+    struct nd_scope scope;    /* first: what it is asked to update is this */
+    const struct nd_tls *tls; /* NULL: no such library is loaded */
+    const struct nd_tls_library *library;
+    enum nd_tls_action action;
+    int fd;
+    struct nd_sock *sock; /* NULL: the call passes through */
+    bool open, own, unfinished, noted;
+    struct nd_slot_use use;
+    struct nd_tls room;
+};
+
+#define ND_TLS_CALL(name) __attribute__((cleanup(nd_tls_leave))) struct nd_tls_call name
+
+/* Begins the call `operation` on `object`: finds the real functions, the socket and the limit. Returns false where the real
+ * function is not to be called, with errno set: there is none (a weak reference that our export made non-null), or the
+ * connection has been ended. `slot` is ND_FRAME_SLOT() of the hook. */
+bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_library *library, enum nd_call operation,
+                  const void *object, enum nd_tls_action action, const void *caller, uintptr_t *slot);
+
+/* The real function has returned `result`; `unfinished`: it wants to be called again when the socket is ready. Returns true if its time
+ * is up and the connection has been ended: called once more, it fails. Keeps errno. */
+bool nd_tls_late(struct nd_tls_call *call, bool unfinished);
+
+/* Whether the call's connection has expired. */
+bool nd_tls_expired(const struct nd_tls_call *call);
+
+void nd_tls_leave(struct nd_tls_call *call);
+
+#endif
