@@ -1,7 +1,12 @@
 """Many lookups, and lookups in threads of programs that close, fork and take signals: nothing grows, nothing of the
 program's own is touched, and each call ends in time."""
 
+import contextlib
 import os
+import pathlib
+import shutil
+import subprocess
+import time
 
 import pytest
 
@@ -46,6 +51,34 @@ def test_thirty_at_a_time_by_libc_s_own_lookup(net):
     net.dns(dns.silent)
     net.cover("/etc/gai.conf", GAI_CONF)
     check_storm(numbers(net, "storm", 30, 1500, RESOLVE="100ms"), 1500, 100, 30 + 64, 5 + 64 * 2)
+
+
+def of_process(pid):
+    """Threads, descriptors and resident KB."""
+    status = dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
+    return int(status["Threads"]), len(os.listdir(f"/proc/{pid}/fd")), int(status["VmRSS"].split()[0])
+
+
+@SANITIZED
+@pytest.mark.skipif(not shutil.which("go"), reason="there is no Go: scripts/setup ci installs it")
+def test_a_go_program_that_asks_libc(net, tmp_path):
+    """Go asks libc in threads that it never gets back: Timehop's case as it was."""
+    storm = tmp_path / "storm"
+    subprocess.run(["go", "build", "-o", storm, pathlib.Path(__file__).parent / "go_storm.go"], check=True,
+                   env={**os.environ, "CGO_ENABLED": "1", "GO111MODULE": "off", "GOCACHE": str(tmp_path / "cache")})
+    net.dns(dns.truncating, dns.silent)
+    program = net.start([storm, 30, 1500], RESOLVE="100ms", variables={"GODEBUG": "netdns=cgo"})
+    samples = []
+    while program.running and len(samples) < 300:
+        time.sleep(0.1)
+        with contextlib.suppress(OSError, KeyError):
+            samples.append(of_process(program.process.pid))
+    result = program.finish()
+    lookups, failed, longest = map(int, result.out.split())
+    assert lookups == failed == 1500 and 100 <= longest < 1000
+    assert max(threads for threads, _, _ in samples) <= 30 + 20  # the runtime has some of its own
+    assert max(descriptors for _, descriptors, _ in samples) <= 10 + 30 * 4
+    assert samples[-2][2] - samples[len(samples) // 4][2] < 4096, samples
 
 
 @pytest.mark.parametrize("how", ["close_range", "closefrom", "close"])
