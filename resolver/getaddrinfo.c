@@ -306,6 +306,8 @@ static int resolve(struct request *r, struct nd_host *host, struct addrinfo **re
     code = host->no_memory
                ? EAI_MEMORY
                : nd_make_list(res, host->addresses, host->count, r->types, r->type_count, r->hints.ai_flags, canonical);
+    if (code == 0 && r->lookup->canonical && host->canonical && strlen(host->canonical) < NI_MAXHOST)
+        strcpy(r->lookup->canonical, host->canonical);
     if (code == 0 && host->count > 1)
         nd_sort_addresses(res, r->interfaces_known ? &r->interfaces : NULL, nd_lookup_deadline(r->lookup));
     return code;

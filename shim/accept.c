@@ -18,6 +18,8 @@ ND_COLD static void accepted(int listener, int fd, int flags) {
     else
         sock = nd_sock_discover(fd);
     if (sock) {
+        if (nd_rules.has_inbound)
+            sock->profile = nd_profile_from(fd);
         nd_sock_change(fd, sock, ND_SOCK_CONNECTED | ND_SOCK_INBOUND, 0);
         nd_timers_arm(fd, sock);
     }

@@ -219,19 +219,34 @@ static bool after_expiry(int fd, struct nd_sock *sock) {
     return tell;
 }
 
+/* The config file may have limits for the other side. An attempt under way keeps those it began with. */
+static void choose_profile(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
+    if (nd_rules.count > 0 && !(nd_sock_flags(sock) & ND_SOCK_CONNECTING))
+        nd_timers_profile(fd, sock, nd_profile_to(addr, len));
+}
+
+/* What does not wait to connect. A datagram socket has an other side from here on. */
+static int connect_at_once(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
+    int result = nd_real.connect(fd, addr, len);
+    if (result == 0 && sock && !(nd_sock_flags(sock) & ND_SOCK_STREAM))
+        choose_profile(fd, sock, addr, len);
+    return result;
+}
+
 ND_COLD static int connect_watched(int fd, const struct sockaddr *addr, socklen_t len) {
     nd_live_check();
     struct nd_sock *sock = nd_sock_peek(fd);
     if (!sock || !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
         sock = nd_sock_discover(fd);
     if (!sock || len < sizeof addr->sa_family || !waits_to_connect(sock, addr))
-        return nd_real.connect(fd, addr, len);
+        return connect_at_once(fd, sock, addr, len);
     if ((nd_sock_flags(sock) & ND_SOCK_EXPIRED) && after_expiry(fd, sock))
         return -1;
     if (!(nd_sock_flags(sock) & ND_SOCK_KNOWN)) /* the memory was another socket's */
         sock = nd_sock_discover(fd);
     if (!sock)
         return nd_real.connect(fd, addr, len);
+    choose_profile(fd, sock, addr, len);
     bool blocking = !nd_nonblocking(fd);
     nd_sock_change(fd, sock, blocking ? 0 : ND_SOCK_NONBLOCK, blocking ? ND_SOCK_NONBLOCK : 0);
     return blocking ? connect_waiting(fd, sock, addr, len) : connect_nonblocking(fd, sock, addr, len);

@@ -27,6 +27,19 @@ static bool has_peer(int fd) {
     return getpeername(fd, (struct sockaddr *)&peer, &len) == 0;
 }
 
+/* The config file may have limits for the other side. */
+static void take_profile(int fd, struct nd_sock *sock) {
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+    if (nd_rules.count == 0)
+        return;
+    if (nd_sock_flags(sock) & ND_SOCK_INBOUND)
+        sock->profile = nd_profile_from(fd);
+    else if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0)
+        sock->profile = nd_profile_to((struct sockaddr *)&peer, len);
+    nd_sock_change(fd, sock, 0, 0);
+}
+
 struct nd_sock *nd_sock_discover(int fd) {
     int type = get_int(fd, SOL_SOCKET, SO_TYPE, -1);
     if (type < 0)
@@ -47,7 +60,10 @@ struct nd_sock *nd_sock_discover(int fd) {
         flags |= ND_SOCK_CONNECTED;
     if (get_int(fd, SOL_SOCKET, SO_LINGER, 0) > 0) /* l_onoff stands first */
         flags |= ND_SOCK_LINGER;
-    return nd_sock_born(fd, flags);
+    struct nd_sock *sock = nd_sock_born(fd, flags);
+    if (sock && (flags & ND_SOCK_CONNECTED))
+        take_profile(fd, sock);
+    return sock;
 }
 
 /* struct tcp_info as Linux 4.19 has it: libc's headers end earlier. */
@@ -100,6 +116,8 @@ void nd_discover_arrived(int fd) {
         nd_sock_change(fd, sock, ND_SOCK_INBOUND, 0);
     if (nd_expired_anywhere(fd, sock))
         return; /* a deadline ended it before it came here */
+    if (nd_sock_flags(sock) & ND_SOCK_CONNECTED)
+        take_profile(fd, sock);
     if (carries_limits(fd, sock))
         nd_sock_change(fd, sock, ND_SOCK_CONNECTED, 0);
     else if (!(nd_sock_flags(sock) & ND_SOCK_STREAM))

@@ -130,7 +130,7 @@ static nd_time shorter(nd_time a, nd_time b) {
 /* How long after something has happened the set is looked through. */
 static nd_time delay(const struct nd_epoll *set) {
     const struct nd_limits *out = &nd_settings.outbound, *in = &nd_settings.inbound;
-    nd_time limit = shorter(LONGEST_DELAY * LOOKS_PER_LIMIT, nd_settings.connect);
+    nd_time limit = shorter(shorter(LONGEST_DELAY * LOOKS_PER_LIMIT, nd_settings.connect), nd_profile_shortest);
     limit = shorter(shorter(shorter(limit, out->recv), out->send), out->unacked);
     limit = shorter(shorter(shorter(limit, in->recv), in->send), in->unacked);
     nd_time soon = limit / LOOKS_PER_LIMIT;

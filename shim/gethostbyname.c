@@ -15,23 +15,26 @@ ND_COLD static int by_name_r(enum nd_call operation, const char *name, int famil
         code = nd_helper_gethostbyname2_r(nd_real.gethostbyname2_r, name, family, entry, buffer, size, result, h_err,
                                           &lookup);
     nd_names_end(&use, name, &lookup);
+    nd_names_found_host(name, code == 0 ? *result : NULL);
     return code;
 }
 
 int nd_hook_gethostbyname2_r(const char *name, int family, struct hostent *entry, char *buffer, size_t size,
                              struct hostent **result, int *h_err) {
-    if (nd_names_bounded())
+    if (nd_names_bounded(name))
         return by_name_r(ND_OPERATION_gethostbyname2_r, name, family, entry, buffer, size, result, h_err);
-    ND_NAMES_LIBC(int, ND_OPERATION_gethostbyname2_r, name,
-                  nd_real.gethostbyname2_r(name, family, entry, buffer, size, result, h_err));
+    ND_NAMES_LIBC_THEN(int, ND_OPERATION_gethostbyname2_r, name,
+                       nd_real.gethostbyname2_r(name, family, entry, buffer, size, result, h_err),
+                       nd_names_found_host(name, given_ == 0 ? *result : NULL));
 }
 
 int nd_hook_gethostbyname_r(const char *name, struct hostent *entry, char *buffer, size_t size, struct hostent **result,
                             int *h_err) {
-    if (nd_names_bounded())
+    if (nd_names_bounded(name))
         return by_name_r(ND_OPERATION_gethostbyname_r, name, AF_INET, entry, buffer, size, result, h_err);
-    ND_NAMES_LIBC(int, ND_OPERATION_gethostbyname_r, name,
-                  nd_real.gethostbyname_r(name, entry, buffer, size, result, h_err));
+    ND_NAMES_LIBC_THEN(int, ND_OPERATION_gethostbyname_r, name,
+                       nd_real.gethostbyname_r(name, entry, buffer, size, result, h_err),
+                       nd_names_found_host(name, given_ == 0 ? *result : NULL));
 }
 
 /* libc's gethostbyname and gethostbyname2 each have a result of their own; so have ours. */
@@ -42,13 +45,15 @@ ND_COLD static struct hostent *by_name(const char *name) {
     if (lookup.libc_why)
         found = nd_helper_gethostbyname2(nd_real.gethostbyname2_r, name, AF_INET, &lookup);
     nd_names_end(&use, name, &lookup);
+    nd_names_found_host(name, found);
     return found;
 }
 
 struct hostent *nd_hook_gethostbyname(const char *name) {
-    if (nd_names_bounded())
+    if (nd_names_bounded(name))
         return by_name(name);
-    ND_NAMES_LIBC(struct hostent *, ND_OPERATION_gethostbyname, name, nd_real.gethostbyname(name));
+    ND_NAMES_LIBC_THEN(struct hostent *, ND_OPERATION_gethostbyname, name, nd_real.gethostbyname(name),
+                       nd_names_found_host(name, given_));
 }
 
 ND_COLD static struct hostent *by_name2(const char *name, int family) {
@@ -58,13 +63,15 @@ ND_COLD static struct hostent *by_name2(const char *name, int family) {
     if (lookup.libc_why)
         found = nd_helper_gethostbyname2(nd_real.gethostbyname2_r, name, family, &lookup);
     nd_names_end(&use, name, &lookup);
+    nd_names_found_host(name, found);
     return found;
 }
 
 struct hostent *nd_hook_gethostbyname2(const char *name, int family) {
-    if (nd_names_bounded())
+    if (nd_names_bounded(name))
         return by_name2(name, family);
-    ND_NAMES_LIBC(struct hostent *, ND_OPERATION_gethostbyname2, name, nd_real.gethostbyname2(name, family));
+    ND_NAMES_LIBC_THEN(struct hostent *, ND_OPERATION_gethostbyname2, name, nd_real.gethostbyname2(name, family),
+                       nd_names_found_host(name, given_));
 }
 
 ND_COLD static int by_address_r(const void *address, socklen_t length, int family, struct hostent *entry, char *buffer,
@@ -81,7 +88,7 @@ ND_COLD static int by_address_r(const void *address, socklen_t length, int famil
 
 int nd_hook_gethostbyaddr_r(const void *address, socklen_t length, int family, struct hostent *entry, char *buffer,
                             size_t size, struct hostent **result, int *h_err) {
-    if (nd_names_bounded())
+    if (nd_names_bounded(NULL))
         return by_address_r(address, length, family, entry, buffer, size, result, h_err);
     ND_NAMES_LIBC(int, ND_OPERATION_gethostbyaddr_r, NULL,
                   nd_real.gethostbyaddr_r(address, length, family, entry, buffer, size, result, h_err));
@@ -98,7 +105,7 @@ ND_COLD static struct hostent *by_address(const void *address, socklen_t length,
 }
 
 struct hostent *nd_hook_gethostbyaddr(const void *address, socklen_t length, int family) {
-    if (nd_names_bounded())
+    if (nd_names_bounded(NULL))
         return by_address(address, length, family);
     ND_NAMES_LIBC(struct hostent *, ND_OPERATION_gethostbyaddr, NULL, nd_real.gethostbyaddr(address, length, family));
 }

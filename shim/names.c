@@ -9,22 +9,22 @@
 #include "shim/settings.h"
 #include "shim/start.h"
 
-bool nd_names_bounded(void) {
+bool nd_names_bounded(const char *name) {
     nd_live_check();
-    return nd_active && !nd_observing && nd_settings.resolve;
+    return nd_active && !nd_observing && nd_profile_resolve(name);
 }
 
 struct nd_lookup nd_names_begin_in(const uintptr_t *frame, struct nd_slot_use *use, enum nd_call operation,
                                    const char *name) {
-    nd_time limit = nd_settings.resolve, began = nd_now_coarse(); /* exact once it waits: lookup->deadline */
+    nd_time limit = nd_profile_resolve(name), began = nd_now_coarse(); /* exact once it waits: lookup->deadline */
     nd_slot_begin_in(frame, use, operation, -1, began, nd_time_after(began, limit), ND_LIMIT_RESOLVE, name);
     return (struct nd_lookup){.limit = limit};
 }
 
-static void tell(const char *operation, const char *name, nd_time elapsed) {
+static void tell(const char *operation, const char *name, nd_time limit, nd_time elapsed) {
     struct nd_event event = {.operation = operation,
                              .limit = "RESOLVE",
-                             .timeout = nd_settings.resolve,
+                             .timeout = limit,
                              .elapsed = elapsed,
                              .fd = -1,
                              .name = name,
@@ -52,15 +52,25 @@ void nd_names_end(struct nd_slot_use *use, const char *name, const struct nd_loo
     if (lookup->libc_why)
         tell_libc_once(lookup->libc_why);
     if (lookup->expired)
-        tell(nd_operation_names[use->operation], name, nd_now() - (lookup->deadline - lookup->limit));
+        tell(nd_operation_names[use->operation], name, lookup->limit, nd_now() - (lookup->deadline - lookup->limit));
     errno = saved;
 }
 
 void nd_names_observed(struct nd_slot_use *use, const char *name) {
     int saved = errno;
-    nd_time now = nd_now(), elapsed = now - use->began;
+    nd_time now = nd_now(), elapsed = now - use->began, limit = nd_profile_resolve(name);
     nd_slot_end(use, ND_SLOT_DONE, now);
-    if (nd_settings.resolve && elapsed >= nd_settings.resolve)
-        tell(nd_operation_names[use->operation], name, elapsed);
+    if (limit && elapsed >= limit)
+        tell(nd_operation_names[use->operation], name, limit, elapsed);
     errno = saved;
+}
+
+void nd_names_found(const char *name, const char *canonical, const struct addrinfo *list) {
+    if (nd_names_wanted() && name)
+        nd_profile_found(name, canonical && canonical[0] ? canonical : list->ai_canonname, list);
+}
+
+void nd_names_found_host(const char *name, const struct hostent *host) {
+    if (nd_names_wanted() && name && host)
+        nd_profile_found_host(name, host);
 }

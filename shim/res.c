@@ -50,7 +50,7 @@ static int ask_packet(enum nd_call function, struct __res_state *state, const un
 }
 
 int nd_hook_res_query(const char *name, int dns_class, int type, unsigned char *answer, int size) {
-    if (nd_names_bounded())
+    if (nd_names_bounded(name))
         return ask_name(ND_OPERATION_res_query, ND_RES_QUERY, NULL, name, NULL, dns_class, type, answer, size);
     ND_NAMES_LIBC(int, ND_OPERATION_res_query, name, nd_real.res_query(name, dns_class, type, answer, size));
 }
@@ -58,14 +58,14 @@ ND_ALIAS_OF(__res_query, res_query);
 
 int nd_hook_res_nquery(struct __res_state *state, const char *name, int dns_class, int type, unsigned char *answer,
                        int size) {
-    if (nd_names_bounded())
+    if (nd_names_bounded(name))
         return ask_name(ND_OPERATION_res_nquery, ND_RES_QUERY, state, name, NULL, dns_class, type, answer, size);
     ND_NAMES_LIBC(int, ND_OPERATION_res_nquery, name, nd_real.res_nquery(state, name, dns_class, type, answer, size));
 }
 ND_ALIAS_OF(__res_nquery, res_nquery);
 
 int nd_hook_res_search(const char *name, int dns_class, int type, unsigned char *answer, int size) {
-    if (nd_names_bounded())
+    if (nd_names_bounded(name))
         return ask_name(ND_OPERATION_res_search, ND_RES_SEARCH, NULL, name, NULL, dns_class, type, answer, size);
     ND_NAMES_LIBC(int, ND_OPERATION_res_search, name, nd_real.res_search(name, dns_class, type, answer, size));
 }
@@ -73,7 +73,7 @@ ND_ALIAS_OF(__res_search, res_search);
 
 int nd_hook_res_nsearch(struct __res_state *state, const char *name, int dns_class, int type, unsigned char *answer,
                         int size) {
-    if (nd_names_bounded())
+    if (nd_names_bounded(name))
         return ask_name(ND_OPERATION_res_nsearch, ND_RES_SEARCH, state, name, NULL, dns_class, type, answer, size);
     ND_NAMES_LIBC(int, ND_OPERATION_res_nsearch, name, nd_real.res_nsearch(state, name, dns_class, type, answer, size));
 }
@@ -81,7 +81,7 @@ ND_ALIAS_OF(__res_nsearch, res_nsearch);
 
 int nd_hook_res_querydomain(const char *name, const char *domain, int dns_class, int type, unsigned char *answer,
                             int size) {
-    if (nd_names_bounded())
+    if (nd_names_bounded(name))
         return ask_name(ND_OPERATION_res_querydomain, ND_RES_QUERYDOMAIN, NULL, name, domain, dns_class, type, answer,
                         size);
     ND_NAMES_LIBC(int, ND_OPERATION_res_querydomain, name,
@@ -91,7 +91,7 @@ ND_ALIAS_OF(__res_querydomain, res_querydomain);
 
 int nd_hook_res_nquerydomain(struct __res_state *state, const char *name, const char *domain, int dns_class, int type,
                              unsigned char *answer, int size) {
-    if (nd_names_bounded())
+    if (nd_names_bounded(name))
         return ask_name(ND_OPERATION_res_nquerydomain, ND_RES_QUERYDOMAIN, state, name, domain, dns_class, type, answer,
                         size);
     ND_NAMES_LIBC(int, ND_OPERATION_res_nquerydomain, name,
@@ -100,7 +100,7 @@ int nd_hook_res_nquerydomain(struct __res_state *state, const char *name, const 
 ND_ALIAS_OF(__res_nquerydomain, res_nquerydomain);
 
 int nd_hook_res_send(const unsigned char *query, int query_size, unsigned char *answer, int size) {
-    if (nd_names_bounded())
+    if (nd_names_bounded(NULL))
         return ask_packet(ND_OPERATION_res_send, NULL, query, query_size, answer, size);
     ND_NAMES_LIBC(int, ND_OPERATION_res_send, NULL, nd_real.res_send(query, query_size, answer, size));
 }
@@ -108,7 +108,7 @@ ND_ALIAS_OF(__res_send, res_send);
 
 int nd_hook_res_nsend(struct __res_state *state, const unsigned char *query, int query_size, unsigned char *answer,
                       int size) {
-    if (nd_names_bounded())
+    if (nd_names_bounded(NULL))
         return ask_packet(ND_OPERATION_res_nsend, state, query, query_size, answer, size);
     ND_NAMES_LIBC(int, ND_OPERATION_res_nsend, NULL, nd_real.res_nsend(state, query, query_size, answer, size));
 }

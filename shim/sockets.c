@@ -179,6 +179,7 @@ void nd_sock_forget(int fd) {
     sock->own_rcvtimeo = sock->own_sndtimeo = 0;
     sock->inode = 0;
     sock->own_marked = 0;
+    sock->profile = 0;
     sock->connect_began = 0;
     sock->stuck = 0;
     sock->operation.timeout = 0;
@@ -222,6 +223,7 @@ void nd_sock_copy(int fd, int to) {
     if (!copy || copy == from)
         return;
     nd_sock_born(to, 0);
+    copy->profile = atomic_load(&from->profile);
     copy->own_syncnt = atomic_load(&from->own_syncnt);
     for (int i = 0; i < 4; i++)
         copy->own_keepalive[i] = atomic_load(&from->own_keepalive[i]);

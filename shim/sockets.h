@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "resolver/clock.h"
+#include "shim/profile.h"
 #include "shim/settings.h"
 
 enum nd_sock_flag {
@@ -81,6 +82,7 @@ struct nd_sock {
     _Atomic uint32_t generation; /* changes whenever the descriptor becomes another one */
     _Atomic uint32_t settings;   /* the nd_settings_generation that its timers and watch bits are made from */
     _Atomic uint8_t watch;       /* for descriptors past ND_WATCH_FAST */
+    _Atomic uint8_t profile;     /* its limits, where the config file has a section for the other side; or 0 */
     _Atomic int8_t own_syncnt;
     _Atomic int own_keepalive[4];               /* SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT */
     _Atomic int64_t own_rcvtimeo, own_sndtimeo; /* microseconds as read back, 0 for none */
@@ -170,8 +172,11 @@ void nd_sock_change(int fd, struct nd_sock *sock, uint32_t set, uint32_t clear);
 void nd_sock_heard(struct nd_sock *sock);
 void nd_sock_said(struct nd_sock *sock);
 
-/* The limits that hold for this socket: outbound or inbound. */
+/* The limits that hold for this socket: of the config file's sections for the other side, or outbound or inbound. */
 static inline const struct nd_limits *nd_sock_limits(const struct nd_sock *sock) {
+    uint8_t profile = atomic_load_explicit(&sock->profile, memory_order_relaxed);
+    if (__builtin_expect(profile != 0, 0))
+        return &nd_profiles[profile].limits;
     return nd_sock_flags(sock) & ND_SOCK_INBOUND ? &nd_settings.inbound : &nd_settings.outbound;
 }
 
@@ -186,8 +191,8 @@ static inline bool nd_sock_room_limited(const struct nd_sock *sock) {
 
 /* CONNECT as it holds for this socket, and ACCEPT as it holds for this listener; 0 for off. */
 static inline nd_time nd_sock_connect_limit(const struct nd_sock *sock) {
-    (void)sock;
-    return nd_settings.connect;
+    uint8_t profile = atomic_load_explicit(&sock->profile, memory_order_relaxed);
+    return profile ? nd_profiles[profile].connect : nd_settings.connect;
 }
 
 static inline nd_time nd_sock_accept_limit(const struct nd_sock *sock) {

@@ -10,9 +10,9 @@
 
 #include "shim/discover.h"
 #include "shim/hook.h"
+#include "shim/profile.h"
 #include "shim/real.h"
 #include "shim/report.h"
-#include "shim/rules.h"
 #include "shim/settings.h"
 #include "shim/sockets.h"
 #include "shim/state.h"
@@ -23,8 +23,6 @@
 bool nd_active;
 bool nd_observing;
 pid_t nd_process;
-
-static struct nd_rules nd_rules;
 
 #define TABLE(array)                                                                                                   \
     { {(array)}, sizeof(array)[0], sizeof(array) / sizeof(array)[0] }
@@ -77,6 +75,7 @@ static void read_rules(struct nd_complaints *complaints) {
     nd_rules_take_environment(&nd_rules, environment);
     nd_rules_finish(&nd_rules);
     nd_rules.program = NULL;
+    nd_profile_start();
 }
 
 static void read_settings(void) {

@@ -100,11 +100,28 @@ static void put_back(int fd, struct nd_sock *sock) {
     nd_sock_change(fd, sock, 0, ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO | ND_SOCK_KEEPALIVE);
 }
 
+void nd_timers_profile(int fd, struct nd_sock *sock, uint8_t profile) {
+    int saved = errno;
+    if (profile == sock->profile)
+        return;
+    put_back(fd, sock);
+    if (nd_sock_flags(sock) & ND_SOCK_SYNCNT) {
+        set_int(fd, IPPROTO_TCP, TCP_SYNCNT, sock->own_syncnt);
+        nd_sock_change(fd, sock, 0, ND_SOCK_SYNCNT);
+    }
+    sock->profile = profile;
+    if (!(nd_sock_flags(sock) & (ND_SOCK_STREAM | ND_SOCK_BOUND)))
+        nd_timers_arm(fd, sock);
+    nd_sock_change(fd, sock, 0, 0);
+    errno = saved;
+}
+
 void nd_timers_catch_up(int fd, struct nd_sock *sock) {
     const int saved = errno;
     const uint32_t now = nd_settings_generation, flags = nd_sock_flags(sock);
     if (atomic_exchange(&sock->settings, now) == now)
         return; /* another thread is at it */
+    nd_profile_renew();
     /* A connect under way has SO_SNDTIMEO on loan, and is armed when it has come about. */
     bool stands = !(flags & ND_SOCK_KNOWN)   ? false
                   : (flags & ND_SOCK_STREAM) ? (flags & ND_SOCK_CONNECTED)

@@ -29,6 +29,10 @@ static inline void nd_timers_refresh(int fd, struct nd_sock *sock) {
  * that they are ours. Async-signal-safe; keeps errno. */
 bool nd_timers_found(int fd, struct nd_sock *sock);
 
+/* Gives the socket another profile, before it connects: takes off what stands there from an earlier one. A datagram socket gets
+ * its new timers at once, a stream when it is connected. Async-signal-safe; keeps errno. */
+void nd_timers_profile(int fd, struct nd_sock *sock, uint8_t profile);
+
 /* Takes RECV off a datagram socket that is bound: it waits for strangers. Async-signal-safe; keeps errno. */
 void nd_timers_disarm(int fd, struct nd_sock *sock);
 

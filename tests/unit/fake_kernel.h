@@ -61,6 +61,10 @@ void nd_report_expiry(const struct nd_event *event) {
     fake.last = *event;
 }
 
+void nd_report_notice(const char *text) {
+    (void)text;
+}
+
 static struct fake_option *fake_option(int level, int name) {
     for (int i = 0; i < fake.option_count; i++)
         if (fake.options[i].level == level && fake.options[i].name == name)
