@@ -86,7 +86,8 @@ $(BUILD)/unit/%_test: tests/unit/%_test.c $(BUILD)/libplain.a Makefile
 $(BUILD)/tests/%: tests/integration/%.c Makefile
 	@mkdir -p $(@D)
 	@echo '  CC $@'
-	@$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -O1 -g $(SANITIZERS) -MMD -MP -MF $@.d -o $@ $< -pthread -ldl -lssl -lcrypto
+	@$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -O1 -g $(SANITIZERS) -MMD -MP -MF $@.d -o $@ $< -pthread -ldl -lssl -lcrypto $(TEST_LIBS)
+$(BUILD)/tests/tls: TEST_LIBS := -lgnutls
 
 $(BUILD)/netdeadline: $(CLI_OBJS) $(BUILD)/libplain.a
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^

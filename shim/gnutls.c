@@ -40,7 +40,7 @@ static bool unfinished(long result) {
     __typeof__(call.tls->function(__VA_ARGS__)) result = call.tls->function(__VA_ARGS__);                              \
     if (nd_unlikely(nd_tls_late(&call, unfinished((long)result))))                                                     \
         result = call.tls->function(__VA_ARGS__);                                                                      \
-    return result
+    return result >= 0 && (action) == ND_TLS_CLOSES && nd_tls_expired(&call) ? PULL_ERROR : result
 
 int nd_hook_gnutls_handshake(struct gnutls_session_int *session) {
     OPERATION(gnutls_handshake, ND_TLS_SHAKES, session);
@@ -54,6 +54,7 @@ int nd_hook_gnutls_reauth(struct gnutls_session_int *session, unsigned flags) {
     OPERATION(gnutls_reauth, ND_TLS_SHAKES, session, flags);
 }
 
+/* A bye that waits for the peer's takes any broken connection for it: 0 would say that the end was orderly. */
 int nd_hook_gnutls_bye(struct gnutls_session_int *session, int how) {
     OPERATION(gnutls_bye, ND_TLS_CLOSES, session, how);
 }

@@ -1,0 +1,254 @@
+/* Makes TLS calls by name on one connection, with OpenSSL or GnuTLS, and tells of each: its name, milliseconds, what it returned,
+ * how the library explains it, and errno: tls LIBRARY WAIT PORT STEP...
+ * WAIT: `block`, or for a non-blocking socket `poll`, `select`, `epoll`, `sleep` (no wait at all, a nap between two calls).
+ * The tests read these lines. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <gnutls/gnutls.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+static int fd, port;
+static const char *way;
+static char buffer[1 << 20];
+static SSL *ssl;
+static gnutls_session_t session;
+
+static double now_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static int connect_to(void) {
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int made = socket(AF_INET, SOCK_STREAM, 0);
+    return connect(made, (struct sockaddr *)&to, sizeof to) ? -1 : made;
+}
+
+/* --- one call, and what it says --- */
+
+struct said {
+    long result;
+    const char *meaning; /* "", "want read", "want write", or how it failed */
+};
+
+static const char *openssl_meaning(int result) {
+    static const char *const meanings[] = {"", "ssl", "want read", "want write", "lookup", "syscall", "zero return"};
+    int error = SSL_get_error(ssl, result);
+    return error < 7 ? meanings[error] : "other";
+}
+
+static struct said openssl_call(const char *name) {
+    long result = !strcmp(name, "handshake") ? SSL_connect(ssl)
+                  : !strcmp(name, "do")      ? SSL_do_handshake(ssl)
+                  : !strcmp(name, "recv")    ? SSL_read(ssl, buffer, 1000)
+                  : !strcmp(name, "peek")    ? SSL_peek(ssl, buffer, 1000)
+                  : !strcmp(name, "send")    ? SSL_write(ssl, "hello", 5)
+                  : !strcmp(name, "upload")  ? SSL_write(ssl, buffer, sizeof buffer)
+                  : !strcmp(name, "pending") ? SSL_pending(ssl)
+                  : !strcmp(name, "clear")   ? (ERR_clear_error(), 1)
+                                             : SSL_shutdown(ssl);
+    int error = errno;
+    struct said said = {result, openssl_meaning((int)result)};
+    if (!strcmp(name, "bye") && result == 0)
+        said.meaning = "";
+    errno = error;
+    return said;
+}
+
+static struct said gnutls_call(const char *name) {
+    long result = !strcmp(name, "handshake") ? gnutls_handshake(session)
+                  : !strcmp(name, "recv")    ? gnutls_record_recv(session, buffer, 1000)
+                  : !strcmp(name, "send")    ? gnutls_record_send(session, "hello", 5)
+                  : !strcmp(name, "upload")  ? gnutls_record_send(session, buffer, 16384)
+                  : !strcmp(name, "bye")     ? gnutls_bye(session, GNUTLS_SHUT_RDWR)
+                                             : gnutls_bye(session, GNUTLS_SHUT_WR);
+    int error = errno;
+    bool again = result == GNUTLS_E_AGAIN || result == GNUTLS_E_INTERRUPTED;
+    struct said said = {result, again         ? gnutls_record_get_direction(session) ? "want write" : "want read"
+                                : result >= 0 ? ""
+                                              : gnutls_strerror_name((int)result)};
+    errno = error;
+    return said;
+}
+
+/* --- waiting between calls --- */
+
+static void wait_for(short events) {
+    struct pollfd pollfd = {.fd = fd, .events = events};
+    struct epoll_event event = {.events = (uint32_t)events};
+    struct timeval forever = {1000, 0};
+    static int set = -1;
+    fd_set fds;
+    FD_ZERO(&fds);
+    FD_SET(fd, &fds);
+    if (!strcmp(way, "poll")) {
+        poll(&pollfd, 1, -1);
+    } else if (!strcmp(way, "select")) {
+        select(fd + 1, events & POLLIN ? &fds : NULL, events & POLLOUT ? &fds : NULL, NULL, &forever);
+    } else if (!strcmp(way, "epoll")) {
+        if (set < 0 && (set = epoll_create1(0)) >= 0)
+            epoll_ctl(set, EPOLL_CTL_ADD, fd, &event);
+        epoll_ctl(set, EPOLL_CTL_MOD, fd, &event);
+        epoll_wait(set, &event, 1, -1);
+    } else {
+        usleep(10000);
+    }
+}
+
+static struct said call_until_done(struct said (*call)(const char *), const char *name) {
+    for (;;) {
+        struct said said = call(name);
+        if (strncmp(said.meaning, "want", 4))
+            return said;
+        if (!strcmp(way, "block") && call == openssl_call)
+            return said;
+        if (strcmp(way, "block")) /* GnuTLS also says so of a blocking socket, after a ticket */
+            wait_for(!strcmp(said.meaning, "want read") ? POLLIN : POLLOUT);
+    }
+}
+
+/* --- steps that are not one call --- */
+
+static sigjmp_buf away;
+
+static void jump(int number) {
+    (void)number;
+    siglongjmp(away, 1);
+}
+
+static void interrupt_after(int ms) {
+    struct itimerval timer = {.it_value = {ms / 1000, ms % 1000 * 1000}};
+    setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+/* Leaves the handshake by a jump, then reads the descriptor itself from deeper down the stack than the handshake was. */
+static __attribute__((noinline)) long read_below(void) {
+    char room[20000];
+    __asm__ volatile("" : : "r"(room) : "memory");
+    return recv(fd, room, sizeof room, 0);
+}
+
+static long leave_and_read(struct said (*call)(const char *)) {
+    signal(SIGALRM, jump);
+    if (sigsetjmp(away, 1) == 0) {
+        interrupt_after(150);
+        call("handshake");
+        return -2;
+    }
+    return read_below();
+}
+
+/* A handler that talks to somebody else while the handshake waits. */
+static long handler_result, handler_ms;
+
+static void ask_another(int number) {
+    (void)number;
+    double began = now_ms();
+    int other = connect_to();
+    handler_result = recv(other, buffer, 100, 0);
+    handler_ms = (long)(now_ms() - began);
+    close(other);
+}
+
+static int verify(int preverified, X509_STORE_CTX *context) {
+    (void)preverified, (void)context;
+    if (!handler_ms)
+        ask_another(0);
+    return 1;
+}
+
+static void *cancelled(void *call) {
+    ((struct said(*)(const char *))call)("handshake");
+    return NULL;
+}
+
+static long cancel(struct said (*call)(const char *)) {
+    pthread_t thread;
+    void *result;
+    pthread_create(&thread, NULL, cancelled, (void *)call);
+    usleep(100000);
+    pthread_cancel(thread);
+    pthread_join(thread, &result);
+    return result == PTHREAD_CANCELED ? 1 : 0;
+}
+
+static struct said special(struct said (*call)(const char *), const char *name) {
+    if (!strcmp(name, "leave"))
+        return (struct said){leave_and_read(call), ""};
+    if (!strcmp(name, "cancel"))
+        return (struct said){cancel(call), ""};
+    if (!strcmp(name, "handler")) {
+        signal(SIGALRM, ask_another);
+        interrupt_after(50);
+        return call("handshake");
+    }
+    if (!strcmp(name, "asked"))
+        return (struct said){handler_result, handler_ms >= 900 ? "waited" : "did not wait"};
+    if (!strcmp(name, "pause"))
+        return (struct said){usleep(500000), ""};
+    return (struct said){0, NULL};
+}
+
+static void begin_openssl(void) {
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    if (getenv("VERIFY"))
+        SSL_CTX_set_verify(context, SSL_VERIFY_PEER, verify);
+    ssl = SSL_new(context);
+    SSL_set_fd(ssl, fd);
+    SSL_set_connect_state(ssl);
+}
+
+static void begin_gnutls(void) {
+    gnutls_certificate_credentials_t credentials;
+    gnutls_certificate_allocate_credentials(&credentials);
+    gnutls_init(&session, GNUTLS_CLIENT | (strcmp(way, "block") ? GNUTLS_NONBLOCK : 0));
+    gnutls_set_default_priority(session);
+    gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, credentials);
+    gnutls_transport_set_int(session, fd);
+    if (getenv("TIMEOUT")) /* it polls before each read then */
+        gnutls_handshake_set_timeout(session, (unsigned)atoi(getenv("TIMEOUT")));
+}
+
+int main(int argc, char **argv) {
+    if (argc < 4)
+        return 2;
+    bool openssl = !strcmp(argv[1], "openssl");
+    way = argv[2];
+    port = atoi(argv[3]);
+    signal(SIGPIPE, SIG_DFL);
+    fd = connect_to();
+    if (strcmp(way, "block"))
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    openssl ? begin_openssl() : begin_gnutls();
+    struct said (*call)(const char *) = openssl ? openssl_call : gnutls_call;
+    for (int i = 4; i < argc; i++) {
+        double began = now_ms();
+        errno = 0;
+        struct said said = special(call, argv[i]);
+        if (!said.meaning)
+            said = call_until_done(call, argv[i]);
+        int error = errno;
+        printf("%s|%.1f|%ld|%s|%d\n", argv[i], now_ms() - began, said.result, said.meaning,
+               said.result > 0 ? 0 : error);
+        fflush(stdout);
+    }
+    return 0;
+}
