@@ -90,7 +90,7 @@ $(BUILD)/tests/%: tests/integration/%.c Makefile
 $(BUILD)/tests/tls: TEST_LIBS := -lgnutls
 
 $(BUILD)/netdeadline: $(CLI_OBJS) $(BUILD)/libplain.a
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -ldl
 
 unit: $(UNIT_TESTS)
 tests: $(TEST_PROGRAMS)

@@ -22,6 +22,13 @@ struct cli_command {
 
 extern const struct cli_command cli_run_command;
 extern const struct cli_command cli_check_command;
+extern const struct cli_command cli_ps_command;
+extern const struct cli_command cli_top_command;
+extern const struct cli_command cli_stats_command;
+extern const struct cli_command cli_set_command;
+
+/* What looking into a process takes. */
+#define CLI_NEEDS_PTRACE "that takes root, or the same user and ptrace permission (sysctl kernel.yama.ptrace_scope)"
 
 /* Prints "netdeadline: " and the message as one line to standard error. */
 void cli_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

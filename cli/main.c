@@ -7,7 +7,8 @@
 #define ND_VERSION "unknown"
 #endif
 
-static const struct cli_command *const commands[] = {&cli_run_command, &cli_check_command};
+static const struct cli_command *const commands[] = {&cli_run_command, &cli_check_command, &cli_ps_command,
+                                                     &cli_top_command, &cli_stats_command, &cli_set_command};
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 

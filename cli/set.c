@@ -1,0 +1,237 @@
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/block.h"
+#include "cli/cli.h"
+#include "cli/memory.h"
+#include "cli/processes.h"
+#include "cli/statistics.h"
+#include "shim/line.h"
+
+static void print_help(FILE *to) {
+    fprintf(
+        to,
+        "Usage: netdeadline set PID [NAME=VALUE...]\n"
+        "Changes limits and MODE in a process that runs under the library: its next call sees them, on connections\n"
+        "that stand too. Without NAME=VALUE it shows what is in force there.\n\n"
+        "Names and values are those of 'netdeadline run --help': RECV=30s, CONNECT=off, MODE=observe. Nothing is\n"
+        "changed unless every value can be read.\n"
+        "Exit status: 0; 2 for wrong usage, 125 if the process has no library or may not be looked into, 127 if\n"
+        "there is no such process.\n");
+}
+
+/* A change that was asked for. */
+struct change {
+    const struct nd_setting *setting;
+    struct nd_live_value value;
+};
+
+enum { MOST_CHANGES = ND_LIVE_ROWS };
+
+/* "recv", "tls-handshake" and "NETDEADLINE_RECV" are understood too. */
+static const struct nd_setting *find_setting(const char *text, size_t length) {
+    char name[64];
+    size_t prefix = length > 12 && strncmp(text, "NETDEADLINE_", 12) == 0 ? 12 : 0;
+    if (length - prefix >= sizeof name)
+        return NULL;
+    for (size_t i = prefix; i < length; i++)
+        name[i - prefix] = text[i] == '-' ? '_' : (char)toupper((unsigned char)text[i]);
+    return nd_setting_find(name, length - prefix);
+}
+
+static int parse_change(const char *text, struct change *change) {
+    struct nd_settings settings = {0};
+    const char *value = strchr(text, '=');
+    const struct nd_setting *setting = value ? find_setting(text, (size_t)(value - text)) : NULL;
+    if (!value)
+        return cli_usage_error("set", "'%s' is not NAME=VALUE", text);
+    if (!setting)
+        return cli_usage_error("set", "there is no setting '%.*s'", (int)(value - text), text);
+    if (!nd_live_can_change(setting))
+        return cli_usage_error("set", "%s cannot be changed while the program runs; limits and MODE can",
+                               setting->name);
+    if (nd_setting_read(setting, value + 1, &settings) != 0)
+        return cli_usage_error("set", "%s: '%s' is not %s", setting->name, value + 1,
+                               nd_setting_expects(setting->kind));
+    *change = (struct change){setting, nd_live_get(setting, &settings)};
+    return CLI_OK;
+}
+
+static int open_block(struct block *block, pid_t pid) {
+    if (!process_exists(pid)) {
+        cli_complain("there is no process %d", (int)pid);
+        return CLI_NOT_FOUND;
+    }
+    switch (block_open(block, pid, true)) {
+    case BLOCK_FOUND:
+        return CLI_OK;
+    case BLOCK_NONE:
+        cli_complain("process %d has not loaded the library", (int)pid);
+        break;
+    case BLOCK_PASSIVE:
+        cli_complain(
+            "the library passes through in process %d (MODE=off at its start, ONLY or SKIP, the disable file, or a "
+            "second copy): nothing can be changed",
+            (int)pid);
+        break;
+    case BLOCK_STRANGE:
+        cli_complain("process %d has another version of the library, which this command cannot change", (int)pid);
+        break;
+    case BLOCK_DENIED:
+        cli_complain("may not change process %d: " CLI_NEEDS_PTRACE, (int)pid);
+        break;
+    case BLOCK_GONE:
+        cli_complain("there is no process %d any more", (int)pid);
+        return CLI_NOT_FOUND;
+    }
+    return CLI_FAILED;
+}
+
+static int find_row(const struct nd_live_row *rows, unsigned count, const char *name) {
+    for (unsigned i = 0; i < count; i++)
+        if (strcmp(rows[i].name, name) == 0 && rows[i].can_change)
+            return (int)i;
+    return -1;
+}
+
+static bool same(struct nd_live_value a, struct nd_live_value b) {
+    return a.value == b.value && a.window == b.window;
+}
+
+/* INBOUND_UNACKED follows UNACKED as long as it has no value of its own. */
+static void follow(const struct nd_live_row *rows, unsigned count, struct nd_live_wish *wish,
+                   const struct change *change, struct nd_live_value before) {
+    for (size_t i = 0; change->setting->follower && i < nd_setting_count; i++) {
+        const struct nd_setting *other = &nd_setting_table[i];
+        int row = other->kind == ND_SETTING_TIME && other->field == change->setting->follower
+                      ? find_row(rows, count, other->name)
+                      : -1;
+        if (row >= 0 && same(wish->value[row], before))
+            wish->value[row] = change->value;
+    }
+}
+
+static void print_change(const struct nd_live_row *row, struct nd_live_value before, struct nd_live_value after) {
+    char old_text[64] = "?", new_text[64] = "?";
+    struct nd_live_row shown = *row;
+    shown.now = before;
+    statistics_setting(&shown, old_text, sizeof old_text);
+    shown.now = after;
+    statistics_setting(&shown, new_text, sizeof new_text);
+    printf("%s: %s -> %s\n", row->name, old_text, new_text);
+}
+
+/* What stands in the wish or, before there has been one, in force; with the changes. */
+static int make_wish(const struct block *block, const struct change *changes, int count, struct nd_live_wish *wish) {
+    unsigned rows_count;
+    struct nd_live_row *rows = block_settings(block, &rows_count);
+    int status = CLI_OK;
+    if (!rows || memory_read(block->pid, block->state.wish.address, wish, sizeof *wish) != 0) {
+        cli_complain("cannot read the settings of process %d: %s", (int)block->pid, strerror(errno));
+        status = CLI_FAILED;
+    }
+    for (unsigned i = 0; status == CLI_OK && i < rows_count; i++)
+        if (wish->sequence == 0 || (wish->sequence & 1) || wish->rows != rows_count)
+            wish->value[i] = rows[i].now;
+    wish->rows = rows_count;
+    for (int i = 0; status == CLI_OK && i < count; i++) {
+        int row = find_row(rows, rows_count, changes[i].setting->name);
+        if (row < 0) {
+            cli_complain("the library of process %d does not know %s", (int)block->pid, changes[i].setting->name);
+            status = CLI_FAILED;
+            break;
+        }
+        struct nd_live_value before = wish->value[row];
+        wish->value[row] = changes[i].value;
+        follow(rows, rows_count, wish, &changes[i], before);
+        print_change(&rows[row], before, changes[i].value);
+    }
+    free(rows);
+    return status;
+}
+
+static int write_sequence(const struct block *block, uint32_t sequence) {
+    return memory_write(block->pid, block->state.wish.address + offsetof(struct nd_live_wish, sequence), &sequence,
+                        sizeof sequence);
+}
+
+/* Makes the next call on each socket look: from there on the process goes by its own records. */
+static void wake_sockets(const struct block *block) {
+    char path[64], target[32];
+    const unsigned char all = (unsigned char)block->state.watch_all;
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)block->pid);
+    DIR *directory = opendir(path);
+    for (const struct dirent *entry; directory && (entry = readdir(directory));) {
+        unsigned long fd = strtoul(entry->d_name, NULL, 10);
+        ssize_t length = readlinkat(dirfd(directory), entry->d_name, target, sizeof target);
+        if (length > 8 && strncmp(target, "socket:[", 8) == 0 && fd < block->state.watch.count)
+            memory_write(block->pid, block->state.watch.address + fd, &all, 1);
+    }
+    if (directory)
+        closedir(directory);
+}
+
+static int write_wish(const struct block *block, struct nd_live_wish *wish) {
+    const size_t head = offsetof(struct nd_live_wish, rows);
+    uint32_t writing = wish->sequence | 1;
+    if (write_sequence(block, writing) != 0 ||
+        memory_write(block->pid, block->state.wish.address + head, (const char *)wish + head, sizeof *wish - head) !=
+            0 ||
+        write_sequence(block, writing + 1) != 0) {
+        cli_complain("cannot write to process %d: %s", (int)block->pid, strerror(errno));
+        return errno == ESRCH ? CLI_NOT_FOUND : CLI_FAILED;
+    }
+    wake_sockets(block);
+    /* A call that was just noting something of its socket, by the settings of before, may have undone that: once more. */
+    const struct timespec pause = {0, 20000000};
+    nanosleep(&pause, NULL);
+    if (write_sequence(block, writing + 3) == 0)
+        wake_sockets(block);
+    return CLI_OK;
+}
+
+static int show(const struct block *block) {
+    unsigned count;
+    char text[64];
+    struct nd_live_row *rows = block_settings(block, &count);
+    for (unsigned i = 0; rows && i < count; i++)
+        if (statistics_setting(&rows[i], text, sizeof text))
+            printf("%s=%s\n", nd_setting_find(rows[i].name, strlen(rows[i].name))->name, text);
+    free(rows);
+    return rows ? CLI_OK : CLI_FAILED;
+}
+
+static int run(int argc, char **argv) {
+    struct change changes[MOST_CHANGES];
+    pid_t pid = argc > 1 ? process_parse(argv[1]) : 0;
+    int count = argc - 2;
+    if (!pid)
+        return cli_usage_error("set", argc > 1 ? "'%s' is no process ID" : "which process?", argc > 1 ? argv[1] : "");
+    if (count > MOST_CHANGES)
+        return cli_usage_error("set", "too many settings");
+    for (int i = 0; i < count; i++) {
+        int status = parse_change(argv[i + 2], &changes[i]);
+        if (status != CLI_OK)
+            return status;
+    }
+    struct block block;
+    struct nd_live_wish wish;
+    int status = open_block(&block, pid);
+    if (status == CLI_OK && count == 0)
+        return show(&block);
+    if (status == CLI_OK)
+        status = make_wish(&block, changes, count, &wish);
+    return status == CLI_OK ? write_wish(&block, &wish) : status;
+}
+
+const struct cli_command cli_set_command = {
+    .name = "set",
+    .summary = "changes limits in a running process",
+    .run = run,
+    .help = print_help,
+};

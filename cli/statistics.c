@@ -1,0 +1,134 @@
+#include "cli/statistics.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/processes.h"
+#include "shim/line.h"
+
+enum { FEWEST_WAITS = 20, OUTLIERS_ONE_IN = 1000, MARGIN = 3 };
+
+static unsigned count_waiting(const struct block *block) {
+    unsigned count, waiting = 0;
+    struct nd_slot *slots = block_slots(block, &count), slot;
+    for (unsigned i = 0; slots && i < count; i++)
+        waiting += slots[i].tid && block_slot(block, i, &slot) == 0 && block_slot_stands(block, &slot);
+    free(slots);
+    return waiting;
+}
+
+static bool fill(struct process_statistics *process, const struct block *block) {
+    process->pid = block->pid;
+    process_raw_name(block->pid, process->program, sizeof process->program);
+    memcpy(process->library, block->state.library, sizeof block->state.library);
+    process->counters = block_counters(block, &process->operations);
+    process->settings = block_settings(block, &process->setting_count);
+    process->names = calloc(process->operations, sizeof *process->names);
+    process->waiting = count_waiting(block);
+    for (unsigned i = 0; process->names && i < process->operations; i++)
+        block_operation(block, i, process->names[i]);
+    return process->counters && process->names && process->settings;
+}
+
+static void drop(struct process_statistics *process) {
+    free(process->counters);
+    free(process->names);
+    free(process->settings);
+}
+
+enum block_found statistics_collect(struct statistics *statistics, pid_t pid, bool thoroughly) {
+    struct process_statistics process = {0};
+    struct block *block = malloc(sizeof *block);
+    enum block_found found = block ? block_open(block, pid, thoroughly) : BLOCK_DENIED;
+    if (found == BLOCK_DENIED && process_exists(pid))
+        statistics->denied++;
+    if (found == BLOCK_FOUND && statistics->count == statistics->room) {
+        size_t room = statistics->room ? 2 * statistics->room : 64;
+        struct process_statistics *processes = realloc(statistics->processes, room * sizeof *processes);
+        if (!processes)
+            found = BLOCK_DENIED;
+        statistics->processes = processes ? processes : statistics->processes;
+        statistics->room = processes ? room : statistics->room;
+    }
+    if (found == BLOCK_FOUND) {
+        if (fill(&process, block))
+            statistics->processes[statistics->count++] = process;
+        else
+            drop(&process), found = BLOCK_GONE;
+    }
+    free(block);
+    return found;
+}
+
+void statistics_free(struct statistics *statistics) {
+    for (size_t i = 0; i < statistics->count; i++)
+        drop(&statistics->processes[i]);
+    free(statistics->processes);
+    *statistics = (struct statistics){0};
+}
+
+uint64_t statistics_calls(const struct block_counters *counters) {
+    return counters->done + counters->quiet + counters->expired;
+}
+
+const char *statistics_limit(const char *operation) {
+    static const struct {
+        const char *begins, *limit;
+    } rows[] = {{"SSL_connect", "TLS_HANDSHAKE"},
+                {"SSL_accept", "TLS_HANDSHAKE"},
+                {"SSL_do_handshake", "TLS_HANDSHAKE"},
+                {"SSL_shutdown", "TLS_SHUTDOWN"},
+                {"SSL_write", "SEND"},
+                {"SSL_", "RECV"},
+                {"connect", "CONNECT"},
+                {"accept", "ACCEPT"},
+                {"read", "RECV"},
+                {"recv", "RECV"},
+                {"poll", "RECV"},
+                {"ppoll", "RECV"},
+                {"select", "RECV"},
+                {"pselect", "RECV"},
+                {"epoll", "RECV"},
+                {"write", "SEND"},
+                {"send", "SEND"},
+                {"get", "RESOLVE"},
+                {"res_", "RESOLVE"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (strncmp(operation, rows[i].begins, strlen(rows[i].begins)) == 0)
+            return rows[i].limit;
+    return NULL;
+}
+
+/* The time within which all but one in a thousand of the waits ended. */
+static int64_t usual_longest(const struct block_counters *counters) {
+    uint64_t beyond = 0, allowed = counters->done / OUTLIERS_ONE_IN;
+    int bucket = ND_BUCKETS;
+    while (bucket > 0 && beyond + counters->buckets[bucket] <= allowed)
+        beyond += counters->buckets[bucket--];
+    int64_t longest = counters->longest < INT64_MAX / MARGIN ? (int64_t)counters->longest : INT64_MAX / MARGIN;
+    int64_t bound = bucket < ND_BUCKETS ? nd_bucket_ms[bucket] * ND_MSEC : longest;
+    return bound < longest ? bound : longest;
+}
+
+int64_t statistics_suggest(const struct block_counters *counters) {
+    static const int seconds[] = {1,  2,   3,   5,   10,  15,  20,   30,   45,   60,
+                                  90, 120, 180, 300, 600, 900, 1800, 3600, 7200, 21600};
+    if (counters->done < FEWEST_WAITS)
+        return 0;
+    int64_t wanted = usual_longest(counters) * MARGIN;
+    for (size_t i = 0; i < sizeof seconds / sizeof seconds[0]; i++)
+        if (seconds[i] * ND_SEC >= wanted)
+            return seconds[i] * ND_SEC;
+    return 0; /* hours: no limit makes sense */
+}
+
+bool statistics_setting(const struct nd_live_row *row, char *out, size_t size) {
+    struct nd_settings settings = {0};
+    struct nd_line line;
+    const struct nd_setting *setting = nd_setting_find(row->name, strlen(row->name));
+    if (!setting || !nd_live_can_change(setting) || nd_live_put(setting, row->now, &settings) != 0)
+        return false;
+    nd_line_start(&line, out, size);
+    nd_setting_put(setting, &settings, &line);
+    return true;
+}

@@ -1,0 +1,84 @@
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/processes.h"
+#include "cli/statistics.h"
+
+static void print_help(FILE *to) {
+    fprintf(
+        to,
+        "Usage: netdeadline stats [--json|--prometheus] [PID...]\n"
+        "Shows what the library has counted in processes: calls that waited under a limit, how many a deadline ended\n"
+        "or, in MODE=observe, would have ended, the longest, and a limit that would suit.\n\n"
+        "Options:\n"
+        "  --json         prints one JSON object\n"
+        "  --prometheus   prints Prometheus' text format, for node-exporter's textfile collector\n\n"
+        "Exit status: 0; 2 for wrong usage, 125 if a process has no library or may not be looked at, 127 if there is "
+        "no\n"
+        "such process.\n");
+}
+
+static int collect_named(struct statistics *statistics, pid_t pid) {
+    if (!process_exists(pid)) {
+        cli_complain("there is no process %d", (int)pid);
+        return CLI_NOT_FOUND;
+    }
+    switch (statistics_collect(statistics, pid, true)) {
+    case BLOCK_FOUND:
+    case BLOCK_GONE:
+        return CLI_OK;
+    case BLOCK_NONE:
+        cli_complain("process %d has not loaded the library", (int)pid);
+        break;
+    case BLOCK_PASSIVE:
+        cli_complain("process %d has loaded the library, which passes through there", (int)pid);
+        break;
+    case BLOCK_STRANGE:
+        cli_complain("process %d has another version of the library, whose state cannot be read", (int)pid);
+        break;
+    case BLOCK_DENIED:
+        cli_complain("may not look into process %d: " CLI_NEEDS_PTRACE, (int)pid);
+        break;
+    }
+    return CLI_FAILED;
+}
+
+static void collect_one(pid_t pid, void *arg) {
+    statistics_collect(arg, pid, false);
+}
+
+static int run(int argc, char **argv) {
+    struct statistics statistics = {0};
+    void (*print)(const struct statistics *, FILE *) = statistics_print_table;
+    bool any = false;
+    int status = CLI_OK;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--json") == 0)
+            print = statistics_print_json;
+        else if (strcmp(argv[i], "--prometheus") == 0)
+            print = statistics_print_prometheus;
+        else if (!process_parse(argv[i]))
+            return cli_usage_error("stats", "'%s' is %s", argv[i], argv[i][0] == '-' ? "no option" : "no process ID");
+    }
+    for (int i = 1; i < argc; i++) {
+        if (!process_parse(argv[i]))
+            continue;
+        any = true;
+        int its = collect_named(&statistics, process_parse(argv[i]));
+        status = its != CLI_OK ? its : status;
+    }
+    if (!any)
+        process_each(collect_one, &statistics);
+    print(&statistics, stdout);
+    if (!any && statistics.denied)
+        cli_complain("%u processes of other users were not looked at: " CLI_NEEDS_PTRACE, statistics.denied);
+    statistics_free(&statistics);
+    return status;
+}
+
+const struct cli_command cli_stats_command = {
+    .name = "stats",
+    .summary = "shows what was counted: waits, expiries, limits that would suit",
+    .run = run,
+    .help = print_help,
+};
