@@ -71,7 +71,7 @@ static int run(int argc, char **argv) {
         process_each(collect_one, &statistics);
     print(&statistics, stdout);
     if (!any && statistics.denied)
-        cli_complain("%u processes of other users were not looked at: " CLI_NEEDS_PTRACE, statistics.denied);
+        cli_complain("%u processes could not be looked into: " CLI_NEEDS_PTRACE, statistics.denied);
     statistics_free(&statistics);
     return status;
 }
