@@ -20,10 +20,6 @@
 
 #define DISABLE_FILE "/etc/netdeadline.disable"
 
-bool nd_active;
-bool nd_observing;
-pid_t nd_process;
-
 #define TABLE(array)                                                                                                   \
     { {(array)}, sizeof(array)[0], sizeof(array) / sizeof(array)[0] }
 
