@@ -3,6 +3,7 @@
 #include <limits.h>
 
 #include "shim/hook.h"
+#include "shim/readable.h"
 #include "shim/sockets.h"
 #include "shim/waitset.h"
 
@@ -16,8 +17,8 @@ struct call {
 };
 
 static bool any_watched(const struct pollfd *fds, nfds_t count) {
-    if (!fds)
-        return false; /* the kernel says EFAULT */
+    if (!nd_sock_any || count > INT_MAX || !nd_readable(fds, count * sizeof *fds))
+        return false; /* the kernel says what there is to say */
     for (nfds_t i = 0; i < count; i++) {
         unsigned wants = nd_watch_events(fds[i].events);
         if (fds[i].fd >= 0 && nd_unlikely(nd_watch(fds[i].fd) & wants) && (nd_watch_exact(fds[i].fd) & wants))
@@ -54,7 +55,7 @@ ND_COLD static int wait_watched(const char *operation, struct call *call, nd_tim
 }
 
 int nd_hook_poll(struct pollfd *fds, nfds_t count, int timeout) {
-    if (nd_unlikely(any_watched(fds, count)) && count <= INT_MAX) {
+    if (nd_unlikely(any_watched(fds, count))) {
         struct call call = {.fds = fds, .count = count, .timeout_ms = timeout};
         return wait_watched("poll", &call, timeout < 0 ? ND_NEVER : timeout * ND_MSEC);
     }
@@ -73,7 +74,7 @@ static bool valid(const struct timespec *timeout) {
 }
 
 int nd_hook_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
-    if (nd_unlikely(any_watched(fds, count)) && count <= INT_MAX && valid(timeout)) {
+    if (nd_unlikely(any_watched(fds, count)) && valid(timeout)) {
         struct call call = {.fds = fds, .count = count, .timeout = timeout, .mask = mask, .is_ppoll = true};
         nd_time given = !timeout || timeout->tv_sec > ND_NEVER / ND_SEC - 1
                             ? ND_NEVER

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "shim/hook.h"
+#include "shim/readable.h"
 #include "shim/sockets.h"
 #include "shim/waitset.h"
 
@@ -34,7 +35,9 @@ static size_t bytes(int count) {
 }
 
 static bool set_watched(int count, const long *set, unsigned wants) {
-    for (int word = 0; set && word * LONG_BITS < count; word++)
+    if (!set || !nd_readable(set, bytes(count)))
+        return false;
+    for (int word = 0; word * LONG_BITS < count; word++)
         for (int fd = word * LONG_BITS; set[word] && fd < count && fd < (word + 1) * LONG_BITS; fd++)
             if (bit(set, fd) && (nd_watch(fd) & wants))
                 return true;
@@ -42,8 +45,8 @@ static bool set_watched(int count, const long *set, unsigned wants) {
 }
 
 static bool any_watched(int count, const fd_set *in, const fd_set *out) {
-    return set_watched(count, (const long *)in, ND_WATCH_WAIT_IN) ||
-           set_watched(count, (const long *)out, ND_WATCH_WAIT_OUT);
+    return nd_sock_any && (set_watched(count, (const long *)in, ND_WATCH_WAIT_IN) ||
+                           set_watched(count, (const long *)out, ND_WATCH_WAIT_OUT));
 }
 
 static bool entry(const struct nd_waitset *set, unsigned index, struct nd_wait_entry *entry) {
@@ -89,8 +92,11 @@ static int wait_for(struct nd_waitset *set, nd_time timeout) {
 
 ND_COLD static int wait_watched(struct call *call, fd_set *in, fd_set *out, fd_set *except, nd_time timeout) {
     fd_set *sets[SETS] = {in, out, except};
-    for (int i = 0; i < SETS; i++) {
+    for (int i = 0; i < SETS; i++)
         call->sets[i] = (long *)sets[i];
+    for (int i = 0; i < SETS; i++) {
+        if (sets[i] && !nd_readable(sets[i], bytes(call->count)))
+            return real_select(call, ND_AS_GIVEN);
         memset(call->asked[i], 0, bytes(call->count));
         if (sets[i])
             memcpy(call->asked[i], sets[i], bytes(call->count));

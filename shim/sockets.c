@@ -41,6 +41,7 @@ struct nd_sock *nd_sock_get(int fd) {
     return nd_sock_peek(fd);
 }
 
+_Atomic bool nd_sock_any;
 static _Atomic int highest;
 
 int nd_sock_highest(void) {
@@ -162,6 +163,7 @@ struct nd_sock *nd_sock_born(int fd, uint32_t flags) {
     nd_sock_forget(fd);
     sock->generation++;
     sock->settings = nd_settings_generation;
+    nd_sock_any = true;
     int seen = highest;
     while (fd > seen && !atomic_compare_exchange_weak(&highest, &seen, fd))
         ;

@@ -3,6 +3,7 @@
  * Names are NAME[:ARGUMENT[:ARGUMENT]]; the table is at the end. */
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
@@ -122,13 +124,18 @@ STEP(close, close(fd));
 STEP(dup, fd = dup(fd));
 STEP(onto, fd = dup2(fd, (int)number(a, 0)));
 
+/* libc's own syscall, which no hook sees. */
+static long (*unseen(void))(long, ...) {
+    return (long (*)(long, ...))dlsym(dlopen("libc.so.6", RTLD_NOW), "syscall");
+}
+
 /* Closes the descriptor and connects a new socket of the same number, all where no hook sees it. */
 static long do_replace(char *host, char *port) {
     struct sockaddr_in inet = {.sin_family = AF_INET, .sin_port = htons((uint16_t)number(port, 0))};
     inet_pton(AF_INET, host, &inet.sin_addr);
-    syscall(SYS_close, fd);
-    long made = syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
-    return made != fd ? -1 : syscall(SYS_connect, fd, &inet, sizeof inet);
+    unseen()(SYS_close, fd);
+    long made = unseen()(SYS_socket, AF_INET, SOCK_STREAM, 0);
+    return made != fd ? -1 : unseen()(SYS_connect, fd, &inet, sizeof inet);
 }
 STEP(shutdown, shutdown(fd, SHUT_WR));
 
@@ -230,6 +237,52 @@ static long do_polls(char *what, char *ms) {
     return ready;
 }
 
+/* --- the same by number --- */
+
+static struct sockaddr_in *address(const char *host, const char *port) {
+    static struct sockaddr_in inet;
+    inet = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)number(port, 0))};
+    inet_pton(AF_INET, host, &inet.sin_addr);
+    return &inet;
+}
+
+STEP(sysconnect, (fd = (int)syscall(SYS_socket, AF_INET, SOCK_STREAM, 0),
+                  syscall(SYS_connect, fd, address(a, b), sizeof(struct sockaddr_in))));
+STEP(sysread, told(syscall(SYS_read, fd, buffer, room(a))));
+STEP(sysreadv, told(syscall(SYS_readv, fd, vector(number(a, 1000)), 2)));
+STEP(sysrecvfrom, told(syscall(SYS_recvfrom, fd, buffer, room(a), 0, NULL, NULL)));
+STEP(sysrecvmsg, told(syscall(SYS_recvmsg, fd, header(number(a, 1000)), 0)));
+STEP(syswrite, syscall(SYS_write, fd, buffer, room(a)));
+STEP(syswritev, syscall(SYS_writev, fd, vector(number(a, 1000)), 2));
+STEP(syssendto, syscall(SYS_sendto, fd, buffer, room(a), 0, NULL, 0));
+STEP(syssendmsg, syscall(SYS_sendmsg, fd, header(number(a, 1000)), 0));
+
+static long do_sysppoll(char *what, char *ms) {
+    struct pollfd waiting = {.fd = fd, .events = events(what)};
+    struct timespec limit = {number(ms, 0) / 1000, number(ms, 0) % 1000 * 1000000};
+    long ready = syscall(SYS_ppoll, &waiting, 1, ms ? &limit : NULL, NULL, 8);
+    snprintf(more, sizeof more, "left %ld", (long)limit.tv_sec * 1000 + limit.tv_nsec / 1000000);
+    return ready;
+}
+
+static long do_syspselect(char *what, char *ms) {
+    fd_set in, out;
+    struct timespec limit = {number(ms, 0) / 1000, number(ms, 0) % 1000 * 1000000};
+    FD_ZERO(&in);
+    FD_ZERO(&out);
+    FD_SET(fd, events(what) & POLLIN ? &in : &out);
+    return syscall(SYS_pselect6, fd + 1, &in, &out, NULL, ms ? &limit : NULL, NULL);
+}
+
+static long do_sysepoll(char *what, char *ms) {
+    struct epoll_event event = {.events = (uint32_t)events(what)};
+    int set = epoll_create1(0);
+    syscall(SYS_epoll_ctl, set, EPOLL_CTL_ADD, fd, &event);
+    long ready = syscall(SYS_epoll_pwait, set, &event, 1, (int)number(ms, -1), NULL, 8);
+    close(set);
+    return ready;
+}
+
 STEP(sleep, (pause_ms(number(a, 0)), 0));
 
 static void handler(int number_) {
@@ -296,7 +349,7 @@ static long do_really(char *name, char *b) {
     (void)b;
     union value got;
     socklen_t len = sizeof got;
-    return syscall(SYS_getsockopt, fd, option(name)->level, option(name)->option, &got, &len) ? -1 : plain(&got, len);
+    return unseen()(SYS_getsockopt, fd, option(name)->level, option(name)->option, &got, &len) ? -1 : plain(&got, len);
 }
 
 static long do_set(char *name, char *value) {
@@ -337,6 +390,8 @@ static const struct {
     CALL(dontwait), CALL(peek),  CALL(waitall), CALL(send),     CALL(sendto),  CALL(sendmsg),  CALL(write),
     CALL(writev),   CALL(fill),  CALL(poll),    CALL(polls),    CALL(select),  CALL(shutdown), CALL(sleep),
     CALL(alarm),    CALL(get),   CALL(set),     CALL(nonblock), CALL(block),   CALL(flags),    CALL(threads),
+    CALL(sysconnect), CALL(sysread), CALL(sysreadv), CALL(sysrecvfrom), CALL(sysrecvmsg), CALL(syswrite), CALL(syswritev),
+    CALL(syssendto), CALL(syssendmsg), CALL(sysppoll), CALL(syspselect), CALL(sysepoll),
     CALL(socket),   CALL(onto),  CALL(replace), CALL(fgets),    CALL(crashes), CALL(really),   CALL(descriptors),
 };
 

@@ -4,8 +4,11 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <stdint.h>
+#include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -19,6 +22,7 @@
 /* Nothing, and one less, as the compiler cannot see through. */
 static void *volatile none;
 static volatile int minus = -1;
+static void *volatile low = (void *)8;
 
 static struct addrinfo *list;
 
@@ -33,11 +37,23 @@ static long count(int error) {
     return nodes * 1000;
 }
 
+/* Memory that is not there. */
+static void *wild(void) {
+    static void *at;
+    if (!at)
+        munmap(at = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 4096);
+    return at;
+}
+
 int main(void) {
     char name[301], byte;
     int pipe_ends[2], nothing = pipe(pipe_ends), fd = socket(AF_INET, SOCK_STREAM, 0);
     struct addrinfo odd = {.ai_flags = 0x40000000}, family = {.ai_family = 99}, type = {.ai_socktype = 99};
     struct timeval now = {0, 0};
+    struct timespec nowhen = {0, 0};
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(fd, &set);
     memset(name, 'a', 300);
     name[300] = 0;
 
@@ -77,6 +93,16 @@ int main(void) {
     TELL(poll(none, 0, 0));
     TELL(poll(none, 1, 0));
     TELL(poll(none, (nfds_t)minus, 0));
+    TELL(poll(wild(), 1, 0));
+    TELL(poll(low, 1, 0));
+    TELL(poll((struct pollfd *)(uintptr_t)minus, 1, 0));
+    TELL(ppoll(wild(), 1, &nowhen, none));
+    TELL(select(fd + 1, wild(), none, none, &now));
+    TELL(select(fd + 1, none, wild(), none, &now));
+    TELL(select(fd + 1, &set, none, wild(), &now));
+    TELL(pselect(fd + 1, none, wild(), none, &nowhen, none));
+    TELL(syscall(SYS_poll, wild(), 1, 0));
+    TELL(syscall(SYS_recvfrom, fd, wild(), 1, 0, 0, 0));
     TELL(select(0, none, none, none, &now));
     TELL(select(minus, none, none, none, &now));
     TELL(accept(-1, none, none));
