@@ -1,0 +1,277 @@
+"""`netdeadline ps`: every call that waits, and nothing that is not there."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+
+import pytest
+
+import look
+import programs
+from calls import CALL, at
+from faults import dns, tcp
+from look import netdeadline, pid_of, ps, until, waiting
+
+LIMITS = {"RECV": "30s", "CONNECT": "30s", "SEND": "30s", "RESOLVE": "30s"}
+
+
+def seconds(text):
+    number, unit = re.fullmatch(r"([\d.]+)(ms|s)", text).groups()
+    return float(number) / (1000 if unit == "ms" else 1)
+
+
+@pytest.mark.parametrize("step, call", [("recv", "recv"), ("read", "read")])
+def test_receive(net, step, call):
+    server = net.serve(tcp.silent)
+    program = net.start([CALL, at(server), step], **LIMITS)
+    row = waiting(program, call)
+    assert (row["TID"], row["PROGRAM"]) == (str(pid_of(program)), "call"), row
+    assert (row["PEER"], row["LIMIT"]) == (f"127.0.0.1:{server.port}", "RECV=30s"), row
+    assert seconds(row["WAITING"]) < 10 and 20 < seconds(row["LEFT"]) <= 30, row
+
+
+def test_connect(net):
+    program = net.start([CALL, f"connect:{net.blackhole()}:80"], **LIMITS)
+    row = waiting(program, "connect")
+    assert (row["PEER"], row["LIMIT"]) == ("192.0.2.66:80", "CONNECT=30s"), row
+
+
+def test_send(net):
+    server = net.open(tcp.never_reads)
+    code = f"import socket; socket.create_connection(('127.0.0.1', {server.port})).sendall(bytes(50000000))"
+    program = net.start([programs.PYTHON, "-c", code], **LIMITS)
+    row = waiting(program, "send")
+    assert row["LIMIT"] == "SEND=30s" and row["PEER"].endswith(f":{server.port}"), row
+
+
+def test_lookup(net):
+    net.dns(dns.silent)
+    program = net.start(["getent", "ahosts", "host.test"], **LIMITS)
+    row = waiting(program, "getaddrinfo")
+    assert (row["PEER"], row["FD"], row["LIMIT"]) == ("host.test", "-", "RESOLVE=30s"), row
+
+
+def test_without_a_limit(net):
+    """What never leaves the straight path is seen all the same, as in a process without the library."""
+    server = net.serve(tcp.silent)
+    program = net.start([CALL, at(server), "recv"])
+    row = waiting(program, "recvfrom")
+    assert (row["PEER"], row["LIMIT"], row["WAITING"]) == (f"127.0.0.1:{server.port}", "-", "-"), row
+
+
+WAITS = {
+    "recvfrom": "s.recv(1)",
+    "poll": "p = select.poll(); p.register(s, select.POLLIN); p.poll()",
+    "select": "select.select([s], [], [])",
+    "epoll_wait": "e = select.epoll(); e.register(s, select.EPOLLIN); e.poll()",
+}
+
+
+@pytest.mark.parametrize("call", WAITS)
+def test_process_without_the_library(net, call):
+    server = net.serve(tcp.silent)
+    code = f"import select, socket; s = socket.create_connection(('127.0.0.1', {server.port})); {WAITS[call]}"
+    program = net.start([programs.PYTHON, "-c", code], library=False)
+    names = {call, "p" + call}
+    row = until(lambda: next((row for row in ps(pid_of(program)) if row["CALL"] in names), None))
+    assert row and (row["PEER"], row["LIMIT"]) == (f"127.0.0.1:{server.port}", "no library"), row
+    assert str(pid_of(program)) in {row["PID"] for row in ps()}
+
+
+@pytest.mark.parametrize("call", ["poll", "select", "epoll_wait"])
+def test_waits_for_several(net, call):
+    server = net.serve(tcp.silent)
+    code = f"import select, socket; s = socket.create_connection(('127.0.0.1', {server.port})); {WAITS[call]}"
+    program = net.start([programs.PYTHON, "-c", code], **LIMITS)
+    row = waiting(program, call)
+    assert row["PEER"] == f"127.0.0.1:{server.port}" and 20 < seconds(row["LEFT"]) <= 30, row
+
+
+def test_process_that_waits_for_nothing(net):
+    program = net.start(["sleep", "30"])
+    row = until(lambda: next(iter(ps(pid_of(program))), None))
+    assert (row["PROGRAM"], row["TID"], row["CALL"]) == ("sleep", "-", "-"), row
+    assert until(lambda: any(row["PID"] == str(pid_of(program)) for row in ps()))
+
+
+def test_every_thread(net):
+    """Forty threads, each with its slot and its peer; when they are done, nothing is left."""
+    server = net.serve(tcp.silent)
+    code = f"""
+import socket, threading, time
+sockets = [socket.create_connection(("127.0.0.1", {server.port})) for _ in range(40)]
+threads = [threading.Thread(target=lambda s=s: s.recv(1)) for s in sockets]
+for thread in threads: thread.start()
+input()
+for s in sockets: s.shutdown(socket.SHUT_RDWR)
+for thread in threads: thread.join()
+print("done", flush=True)
+time.sleep(30)
+"""
+    program = net.start([programs.PYTHON, "-c", code], stdin=subprocess.PIPE, **LIMITS)
+    rows = until(lambda: rows if len(rows := [row for row in ps(pid_of(program)) if row["CALL"] == "recv"]) == 40 else None)
+    assert rows and len({row["TID"] for row in rows}) == len({row["FD"] for row in rows}) == 40, ps(pid_of(program))
+    program.process.stdin.write(b"\n")
+    assert program.process.stdout.readline() == b"done\n"
+    assert [row["CALL"] for row in ps(pid_of(program))] == ["-"]
+    assert look.stats(pid_of(program))[pid_of(program)]["recv"]["calls"] == 40
+
+
+def test_a_forked_child_starts_anew(net):
+    """A child has its parent's memory, but not its waits and counts."""
+    server = net.serve(tcp.silent)
+    code = f"""
+import os, socket, threading, time
+s = socket.create_connection(("127.0.0.1", {server.port}))
+threading.Thread(target=s.recv, args=(1,), daemon=True).start()
+time.sleep(0.3)
+child = os.fork()
+if child == 0: time.sleep(30)
+print(child, flush=True)
+time.sleep(30)
+"""
+    program = net.start([programs.PYTHON, "-c", code], **LIMITS)
+    child = int(program.process.stdout.readline())
+    assert [row["CALL"] for row in ps(child)] == ["-"]
+    assert look.stats(child)[child] == {}
+    assert waiting(program, "recv")
+
+
+def test_a_jump_out_of_a_wait_leaves_nothing_to_see(net):
+    """A handler that jumps out of recv: the thread is not in it any more."""
+    if programs.RUNTIME:
+        pytest.skip("jumps out of waits are left out of the sanitizers' runs")
+    server = net.serve(tcp.silent)
+    program = net.start([programs.BUILD / "tests/leave", server.port], stdin=subprocess.PIPE, **LIMITS)
+    waiting(program, "recv")
+    assert program.process.stdout.readline() == b"left\n"
+    assert until(lambda: [row["CALL"] for row in ps(pid_of(program))] == ["-"]), ps(pid_of(program))
+
+
+def test_stack(net):
+    server = net.serve(tcp.silent)
+    program = net.start([CALL, at(server), "recv:1:0:0"], **LIMITS)
+    waiting(program, "recv")
+    text = netdeadline("ps", "--stack", pid_of(program)).stdout.decode()
+    assert re.search(r"^        0x[0-9a-f]{12} main\+0x[0-9a-f]+ \(call\)$", text, re.M), text
+    assert re.search(r"recv\w*\+0x[0-9a-f]+ \(libc", text), text
+    assert program.running and "TracerPid:\t0" in open(f"/proc/{pid_of(program)}/status").read()
+    assert waiting(program, "recv"), "it goes on"
+
+
+def test_chroot(net, tmp_path):
+    """Nothing is opened in the process's own root."""
+    root = tmp_path / "root"
+    root.mkdir()
+    server = net.serve(tcp.silent)
+    code = (f"import os, socket; s = socket.create_connection(('127.0.0.1', {server.port})); os.chroot({str(root)!r}); os.chdir('/');"
+            f" os.setgid(65534); os.setuid(65534); print(flush=True); s.recv(1)")
+    program = net.start([programs.PYTHON, "-c", code], **LIMITS)
+    program.process.stdout.readline()
+    assert waiting(program, "recv")["PEER"] == f"127.0.0.1:{server.port}"
+
+
+def test_other_namespaces(net, tmp_path):
+    """A container's process has other numbers inside, and its own files."""
+    server = net.serve(tcp.silent)
+    program = net.start(["unshare", "--pid", "--mount", "--fork", "--kill-child", CALL, at(server), "recv"], **LIMITS)
+
+    def child():
+        text = open(f"/proc/{pid_of(program)}/task/{pid_of(program)}/children").read().split()
+        return int(text[0]) if text else None
+
+    inner = until(child)
+    row = until(lambda: next((row for row in ps(inner) if row["CALL"] == "recv"), None))
+    assert (row["PID"], row["TID"], row["LIMIT"]) == (str(inner), str(inner), "RECV=30s"), row
+    assert row["PEER"] == f"127.0.0.1:{server.port}", row
+
+
+def test_deleted_library(net, tmp_path):
+    """The file may be replaced or gone: the process's memory is what counts."""
+    if programs.RUNTIME:
+        pytest.skip("a sanitizer's runtime must be loaded first")
+    copy = shutil.copy(programs.LIBRARY, tmp_path / "libnetdeadline.so")
+    server = net.serve(tcp.silent)
+    program = net.start([CALL, at(server), "recv"], library=False, variables={"LD_PRELOAD": copy}, RECV="30s")
+    assert until(lambda: look.library_of(pid_of(program)))
+    os.unlink(copy)
+    assert waiting(program, "recv")["LIMIT"] == "RECV=30s"
+
+
+def test_library_of_another_name(net, tmp_path):
+    if programs.RUNTIME:
+        pytest.skip("a sanitizer's runtime must be loaded first")
+    copy = shutil.copy(programs.LIBRARY, tmp_path / "other.so")
+    server = net.serve(tcp.silent)
+    program = net.start([CALL, at(server), "recv"], library=False, variables={"LD_PRELOAD": copy}, RECV="30s")
+    assert waiting(program, "recv", LIMIT="RECV=30s")
+
+
+def test_names_are_escaped(net, tmp_path):
+    server = net.serve(tcp.silent)
+    name = shutil.copy(CALL, tmp_path / "a\x1b[31m")
+    program = net.start([name, at(server), "recv"], **LIMITS)
+    until(lambda: [row for row in ps(pid_of(program)) if row["CALL"] == "recv"])
+    out = netdeadline("ps", pid_of(program)).stdout
+    assert b"a\\u001b[31m" in out and all(byte == 10 or 32 <= byte < 127 for byte in out), out
+
+
+def test_processes_that_end_while_they_are_looked_at(net):
+    """Neither an error nor half a line, however soon they end."""
+    server = net.serve(tcp.silent)
+    stop = threading.Event()
+
+    def churn():
+        while not stop.is_set():
+            program = programs.Program([CALL, "sleep:1"], variables=programs.environment(**LIMITS))
+            program.process.wait()
+
+    threads = [threading.Thread(target=churn) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(40):
+            result = netdeadline("ps", status=None)
+            assert result.returncode == 0 and b"cannot" not in result.stderr, result
+            netdeadline("stats", "--prometheus")
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    program = net.start([CALL, at(server), "recv"], **LIMITS)
+    pid = pid_of(program)
+    waiting(program, "recv")
+    racer = threading.Timer(0.05, lambda: program.signal(signal.SIGKILL))
+    racer.start()
+    for _ in range(60):
+        result = netdeadline("ps", "--stack", pid, status=None)
+        assert result.returncode in (0, 127), result
+    racer.join()
+
+
+def test_no_such_process():
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    result = netdeadline("ps", gone.pid, status=127)
+    assert b"there is no process" in result.stderr
+    netdeadline("ps", "99999999999", status=2)
+    netdeadline("ps", "--fly", status=2)
+
+
+def test_without_permission(net, tmp_path):
+    """Another user is told what it takes, and sees nothing."""
+    command = shutil.copy(look.COMMAND, tmp_path / "netdeadline")
+    tmp_path.chmod(0o755)
+    for parent in list(tmp_path.parents)[:3]:
+        if os.stat(parent).st_uid == os.getuid() and parent != parent.parent:
+            parent.chmod(parent.stat().st_mode | 0o011)
+    program = net.start(["sleep", "30"])
+    until(lambda: look.library_of(pid_of(program)))
+    for verb, more in (("ps", []), ("stats", []), ("set", ["RECV=1s"])):
+        result = subprocess.run([command, verb, str(pid_of(program)), *more], capture_output=True, timeout=20, user=65534, group=65534,
+                                extra_groups=[])
+        assert result.returncode == 125 and b"ptrace" in result.stderr, result
