@@ -2,6 +2,7 @@
 #   make            the library and the command           make unit         the unit tests' programs
 #   make install    to DESTDIR and PREFIX                  make tests        the integration tests' programs
 #   make check      everything (scripts/test)              make lint         cppcheck, clang-tidy, clang-format
+#   make release    the files for all hosts, in build/release
 #   make bench      with and without the library           SANITIZE=thread BUILD=build/tsan   a checked build
 
 VERSION := 0.1.0
@@ -67,10 +68,15 @@ $(BUILD)/renamed/libcares.a: $(CARES_A) $(BUILD)/renames
 	@test -n "$(CARES_A)" || { echo "libcares.a is missing: run scripts/setup" >&2; false; }
 	$(OBJCOPY) --redefine-syms=$(BUILD)/renames $(CARES_A) $@
 
-$(BUILD)/libnetdeadline.so: $(SHIM_OBJS) $(BUILD)/renamed/resolver.o $(BUILD)/renamed/libcares.a $(BUILD)/exports.map
+RENAMED_UNWIND_A := $(if $(UNWIND_A),$(BUILD)/renamed/libunwind.a)
+$(BUILD)/renamed/libunwind.a: $(UNWIND_A) $(BUILD)/renames
+	@mkdir -p $(@D)
+	$(OBJCOPY) --redefine-syms=$(BUILD)/renames $(UNWIND_A) $@
+
+$(BUILD)/libnetdeadline.so: $(SHIM_OBJS) $(BUILD)/renamed/resolver.o $(BUILD)/renamed/libcares.a $(RENAMED_UNWIND_A) $(BUILD)/exports.map
 	$(CC) $(ALL_CFLAGS) -shared -Wl,-soname,libnetdeadline.so -Wl,--version-script=$(BUILD)/exports.map \
 	    $(if $(SANITIZE),,-Wl,-z,defs) -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,--exclude-libs,ALL -Wl,-Bsymbolic -Wl,--hash-style=both \
-	    $(LDFLAGS) -o $@ $(SHIM_OBJS) $(BUILD)/renamed/resolver.o $(BUILD)/renamed/libcares.a $(UNWIND_A)
+	    $(LDFLAGS) -o $@ $(SHIM_OBJS) $(BUILD)/renamed/resolver.o $(BUILD)/renamed/libcares.a $(RENAMED_UNWIND_A) $(LDLIBS)
 
 # The command and the unit tests take what they need from an archive; a test can stand in for the clock or the kernel.
 $(BUILD)/libplain.a: $(PLAIN_OBJS) $(RESOLVER_OBJS)
@@ -90,7 +96,7 @@ $(BUILD)/tests/%: tests/integration/%.c Makefile
 $(BUILD)/tests/tls: TEST_LIBS := -lgnutls
 
 $(BUILD)/netdeadline: $(CLI_OBJS) $(BUILD)/libplain.a
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -ldl
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ -Wl,--start-group $^ $(LDLIBS) -ldl -Wl,--end-group
 
 unit: $(UNIT_TESTS)
 tests: $(TEST_PROGRAMS)
@@ -103,6 +109,8 @@ bench: all
 	scripts/bench
 lint:
 	scripts/lint
+release:
+	scripts/release
 
 install: all
 	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7
@@ -117,5 +125,5 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all unit tests check check-unit bench lint install clean
+.PHONY: all unit tests check check-unit bench lint release install clean
 .DELETE_ON_ERROR:

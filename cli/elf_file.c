@@ -30,7 +30,7 @@ static uint64_t number_at(const struct elf_file *file, uint64_t offset, size_t s
 static const char *text_at(const struct elf_file *file, uint64_t offset, uint64_t end) {
     if (end > file->size)
         end = file->size;
-    if (offset >= end || !memchr(file->bytes + offset, '\0', end - offset))
+    if (offset >= end || !memchr(file->bytes + offset, '\0', (size_t)(end - offset)))
         return NULL;
     return (const char *)file->bytes + offset;
 }

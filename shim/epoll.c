@@ -77,9 +77,10 @@ int nd_hook_epoll_pwait(int epfd, struct epoll_event *events, int count, int tim
 ND_COLD static int pwait2_watched(int epfd, struct epoll_event *events, int count, const struct timespec *timeout,
                                   const sigset_t *mask) {
     struct call call = {.events = events, .count = count, .timeout = timeout, .mask = mask};
-    bool never = !timeout || timeout->tv_sec > ND_NEVER / ND_SEC - 1;
+    nd_time seconds = timeout ? timeout->tv_sec : 0;
+    bool never = !timeout || seconds > ND_NEVER / ND_SEC - 1;
     bool valid = !timeout || (timeout->tv_sec >= 0 && timeout->tv_nsec >= 0 && timeout->tv_nsec < ND_SEC);
-    nd_time given = never ? ND_NEVER : timeout->tv_sec * ND_SEC + timeout->tv_nsec;
+    nd_time given = never ? ND_NEVER : seconds * ND_SEC + timeout->tv_nsec;
     struct nd_epoll_wait wait = {"epoll_pwait2", epfd, valid ? given : 0, wait_exact, &call};
     return nd_epoll_run(&wait);
 }

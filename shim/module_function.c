@@ -41,7 +41,7 @@ static const void *part(const struct file *file, uint64_t offset, uint64_t size,
 /* The name at `offset` of the string table `strings`, if it ends inside. */
 static const char *string_at(const struct file *file, const ElfW(Shdr) * strings, uint64_t offset) {
     const char *start = part(file, strings->sh_offset, 1, strings->sh_size);
-    if (!start || offset >= strings->sh_size || !memchr(start + offset, '\0', strings->sh_size - offset))
+    if (!start || offset >= strings->sh_size || !memchr(start + offset, '\0', (size_t)(strings->sh_size - offset)))
         return NULL;
     return start + offset;
 }

@@ -76,9 +76,9 @@ static bool valid(const struct timespec *timeout) {
 int nd_hook_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
     if (nd_unlikely(any_watched(fds, count)) && valid(timeout)) {
         struct call call = {.fds = fds, .count = count, .timeout = timeout, .mask = mask, .is_ppoll = true};
-        nd_time given = !timeout || timeout->tv_sec > ND_NEVER / ND_SEC - 1
-                            ? ND_NEVER
-                            : timeout->tv_sec * ND_SEC + timeout->tv_nsec;
+        nd_time seconds = timeout ? timeout->tv_sec : 0;
+        bool never = !timeout || seconds > ND_NEVER / ND_SEC - 1;
+        nd_time given = never ? ND_NEVER : seconds * ND_SEC + timeout->tv_nsec;
         return wait_watched("ppoll", &call, given);
     }
     return nd_real.ppoll(fds, count, timeout, mask);

@@ -2,6 +2,7 @@
 #ifndef ND_RAW_H
 #define ND_RAW_H
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
