@@ -8,6 +8,7 @@
 #include "shim/discover.h"
 #include "shim/expiry.h"
 #include "shim/hook.h"
+#include "shim/scope.h"
 #include "shim/signals.h"
 #include "shim/slots.h"
 #include "shim/sockets.h"
@@ -16,7 +17,7 @@
 #include "shim/wait.h"
 
 static void connected(int fd, struct nd_sock *sock) {
-    nd_sock_change(fd, sock, ND_SOCK_CONNECTED, ND_SOCK_CONNECTING);
+    nd_sock_change(fd, sock, ND_SOCK_CONNECTED | (nd_scope_seeks() ? ND_SOCK_SOUGHT : 0), ND_SOCK_CONNECTING);
     nd_timers_arm(fd, sock);
 }
 

@@ -12,11 +12,18 @@ static int descriptor(const struct nd_tls *tls, const void *session, bool *own) 
     if (!tls->gnutls_transport_get_ptr)
         return -1;
     uintptr_t transport = (uintptr_t)tls->gnutls_transport_get_ptr((struct gnutls_session_int *)(uintptr_t)session);
-    *own = true;
+    *own = transport < MOST_DESCRIPTORS;
     return transport < MOST_DESCRIPTORS ? (int)transport : -1;
 }
 
-static const struct nd_tls_library gnutls = {ND_GNUTLS, descriptor, NULL};
+#define GNUTLS_SERVER 1U
+
+static bool serving(const struct nd_tls *tls, const void *session) {
+    return tls->gnutls_session_get_flags &&
+           (tls->gnutls_session_get_flags((struct gnutls_session_int *)(uintptr_t)session) & GNUTLS_SERVER);
+}
+
+static const struct nd_tls_library gnutls = {ND_GNUTLS, descriptor, NULL, serving};
 
 enum {
     WARNING_ALERT_RECEIVED = -16,

@@ -310,6 +310,8 @@ static ssize_t receive_bounded(const struct call *call) {
     nd_timers_refresh(call->fd, sock);
     if (!(nd_watch_exact(call->fd) & ND_WATCH_IN))
         return plain(call);
+    if (nd_sock_flags(sock) & ND_SOCK_SOUGHT)
+        nd_scope_touched(call->fd, sock);
     uint32_t flags = nd_sock_flags(sock);
     if ((flags & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock))
         return nd_expired_fail(call->fd, sock, ND_IN);

@@ -55,6 +55,19 @@ void nd_scope_close(const struct nd_scope *scope) {
     current = scope->outer;
 }
 
+bool nd_scope_seeks(void) {
+    return current.scope && current.fd == ND_SCOPE_SEEKS && stands(&current);
+}
+
+void nd_scope_touched(int fd, struct nd_sock *sock) {
+    nd_sock_change(fd, sock, 0, ND_SOCK_SOUGHT);
+    if (!nd_scope_seeks())
+        return;
+    current.scope->found(current.scope, fd, sock);
+    current.fd = current.scope->fd;
+    current.seal = seal_of(current.scope);
+}
+
 void nd_scope_drop(int fd) {
     if (current.fd == fd)
         current.fd = -1;

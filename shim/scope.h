@@ -15,9 +15,13 @@ struct nd_scope_link {
     struct nd_scope *scope;
     uintptr_t *slot;     /* where the frame keeps its return address */
     uintptr_t return_to; /* what stood there */
-    int fd;              /* -1: none that may wait */
+    int fd;              /* -1: none that may wait; ND_SCOPE_SEEKS */
     uint32_t seal;       /* of the scope's own words */
 };
+
+/* The operation talks through a socket that its library does not know (a transport of the program's own): the first that the
+ * thread touches is it. */
+#define ND_SCOPE_SEEKS (-2)
 
 enum nd_scope_limit { ND_SCOPE_NONE, ND_SCOPE_HANDSHAKE, ND_SCOPE_SHUTDOWN, ND_SCOPE_RECV };
 
@@ -33,11 +37,13 @@ struct nd_scope {
     /* Whether `caller` is code that the operation reads and writes through. A scope that was left unseen must not bound the
      * program's own calls on the descriptor. */
     bool (*expects)(const struct nd_scope *scope, const void *caller);
+    /* Of a scope with ND_SCOPE_SEEKS: `fd` has been touched. Sets scope->fd. */
+    void (*found)(struct nd_scope *scope, int fd, struct nd_sock *sock);
     struct nd_scope_link outer; /* what the thread was in before */
     uint32_t serial;
 };
 
-/* Opens a scope that stands in the caller's frame: `slot` is ND_FRAME_SLOT() there. From here on `object`, `fd` and the two
+/* Opens a scope that stands in the caller's frame: `slot` is ND_FRAME_SLOT() there. From here on `object`, `fd` and the
  * functions are fixed. Async-signal-safe; keeps errno. */
 void nd_scope_open(struct nd_scope *scope, uintptr_t *slot);
 
@@ -52,6 +58,13 @@ struct nd_scope *nd_scope_of(int fd, const void *caller);
 
 /* The innermost scope of the thread, if it is for `object`: another operation has called the library from within. */
 struct nd_scope *nd_scope_around(const void *object);
+
+/* Whether the thread is in an operation that seeks its socket. Async-signal-safe. */
+bool nd_scope_seeks(void);
+
+/* The thread makes a call on a socket that is sought: it is the one, where the thread seeks. Else it is not looked at again.
+ * Async-signal-safe; keeps errno. */
+void nd_scope_touched(int fd, struct nd_sock *sock);
 
 /* Ends the thread's scope if it is for `fd`: the descriptor is closed or starts anew. Async-signal-safe; keeps errno. */
 void nd_scope_drop(int fd);

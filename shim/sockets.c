@@ -82,7 +82,7 @@ static unsigned watch_for(const struct nd_sock *sock) {
     unsigned watch = 0;
     if (flags & ND_SOCK_EPOLL)
         return ND_WATCH_WAIT;
-    if (flags & (ND_SOCK_EXPIRED | ND_SOCK_SCOPED))
+    if (flags & (ND_SOCK_EXPIRED | ND_SOCK_SCOPED | ND_SOCK_SOUGHT))
         watch |= ND_WATCH_IN | ND_WATCH_OUT;
     if ((flags & ND_SOCK_CONNECTING) || sock->operation.timeout)
         watch |= ND_WATCH_WAIT;
@@ -185,6 +185,7 @@ void nd_sock_forget(int fd) {
     sock->connect_began = 0;
     sock->stuck = 0;
     sock->operation.timeout = 0;
+    sock->tls = NULL;
     sock->in_epoll = 0;
     sock->epoll_events = 0;
     sock->epoll_seen = 0;

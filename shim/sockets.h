@@ -36,7 +36,8 @@ enum nd_sock_flag {
     ND_SOCK_TOLD_ERROR = 1 << 17, /* ... and SO_ERROR */
     ND_SOCK_SENT_LAST = 1 << 18,  /* bytes went out after the last ones came in, as far as we saw */
     ND_SOCK_EPOLL = 1 << 19,      /* no socket, but an epoll set with sockets in it: ->epoll */
-    ND_SOCK_LINGER = 1 << 27      /* the program has set SO_LINGER: close may wait */
+    ND_SOCK_LINGER = 1 << 27,     /* the program has set SO_LINGER: close may wait */
+    ND_SOCK_SOUGHT = 1 << 30      /* may be what a TLS operation talks through, whose library does not say: tlsseek.h */
 };
 
 /* Which calls must leave the straight path for a descriptor. */
@@ -93,6 +94,7 @@ struct nd_sock {
     struct sockaddr_in6 peer;      /* of a connect under way, which the kernel does not tell yet; AF_INET fits too */
     struct nd_wait_clock clock[2]; /* by nd_direction */
     struct nd_operation operation;
+    _Atomic(const void *) tls;     /* the object that was found to talk through it, or NULL */
     _Atomic int in_epoll;          /* the epoll set it was added to last, plus 1 */
     _Atomic uint32_t epoll_events; /* what for */
     _Atomic nd_time epoll_seen;    /* the set's `waited` that the clocks hold */

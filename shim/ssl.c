@@ -4,6 +4,7 @@
 #include "shim/discover.h"
 #include "shim/hook.h"
 #include "shim/tlscall.h"
+#include "shim/tlsseek.h"
 
 /* Of BIO_TYPE_SOCKET and BIO_TYPE_FD: such a BIO makes its system calls in libcrypto. Others (libpq's) only say that they have
  * a descriptor. */
@@ -25,7 +26,11 @@ static bool handshaking(const struct nd_tls *tls, const void *ssl) {
     return tls->SSL_state && tls->SSL_state(ssl) != SSL_ST_OK;
 }
 
-static const struct nd_tls_library openssl = {ND_OPENSSL, descriptor, handshaking};
+static bool serving(const struct nd_tls *tls, const void *ssl) {
+    return tls->SSL_is_server && tls->SSL_is_server(ssl);
+}
+
+static const struct nd_tls_library openssl = {ND_OPENSSL, descriptor, handshaking, serving};
 
 enum { ERROR_NONE, ERROR_SSL, ERROR_SYSCALL = 5, ERROR_ZERO_RETURN };
 
@@ -136,6 +141,7 @@ int nd_hook_SSL_get_error(const struct ssl_st *ssl, int result) {
     if (result > 0 || error == ERROR_SSL || error == ERROR_SYSCALL || outer)
         return error;
     int fd = descriptor(tls, ssl, &own);
+    fd = fd < 0 ? nd_tls_seek_known(ssl) : fd;
     struct nd_sock *sock = fd >= 0 ? nd_sock_peek(fd) : NULL;
     if (sock && (nd_sock_flags(sock) & ND_SOCK_EXPIRED) && nd_expired(fd, sock))
         error = ERROR_SYSCALL;

@@ -15,13 +15,15 @@ struct bio_st;
     X(SSL_get_rfd, int, (const struct ssl_st *ssl))                                                                    \
     X(SSL_get_rbio, struct bio_st *, (const struct ssl_st *ssl))                                                       \
     X(BIO_method_type, int, (const struct bio_st *bio))                                                                \
+    X(SSL_is_server, int, (const struct ssl_st *ssl))        /* since 1.1.0 */                                         \
     X(SSL_is_init_finished, int, (const struct ssl_st *ssl)) /* since 1.1.0 */                                         \
     X(SSL_state, int, (const struct ssl_st *ssl))            /* before */                                              \
     X(ERR_peek_error, unsigned long, (void))                                                                           \
     X(ERR_put_error, void, (int lib, int func, int reason, const char *file, int line)) /* before 3.0 */               \
     X(ERR_new, void, (void))                                                            /* since 3.0 */                \
     X(ERR_set_error, void, (int lib, int reason, const char *format, ...))                                             \
-    X(gnutls_transport_get_ptr, void *, (struct gnutls_session_int * session))
+    X(gnutls_transport_get_ptr, void *, (struct gnutls_session_int * session))                                         \
+    X(gnutls_session_get_flags, unsigned, (struct gnutls_session_int * session)) /* since 3.5 */
 
 struct nd_tls {
 #define ND_HOOK(name, type, params, args, raw)

@@ -4,6 +4,7 @@
 
 #include "shim/discover.h"
 #include "shim/start.h"
+#include "shim/tlsseek.h"
 
 static nd_time limit_of(const struct nd_sock *sock, enum nd_scope_limit limit) {
     switch (limit) {
@@ -83,6 +84,10 @@ static struct nd_sock *stream(int fd) {
     return sock && (nd_sock_flags(sock) & ND_SOCK_STREAM) ? sock : NULL;
 }
 
+static bool is_inbound(const struct nd_sock *sock) {
+    return sock && (nd_sock_flags(sock) & ND_SOCK_INBOUND);
+}
+
 static bool refuse(int error) {
     errno = error;
     return false;
@@ -101,10 +106,42 @@ static bool cut_stuck_write(const struct nd_tls_call *call) {
     return true;
 }
 
+static void found(struct nd_scope *scope, int fd, struct nd_sock *sock) {
+    struct nd_tls_call *call = (struct nd_tls_call *)scope;
+    nd_tls_seek_found(scope->object, fd, sock);
+    call->fd = fd;
+    call->sock = sock;
+    scope->inbound = is_inbound(sock);
+    scope->fd = nd_sock_flags(sock) & ND_SOCK_NONBLOCK ? -1 : fd;
+    limit_by(call, ND_SCOPE_HANDSHAKE);
+    if (scope->fd >= 0 && !(nd_sock_flags(sock) & ND_SOCK_SCOPED))
+        nd_sock_change(fd, sock, ND_SOCK_SCOPED, 0);
+}
+
+/* The object's library knows no descriptor. It may have been found in an earlier call; a handshake that begins finds it, or
+ * finds it anew: the object may be another one at the same address. */
+static void find_socket(struct nd_tls_call *call, enum nd_call operation) {
+    const struct nd_limits *inbound = &nd_settings.inbound, *outbound = &nd_settings.outbound;
+    call->fd = nd_tls_seek_known(call->scope.object);
+    call->sock = stream(call->fd);
+    call->scope.inbound = is_inbound(call->sock);
+    if (call->action != ND_TLS_SHAKES || (call->sock && clock_runs(call, ND_SCOPE_HANDSHAKE)) ||
+        (call->library->handshaking && !handshaking(call)))
+        return;
+    bool serving = operation != ND_OPERATION_SSL_connect && call->library->serving(call->tls, call->scope.object);
+    if (!(serving ? inbound : outbound)->tls_handshake)
+        return;
+    if (call->sock)
+        call->sock->tls = NULL;
+    call->sock = NULL;
+    call->scope.found = found;
+    nd_tls_seek_mark();
+}
+
 static void open_scope(struct nd_tls_call *call, uintptr_t *slot) {
     struct nd_scope *scope = &call->scope;
     bool blocks = call->sock && !(nd_sock_flags(call->sock) & ND_SOCK_NONBLOCK);
-    scope->fd = blocks ? call->fd : -1;
+    scope->fd = scope->found ? ND_SCOPE_SEEKS : blocks ? call->fd : -1;
     scope->expects = expects;
     if (call->sock && call->library->handshaking && (call->action == ND_TLS_READS || call->action == ND_TLS_WRITES))
         scope->update = update;
@@ -151,9 +188,10 @@ bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_library *library
     call->action = action;
     call->fd = library->descriptor(call->tls, object, &call->own);
     call->sock = stream(call->fd);
-    bool inbound = call->sock && (nd_sock_flags(call->sock) & ND_SOCK_INBOUND);
-    call->scope =
-        (struct nd_scope){.operation = nd_operation_names[operation], .object = object, .fd = -1, .inbound = inbound};
+    call->scope = (struct nd_scope){.operation = nd_operation_names[operation], .object = object, .fd = -1};
+    if (call->fd < 0)
+        find_socket(call, operation);
+    call->scope.inbound = is_inbound(call->sock);
     if (nd_tls_expired(call) || (call->sock && cut_stuck_write(call))) {
         nd_expired_fail(call->fd, call->sock, action == ND_TLS_WRITES ? ND_OUT : ND_IN);
         return false;

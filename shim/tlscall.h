@@ -16,6 +16,8 @@ struct nd_tls_library {
     int (*descriptor)(const struct nd_tls *tls, const void *object, bool *own);
     /* Whether a handshake is under way, which a read or write then goes on with; NULL where neither does. */
     bool (*handshaking)(const struct nd_tls *tls, const void *object);
+    /* Whether `object` is the side that accepts. */
+    bool (*serving)(const struct nd_tls *tls, const void *object);
 };
 
 /* Lives in the hook's frame, and is left by nd_tls_leave however the frame is: ND_TLS_CALL declares it. */

@@ -1,5 +1,6 @@
 /* Makes TLS calls by name on one connection, with OpenSSL or GnuTLS, and tells of each: its name, milliseconds, what it returned,
  * how the library explains it, and errno: tls LIBRARY WAIT PORT STEP...
+ * LIBRARY: `openssl`, `gnutls`; OpenSSL with a transport of our own, `own`, or one that connects by itself, `connecting`.
  * WAIT: `block`, or for a non-blocking socket `poll`, `select`, `epoll`, `sleep` (no wait at all, a nap between two calls).
  * The tests read these lines. */
 #include <arpa/inet.h>
@@ -207,12 +208,53 @@ static struct said special(struct said (*call)(const char *), const char *name) 
     return (struct said){0, NULL};
 }
 
-static void begin_openssl(void) {
+/* A transport of our own, as libcurl's: OpenSSL knows no descriptor. */
+static int own_write(BIO *bio, const char *data, int size) {
+    ssize_t sent = send(fd, data, (size_t)size, 0);
+    BIO_clear_retry_flags(bio);
+    if (sent < 0 && errno == EAGAIN)
+        BIO_set_retry_write(bio);
+    return (int)sent;
+}
+
+static int own_read(BIO *bio, char *data, int size) {
+    ssize_t got = recv(fd, data, (size_t)size, 0);
+    BIO_clear_retry_flags(bio);
+    if (got < 0 && errno == EAGAIN)
+        BIO_set_retry_read(bio);
+    return (int)got;
+}
+
+static long own_control(BIO *bio, int command, long number, void *pointer) {
+    (void)bio, (void)number, (void)pointer;
+    return command == BIO_CTRL_FLUSH;
+}
+
+static BIO *own_bio(void) {
+    BIO_METHOD *method = BIO_meth_new(BIO_TYPE_MEM, "own");
+    BIO_meth_set_write(method, own_write);
+    BIO_meth_set_read(method, own_read);
+    BIO_meth_set_ctrl(method, own_control);
+    BIO *bio = BIO_new(method);
+    BIO_set_init(bio, 1);
+    return bio;
+}
+
+/* One that connects by itself, in the middle of the handshake. */
+static BIO *connecting_bio(void) {
+    char name[32];
+    close(fd);
+    snprintf(name, sizeof name, "127.0.0.1:%d", port);
+    return BIO_new_connect(name);
+}
+
+static void begin_openssl(const char *transport) {
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
     if (getenv("VERIFY"))
         SSL_CTX_set_verify(context, SSL_VERIFY_PEER, verify);
     ssl = SSL_new(context);
-    SSL_set_fd(ssl, fd);
+    BIO *bio = !strcmp(transport, "own") ? own_bio() : !strcmp(transport, "connecting") ? connecting_bio() : NULL;
+    bio ? SSL_set_bio(ssl, bio, bio) : (void)SSL_set_fd(ssl, fd);
     SSL_set_connect_state(ssl);
 }
 
@@ -230,14 +272,14 @@ static void begin_gnutls(void) {
 int main(int argc, char **argv) {
     if (argc < 4)
         return 2;
-    bool openssl = !strcmp(argv[1], "openssl");
+    bool openssl = strcmp(argv[1], "gnutls");
     way = argv[2];
     port = atoi(argv[3]);
     signal(SIGPIPE, SIG_DFL);
     fd = connect_to();
     if (strcmp(way, "block"))
         fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    openssl ? begin_openssl() : begin_gnutls();
+    openssl ? begin_openssl(argv[1]) : begin_gnutls();
     struct said (*call)(const char *) = openssl ? openssl_call : gnutls_call;
     for (int i = 4; i < argc; i++) {
         double began = now_ms();

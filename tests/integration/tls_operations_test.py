@@ -47,10 +47,32 @@ def test_handshake(net, library, way, behaviour):
         call.expect_refused_at_once()
 
 
-@libraries
+@ways
+@pytest.mark.parametrize("behaviour", [tcp.silent, hello_that_drips])
+def test_handshake_through_a_transport_of_the_programs_own(net, way, behaviour):
+    """As libcurl's and OpenLDAP's: OpenSSL knows no descriptor. What follows is refused by the socket calls."""
+    handshake, send = make(net, "own", way, net.serve(behaviour), "handshake", "send", TLS_HANDSHAKE=MS)
+    handshake.expect_expired()
+    assert send.result < 0 and send.ms < 100, send
+
+
+@ways
+def test_close_through_a_transport_of_the_programs_own(net, way):
+    *_, bye = make(net, "own", way, net.serve(tls.over_tls(tcp.silent)), "handshake", "shutdown", "bye", TLS_SHUTDOWN=MS)
+    bye.expect_expired()
+
+
+@pytest.mark.parametrize("behaviour", [tcp.silent, hello_that_drips])
+def test_handshake_that_connects_by_itself(net, behaviour):
+    make(net, "connecting", "block", net.serve(behaviour), "handshake", TLS_HANDSHAKE=MS)[0].expect_expired()
+
+
+@pytest.mark.parametrize("library", [*LIBRARIES, "own", "connecting"])
 @ways
 def test_nothing_is_ended_that_goes_well(net, library, way):
     """The whole of it takes longer than any limit; no part of it does. A read has none."""
+    if library == "connecting" and way != "block":
+        pytest.skip("its descriptor is its own affair")
     server = net.serve(tls.over_tls(tcp.after(0.6, good.saying(b"hello"))))
     calls = make(net, library, way, server, "handshake", "pause", "send", "recv", "bye",
                  TLS_HANDSHAKE="400ms", TLS_SHUTDOWN="400ms")

@@ -1,0 +1,30 @@
+#include "shim/tlsseek.h"
+
+/* Where to look for an object's socket; two objects may take turns in a place, and then both are sought. */
+#define PLACES 1024
+static _Atomic int places[PLACES]; /* fd + 1 */
+
+static _Atomic int *place_of(const void *object) {
+    return &places[((uintptr_t)object * (uintptr_t)0x9e3779b97f4a7c15U >> (sizeof(uintptr_t) * 8 - 10)) % PLACES];
+}
+
+int nd_tls_seek_known(const void *object) {
+    int fd = *place_of(object) - 1;
+    const struct nd_sock *sock = fd >= 0 ? nd_sock_peek(fd) : NULL;
+    return sock && sock->tls == object && (nd_sock_flags(sock) & ND_SOCK_CONNECTED) ? fd : -1;
+}
+
+void nd_tls_seek_mark(void) {
+    const uint32_t kind = ND_SOCK_KNOWN | ND_SOCK_STREAM | ND_SOCK_INET;
+    for (int fd = 0; fd <= nd_sock_highest(); fd++) {
+        struct nd_sock *sock = nd_sock_peek(fd);
+        uint32_t flags = sock ? nd_sock_flags(sock) : 0;
+        if ((flags & kind) == kind && (flags & (ND_SOCK_CONNECTED | ND_SOCK_CONNECTING)) && !sock->tls)
+            nd_sock_change(fd, sock, ND_SOCK_SOUGHT, 0);
+    }
+}
+
+void nd_tls_seek_found(const void *object, int fd, struct nd_sock *sock) {
+    sock->tls = object;
+    *place_of(object) = fd + 1;
+}
