@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include "shim/connect.h"
 #include "shim/discover.h"
 #include "shim/expiry.h"
 #include "shim/hook.h"
@@ -251,6 +252,61 @@ ND_COLD static int connect_watched(int fd, const struct sockaddr *addr, socklen_
     bool blocking = !nd_nonblocking(fd);
     nd_sock_change(fd, sock, blocking ? 0 : ND_SOCK_NONBLOCK, blocking ? ND_SOCK_NONBLOCK : 0);
     return blocking ? connect_waiting(fd, sock, addr, len) : connect_nonblocking(fd, sock, addr, len);
+}
+
+/* The record of a stream that a first send with an address connects; NULL where that is none of ours. */
+static struct nd_sock *unconnected(int fd, const struct sockaddr *addr, socklen_t len) {
+    struct nd_sock *sock = nd_sock_peek(fd);
+    if (!sock || !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
+        sock = nd_sock_discover(fd);
+    if (!sock || nd_observing || len < sizeof addr->sa_family || !waits_to_connect(sock, addr) ||
+        !(nd_sock_flags(sock) & ND_SOCK_INET) || (nd_sock_flags(sock) & (ND_SOCK_CONNECTED | ND_SOCK_CONNECTING)))
+        return NULL;
+    return sock;
+}
+
+/* The outcome of a send that began a connection. With a cookie the data are on their way in the SYN, and nothing is known of the
+ * peer yet: the connect is pending all the same. */
+static void begun(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    if (nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_state == TCP_ESTABLISHED)
+        connected(fd, sock);
+    else
+        pending(fd, sock, addr, len, began);
+}
+
+ND_COLD ssize_t nd_connect_by_send(int fd, const struct sockaddr *addr, socklen_t len, bool wait,
+                                   nd_connecting_send *send, const void *call) {
+    struct nd_sock *sock = unconnected(fd, addr, len);
+    if (!sock || ((nd_sock_flags(sock) & ND_SOCK_EXPIRED) && nd_expired(fd, sock)))
+        return send(call);
+    wait = wait && !nd_nonblocking(fd);
+    nd_sock_change(fd, sock, wait ? 0 : ND_SOCK_NONBLOCK, wait ? ND_SOCK_NONBLOCK : 0);
+    const uint32_t generation = sock->generation;
+    nd_time began = nd_now(), deadline = nd_connect_deadline(sock, began);
+    struct borrowed timer;
+    bool bounded = wait && deadline != ND_NEVER && borrow_timer(fd, sock, &timer);
+    if (!wait)
+        nd_timers_backstop(fd, sock);
+    if (bounded && (!timer.own || nd_time_after(began, timer.own * ND_USEC) > deadline)) {
+        struct timeval left = to_timeval(deadline - began);
+        nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof left);
+    }
+    ssize_t result = send(call);
+    int error = errno;
+    if (sock->generation == generation) {
+        if (bounded)
+            return_timer(fd, sock, &timer);
+        if (bounded && result < 0 && (under_way(error) || error == EAGAIN) && nd_now() >= deadline) {
+            expire(fd, sock, addr, len, began);
+            error = ETIMEDOUT;
+        } else if (result >= 0 || under_way(error)) {
+            begun(fd, sock, addr, len, began);
+        }
+    }
+    errno = error;
+    return result;
 }
 
 int nd_hook_connect(int fd, const struct sockaddr *addr, socklen_t len) {

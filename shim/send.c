@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <sys/time.h>
 
+#include "shim/connect.h"
 #include "shim/expiry.h"
 #include "shim/hook.h"
 #include "shim/room.h"
@@ -367,7 +368,24 @@ ND_COLD static ssize_t sendto_watched(int fd, const void *buf, size_t len, int f
                                           .caller = caller});
 }
 
+static ssize_t send_connecting(const void *call) {
+    return plain(call);
+}
+
+/* A send that connects first; on a connected stream MSG_FASTOPEN has no address, or none that counts. */
+ND_COLD static ssize_t connect_and_send(const struct call *call, const struct sockaddr *to, socklen_t to_len) {
+    int saved = errno;
+    ssize_t result = nd_connect_by_send(call->fd, to, to_len, !(call->flags & MSG_DONTWAIT), send_connecting, call);
+    if (result >= 0)
+        errno = saved;
+    return result;
+}
+
 ssize_t nd_hook_sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_len) {
+    if (nd_unlikely(flags & MSG_FASTOPEN) && to && nd_active && !(nd_watch(fd) & ND_WATCH_OUT))
+        return connect_and_send(
+            &(struct call){.kind = SENDTO, .fd = fd, .buf = buf, .len = len, .flags = flags, .to = to, .to_len = to_len},
+            to, to_len);
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT))
         return sendto_watched(fd, buf, len, flags, to, to_len, CALLER);
     return nd_real.sendto(fd, buf, len, flags, to, to_len);
@@ -378,6 +396,9 @@ ND_COLD static ssize_t sendmsg_watched(int fd, const struct msghdr *msg, int fla
 }
 
 ssize_t nd_hook_sendmsg(int fd, const struct msghdr *msg, int flags) {
+    if (nd_unlikely(flags & MSG_FASTOPEN) && msg && msg->msg_name && nd_active && !(nd_watch(fd) & ND_WATCH_OUT))
+        return connect_and_send(&(struct call){.kind = SENDMSG, .fd = fd, .msg = msg, .flags = flags}, msg->msg_name,
+                                msg->msg_namelen);
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT))
         return sendmsg_watched(fd, msg, flags, CALLER);
     return nd_real.sendmsg(fd, msg, flags);

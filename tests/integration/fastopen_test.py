@@ -1,0 +1,70 @@
+"""A first send with MSG_FASTOPEN connects: CONNECT bounds it, and the connection is bounded like any other after it."""
+
+import pytest
+
+import programs
+from faults import FullBacklog, tcp
+
+SCRIPT = """
+import errno, select, socket, sys, time
+mode, host, port = sys.argv[1:]
+s = socket.socket()
+began = time.monotonic()
+def told(call):
+    try: return call()
+    except OSError as e: return errno.errorcode[e.errno]
+if mode == "blocking":
+    print(told(lambda: s.sendto(b"hello", socket.MSG_FASTOPEN, (host, int(port)))))
+elif mode == "message":
+    print(told(lambda: s.sendmsg([b"hello"], [], socket.MSG_FASTOPEN, (host, int(port)))))
+else:
+    s.setblocking(False)
+    first = told(lambda: s.sendto(b"hello", socket.MSG_FASTOPEN, (host, int(port))))
+    poll = select.poll()
+    poll.register(s, select.POLLOUT)
+    poll.poll()
+    error = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    with_a_cookie = isinstance(first, int)  # the data went in the SYN
+    print(errno.errorcode[error] if error else first if with_a_cookie else told(lambda: s.send(b"hello")))
+s.setblocking(True)
+print(told(lambda: s.recv(100)), s.getsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO))
+print(round((time.monotonic() - began) * 1000))
+"""
+
+MODES = pytest.mark.parametrize("mode", ["blocking", "message", "polled"])
+
+
+def ask(net, mode, host, port, **how):
+    result = net.run([programs.PYTHON, "-c", SCRIPT, mode, host, port], patience=8, **how)
+    assert result.status == 0, result
+    return result.out.decode().split()
+
+
+@MODES
+@pytest.mark.parametrize("fault", ["dropped", "full"])
+def test_connect(net, mode, fault):
+    host, port = (net.blackhole(), 80) if fault == "dropped" else ("127.0.0.1", net.open(FullBacklog).port)
+    sent, received, timeout, ms = ask(net, mode, host, port, CONNECT="300ms", RECV="300ms")
+    assert sent == "ETIMEDOUT" and received not in ("b''", "b'hello'") and timeout == "0"
+    assert 300 <= int(ms) < 2000
+
+
+@MODES
+def test_silence_after_it(net, mode):
+    server = net.serve(tcp.silent)
+    sent, received, timeout, ms = ask(net, mode, "127.0.0.1", server.port, CONNECT="5s", RECV="300ms")
+    assert (sent, received, timeout) == ("5", "ETIMEDOUT", "0") and 300 <= int(ms) < 2000
+
+
+@MODES
+@pytest.mark.parametrize("limits", [{"library": False}, {}, {"CONNECT": "5s", "RECV": "5s", "SEND": "5s"}],
+                         ids=["without", "defaults", "limits"])
+@pytest.mark.parametrize("cookie", [False, True])
+def test_without_a_fault(net, mode, limits, cookie):
+    if cookie:  # the server gives one in the first connection, and takes data in the SYN of the second
+        net.do("sh", "-c", "echo 3 >/proc/sys/net/ipv4/tcp_fastopen")
+    server = net.serve(tcp.echo)
+    if cookie:
+        server.socket.setsockopt(6, 23, 16)  # TCP_FASTOPEN
+        ask(net, mode, "127.0.0.1", server.port, **limits)
+    assert ask(net, mode, "127.0.0.1", server.port, **limits)[:3] == ["5", "b'hello'", "0"]
