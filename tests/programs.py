@@ -72,10 +72,17 @@ class Program:
         except subprocess.TimeoutExpired:
             cut = True
             self.kill()
-            out, err = self.process.communicate()
+            out, err = self._rest()
         elapsed = time.monotonic() - self.started
         self.kill()
         return Result(self.process.returncode, out, err, elapsed, cut)
+
+    def _rest(self):
+        """What it wrote. A child of its own that has left the group may hold its output open."""
+        try:
+            return self.process.communicate(timeout=5)
+        except subprocess.TimeoutExpired as late:
+            return late.stdout or b"", late.stderr or b""
 
     def kill(self):
         """Ends it with its children, which share the process group made for it."""

@@ -68,6 +68,14 @@ def saying(data):
     return lambda connection, _stop: connection.sendall(data)
 
 
+def sink(connection, _stop):
+    """Takes everything, to its end, and says how much it was."""
+    taken = 0
+    while chunk := connection.recv(65536):
+        taken += len(chunk)
+    connection.sendall(b"took %d\n" % taken)
+
+
 REFERENCE = "0123456789abcdef0123456789abcdef01234567"
 
 # What `git ls-remote http://...` reads where the server knows only the dumb protocol.

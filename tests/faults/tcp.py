@@ -1,5 +1,6 @@
 """Behaviours of TCP servers that hang their clients, and of their living twins, which only look as if they did."""
 
+import ctypes
 import socket
 
 from .listener import Listener
@@ -162,3 +163,80 @@ class FullBacklog:
 def never_reads(**where):
     """A listener whose connections have a receive buffer as small as the kernel allows, and are never read."""
     return Listener(silent, receive_buffer=2048, **where)
+
+
+class Instead:
+    """A stop event whose wait() does something else: what a behaviour is silent for becomes another fault."""
+
+    def __init__(self, stop, act):
+        self._stop, self._act = stop, act
+
+    def wait(self, timeout=None):
+        return self._stop.wait(timeout) if timeout is not None else self._act()
+
+    def is_set(self):
+        return self._stop.is_set()
+
+
+# connect to no address: the kernel ends the connection with a reset, whatever other descriptors it has.
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def reset(connection):
+    _LIBC.connect(connection.fileno(), b"\0" * 16, 16)
+
+
+def then_reset(behaviour):
+    """As `behaviour` until it falls silent; then the connection is reset: an honest error, for comparison."""
+
+    def honest(connection, stop):
+        with connection.dup() as copy:
+
+            def act():
+                stop.wait(0.3)  # a reset takes back what was not read yet
+                reset(copy)
+                raise ConnectionResetError
+
+            behaviour(connection, Instead(stop, act))
+
+    return honest
+
+
+def then_drip(behaviour, interval=0.2):
+    """As `behaviour` until it falls silent; then a byte comes each `interval` seconds, without end."""
+
+    def dripping(connection, stop):
+        with connection.dup() as copy:
+
+            def act():
+                while not stop.wait(interval):
+                    copy.sendall(b" ")
+
+            behaviour(connection, Instead(stop, act))
+
+    return dripping
+
+
+def then_gone(behaviour, leave):
+    """As `behaviour` until it falls silent; then `leave(port)` takes the client's port off the network."""
+
+    def gone(connection, stop):
+        port = connection.getpeername()[1]
+
+        def act():
+            leave(port)
+            stop.wait()
+
+        behaviour(connection, Instead(stop, act))
+
+    return gone
+
+
+def asked(behaviour):
+    """As `behaviour`, once something was asked."""
+
+    def after_question(connection, stop):
+        connection.recv(65536)
+        behaviour(connection, stop)
+
+    return after_question

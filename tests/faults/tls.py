@@ -65,3 +65,33 @@ def never_closes(behaviour):
         stop.wait()
 
     return over_tls(open_for_ever)
+
+
+def drips_record(answer, interval=0.2, asked=True):
+    """A handshake, then `answer` as one record that comes a byte each `interval` seconds: the client's TLS library has
+    something to read each time, and the program never."""
+
+    def served(connection, stop):
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        secure = server_context().wrap_bio(incoming, outgoing, server_side=True)
+
+        def exchange(call):
+            while True:
+                try:
+                    call()
+                    return
+                except ssl.SSLWantReadError:
+                    connection.sendall(outgoing.read())
+                    incoming.write(connection.recv(65536))
+
+        exchange(secure.do_handshake)
+        if asked:
+            exchange(lambda: secure.read(65536))
+        connection.sendall(outgoing.read())
+        secure.write(answer)
+        for byte in outgoing.read():
+            if stop.wait(interval):
+                return
+            connection.sendall(bytes([byte]))
+
+    return served
