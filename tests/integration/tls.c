@@ -191,6 +191,31 @@ static long cancel(struct said (*call)(const char *)) {
     return result == PTHREAD_CANCELED ? 1 : 0;
 }
 
+/* A thread that writes until it fails, and what became of it. */
+static pthread_t writer;
+static struct said written;
+static int written_errno;
+
+static void *write_on(void *argument) {
+    struct said (*call)(const char *) = (struct said(*)(const char *))argument;
+    do {
+        written = call("upload");
+        written_errno = errno;
+    } while (written.result > 0);
+    return NULL;
+}
+
+static long start_writer(struct said (*call)(const char *)) {
+    pthread_create(&writer, NULL, write_on, (void *)call);
+    return usleep(400000);
+}
+
+static struct said join_writer(void) {
+    pthread_join(writer, NULL);
+    errno = written_errno;
+    return written;
+}
+
 static struct said special(struct said (*call)(const char *), const char *name) {
     if (!strcmp(name, "leave"))
         return (struct said){leave_and_read(call), ""};
@@ -203,6 +228,10 @@ static struct said special(struct said (*call)(const char *), const char *name) 
     }
     if (!strcmp(name, "asked"))
         return (struct said){handler_result, handler_ms >= 900 ? "waited" : "did not wait"};
+    if (!strcmp(name, "write"))
+        return (struct said){start_writer(call), ""};
+    if (!strcmp(name, "join"))
+        return join_writer();
     if (!strcmp(name, "pause"))
         return (struct said){usleep(500000), ""};
     return (struct said){0, NULL};

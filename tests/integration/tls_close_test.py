@@ -1,11 +1,14 @@
 """A TLS close never waits for a write that is stuck in another thread: the VividCortex case."""
 
 import json
+import socket
+import time
 
 import pytest
 
 import programs
 from faults import tcp, tls
+from tlscalls import LIBRARIES, make
 
 CLIENT = """
 import json, os, socket, ssl, sys, threading, time
@@ -54,8 +57,50 @@ def test_close_ends_a_stuck_write(net):
     assert told["later"].endswith("Error") and told["later took"] < 1, told
 
 
-@pytest.mark.parametrize("limit", ["SEND"])
-def test_a_lock_is_freed_by_the_write_s_own_deadline(net, limit):
-    told = outcome(net, "lock", **{limit: "1s"})
+class Late:
+    """A peer that reads nothing until the other side has closed, and then everything there is."""
+
+    def __init__(self):
+        self.end = None
+
+    def __call__(self, secure, stop):
+        stop.wait(1)
+        with socket.socket(fileno=socket.dup(secure.fileno())) as plain:  # Python's TLS takes a reset for an end of file
+            try:
+                while plain.recv(65536):
+                    pass
+                self.end = "end of file"
+            except OSError as error:
+                self.end = type(error).__name__
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_close_ends_a_stuck_write_without_an_alert(net, library, report_time):
+    """The peer, when it reads again, finds a connection that was cut, not one that was closed in order."""
+    peer = Late()
+    server = net.serve(tls.over_tls(peer), receive_buffer=4096)
+    _, _, close, write, again, later = make(net, library, "block", server, "handshake", "write", "bye", "join", "bye", "send")
+    for call in close, again, later:
+        call.expect_refused_at_once()
+    assert write.result < 0 and write.ms < 300, write
+    report_time(f"{library} close during a stuck write", close.ms / 1000)
+    for _ in range(50):
+        if not peer.end:
+            time.sleep(0.1)
+    assert peer.end == "ConnectionResetError"
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_write_that_moves_is_not_a_stuck_one(net, library):
+    """The peer takes all that comes: the close is an ordinary one."""
+    server = net.serve(tls.over_tls(tcp.draining))
+    _, *sends, shutdown = make(net, library, "block", server, "handshake", "send", "send", "shutdown")
+    assert shutdown.result == 0, shutdown
+    for call in sends:
+        call.expect_done()
+
+
+def test_a_lock_is_freed_by_the_write_s_own_deadline(net):
+    told = outcome(net, "lock", SEND="1s")
     assert told["write"].endswith("Error") and 0.9 < told["write took"] < 2, told
     assert told["close"].endswith("Error") and told["close took"] < 2, told
