@@ -69,7 +69,7 @@ static void show(const struct blocked_list *list, const struct winsize *size) {
     fputs(HOME, stdout);
     for (const char *line = text; *line;) {
         size_t end = strcspn(line, "\n");
-        printf("%.*s" CLEAR_LINE_END "\r\n", (int)(end < size->ws_col ? end : size->ws_col), line);
+        printf("%.*s" CLEAR_LINE_END "\n", (int)(end < size->ws_col ? end : size->ws_col), line);
         line += end + (line[end] == '\n');
     }
     fputs(CLEAR_BELOW, stdout);

@@ -32,7 +32,7 @@ def ps(*arguments):
 
 def stats(*pids):
     """The counters by process ID and operation."""
-    processes = json.loads(netdeadline("stats", "--json", *pids).stdout)["processes"]
+    processes = json.loads(netdeadline("stats", "--json", *pids, status=None).stdout)["processes"]
     return {process["pid"]: {row["operation"]: row for row in process["operations"]} for process in processes}
 
 

@@ -1,0 +1,109 @@
+/* A process with a hostile state block: forged KIND, where KIND is what is wrong with it. It is read by root, on a terminal. */
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "shim/state.h"
+
+#define EVIL "\033[2J\033]0;owned\007\n\"}"
+
+static char operations[ND_OPERATIONS][ND_OPERATION_NAME], limits[ND_LIMITS][ND_OPERATION_NAME];
+static uint32_t buckets[ND_BUCKETS];
+static struct nd_slot slots[64];
+static struct nd_counters counters[ND_OPERATIONS][4];
+static struct nd_live_row rows[8];
+static struct nd_live_wish wish;
+static char watch[64];
+static uint64_t word = 0x1122334455667788;
+
+#define TABLE(array) {{(array)}, sizeof(array)[0], sizeof(array) / sizeof(array)[0]}
+
+struct nd_state netdeadline_state __attribute__((visibility("default"))) = {
+    .magic = ND_STATE_MAGIC,
+    .version = ND_STATE_VERSION,
+    .size = sizeof(struct nd_state),
+    .library = "1\033[31m\n\"",
+    .active = 1,
+    .operations = TABLE(operations),
+    .limits = TABLE(limits),
+    .buckets = TABLE(buckets),
+    .slots = TABLE(slots),
+    .counters = {{counters}, sizeof(struct nd_counters), ND_OPERATIONS * 4},
+    .settings = TABLE(rows),
+    .wish = {{&wish}, sizeof wish, 1},
+    .watch = TABLE(watch),
+    .shards = 4,
+    .watch_all = 0xff,
+};
+
+static void fill_with_evil(void) {
+    memset(operations, 'o', sizeof operations); /* without an end */
+    memset(limits, 'l', sizeof limits);
+    memset(counters, 0xff, sizeof counters);
+    for (int i = 0; i < ND_OPERATIONS; i++)
+        memcpy(operations[i], EVIL, sizeof EVIL - 1);
+    memcpy(limits[1], EVIL, sizeof EVIL - 1);
+    memset(rows, 0x1b, sizeof rows);
+    memcpy(rows[0].name, "RECV", 5);
+    for (int i = 0; i < 64; i++)
+        slots[i] = (struct nd_slot){.tid = (uint32_t)syscall(SYS_gettid),
+                                    .sequence = 2,
+                                    .fd = i - 3,
+                                    .operation = (uint8_t)(i * 4),
+                                    .limit = (uint8_t)(i * 4 + 1),
+                                    .began = i % 2 ? INT64_MIN : INT64_MAX,
+                                    .deadline = i % 3 ? INT64_MAX - 1 : INT64_MIN,
+                                    .name = i % 5 ? 0 : (uintptr_t)EVIL,
+                                    .frame = (uintptr_t)&word,
+                                    .return_to = word};
+}
+
+static void *change(void *arg) {
+    (void)arg;
+    for (uint32_t i = 0;; i++) {
+        memset(&slots[i % 64], (int)i, sizeof slots[0]);
+        netdeadline_state.slots.count = i * 977;
+        netdeadline_state.operations.count = i;
+    }
+    return NULL;
+}
+
+static void spoil(const char *kind) {
+    struct nd_state *state = &netdeadline_state;
+    struct nd_state_table *tables[] = {&state->operations, &state->limits,   &state->buckets, &state->slots,
+                                       &state->counters,   &state->settings, &state->wish,    &state->watch};
+    pthread_t thread;
+    for (int i = 0; i < 8; i++) {
+        if (!strcmp(kind, "counts"))
+            tables[i]->count = UINT32_MAX;
+        if (!strcmp(kind, "sizes"))
+            tables[i]->entry_size = i % 2 ? 0 : UINT32_MAX;
+        if (!strcmp(kind, "nowhere"))
+            tables[i]->address = i % 2 ? 16 : UINT64_MAX - 8;
+    }
+    if (!strcmp(kind, "empty"))
+        state->operations.count = state->slots.count = state->counters.count = 0;
+    if (!strcmp(kind, "shards"))
+        state->shards = 0;
+    if (!strcmp(kind, "version"))
+        state->version = 77;
+    if (!strcmp(kind, "magic"))
+        memcpy(state->magic, EVIL, sizeof state->magic);
+    if (!strcmp(kind, "small"))
+        state->size = 8;
+    if (!strcmp(kind, "changing"))
+        pthread_create(&thread, NULL, change, NULL);
+}
+
+int main(int argc, char **argv) {
+    fill_with_evil();
+    spoil(argc > 1 ? argv[1] : "");
+    puts("ready");
+    fflush(stdout);
+    getchar();
+    return 0;
+}
