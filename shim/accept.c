@@ -1,11 +1,18 @@
-/* accept, accept4: an accepted socket is inbound, and gets the limits of that side at its birth. */
+/* accept, accept4: bounded by ACCEPT, without a trace on the listener, which is never ended. An accepted socket is inbound, and
+ * gets the limits of that side at its birth. */
 #include <errno.h>
+#include <poll.h>
+#include <sys/time.h>
 
 #include "shim/discover.h"
+#include "shim/expiry.h"
 #include "shim/hook.h"
+#include "shim/signals.h"
 #include "shim/sockets.h"
 #include "shim/start.h"
 #include "shim/timers.h"
+#include "shim/wait.h"
+#include "shim/waitclock.h"
 
 ND_COLD static void accepted(int listener, int fd, int flags) {
     int saved = errno;
@@ -26,16 +33,161 @@ ND_COLD static void accepted(int listener, int fd, int flags) {
     errno = saved;
 }
 
-int nd_hook_accept(int fd, struct sockaddr *addr, socklen_t *len) {
-    int made = nd_real.accept(fd, addr, len);
-    if (made >= 0 && nd_active)
-        accepted(fd, made, 0);
+/* A listener under ACCEPT, or NULL. */
+static struct nd_sock *limited(int fd) {
+    struct nd_sock *sock = nd_sock_peek(fd);
+    if (sock && !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
+        sock = nd_sock_discover(fd);
+    return sock && nd_sock_accept_limit(sock) ? sock : NULL;
+}
+
+/* The listener has waited for its limit, in this call and those before that came to nothing. */
+static void tell(const char *operation, int fd, struct nd_sock *sock, nd_time elapsed) {
+    struct nd_expiry expiry = {
+        .operation = operation, .limit = "ACCEPT", .timeout = nd_sock_accept_limit(sock), .elapsed = elapsed};
+    nd_expire_told(fd, &expiry);
+    nd_clock_progress(&sock->clock[ND_IN]);
+}
+
+static nd_time silence(const struct nd_sock *sock) {
+    return sock->clock[ND_IN].time.waited - sock->clock[ND_IN].progress;
+}
+
+static bool has_connection(int fd) {
+    struct pollfd pollfd = {.fd = fd, .events = POLLIN};
+    return nd_real.poll(&pollfd, 1, 0) != 0; /* an error too: let accept say it */
+}
+
+/* A wait in poll, select or epoll has shown this listener as ready because it was late; this accept says why. */
+static bool owes_error(int fd, struct nd_sock *sock) {
+    if (!(nd_sock_flags(sock) & ND_SOCK_LATE))
+        return false;
+    nd_sock_change(fd, sock, 0, ND_SOCK_LATE);
+    return true;
+}
+
+/* Several threads see the same connection come, and accept would keep those that are not the first. So they take turns; the
+ * times see to it that one that was cancelled in accept, or jumped out of it, holds nobody up. */
+#define LONGEST_TURN (5 * ND_MSEC)
+
+static bool take_turn(struct nd_sock *sock, uint32_t seen) {
+    nd_time other = sock->accepting, now = nd_now();
+    bool taken =
+        (other == 0 || now - other > LONGEST_TURN) && atomic_compare_exchange_strong(&sock->accepting, &other, now);
+    if (taken && sock->turns == seen) {
+        sock->turns++;
+        return true;
+    }
+    if (taken)
+        sock->accepting = 0;
+    else
+        nd_real.poll(NULL, 0, 1);
+    return false;
+}
+
+static nd_time own_deadline(int fd) {
+    struct timeval own = {0, 0};
+    socklen_t len = sizeof own;
+    nd_real.getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &own, &len);
+    nd_time timeout = own.tv_sec * ND_SEC + own.tv_usec * ND_USEC;
+    return timeout ? nd_time_after(nd_now(), timeout) : ND_NEVER;
+}
+
+/* Waits for a connection and takes the turn to accept it. False, with errno, where there will be none. */
+static bool wait_for_connection(const char *operation, int fd, struct nd_sock *sock) {
+    const nd_time own = own_deadline(fd), limit = nd_sock_accept_limit(sock), before = silence(sock), began = nd_now();
+    const nd_time deadline = nd_time_after(began, before < limit ? limit - before : 0);
+    for (;;) {
+        uint32_t turns = sock->turns;
+        nd_time now = nd_now();
+        enum nd_waited waited = nd_wait(fd, POLLIN, own < deadline ? own : deadline);
+        nd_time ended = nd_now();
+        nd_stopwatch_add(&sock->clock[ND_IN].time, now, ended);
+        if (waited == ND_TIMED_OUT) {
+            if (ended >= deadline)
+                tell(operation, fd, sock, ended - began + before);
+            errno = ended >= deadline ? ETIMEDOUT : EAGAIN;
+            return false;
+        }
+        if (waited == ND_INTERRUPTED && (own != ND_NEVER || !nd_signals_restart())) {
+            errno = EINTR;
+            return false;
+        }
+        if ((waited == ND_READY || waited == ND_ENDED_STREAM) && take_turn(sock, turns))
+            return true;
+    }
+}
+
+/* What accept and accept4 have in common. */
+struct call {
+    const char *operation;
+    int fd;
+    struct sockaddr *addr;
+    socklen_t *len;
+    int flags;
+    bool with_flags;
+};
+
+static int plain(const struct call *call) {
+    return call->with_flags ? nd_real.accept4(call->fd, call->addr, call->len, call->flags)
+                            : nd_real.accept(call->fd, call->addr, call->len);
+}
+
+static int accept_observed(const struct call *call, struct nd_sock *sock) {
+    nd_time began = nd_now();
+    int made = plain(call), error = errno;
+    nd_time ended = nd_now();
+    nd_stopwatch_add(&sock->clock[ND_IN].time, began, ended);
+    if (silence(sock) >= nd_sock_accept_limit(sock))
+        tell(call->operation, call->fd, sock, silence(sock));
+    errno = error;
     return made;
 }
 
-int nd_hook_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags) {
-    int made = nd_real.accept4(fd, addr, len, flags);
-    if (made >= 0 && nd_active)
-        accepted(fd, made, flags);
+static int accept_limited(const struct call *call, struct nd_sock *sock) {
+    if (nd_observing)
+        return accept_observed(call, sock);
+    int saved = errno;
+    uint32_t turns = sock->turns;
+    bool turn = has_connection(call->fd) && take_turn(sock, turns);
+    if (!turn && owes_error(call->fd, sock)) {
+        errno = ETIMEDOUT;
+        return -1;
+    }
+    if (!turn && !nd_nonblocking(call->fd)) {
+        turn = wait_for_connection(call->operation, call->fd, sock);
+        if (!turn)
+            return -1;
+    }
+    errno = saved;
+    int made = plain(call);
+    if (turn)
+        sock->accepting = 0;
     return made;
+}
+
+ND_COLD static int accept_bounded(const struct call *call) {
+    struct nd_sock *sock = nd_settings.accept ? limited(call->fd) : NULL;
+    int made = sock ? accept_limited(call, sock) : plain(call);
+    if (made < 0)
+        return made;
+    if (sock) {
+        owes_error(call->fd, sock);
+        nd_clock_progress(&sock->clock[ND_IN]);
+    }
+    accepted(call->fd, made, call->flags);
+    return made;
+}
+
+int nd_hook_accept(int fd, struct sockaddr *addr, socklen_t *len) {
+    if (!nd_active)
+        return nd_real.accept(fd, addr, len);
+    return accept_bounded(&(struct call){.operation = "accept", .fd = fd, .addr = addr, .len = len});
+}
+
+int nd_hook_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags) {
+    if (!nd_active)
+        return nd_real.accept4(fd, addr, len, flags);
+    return accept_bounded(
+        &(struct call){.operation = "accept4", .fd = fd, .addr = addr, .len = len, .flags = flags, .with_flags = true});
 }

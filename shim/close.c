@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "shim/epollset.h"
 #include "shim/expiry.h"
 #include "shim/hook.h"
 #include "shim/scope.h"
@@ -20,6 +21,7 @@ static bool is_parents(uint32_t flags) {
 
 static void forget(int fd) {
     nd_scope_drop(fd);
+    nd_epoll_closed(fd);
     nd_sock_forget(fd);
 }
 
@@ -51,11 +53,12 @@ static void begin(int fd, const struct nd_sock *sock, struct lingering *lingerin
     bool known = getpeername(fd, (struct sockaddr *)&lingering->peer, &len) == 0;
     lingering->began = nd_now();
     lingering->bound = seconds * ND_SEC;
-    lingering->expiry = (struct nd_expiry){.operation = "close",
-                                           .limit = is_send ? ND_LIMIT_NAME(sock, "SEND") : ND_LIMIT_NAME(sock, "UNACKED"),
-                                           .timeout = limit,
-                                           .peer = (struct sockaddr *)&lingering->peer,
-                                           .peer_len = known ? len : 0};
+    lingering->expiry =
+        (struct nd_expiry){.operation = "close",
+                           .limit = is_send ? ND_LIMIT_NAME(sock, "SEND") : ND_LIMIT_NAME(sock, "UNACKED"),
+                           .timeout = limit,
+                           .peer = (struct sockaddr *)&lingering->peer,
+                           .peer_len = known ? len : 0};
 }
 
 static void end(int fd, struct lingering *lingering) {

@@ -56,7 +56,9 @@ struct nd_sock *nd_sock_discover(int fd) {
         flags |= ND_SOCK_NONBLOCK;
     /* An AF_UNIX stream that is connected already and that we did not see connect may be a socketpair: a pipe. */
     bool listening = get_int(fd, SOL_SOCKET, SO_ACCEPTCONN, 0) > 0;
-    if (!listening && !(flags & ND_SOCK_LOCAL) && has_peer(fd))
+    if (listening)
+        flags |= ND_SOCK_LISTENING;
+    else if (!(flags & ND_SOCK_LOCAL) && has_peer(fd))
         flags |= ND_SOCK_CONNECTED;
     if (get_int(fd, SOL_SOCKET, SO_LINGER, 0) > 0) /* l_onoff stands first */
         flags |= ND_SOCK_LINGER;

@@ -1,15 +1,30 @@
-/* epoll_ctl, epoll_wait, epoll_pwait, epoll_pwait2: a wait clock for the sockets in the set, see epollset.h. */
+/* epoll_create, epoll_ctl, epoll_wait and its kin: a wait clock for the sockets in the set, see epollset.h. */
 #include <errno.h>
 
 #include "shim/epollset.h"
 #include "shim/hook.h"
 #include "shim/sockets.h"
 #include "shim/start.h"
-#include "shim/waitset.h"
+#include "shim/waitloop.h"
+
+/* Known from its birth, so that one that is added to another while it is empty is known there. */
+int nd_hook_epoll_create(int size) {
+    int fd = nd_real.epoll_create(size);
+    if (fd >= 0 && nd_active)
+        nd_sock_born(fd, ND_SOCK_EPOLL);
+    return fd;
+}
+
+int nd_hook_epoll_create1(int flags) {
+    int fd = nd_real.epoll_create1(flags);
+    if (fd >= 0 && nd_active)
+        nd_sock_born(fd, ND_SOCK_EPOLL);
+    return fd;
+}
 
 ND_COLD static void note(int epfd, int op, int fd, const struct epoll_event *event) {
     int saved = errno;
-    nd_epoll_noted(epfd, fd, op == EPOLL_CTL_DEL ? 0 : event->events | EPOLLERR, op == EPOLL_CTL_ADD);
+    nd_epoll_noted(epfd, fd, op == EPOLL_CTL_DEL ? NULL : event);
     errno = saved;
 }
 
@@ -20,30 +35,64 @@ int nd_hook_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event) {
     return result;
 }
 
+/* One wait on a set, as the program made it. */
 struct call {
+    const char *operation; /* "epoll_wait" */
+    int epfd;
+    int (*wait)(const struct call *call, nd_time timeout);
     struct epoll_event *events;
     int count, timeout_ms;
     const struct timespec *timeout;
     const sigset_t *mask;
 };
 
-static int wait_plain(const struct nd_epoll_wait *wait, nd_time timeout) {
-    const struct call *call = wait->state;
+static int wait_plain(const struct call *call, nd_time timeout) {
     int ms = timeout == ND_AS_GIVEN ? call->timeout_ms : nd_time_poll_ms(timeout, 0);
-    return nd_real.epoll_wait(wait->epfd, call->events, call->count, ms);
+    return nd_real.epoll_wait(call->epfd, call->events, call->count, ms);
 }
 
-static int wait_masked(const struct nd_epoll_wait *wait, nd_time timeout) {
-    const struct call *call = wait->state;
+static int wait_masked(const struct call *call, nd_time timeout) {
     int ms = timeout == ND_AS_GIVEN ? call->timeout_ms : nd_time_poll_ms(timeout, 0);
-    return nd_real.epoll_pwait(wait->epfd, call->events, call->count, ms, call->mask);
+    return nd_real.epoll_pwait(call->epfd, call->events, call->count, ms, call->mask);
 }
 
-static int wait_exact(const struct nd_epoll_wait *wait, nd_time timeout) {
-    const struct call *call = wait->state;
+static int wait_exact(const struct call *call, nd_time timeout) {
     struct timespec ts = {(time_t)(timeout / ND_SEC), (long)(timeout % ND_SEC)};
     const struct timespec *given = timeout == ND_AS_GIVEN ? call->timeout : timeout == ND_NEVER ? NULL : &ts;
-    return nd_real.epoll_pwait2(wait->epfd, call->events, call->count, given, call->mask);
+    return nd_real.epoll_pwait2(call->epfd, call->events, call->count, given, call->mask);
+}
+
+static nd_time due(void *arg, nd_time now) {
+    return nd_epoll_due(((const struct call *)arg)->epfd, now);
+}
+
+static int wait_for(void *arg, nd_time timeout) {
+    const struct call *call = arg;
+    int ready = call->wait(call, timeout);
+    if (ready > 0)
+        nd_epoll_delivered(call->epfd, call->events, ready);
+    return ready;
+}
+
+static void settle(void *arg, nd_time began, nd_time ended, bool ready) {
+    nd_epoll_waited(((const struct call *)arg)->epfd, began, ended, ready);
+}
+
+static bool expire(void *arg, nd_time now) {
+    const struct call *call = arg;
+    return nd_epoll_look(call->operation, call->epfd, NULL, now);
+}
+
+static int show(void *arg, int ready) {
+    const struct call *call = arg;
+    return nd_epoll_show(call->epfd, call->events, ready, call->count);
+}
+
+static int run(struct call *call, nd_time timeout) {
+    static const struct nd_waiting how = {due, wait_for, settle, expire, show};
+    if (timeout != 0)
+        return nd_wait_loop(&how, call, timeout);
+    return wait_for(call, ND_AS_GIVEN);
 }
 
 static nd_time from_ms(int ms) {
@@ -51,9 +100,13 @@ static nd_time from_ms(int ms) {
 }
 
 ND_COLD static int wait_watched(int epfd, struct epoll_event *events, int count, int timeout) {
-    struct call call = {.events = events, .count = count, .timeout_ms = timeout};
-    struct nd_epoll_wait wait = {"epoll_wait", epfd, from_ms(timeout), wait_plain, &call};
-    return nd_epoll_run(&wait);
+    struct call call = {.operation = "epoll_wait",
+                        .epfd = epfd,
+                        .wait = wait_plain,
+                        .events = events,
+                        .count = count,
+                        .timeout_ms = timeout};
+    return run(&call, from_ms(timeout));
 }
 
 int nd_hook_epoll_wait(int epfd, struct epoll_event *events, int count, int timeout) {
@@ -63,9 +116,14 @@ int nd_hook_epoll_wait(int epfd, struct epoll_event *events, int count, int time
 }
 
 ND_COLD static int pwait_watched(int epfd, struct epoll_event *events, int count, int timeout, const sigset_t *mask) {
-    struct call call = {.events = events, .count = count, .timeout_ms = timeout, .mask = mask};
-    struct nd_epoll_wait wait = {"epoll_pwait", epfd, from_ms(timeout), wait_masked, &call};
-    return nd_epoll_run(&wait);
+    struct call call = {.operation = "epoll_pwait",
+                        .epfd = epfd,
+                        .wait = wait_masked,
+                        .events = events,
+                        .count = count,
+                        .timeout_ms = timeout,
+                        .mask = mask};
+    return run(&call, from_ms(timeout));
 }
 
 int nd_hook_epoll_pwait(int epfd, struct epoll_event *events, int count, int timeout, const sigset_t *mask) {
@@ -76,13 +134,18 @@ int nd_hook_epoll_pwait(int epfd, struct epoll_event *events, int count, int tim
 
 ND_COLD static int pwait2_watched(int epfd, struct epoll_event *events, int count, const struct timespec *timeout,
                                   const sigset_t *mask) {
-    struct call call = {.events = events, .count = count, .timeout = timeout, .mask = mask};
+    struct call call = {.operation = "epoll_pwait2",
+                        .epfd = epfd,
+                        .wait = wait_exact,
+                        .events = events,
+                        .count = count,
+                        .timeout = timeout,
+                        .mask = mask};
     nd_time seconds = timeout ? timeout->tv_sec : 0;
     bool never = !timeout || seconds > ND_NEVER / ND_SEC - 1;
     bool valid = !timeout || (timeout->tv_sec >= 0 && timeout->tv_nsec >= 0 && timeout->tv_nsec < ND_SEC);
     nd_time given = never ? ND_NEVER : seconds * ND_SEC + timeout->tv_nsec;
-    struct nd_epoll_wait wait = {"epoll_pwait2", epfd, valid ? given : 0, wait_exact, &call};
-    return nd_epoll_run(&wait);
+    return run(&call, valid ? given : 0);
 }
 
 int nd_hook_epoll_pwait2(int epfd, struct epoll_event *events, int count, const struct timespec *timeout,

@@ -1,13 +1,7 @@
 #include "shim/epollset.h"
 
-#include <errno.h>
-#include <sys/epoll.h>
-
 #include "shim/real.h"
-#include "shim/start.h"
 #include "shim/timers.h"
-#include "shim/waitclock.h"
-#include "shim/waitset.h"
 
 /* After something has happened in a set, its sockets are looked through within an eighth of the shortest limit. */
 #define LOOKS_PER_LIMIT 8
@@ -20,38 +14,206 @@
 /* Three system calls and the record, as measured on one socket. */
 #define COST_PER_SOCKET ((nd_time)1000)
 
-void nd_epoll_noted(int epfd, int fd, uint32_t events, bool added) {
+static struct nd_sock *set_of(int epfd) {
+    struct nd_sock *sock = nd_sock_peek(epfd);
+    return sock && (nd_sock_flags(sock) & ND_SOCK_EPOLL) ? sock : NULL;
+}
+
+static struct nd_membership *membership(struct nd_sock *sock, int epfd) {
+    const struct nd_sock *set = nd_sock_peek(epfd);
+    for (int i = 0; set && i < ND_MEMBERSHIPS; i++)
+        if (sock->in[i].set == epfd + 1 && sock->in[i].generation == set->generation)
+            return &sock->in[i];
+    return NULL;
+}
+
+/* The sockets' clocks run on by what the set has been waited for since they were last looked at. */
+static void run_clocks(struct nd_sock *sock, struct nd_membership *member, const struct nd_epoll *set) {
+    nd_time waited = set->time.waited - member->seen;
+    member->seen += waited;
+    if (!(member->events & (ND_WANTS_IN | ND_WANTS_OUT)))
+        return;
+    sock->clock[ND_IN].time.waited += waited;
+    sock->clock[ND_OUT].time.waited += waited;
+    sock->pace.time.waited += waited;
+}
+
+/* In more sets than are noted: the latest counts. */
+static struct nd_membership *new_membership(struct nd_sock *sock, int epfd, const struct nd_sock *set) {
+    struct nd_membership *free = NULL;
+    for (int i = 0; !free && i < ND_MEMBERSHIPS; i++) {
+        int holder = sock->in[i].set - 1;
+        if (holder < 0 || !membership(sock, holder)) /* none, or a set that has been closed */
+            free = &sock->in[i];
+    }
+    if (!free)
+        free = &sock->in[ND_MEMBERSHIPS - 1];
+    free->generation = atomic_load(&set->generation);
+    free->seen = atomic_load(&set->epoll.time.waited);
+    free->set = epfd + 1;
+    return free;
+}
+
+static nd_time shorter(nd_time a, nd_time b) {
+    return b && (b < a || !a) ? b : a;
+}
+
+/* How long after something has happened the set is looked through. */
+static nd_time delay(const struct nd_epoll *set) {
+    nd_time soon =
+        shorter(shorter(LONGEST_DELAY * LOOKS_PER_LIMIT, set->shortest), nd_profile_shortest) / LOOKS_PER_LIMIT;
+    soon = soon < SHORTEST_DELAY ? SHORTEST_DELAY : soon;
+    return soon < LOOK_SHARE * set->cost ? LOOK_SHARE * set->cost : soon;
+}
+
+/* What is due is never put off by what happens again and again. */
+static void hurry(struct nd_sock *sock, nd_time soon) {
+    struct nd_epoll *set = &sock->epoll;
+    nd_time due = set->due;
+    if (due > soon)
+        atomic_compare_exchange_strong(&set->due, &due, soon);
+}
+
+/* The shortest limit that may come to hold for a socket; 0 for none. */
+static nd_time shortest_limit(const struct nd_sock *sock) {
+    const struct nd_limits *limits = nd_sock_limits(sock);
+    nd_time shortest = shorter(nd_sock_recv_limit(sock), nd_sock_send_limit(sock));
+    shortest = shorter(shorter(shortest, limits->unacked), nd_sock_accept_limit(sock));
+    shortest = shorter(shortest, sock->operation.timeout);
+    if (nd_sock_flags(sock) & ND_SOCK_CONNECTING)
+        shortest = shorter(shortest, nd_sock_connect_limit(sock));
+    if (nd_sock_paced(sock))
+        shortest = shorter(shorter(shorter(shortest, limits->idle), limits->lifetime), limits->min_rate_window);
+    return shortest;
+}
+
+/* The set has sockets in it now, and so have those that it is in. */
+static void use(int epfd, struct nd_sock *set, nd_time now) {
+    hurry(set, now + delay(&set->epoll));
+    if (set->epoll.used)
+        return;
+    set->epoll.used = true;
+    nd_sock_change(epfd, set, 0, 0);
+    for (int i = 0; i < ND_MEMBERSHIPS; i++) {
+        int outer = set->in[i].set - 1;
+        struct nd_sock *its = outer >= 0 ? set_of(outer) : NULL;
+        if (its)
+            use(outer, its, now);
+    }
+}
+
+static void note_inner(struct nd_epoll *set, int from, int to) {
+    for (int i = 0; i < ND_INNER_SETS; i++) {
+        int slot = from;
+        if (set->inner[i] == to && to)
+            return;
+        if (atomic_compare_exchange_strong(&set->inner[i], &slot, to))
+            return;
+    }
+}
+
+static void remove_from(int epfd, int fd, struct nd_sock *sock) {
+    struct nd_membership *member = membership(sock, epfd);
+    struct nd_sock *set = set_of(epfd);
+    if (member) {
+        if (set)
+            run_clocks(sock, member, &set->epoll);
+        member->events = 0;
+        member->set = 0;
+    }
+    if (set && (nd_sock_flags(sock) & ND_SOCK_EPOLL))
+        note_inner(&set->epoll, fd + 1, 0);
+}
+
+/* Where a one-shot registration is found again by its data, which is all that a delivered event tells: a hint that is checked. */
+#define HINTS 1024
+static _Atomic int hints[HINTS];
+
+static _Atomic int *hint_for(uint64_t data) {
+    return &hints[(data * UINT64_C(0x9E3779B97F4A7C15)) >> 54];
+}
+
+void nd_epoll_noted(int epfd, int fd, const struct epoll_event *event) {
     struct nd_sock *sock = nd_sock_peek(fd), *set = nd_sock_get(epfd);
     if (!sock || !set || !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
         return;
+    if (!event) {
+        remove_from(epfd, fd, sock);
+        return;
+    }
     if (!(nd_sock_flags(set) & ND_SOCK_EPOLL))
         nd_sock_born(epfd, ND_SOCK_EPOLL);
-    sock->in_epoll = events ? epfd + 1 : 0;
-    sock->epoll_events = events;
-    if (added) {
-        sock->epoll_seen = set->epoll.waited;
-        nd_clock_progress(&sock->clock[ND_IN]);
-        nd_clock_progress(&sock->clock[ND_OUT]);
+    struct nd_membership *member = membership(sock, epfd);
+    if (member)
+        run_clocks(sock, member, &set->epoll);
+    else
+        member = new_membership(sock, epfd, set);
+    member->data = event->data.u64;
+    member->events = event->events;
+    if (event->events & EPOLLONESHOT) {
+        *hint_for(event->data.u64) = fd;
+        set->epoll.one_shots = true;
     }
+    bool is_set = (nd_sock_flags(sock) & ND_SOCK_EPOLL) != 0;
+    if (is_set)
+        note_inner(&set->epoll, 0, fd + 1);
     if (fd > set->epoll.highest)
         set->epoll.highest = fd;
-    set->epoll.due = 0;
+    if (!is_set)
+        set->epoll.shortest = shorter(set->epoll.shortest, shortest_limit(sock));
+    const nd_time now = nd_now_coarse();
+    if (!is_set || sock->epoll.used)
+        use(epfd, set, now);
+    if (!is_set)
+        hurry(set, nd_clock_due(sock, (short)(event->events & (ND_WANTS_IN | ND_WANTS_OUT)), now));
 }
 
-static short wants_of(uint32_t events) {
-    /* EPOLLIN and its kin have poll's values; a one-shot may have been delivered, and nobody waits for it until it is set
-     * again: only its connect is bounded. */
-    return events & EPOLLONESHOT ? 0 : (short)(events & (ND_WANTS_IN | ND_WANTS_OUT));
+void nd_epoll_closed(int epfd) {
+    struct nd_sock *set = set_of(epfd);
+    struct nd_membership *member;
+    for (int fd = 0; set && fd <= set->epoll.highest; fd++) {
+        struct nd_sock *sock = nd_sock_peek(fd);
+        member = sock ? membership(sock, epfd) : NULL;
+        if (member)
+            remove_from(epfd, fd, sock);
+    }
 }
 
 /* The record of `fd` if it is a live socket of the set. */
-static struct nd_sock *member(int epfd, int fd) {
+static struct nd_sock *member_of(int epfd, int fd, struct nd_membership **member) {
     struct nd_sock *sock = nd_sock_peek(fd);
-    if (sock)
-        nd_timers_refresh(fd, sock);
-    if (!sock || sock->in_epoll != epfd + 1 || (nd_sock_flags(sock) & ND_SOCK_EXPIRED))
+    const uint32_t kinds = ND_SOCK_CONNECTED | ND_SOCK_CONNECTING | ND_SOCK_LISTENING;
+    if (!sock || !(nd_sock_flags(sock) & kinds) || (nd_sock_flags(sock) & ND_SOCK_EXPIRED))
         return NULL;
-    return nd_sock_flags(sock) & (ND_SOCK_CONNECTED | ND_SOCK_CONNECTING) ? sock : NULL;
+    *member = membership(sock, epfd);
+    if (*member)
+        nd_timers_refresh(fd, sock);
+    return *member ? sock : NULL;
+}
+
+static void deliver(int epfd, struct nd_sock *set, const struct epoll_event *event) {
+    uint64_t data = event->data.u64;
+    int fd = *hint_for(data);
+    struct nd_membership *member = NULL;
+    struct nd_sock *sock = member_of(epfd, fd, &member);
+    for (int other = 0; (!sock || member->data != data) && other <= set->epoll.highest; other++)
+        sock = member_of(epfd, fd = other, &member);
+    if (!sock || member->data != data || !(member->events & EPOLLONESHOT))
+        return;
+    run_clocks(sock, member, &set->epoll);
+    if (event->events & (ND_WANTS_IN | ND_ENDED))
+        nd_clock_progress(&sock->clock[ND_IN]);
+    if (event->events & (ND_WANTS_OUT | ND_ENDED))
+        nd_clock_progress(&sock->clock[ND_OUT]);
+    if (nd_sock_flags(sock) & ND_SOCK_CONNECTING)
+        nd_clock_connected(fd, sock, (short)event->events);
+    member->events &= ~(uint32_t)(ND_WANTS_IN | ND_WANTS_OUT);
+}
+
+void nd_epoll_delivered(int epfd, const struct epoll_event *events, int count) {
+    struct nd_sock *set = set_of(epfd);
+    for (int i = 0; set && set->epoll.one_shots && i < count; i++)
+        deliver(epfd, set, &events[i]);
 }
 
 static bool has_room(int fd) {
@@ -60,22 +222,16 @@ static bool has_room(int fd) {
 }
 
 /* A socket may be registered for room at all times (edge-triggered sets are); its clock runs only while there is none. */
-static short wants_now(int fd, struct nd_sock *sock, short wants) {
+static short wants_now(int fd, struct nd_sock *sock, uint32_t events) {
     struct nd_wait_clock *out = &sock->clock[ND_OUT];
-    if ((nd_sock_flags(sock) & ND_SOCK_CONNECTING) || !nd_clock_room(sock, wants))
+    short wants = (short)(events & (ND_WANTS_IN | ND_WANTS_OUT)); /* EPOLLIN and its kin have poll's values */
+    if (!(wants & ND_WANTS_OUT) || (nd_sock_flags(sock) & ND_SOCK_CONNECTING) ||
+        !(nd_clock_room(sock, wants) || nd_sock_paced(sock)))
         return wants;
     bool room = has_room(fd);
     if (room || !out->look)
         nd_clock_progress(out);
     return room ? (short)(wants & ~ND_WANTS_OUT) : wants;
-}
-
-/* The sockets' clocks run on by what the set has been waited for since they were last looked at. */
-static void run_clocks(struct nd_sock *sock, const struct nd_epoll *set) {
-    nd_time waited = set->waited - sock->epoll_seen;
-    sock->epoll_seen = set->waited;
-    sock->clock[ND_IN].waited += waited;
-    sock->clock[ND_OUT].waited += waited;
 }
 
 static void settle_connect(int fd, struct nd_sock *sock) {
@@ -84,114 +240,121 @@ static void settle_connect(int fd, struct nd_sock *sock) {
         nd_clock_connected(fd, sock, pollfd.revents);
 }
 
-static struct nd_company company_of(int epfd, int highest) {
+static struct nd_company company_of(int epfd, struct nd_epoll *set) {
     struct nd_company company = {0, 0};
-    for (int fd = 0; fd <= highest; fd++) {
-        const struct nd_sock *sock = member(epfd, fd);
-        if (sock && (nd_sock_flags(sock) & ND_SOCK_CONNECTED))
+    struct nd_membership *member;
+    for (int fd = 0; fd <= set->highest; fd++) {
+        const struct nd_sock *sock = member_of(epfd, fd, &member);
+        if (sock)
             nd_company_add(&company, sock);
     }
+    for (int i = 0; i < ND_INNER_SETS; i++) {
+        const struct nd_sock *inner = set->inner[i] ? set_of(set->inner[i] - 1) : NULL;
+        if (inner)
+            nd_company_add(&company, inner);
+    }
+    set->inet = company.inet;
+    set->all = company.all;
     return company;
 }
 
-/* Looks through the set's sockets: ends what is due, and notes when the next one will be. Returns whether anything ended. */
-static bool look_through(const struct nd_epoll_wait *call, struct nd_epoll *set, nd_time now) {
-    if (atomic_exchange(&set->looking, true))
-        return false; /* another thread is at it */
+/* One socket of the set. Returns whether it ended; else *due is lowered to when it is to be looked at next. */
+static bool look_at(const char *operation, int epfd, int fd, struct nd_epoll *set, const struct nd_company *company,
+                    nd_time now, nd_time *due) {
+    struct nd_membership *member;
+    struct nd_sock *sock = member_of(epfd, fd, &member);
+    if (!sock)
+        return false;
+    run_clocks(sock, member, set);
+    settle_connect(fd, sock);
+    short wants = wants_now(fd, sock, member->events);
+    set->shortest = shorter(set->shortest, shortest_limit(sock));
+    if (nd_sock_flags(sock) & ND_SOCK_LISTENING)
+        nd_clock_late(operation, fd, sock, wants, company);
+    else if (nd_clock_expire(operation, fd, sock, wants, nd_alone(company, sock), now))
+        return true;
+    nd_time its = nd_clock_due(sock, wants, now);
+    *due = its < *due ? its : *due;
+    return false;
+}
+
+static bool look_through(const char *operation, int epfd, struct nd_epoll *set, const struct nd_company *company,
+                         nd_time now) {
     bool any = false;
     nd_time due = ND_NEVER;
-    const struct nd_company company = company_of(call->epfd, set->highest);
-    for (int fd = 0; fd <= set->highest; fd++) {
-        struct nd_sock *sock = member(call->epfd, fd);
-        if (!sock)
-            continue;
-        run_clocks(sock, set);
-        settle_connect(fd, sock);
-        short wants = wants_now(fd, sock, wants_of(sock->epoll_events));
-        if (nd_clock_expire(call->operation, fd, sock, wants, nd_alone(&company, sock), now)) {
-            any = true;
-            continue;
-        }
-        nd_time its = nd_clock_due(sock, wants, now);
-        due = its < due ? its : due;
-    }
+    set->shortest = 0;
+    for (int fd = 0; fd <= set->highest; fd++)
+        any |= look_at(operation, epfd, fd, set, company, now, &due);
     nd_time cost = nd_now() - now; /* more than this only where we were not let run */
     set->cost = cost < COST_PER_SOCKET * (set->highest + 1) ? cost : COST_PER_SOCKET * (set->highest + 1);
     nd_time earliest = now + LOOK_SHARE * set->cost;
     set->due = due < earliest ? earliest : due;
-    set->looking = false;
     return any;
 }
 
-static nd_time shorter(nd_time a, nd_time b) {
-    return b && b < a ? b : a;
+/* A thread that was cancelled in a look does not come back to say that it is over. */
+#define LONGEST_LOOK ND_SEC
+
+static bool begin_look(struct nd_epoll *set, nd_time now) {
+    nd_time other = set->looking;
+    return (other == 0 || now - other > LONGEST_LOOK) && atomic_compare_exchange_strong(&set->looking, &other, now);
 }
 
-/* How long after something has happened the set is looked through. */
-static nd_time delay(const struct nd_epoll *set) {
-    const struct nd_limits *out = &nd_settings.outbound, *in = &nd_settings.inbound;
-    nd_time limit = shorter(shorter(LONGEST_DELAY * LOOKS_PER_LIMIT, nd_settings.connect), nd_profile_shortest);
-    limit = shorter(shorter(shorter(limit, out->recv), out->send), out->unacked);
-    limit = shorter(shorter(shorter(limit, in->recv), in->send), in->unacked);
-    nd_time soon = limit / LOOKS_PER_LIMIT;
-    soon = soon < SHORTEST_DELAY ? SHORTEST_DELAY : soon;
-    return soon < LOOK_SHARE * set->cost ? LOOK_SHARE * set->cost : soon;
-}
-
-/* When the set must be looked through, seen from the start of a wait. */
-static nd_time due_at(struct nd_epoll *set, nd_time now) {
-    nd_time unknown = 0;
-    if (set->due == 0)
-        atomic_compare_exchange_strong(&set->due, &unknown, now + delay(set));
-    return set->due;
-}
-
-/* Something is ready: what the program does with it may start a clock, so the set is looked through soon after. */
-static void happened(struct nd_epoll *set, nd_time now) {
-    nd_time soon = now + delay(set), due = set->due;
-    if (due > soon)
-        atomic_compare_exchange_strong(&set->due, &due, soon);
-}
-
-static void count_wait(struct nd_epoll *set, nd_time began, nd_time ended) {
-    nd_time from = set->accounted > began ? set->accounted : began;
-    if (ended > from) {
-        set->waited += ended - from;
-        set->accounted = ended;
-    }
-}
-
-int nd_epoll_run(const struct nd_epoll_wait *call) {
-    struct nd_sock *sock = nd_sock_peek(call->epfd);
-    if (!sock || !(nd_sock_flags(sock) & ND_SOCK_EPOLL) || call->timeout == 0)
-        return call->wait(call, ND_AS_GIVEN);
-    nd_timers_refresh(call->epfd, sock);
+bool nd_epoll_look(const char *operation, int epfd, const struct nd_company *company, nd_time now) {
+    struct nd_sock *sock = set_of(epfd);
+    if (!sock || !begin_look(&sock->epoll, now))
+        return false; /* another thread is at it */
     struct nd_epoll *set = &sock->epoll;
-    const int untouched = errno;
-    nd_time now = nd_now(), timeout = ND_AS_GIVEN;
-    const nd_time deadline = nd_time_after(now, call->timeout);
-    for (;;) {
-        nd_time due = due_at(set, now);
-        if (due < deadline && !nd_observing)
-            timeout = due > now ? due - now : 0;
-        else if (timeout != ND_AS_GIVEN)
-            timeout = deadline == ND_NEVER ? ND_NEVER : deadline > now ? deadline - now : 0;
-        int ready = call->wait(call, timeout), error = errno;
-        nd_time ended = nd_now();
-        count_wait(set, now, ended);
-        bool expired = ready >= 0 && ended >= due && look_through(call, set, ended);
-        if (ready > 0)
-            happened(set, ended);
-        if (ready == 0 && expired && !nd_observing) {
-            ready = call->wait(call, 0);
-            error = errno;
-        }
-        if (ready != 0 || ended >= deadline) {
-            errno = ready < 0 ? error : untouched;
-            return ready;
-        }
-        now = ended;
-        if (timeout == ND_AS_GIVEN)
-            timeout = 0;
+    struct nd_company own = company_of(epfd, set);
+    if (company && company->all > own.all)
+        own = *company;
+    bool any = now >= set->due && look_through(operation, epfd, set, &own, now);
+    set->looking = 0;
+    for (int i = 0; i < ND_INNER_SETS; i++)
+        if (set->inner[i])
+            any |= nd_epoll_look(operation, set->inner[i] - 1, &own, now);
+    return any;
+}
+
+nd_time nd_epoll_due(int epfd, nd_time now) {
+    struct nd_sock *sock = set_of(epfd);
+    if (!sock || !sock->epoll.used)
+        return ND_NEVER;
+    nd_timers_refresh(epfd, sock);
+    struct nd_epoll *set = &sock->epoll;
+    nd_time due = set->due;
+    for (int i = 0; i < ND_INNER_SETS; i++) {
+        nd_time its = set->inner[i] ? nd_epoll_due(set->inner[i] - 1, now) : ND_NEVER;
+        due = its < due ? its : due;
     }
+    return due;
+}
+
+void nd_epoll_waited(int epfd, nd_time began, nd_time ended, bool ready) {
+    struct nd_sock *sock = set_of(epfd);
+    if (!sock)
+        return;
+    struct nd_epoll *set = &sock->epoll;
+    nd_stopwatch_add(&set->time, began, ended);
+    if (ready)
+        hurry(sock, ended + delay(set));
+    for (int i = 0; i < ND_INNER_SETS; i++)
+        if (set->inner[i])
+            nd_epoll_waited(set->inner[i] - 1, began, ended, ready);
+}
+
+int nd_epoll_show(int epfd, struct epoll_event *events, int ready, int count) {
+    const struct nd_sock *set = set_of(epfd);
+    struct nd_membership *member;
+    for (int fd = 0; set && fd <= set->epoll.highest && ready < count; fd++) {
+        const struct nd_sock *sock = nd_sock_peek(fd);
+        if (!sock || !(nd_sock_flags(sock) & ND_SOCK_LATE) || !member_of(epfd, fd, &member))
+            continue;
+        bool shown = false;
+        for (int i = 0; i < ready; i++)
+            shown |= events[i].data.u64 == member->data;
+        if (!shown && (member->events & ND_WANTS_IN))
+            events[ready++] = (struct epoll_event){.events = EPOLLIN, .data.u64 = member->data};
+    }
+    return ready;
 }

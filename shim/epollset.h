@@ -1,28 +1,37 @@
-/* The wait clock in epoll. The kernel holds the set and does not list it, so the sockets are noted when they are added
- * (a descriptor that io_uring adds is missed). A wait costs the same however many there are: they are looked through only
- * when something may be due, and so seldom that it takes at most a hundredth of the time. */
+/* What is in an epoll set. The kernel holds it and does not list it, so the sockets are noted when they are added (one that
+ * io_uring adds is missed). A wait costs the same however many there are: they are looked through only when something may be
+ * due, and so seldom that it takes at most a hundredth of the time. Everything here is async-signal-safe. */
 #ifndef ND_EPOLLSET_H
 #define ND_EPOLLSET_H
 
 #include <stdint.h>
+#include <sys/epoll.h>
 
 #include "shim/sockets.h"
+#include "shim/waitclock.h"
 
-/* epoll_ctl has succeeded: `fd` was added to or changed in (`events` not 0), or removed from, the set `epfd`.
- * Async-signal-safe; keeps errno. */
-void nd_epoll_noted(int epfd, int fd, uint32_t events, bool added);
+/* epoll_ctl has succeeded: `fd` was added to or changed in the set `epfd`, or removed from it where `event` is NULL. Keeps
+ * errno. */
+void nd_epoll_noted(int epfd, int fd, const struct epoll_event *event);
 
-/* One wait on an epoll set: `wait` makes the real call for `timeout` or, as the program gave it, ND_AS_GIVEN. */
-struct nd_epoll_wait {
-    const char *operation; /* "epoll_wait" */
-    int epfd;
-    nd_time timeout; /* the program's; ND_NEVER for none */
-    int (*wait)(const struct nd_epoll_wait *call, nd_time timeout);
-    const void *state;
-};
+/* The set is about to be closed: its sockets' clocks have run until now. Keeps errno. */
+void nd_epoll_closed(int epfd);
 
-/* Waits as the program asked, and ends connections whose time is up, so that the set wakes by itself. Returns what the real
- * call returns. A cancellation point as the real call. */
-int nd_epoll_run(const struct nd_epoll_wait *call);
+/* `count` events were delivered: a one-shot registration among them is not waited for any more. */
+void nd_epoll_delivered(int epfd, const struct epoll_event *events, int count);
+
+/* When the set must be looked through, seen from the start of a wait at `now`; ND_NEVER for an empty one. */
+nd_time nd_epoll_due(int epfd, nd_time now);
+
+/* A thread has waited for the set from `began` to `ended`. What a program does with what is `ready` may start a clock, so the
+ * set is looked through soon after. */
+void nd_epoll_waited(int epfd, nd_time began, nd_time ended, bool ready);
+
+/* Looks through the set's sockets: ends what is due, told as `operation`, and notes when the next one will be. `company` is
+ * what is waited for together, where the set is only a part of it; else NULL. Returns whether anything ended. Errno undefined. */
+bool nd_epoll_look(const char *operation, int epfd, const struct nd_company *company, nd_time now);
+
+/* Adds the set's late listeners to `events`, which holds `ready` of at most `count`. Returns the new number. */
+int nd_epoll_show(int epfd, struct epoll_event *events, int ready, int count);
 
 #endif

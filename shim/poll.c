@@ -5,6 +5,7 @@
 #include "shim/hook.h"
 #include "shim/readable.h"
 #include "shim/sockets.h"
+#include "shim/waitloop.h"
 #include "shim/waitset.h"
 
 struct call {
@@ -44,12 +45,18 @@ static int wait_for(struct nd_waitset *set, nd_time timeout) {
     return nd_real.ppoll(call->fds, call->count, timeout == ND_NEVER ? NULL : &ts, call->mask);
 }
 
+static void show(struct nd_waitset *set, unsigned index) {
+    struct pollfd *pollfd = &((const struct call *)set->state)->fds[index];
+    pollfd->revents = (short)(pollfd->revents | (pollfd->events & ND_WANTS_IN));
+}
+
 ND_COLD static int wait_watched(const char *operation, struct call *call, nd_time timeout) {
     struct nd_waitset set = {.operation = operation,
                              .count = (unsigned)call->count,
                              .timeout = timeout,
                              .entry = entry,
                              .wait = wait_for,
+                             .show = show,
                              .state = call};
     return nd_waitset_run(&set);
 }

@@ -4,10 +4,12 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/time.h>
 
 #include "shim/discover.h"
 #include "shim/expiry.h"
 #include "shim/hook.h"
+#include "shim/pace.h"
 #include "shim/scope.h"
 #include "shim/signals.h"
 #include "shim/slots.h"
@@ -99,8 +101,10 @@ static bool ended_unseen(int fd, struct nd_sock *sock) {
 
 /* The call ended with `result`: an end that a deadline, ours or the kernel's, brought about is told as such. */
 static ssize_t finish(const struct call *call, struct nd_sock *sock, ssize_t result) {
-    if (result > 0)
+    if (result > 0) {
         nd_sock_heard(sock);
+        nd_pace_count(sock, (size_t)result);
+    }
     if (result > 0 || !(nd_sock_flags(sock) & ND_SOCK_STREAM))
         return result;
     if (nd_unlikely(nd_sock_flags(sock) & ND_SOCK_EXPIRED) && !would_block(result) && nd_expired(call->fd, sock))
@@ -117,27 +121,43 @@ static bool shows_interruption(const struct nd_sock *sock) {
     return sock->own_rcvtimeo != 0 || !nd_signals_restart();
 }
 
+/* How long a call waits: `deadline` is ours, `own` that of the program's SO_RCVTIMEO; ND_NEVER for none. */
+struct patience {
+    nd_time deadline, own;
+};
+
 enum rest { GOT, LATE, ENDED };
 
-/* Waits until `deadline` and makes the call then. GOT: *result is what it gave, finished; LATE: the time is up; ENDED: the
- * descriptor has become another one meanwhile (EBADF), or there is an error that `leave_error` leaves for the next call. */
-static enum rest wait_for_rest(const struct call *call, struct nd_sock *sock, nd_time deadline, bool leave_error,
-                               ssize_t *result) {
+/* Waits and makes the call then. GOT: *result is what it gave, finished, or EAGAIN at the program's own deadline; LATE: ours is
+ * over; ENDED: the descriptor has become another one meanwhile (EBADF), or there is an error that `leave_error` leaves for the
+ * next call. */
+static enum rest wait_for_rest(const struct call *call, struct nd_sock *sock, const struct patience *patience,
+                               bool leave_error, ssize_t *result) {
     const struct nd_sock_hold hold = nd_sock_take(call->fd, sock);
+    const nd_time until = patience->own < patience->deadline ? patience->own : patience->deadline;
+    struct nd_expiry expiry;
     for (;;) {
-        enum nd_waited waited = nd_wait(call->fd, call->flags & MSG_OOB ? POLLPRI : POLLIN, deadline);
+        *result = -1;
+        enum nd_waited waited = nd_wait_paced(call->fd, sock, call->flags & MSG_OOB ? POLLPRI : POLLIN, until, &expiry);
         if (!nd_sock_held(call->fd, sock, &hold) || (leave_error && waited == ND_ENDED_STREAM)) {
             errno = EBADF;
-            *result = -1;
             return ENDED;
         }
-        if (waited == ND_TIMED_OUT)
-            return LATE;
+        if (waited == ND_EXPIRED) {
+            expiry.operation = name_of(call);
+            nd_expire_stream(call->fd, sock, &expiry);
+            if (!leave_error)
+                nd_expired_fail(call->fd, sock, ND_IN);
+            return leave_error ? ENDED : GOT;
+        }
+        if (waited == ND_TIMED_OUT) {
+            errno = EAGAIN;
+            return until == patience->deadline ? LATE : GOT;
+        }
         if (waited == ND_INTERRUPTED) {
-            if (!shows_interruption(sock))
+            if (!shows_interruption(sock) && patience->own == ND_NEVER)
                 continue;
             errno = EINTR;
-            *result = -1;
             return GOT;
         }
         *result = without_waiting(call);
@@ -146,6 +166,16 @@ static enum rest wait_for_rest(const struct call *call, struct nd_sock *sock, nd
             return GOT;
         }
     }
+}
+
+/* When the program's own SO_RCVTIMEO ends a call that begins to wait now. */
+static nd_time own_deadline(int fd, const struct nd_sock *sock) {
+    struct timeval value = {0, 0};
+    socklen_t len = sizeof value;
+    int64_t usec = sock->own_rcvtimeo;
+    if (!(nd_sock_flags(sock) & ND_SOCK_RCVTIMEO) && nd_real.getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &value, &len) == 0)
+        usec = (int64_t)value.tv_sec * 1000000 + value.tv_usec;
+    return usec > 0 ? nd_time_after(nd_now(), usec * ND_USEC) : ND_NEVER;
 }
 
 /* Inside a TLS operation: try, then wait for what is left of it. */
@@ -159,7 +189,8 @@ static ssize_t receive_scoped(const struct call *call, struct nd_sock *sock, con
         return finish(call, sock, result);
     if (nd_nonblocking(call->fd))
         return result;
-    if (wait_for_rest(call, sock, nd_time_after(scope->began, scope->timeout), false, &result) == LATE)
+    const struct patience patience = {nd_time_after(scope->began, scope->timeout), own_deadline(call->fd, sock)};
+    if (wait_for_rest(call, sock, &patience, false, &result) == LATE)
         return expire(call, sock, nd_scope_expiry(scope, nd_now()));
     return result;
 }
@@ -202,12 +233,13 @@ static bool has_ended(int fd) {
 
 /* MSG_WAITALL: the kernel's timer counts the whole call, RECV only silence. What came before it fired is the program's to
  * keep: go on gathering while bytes come. An error is left for the next call, as the kernel leaves it. */
-static ssize_t gather(const struct call *call, struct nd_sock *sock, nd_time limit, size_t done) {
+static ssize_t gather(const struct call *call, struct nd_sock *sock, nd_time limit, nd_time own, size_t done) {
     struct call rest;
     while (rest_of(call, done, &rest)) {
         nd_time since = nd_now();
         ssize_t result;
-        enum rest how = wait_for_rest(&rest, sock, nd_time_after(since, limit), true, &result);
+        const struct patience patience = {limit ? nd_time_after(since, limit) : ND_NEVER, own};
+        enum rest how = wait_for_rest(&rest, sock, &patience, true, &result);
         if (how == LATE) {
             struct nd_expiry expiry = recv_expiry(call, sock, limit, nd_now() - since);
             nd_expire_stream(call->fd, sock, &expiry);
@@ -231,18 +263,39 @@ static nd_time silence(int fd, const struct nd_sock *sock, nd_time elapsed) {
     return heard < elapsed ? heard : elapsed;
 }
 
-/* The kernel's timer has fired, or an interruption ended the call that it kept, at `now`. */
-static ssize_t go_on(const struct call *call, struct nd_sock *sock, nd_time limit, nd_time began) {
+/* Waits until the connection has been silent for `limit`, 0 for no such limit, from `began` at the earliest: the kernel's timer
+ * has fired, or an interruption ended the call that it kept, or nobody kept it. */
+static ssize_t go_on(const struct call *call, struct nd_sock *sock, nd_time limit, nd_time own, nd_time began) {
     ssize_t result = -1;
+    struct patience patience = {ND_NEVER, own};
     for (;;) {
-        nd_time elapsed = nd_now() - began, silent = silence(call->fd, sock, elapsed);
-        if (silent >= limit)
+        nd_time elapsed = nd_now() - began, silent = limit ? silence(call->fd, sock, elapsed) : 0;
+        if (limit && silent >= limit)
             return expire(call, sock, recv_expiry(call, sock, limit, elapsed));
-        if (wait_for_rest(call, sock, nd_now() + limit - silent, false, &result) == LATE)
+        if (limit)
+            patience.deadline = nd_now() + limit - silent;
+        if (wait_for_rest(call, sock, &patience, false, &result) == LATE)
             continue;
         bool more = result > 0 && wants_all(call);
-        return more ? gather(call, sock, limit, (size_t)result) : result;
+        return more ? gather(call, sock, limit, own, (size_t)result) : result;
     }
+}
+
+/* Under a limit that no timer of the kernel's keeps: try, then wait. */
+static ssize_t receive_paced(const struct call *call, struct nd_sock *sock, nd_time limit) {
+    ssize_t result = without_waiting(call);
+    if (result < 0 && errno == ENOTSOCK) {
+        nd_sock_forget(call->fd);
+        return plain(call);
+    }
+    bool more = result > 0 && wants_all(call);
+    if ((!would_block(result) && !more) || nd_nonblocking(call->fd))
+        return finish(call, sock, result);
+    nd_time own = own_deadline(call->fd, sock);
+    if (!more)
+        return go_on(call, sock, limit, own, nd_now());
+    finish(call, sock, result);
+    return has_ended(call->fd) ? result : gather(call, sock, limit, own, (size_t)result);
 }
 
 /* The kernel keeps RECV for us. */
@@ -257,16 +310,16 @@ static ssize_t receive_kept(const struct call *call, struct nd_sock *sock, nd_ti
     if (result > 0) {
         nd_sock_heard(sock);
         if (wants_all(call) && nd_now() - began >= limit && !has_ended(call->fd))
-            return gather(call, sock, limit, (size_t)result);
+            return gather(call, sock, limit, ND_NEVER, (size_t)result);
         return result;
     }
     if (would_block(result)) {
         if (nd_now() - began < limit || nd_nonblocking(call->fd))
             return result;
-        return go_on(call, sock, limit, began);
+        return go_on(call, sock, limit, ND_NEVER, began);
     }
     if (result < 0 && error == EINTR && !shows_interruption(sock))
-        return go_on(call, sock, limit, began + SLOP);
+        return go_on(call, sock, limit, ND_NEVER, began + SLOP);
     errno = error;
     return finish(call, sock, result);
 }
@@ -313,7 +366,7 @@ static ssize_t receive_bounded(const struct call *call) {
     if (nd_sock_flags(sock) & ND_SOCK_SOUGHT)
         nd_scope_touched(call->fd, sock);
     uint32_t flags = nd_sock_flags(sock);
-    if ((flags & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock))
+    if (((flags & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock)) || nd_pace_outlived(call->fd, sock, name_of(call)))
         return nd_expired_fail(call->fd, sock, ND_IN);
     if ((call->flags & (MSG_DONTWAIT | MSG_ERRQUEUE)) || (flags & ND_SOCK_NONBLOCK))
         return finish(call, sock, plain(call));
@@ -323,6 +376,8 @@ static ssize_t receive_bounded(const struct call *call) {
         return receive_observed(call, sock, scope);
     if (scope && scope->timeout && !(limit && kernel_keeps(scope, limit)))
         return receive_scoped(call, sock, scope);
+    if (nd_sock_paced(sock) && (flags & ND_SOCK_STREAM))
+        return receive_paced(call, sock, limit);
     return limit ? receive_limited(call, sock, limit) : finish(call, sock, plain(call));
 }
 

@@ -6,6 +6,7 @@
 #include "shim/hook.h"
 #include "shim/readable.h"
 #include "shim/sockets.h"
+#include "shim/waitloop.h"
 #include "shim/waitset.h"
 
 /* With a larger count the kernel reads no further than its own table of descriptors goes, and the program's sets may well end
@@ -90,6 +91,11 @@ static int wait_for(struct nd_waitset *set, nd_time timeout) {
     return ready;
 }
 
+static void show(struct nd_waitset *set, unsigned index) {
+    const struct call *call = set->state;
+    call->sets[IN][index / (unsigned)LONG_BITS] |= (long)(1UL << (index % (unsigned)LONG_BITS));
+}
+
 ND_COLD static int wait_watched(struct call *call, fd_set *in, fd_set *out, fd_set *except, nd_time timeout) {
     fd_set *sets[SETS] = {in, out, except};
     for (int i = 0; i < SETS; i++)
@@ -107,6 +113,7 @@ ND_COLD static int wait_watched(struct call *call, fd_set *in, fd_set *out, fd_s
                              .timeout = timeout,
                              .entry = entry,
                              .wait = wait_for,
+                             .show = show,
                              .state = call};
     return nd_waitset_run(&set);
 }

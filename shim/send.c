@@ -7,6 +7,7 @@
 #include "shim/connect.h"
 #include "shim/expiry.h"
 #include "shim/hook.h"
+#include "shim/pace.h"
 #include "shim/room.h"
 #include "shim/scope.h"
 #include "shim/signals.h"
@@ -205,11 +206,16 @@ static ssize_t send_waiting(const struct call *call, struct nd_sock *sock, size_
         if (now >= bounds.own)
             return sent_or_fail(done, EAGAIN);
         sock->stuck++;
-        enum nd_waited waited = nd_wait(call->fd, POLLOUT, soonest(next, bounds.own, bounds.scope_end));
+        nd_time until = soonest(next, bounds.own, bounds.scope_end);
+        enum nd_waited waited = nd_wait_paced(call->fd, sock, POLLOUT, until, &expiry);
         int error = outcome(waited, &bounds, done);
         if (!nd_sock_held(call->fd, sock, &hold))
             return sent_or_fail(done, EBADF); /* the number is a stranger's now */
         sock->stuck--;
+        if (waited == ND_EXPIRED) {
+            expiry.operation = name_of(call);
+            return expire(call, sock, &expiry, done);
+        }
         if (error)
             return sent_or_fail(done, error);
         if ((nd_sock_flags(sock) & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock)) /* by another thread: no SIGPIPE */
@@ -267,7 +273,7 @@ static bool waits_for_room(const struct call *call, const struct nd_sock *sock) 
     uint32_t flags = nd_sock_flags(sock);
     if ((flags & ND_SOCK_NONBLOCK) || (call->flags & (INDIVISIBLE | MSG_DONTWAIT)) || (!call->msg && call->len == 0))
         return false;
-    return nd_sock_room_limited(sock) || (flags & ND_SOCK_SCOPED);
+    return nd_sock_room_limited(sock) || nd_sock_paced(sock) || (flags & ND_SOCK_SCOPED);
 }
 
 /* Nothing bounds the call here, but the stream may have been ended elsewhere. */
@@ -288,7 +294,8 @@ static ssize_t send_bounded(const struct call *call) {
     if (nd_sock_flags(sock) & ND_SOCK_SOUGHT)
         nd_scope_touched(call->fd, sock);
     uint32_t flags = nd_sock_flags(sock);
-    if ((flags & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock))
+    if (((flags & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock)) ||
+        nd_pace_outlived(call->fd, sock, name_of(call)))
         return nd_expired_fail(call->fd, sock, ND_OUT); /* before the kernel can raise SIGPIPE */
     if (!waits_for_room(call, sock))
         return send_unlimited(call, sock);
@@ -315,8 +322,10 @@ static ssize_t send_errno_kept(const struct call *call) {
     int saved = errno;
     ssize_t result = send_bounded(call);
     struct nd_sock *sock = result > 0 ? nd_sock_peek(call->fd) : NULL;
-    if (sock)
+    if (sock) {
         nd_sock_said(sock);
+        nd_pace_count(sock, (size_t)result);
+    }
     if (result >= 0)
         errno = saved;
     return result;

@@ -50,5 +50,8 @@ int nd_hook_listen(int fd, int backlog) {
     struct nd_sock *sock = nd_active ? nd_sock_peek(fd) : NULL;
     if (sock && (nd_sock_flags(sock) & ND_SOCK_RCVTIMEO))
         nd_timers_disarm(fd, sock); /* left by a connect that did not come about */
-    return nd_real.listen(fd, backlog);
+    int result = nd_real.listen(fd, backlog);
+    if (result == 0 && sock && (nd_sock_flags(sock) & ND_SOCK_KNOWN))
+        nd_sock_change(fd, sock, ND_SOCK_LISTENING, 0);
+    return result;
 }

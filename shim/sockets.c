@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -81,7 +82,9 @@ static unsigned watch_for(const struct nd_sock *sock) {
         return 0;
     unsigned watch = 0;
     if (flags & ND_SOCK_EPOLL)
-        return ND_WATCH_WAIT;
+        return sock->epoll.used ? ND_WATCH_WAIT : 0;
+    if (nd_sock_accept_limit(sock))
+        watch |= ND_WATCH_WAIT_IN;
     if (flags & (ND_SOCK_EXPIRED | ND_SOCK_SCOPED | ND_SOCK_SOUGHT))
         watch |= ND_WATCH_IN | ND_WATCH_OUT;
     if ((flags & ND_SOCK_CONNECTING) || sock->operation.timeout)
@@ -95,17 +98,28 @@ static unsigned watch_for(const struct nd_sock *sock) {
         watch |= ND_WATCH_OUT;
     if (room)
         watch |= ND_WATCH_WAIT_OUT;
+    if (nd_sock_paced(sock))
+        watch |= ND_WATCH_WAIT | ND_WATCH_IN | ND_WATCH_OUT;
     if (nd_sock_recv_limit(sock)) /* who spoke last tells who owes a reply */
         watch |= ND_WATCH_WAIT_IN | ND_WATCH_IN | ND_WATCH_OUT;
     return watch;
 }
 
+/* LIFETIME counts from here. The inode is there to know the connection by when it ends. */
+static void begin_life(int fd, struct nd_sock *sock) {
+    sock->pace.born = nd_now_coarse();
+    sock->inode = nd_sock_limits(sock)->lifetime ? nd_sock_inode(fd) : 0;
+}
+
 void nd_sock_change(int fd, struct nd_sock *sock, uint32_t set, uint32_t clear) {
     uint32_t old = nd_sock_flags(sock);
+    const bool born = (set & ~old & ND_SOCK_CONNECTED) != 0;
     while (!atomic_compare_exchange_weak_explicit(&sock->flags, &old, (old & ~clear) | set, memory_order_relaxed,
                                                   memory_order_relaxed))
         ;
     uint32_t now = (old & ~clear) | set;
+    if (born)
+        begin_life(fd, sock);
     do { /* another thread's older view must not stand last */
         old = now;
         set_watch(fd, sock, watch_for(sock));
@@ -144,16 +158,26 @@ bool nd_sock_held(int fd, const struct nd_sock *sock, const struct nd_sock_hold 
     return sock->generation == hold->generation && nd_sock_inode(fd) == hold->inode;
 }
 
+void nd_stopwatch_add(struct nd_stopwatch *watch, nd_time began, nd_time ended) {
+    nd_time from = watch->accounted > began ? watch->accounted : began;
+    if (ended > from) {
+        watch->waited += ended - from;
+        watch->accounted = ended;
+    }
+}
+
 void nd_sock_heard(struct nd_sock *sock) {
     struct nd_wait_clock *in = &sock->clock[ND_IN];
-    in->progress = in->waited;
+    in->progress = in->time.waited;
     if (nd_sock_flags(sock) & ND_SOCK_SENT_LAST)
         atomic_fetch_and_explicit(&sock->flags, ~(uint32_t)ND_SOCK_SENT_LAST, memory_order_relaxed);
 }
 
 void nd_sock_said(struct nd_sock *sock) {
-    if (!(nd_sock_flags(sock) & ND_SOCK_SENT_LAST))
-        atomic_fetch_or_explicit(&sock->flags, ND_SOCK_SENT_LAST, memory_order_relaxed);
+    if (nd_sock_flags(sock) & ND_SOCK_SENT_LAST)
+        return;
+    sock->asked = nd_now_coarse();
+    atomic_fetch_or_explicit(&sock->flags, ND_SOCK_SENT_LAST, memory_order_relaxed);
 }
 
 struct nd_sock *nd_sock_born(int fd, uint32_t flags) {
@@ -186,17 +210,11 @@ void nd_sock_forget(int fd) {
     sock->stuck = 0;
     sock->operation.timeout = 0;
     sock->tls = NULL;
-    sock->in_epoll = 0;
-    sock->epoll_events = 0;
-    sock->epoll_seen = 0;
-    sock->epoll.waited = sock->epoll.accounted = sock->epoll.due = sock->epoll.cost = 0;
-    sock->epoll.highest = 0;
-    sock->epoll.looking = false;
-    for (int i = 0; i < 2; i++) {
-        struct nd_wait_clock *clock = &sock->clock[i];
-        clock->waited = clock->accounted = clock->progress = clock->look = clock->unacked = 0;
-        clock->queued = 0;
-    }
+    sock->accepting = sock->asked = 0;
+    memset(&sock->pace, 0, sizeof sock->pace);
+    memset(sock->in, 0, sizeof sock->in);
+    memset(&sock->epoll, 0, sizeof sock->epoll);
+    memset(sock->clock, 0, sizeof sock->clock);
 }
 
 void nd_sock_forget_all(void) {
@@ -232,9 +250,10 @@ void nd_sock_copy(int fd, int to) {
         copy->own_keepalive[i] = atomic_load(&from->own_keepalive[i]);
     copy->own_rcvtimeo = atomic_load(&from->own_rcvtimeo);
     copy->own_sndtimeo = atomic_load(&from->own_sndtimeo);
-    copy->inode = atomic_load(&from->inode);
     copy->own_marked = atomic_load(&from->own_marked);
     copy->connect_began = from->connect_began;
     copy->peer = from->peer;
     nd_sock_change(to, copy, nd_sock_flags(from) & ~(uint32_t)ND_SOCK_SCOPED, 0);
+    copy->pace.born = atomic_load(&from->pace.born);
+    copy->inode = atomic_load(&from->inode);
 }

@@ -35,9 +35,11 @@ enum nd_sock_flag {
     ND_SOCK_TOLD_OUT = 1 << 16,   /* ... and a sending call */
     ND_SOCK_TOLD_ERROR = 1 << 17, /* ... and SO_ERROR */
     ND_SOCK_SENT_LAST = 1 << 18,  /* bytes went out after the last ones came in, as far as we saw */
-    ND_SOCK_EPOLL = 1 << 19,      /* no socket, but an epoll set with sockets in it: ->epoll */
-    ND_SOCK_LINGER = 1 << 27,     /* the program has set SO_LINGER: close may wait */
-    ND_SOCK_SOUGHT = 1 << 30      /* may be what a TLS operation talks through, whose library does not say: tlsseek.h */
+    ND_SOCK_EPOLL = 1 << 19,      /* no socket, but an epoll set: ->epoll */
+    ND_SOCK_LISTENING = 1 << 20,
+    ND_SOCK_LATE = 1 << 21,   /* a listener that nobody has connected to within ACCEPT; the next accept says so */
+    ND_SOCK_LINGER = 1 << 27, /* the program has set SO_LINGER: close may wait */
+    ND_SOCK_SOUGHT = 1 << 30  /* may be what a TLS operation talks through, whose library does not say: tlsseek.h */
 };
 
 /* Which calls must leave the straight path for a descriptor. */
@@ -51,24 +53,63 @@ enum nd_watch {
 
 enum nd_direction { ND_IN, ND_OUT };
 
+/* How long threads have waited for something: several at a time count once. */
+struct nd_stopwatch {
+    _Atomic nd_time waited;    /* in all */
+    _Atomic nd_time accounted; /* the monotonic time up to which that holds */
+};
+
+/* A thread has waited from `began` to `ended`. */
+void nd_stopwatch_add(struct nd_stopwatch *watch, nd_time began, nd_time ended);
+
 /* The wait clock of one direction: how long threads have waited for the socket, and when in that time there was progress. */
 struct nd_wait_clock {
-    _Atomic nd_time waited;    /* total of all waits; several threads at a time count once */
-    _Atomic nd_time accounted; /* the monotonic time up to which `waited` holds */
-    _Atomic nd_time progress;  /* `waited` at the last progress */
-    _Atomic nd_time look;      /* ND_OUT: `waited` when the send queue is to be looked at again; 0: not looked yet */
-    _Atomic nd_time unacked;   /* ND_OUT: struct nd_room's unacked_since, in `waited` */
-    _Atomic uint32_t queued;   /* ND_OUT: struct nd_room's queued */
+    struct nd_stopwatch time;
+    _Atomic nd_time progress; /* `waited` at the last progress */
+    _Atomic nd_time look;     /* ND_OUT: `waited` when the send queue is to be looked at again; 0: not looked yet */
+    _Atomic nd_time unacked;  /* ND_OUT: struct nd_room's unacked_since, in `waited` */
+    _Atomic uint32_t queued;  /* ND_OUT: struct nd_room's queued */
 };
+
+/* What limits a connection whichever way it is waited for (pace.h). Times are in `waited` but for `born`. */
+struct nd_pace {
+    struct nd_stopwatch time;
+    _Atomic nd_time born;     /* when the connection came about, or we learned of it; 0: it has not */
+    _Atomic nd_time moved;    /* when bytes moved last, as far as known */
+    _Atomic uint64_t still;   /* bytes that had moved by then */
+    _Atomic nd_time window;   /* when MIN_RATE's window began */
+    _Atomic nd_time look;     /* when to look next how much it has moved; 0: a quarter of the window */
+    _Atomic uint64_t bytes;   /* bytes that had moved when the window began */
+    _Atomic uint64_t counted; /* bytes that moved in calls we saw, where the kernel does not count them */
+    _Atomic bool counting;
+};
+
+/* An epoll set that a descriptor is in. */
+struct nd_membership {
+    _Atomic int set;             /* plus 1; 0 for none */
+    _Atomic uint32_t generation; /* the set's */
+    _Atomic uint32_t events;     /* what it is waited for; without IN and OUT once a one-shot has been delivered */
+    _Atomic uint64_t data;       /* what the program gets with an event */
+    _Atomic nd_time seen;        /* the set's `waited` that the clocks hold */
+};
+
+/* The sets that are noted of a descriptor; being in more is rare. */
+#define ND_MEMBERSHIPS 2
+
+/* The epoll sets in an epoll set that are noted. */
+#define ND_INNER_SETS 4
 
 /* What is known of an epoll set (epollset.h). */
 struct nd_epoll {
-    _Atomic nd_time waited;    /* the set's wait clock, as in struct nd_wait_clock */
-    _Atomic nd_time accounted; /* ... */
-    _Atomic nd_time due;       /* when its sockets are to be looked through; 0 for not known */
-    _Atomic nd_time cost;      /* how long that took last */
-    _Atomic int highest;       /* no socket of the set is above this descriptor */
-    _Atomic bool looking;
+    struct nd_stopwatch time;
+    _Atomic nd_time due;              /* when its sockets are to be looked through */
+    _Atomic nd_time cost;             /* how long that took last */
+    _Atomic nd_time shortest;         /* limit of a socket in it; 0 for none */
+    _Atomic unsigned inet, all;       /* connected streams in it, as of the last look */
+    _Atomic int highest;              /* no socket of the set is above this descriptor */
+    _Atomic int inner[ND_INNER_SETS]; /* epoll sets in it, plus 1 */
+    _Atomic nd_time looking;          /* since when a thread looks through it; 0: none does */
+    _Atomic bool one_shots, used;     /* one-shot registrations were made; there are sockets in it, or in inner sets */
 };
 
 /* An operation that takes several calls which do not block (a TLS handshake in an event loop): one absolute deadline, kept by
@@ -87,18 +128,20 @@ struct nd_sock {
     _Atomic int8_t own_syncnt;
     _Atomic int own_keepalive[4];               /* SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT */
     _Atomic int64_t own_rcvtimeo, own_sndtimeo; /* microseconds as read back, 0 for none */
-    _Atomic int own_marked; /* what the program had where an expiry left its mark (expiry.c) */
+    _Atomic int own_marked;                     /* what the program had where an expiry left its mark (expiry.c) */
     _Atomic uint64_t inode;
     _Atomic int stuck; /* threads that wait in a sending call for room */
     _Atomic nd_time connect_began;
     struct sockaddr_in6 peer;      /* of a connect under way, which the kernel does not tell yet; AF_INET fits too */
     struct nd_wait_clock clock[2]; /* by nd_direction */
     struct nd_operation operation;
-    _Atomic(const void *) tls;     /* the object that was found to talk through it, or NULL */
-    _Atomic int in_epoll;          /* the epoll set it was added to last, plus 1 */
-    _Atomic uint32_t epoll_events; /* what for */
-    _Atomic nd_time epoll_seen;    /* the set's `waited` that the clocks hold */
-    struct nd_epoll epoll;         /* of an ND_SOCK_EPOLL */
+    _Atomic(const void *) tls; /* the object that was found to talk through it, or NULL */
+    _Atomic nd_time asked;     /* when bytes went out first since some came in last, as far as we saw */
+    struct nd_pace pace;
+    _Atomic nd_time accepting; /* of a listener: when a thread took its turn to accept (accept.c); 0: nobody has */
+    _Atomic uint32_t turns;    /* that were taken */
+    struct nd_membership in[ND_MEMBERSHIPS];
+    struct nd_epoll epoll; /* of an ND_SOCK_EPOLL */
 };
 
 /* Descriptors below this are looked up in one byte array, one load on the hot path; 64 Ki bytes of untouched zero pages. */
@@ -194,6 +237,13 @@ static inline bool nd_sock_room_limited(const struct nd_sock *sock) {
     return nd_sock_send_limit(sock) || ((nd_sock_flags(sock) & ND_SOCK_INET) && nd_sock_limits(sock)->unacked);
 }
 
+/* Whether IDLE, LIFETIME or MIN_RATE is on for this socket: an internet connection that stands. */
+static inline bool nd_sock_paced(const struct nd_sock *sock) {
+    const uint32_t needs = ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED;
+    const struct nd_limits *limits = nd_sock_limits(sock);
+    return (nd_sock_flags(sock) & needs) == needs && (limits->idle || limits->lifetime || limits->min_rate_bytes);
+}
+
 /* CONNECT as it holds for this socket, and ACCEPT as it holds for this listener; 0 for off. */
 static inline nd_time nd_sock_connect_limit(const struct nd_sock *sock) {
     uint8_t profile = atomic_load_explicit(&sock->profile, memory_order_relaxed);
@@ -201,8 +251,7 @@ static inline nd_time nd_sock_connect_limit(const struct nd_sock *sock) {
 }
 
 static inline nd_time nd_sock_accept_limit(const struct nd_sock *sock) {
-    (void)sock;
-    return nd_settings.accept;
+    return nd_sock_flags(sock) & ND_SOCK_LISTENING ? nd_settings.accept : 0;
 }
 
 /* When a connect of this socket that began at `began` has used up CONNECT; ND_NEVER where that is off. */

@@ -128,6 +128,7 @@ void nd_timers_catch_up(int fd, struct nd_sock *sock) {
                                              : (flags & ND_SOCK_INET);
     if (stands && !(flags & ND_SOCK_EXPIRED)) {
         put_back(fd, sock);
+        sock->inode = nd_sock_limits(sock)->lifetime ? nd_sock_inode(fd) : 0;
         if ((flags & ND_SOCK_STREAM) || !(flags & ND_SOCK_BOUND))
             nd_timers_arm(fd, sock);
     }

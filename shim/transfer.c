@@ -139,8 +139,8 @@ static long make_recvmmsg(const struct call *call) {
 int nd_hook_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout) {
     int got;
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN) && !(flags & (MSG_DONTWAIT | MSG_ERRQUEUE)))
-        got = (int)bounded(
-            &(struct call){"recvmmsg", fd, ND_IN, make_recvmmsg, fd, -1, messages, timeout, count, flags});
+        got =
+            (int)bounded(&(struct call){"recvmmsg", fd, ND_IN, make_recvmmsg, fd, -1, messages, timeout, count, flags});
     else
         got = nd_real.recvmmsg(fd, messages, count, flags, timeout);
     for (int i = 0; i < got && nd_active; i++)

@@ -6,11 +6,17 @@
 
 #include "resolver/clock.h"
 
-enum nd_waited { ND_READY, ND_ENDED_STREAM, ND_TIMED_OUT, ND_INTERRUPTED };
+#include "shim/pace.h"
+
+enum nd_waited { ND_READY, ND_ENDED_STREAM, ND_TIMED_OUT, ND_INTERRUPTED, ND_EXPIRED };
 
 /* Polls `fd` for `events` until `deadline`. ND_ENDED_STREAM: an error or a hang-up is there, perhaps beside what was asked
  * for. ND_INTERRUPTED (errno EINTR): a signal handler ran. */
 enum nd_waited nd_wait(int fd, short events, nd_time deadline);
+
+/* The same for a connection that may be under IDLE, LIFETIME or MIN_RATE. ND_EXPIRED: one of those has fired, and stands in *expiry
+ * but for the operation; nothing has been ended yet. */
+enum nd_waited nd_wait_paced(int fd, struct nd_sock *sock, short events, nd_time deadline, struct nd_expiry *expiry);
 
 /* True if the descriptor is in non-blocking mode now; asks the kernel. Keeps errno. */
 bool nd_nonblocking(int fd);

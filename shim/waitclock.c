@@ -4,23 +4,26 @@
 #include <string.h>
 
 #include "shim/expiry.h"
+#include "shim/pace.h"
 #include "shim/real.h"
 #include "shim/room.h"
+#include "shim/start.h"
 #include "shim/timers.h"
 
 /* A wait for room is looked into this long after it began: not at once, since most find room. */
 #define FIRST_LOOK (10 * ND_MSEC)
 
-void nd_clock_add(struct nd_wait_clock *clock, nd_time began, nd_time ended) {
-    nd_time from = clock->accounted > began ? clock->accounted : began;
-    if (ended > from) {
-        clock->waited += ended - from;
-        clock->accounted = ended;
-    }
+void nd_clock_add(struct nd_sock *sock, short wants, nd_time began, nd_time ended) {
+    if (wants & ND_WANTS_IN)
+        nd_stopwatch_add(&sock->clock[ND_IN].time, began, ended);
+    if (wants & ND_WANTS_OUT)
+        nd_stopwatch_add(&sock->clock[ND_OUT].time, began, ended);
+    if (wants & (ND_WANTS_IN | ND_WANTS_OUT))
+        nd_pace_waited(sock, began, ended);
 }
 
 void nd_clock_progress(struct nd_wait_clock *clock) {
-    clock->progress = clock->waited;
+    clock->progress = clock->time.waited;
     clock->look = 0;
 }
 
@@ -33,23 +36,27 @@ static nd_time operation_deadline(const struct nd_sock *sock) {
     return timeout ? nd_time_after(sock->operation.began, timeout) : ND_NEVER;
 }
 
-/* When, seen from `now`, the clocks of one entry are due. */
+static nd_time sooner(nd_time a, nd_time b) {
+    return a < b ? a : b;
+}
+
+static nd_time silence(const struct nd_wait_clock *clock) {
+    return clock->time.waited - clock->progress;
+}
+
 nd_time nd_clock_due(const struct nd_sock *sock, short wants, nd_time now) {
     uint32_t flags = nd_sock_flags(sock);
-    nd_time wake = operation_deadline(sock);
     if (flags & ND_SOCK_CONNECTING)
-        return nd_connect_deadline(sock, sock->connect_began);
-    nd_time limit = nd_sock_recv_limit(sock);
-    if ((wants & ND_WANTS_IN) && limit) {
-        nd_time due = nd_time_after(now, limit - (sock->clock[ND_IN].waited - sock->clock[ND_IN].progress));
-        wake = due < wake ? due : wake;
-    }
+        return sooner(nd_connect_deadline(sock, sock->connect_began), operation_deadline(sock));
+    nd_time due = sooner(operation_deadline(sock), nd_pace_due(sock, now));
+    nd_time limit = flags & ND_SOCK_LISTENING ? nd_sock_accept_limit(sock) : nd_sock_recv_limit(sock);
+    if ((wants & ND_WANTS_IN) && limit)
+        due = sooner(due, nd_time_after(now, limit - silence(&sock->clock[ND_IN])));
     if (nd_clock_room(sock, wants)) {
         const struct nd_wait_clock *out = &sock->clock[ND_OUT];
-        nd_time look = now + (out->look ? out->look - out->waited : FIRST_LOOK);
-        wake = look < wake ? look : wake;
+        due = sooner(due, now + (out->look ? out->look - out->time.waited : FIRST_LOOK));
     }
-    return wake;
+    return due;
 }
 
 void nd_clock_connected(int fd, struct nd_sock *sock, short ready) {
@@ -87,11 +94,24 @@ static bool expire_connecting(int fd, struct nd_sock *sock, nd_time now) {
     return true;
 }
 
+static bool in_epoll_for_room(const struct nd_sock *sock) {
+    for (int i = 0; i < ND_MEMBERSHIPS; i++)
+        if (sock->in[i].set && (sock->in[i].events & ND_WANTS_OUT))
+            return true;
+    return false;
+}
+
+/* How long ago the question went out whose answer is waited for: an idle connection does not owe from before. */
+static nd_time asked(const struct nd_sock *sock, nd_time now) {
+    nd_time when = sock->asked;
+    return (nd_sock_flags(sock) & ND_SOCK_SENT_LAST) && when ? now - when : ND_NEVER;
+}
+
 /* RECV is up by our clock. Bytes that came without a wait of ours (a non-blocking recv between two polls) are known to the
  * kernel; and among several connections only one that owes a reply is bounded: we sent last and have heard nothing since. */
-static bool expire_in(const char *operation, int fd, struct nd_sock *sock, short wants, bool alone) {
+static bool expire_in(const char *operation, int fd, struct nd_sock *sock, short wants, bool alone, nd_time now) {
     struct nd_wait_clock *clock = &sock->clock[ND_IN];
-    nd_time limit = nd_sock_recv_limit(sock), silent = clock->waited - clock->progress;
+    nd_time limit = nd_sock_recv_limit(sock), silent = silence(clock);
     if (!limit || silent < limit)
         return false;
     if (!(nd_sock_flags(sock) & ND_SOCK_INET) && !alone)
@@ -104,12 +124,12 @@ static bool expire_in(const char *operation, int fd, struct nd_sock *sock, short
         }
         nd_time heard = (nd_time)info.tcpi_last_data_recv * ND_MSEC, sent = (nd_time)info.tcpi_last_data_sent * ND_MSEC;
         bool owes = sent < heard || (sent == heard && (nd_sock_flags(sock) & ND_SOCK_SENT_LAST));
-        nd_time since = alone ? heard : owes ? sent : 0;
-        bool both = (wants & ND_WANTS_OUT) || (sock->in_epoll && (sock->epoll_events & ND_WANTS_OUT));
+        nd_time since = alone ? sooner(heard, asked(sock, now)) : owes ? sent : 0;
+        bool both = (wants & ND_WANTS_OUT) || in_epoll_for_room(sock);
         if (alone && both && sent < since)
             since = sent;              /* who waits for both is content with either */
         if (since + ND_MSEC < limit) { /* the kernel counts whole milliseconds */
-            clock->progress = clock->waited - since;
+            clock->progress = clock->time.waited - since;
             return false;
         }
     }
@@ -128,11 +148,11 @@ static bool expire_out(const char *operation, int fd, struct nd_sock *sock) {
         struct nd_room room = nd_room_begin(fd, clock->progress);
         clock->unacked = room.unacked_since;
         clock->queued = room.queued;
-    } else if (clock->waited < clock->look) {
+    } else if (clock->time.waited < clock->look) {
         return false;
     }
     struct nd_room room = {clock->progress, clock->unacked, clock->queued};
-    bool fired = nd_room_look(fd, sock, &room, clock->waited, &expiry, &next);
+    bool fired = nd_room_look(fd, sock, &room, clock->time.waited, &expiry, &next);
     clock->progress = room.progress;
     clock->unacked = room.unacked_since;
     clock->queued = room.queued;
@@ -157,12 +177,39 @@ static bool expire_operation(int fd, struct nd_sock *sock, nd_time now) {
     return true;
 }
 
+static bool expire_pace(const char *operation, int fd, struct nd_sock *sock, bool busy, nd_time now) {
+    struct nd_expiry expiry;
+    if (!nd_pace_look(fd, sock, busy, now, &expiry))
+        return false;
+    expiry.operation = operation;
+    nd_expire_stream(fd, sock, &expiry);
+    return true;
+}
+
+bool nd_clock_late(const char *operation, int fd, struct nd_sock *sock, short wants, const struct nd_company *company) {
+    struct nd_wait_clock *clock = &sock->clock[ND_IN];
+    nd_time limit = nd_sock_accept_limit(sock), waited = silence(clock);
+    if (!limit || !(wants & ND_WANTS_IN) || waited < limit)
+        return false;
+    nd_clock_progress(clock);
+    if (company->all > 0)
+        return false;
+    struct nd_expiry expiry = {.operation = operation, .limit = "ACCEPT", .timeout = limit, .elapsed = waited};
+    nd_expire_told(fd, &expiry);
+    if (nd_observing)
+        return false;
+    nd_sock_change(fd, sock, ND_SOCK_LATE, 0);
+    return true;
+}
+
 bool nd_clock_expire(const char *operation, int fd, struct nd_sock *sock, short wants, bool alone, nd_time now) {
-    if (nd_sock_flags(sock) & ND_SOCK_CONNECTING)
-        return expire_connecting(fd, sock, now);
     if (expire_operation(fd, sock, now))
         return true;
-    if ((wants & ND_WANTS_IN) && expire_in(operation, fd, sock, wants, alone))
+    if (nd_sock_flags(sock) & ND_SOCK_CONNECTING)
+        return expire_connecting(fd, sock, now);
+    if (expire_pace(operation, fd, sock, alone || (wants & ND_WANTS_OUT), now))
+        return true;
+    if ((wants & ND_WANTS_IN) && expire_in(operation, fd, sock, wants, alone, now))
         return true;
     return nd_clock_room(sock, wants) && expire_out(operation, fd, sock);
 }

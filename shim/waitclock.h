@@ -1,5 +1,5 @@
-/* The clocks of one socket that is waited for, in poll, select or epoll: CONNECT, RECV, SEND and UNACKED for those who do not
- * block in the call itself. Everything here is async-signal-safe. */
+/* The clocks of one socket that is waited for, in poll, select or epoll: every limit for those who do not block in the call
+ * itself. Everything here is async-signal-safe. */
 #ifndef ND_WAITCLOCK_H
 #define ND_WAITCLOCK_H
 
@@ -17,10 +17,12 @@ struct nd_company {
     unsigned inet, all;
 };
 
+/* Adds a descriptor of the wait: one if it is a connection, those of an epoll set. */
 static inline void nd_company_add(struct nd_company *company, const struct nd_sock *sock) {
-    company->all++;
-    if (nd_sock_flags(sock) & ND_SOCK_INET)
-        company->inet++;
+    uint32_t flags = nd_sock_flags(sock);
+    unsigned all = flags & ND_SOCK_EPOLL ? sock->epoll.all : (flags & ND_SOCK_CONNECTED) != 0;
+    company->all += all;
+    company->inet += flags & ND_SOCK_EPOLL ? sock->epoll.inet : flags & ND_SOCK_INET ? all : 0;
 }
 
 /* Whether a socket is the only one of its kind: an internet connection beside AF_UNIX ones (D-Bus, X11) is. */
@@ -28,8 +30,8 @@ static inline bool nd_alone(const struct nd_company *company, const struct nd_so
     return (nd_sock_flags(sock) & ND_SOCK_INET ? company->inet : company->all) <= 1;
 }
 
-/* A thread has waited from `began` to `ended`. */
-void nd_clock_add(struct nd_wait_clock *clock, nd_time began, nd_time ended);
+/* A thread has waited from `began` to `ended`, for `wants`. */
+void nd_clock_add(struct nd_sock *sock, short wants, nd_time began, nd_time ended);
 
 /* Bytes moved, or could have: the clock starts anew. */
 void nd_clock_progress(struct nd_wait_clock *clock);
@@ -42,6 +44,10 @@ nd_time nd_clock_due(const struct nd_sock *sock, short wants, nd_time now);
 
 /* The socket became `ready` while its connect was under way: it stands now, or has failed. */
 void nd_clock_connected(int fd, struct nd_sock *sock, short ready);
+
+/* True if a listener that is waited for has waited for ACCEPT, and nothing else is waited for that is connected: `company`. That
+ * is told as `operation`, and the next accept fails; the listener lives on. */
+bool nd_clock_late(const char *operation, int fd, struct nd_sock *sock, short wants, const struct nd_company *company);
 
 /* Ends the connection behind `fd` if one of its clocks is up, told as `operation`. `alone`: no other connection is waited for
  * at the same time; among several, RECV bounds only one that owes a reply. Returns whether it ended. Errno undefined. */

@@ -1,18 +1,8 @@
 #include "shim/waitset.h"
 
-#include <errno.h>
-
-#include "shim/start.h"
+#include "shim/epollset.h"
 #include "shim/timers.h"
-#include "shim/waitclock.h"
-
-/* What the watched sockets of a set ask for. */
-struct survey {
-    unsigned watched;
-    struct nd_company company; /* the connected sockets in it; one that stands in it twice in a row counts once */
-    int last_connected;
-    nd_time wake; /* when the first of their clocks is due */
-};
+#include "shim/waitloop.h"
 
 /* The record of an entry whose clocks run, or NULL. */
 static struct nd_sock *watched(const struct nd_wait_entry *entry) {
@@ -22,106 +12,104 @@ static struct nd_sock *watched(const struct nd_wait_entry *entry) {
     return sock && !(nd_sock_flags(sock) & ND_SOCK_EXPIRED) ? sock : NULL;
 }
 
-static struct survey survey_set(const struct nd_waitset *set, nd_time now) {
-    struct survey survey = {.last_connected = -1, .wake = ND_NEVER};
+static bool is_set(const struct nd_sock *sock) {
+    return (nd_sock_flags(sock) & ND_SOCK_EPOLL) != 0;
+}
+
+/* Counts the connections, also those that no limit is set for, and finds when the first clock is due. One that stands in the
+ * set twice in a row counts once. */
+static nd_time due(void *arg, nd_time now) {
+    struct nd_waitset *set = arg;
+    nd_time wake = ND_NEVER;
+    int last = -1;
     struct nd_wait_entry entry;
+    set->company = (struct nd_company){0, 0};
     for (unsigned i = 0; i < set->count; i++) {
         if (!set->entry(set, i, &entry))
             continue;
         const struct nd_sock *sock = nd_sock_peek(entry.fd);
-        if (sock && (nd_sock_flags(sock) & ND_SOCK_CONNECTED) && entry.fd != survey.last_connected) {
-            nd_company_add(&survey.company, sock); /* also those that no limit is set for */
-            survey.last_connected = entry.fd;
-        }
+        if (sock && entry.fd != last)
+            nd_company_add(&set->company, sock);
+        last = entry.fd;
         sock = watched(&entry);
         if (!sock)
             continue;
-        survey.watched++;
-        nd_time due = nd_clock_due(sock, entry.wants, now);
-        survey.wake = due < survey.wake ? due : survey.wake;
+        nd_time its = is_set(sock) ? nd_epoll_due(entry.fd, now) : nd_clock_due(sock, entry.wants, now);
+        wake = its < wake ? its : wake;
     }
-    return survey;
+    return wake;
+}
+
+static void settle_entry(struct nd_wait_entry *entry, struct nd_sock *sock, nd_time began, nd_time ended) {
+    if (is_set(sock)) {
+        nd_epoll_waited(entry->fd, began, ended, entry->ready != 0);
+        return;
+    }
+    if (nd_sock_flags(sock) & ND_SOCK_CONNECTING) {
+        nd_clock_connected(entry->fd, sock, entry->ready);
+        return;
+    }
+    nd_clock_add(sock, entry->wants, began, ended);
+    /* Who waits for both is content with either: an upload may go on without an answer. */
+    if (entry->ready & entry->wants & ND_WANTS_OUT || entry->ready & (ND_WANTS_IN | ND_ENDED))
+        nd_clock_progress(&sock->clock[ND_IN]);
+    if (entry->ready & (ND_WANTS_OUT | ND_ENDED))
+        nd_clock_progress(&sock->clock[ND_OUT]);
 }
 
 /* After a wait from `began` to `ended`: the clocks have run, and what is ready has made progress. */
-static void settle(const struct nd_waitset *set, nd_time began, nd_time ended, bool any_ready) {
+static void settle(void *arg, nd_time began, nd_time ended, bool ready) {
+    const struct nd_waitset *set = arg;
     struct nd_wait_entry entry;
     for (unsigned i = 0; i < set->count; i++) {
         struct nd_sock *sock = set->entry(set, i, &entry) ? watched(&entry) : NULL;
         if (!sock)
             continue;
-        short ready = any_ready ? entry.ready : (short)0;
-        if (nd_sock_flags(sock) & ND_SOCK_CONNECTING) {
-            nd_clock_connected(entry.fd, sock, ready);
-            continue;
-        }
-        if (entry.wants & ND_WANTS_IN)
-            nd_clock_add(&sock->clock[ND_IN], began, ended);
-        if (entry.wants & ND_WANTS_OUT)
-            nd_clock_add(&sock->clock[ND_OUT], began, ended);
-        /* Who waits for both is content with either: an upload may go on without an answer. */
-        if (ready & entry.wants & ND_WANTS_OUT || ready & (ND_WANTS_IN | ND_ENDED))
-            nd_clock_progress(&sock->clock[ND_IN]);
-        if (ready & (ND_WANTS_OUT | ND_ENDED))
-            nd_clock_progress(&sock->clock[ND_OUT]);
+        if (!ready)
+            entry.ready = 0;
+        settle_entry(&entry, sock, began, ended);
     }
 }
 
-/* Ends what is due. Returns whether anything was. */
-static bool expire_due(const struct nd_waitset *set, const struct survey *survey, nd_time now) {
+static bool expire(void *arg, nd_time now) {
+    const struct nd_waitset *set = arg;
     bool any = false;
     struct nd_wait_entry entry;
     for (unsigned i = 0; i < set->count; i++) {
         struct nd_sock *sock = set->entry(set, i, &entry) ? watched(&entry) : NULL;
-        if (sock && nd_clock_expire(set->operation, entry.fd, sock, entry.wants, nd_alone(&survey->company, sock), now))
-            any = true;
+        if (!sock)
+            continue;
+        if (is_set(sock))
+            any |= nd_epoll_look(set->operation, entry.fd, &set->company, now);
+        else if (nd_sock_flags(sock) & ND_SOCK_LISTENING)
+            nd_clock_late(set->operation, entry.fd, sock, entry.wants, &set->company);
+        else
+            any |= nd_clock_expire(set->operation, entry.fd, sock, entry.wants, nd_alone(&set->company, sock), now);
     }
     return any;
 }
 
-/* MODE=observe: the wait is the program's own, and its clocks are read when it returns. */
-static int run_observed(struct nd_waitset *set) {
-    nd_time began = nd_now();
-    struct survey survey = survey_set(set, began);
-    int ready = set->wait(set, ND_AS_GIVEN), error = errno;
-    nd_time ended = nd_now();
-    settle(set, began, ended, false);
-    if (ready >= 0)
-        expire_due(set, &survey, ended);
-    settle(set, ended, ended, ready > 0);
-    errno = error;
+/* A listener that is late is not ended: the kernel does not show it. */
+static int show(void *arg, int ready) {
+    struct nd_waitset *set = arg;
+    struct nd_wait_entry entry;
+    for (unsigned i = 0; i < set->count; i++) {
+        const struct nd_sock *sock = set->entry(set, i, &entry) ? watched(&entry) : NULL;
+        if (sock && (nd_sock_flags(sock) & ND_SOCK_LATE) && (entry.wants & ND_WANTS_IN) &&
+            !(ready > 0 && (entry.ready & ND_WANTS_IN))) {
+            set->show(set, i);
+            ready++;
+        }
+    }
     return ready;
 }
 
+static int wait_for(void *arg, nd_time timeout) {
+    struct nd_waitset *set = arg;
+    return set->wait(set, timeout);
+}
+
 int nd_waitset_run(struct nd_waitset *set) {
-    if (nd_observing)
-        return run_observed(set);
-    const int untouched = errno;
-    nd_time now = nd_now();
-    const nd_time deadline = nd_time_after(now, set->timeout);
-    nd_time timeout = ND_AS_GIVEN;
-    for (;;) {
-        struct survey survey = survey_set(set, now);
-        if (survey.wake < deadline)
-            timeout = survey.wake > now ? survey.wake - now : 0;
-        else if (timeout != ND_AS_GIVEN)
-            timeout = deadline == ND_NEVER ? ND_NEVER : deadline > now ? deadline - now : 0;
-        int ready = set->wait(set, timeout);
-        int error = errno;
-        nd_time ended = nd_now();
-        settle(set, now, ended, ready > 0);
-        /* Also when others are ready, again and again; the next call then finds what was ended. */
-        bool expired = ready >= 0 && (ready == 0 || ended >= survey.wake) && expire_due(set, &survey, ended);
-        if (ready == 0 && expired) {
-            ready = set->wait(set, 0); /* the kernel shows what ending it has made of the set */
-            error = errno;
-        }
-        if (ready != 0 || ended >= deadline) {
-            errno = ready < 0 ? error : untouched;
-            return ready;
-        }
-        now = ended;
-        if (timeout == ND_AS_GIVEN)
-            timeout = 0; /* from here on the rest is counted by us */
-    }
+    static const struct nd_waiting how = {due, wait_for, settle, expire, show};
+    return nd_wait_loop(&how, set, set->timeout);
 }

@@ -5,6 +5,7 @@
 
 #include "resolver/clock.h"
 #include "shim/sockets.h"
+#include "shim/waitclock.h"
 
 /* One descriptor of a set: what is waited for, and what was found ready, as poll(2) events. */
 struct nd_wait_entry {
@@ -12,18 +13,18 @@ struct nd_wait_entry {
     short wants, ready;
 };
 
-/* The timeout the program gave, to be passed on untouched. */
-#define ND_AS_GIVEN ((nd_time)-1)
-
 struct nd_waitset {
     const char *operation; /* "poll" */
     unsigned count;        /* indices into the set */
     nd_time timeout;       /* the program's; ND_NEVER for none */
     /* Gives entry `index`; false where there is none. Before a wait `ready` is 0. */
     bool (*entry)(const struct nd_waitset *set, unsigned index, struct nd_wait_entry *entry);
-    /* Makes the real call on the program's set, for `timeout` or ND_AS_GIVEN; repeatable. */
+    /* Makes the real call on the program's set, for `timeout` or ND_AS_GIVEN (waitloop.h); repeatable. */
     int (*wait)(struct nd_waitset *set, nd_time timeout);
+    /* Shows entry `index`, which is not ready, as ready for input. */
+    void (*show)(struct nd_waitset *set, unsigned index);
     void *state;
+    struct nd_company company; /* as of the beginning of the wait */
 };
 
 /* Waits as the program asked, and ends connections whose time is up, so that the set wakes by itself. Returns what the real

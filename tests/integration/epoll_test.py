@@ -139,13 +139,142 @@ told["calls"] = [error(lambda: s.recv(1)), error(lambda: s.send(b"x")), error(la
     assert answer == {"idle": None, "calls": ["EAGAIN", "1", "EAGAIN"]}
 
 
-def test_one_shot_in_work_is_left_alone(net):
+def test_one_shot(net):
+    """Bounded while it is waited for: not between its delivery and its next registration, when the program is at work on it.
+    Its data may be anything."""
     answer = told(net, """
-s = dialled(select.EPOLLIN | select.EPOLLONESHOT)
-told["idle"] = wait(0.8)
+import ctypes
+libc = ctypes.CDLL(None)
+class Event(ctypes.Structure):
+    _pack_ = 1
+    _fields_ = [("events", ctypes.c_uint32), ("data", ctypes.c_uint64)]
+def control(op, s):
+    assert libc.epoll_ctl(epoll.fileno(), op, s.fileno(), ctypes.byref(Event(select.EPOLLIN | select.EPOLLONESHOT, data))) == 0
+def await_it(seconds):
+    event = Event()
+    return libc.epoll_wait(epoll.fileno(), ctypes.byref(event), 1, int(seconds * 1000)), event.data == data
+data = 0x1234567812345678
+s = socket.create_connection(("127.0.0.1", port))
+control(1, s)
+told["delivered"] = await_it(1)
+told["hello"] = error(lambda: s.recv(10))
+told["in work"] = await_it(0.8)
+told["alive"] = error(lambda: s.recv(1, socket.MSG_DONTWAIT))
+control(3, s)
+began = time.monotonic()
+told["armed"] = await_it(2)
+told["after"] = time.monotonic() - began
+told["it"] = error(lambda: s.recv(1))
+""", net.serve(tcp.greeting(b"hello")), RECV="300ms")
+    assert answer["delivered"] == [1, True] and answer["hello"] == "b'hello'", answer
+    assert answer["in work"] == [0, False] and answer["alive"] == "EAGAIN", answer
+    assert answer["armed"] == [1, True] and LIMIT - 0.05 <= answer["after"] < LIMIT + 0.5 and answer["it"] == "ETIMEDOUT", answer
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("outer", ["epoll", "poll", "select"])
+def test_a_set_in_a_set(net, outer, when):
+    """The socket is in one that is waited for only by way of another; added to it before it was put there, or after."""
+    answer = told(net, f"""
+inner = epoll
+if {when!r} == "before":
+    s = dialled()
+middle, top = select.epoll(), select.epoll()
+middle.register(inner, select.EPOLLIN)
+top.register(middle, select.EPOLLIN)
+p = select.poll()
+p.register(middle, select.POLLIN)
+if {when!r} == "after":
+    s = dialled()
+began = time.monotonic()
+told["ready"] = len({{"epoll": lambda: top.poll(2), "poll": lambda: p.poll(2000),
+                     "select": lambda: select.select([middle], [], [], 2)[0]}}[{outer!r}]())
+told["after"] = time.monotonic() - began
 told["it"] = error(lambda: s.recv(1))
 """, RECV="300ms")
-    assert answer == {"idle": None, "it": "EAGAIN"}
+    assert answer["ready"] == 1 and LIMIT - 0.02 <= answer["after"] < LIMIT + 0.5 and answer["it"] == "ETIMEDOUT", answer
+
+
+def test_a_new_set_for_each_wait(net):
+    answer = told(net, """
+s = dialled()
+epoll.close()
+began = time.monotonic()
+while time.monotonic() - began < 2:
+    with select.epoll() as each:
+        each.register(s, select.EPOLLIN)
+        if each.poll(0.03):
+            break
+told["after"] = time.monotonic() - began
+""", RECV="300ms")
+    assert LIMIT - 0.05 <= answer["after"] < LIMIT + 0.5, answer
+
+
+def test_registrations_that_change_do_not_put_it_off(net):
+    answer = told(net, """
+s, (a, b) = dialled(), socket.socketpair()
+began = time.monotonic()
+epoll.register(a, 0)
+while time.monotonic() - began < 2:
+    epoll.modify(a, select.EPOLLOUT if int(time.monotonic() * 100) % 2 else 0)
+    epoll.modify(s, select.EPOLLIN)
+    if any(fd == s.fileno() for fd, _ in epoll.poll(0.005)):
+        break
+told["after"] = time.monotonic() - began
+""", RECV="300ms")
+    assert LIMIT - 0.05 <= answer["after"] < LIMIT + 0.7, answer
+
+
+def test_in_two_sets(net):
+    """Waited for in the first, though it was added to another later."""
+    answer = told(net, """
+s = dialled()
+other = select.epoll()
+other.register(s, select.EPOLLIN)
+told["after"] = wait(2)
+""", RECV="300ms")
+    assert LIMIT - 0.02 <= answer["after"] < LIMIT + 0.5, answer
+
+
+def test_a_thousand(net):
+    """One of many owes a reply; the others are left alone, and looking for it costs next to nothing."""
+    answer = told(net, """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (2000, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+many = [dialled() for _ in range(800)]
+many[400].send(b"a question")
+began, cpu = time.monotonic(), time.process_time()
+told["after"] = wait(3, many[400])
+told["it"] = error(lambda: many[400].recv(1))
+epoll.unregister(many[400])
+told["idle"] = wait(1)
+told["cpu"] = time.process_time() - cpu
+told["others"] = sorted({error(lambda: s.recv(1)) for s in many if s is not many[400]})
+""", RECV="300ms")
+    assert LIMIT - 0.05 <= answer["after"] < LIMIT + 0.7 and answer["it"] == "ETIMEDOUT", answer
+    assert answer["idle"] is None and answer["others"] == ["EAGAIN"] and answer["cpu"] < 0.3, answer
+
+
+def test_expiry_is_seen_everywhere(net):
+    """By other sets, other threads and other processes that wait for the connection."""
+    answer = told(net, """
+s = dialled()
+other = select.epoll()
+other.register(s, select.EPOLLIN | select.EPOLLET)
+seen = []
+threading.Thread(target=lambda: seen.append(bool(other.poll(3))), daemon=True).start()
+child = os.fork()
+if child == 0:
+    os.environ.clear()
+    ready = select.poll()
+    ready.register(s, select.POLLIN)
+    os._exit(0 if ready.poll(3000) and error(lambda: s.recv(1)) not in ("EAGAIN", "b''") else 1)
+told["after"] = wait(3)
+told["child"] = os.waitpid(child, 0)[1]
+time.sleep(0.1)
+told["thread"] = seen
+""", RECV="300ms")
+    assert LIMIT - 0.05 <= answer["after"] < LIMIT + 0.5 and answer["child"] == 0 and answer["thread"] == [True], answer
 
 
 def test_the_program_s_own_timeout(net):

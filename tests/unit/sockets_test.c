@@ -117,13 +117,13 @@ START_TEST(a_new_socket_knows_nothing_of_the_old) {
     sock->inode = 5;
     sock->own_rcvtimeo = 6;
     sock->connect_began = 7;
-    sock->clock[ND_IN].waited = sock->clock[ND_OUT].look = 8;
+    sock->clock[ND_IN].time.waited = sock->clock[ND_OUT].look = 8;
     ck_assert_ptr_eq(nd_sock_born(FD, INET), sock);
     ck_assert_uint_eq(nd_sock_flags(sock), INET | ND_SOCK_KNOWN);
     ck_assert_uint_eq(sock->inode, 0);
     ck_assert_int_eq(sock->own_rcvtimeo, 0);
     ck_assert_int_eq(sock->connect_began, 0);
-    ck_assert_int_eq(sock->clock[ND_IN].waited, 0);
+    ck_assert_int_eq(sock->clock[ND_IN].time.waited, 0);
     ck_assert_int_eq(sock->clock[ND_OUT].look, 0);
     nd_sock_forget(FD);
     ck_assert_uint_eq(nd_sock_flags(sock), 0);
@@ -159,7 +159,7 @@ START_TEST(remembers_who_spoke_last) {
     struct nd_sock *sock = nd_sock_born(FD, INET | ND_SOCK_CONNECTED);
     nd_sock_said(sock);
     ck_assert(nd_sock_flags(sock) & ND_SOCK_SENT_LAST);
-    sock->clock[ND_IN].waited = 5;
+    sock->clock[ND_IN].time.waited = 5;
     nd_sock_heard(sock);
     ck_assert(!(nd_sock_flags(sock) & ND_SOCK_SENT_LAST));
     ck_assert_int_eq(sock->clock[ND_IN].progress, 5);

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdlib.h>
 
+#include "shim/waitloop.h"
 #include "tests/unit/fake_kernel.h"
 
 #define INET (ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED)
@@ -148,7 +149,7 @@ START_TEST(the_same_descriptor_twice_counts_once) {
     connection(0, INET, POLLIN);
     entries[1] = (struct nd_wait_entry){.fd = 700, .wants = POLLIN | POLLOUT};
     run(2, ND_SEC, NULL, 0);
-    ck_assert_int_eq(nd_sock_peek(700)->clock[ND_IN].waited, ND_SEC);
+    ck_assert_int_eq(nd_sock_peek(700)->clock[ND_IN].time.waited, ND_SEC);
     ck_assert_uint_eq(fake.told, 0);
 }
 END_TEST
@@ -166,7 +167,7 @@ START_TEST(errors_are_the_real_calls) {
     connection(0, INET, POLLIN);
     ck_assert_int_eq(run(1, ND_NEVER, interrupted, 1), -1);
     ck_assert_int_eq(errno, EINTR);
-    ck_assert_int_eq(nd_sock_peek(700)->clock[ND_IN].waited, ND_SEC);
+    ck_assert_int_eq(nd_sock_peek(700)->clock[ND_IN].time.waited, ND_SEC);
 }
 END_TEST
 

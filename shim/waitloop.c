@@ -1,0 +1,57 @@
+#include "shim/waitloop.h"
+
+#include <errno.h>
+
+#include "shim/start.h"
+
+static int observe(const struct nd_waiting *how, void *set) {
+    nd_time began = nd_now(), due = how->due(set, began);
+    int ready = how->wait(set, ND_AS_GIVEN), error = errno;
+    nd_time ended = nd_now();
+    how->settle(set, began, ended, false); /* what is ready may have come after its time */
+    if (ready >= 0 && ended >= due)
+        how->expire(set, ended);
+    how->settle(set, ended, ended, ready > 0);
+    errno = error;
+    return ready;
+}
+
+/* The program's own timeout as long as it can be: what is left is counted by us only after a wait was cut short. */
+static nd_time next_timeout(nd_time last, nd_time due, nd_time deadline, nd_time now) {
+    if (due < deadline)
+        return due > now ? due - now : 0;
+    if (last == ND_AS_GIVEN || deadline == ND_NEVER)
+        return last == ND_AS_GIVEN ? last : ND_NEVER;
+    return deadline > now ? deadline - now : 0;
+}
+
+int nd_wait_loop(const struct nd_waiting *how, void *set, nd_time given) {
+    if (nd_observing)
+        return observe(how, set);
+    const int untouched = errno;
+    nd_time now = nd_now(), timeout = ND_AS_GIVEN;
+    const nd_time deadline = nd_time_after(now, given);
+    for (;;) {
+        nd_time due = how->due(set, now);
+        timeout = next_timeout(timeout, due, deadline, now);
+        int ready = how->wait(set, timeout), error = errno;
+        nd_time ended = nd_now();
+        how->settle(set, now, ended, ready > 0);
+        /* Also when others are ready, again and again; the next call then finds what was ended. */
+        if (ready >= 0 && ended >= due) {
+            if (how->expire(set, ended) && ready == 0) {
+                ready = how->wait(set, 0); /* the kernel shows what ending it has made of the set */
+                error = errno;
+            }
+            if (ready >= 0)
+                ready = how->show(set, ready);
+        }
+        if (ready != 0 || ended >= deadline) {
+            errno = ready < 0 ? error : untouched;
+            return ready;
+        }
+        now = ended;
+        if (timeout == ND_AS_GIVEN)
+            timeout = 0; /* from here on the rest is counted by us */
+    }
+}
