@@ -106,10 +106,12 @@ static bool too_silent(const struct flow *flow, struct nd_sock *sock, struct nd_
     return true;
 }
 
-/* What came beyond the rate counts in the next window, up to as much again: who sends in bursts is not slow between two. */
-static uint64_t surplus(uint64_t moved, uint64_t asked) {
-    uint64_t more = moved > asked ? moved - asked : 0;
-    return more < asked ? more : asked;
+/* What came beyond the rate counts in the next window, up to as much as that one asks for: who sends in bursts is not slow
+ * between two. */
+static uint64_t surplus(uint64_t moved, const struct nd_limits *limits, nd_time elapsed) {
+    double asked = (double)limits->min_rate_bytes * (double)elapsed / (double)limits->min_rate_window;
+    double more = (double)moved - asked;
+    return more <= 0 ? 0 : more < (double)limits->min_rate_bytes ? (uint64_t)more : limits->min_rate_bytes;
 }
 
 static bool too_slow(const struct flow *flow, struct nd_sock *sock, bool busy, struct nd_expiry *expiry) {
@@ -123,7 +125,7 @@ static bool too_slow(const struct flow *flow, struct nd_sock *sock, bool busy, s
     bool drips = busy || (moved > 0 && flow->since < window / 2);
     if (moved >= limits->min_rate_bytes || over || (!busy && moved == 0)) {
         pace->window = waited;
-        pace->bytes = flow->bytes - surplus(moved, limits->min_rate_bytes);
+        pace->bytes = flow->bytes - surplus(moved, limits, elapsed);
     }
     pace->look = sooner(waited + window / LOOKS_PER_WINDOW, pace->window + window);
     if (moved >= limits->min_rate_bytes || !over || !drips)
