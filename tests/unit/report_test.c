@@ -18,6 +18,11 @@
 #include "shim/destination.h"
 #include "shim/record.h"
 #include "shim/settings.h"
+#include "shim/start.h"
+
+/* In place of the constructor, which would have started the report already. */
+bool nd_active, nd_observing;
+pid_t nd_process;
 
 /* The clock of the rate limit: this definition stands in for resolver/clock.c's, which linked objects need the rest of. */
 nd_time nd_system_now(void);
