@@ -22,6 +22,8 @@ struct cli_command {
 
 extern const struct cli_command cli_run_command;
 extern const struct cli_command cli_check_command;
+extern const struct cli_command cli_config_command;
+extern const struct cli_command cli_unit_command;
 extern const struct cli_command cli_ps_command;
 extern const struct cli_command cli_top_command;
 extern const struct cli_command cli_stats_command;
