@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/check_host.h"
 #include "cli/check_process.h"
 #include "cli/cli.h"
 #include "cli/elf_file.h"
@@ -12,15 +13,16 @@
 #include "cli/imports.h"
 #include "cli/library.h"
 #include "cli/program.h"
-#include "resolver/nsswitch.h"
 
 static void print_help(FILE *to) {
-    fprintf(to, "Usage: netdeadline check PROGRAM|PID\n"
-                "Tells whether the library works in a program, what it cannot see there, and of a process whether\n"
-                "it has the library.\n\n"
-                "Each finding is 'good', a 'note', or 'bad': then the library has no effect.\n"
-                "Exit status: 0 if nothing is bad, 1 if something is, 2 for wrong usage, 125 if it may not be looked\n"
-                "at, 127 if there is no such program or process.\n");
+    fprintf(
+        to,
+        "Usage: netdeadline check PROGRAM|PID\n"
+        "Tells whether the library works in a program, what it cannot see there, and of a process whether\n"
+        "it has the library.\n\n"
+        "Each finding is 'good', a 'note', or 'bad': then the library has no effect.\n"
+        "Exit status: 0 if the library works there (of a process: is at work), 1 if not, 2 for wrong usage, 125 if\n"
+        "it may not be looked at, 127 if there is no such program or process.\n");
 }
 
 static void check_file(struct findings *findings, const struct program *program) {
@@ -35,7 +37,10 @@ static void check_file(struct findings *findings, const struct program *program)
                     is_go ? " (Go without cgo)" : "");
     else if (is_go)
         finding_note(findings, "a Go program: its network calls are raw system calls, which cannot be interposed");
-    if (program->is_privileged)
+    if (program->is_privileged && check_is_preloaded_everywhere())
+        finding_note(findings, "gains privileges when executed: variables are ignored there, and /etc/netdeadline.conf "
+                               "counts only where root alone can write it");
+    else if (program->is_privileged)
         finding_bad(findings,
                     "gains privileges when executed: the loader ignores LD_PRELOAD; /etc/ld.so.preload works");
 }
@@ -111,18 +116,6 @@ static void check_imports(struct findings *findings, const struct program *progr
     elf_close(&file);
 }
 
-/* What holds for every program on this host. */
-static void check_host(struct findings *findings) {
-    struct nd_sources sources;
-    const char *reason = nd_nsswitch_hosts(&sources, "host.example.com");
-    if (access("/etc/netdeadline.disable", F_OK) == 0)
-        finding_bad(findings, "/etc/netdeadline.disable exists: every program that starts runs without the library");
-    if (reason)
-        finding_note(findings, "names are looked up by libc, without a deadline: %s", reason);
-    else
-        finding_good(findings, "names are looked up with a deadline (/etc/nsswitch.conf)");
-}
-
 static int check_program(const char *name) {
     struct findings findings = {0};
     struct program program;
@@ -139,8 +132,11 @@ static int check_program(const char *name) {
     if (program.is_static)
         return findings_end(&findings);
     check_library(&findings, &program);
+    if (check_is_preloaded_everywhere())
+        finding_note(&findings, "/etc/ld.so.preload has the library already: of two copies the first one works");
     check_imports(&findings, &program);
     check_host(&findings);
+    check_config(&findings, name);
     return findings_end(&findings);
 }
 

@@ -1,5 +1,6 @@
 #include "cli/check_process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -8,9 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/block.h"
 #include "cli/cli.h"
 #include "cli/findings.h"
 #include "cli/program.h"
+#include "cli/statistics.h"
 #include "shim/settings.h"
 
 enum { MOST_VARIABLES = 64, MOST_ENVIRONMENT = 1 << 20 };
@@ -45,7 +48,7 @@ static int count_copies(const char *pid, char *out, size_t size) {
     return copies;
 }
 
-static bool is_filtered(const char *pid) {
+static int seccomp_mode(const char *pid) {
     FILE *status = open_file(pid, "status");
     char line[256];
     int mode = 0;
@@ -54,7 +57,66 @@ static bool is_filtered(const char *pid) {
             mode = atoi(line + 8);
     if (status)
         fclose(status);
-    return mode != 0;
+    return mode;
+}
+
+static bool uses_io_uring(const char *pid) {
+    char path[64], target[32];
+    bool found = false;
+    snprintf(path, sizeof path, "/proc/%s/fd", pid);
+    DIR *directory = opendir(path);
+    for (const struct dirent *entry; directory && (entry = readdir(directory));) {
+        ssize_t length = readlinkat(dirfd(directory), entry->d_name, target, sizeof target);
+        found |= length == 21 && memcmp(target, "anon_inode:[io_uring]", 21) == 0;
+    }
+    if (directory)
+        closedir(directory);
+    return found;
+}
+
+/* The settings that are not the defaults, as they are in force in the process. */
+static void list_settings(struct findings *findings, const struct block *block) {
+    struct nd_settings defaults;
+    unsigned count;
+    struct nd_live_row *rows = block_settings(block, &count);
+    nd_settings_defaults(&defaults);
+    for (unsigned i = 0; rows && i < count; i++) {
+        char text[64];
+        const struct nd_setting *setting = nd_setting_find(rows[i].name, strnlen(rows[i].name, sizeof rows[i].name));
+        struct nd_live_value usual = setting ? nd_live_get(setting, &defaults) : rows[i].now;
+        if (!setting || (usual.value == rows[i].now.value && usual.window == rows[i].now.window) ||
+            !statistics_setting(&rows[i], text, sizeof text))
+            continue;
+        finding_note(findings, "%s=%s is in force (by default %s)", setting->name, text, setting->default_text);
+        if (setting->kind == ND_SETTING_MODE && rows[i].now.value == ND_MODE_OFF)
+            finding_bad(findings, "MODE is off: nothing is bounded");
+    }
+    free(rows);
+}
+
+/* What the library itself says there, in the process's memory. */
+static void check_block(struct findings *findings, pid_t pid) {
+    static struct block block;
+    switch (block_open(&block, pid, false)) {
+    case BLOCK_FOUND:
+        finding_good(findings, "the library is at work in it (version %.15s)", block.state.library);
+        list_settings(findings, &block);
+        break;
+    case BLOCK_PASSIVE:
+        finding_bad(findings, "the library passes through in it: by MODE=off, ONLY or SKIP, or "
+                              "/etc/netdeadline.disable, when it started");
+        break;
+    case BLOCK_STRANGE:
+        finding_note(findings, "it is another version of the library, whose state cannot be read");
+        break;
+    case BLOCK_DENIED:
+        finding_note(findings, "its memory may not be read: " CLI_NEEDS_PTRACE);
+        break;
+    case BLOCK_NONE:
+    case BLOCK_GONE:
+        finding_bad(findings, "the library's state was not found in its memory");
+        break;
+    }
 }
 
 static void take_complaint(const char *text, void *findings) {
@@ -112,8 +174,14 @@ int check_process(const char *pid) {
         finding_note(&findings, "another copy of the library is loaded too; the first in its search order works");
     if (copies == 0 && program_inspect_file(path, &program) == 0 && program.is_static)
         finding_note(&findings, "it is linked statically: no library can be preloaded into it");
-    if (is_filtered(pid))
-        finding_note(&findings, "its system calls are filtered (seccomp)");
+    if (copies > 0)
+        check_block(&findings, (pid_t)atoi(pid));
+    if (seccomp_mode(pid))
+        finding_note(&findings,
+                     "its system calls are filtered (seccomp): where it installed the filter itself, nothing is "
+                     "bounded since");
+    if (uses_io_uring(pid))
+        finding_note(&findings, "it uses io_uring, whose requests are not reached");
     if (copies > 0)
         check_settings(&findings, pid);
     return findings_end(&findings);

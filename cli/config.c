@@ -143,6 +143,16 @@ static bool is_of_side(const struct nd_setting *setting, bool inbound) {
     return is_limit ? is_inbound == inbound : setting->kind != ND_SETTING_UNREAD;
 }
 
+/* The row whose value this one takes while it has none of its own; or itself. */
+static size_t source_of(size_t row) {
+    if (rules.from_environment >> row & 1 || rules.base_line[row])
+        return row;
+    for (size_t at = 0; at < nd_setting_count; at++)
+        if (nd_setting_table[at].follower && nd_setting_table[at].follower == nd_setting_table[row].field)
+            return at;
+    return row;
+}
+
 static void print_row(size_t row, const struct nd_settings *made, uint16_t line) {
     const struct nd_setting *setting = &nd_setting_table[row];
     char value[600];
@@ -150,8 +160,9 @@ static void print_row(size_t row, const struct nd_settings *made, uint16_t line)
     nd_line_start(&text, value, sizeof value);
     nd_setting_put(setting, made, &text);
     printf("  %-22s %-12s ", setting->name, value);
+    row = line ? row : source_of(row);
     if (rules.from_environment >> row & 1)
-        printf("NETDEADLINE_%s\n", setting->name);
+        printf("NETDEADLINE_%s\n", nd_setting_table[row].name);
     else if (line || rules.base_line[row])
         printf("%s:%u\n", rules.file, line ? line : rules.base_line[row]);
     else

@@ -23,6 +23,8 @@ static const char *const interposed[] = {
 /* The calls that can wait for a peer or a name server. As hooks are added, more of these are bounded. */
 static const char *const waiting[] = {
     "connect",
+    "accept",
+    "accept4",
     "recv",
     "__recv_chk",
     "recvfrom",
@@ -80,6 +82,10 @@ static const char *const waiting[] = {
     "gnutls_record_recv",
     "gnutls_record_send",
     "gnutls_bye",
+    "PR_Connect", /* NSPR's, under Mozilla's NSS */
+    "PR_Recv",
+    "PR_Send",
+    "PR_Poll",
 };
 
 /* Calls without which nothing waits for the network. */

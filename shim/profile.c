@@ -50,7 +50,8 @@ static uint64_t kept_rows(void) {
 
 static void fill(struct nd_profile *profile) {
     struct nd_settings made = nd_settings;
-    nd_rules_apply(&nd_rules, &profile->rules, kept_rows(), &made, NULL);
+    if (made.mode != ND_MODE_OFF) /* which has been set since: every limit is off */
+        nd_rules_apply(&nd_rules, &profile->rules, kept_rows(), &made, NULL);
     profile->limits = profile->inbound ? made.inbound : made.outbound;
     profile->connect = made.connect;
 }
@@ -128,7 +129,7 @@ void nd_profile_renew(void) {
 }
 
 nd_time nd_profile_resolve(const char *name) {
-    if (!resolve_bit || !name || (kept_rows() & resolve_bit))
+    if (!resolve_bit || !name || nd_settings.mode == ND_MODE_OFF || (kept_rows() & resolve_bit))
         return nd_settings.resolve;
     struct nd_settings made = nd_settings;
     struct nd_rule_set rules = nd_rules_named(&nd_rules, name);
