@@ -1,4 +1,4 @@
-"""Runs unmodified programs against four peers that hang them, without the library (cut after a few seconds) and under
+"""Runs unmodified programs against six peers that hang them, without the library (cut after a few seconds) and under
 `netdeadline run`, and prints what became of them."""
 
 import concurrent.futures
@@ -12,12 +12,25 @@ from faults import DnsServer, Listener, dns, tcp, tls
 from namespace import Namespace
 
 PATIENCE = 4.0
-LIMITS = ["--resolve", "1s", "--connect", "1s", "--recv", "1s", "--tls-shutdown", "1s"]
+LIMITS = ["--resolve", "1s", "--connect", "1s", "--recv", "1s", "--send", "1s", "--tls-shutdown", "1s"]
 
 PYTHON_TLS = """
 import socket, ssl, sys
 secure = ssl._create_unverified_context().wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))))
 secure.unwrap()
+"""
+
+# VividCortex's agent: its close waited for a write that would never end. `lock`: the program lets only one of them in at a time.
+PYTHON_CLOSE = """
+import contextlib, socket, ssl, sys, threading, time
+lock = threading.Lock() if sys.argv[2] == "lock" else contextlib.nullcontext()
+secure = ssl._create_unverified_context().wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))))
+def write():
+    with contextlib.suppress(OSError), lock: secure.sendall(bytes(50 << 20))
+writer = threading.Thread(target=write)
+writer.start()
+time.sleep(0.5)
+with lock: secure.unwrap()
 """
 
 LOOKUPS = int(os.environ.get("DEMO_LOOKUPS", "10000"))
@@ -52,12 +65,15 @@ os._exit(len(ended) < count)
 def rows(net):
     """What hangs, the program's name, and its command line."""
     silent, unclosed = Listener(tcp.silent), Listener(tls.over_tls(tcp.silent))
+    unread = Listener(tls.over_tls(tcp.silent), receive_buffer=4096)
     DnsServer(dns.truncating, dns.silent, port=53)
     return [
         ("DNS that truncates, then is silent over TCP", "curl", ["curl", "-sS", "http://host.test/"]),
         ("a host that drops SYNs", "wget", ["wget", "--tries=1", "-nv", "-O-", f"http://{net.blackhole()}/"]),
         ("a server that never answers", "psql", ["psql", "-X", f"host=127.0.0.1 port={silent.port}", "-c", "select 1"]),
         ("a TLS peer that never finishes the close", "python3", [programs.PYTHON, "-c", PYTHON_TLS, unclosed.port]),
+        ("a TLS close during a write that is stuck", "python3", [programs.PYTHON, "-c", PYTHON_CLOSE, unread.port, "free"]),
+        ("the same, with a lock around both", "python3", [programs.PYTHON, "-c", PYTHON_CLOSE, unread.port, "lock"]),
     ]
 
 
