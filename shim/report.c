@@ -8,6 +8,7 @@
 #include "shim/backtrace.h"
 #include "shim/destination.h"
 #include "shim/line.h"
+#include "shim/probes.h"
 #include "shim/raw.h"
 #include "shim/record.h"
 #include "shim/settings.h"
@@ -170,6 +171,8 @@ void nd_report_expiry(const struct nd_event *event) {
     int saved = errno;
     struct nd_hushed hushed;
     nd_slots_count_expiry(event->operation, event->observed);
+    ND_PROBE5(netdeadline, expiry, event->operation, event->limit, event->timeout, event->elapsed,
+              (int)event->observed);
     if (nd_settings.statsd[0])
         count_in_statsd(event);
     if (nd_settings.log != ND_LOG_OFF) {

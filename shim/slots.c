@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "shim/hook.h"
+#include "shim/probes.h"
 #include "shim/raw.h"
 #include "shim/start.h"
 
@@ -161,6 +162,8 @@ static uint32_t write_slot(struct nd_slot *slot, const struct nd_slot *now) {
 void nd_slot_begin_in(const uintptr_t *frame, struct nd_slot_use *use, enum nd_call operation, int fd, nd_time began,
                       nd_time deadline, unsigned limit, const char *name) {
     uint32_t tid = own_tid();
+    ND_PROBE4(netdeadline, start, nd_operation_names[operation], fd, deadline == ND_NEVER ? ND_NEVER : deadline - began,
+              name);
     use->operation = (uint8_t)operation;
     use->began = began;
     use->shard = (uint8_t)(tid % ND_SHARDS);
@@ -208,6 +211,7 @@ static void count(struct nd_counters *counters, enum nd_slot_end how, uint64_t e
 
 void nd_slot_end(struct nd_slot_use *use, enum nd_slot_end how, nd_time now) {
     struct nd_slot *slot = use->slot;
+    ND_PROBE3(netdeadline, end, nd_operation_names[use->operation], now - use->began, (int)how);
     /* In a child that was forked meanwhile, or after a jump out of a handler's call, the slot is not this call's any more. */
     if (slot && atomic_load_explicit(&slot->sequence, memory_order_relaxed) == use->sequence &&
         atomic_load_explicit(&slot->tid, memory_order_relaxed) == self.tid) {
