@@ -14,6 +14,7 @@
 #include "shim/slots.h"
 #include "shim/sockets.h"
 #include "shim/start.h"
+#include "shim/tcp_info.h"
 #include "shim/timers.h"
 #include "shim/wait.h"
 
@@ -177,8 +178,7 @@ static bool attempt_is_over(int fd, const struct nd_sock *sock) {
         nd_now() < nd_connect_deadline(sock, sock->connect_began))
         return false;
     struct tcp_info info;
-    socklen_t len = sizeof info;
-    return nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_state == TCP_SYN_SENT;
+    return nd_tcp_info(fd, &info) && info.tcpi_state == TCP_SYN_SENT;
 }
 
 static int connect_nonblocking(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {

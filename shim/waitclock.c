@@ -1,13 +1,11 @@
 #include "shim/waitclock.h"
 
-#include <netinet/tcp.h>
-#include <string.h>
-
 #include "shim/expiry.h"
 #include "shim/pace.h"
 #include "shim/real.h"
 #include "shim/room.h"
 #include "shim/start.h"
+#include "shim/tcp_info.h"
 #include "shim/timers.h"
 
 /* A wait for room is looked into this long after it began: not at once, since most find room. */
@@ -67,19 +65,13 @@ void nd_clock_connected(int fd, struct nd_sock *sock, short ready) {
         nd_timers_arm(fd, sock);
 }
 
-static bool tcp_info(int fd, struct tcp_info *info) {
-    socklen_t len = sizeof *info;
-    memset(info, 0, sizeof *info);
-    return nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len) == 0;
-}
-
 /* The connect's time is up; unless the kernel says that it has come about, unseen by us. */
 static bool expire_connecting(int fd, struct nd_sock *sock, nd_time now) {
     struct tcp_info info;
     nd_time elapsed = now - sock->connect_began;
     if (now < nd_connect_deadline(sock, sock->connect_began))
         return false;
-    if (!tcp_info(fd, &info) || info.tcpi_state != TCP_SYN_SENT) {
+    if (!nd_tcp_info(fd, &info) || info.tcpi_state != TCP_SYN_SENT) {
         nd_sock_change(fd, sock, info.tcpi_state == TCP_ESTABLISHED ? ND_SOCK_CONNECTED : 0, ND_SOCK_CONNECTING);
         return false;
     }
@@ -118,7 +110,7 @@ static bool expire_in(const char *operation, int fd, struct nd_sock *sock, short
         return nd_clock_progress(clock), false; /* AF_UNIX does not tell who owes a reply */
     if (nd_sock_flags(sock) & ND_SOCK_INET) {
         struct tcp_info info;
-        if (!tcp_info(fd, &info) || info.tcpi_state == TCP_CLOSE) {
+        if (!nd_tcp_info(fd, &info) || info.tcpi_state == TCP_CLOSE) {
             nd_clock_progress(clock); /* not the connection we knew: its number was given to something else unseen */
             return false;
         }
