@@ -20,6 +20,7 @@ struct flow {
 /* The counts stand in struct tcp_info where old headers have none yet. */
 enum { BYTES_ACKED = 120, BYTES_RECEIVED = 128, COUNTED_LENGTH = 136 };
 
+/* False where there is nothing to go by yet. */
 static bool read_flow(int fd, struct nd_sock *sock, struct flow *flow) {
     union {
         struct tcp_info info;
@@ -37,9 +38,7 @@ static bool read_flow(int fd, struct nd_sock *sock, struct flow *flow) {
     memcpy(&acked, kernel.raw + BYTES_ACKED, sizeof acked);
     memcpy(&received, kernel.raw + BYTES_RECEIVED, sizeof received);
     flow->bytes = len >= COUNTED_LENGTH ? acked + received : sock->pace.counted;
-    if (len < COUNTED_LENGTH)
-        sock->pace.counting = true;
-    return true;
+    return len >= COUNTED_LENGTH || atomic_exchange(&sock->pace.counting, true); /* we count from here on */
 }
 
 static nd_time window_look(const struct nd_sock *sock, const struct nd_limits *limits) {

@@ -42,7 +42,8 @@ static struct {
     int option_count, option_writes;
     bool options_fail;
     struct tcp_info info;
-    bool info_fails;
+    uint64_t acked, received; /* as the kernel counts bytes since Linux 4.2 */
+    bool info_fails, old_info;
     int info_reads, queued, disconnects, refuse_disconnect;
     unsigned told; /* expiries reported */
     struct nd_event last;
@@ -81,7 +82,13 @@ static int fake_tcp_info(void *value, socklen_t *len) {
         errno = ENOTSOCK;
         return -1;
     }
-    memcpy(value, &fake.info, *len < sizeof fake.info ? *len : sizeof fake.info);
+    unsigned char raw[136] = {0};
+    memcpy(raw, &fake.info, sizeof fake.info < 104 ? sizeof fake.info : 104);
+    memcpy(raw + 120, &fake.acked, sizeof fake.acked);
+    memcpy(raw + 128, &fake.received, sizeof fake.received);
+    size_t size = fake.old_info ? 104 : sizeof raw;
+    *len = *len < size ? *len : (socklen_t)size;
+    memcpy(value, raw, *len);
     return 0;
 }
 

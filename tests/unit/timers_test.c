@@ -205,6 +205,46 @@ START_TEST(observing_arms_nothing) {
 }
 END_TEST
 
+/* Changed from outside while the socket stands: what ours was goes, what is now comes, the program's own stays. */
+START_TEST(changed_settings_reach_a_socket_once) {
+    nd_settings.outbound.recv = 3 * ND_SEC;
+    program_sets_time(SO_RCVTIMEO, 5);
+    nd_sock_change(FD, sock, ND_SOCK_CONNECTED, 0);
+    nd_timers_arm(FD, sock);
+    nd_timers_refresh(FD, sock);
+    ck_assert_int_eq(kernel_time(SO_RCVTIMEO), 3);
+    nd_settings.outbound.recv = 2 * ND_SEC;
+    nd_settings.outbound.send = ND_SEC;
+    nd_settings_generation++;
+    nd_timers_refresh(FD, sock);
+    ck_assert_int_eq(kernel_time(SO_RCVTIMEO), 2);
+    ck_assert_int_eq(kernel_time(SO_SNDTIMEO), 1);
+    ck_assert_int_eq(read_time(SO_RCVTIMEO), 5);
+    int writes = fake.option_writes;
+    nd_timers_refresh(FD, sock);
+    ck_assert_int_eq(fake.option_writes, writes);
+    nd_settings.outbound.recv = nd_settings.outbound.send = 0;
+    nd_settings_generation++;
+    nd_timers_refresh(FD, sock);
+    ck_assert_int_eq(kernel_time(SO_RCVTIMEO), 5);
+    ck_assert_int_eq(kernel_time(SO_SNDTIMEO), 0);
+}
+END_TEST
+
+START_TEST(changed_settings_change_what_is_watched) {
+    nd_sock_change(FD, sock, ND_SOCK_CONNECTED, 0);
+    ck_assert_uint_eq(nd_watch_exact(FD), 0);
+    nd_settings.outbound.lifetime = ND_SEC;
+    nd_settings_generation++;
+    nd_timers_refresh(FD, sock);
+    ck_assert_uint_eq(nd_watch_exact(FD), ND_WATCH_WAIT | ND_WATCH_IN | ND_WATCH_OUT);
+    nd_settings.outbound.lifetime = 0;
+    nd_settings_generation++;
+    nd_timers_refresh(FD, sock);
+    ck_assert_uint_eq(nd_watch_exact(FD), 0);
+}
+END_TEST
+
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
 int main(void) {
@@ -224,6 +264,8 @@ int main(void) {
     tcase_add_test(tests, the_backstop_shortens_and_is_not_seen);
     tcase_add_test(tests, refusals_are_survived);
     tcase_add_test(tests, observing_arms_nothing);
+    tcase_add_test(tests, changed_settings_reach_a_socket_once);
+    tcase_add_test(tests, changed_settings_change_what_is_watched);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
