@@ -1,0 +1,35 @@
+/* The two functions that a cleanup attribute refers to. They are libgcc's, which must not become a dependency: it would be
+ * loaded into every program. Nor can it be linked in: it works on the state of whoever unwinds, and that is the host's own
+ * libgcc_s, of any version. So these pass on to that, which pthread_cancel and pthread_exit have loaded before they unwind.
+ * Where something else unwinds (a program with a C++ runtime linked in), cleanups are left out: their scopes are validated. */
+#include <dlfcn.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unwind.h>
+
+#define HIDDEN __attribute__((visibility("hidden")))
+
+typedef _Unwind_Reason_Code personality_fn(int, _Unwind_Action, _Unwind_Exception_Class, struct _Unwind_Exception *,
+                                           struct _Unwind_Context *);
+typedef void resume_fn(struct _Unwind_Exception *);
+
+static void *find(const char *name) {
+    void *libgcc = dlopen("libgcc_s.so.1", RTLD_LAZY | RTLD_NOLOAD); /* libc never lets go of it either */
+    return libgcc ? dlsym(libgcc, name) : NULL;
+}
+
+HIDDEN personality_fn __gcc_personality_v0;
+_Unwind_Reason_Code __gcc_personality_v0(int version, _Unwind_Action actions, _Unwind_Exception_Class class,
+                                         struct _Unwind_Exception *exception, struct _Unwind_Context *context) {
+    personality_fn *real = (personality_fn *)(uintptr_t)find("__gcc_personality_v0");
+    return real ? real(version, actions, class, exception, context) : _URC_CONTINUE_UNWIND;
+}
+
+/* Reached only by a cleanup that the function above began. */
+HIDDEN resume_fn nd_unwind_resume __asm__("_Unwind_Resume");
+void nd_unwind_resume(struct _Unwind_Exception *exception) {
+    resume_fn *real = (resume_fn *)(uintptr_t)find("_Unwind_Resume");
+    if (real)
+        real(exception);
+    abort();
+}
