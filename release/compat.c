@@ -5,10 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -87,6 +90,18 @@ int compat_pipe2(int ends[2], int flags) {
     return (int)ND_RAW3(pipe2, ends, flags, 0);
 }
 
+extern int old_vsscanf(const char *text, const char *format, va_list args) __asm__("vsscanf");
+
+/* glibc 2.7: sscanf as C99 has it, which differs in %a only. */
+HIDDEN int __isoc99_sscanf(const char *text, const char *format, ...);
+int __isoc99_sscanf(const char *text, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    int taken = old_vsscanf(text, format, args);
+    va_end(args);
+    return taken;
+}
+
 /* glibc 2.15: the index of a descriptor's word in an fd_set, for code that was compiled to have it checked. */
 HIDDEN long __fdelt_chk(long fd);
 long __fdelt_chk(long fd) {
@@ -94,6 +109,18 @@ long __fdelt_chk(long fd) {
         abort();
     return fd / NFDBITS;
 }
+
+/* glibc 2.15. */
+#define OTHER_MEMORY(name)                                                                                             \
+    HIDDEN ssize_t compat_##name(pid_t pid, const struct iovec *local, unsigned long local_count,                      \
+                                 const struct iovec *remote, unsigned long remote_count,                               \
+                                 unsigned long flags) __asm__(#name);                                                  \
+    ssize_t compat_##name(pid_t pid, const struct iovec *local, unsigned long local_count, const struct iovec *remote, \
+                          unsigned long remote_count, unsigned long flags) {                                           \
+        return ND_RAW6(name, pid, local, local_count, remote, remote_count, flags);                                    \
+    }
+OTHER_MEMORY(process_vm_readv)
+OTHER_MEMORY(process_vm_writev)
 
 /* Part of libc since glibc 2.32, of libpthread before. On Linux it is sigprocmask, but for how it gives its error. */
 HIDDEN int compat_sigmask(int how, const sigset_t *set, sigset_t *old) __asm__("pthread_sigmask");
