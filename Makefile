@@ -115,10 +115,11 @@ release:
 	scripts/release
 
 install: all
-	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7
+	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(PREFIX)/bin $(addprefix $(DESTDIR)$(PREFIX)/share/man/man,1 5 7)
 	install -m 644 $(BUILD)/libnetdeadline.so $(DESTDIR)$(LIBDIR)/libnetdeadline.so
 	install -m 755 $(BUILD)/netdeadline $(DESTDIR)$(PREFIX)/bin/netdeadline
 	install -m 644 docs/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 docs/*.5 $(DESTDIR)$(PREFIX)/share/man/man5/
 	install -m 644 docs/*.7 $(DESTDIR)$(PREFIX)/share/man/man7/
 	install -D -m 644 docs/completion/netdeadline.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/netdeadline
 	install -D -m 644 docs/completion/_netdeadline $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_netdeadline

@@ -1,6 +1,7 @@
 """The manual pages are well formed and tell of every setting, as the command's help does."""
 
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -22,6 +23,21 @@ def man(page, *options):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_page_has_no_warnings(page):
     assert man(page, "--warnings").stderr == ""
+
+
+@pytest.mark.skipif(not shutil.which("mandoc"), reason="mandoc is not installed")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_page_is_in_order_for_mandoc(page):
+    result = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", page], capture_output=True, text=True, timeout=30)
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")
+
+
+def test_example_of_the_config_page_is_in_order(tmp_path):
+    text = man(DOCS / "netdeadline.conf.5").stdout
+    example = text[text.index("# Everything"):text.index("SEE ALSO")]
+    (tmp_path / "c").write_text(example)
+    result = subprocess.run([COMMAND, "config", "--check", tmp_path / "c"], capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "") and "[inbound :8080]" in example
 
 
 def settings():
