@@ -54,6 +54,30 @@ _netdeadline_run() {
     mapfile -t COMPREPLY < <(compgen -W "$("${COMP_WORDS[0]}" run --help 2>/dev/null | grep -o '^  --[a-z-]*') --help" -- "$word")
 }
 
+# `netdeadline unit`: the options of run, then the name of a service.
+_netdeadline_unit() {
+    local word=$1 before=$2
+    if [[ $before == --?* || $word == -* ]]; then
+        _netdeadline_run "$word" "$before"
+    elif command -v systemctl >/dev/null; then
+        mapfile -t COMPREPLY < <(compgen -W "$(systemctl list-unit-files --type=service --no-legend 2>/dev/null | cut -d' ' -f1)" -- "$word")
+    fi
+}
+
+_netdeadline_config() {
+    local word=$1 before=$2
+    if ((COMP_CWORD == 2)); then
+        mapfile -t COMPREPLY < <(compgen -W "--check --explain --help" -- "$word")
+    elif [[ $before == --check || $before == --file ]]; then
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+    elif [[ ${COMP_WORDS[2]} == --explain && $word == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "--file --inbound" -- "$word")
+    elif [[ ${COMP_WORDS[2]} == --explain ]]; then
+        mapfile -t COMPREPLY < <(compgen -c -- "$word")
+    fi
+}
+
 _netdeadline() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} commands
     COMPREPLY=()
@@ -64,6 +88,8 @@ _netdeadline() {
     fi
     case ${COMP_WORDS[1]} in
     run) _netdeadline_run "$word" "$before" ;;
+    unit) _netdeadline_unit "$word" "$before" ;;
+    config) _netdeadline_config "$word" "$before" ;;
     check) ((COMP_CWORD == 2)) && mapfile -t COMPREPLY < <(compgen -c -- "$word") ;;
     help) ((COMP_CWORD == 2)) && mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word") ;;
     esac

@@ -30,6 +30,16 @@ def test_commands_and_options():
     assert complete("help", "r") == ["run"]
 
 
+def test_config_and_unit(tmp_path):
+    (tmp_path / "x.conf").touch()
+    assert complete("config", "") == ["--check", "--explain", "--help"]
+    assert complete("config", "--check", f"{tmp_path}/") == [f"{tmp_path}/x.conf"]
+    assert complete("config", "--explain", "--i") == ["--inbound"]
+    assert set(complete("config", "--explain", "getent")) == {"getent"}
+    assert complete("unit", "--inbound-rec") == ["--inbound-recv"]
+    assert complete("unit", "--mode", "") == ["enforce", "observe", "off"]
+
+
 def test_values(tmp_path):
     assert complete("run", "--mode", "") == ["enforce", "observe", "off"]
     assert complete("run", "--recv", "") == ["off"]
