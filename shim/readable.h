@@ -21,7 +21,7 @@ bool nd_readable_asked(const void *memory, size_t size);
  * good. Size 0 is readable nowhere. Async-signal-safe; keeps errno. */
 static inline bool nd_readable(const void *memory, size_t size) {
     uintptr_t page = (uintptr_t)memory >> ND_PAGE_SHIFT;
-    if (__builtin_expect(size - 1 <= (size_t)~(uintptr_t)memory % (1 << ND_PAGE_SHIFT), 1) &&
+    if (__builtin_expect(size - 1 <= (size_t) ~(uintptr_t)memory % (1 << ND_PAGE_SHIFT), 1) &&
         __builtin_expect(
             atomic_load_explicit(&nd_pages_known[page % ND_PAGES_KNOWN], memory_order_relaxed) == page && page, 1))
         return true;

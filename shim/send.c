@@ -294,8 +294,7 @@ static ssize_t send_bounded(const struct call *call) {
     if (nd_sock_flags(sock) & ND_SOCK_SOUGHT)
         nd_scope_touched(call->fd, sock);
     uint32_t flags = nd_sock_flags(sock);
-    if (((flags & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock)) ||
-        nd_pace_outlived(call->fd, sock, name_of(call)))
+    if (((flags & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock)) || nd_pace_outlived(call->fd, sock, name_of(call)))
         return nd_expired_fail(call->fd, sock, ND_OUT); /* before the kernel can raise SIGPIPE */
     if (!waits_for_room(call, sock))
         return send_unlimited(call, sock);
@@ -393,7 +392,8 @@ ND_COLD static ssize_t connect_and_send(const struct call *call, const struct so
 ssize_t nd_hook_sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_len) {
     if (nd_unlikely(flags & MSG_FASTOPEN) && to && nd_active && !(nd_watch(fd) & ND_WATCH_OUT))
         return connect_and_send(
-            &(struct call){.kind = SENDTO, .fd = fd, .buf = buf, .len = len, .flags = flags, .to = to, .to_len = to_len},
+            &(struct call){
+                .kind = SENDTO, .fd = fd, .buf = buf, .len = len, .flags = flags, .to = to, .to_len = to_len},
             to, to_len);
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT))
         return sendto_watched(fd, buf, len, flags, to, to_len, CALLER);

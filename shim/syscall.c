@@ -18,17 +18,14 @@
 enum { ALWAYS = 0x80 };
 
 static const uint8_t forms[] = {
-    [SYS_read] = ND_WATCH_IN,   [SYS_readv] = ND_WATCH_IN,   [SYS_recvfrom] = ND_WATCH_IN,
-    [SYS_write] = ND_WATCH_OUT, [SYS_writev] = ND_WATCH_OUT, [SYS_sendto] = ND_WATCH_OUT,
-    [SYS_sendmsg] = ND_WATCH_OUT,
-    [SYS_recvmsg] = ALWAYS,     [SYS_recvmmsg] = ALWAYS,     [SYS_sendmmsg] = ALWAYS,
-    [SYS_sendfile] = ALWAYS,    [SYS_splice] = ALWAYS,       [SYS_socket] = ALWAYS,
-    [SYS_socketpair] = ALWAYS,  [SYS_bind] = ALWAYS,         [SYS_listen] = ALWAYS,
-    [SYS_connect] = ALWAYS,     [SYS_accept4] = ALWAYS,      [SYS_getsockopt] = ALWAYS,
-    [SYS_setsockopt] = ALWAYS,  [SYS_close] = ALWAYS,        [SYS_dup] = ALWAYS,
-    [SYS_dup3] = ALWAYS,        [SYS_fcntl] = ALWAYS,        [SYS_ioctl] = ALWAYS,
-    [SYS_ppoll] = ALWAYS,       [SYS_pselect6] = ALWAYS,     [SYS_epoll_ctl] = ALWAYS,
-    [SYS_epoll_pwait] = ALWAYS, [SYS_prctl] = ALWAYS,
+    [SYS_read] = ND_WATCH_IN,    [SYS_readv] = ND_WATCH_IN,   [SYS_recvfrom] = ND_WATCH_IN, [SYS_write] = ND_WATCH_OUT,
+    [SYS_writev] = ND_WATCH_OUT, [SYS_sendto] = ND_WATCH_OUT, [SYS_sendmsg] = ND_WATCH_OUT, [SYS_recvmsg] = ALWAYS,
+    [SYS_recvmmsg] = ALWAYS,     [SYS_sendmmsg] = ALWAYS,     [SYS_sendfile] = ALWAYS,      [SYS_splice] = ALWAYS,
+    [SYS_socket] = ALWAYS,       [SYS_socketpair] = ALWAYS,   [SYS_bind] = ALWAYS,          [SYS_listen] = ALWAYS,
+    [SYS_connect] = ALWAYS,      [SYS_accept4] = ALWAYS,      [SYS_getsockopt] = ALWAYS,    [SYS_setsockopt] = ALWAYS,
+    [SYS_close] = ALWAYS,        [SYS_dup] = ALWAYS,          [SYS_dup3] = ALWAYS,          [SYS_fcntl] = ALWAYS,
+    [SYS_ioctl] = ALWAYS,        [SYS_ppoll] = ALWAYS,        [SYS_pselect6] = ALWAYS,      [SYS_epoll_ctl] = ALWAYS,
+    [SYS_epoll_pwait] = ALWAYS,  [SYS_prctl] = ALWAYS,
 #ifdef SYS_accept
     [SYS_accept] = ALWAYS,
 #endif

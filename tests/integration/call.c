@@ -385,14 +385,15 @@ static const struct {
     const char *name;
     long (*make)(char *, char *);
 } calls[] = {
-    CALL(connect),  CALL(start), CALL(udp),     CALL(again),    CALL(accept),  CALL(pipe),     CALL(socketpair),
-    CALL(close),    CALL(dup),   CALL(recv),    CALL(read),     CALL(readv),   CALL(recvfrom), CALL(recvmsg),
-    CALL(dontwait), CALL(peek),  CALL(waitall), CALL(send),     CALL(sendto),  CALL(sendmsg),  CALL(write),
-    CALL(writev),   CALL(fill),  CALL(poll),    CALL(polls),    CALL(select),  CALL(shutdown), CALL(sleep),
-    CALL(alarm),    CALL(get),   CALL(set),     CALL(nonblock), CALL(block),   CALL(flags),    CALL(threads),
-    CALL(sysconnect), CALL(sysread), CALL(sysreadv), CALL(sysrecvfrom), CALL(sysrecvmsg), CALL(syswrite), CALL(syswritev),
-    CALL(syssendto), CALL(syssendmsg), CALL(sysppoll), CALL(syspselect), CALL(sysepoll),
-    CALL(socket),   CALL(onto),  CALL(replace), CALL(fgets),    CALL(crashes), CALL(really),   CALL(descriptors),
+    CALL(connect),    CALL(start),      CALL(udp),         CALL(again),      CALL(accept),   CALL(pipe),
+    CALL(socketpair), CALL(close),      CALL(dup),         CALL(recv),       CALL(read),     CALL(readv),
+    CALL(recvfrom),   CALL(recvmsg),    CALL(dontwait),    CALL(peek),       CALL(waitall),  CALL(send),
+    CALL(sendto),     CALL(sendmsg),    CALL(write),       CALL(writev),     CALL(fill),     CALL(poll),
+    CALL(polls),      CALL(select),     CALL(shutdown),    CALL(sleep),      CALL(alarm),    CALL(get),
+    CALL(set),        CALL(nonblock),   CALL(block),       CALL(flags),      CALL(threads),  CALL(sysconnect),
+    CALL(sysread),    CALL(sysreadv),   CALL(sysrecvfrom), CALL(sysrecvmsg), CALL(syswrite), CALL(syswritev),
+    CALL(syssendto),  CALL(syssendmsg), CALL(sysppoll),    CALL(syspselect), CALL(sysepoll), CALL(socket),
+    CALL(onto),       CALL(replace),    CALL(fgets),       CALL(crashes),    CALL(really),   CALL(descriptors),
 };
 
 int main(int argc, char **argv) {

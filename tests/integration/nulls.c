@@ -2,9 +2,9 @@
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <stdint.h>
 #include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/socket.h>

@@ -88,3 +88,12 @@ def test_server(net, limits):
         slow.sendall(b"GET /hosts HTTP/1.0\r\n\r\n")
         assert slow.recv(100).startswith(b"HTTP/1.0 200")
     assert server.running
+
+
+@BOTH
+def test_same(net, limits):
+    """Flags, ancillary data, error queues, empty reads and writes, signals, errno on success, files and terminals, children."""
+    server = net.serve(tcp.echo)
+    without, under = (net.run([programs.BUILD / "tests/same", server.port], library=library, **limits) for library in (False, True))
+    assert without.status == 0 and without.out.count(b"\n") > 60, without
+    assert (under.status, under.out.decode().splitlines()) == (0, without.out.decode().splitlines())

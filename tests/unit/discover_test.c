@@ -49,7 +49,6 @@ START_TEST(discovers_no_socket_where_there_is_none) {
 }
 END_TEST
 
-
 /* A connection over loopback: the end that made it, and the one that was accepted. */
 static void connection(int *made, int *accepted) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
