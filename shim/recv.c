@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/time.h>
 
 #include "shim/discover.h"
@@ -15,6 +14,7 @@
 #include "shim/slots.h"
 #include "shim/sockets.h"
 #include "shim/start.h"
+#include "shim/tcp_info.h"
 #include "shim/timers.h"
 #include "shim/wait.h"
 
@@ -255,9 +255,8 @@ static ssize_t gather(const struct call *call, struct nd_sock *sock, nd_time lim
  * this one began to wait. */
 static nd_time silence(int fd, const struct nd_sock *sock, nd_time elapsed) {
     struct tcp_info info;
-    socklen_t len = sizeof info;
     const uint32_t tcp = ND_SOCK_STREAM | ND_SOCK_INET;
-    if ((nd_sock_flags(sock) & tcp) != tcp || nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+    if ((nd_sock_flags(sock) & tcp) != tcp || !nd_tcp_info(fd, &info))
         return elapsed;
     nd_time heard = (nd_time)(info.tcpi_last_data_recv + 1) * ND_MSEC; /* whole milliseconds, rounded down */
     return heard < elapsed ? heard : elapsed;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -30,11 +31,13 @@ bool nd_tcp_info(int fd, struct tcp_info *info) {
     socklen_t len = sizeof *info;
     memset(info, 0, sizeof *info);
     bool told = nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len) == 0;
+    bool only_state = told && len <= offsetof(struct tcp_info, tcpi_last_ack_recv);
     if (!told && errno == ENOPROTOOPT && is_stream(fd)) { /* which UDP answers too */
         info->tcpi_state = state_without_info(fd);
-        info->tcpi_last_data_recv = info->tcpi_last_data_sent = info->tcpi_last_ack_recv = LONG_AGO;
-        told = true;
+        only_state = told = true;
     }
+    if (only_state)
+        info->tcpi_last_data_recv = info->tcpi_last_data_sent = info->tcpi_last_ack_recv = LONG_AGO;
     errno = saved;
     return told;
 }

@@ -6,7 +6,8 @@
 #include <stdbool.h>
 
 /* Reads TCP_INFO; fields that the kernel does not know are 0. Where a kernel (or a filter) has no TCP_INFO, the state is told
- * from other signs, and nothing moved for ever: then the library's own clocks decide. False, with *info all 0, if `fd` is no
+ * from other signs, and nothing moved for ever: then the library's own clocks decide. So do they under qemu's user-mode
+ * emulation, which passes on the first four bytes, with the state. False, with *info all 0, if `fd` is no
  * TCP socket. Async-signal-safe; keeps errno. */
 bool nd_tcp_info(int fd, struct tcp_info *info);
 
