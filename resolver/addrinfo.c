@@ -57,6 +57,18 @@ static int types_for_name(struct nd_type *types, const char *service, const stru
     return n ? n : EAI_SERVICE;
 }
 
+bool nd_service_number(const char *service, unsigned long *number) {
+    const char *p = service;
+    unsigned digit;
+    for (*number = 0; (digit = (unsigned char)(*p - '0')) <= 9 && p < service + 9; p++)
+        *number = *number * 10 + digit;
+    if (*p == '\0')
+        return true;
+    char *end;
+    *number = strtoul(service, &end, 10);
+    return *end == '\0';
+}
+
 int nd_service_types(struct nd_type types[ND_MAX_TYPES], const char *service, const struct addrinfo *hints) {
     const struct row *chosen = NULL;
     if (hints->ai_socktype || hints->ai_protocol) {
@@ -70,10 +82,9 @@ int nd_service_types(struct nd_type types[ND_MAX_TYPES], const char *service, co
     }
     if (!service)
         return types_for_port(types, 0, chosen, hints);
-    char *end;
-    unsigned long number = strtoul(service, &end, 10);
+    unsigned long number;
     /* a number above 65535 is cut, one that glibc's int takes as negative is a name */
-    if (*end == '\0' && (int)number >= 0)
+    if (nd_service_number(service, &number) && (int)number >= 0)
         return types_for_port(types, htons((in_port_t)number), chosen, hints);
     return types_for_name(types, service, chosen, hints);
 }

@@ -3,6 +3,7 @@
 #define ND_ADDRINFO_H
 
 #include <netdb.h>
+#include <stdbool.h>
 
 #include "resolver/host.h"
 
@@ -13,6 +14,9 @@ struct nd_type {
     int socktype, protocol;
     in_port_t port; /* network byte order */
 };
+
+/* Whether `service` is a number in decimal as strtoul(3) reads it, to its end. Most are a few digits and nothing else. */
+bool nd_service_number(const char *service, unsigned long *number);
 
 /* The combinations for `service` (NULL: port 0) under `hints`, glibc's order. The number, or an EAI_ code (below 0). */
 int nd_service_types(struct nd_type types[ND_MAX_TYPES], const char *service, const struct addrinfo *hints);

@@ -146,6 +146,10 @@ static int init_channel(struct nd_attempt *a, bool use_tcp, bool ignore_truncati
     options.resolvconf_path = nothing;
     mask |= ARES_OPT_RESOLVCONF;
 #endif
+#ifdef ARES_OPT_QUERY_CACHE /* 1.31 and later keep answers for an hour; glibc asks each time, and channels live on */
+    options.qcache_max_ttl = 0;
+    mask |= ARES_OPT_QUERY_CACHE;
+#endif
     return ares_init_options(&a->channel, &options, mask);
 }
 

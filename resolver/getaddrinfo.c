@@ -251,12 +251,6 @@ static int narrow_family(struct request *r) {
     return 0;
 }
 
-static bool is_number(const char *service) {
-    char *end;
-    strtoul(service, &end, 10);
-    return *end == '\0';
-}
-
 static bool is_ascii(const char *name) {
     for (; *name; name++)
         if ((unsigned char)*name >= 0x80)
@@ -285,7 +279,8 @@ static int resolve(struct request *r, struct nd_host *host, struct addrinfo **re
     int code = narrow_family(r);
     if (code)
         return code;
-    r->service_is_name = r->service && !is_number(r->service);
+    unsigned long number;
+    r->service_is_name = r->service && !nd_service_number(r->service, &number);
     if (r->service_is_name && r->hints.ai_flags & AI_NUMERICSERV)
         return EAI_NONAME;
     if ((r->lookup->libc_why = needs_libc(r)) != NULL)

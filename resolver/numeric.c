@@ -29,10 +29,12 @@ static bool read_part(const char **at, uint32_t *value) {
         }
     }
     uint64_t sum = 0;
-    if (base == 10 && (unsigned char)(p[1] - '0') > 9) { /* one digit; the usual case is one to three */
-        *value = (uint32_t)(*p - '0');
-        *at = p + 1;
-        return true;
+    if (base == 10) { /* the usual case, at half the cost */
+        for (unsigned digit; (digit = (unsigned char)(*p - '0')) <= 9 && sum <= UINT32_MAX; p++)
+            sum = sum * 10 + digit;
+        *value = (uint32_t)sum;
+        *at = p;
+        return sum <= UINT32_MAX;
     }
     for (int digit; (digit = digit_value(*p)) < base; p++) {
         sum = sum * (unsigned)base + (unsigned)digit;

@@ -4,7 +4,9 @@
  *   fork                   forks under lookups; every child looks up, too
  *   signals                lookups under a 1 kHz timer without SA_RESTART
  *   many COUNT             lookups that succeed (numeric, hosts, DNS on 127.0.0.53); prints KB at 20 % and at the end
- *   async COUNT            getaddrinfo_a, waiting; prints the codes and the time in ms */
+ *   async COUNT            getaddrinfo_a, waiting; prints the codes and the time in ms
+ *   rate NAME FAMILY THREADS MS   lookups of one name; prints how many there were a second, the processor's ns for
+ *                          each, and how many failed */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +22,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "resolver_driver/serve.h"
+#include "serve.h"
 
 static atomic_int started, again, other, stop;
 static atomic_long longest;
@@ -262,6 +264,46 @@ static int ask_together(char **arg) {
     return 0;
 }
 
+static const char *rated;
+static int rated_family;
+
+static void *look_up_at_rate(void *unused) {
+    struct addrinfo hints = {.ai_family = rated_family, .ai_socktype = SOCK_STREAM}, *list;
+    int made = 0, failed = 0;
+    for (; !stop; made++) {
+        int code = getaddrinfo(rated, "80", &hints, &list);
+        failed += code != 0;
+        if (code == 0)
+            freeaddrinfo(list);
+    }
+    started += made;
+    other += failed;
+    return unused;
+}
+
+static int rate(char **arg) {
+    pthread_t ids[64];
+    rated = arg[0];
+    rated_family = atoi(arg[1]);
+    threads = atoi(arg[2]);
+    pid_t server = serve();
+    struct addrinfo *list;
+    getaddrinfo(rated, "80", NULL, &list); /* files are read once */
+    long began = now_ms();
+    start(ids, threads, look_up_at_rate);
+    usleep((useconds_t)atoi(arg[3]) * 1000);
+    stop = 1;
+    for (int i = 0; i < threads; i++)
+        pthread_join(ids[i], NULL);
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    double ns = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e9 +
+                (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) * 1e3;
+    printf("%ld %.0f %d\n", (long)started * 1000 / (now_ms() - began), ns / started, other);
+    kill(server, SIGKILL);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     const char *mode = argc > 1 ? argv[1] : "";
     if (strcmp(mode, "storm") == 0 && argc == 4)
@@ -274,6 +316,8 @@ int main(int argc, char **argv) {
         return lookups_under_signals();
     if (strcmp(mode, "many") == 0 && argc == 3)
         return look_up_and_measure(argv + 2);
+    if (strcmp(mode, "rate") == 0 && argc == 6)
+        return rate(argv + 2);
     if (strcmp(mode, "async") == 0 && argc == 3)
         return ask_together(argv + 2);
     return 2;
