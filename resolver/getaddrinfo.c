@@ -69,27 +69,42 @@ static int take_numeric(struct nd_host *host, const struct request *r, struct nd
     return 0;
 }
 
+/* An IPv6 address, and behind a '%' its scope. False: it is none; *scope_good: whether the scope is one. */
+static bool parse_ipv6(const char *node, struct nd_address *a, bool *scope_good) {
+    char text[INET6_ADDRSTRLEN];
+    const char *scope = strchr(node, '%');
+    *scope_good = true;
+    if (scope) {
+        size_t size = (size_t)(scope - node);
+        if (size >= sizeof text)
+            return false;
+        memcpy(text, node, size);
+        text[size] = '\0';
+        node = text;
+    }
+    if (inet_pton(AF_INET6, node, a->bytes) <= 0)
+        return false;
+    if (scope) {
+        struct in6_addr v6;
+        memcpy(&v6, a->bytes, 16);
+        *scope_good = nd_parse_scope(&v6, scope + 1, &a->scope);
+    }
+    return true;
+}
+
 static int name_from_numeric(struct nd_host *host, const struct request *r) {
     struct nd_address a = {.family = AF_INET};
     struct in_addr v4;
-    char text[INET6_ADDRSTRLEN];
-    if (nd_parse_ipv4(r->node, &v4)) {
-        memcpy(a.bytes, &v4, 4);
-        return take_numeric(host, r, a);
-    }
-    const char *scope = strchr(r->node, '%');
-    size_t size = scope ? (size_t)(scope - r->node) : strlen(r->node);
-    a.family = AF_INET6;
-    if (size < sizeof text) {
-        memcpy(text, r->node, size);
-        text[size] = '\0';
-        if (inet_pton(AF_INET6, text, a.bytes) > 0) {
-            struct in6_addr v6;
-            memcpy(&v6, a.bytes, 16);
-            bool scope_good = !scope || nd_parse_scope(&v6, scope + 1, &a.scope);
+    bool scope_good;
+    if (strchr(r->node, ':')) {
+        a.family = AF_INET6;
+        if (parse_ipv6(r->node, &a, &scope_good)) {
             int error = take_numeric(host, r, a);
             return error ? error : scope_good ? 0 : EAI_NONAME;
         }
+    } else if (nd_parse_ipv4(r->node, &v4)) {
+        memcpy(a.bytes, &v4, 4);
+        return take_numeric(host, r, a);
     }
     return r->hints.ai_flags & AI_NUMERICHOST ? EAI_NONAME : 0;
 }

@@ -15,6 +15,8 @@ struct nd_lookup {
     bool expired;         /* out: the deadline ended it; together with 0: one family had answered, the other had not */
     const char *libc_why; /* out: static text, set when the lookup must be left to libc; else NULL */
     char *canonical;      /* in: NULL, or NI_MAXHOST bytes for the canonical name that nd_getaddrinfo meets */
+    void (*begins)(struct nd_lookup *); /* in: told once the deadline stands, before anything waits; may be NULL */
+    void *caller;                       /* in: for `begins` */
 };
 
 /* Returned instead of an EAI_ code when the host's configuration asks, for this name, for a source that only libc can
@@ -23,8 +25,11 @@ struct nd_lookup {
 
 /* lookup->deadline, counted from now where it has not been needed yet: a numeric address costs no look at the clock. */
 static inline nd_time nd_lookup_deadline(struct nd_lookup *lookup) {
-    if (lookup->deadline == 0)
+    if (lookup->deadline == 0) {
         lookup->deadline = nd_time_after(nd_now(), lookup->limit);
+        if (lookup->begins)
+            lookup->begins(lookup);
+    }
     return lookup->deadline;
 }
 

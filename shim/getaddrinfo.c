@@ -7,7 +7,7 @@
 #include "shim/start.h"
 
 ND_COLD static int look_up(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res) {
-    struct nd_slot_use use;
+    struct nd_names_use use;
     struct nd_lookup lookup = nd_names_begin(&use, ND_OPERATION_getaddrinfo, node);
     char canonical[NI_MAXHOST];
     canonical[0] = '\0';
@@ -31,7 +31,7 @@ int nd_hook_getaddrinfo(const char *node, const char *service, const struct addr
 
 ND_COLD static int look_up_address(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size,
                                    char *service, socklen_t service_size, int flags) {
-    struct nd_slot_use use;
+    struct nd_names_use use;
     struct nd_lookup lookup = nd_names_begin(&use, ND_OPERATION_getnameinfo, NULL);
     int result = nd_getnameinfo(address, length, host, host_size, service, service_size, flags, &lookup);
     if (result == ND_LOOKUP_LIBC)

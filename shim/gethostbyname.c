@@ -8,7 +8,7 @@
 
 ND_COLD static int by_name_r(enum nd_call operation, const char *name, int family, struct hostent *entry, char *buffer,
                              size_t size, struct hostent **result, int *h_err) {
-    struct nd_slot_use use;
+    struct nd_names_use use;
     struct nd_lookup lookup = nd_names_begin(&use, operation, name);
     int code = nd_gethostbyname2_r(name, family, entry, buffer, size, result, h_err, &lookup);
     if (lookup.libc_why)
@@ -39,7 +39,7 @@ int nd_hook_gethostbyname_r(const char *name, struct hostent *entry, char *buffe
 
 /* libc's gethostbyname and gethostbyname2 each have a result of their own; so have ours. */
 ND_COLD static struct hostent *by_name(const char *name) {
-    struct nd_slot_use use;
+    struct nd_names_use use;
     struct nd_lookup lookup = nd_names_begin(&use, ND_OPERATION_gethostbyname, name);
     struct hostent *found = nd_gethostbyname(name, &lookup);
     if (lookup.libc_why)
@@ -57,7 +57,7 @@ struct hostent *nd_hook_gethostbyname(const char *name) {
 }
 
 ND_COLD static struct hostent *by_name2(const char *name, int family) {
-    struct nd_slot_use use;
+    struct nd_names_use use;
     struct nd_lookup lookup = nd_names_begin(&use, ND_OPERATION_gethostbyname2, name);
     struct hostent *found = nd_gethostbyname2(name, family, &lookup);
     if (lookup.libc_why)
@@ -76,7 +76,7 @@ struct hostent *nd_hook_gethostbyname2(const char *name, int family) {
 
 ND_COLD static int by_address_r(const void *address, socklen_t length, int family, struct hostent *entry, char *buffer,
                                 size_t size, struct hostent **result, int *h_err) {
-    struct nd_slot_use use;
+    struct nd_names_use use;
     struct nd_lookup lookup = nd_names_begin(&use, ND_OPERATION_gethostbyaddr_r, NULL);
     int code = nd_gethostbyaddr_r(address, length, family, entry, buffer, size, result, h_err, &lookup);
     if (lookup.libc_why)
@@ -95,7 +95,7 @@ int nd_hook_gethostbyaddr_r(const void *address, socklen_t length, int family, s
 }
 
 ND_COLD static struct hostent *by_address(const void *address, socklen_t length, int family) {
-    struct nd_slot_use use;
+    struct nd_names_use use;
     struct nd_lookup lookup = nd_names_begin(&use, ND_OPERATION_gethostbyaddr, NULL);
     struct hostent *found = nd_gethostbyaddr(address, length, family, &lookup);
     if (lookup.libc_why)

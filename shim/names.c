@@ -14,11 +14,18 @@ bool nd_names_bounded(const char *name) {
     return nd_active && !nd_observing && nd_profile_resolve(name);
 }
 
-struct nd_lookup nd_names_begin_in(const uintptr_t *frame, struct nd_slot_use *use, enum nd_call operation,
+static void begin_slot(struct nd_lookup *lookup) {
+    struct nd_names_use *use = lookup->caller;
+    nd_slot_begin_in(use->frame, &use->slot, use->operation, -1, lookup->deadline - lookup->limit, lookup->deadline,
+                     ND_LIMIT_RESOLVE, use->name);
+}
+
+struct nd_lookup nd_names_begin_in(const uintptr_t *frame, struct nd_names_use *use, enum nd_call operation,
                                    const char *name) {
-    nd_time limit = nd_profile_resolve(name), began = nd_now_coarse(); /* exact once it waits: lookup->deadline */
-    nd_slot_begin_in(frame, use, operation, -1, began, nd_time_after(began, limit), ND_LIMIT_RESOLVE, name);
-    return (struct nd_lookup){.limit = limit};
+    use->frame = frame;
+    use->operation = operation;
+    use->name = name;
+    return (struct nd_lookup){.limit = nd_profile_resolve(name), .begins = begin_slot, .caller = use};
 }
 
 static void tell(const char *operation, const char *name, nd_time limit, nd_time elapsed) {
@@ -41,14 +48,10 @@ static void tell_libc_once(const char *why) {
     nd_report_notice(line);
 }
 
-void nd_names_end(struct nd_slot_use *use, const char *name, const struct nd_lookup *lookup) {
+void nd_names_end(struct nd_names_use *use, const char *name, const struct nd_lookup *lookup) {
     int saved = errno;
-    bool may_have_waited = lookup->deadline != 0; /* not a numeric address */
-    nd_slot_end(use,
-                !may_have_waited  ? ND_SLOT_UNCOUNTED
-                : lookup->expired ? ND_SLOT_EXPIRED
-                                  : ND_SLOT_DONE,
-                may_have_waited ? nd_now() : 0);
+    if (lookup->deadline != 0)
+        nd_slot_end(&use->slot, lookup->expired ? ND_SLOT_EXPIRED : ND_SLOT_DONE, nd_now());
     if (lookup->libc_why)
         tell_libc_once(lookup->libc_why);
     if (lookup->expired)

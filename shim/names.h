@@ -13,9 +13,17 @@
 /* Whether lookups of `name` (NULL: of an address) are ours: RESOLVE is on for it, and enforced. */
 bool nd_names_bounded(const char *name);
 
+/* A lookup under way. Its slot is taken when it may wait: a numeric address costs neither that nor a look at the clock. */
+struct nd_names_use {
+    const uintptr_t *frame;
+    enum nd_call operation;
+    const char *name;
+    struct nd_slot_use slot;
+};
+
 /* Begins a lookup of `name` under RESOLVE, in the frame of the function that uses this. */
 #define nd_names_begin(use, operation, name) nd_names_begin_in(ND_FRAME_SLOT(), use, operation, name)
-struct nd_lookup nd_names_begin_in(const uintptr_t *frame, struct nd_slot_use *use, enum nd_call operation,
+struct nd_lookup nd_names_begin_in(const uintptr_t *frame, struct nd_names_use *use, enum nd_call operation,
                                    const char *name);
 
 /* Whether the config file has sections for host names: then what a lookup finds is to be told. */
@@ -29,7 +37,7 @@ void nd_names_found_host(const char *name, const struct hostent *host);
 
 /* The lookup is over. Tells the operator what became of it: that its time was up, or, once in a process, that it was left to
  * libc. Keeps errno. */
-void nd_names_end(struct nd_slot_use *use, const char *name, const struct nd_lookup *lookup);
+void nd_names_end(struct nd_names_use *use, const char *name, const struct nd_lookup *lookup);
 
 /* MODE=observe: libc's own lookup has returned. Keeps errno. */
 void nd_names_observed(struct nd_slot_use *use, const char *name);

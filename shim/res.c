@@ -7,7 +7,7 @@
 #include "shim/start.h"
 
 ND_COLD static int ask(enum nd_call function, const struct nd_res_call *call) {
-    struct nd_slot_use use;
+    struct nd_names_use use;
     struct nd_lookup lookup = nd_names_begin(&use, function, call->name);
     int length = nd_res(call, &lookup);
     if (lookup.libc_why) {
