@@ -104,15 +104,18 @@ static ssize_t send_now(const struct call *call, size_t done, int flags) {
     return nd_real.sendmsg(call->fd, &rest, flags);
 }
 
-/* The same, without a signal for a stream that a deadline ended elsewhere, or after bytes that the call has sent. Anywhere else
- * the kernel raises SIGPIPE when it is asked once more. */
-static ssize_t send_checked(const struct call *call, struct nd_sock *sock, size_t done, int flags) {
-    ssize_t sent = send_now(call, done, flags | MSG_NOSIGNAL);
+/* What an attempt has given: without a signal for a stream that a deadline ended elsewhere, or after bytes that the call has
+ * sent. Anywhere else the kernel raises SIGPIPE when it is asked once more. */
+static ssize_t checked(const struct call *call, struct nd_sock *sock, size_t done, int flags, ssize_t sent) {
     if (sent >= 0 || !nd_is_end(errno))
         return sent;
     if (nd_expired_anywhere(call->fd, sock))
         return done > 0 ? sent : nd_expired_fail(call->fd, sock, ND_OUT);
     return errno == EPIPE && done == 0 && !(flags & MSG_NOSIGNAL) ? send_now(call, done, flags) : sent;
+}
+
+static ssize_t send_checked(const struct call *call, struct nd_sock *sock, size_t done, int flags) {
+    return checked(call, sock, done, flags, send_now(call, done, flags | MSG_NOSIGNAL));
 }
 
 static ssize_t without_waiting(const struct call *call, struct nd_sock *sock, size_t done) {
@@ -284,6 +287,23 @@ static ssize_t send_unlimited(const struct call *call, struct nd_sock *sock) {
     return sent < 0 && errno == ENOTSOCK ? plain(call) : sent;
 }
 
+/* Goes on from what the first attempt, without waiting, has given. */
+static ssize_t send_on(const struct call *call, struct nd_sock *sock, ssize_t sent) {
+    size_t total = sent >= 0 ? total_of(call) : 0; /* not before: the kernel answers a bad address with EFAULT */
+    if (sent >= 0 && (size_t)sent == total)
+        return sent;
+    if (sent < 0 && (errno == ENOTSOCK || errno == EMSGSIZE || errno == EOPNOTSUPP)) {
+        if (errno == ENOTSOCK)
+            nd_sock_forget(call->fd); /* the number was given to something else where no hook saw it */
+        return plain(call);
+    }
+    if (sent < 0 && errno == ETIMEDOUT)
+        nd_expire_by_kernel(call->fd, sock, ND_OUT);
+    if ((sent < 0 && !would_block(sent)) || nd_nonblocking(call->fd))
+        return sent;
+    return send_rest(call, sock, sent > 0 ? (size_t)sent : 0, total_of(call));
+}
+
 static ssize_t send_bounded(const struct call *call) {
     struct nd_sock *sock = nd_sock_peek(call->fd);
     if (!sock)
@@ -300,34 +320,54 @@ static ssize_t send_bounded(const struct call *call) {
         return send_unlimited(call, sock);
     if (nd_observing)
         return send_observed(call, sock);
-    ssize_t sent = without_waiting(call, sock, 0);
-    size_t total = sent >= 0 ? total_of(call) : 0; /* not before: the kernel answers a bad address with EFAULT */
-    if (sent >= 0 && (size_t)sent == total)
-        return sent;
-    if (sent < 0 && (errno == ENOTSOCK || errno == EMSGSIZE || errno == EOPNOTSUPP)) {
-        if (errno == ENOTSOCK)
-            nd_sock_forget(call->fd); /* the number was given to something else where no hook saw it */
-        return plain(call);
-    }
-    if (sent < 0 && errno == ETIMEDOUT)
-        nd_expire_by_kernel(call->fd, sock, ND_OUT);
-    if ((sent < 0 && !would_block(sent)) || nd_nonblocking(call->fd))
-        return sent;
-    return send_rest(call, sock, sent > 0 ? (size_t)sent : 0, total_of(call));
+    return send_on(call, sock, without_waiting(call, sock, 0));
 }
 
 /* A call that succeeds leaves errno as it was, whatever it went through. */
-static ssize_t send_errno_kept(const struct call *call) {
-    int saved = errno;
-    ssize_t result = send_bounded(call);
+static ssize_t finish(const struct call *call, ssize_t result, int error_before) {
     struct nd_sock *sock = result > 0 ? nd_sock_peek(call->fd) : NULL;
     if (sock) {
         nd_sock_said(sock);
         nd_pace_count(sock, (size_t)result);
     }
     if (result >= 0)
-        errno = saved;
+        errno = error_before;
     return result;
+}
+
+static ssize_t send_errno_kept(const struct call *call) {
+    int saved = errno;
+    return finish(call, send_bounded(call), saved);
+}
+
+/* The straight path of a descriptor that is watched for room only: an attempt with all there is, which nearly always is the
+ * whole call. */
+static bool goes_straight(int fd, int flags) {
+    return (nd_watch(fd) & ND_WATCH_TRY) && !(flags & ~(MSG_NOSIGNAL | MSG_MORE));
+}
+
+/* What is done where that was not the whole call. */
+ND_COLD static ssize_t send_tried(const struct call *call, ssize_t sent, int error_before) {
+    struct nd_sock *sock = nd_sock_peek(call->fd);
+    if (!sock)
+        return sent < 0 ? plain(call) : sent;
+    return finish(call, send_on(call, sock, checked(call, sock, 0, call->flags | MSG_DONTWAIT, sent)), error_before);
+}
+
+static ssize_t send_straight(enum kind kind, int fd, const void *buf, size_t len, int flags, const void *caller) {
+    int saved = errno;
+    ssize_t sent = nd_real.sendto(fd, buf, len, flags | MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0);
+    if (sent == (ssize_t)len)
+        return sent;
+    return send_tried(&(struct call){.kind = kind, .fd = fd, .buf = buf, .len = len, .flags = flags, .caller = caller},
+                      sent, saved);
+}
+
+static ssize_t send_message_straight(enum kind kind, int fd, const struct msghdr *msg, int flags, const void *caller) {
+    int saved = errno;
+    const struct call call = {.kind = kind, .fd = fd, .msg = msg, .flags = flags, .caller = caller};
+    ssize_t sent = nd_real.sendmsg(fd, msg, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sent >= 0 && (size_t)sent == total_of(&call) ? sent : send_tried(&call, sent, saved);
 }
 
 ND_COLD static ssize_t write_watched(int fd, const void *buf, size_t len, const void *caller) {
@@ -336,14 +376,17 @@ ND_COLD static ssize_t write_watched(int fd, const void *buf, size_t len, const 
 
 ssize_t nd_hook_write(int fd, const void *buf, size_t len) {
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT))
-        return write_watched(fd, buf, len, CALLER);
+        return len > 0 && goes_straight(fd, 0) ? send_straight(WRITE, fd, buf, len, 0, CALLER)
+                                               : write_watched(fd, buf, len, CALLER);
     return nd_real.write(fd, buf, len);
 }
 ND_ALIAS_OF(__write, write);
 
 ND_COLD static ssize_t writev_watched(int fd, const struct iovec *iov, int count, const void *caller) {
     struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)count};
-    return send_errno_kept(&(struct call){.kind = WRITEV, .fd = fd, .msg = &msg, .caller = caller});
+    return goes_straight(fd, 0)
+               ? send_message_straight(WRITEV, fd, &msg, 0, caller)
+               : send_errno_kept(&(struct call){.kind = WRITEV, .fd = fd, .msg = &msg, .caller = caller});
 }
 
 ssize_t nd_hook_writev(int fd, const struct iovec *iov, int count) {
@@ -359,7 +402,8 @@ ND_COLD static ssize_t send_watched(int fd, const void *buf, size_t len, int fla
 
 ssize_t nd_hook_send(int fd, const void *buf, size_t len, int flags) {
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT))
-        return send_watched(fd, buf, len, flags, CALLER);
+        return len > 0 && goes_straight(fd, flags) ? send_straight(SEND, fd, buf, len, flags, CALLER)
+                                                   : send_watched(fd, buf, len, flags, CALLER);
     return nd_real.send(fd, buf, len, flags);
 }
 ND_ALIAS_OF(__send, send);
@@ -396,12 +440,15 @@ ssize_t nd_hook_sendto(int fd, const void *buf, size_t len, int flags, const str
                 .kind = SENDTO, .fd = fd, .buf = buf, .len = len, .flags = flags, .to = to, .to_len = to_len},
             to, to_len);
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT))
-        return sendto_watched(fd, buf, len, flags, to, to_len, CALLER);
+        return len > 0 && !to && goes_straight(fd, flags) ? send_straight(SENDTO, fd, buf, len, flags, CALLER)
+                                                          : sendto_watched(fd, buf, len, flags, to, to_len, CALLER);
     return nd_real.sendto(fd, buf, len, flags, to, to_len);
 }
 
 ND_COLD static ssize_t sendmsg_watched(int fd, const struct msghdr *msg, int flags, const void *caller) {
-    return send_errno_kept(&(struct call){.kind = SENDMSG, .fd = fd, .msg = msg, .flags = flags, .caller = caller});
+    return goes_straight(fd, flags) ? send_message_straight(SENDMSG, fd, msg, flags, caller)
+                                    : send_errno_kept(&(struct call){
+                                          .kind = SENDMSG, .fd = fd, .msg = msg, .flags = flags, .caller = caller});
 }
 
 ssize_t nd_hook_sendmsg(int fd, const struct msghdr *msg, int flags) {

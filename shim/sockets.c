@@ -94,8 +94,11 @@ static unsigned watch_for(const struct nd_sock *sock) {
     if (!(flags & ND_SOCK_STREAM) || !(flags & (ND_SOCK_CONNECTED | ND_SOCK_CONNECTING)))
         return watch;
     bool room = nd_sock_room_limited(sock);
-    if (room && !(flags & ND_SOCK_NONBLOCK))
-        watch |= ND_WATCH_OUT;
+    if (room && !(flags & ND_SOCK_NONBLOCK)) {
+        bool only = (flags & ND_SOCK_CONNECTED) && !(watch & ND_WATCH_OUT) && !nd_sock_paced(sock) &&
+                    !nd_sock_recv_limit(sock) && !nd_observing;
+        watch |= ND_WATCH_OUT | (only ? ND_WATCH_TRY : 0);
+    }
     if (room)
         watch |= ND_WATCH_WAIT_OUT;
     if (nd_sock_paced(sock))

@@ -48,6 +48,7 @@ enum nd_watch {
     ND_WATCH_IN = 1 << 1,        /* receiving calls */
     ND_WATCH_WAIT_OUT = POLLOUT, /* waits for room, or for a connect */
     ND_WATCH_OUT = 1 << 3,       /* sending calls */
+    ND_WATCH_TRY = 1 << 4, /* with ND_WATCH_OUT: only to wait for room; where there is room nothing is to be done */
     ND_WATCH_WAIT = ND_WATCH_WAIT_IN | ND_WATCH_WAIT_OUT
 };
 
