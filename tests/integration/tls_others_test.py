@@ -1,0 +1,95 @@
+"""TLS libraries whose operations are not seen as a whole: the clocks of their sockets bound them. And the BIO interface."""
+
+import subprocess
+
+import pytest
+
+from calls import LATEST
+from faults import tcp, tls
+
+SILENT = pytest.mark.parametrize("behaviour", [tcp.silent, tls.over_tls(tcp.silent)], ids=["handshake", "answer"])
+
+
+def compile_c(source, target, *libraries):
+    subprocess.run(["gcc", "-x", "c", "-o", target, "-", *libraries], input=source, text=True, check=True, capture_output=True)
+    return target
+
+
+@SILENT
+def test_nss(net, tmp_path, behaviour):
+    """It polls a non-blocking socket in slices of at most 5 s: what is waited adds up."""
+    subprocess.run(["certutil", "-N", "-d", tmp_path, "--empty-password"], check=True)
+    asked = tmp_path / "asked"
+    asked.write_bytes(b"GET / HTTP/1.0\r\n\r\n")
+    client = ["tstclnt", "-o", "-h", "127.0.0.1", "-p", net.serve(behaviour).port, "-d", tmp_path]
+    result = net.run(client, stdin=asked.open, patience=10, RECV="600ms")
+    assert result.status != 0 and not result.cut and 0.5 < result.elapsed < 0.6 + 2 * LATEST / 1000, result
+    assert b"timed out" in result.err, result
+
+
+MBEDTLS = r"""
+#include <errno.h>
+#include <mbedtls/ctr_drbg.h>
+#include <mbedtls/entropy.h>
+#include <mbedtls/net_sockets.h>
+#include <mbedtls/ssl.h>
+#include <stdio.h>
+int main(int argc, char **argv) {
+    mbedtls_entropy_context entropy;
+    mbedtls_ctr_drbg_context random;
+    mbedtls_ssl_config config;
+    mbedtls_ssl_context ssl;
+    mbedtls_net_context net;
+    unsigned char answer[100];
+    mbedtls_entropy_init(&entropy);
+    mbedtls_ctr_drbg_init(&random);
+    mbedtls_ctr_drbg_seed(&random, mbedtls_entropy_func, &entropy, NULL, 0);
+    mbedtls_ssl_config_init(&config);
+    mbedtls_ssl_config_defaults(&config, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
+    mbedtls_ssl_conf_authmode(&config, MBEDTLS_SSL_VERIFY_NONE);
+    mbedtls_ssl_conf_rng(&config, mbedtls_ctr_drbg_random, &random);
+    mbedtls_ssl_init(&ssl);
+    mbedtls_ssl_setup(&ssl, &config);
+    mbedtls_net_init(&net);
+    if (argc != 2 || mbedtls_net_connect(&net, "127.0.0.1", argv[1], MBEDTLS_NET_PROTO_TCP))
+        return 2;
+    mbedtls_ssl_set_bio(&ssl, &net, mbedtls_net_send, mbedtls_net_recv, NULL);
+    int result = mbedtls_ssl_handshake(&ssl);
+    if (result == 0)
+        result = mbedtls_ssl_read(&ssl, answer, sizeof answer);
+    printf("%d %d\n", result == MBEDTLS_ERR_NET_RECV_FAILED, errno == ETIMEDOUT);
+    return 0;
+}
+"""
+
+
+@SILENT
+def test_mbedtls(net, tmp_path, behaviour):
+    client = compile_c(MBEDTLS, tmp_path / "client", "-lmbedtls", "-lmbedx509", "-lmbedcrypto")
+    result = net.run([client, net.serve(behaviour).port], patience=10, RECV="400ms")
+    assert result.out == b"1 1\n" and result.elapsed < 0.4 + LATEST / 1000, result
+
+
+BIO = r"""
+#include <errno.h>
+#include <openssl/bio.h>
+#include <openssl/ssl.h>
+#include <stdio.h>
+int main(int argc, char **argv) {
+    BIO *bio = BIO_new_ssl_connect(SSL_CTX_new(TLS_client_method()));
+    char to[40];
+    snprintf(to, sizeof to, "127.0.0.1:%s", argc > 1 ? argv[1] : "");
+    BIO_set_conn_hostname(bio, to);
+    long connected = argc > 2 ? 1 : BIO_do_connect(bio); /* which for a chain with an SSL makes the handshake too */
+    long shaken = BIO_do_handshake(bio);
+    printf("%ld %ld %d\n", connected, shaken, errno);
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("how", [[], ["at once"]])
+def test_bio_do_connect_and_handshake(net, tmp_path, how):
+    client = compile_c(BIO, tmp_path / "client", "-lssl", "-lcrypto")
+    result = net.run([client, net.serve(tcp.silent).port, *how], patience=10, TLS_HANDSHAKE="400ms")
+    assert result.out.split()[1] != b"1" and not result.cut and result.elapsed < 0.4 + LATEST / 1000, result
