@@ -54,7 +54,7 @@ _Static_assert(sizeof nd_setting_table / sizeof nd_setting_table[0] <= 64, "a se
 
 const struct nd_setting *nd_setting_find(const char *name, size_t length) {
     for (size_t i = 0; i < nd_setting_count; i++)
-        if (strncmp(nd_setting_table[i].name, name, length) == 0 && nd_setting_table[i].name[length] == '\0')
+        if (strlen(nd_setting_table[i].name) == length && memcmp(nd_setting_table[i].name, name, length) == 0)
             return &nd_setting_table[i];
     return NULL;
 }

@@ -129,6 +129,18 @@ START_TEST(setting_in_the_wrong_section) {
 }
 END_TEST
 
+/* Found by fuzzing: the name was compared up to the zero, and looked at behind it. */
+START_TEST(zeros_in_a_name) {
+    static const char line[] = "RECV\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0 = 1s";
+    read_all("");
+    nd_rules_take_line(&rules, line, sizeof line - 1, 7);
+    ck_assert_ptr_nonnull(strstr(complaints, "x.conf:7: \"RECV"));
+    ck_assert_int_eq(settings.outbound.recv, 0);
+    nd_rules_take_line(&rules, "RECV = 1s\0", 10, 8);
+    ck_assert_int_eq(settings.outbound.recv, 0);
+}
+END_TEST
+
 START_TEST(long_line) {
     char text[4000];
     memset(text, 'x', 2000);
@@ -341,6 +353,7 @@ static void add_tests(TCase *tests) {
     tcase_add_test(tests, values_for_everything);
     tcase_add_loop_test(tests, mistake, 0, sizeof mistakes / sizeof mistakes[0]);
     tcase_add_loop_test(tests, setting_in_the_wrong_section, 0, sizeof misplaced / sizeof misplaced[0]);
+    tcase_add_test(tests, zeros_in_a_name);
     tcase_add_test(tests, long_line);
     tcase_add_loop_test(tests, sections_of_programs, 0, 7);
     tcase_add_test(tests, sections_of_directions);
