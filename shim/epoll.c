@@ -3,6 +3,7 @@
 
 #include "shim/epollset.h"
 #include "shim/hook.h"
+#include "shim/slots.h"
 #include "shim/sockets.h"
 #include "shim/start.h"
 #include "shim/waitloop.h"
@@ -90,8 +91,10 @@ static int show(void *arg, int ready) {
 
 static int run(struct call *call, nd_time timeout) {
     static const struct nd_waiting how = {due, wait_for, settle, expire, show};
+    /* Which of its sockets comes first is only known when they are looked through. */
+    const struct nd_wait_shown shown = {call->operation, call->epfd, ND_NEVER, ND_LIMIT_NONE};
     if (timeout != 0)
-        return nd_wait_loop(&how, call, timeout);
+        return nd_wait_loop(&how, call, timeout, &shown);
     return wait_for(call, ND_AS_GIVEN);
 }
 
@@ -100,7 +103,7 @@ static nd_time from_ms(int ms) {
 }
 
 ND_COLD static int wait_watched(int epfd, struct epoll_event *events, int count, int timeout) {
-    struct call call = {.operation = "epoll_wait",
+    struct call call = {.operation = nd_operation_names[ND_OPERATION_epoll_wait],
                         .epfd = epfd,
                         .wait = wait_plain,
                         .events = events,
@@ -116,7 +119,7 @@ int nd_hook_epoll_wait(int epfd, struct epoll_event *events, int count, int time
 }
 
 ND_COLD static int pwait_watched(int epfd, struct epoll_event *events, int count, int timeout, const sigset_t *mask) {
-    struct call call = {.operation = "epoll_pwait",
+    struct call call = {.operation = nd_operation_names[ND_OPERATION_epoll_pwait],
                         .epfd = epfd,
                         .wait = wait_masked,
                         .events = events,
@@ -134,7 +137,7 @@ int nd_hook_epoll_pwait(int epfd, struct epoll_event *events, int count, int tim
 
 ND_COLD static int pwait2_watched(int epfd, struct epoll_event *events, int count, const struct timespec *timeout,
                                   const sigset_t *mask) {
-    struct call call = {.operation = "epoll_pwait2",
+    struct call call = {.operation = nd_operation_names[ND_OPERATION_epoll_pwait2],
                         .epfd = epfd,
                         .wait = wait_exact,
                         .events = events,

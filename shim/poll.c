@@ -4,6 +4,7 @@
 
 #include "shim/hook.h"
 #include "shim/readable.h"
+#include "shim/slots.h"
 #include "shim/sockets.h"
 #include "shim/waitloop.h"
 #include "shim/waitset.h"
@@ -64,7 +65,7 @@ ND_COLD static int wait_watched(const char *operation, struct call *call, nd_tim
 int nd_hook_poll(struct pollfd *fds, nfds_t count, int timeout) {
     if (nd_unlikely(any_watched(fds, count))) {
         struct call call = {.fds = fds, .count = count, .timeout_ms = timeout};
-        return wait_watched("poll", &call, timeout < 0 ? ND_NEVER : timeout * ND_MSEC);
+        return wait_watched(nd_operation_names[ND_OPERATION_poll], &call, timeout < 0 ? ND_NEVER : timeout * ND_MSEC);
     }
     return nd_real.poll(fds, count, timeout);
 }
@@ -86,7 +87,7 @@ int nd_hook_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeo
         nd_time seconds = timeout ? timeout->tv_sec : 0;
         bool never = !timeout || seconds > ND_NEVER / ND_SEC - 1;
         nd_time given = never ? ND_NEVER : seconds * ND_SEC + timeout->tv_nsec;
-        return wait_watched("ppoll", &call, given);
+        return wait_watched(nd_operation_names[ND_OPERATION_ppoll], &call, given);
     }
     return nd_real.ppoll(fds, count, timeout, mask);
 }

@@ -5,6 +5,7 @@
 
 #include "shim/hook.h"
 #include "shim/readable.h"
+#include "shim/slots.h"
 #include "shim/sockets.h"
 #include "shim/waitloop.h"
 #include "shim/waitset.h"
@@ -108,7 +109,8 @@ ND_COLD static int wait_watched(struct call *call, fd_set *in, fd_set *out, fd_s
             memcpy(call->asked[i], sets[i], bytes(call->count));
     }
     call->deadline = nd_time_after(nd_now(), timeout);
-    struct nd_waitset set = {.operation = call->is_pselect ? "pselect" : "select",
+    struct nd_waitset set = {.operation =
+                                 nd_operation_names[call->is_pselect ? ND_OPERATION_pselect : ND_OPERATION_select],
                              .count = (unsigned)call->count,
                              .timeout = timeout,
                              .entry = entry,

@@ -44,6 +44,9 @@ static __thread struct { uint32_t process, tid; } self __attribute__((tls_model(
 enum { PROBES = 64, SWEPT_AT_ONCE = 8 };
 
 enum nd_call nd_operation_find(const char *name) {
+    uintptr_t offset = (uintptr_t)name - (uintptr_t)nd_operation_names;
+    if (offset < sizeof nd_operation_names && offset % ND_OPERATION_NAME == 0)
+        return (enum nd_call)(offset / ND_OPERATION_NAME);
     for (unsigned i = 1; i < ND_OPERATIONS; i++)
         if (strcmp(nd_operation_names[i], name) == 0)
             return (enum nd_call)i;

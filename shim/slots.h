@@ -26,7 +26,8 @@ enum nd_call {
 /* Their names, in the enum's order. Part of what is seen from outside (state.h). */
 extern const char nd_operation_names[ND_OPERATIONS][ND_OPERATION_NAME];
 
-/* The operation called `name`, or ND_OPERATION_NONE. A search: for what happens seldom. */
+/* The operation called `name`, or ND_OPERATION_NONE. A search, unless it is
+ * nd_operation_names' own text. */
 enum nd_call nd_operation_find(const char *name);
 
 /* What bounds a call, as an operator sets it; ND_LIMIT_INBOUND is added for accepted sockets. */

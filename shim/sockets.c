@@ -89,7 +89,7 @@ static unsigned watch_for(const struct nd_sock *sock) {
         watch |= ND_WATCH_IN | ND_WATCH_OUT;
     if ((flags & ND_SOCK_CONNECTING) || sock->operation.timeout)
         watch |= ND_WATCH_WAIT;
-    if ((flags & (ND_SOCK_RCVTIMEO | ND_SOCK_KEEPALIVE)) || (nd_observing && nd_sock_recv_limit(sock)))
+    if ((flags & (ND_SOCK_RCVTIMEO | ND_SOCK_KEEPALIVE)) || (nd_observing && ((flags & ND_SOCK_CONNECTED) || nd_sock_recv_limit(sock))))
         watch |= ND_WATCH_IN;
     if (!(flags & ND_SOCK_STREAM) || !(flags & (ND_SOCK_CONNECTED | ND_SOCK_CONNECTING)))
         return watch;
@@ -103,7 +103,7 @@ static unsigned watch_for(const struct nd_sock *sock) {
         watch |= ND_WATCH_WAIT_OUT;
     if (nd_sock_paced(sock))
         watch |= ND_WATCH_WAIT | ND_WATCH_IN | ND_WATCH_OUT;
-    if (nd_sock_recv_limit(sock)) /* who spoke last tells who owes a reply */
+    if (nd_sock_recv_limit(sock) || nd_observing) /* who spoke last tells who owes a reply */
         watch |= ND_WATCH_WAIT_IN | ND_WATCH_IN | ND_WATCH_OUT;
     return watch;
 }

@@ -4,6 +4,7 @@
 #include "shim/pace.h"
 #include "shim/real.h"
 #include "shim/room.h"
+#include "shim/slots.h"
 #include "shim/start.h"
 #include "shim/tcp_info.h"
 #include "shim/timers.h"
@@ -99,6 +100,27 @@ static nd_time asked(const struct nd_sock *sock, nd_time now) {
     return (nd_sock_flags(sock) & ND_SOCK_SENT_LAST) && when ? now - when : ND_NEVER;
 }
 
+unsigned nd_clock_bound(const struct nd_sock *sock, short wants, nd_time now, nd_time *deadline) {
+    uint32_t flags = nd_sock_flags(sock);
+    nd_time recv = nd_sock_recv_limit(sock), send = nd_sock_send_limit(sock);
+    *deadline = ND_NEVER;
+    if (flags & ND_SOCK_CONNECTING) {
+        *deadline = nd_connect_deadline(sock, sock->connect_began);
+        return ND_LIMIT_CONNECT;
+    }
+    if ((flags & ND_SOCK_LISTENING) || !(wants & (ND_WANTS_IN | ND_WANTS_OUT)))
+        return flags & ND_SOCK_LISTENING ? ND_LIMIT_ACCEPT : ND_LIMIT_NONE;
+    if ((wants & ND_WANTS_IN) && recv) {
+        *deadline = nd_time_after(now, recv - silence(&sock->clock[ND_IN]));
+        return nd_limit_of(sock, ND_LIMIT_RECV);
+    }
+    if ((wants & ND_WANTS_OUT) && send) {
+        *deadline = nd_time_after(now, send - silence(&sock->clock[ND_OUT]));
+        return nd_limit_of(sock, ND_LIMIT_SEND);
+    }
+    return (wants & ND_WANTS_OUT) && nd_clock_room(sock, wants) ? nd_limit_of(sock, ND_LIMIT_UNACKED) : ND_LIMIT_NONE;
+}
+
 /* RECV is up by our clock. Bytes that came without a wait of ours (a non-blocking recv between two polls) are known to the
  * kernel; and among several connections only one that owes a reply is bounded: we sent last and have heard nothing since. */
 static bool expire_in(const char *operation, int fd, struct nd_sock *sock, short wants, bool alone, nd_time now) {
@@ -108,7 +130,10 @@ static bool expire_in(const char *operation, int fd, struct nd_sock *sock, short
         return false;
     if (!(nd_sock_flags(sock) & ND_SOCK_INET) && !alone)
         return nd_clock_progress(clock), false; /* AF_UNIX does not tell who owes a reply */
-    if (nd_sock_flags(sock) & ND_SOCK_INET) {
+    /* Observed waits are looked at when they are over: what came then tells nothing of the silence before, our clock does. */
+    if (nd_observing && !alone && !(nd_sock_flags(sock) & ND_SOCK_SENT_LAST))
+        return nd_clock_progress(clock), false;
+    if ((nd_sock_flags(sock) & ND_SOCK_INET) && !nd_observing) {
         struct tcp_info info;
         if (!nd_tcp_info(fd, &info) || info.tcpi_state == TCP_CLOSE) {
             nd_clock_progress(clock); /* not the connection we knew: its number was given to something else unseen */

@@ -42,6 +42,10 @@ bool nd_clock_room(const struct nd_sock *sock, short wants);
 /* When, seen from `now`, the clocks of a socket that is waited for with `wants` are due; ND_NEVER if they are not running. */
 nd_time nd_clock_due(const struct nd_sock *sock, short wants, nd_time now);
 
+/* What bounds a socket that is waited for with `wants`, as it is shown from outside: a limit as in struct nd_slot, and until when
+ * at `now`. */
+unsigned nd_clock_bound(const struct nd_sock *sock, short wants, nd_time now, nd_time *deadline);
+
 /* The socket became `ready` while its connect was under way: it stands now, or has failed. */
 void nd_clock_connected(int fd, struct nd_sock *sock, short ready);
 

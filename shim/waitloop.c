@@ -4,10 +4,21 @@
 
 #include "shim/start.h"
 
-static int observe(const struct nd_waiting *how, void *set) {
+static void begin_slot(struct nd_slot_use *use, const uintptr_t *frame, const struct nd_wait_shown *shown,
+                       nd_time now) {
+    nd_slot_begin_in(frame, use, nd_operation_find(shown->operation), shown->fd, now,
+                     nd_observing ? ND_NEVER : shown->deadline, shown->limit, NULL);
+}
+
+static int observe(const struct nd_waiting *how, void *set, nd_time given, const struct nd_wait_shown *shown) {
+    struct nd_slot_use use;
     nd_time began = nd_now(), due = how->due(set, began);
+    if (given)
+        begin_slot(&use, ND_FRAME_SLOT(), shown, began);
     int ready = how->wait(set, ND_AS_GIVEN), error = errno;
     nd_time ended = nd_now();
+    if (given)
+        nd_slot_end(&use, ready == 0 ? ND_SLOT_QUIET : ND_SLOT_DONE, ended);
     how->settle(set, began, ended, false); /* what is ready may have come after its time */
     if (ready >= 0 && ended >= due)
         how->expire(set, ended);
@@ -25,33 +36,46 @@ static nd_time next_timeout(nd_time last, nd_time due, nd_time deadline, nd_time
     return deadline > now ? deadline - now : 0;
 }
 
-int nd_wait_loop(const struct nd_waiting *how, void *set, nd_time given) {
-    if (nd_observing)
-        return observe(how, set);
+static int run(const struct nd_waiting *how, void *set, nd_time given, nd_time now, nd_time *ended, bool *expired) {
     const int untouched = errno;
-    nd_time now = nd_now(), timeout = ND_AS_GIVEN;
+    nd_time timeout = ND_AS_GIVEN;
     const nd_time deadline = nd_time_after(now, given);
     for (;;) {
         nd_time due = how->due(set, now);
         timeout = next_timeout(timeout, due, deadline, now);
         int ready = how->wait(set, timeout), error = errno;
-        nd_time ended = nd_now();
-        how->settle(set, now, ended, ready > 0);
+        *ended = nd_now();
+        how->settle(set, now, *ended, ready > 0);
         /* Also when others are ready, again and again; the next call then finds what was ended. */
-        if (ready >= 0 && ended >= due) {
-            if (how->expire(set, ended) && ready == 0) {
+        if (ready >= 0 && *ended >= due) {
+            *expired = how->expire(set, *ended);
+            if (*expired && ready == 0) {
                 ready = how->wait(set, 0); /* the kernel shows what ending it has made of the set */
                 error = errno;
             }
             if (ready >= 0)
                 ready = how->show(set, ready);
         }
-        if (ready != 0 || ended >= deadline) {
+        if (ready != 0 || *ended >= deadline) {
             errno = ready < 0 ? error : untouched;
             return ready;
         }
-        now = ended;
+        now = *ended;
         if (timeout == ND_AS_GIVEN)
             timeout = 0; /* from here on the rest is counted by us */
     }
+}
+
+int nd_wait_loop(const struct nd_waiting *how, void *set, nd_time timeout, const struct nd_wait_shown *shown) {
+    if (nd_observing)
+        return observe(how, set, timeout, shown);
+    struct nd_slot_use use;
+    nd_time now = nd_now(), ended = now;
+    bool expired = false;
+    if (timeout)
+        begin_slot(&use, ND_FRAME_SLOT(), shown, now);
+    int ready = run(how, set, timeout, now, &ended, &expired);
+    if (timeout)
+        nd_slot_end(&use, expired ? ND_SLOT_EXPIRED : ready == 0 ? ND_SLOT_QUIET : ND_SLOT_DONE, ended);
+    return ready;
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "resolver/clock.h"
+#include "shim/slots.h"
 
 /* The timeout the program gave, to be passed on untouched. */
 #define ND_AS_GIVEN ((nd_time)-1)
@@ -23,9 +24,17 @@ struct nd_waiting {
     int (*show)(void *set, int ready);
 };
 
+/* What is shown of a wait to whoever looks from outside (slots.h). */
+struct nd_wait_shown {
+    const char *operation; /* one of nd_operation_names */
+    int fd;                /* the first that is bounded, or the epoll set */
+    nd_time deadline;      /* its; ND_NEVER where it is not known */
+    unsigned limit;        /* as in struct nd_slot */
+};
+
 /* Waits for `timeout` (ND_NEVER for none) and returns what the real call returns. Two clock reads where nothing is due. In
  * MODE=observe the wait is the program's own, and its clocks are read when it returns. Async-signal-safe; a cancellation point
  * as the real call. */
-int nd_wait_loop(const struct nd_waiting *how, void *set, nd_time timeout);
+int nd_wait_loop(const struct nd_waiting *how, void *set, nd_time timeout, const struct nd_wait_shown *shown);
 
 #endif

@@ -109,7 +109,23 @@ static int wait_for(void *arg, nd_time timeout) {
     return set->wait(set, timeout);
 }
 
+/* The first entry that is bounded, and by what. */
+static struct nd_wait_shown shown_of(const struct nd_waitset *set) {
+    struct nd_wait_shown shown = {set->operation, -1, ND_NEVER, ND_LIMIT_NONE};
+    struct nd_wait_entry entry;
+    for (unsigned i = 0; i < set->count; i++) {
+        const struct nd_sock *sock = set->entry(set, i, &entry) ? watched(&entry) : NULL;
+        if (!sock)
+            continue;
+        shown.fd = entry.fd;
+        shown.limit = nd_clock_bound(sock, entry.wants, nd_now_coarse(), &shown.deadline);
+        break;
+    }
+    return shown;
+}
+
 int nd_waitset_run(struct nd_waitset *set) {
     static const struct nd_waiting how = {due, wait_for, settle, expire, show};
-    return nd_wait_loop(&how, set, set->timeout);
+    const struct nd_wait_shown shown = shown_of(set);
+    return nd_wait_loop(&how, set, set->timeout, &shown);
 }

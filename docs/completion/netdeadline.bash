@@ -78,6 +78,16 @@ _netdeadline_config() {
     fi
 }
 
+_netdeadline_pids() {
+    (cd /proc && printf '%s\n' [0-9]*)
+}
+
+# The settings that `netdeadline set` takes: limits and MODE.
+_netdeadline_settings() {
+    "${COMP_WORDS[0]}" run --help 2>/dev/null | sed -n 's/^  --\([a-z-]*\) .*/\1/p' | grep -vE '^(log|log-format|backtrace|statsd|library)$' |
+        tr 'a-z-' 'A-Z_' | sed 's/$/=/'
+}
+
 _netdeadline() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} commands
     COMPREPLY=()
@@ -91,6 +101,17 @@ _netdeadline() {
     unit) _netdeadline_unit "$word" "$before" ;;
     config) _netdeadline_config "$word" "$before" ;;
     check) ((COMP_CWORD == 2)) && mapfile -t COMPREPLY < <(compgen -c -- "$word") ;;
+    ps) mapfile -t COMPREPLY < <(compgen -W "--stack --help $(_netdeadline_pids)" -- "$word") ;;
+    top) mapfile -t COMPREPLY < <(compgen -W "--help $(_netdeadline_pids)" -- "$word") ;;
+    stats) mapfile -t COMPREPLY < <(compgen -W "--json --prometheus --help $(_netdeadline_pids)" -- "$word") ;;
+    set)
+        if ((COMP_CWORD == 2)); then
+            mapfile -t COMPREPLY < <(compgen -W "$(_netdeadline_pids)" -- "$word")
+        else
+            mapfile -t COMPREPLY < <(compgen -W "$(_netdeadline_settings)" -- "$word")
+            compopt -o nospace 2>/dev/null
+        fi
+        ;;
     help) ((COMP_CWORD == 2)) && mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$word") ;;
     esac
 }

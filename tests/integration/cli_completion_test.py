@@ -53,6 +53,16 @@ def test_programs(before):
     assert set(complete(*before, "getent")) == {"getent"}
 
 
+def test_processes_and_settings():
+    pid = str(os.getpid())
+    for command in ("ps", "top", "stats", "set"):
+        assert pid in complete(command, pid), command
+    assert complete("ps", "--s") == ["--stack"]
+    assert complete("stats", "--p") == ["--prometheus"]
+    assert complete("set", pid, "INBOUND_REC") == ["INBOUND_RECV="]
+    assert complete("set", pid, "LOG") == [] and complete("set", pid, "MO") == ["MODE="]
+
+
 def test_options_of_the_program_are_not_ours():
     assert complete("run", "env", "--re") == []
     assert complete("run", "--", "env", "--re") == []

@@ -1,0 +1,213 @@
+#include "shim/slots.h"
+
+#include <check.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/unit/fake_kernel.h"
+
+#define NOINLINE __attribute__((noinline))
+
+static struct nd_slot *own_slot(void) {
+    uint32_t tid = (uint32_t)syscall(SYS_gettid);
+    struct nd_slot *found = NULL;
+    for (int i = 0; i < ND_SLOTS; i++)
+        if (nd_slots.slot[i].tid == tid) {
+            ck_assert_ptr_null(found);
+            found = &nd_slots.slot[i];
+        }
+    return found;
+}
+
+static void start(void) {
+    memset(&nd_slots, 0, sizeof nd_slots);
+    fake.now = 1000 * ND_SEC;
+    nd_observing = false;
+}
+
+/* A call that waits, in the course of which inside() happens. */
+static NOINLINE void call(enum nd_call operation, int fd, void (*inside)(void), nd_time lasts, enum nd_slot_end how) {
+    struct nd_slot_use use;
+    nd_slot_begin(&use, operation, fd, fake.now, fake.now + 5 * ND_SEC, ND_LIMIT_RECV);
+    if (inside)
+        inside();
+    fake.now += lasts;
+    nd_slot_end(&use, how, fake.now);
+}
+
+static void look_at_recv(void) {
+    const struct nd_slot *slot = own_slot();
+    ck_assert_ptr_nonnull(slot);
+    ck_assert_int_eq(slot->operation, ND_OPERATION_recv);
+    ck_assert_int_eq(slot->fd, 7);
+    ck_assert_int_eq(slot->limit, ND_LIMIT_RECV);
+    ck_assert_int_eq(slot->deadline - slot->began, 5 * ND_SEC);
+    ck_assert_int_eq(slot->sequence & 1, 0);
+    ck_assert_uint_eq(*(const uintptr_t *)(uintptr_t)slot->frame, slot->return_to);
+}
+
+START_TEST(a_call_has_a_slot_as_long_as_it_lasts) {
+    ck_assert_ptr_null(own_slot());
+    call(ND_OPERATION_recv, 7, look_at_recv, 0, ND_SLOT_DONE);
+    ck_assert_ptr_null(own_slot());
+}
+END_TEST
+
+static void call_another(void) {
+    call(ND_OPERATION_poll, 9, NULL, 0, ND_SLOT_DONE);
+    look_at_recv();
+}
+
+START_TEST(a_signal_handlers_call_gives_the_slot_back) {
+    call(ND_OPERATION_recv, 7, call_another, 0, ND_SLOT_DONE);
+    ck_assert_ptr_null(own_slot());
+}
+END_TEST
+
+static struct nd_counters sum_of(enum nd_call operation) {
+    struct nd_counters sum = {0};
+    for (int shard = 0; shard < ND_SHARDS; shard++) {
+        const struct nd_counters *part = &nd_slots.counters[operation][shard];
+        sum.total += part->total;
+        sum.longest = part->longest > sum.longest ? part->longest : sum.longest;
+        sum.expired += part->expired;
+        sum.observed += part->observed;
+        sum.quiet += part->quiet;
+        for (int i = 0; i <= ND_BUCKETS; i++)
+            sum.buckets[i] += part->buckets[i];
+    }
+    return sum;
+}
+
+START_TEST(what_is_counted) {
+    call(ND_OPERATION_recv, 7, NULL, 40 * ND_MSEC, ND_SLOT_DONE);
+    call(ND_OPERATION_recv, 7, NULL, 50 * ND_MSEC, ND_SLOT_DONE);
+    call(ND_OPERATION_recv, 7, NULL, 3 * ND_SEC, ND_SLOT_EXPIRED);
+    call(ND_OPERATION_recv, 7, NULL, ND_SEC, ND_SLOT_QUIET);
+    call(ND_OPERATION_recv, 7, NULL, 10000 * ND_SEC, ND_SLOT_UNCOUNTED);
+    call(ND_OPERATION_send, 7, NULL, 8000 * ND_SEC, ND_SLOT_DONE);
+    nd_slots_count_expiry("recv", false);
+    nd_slots_count_expiry("recv", true);
+    struct nd_counters recv = sum_of(ND_OPERATION_recv), send = sum_of(ND_OPERATION_send);
+    ck_assert_uint_eq(recv.buckets[5], 2);
+    ck_assert_uint_eq(recv.total, 90 * ND_MSEC);
+    ck_assert_uint_eq(recv.longest, 3 * ND_SEC);
+    ck_assert_uint_eq(recv.expired, 1);
+    ck_assert_uint_eq(recv.observed, 1);
+    ck_assert_uint_eq(recv.quiet, 1);
+    ck_assert_uint_eq(send.buckets[ND_BUCKETS], 1);
+}
+END_TEST
+
+START_TEST(without_a_slot_a_call_is_counted_all_the_same) {
+    for (int i = 0; i < ND_SLOTS; i++)
+        nd_slots.slot[i].tid = (uint32_t)getppid(); /* alive */
+    call(ND_OPERATION_recv, 7, NULL, ND_MSEC, ND_SLOT_DONE);
+    ck_assert_ptr_null(own_slot());
+    ck_assert_uint_eq(sum_of(ND_OPERATION_recv).buckets[0], 1);
+}
+END_TEST
+
+START_TEST(slots_of_dead_threads_come_back) {
+    const uint32_t nobody = 1 << 22; /* above every thread's number */
+    for (int i = 0; i < ND_SLOTS; i++)
+        nd_slots.slot[i].tid = nobody;
+    for (int second = 0; second < 8; second++) { /* so many at a time, once a second */
+        call(ND_OPERATION_recv, 7, NULL, 0, ND_SLOT_DONE);
+        fake.now += ND_SEC;
+    }
+    call(ND_OPERATION_recv, 7, look_at_recv, 0, ND_SLOT_DONE);
+}
+END_TEST
+
+static void fork_inside(void) {
+    pid_t child = fork();
+    if (child == 0) {
+        nd_slots_forked();
+        if (own_slot() || sum_of(ND_OPERATION_poll).longest)
+            _exit(1);
+        call(ND_OPERATION_recv, 7, look_at_recv, 0, ND_SLOT_DONE);
+        _exit(0);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    ck_assert_int_eq(status, 0);
+}
+
+START_TEST(a_child_starts_anew) {
+    call(ND_OPERATION_poll, 7, NULL, ND_SEC, ND_SLOT_DONE);
+    call(ND_OPERATION_recv, 7, fork_inside, 0, ND_SLOT_DONE);
+}
+END_TEST
+
+START_TEST(a_fork_that_nobody_tells_of_is_noticed) {
+    nd_slots_start();
+    call(ND_OPERATION_poll, 7, NULL, ND_SEC, ND_SLOT_DONE);
+    pid_t child = (pid_t)syscall(SYS_fork);
+    if (child == 0)
+        _exit(nd_slots.process || sum_of(ND_OPERATION_poll).longest ? 1 : 0);
+    int status = -1;
+    waitpid(child, &status, 0);
+    ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+enum { THREADS = 8, CALLS = 20000 };
+
+static void *many_calls(void *arg) {
+    (void)arg;
+    for (int i = 0; i < CALLS; i++) {
+        struct nd_slot_use use;
+        nd_slot_begin(&use, ND_OPERATION_recv, i, 1, ND_NEVER, ND_LIMIT_NONE);
+        nd_slot_end(&use, ND_SLOT_DONE, 2);
+    }
+    return NULL;
+}
+
+START_TEST(threads_lose_no_count) {
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        pthread_create(&threads[i], NULL, many_calls, NULL);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    ck_assert_uint_eq(sum_of(ND_OPERATION_recv).buckets[0], THREADS * CALLS);
+    for (int i = 0; i < ND_SLOTS; i++)
+        ck_assert_uint_eq(nd_slots.slot[i].tid, 0);
+}
+END_TEST
+
+START_TEST(names) {
+    for (unsigned i = 1; i < ND_OPERATIONS; i++) {
+        char copy[ND_OPERATION_NAME];
+        strcpy(copy, nd_operation_names[i]);
+        ck_assert_int_eq(nd_operation_find(copy), (int)i);
+        ck_assert_int_eq(nd_operation_find(nd_operation_names[i]), (int)i);
+    }
+    ck_assert_int_eq(nd_operation_find("fly"), ND_OPERATION_NONE);
+}
+END_TEST
+
+int main(void) {
+    TCase *tests = tcase_create("slots");
+    tcase_add_checked_fixture(tests, start, NULL);
+    tcase_add_test(tests, a_call_has_a_slot_as_long_as_it_lasts);
+    tcase_add_test(tests, a_signal_handlers_call_gives_the_slot_back);
+    tcase_add_test(tests, what_is_counted);
+    tcase_add_test(tests, without_a_slot_a_call_is_counted_all_the_same);
+    tcase_add_test(tests, slots_of_dead_threads_come_back);
+    tcase_add_test(tests, a_child_starts_anew);
+    tcase_add_test(tests, a_fork_that_nobody_tells_of_is_noticed);
+    tcase_add_test(tests, threads_lose_no_count);
+    tcase_add_test(tests, names);
+    Suite *suite = suite_create("slots");
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
