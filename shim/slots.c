@@ -153,13 +153,12 @@ static void copy_fields(struct nd_slot *to, const struct nd_slot *from) {
 }
 
 /* Whoever reads it from outside sees an even, unchanged sequence around a whole slot. */
-static uint32_t write_slot(struct nd_slot *slot, const struct nd_slot *now) {
+static void write_slot(struct nd_slot *slot, const struct nd_slot *now) {
     uint32_t sequence = atomic_load_explicit(&slot->sequence, memory_order_relaxed) | 1;
     atomic_store_explicit(&slot->sequence, sequence, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
     copy_fields(slot, now);
     atomic_store_explicit(&slot->sequence, sequence + 1, memory_order_release);
-    return sequence + 1;
 }
 
 void nd_slot_begin_in(const uintptr_t *frame, struct nd_slot_use *use, enum nd_call operation, int fd, nd_time began,
@@ -189,7 +188,8 @@ void nd_slot_begin_in(const uintptr_t *frame, struct nd_slot_use *use, enum nd_c
                                 .name = (uintptr_t)name,
                                 .frame = (uintptr_t)frame,
                                 .return_to = *frame};
-    use->sequence = write_slot(use->slot, &now);
+    use->frame = now.frame;
+    write_slot(use->slot, &now);
 }
 
 static void count_longest(struct nd_counters *counters, uint64_t elapsed) {
@@ -216,8 +216,7 @@ void nd_slot_end(struct nd_slot_use *use, enum nd_slot_end how, nd_time now) {
     struct nd_slot *slot = use->slot;
     ND_PROBE3(netdeadline, end, nd_operation_names[use->operation], now - use->began, (int)how);
     /* In a child that was forked meanwhile, or after a jump out of a handler's call, the slot is not this call's any more. */
-    if (slot && atomic_load_explicit(&slot->sequence, memory_order_relaxed) == use->sequence &&
-        atomic_load_explicit(&slot->tid, memory_order_relaxed) == self.tid) {
+    if (slot && atomic_load_explicit(&slot->tid, memory_order_relaxed) == self.tid && slot->frame == use->frame) {
         if (nd_unlikely(use->outer.tid))
             write_slot(slot, &use->outer);
         else

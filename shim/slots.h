@@ -115,7 +115,7 @@ struct nd_slot_use {
     struct nd_slot *slot; /* NULL: none was free, and the call is only counted */
     struct nd_slot outer; /* the call that a signal handler has interrupted; tid 0 if there is none */
     nd_time began;
-    uint32_t sequence;
+    uint64_t frame;    /* its own */
     uint8_t operation; /* ND_OPERATION_NONE: not counted */
     uint8_t shard;
 };

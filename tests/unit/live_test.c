@@ -15,6 +15,7 @@ static int row_of(const char *name) {
 }
 
 static void start(void) {
+    fake_start();
     nd_active = true;
     nd_observing = false;
     nd_settings_defaults(&nd_settings);

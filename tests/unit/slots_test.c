@@ -24,6 +24,7 @@ static struct nd_slot *own_slot(void) {
 }
 
 static void start(void) {
+    fake_start();
     memset(&nd_slots, 0, sizeof nd_slots);
     fake.now = 1000 * ND_SEC;
     nd_observing = false;
