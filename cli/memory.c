@@ -24,7 +24,7 @@ static ssize_t through_file(pid_t pid, uint64_t address, void *bytes, size_t siz
 
 static int transfer(pid_t pid, uint64_t address, void *bytes, size_t size, bool writing) {
     struct iovec here = {bytes, size}, there = {(void *)(uintptr_t)address, size};
-    if (address > INT64_MAX - size || (uintptr_t)address != address) {
+    if (address > (uint64_t)INT64_MAX - size || (uintptr_t)address != address) {
         errno = EFAULT;
         return -1;
     }

@@ -39,7 +39,9 @@ static const struct row native[] = {
     {SYS_sendfile, "sendfile", FIRST},
     {SYS_splice, "splice", FIRST_TWO},
     {SYS_connect, "connect", FIRST},
+#ifdef SYS_accept
     {SYS_accept, "accept", FIRST},
+#endif
     {SYS_accept4, "accept4", FIRST},
     {SYS_close, "close", FIRST},
 #ifdef SYS_poll
@@ -59,7 +61,7 @@ static const struct row native[] = {
 };
 
 /* 32-bit processes on x86_64 have i386's numbers. (socketcall, which old libcs use, hides its arguments in memory.) */
-static const struct row i386[] = {
+static const struct row of_i386[] = {
     {3, "read", FIRST},           {4, "write", FIRST},      {142, "select", SELECT},  {145, "readv", FIRST},
     {146, "writev", FIRST},       {168, "poll", POLL},      {187, "sendfile", FIRST}, {239, "sendfile", FIRST},
     {256, "epoll_wait", EPOLL},   {308, "pselect", SELECT}, {309, "ppoll", POLL},     {313, "splice", FIRST_TWO},
@@ -70,7 +72,7 @@ static const struct row i386[] = {
 };
 
 static const struct row *find_row(long number, bool is_64) {
-    const struct row *row = is_64 == (sizeof(void *) == 8) ? native : i386;
+    const struct row *row = is_64 == (sizeof(void *) == 8) ? native : of_i386;
     while (row->name && row->number != number)
         row++;
     return row->name ? row : NULL;

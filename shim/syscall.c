@@ -71,8 +71,8 @@ static void write_back(struct timespec *timeout, nd_time began) {
 
 /* A timeout so long that nobody counts it, or one that the kernel refuses, is left to the kernel. */
 static bool counts(const struct timespec *timeout) {
-    return timeout->tv_sec >= 0 && timeout->tv_sec < ND_NEVER / ND_SEC - 1 && timeout->tv_nsec >= 0 &&
-           timeout->tv_nsec < ND_SEC;
+    nd_time seconds = timeout->tv_sec;
+    return seconds >= 0 && seconds < ND_NEVER / ND_SEC - 1 && timeout->tv_nsec >= 0 && timeout->tv_nsec < ND_SEC;
 }
 
 static long by_ppoll(long a, long b, long c, long d, long e) {
