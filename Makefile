@@ -2,7 +2,7 @@
 #   make            the library and the command           make unit         the unit tests' programs
 #   make install    to DESTDIR and PREFIX                  make tests        the integration tests' programs
 #   make check      everything (scripts/test)              make lint         cppcheck, clang-tidy, clang-format
-#   make release    the files for all hosts, in build/release
+#   make release    the files for all hosts, in build/release      make deb, make rpm   packages of them
 #   make bench      with and without the library           SANITIZE=thread BUILD=build/tsan   a checked build
 
 VERSION := 0.1.0
@@ -113,6 +113,8 @@ lint:
 	scripts/lint
 release:
 	scripts/release
+deb rpm: release
+	scripts/packages $@
 
 install: all
 	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(PREFIX)/bin $(addprefix $(DESTDIR)$(PREFIX)/share/man/man,1 5 7)
@@ -128,5 +130,5 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all unit tests check check-unit bench lint release install clean
+.PHONY: all unit tests check check-unit bench lint release deb rpm install clean
 .DELETE_ON_ERROR:
