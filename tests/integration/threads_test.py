@@ -1,0 +1,90 @@
+"""A descriptor that is closed, or becomes another one, while a thread is blocked in a call on it."""
+
+import json
+
+import pytest
+
+import programs
+from faults import tcp
+
+CODE = """
+import errno, json, os, socket, sys, threading, time
+port, call, how = int(sys.argv[1]), *sys.argv[2:4]
+stream = socket.create_connection(("127.0.0.1", port))
+fd = stream.fileno()
+outcome = []
+
+def blocked():
+    began = time.monotonic()
+    try:
+        done = len(stream.recv(10)) if call == "recv" else stream.send(b"x" * (16 << 20))
+        if call == "send" and done < 16 << 20:
+            done = "part"
+    except OSError as error:
+        done = errno.errorcode[error.errno]
+    outcome.extend([done, time.monotonic() - began])
+
+thread = threading.Thread(target=blocked)
+thread.start()
+time.sleep(0.15)
+pair = socket.socketpair()
+if how == "close":
+    os.close(fd)
+    os.dup2(pair[0].fileno(), fd)
+else:
+    os.dup2(pair[0].fileno(), fd)
+thread.join(10)
+pair[1].setblocking(False)
+try:
+    stray = len(pair[1].recv(100))
+except BlockingIOError:
+    stray = -1
+pair[1].send(b"alive")
+print(json.dumps([*outcome, stray, os.read(fd, 10).decode()]))
+"""
+
+
+@pytest.mark.parametrize("how", ["close", "dup2"])
+@pytest.mark.parametrize("call, limit, expected", [("recv", "RECV", ["ETIMEDOUT"]), ("send", "SEND", ["part", "EBADF"])])
+def test_the_stranger_is_left_alone(net, call, limit, expected, how):
+    """The blocked call ends at its limit, no byte of it goes to the new descriptor, and that one lives."""
+    server = net.serve(tcp.silent, receive_buffer=2048)
+    result = net.run([programs.PYTHON, "-c", CODE, server.port, call, how], **{limit: "400ms"})
+    assert result.status == 0, result
+    done, took, stray, heard = json.loads(result.out)
+    assert done in expected and took < 2 and (stray, heard) == (-1, "alive"), result
+
+
+KEEPALIVE = """
+import errno, json, os, socket, sys, time
+stream = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+stream.setsockopt(socket.IPPROTO_TCP, 18, 300)
+print("ready", flush=True)
+sys.stdin.readline()
+order = sys.argv[2].split(",")
+results = []
+if order[0] == "wait":
+    import select
+    select.select([stream], [], [])
+for name in order:
+    try:
+        if name in ("in", "out", "error"):
+            results.append(repr({"in": lambda: stream.recv(10), "out": lambda: stream.send(b"x"),
+                                 "error": lambda: stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)}[name]()))
+    except OSError as error:
+        results.append(errno.errorcode[error.errno])
+print(json.dumps(results))
+"""
+
+
+@pytest.mark.parametrize("order, expected", [("in,in,out,out", ["ETIMEDOUT", "ECONNRESET", "ETIMEDOUT", "EPIPE"]),
+                                             ("wait,error,in,in", ["110", "ETIMEDOUT", "ECONNRESET"]),
+                                             ("wait,out,in,in", ["ETIMEDOUT", "ETIMEDOUT", "ECONNRESET"])])
+def test_a_peer_that_keepalive_found_dead(net, order, expected):
+    """The kernel says so once, to whoever asks first; nobody finds an end of file."""
+    server = net.serve(tcp.silent)
+    program = net.start([programs.PYTHON, "-c", KEEPALIVE, server.port, order], stdin=programs.subprocess.PIPE, KEEPALIVE="1s")
+    assert program.process.stdout.readline() == b"ready\n"
+    net.drop(f"tcp sport {server.port}")
+    result = program.finish(input=b"go\n")
+    assert json.loads(result.out) == expected, result
