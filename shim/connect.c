@@ -65,8 +65,8 @@ static int connect_until(int fd, const struct sockaddr *addr, socklen_t len, nd_
     }
 }
 
-/* SO_SNDTIMEO as the program set it, while ours stands there for the time of a connect. A thread that is cancelled in connect
- * leaves ours behind; the record then still answers for the program's. */
+/* SO_SNDTIMEO as the program set it, while ours stands there for the time of a connect. A thread that is cancelled in connect,
+ * or jumps out of it, leaves ours behind until the next call; the record meanwhile answers for the program's. */
 struct borrowed {
     struct timeval before; /* what the kernel had */
     int64_t own;           /* the program's, in microseconds */
@@ -81,16 +81,15 @@ static bool borrow_timer(int fd, struct nd_sock *sock, struct borrowed *borrowed
     if (!borrowed->ours_before)
         sock->own_sndtimeo = (int64_t)borrowed->before.tv_sec * 1000000 + borrowed->before.tv_usec;
     borrowed->own = sock->own_sndtimeo;
-    nd_sock_change(fd, sock, ND_SOCK_SNDTIMEO, 0);
+    nd_sock_change(fd, sock, ND_SOCK_SNDTIMEO | ND_SOCK_BORROWED, 0);
     return true;
 }
 
 static void return_timer(int fd, struct nd_sock *sock, const struct borrowed *borrowed) {
     nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &borrowed->before, sizeof borrowed->before);
-    if (!borrowed->ours_before) {
-        nd_sock_change(fd, sock, 0, ND_SOCK_SNDTIMEO);
+    nd_sock_change(fd, sock, 0, ND_SOCK_BORROWED | (borrowed->ours_before ? 0 : ND_SOCK_SNDTIMEO));
+    if (!borrowed->ours_before)
         sock->own_sndtimeo = 0;
-    }
 }
 
 static int connect_observed(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
@@ -105,12 +104,16 @@ static int connect_observed(int fd, struct nd_sock *sock, const struct sockaddr 
     return result;
 }
 
-/* The attempt goes on without the call: a wait or another connect asks for its outcome. Its time began at `began`. */
-static void pending(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
+static void note_attempt(struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
     memset(&sock->peer, 0, sizeof sock->peer);
     memcpy(&sock->peer, addr, len < sizeof sock->peer ? len : sizeof sock->peer);
-    nd_timers_arm(fd, sock); /* programs that go back to blocking mode once connected are bounded too */
     sock->connect_began = began;
+}
+
+/* The attempt goes on without the call: a wait or another connect asks for its outcome. Its time began at `began`. */
+static void pending(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
+    note_attempt(sock, addr, len, began);
+    nd_timers_arm(fd, sock); /* programs that go back to blocking mode once connected are bounded too */
     nd_sock_change(fd, sock, ND_SOCK_CONNECTING, ND_SOCK_CONNECTED);
 }
 
@@ -134,6 +137,10 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
     const uint32_t generation = sock->generation;
     struct borrowed timer;
     bool bounded = deadline != ND_NEVER && borrow_timer(fd, sock, &timer);
+    if (bounded && !again && leaves_attempt(sock)) { /* a jump may leave the call before it returns */
+        note_attempt(sock, addr, len, began);
+        nd_sock_change(fd, sock, ND_SOCK_CONNECTING, 0);
+    }
     nd_time own = bounded && timer.own ? nd_time_after(nd_now(), timer.own * ND_USEC) : ND_NEVER;
     int result = bounded ? connect_until(fd, addr, len, own < deadline ? own : deadline, own == ND_NEVER)
                          : nd_real.connect(fd, addr, len);
@@ -249,6 +256,8 @@ ND_COLD static int connect_watched(int fd, const struct sockaddr *addr, socklen_
     if (!sock)
         return nd_real.connect(fd, addr, len);
     choose_profile(fd, sock, addr, len);
+    if (nd_sock_flags(sock) & ND_SOCK_BORROWED)
+        nd_timers_give_back(fd, sock);
     bool blocking = !nd_nonblocking(fd);
     nd_sock_change(fd, sock, blocking ? 0 : ND_SOCK_NONBLOCK, blocking ? ND_SOCK_NONBLOCK : 0);
     return blocking ? connect_waiting(fd, sock, addr, len) : connect_nonblocking(fd, sock, addr, len);

@@ -316,6 +316,8 @@ static ssize_t send_bounded(const struct call *call) {
     uint32_t flags = nd_sock_flags(sock);
     if (((flags & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock)) || nd_pace_outlived(call->fd, sock, name_of(call)))
         return nd_expired_fail(call->fd, sock, ND_OUT); /* before the kernel can raise SIGPIPE */
+    if (flags & ND_SOCK_BORROWED)
+        nd_timers_give_back(call->fd, sock);
     if (!waits_for_room(call, sock))
         return send_unlimited(call, sock);
     if (nd_observing)

@@ -85,7 +85,7 @@ static unsigned watch_for(const struct nd_sock *sock) {
         return sock->epoll.used ? ND_WATCH_WAIT : 0;
     if (nd_sock_accept_limit(sock))
         watch |= ND_WATCH_WAIT_IN;
-    if (flags & (ND_SOCK_EXPIRED | ND_SOCK_SCOPED | ND_SOCK_SOUGHT))
+    if (flags & (ND_SOCK_EXPIRED | ND_SOCK_SCOPED | ND_SOCK_SOUGHT | ND_SOCK_BORROWED))
         watch |= ND_WATCH_IN | ND_WATCH_OUT;
     if ((flags & ND_SOCK_CONNECTING) || sock->operation.timeout)
         watch |= ND_WATCH_WAIT;

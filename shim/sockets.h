@@ -37,9 +37,10 @@ enum nd_sock_flag {
     ND_SOCK_SENT_LAST = 1 << 18,  /* bytes went out after the last ones came in, as far as we saw */
     ND_SOCK_EPOLL = 1 << 19,      /* no socket, but an epoll set: ->epoll */
     ND_SOCK_LISTENING = 1 << 20,
-    ND_SOCK_LATE = 1 << 21,   /* a listener that nobody has connected to within ACCEPT; the next accept says so */
-    ND_SOCK_LINGER = 1 << 27, /* the program has set SO_LINGER: close may wait */
-    ND_SOCK_SOUGHT = 1 << 30  /* may be what a TLS operation talks through, whose library does not say: tlsseek.h */
+    ND_SOCK_LATE = 1 << 21,     /* a listener that nobody has connected to within ACCEPT; the next accept says so */
+    ND_SOCK_LINGER = 1 << 27,   /* the program has set SO_LINGER: close may wait */
+    ND_SOCK_BORROWED = 1 << 28, /* SO_SNDTIMEO is a connect's; the program's own stands in ->own_sndtimeo */
+    ND_SOCK_SOUGHT = 1 << 30    /* may be what a TLS operation talks through, whose library does not say: tlsseek.h */
 };
 
 /* Which calls must leave the straight path for a descriptor. */

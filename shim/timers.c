@@ -72,10 +72,20 @@ static void arm_keepalive(int fd, struct nd_sock *sock, nd_time limit) {
     nd_sock_change(fd, sock, ND_SOCK_KEEPALIVE, 0);
 }
 
+void nd_timers_give_back(int fd, struct nd_sock *sock) {
+    int saved = errno;
+    set_timeout(fd, SO_SNDTIMEO, sock->own_sndtimeo);
+    sock->own_sndtimeo = 0;
+    nd_sock_change(fd, sock, 0, ND_SOCK_BORROWED | ND_SOCK_SNDTIMEO);
+    errno = saved;
+}
+
 void nd_timers_arm(int fd, struct nd_sock *sock) {
     if (nd_observing)
         return;
     int saved = errno;
+    if (nd_sock_flags(sock) & ND_SOCK_BORROWED)
+        nd_timers_give_back(fd, sock);
     uint32_t flags = nd_sock_flags(sock);
     nd_time recv = nd_sock_recv_limit(sock);
     nd_time send = nd_sock_send_limit(sock);

@@ -33,6 +33,9 @@ bool nd_timers_found(int fd, struct nd_sock *sock);
  * its new timers at once, a stream when it is connected. Async-signal-safe; keeps errno. */
 void nd_timers_profile(int fd, struct nd_sock *sock, uint8_t profile);
 
+/* Gives SO_SNDTIMEO back where a connect that was left by a jump or by cancellation has kept it. Async-signal-safe; keeps errno. */
+void nd_timers_give_back(int fd, struct nd_sock *sock);
+
 /* Takes RECV off a datagram socket that is bound: it waits for strangers. Async-signal-safe; keeps errno. */
 void nd_timers_disarm(int fd, struct nd_sock *sock);
 

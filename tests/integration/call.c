@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -298,6 +299,23 @@ static long do_alarm(char *ms, char *restart) {
     return sigaction(SIGALRM, &action, NULL) ? -1 : setitimer(ITIMER_REAL, &timer, NULL);
 }
 
+static sigjmp_buf out;
+
+static void jump(int number_) {
+    (void)number_;
+    siglongjmp(out, 1);
+}
+
+/* Connects, and jumps out of it after 150 ms. */
+static long do_jump(char *host, char *port) {
+    struct itimerval timer = {.it_value = {0, 150000}};
+    signal(SIGALRM, jump);
+    if (sigsetjmp(out, 1))
+        return -2;
+    setitimer(ITIMER_REAL, &timer, NULL);
+    return connect_to(host, port, SOCK_STREAM);
+}
+
 /* A handler for crashes, as many programs have one; it does not ask for restarts. */
 static long do_crashes(char *a, char *b) {
     (void)a, (void)b;
@@ -385,15 +403,16 @@ static const struct {
     const char *name;
     long (*make)(char *, char *);
 } calls[] = {
-    CALL(connect),    CALL(start),      CALL(udp),         CALL(again),      CALL(accept),   CALL(pipe),
-    CALL(socketpair), CALL(close),      CALL(dup),         CALL(recv),       CALL(read),     CALL(readv),
-    CALL(recvfrom),   CALL(recvmsg),    CALL(dontwait),    CALL(peek),       CALL(waitall),  CALL(send),
-    CALL(sendto),     CALL(sendmsg),    CALL(write),       CALL(writev),     CALL(fill),     CALL(poll),
-    CALL(polls),      CALL(select),     CALL(shutdown),    CALL(sleep),      CALL(alarm),    CALL(get),
-    CALL(set),        CALL(nonblock),   CALL(block),       CALL(flags),      CALL(threads),  CALL(sysconnect),
-    CALL(sysread),    CALL(sysreadv),   CALL(sysrecvfrom), CALL(sysrecvmsg), CALL(syswrite), CALL(syswritev),
-    CALL(syssendto),  CALL(syssendmsg), CALL(sysppoll),    CALL(syspselect), CALL(sysepoll), CALL(socket),
-    CALL(onto),       CALL(replace),    CALL(fgets),       CALL(crashes),    CALL(really),   CALL(descriptors),
+    CALL(connect),     CALL(start),     CALL(udp),        CALL(again),       CALL(accept),     CALL(pipe),
+    CALL(socketpair),  CALL(close),     CALL(dup),        CALL(recv),        CALL(read),       CALL(readv),
+    CALL(recvfrom),    CALL(recvmsg),   CALL(dontwait),   CALL(peek),        CALL(waitall),    CALL(send),
+    CALL(sendto),      CALL(sendmsg),   CALL(write),      CALL(writev),      CALL(fill),       CALL(poll),
+    CALL(polls),       CALL(select),    CALL(shutdown),   CALL(sleep),       CALL(alarm),      CALL(get),
+    CALL(set),         CALL(nonblock),  CALL(block),      CALL(flags),       CALL(threads),    CALL(jump),
+    CALL(sysconnect),  CALL(sysread),   CALL(sysreadv),   CALL(sysrecvfrom), CALL(sysrecvmsg), CALL(syswrite),
+    CALL(syswritev),   CALL(syssendto), CALL(syssendmsg), CALL(sysppoll),    CALL(syspselect), CALL(sysepoll),
+    CALL(socket),      CALL(onto),      CALL(replace),    CALL(fgets),       CALL(crashes),    CALL(really),
+    CALL(descriptors),
 };
 
 int main(int argc, char **argv) {

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+import programs
 from calls import LIMIT, at, finish, make, start
 from faults import FullBacklog, tcp
 
@@ -213,3 +214,15 @@ def test_peer_out_of_reach_for_less_than_unacked(net):
     net.drop(f"tcp dport {server.port}")
     threading.Timer(1.5, net.undrop).start()
     assert finish(program)[-1].result > 0
+
+
+@pytest.mark.skipif(bool(programs.RUNTIME), reason="the sanitizers fail by themselves when a stack is left so")
+def test_jump_out_of_connect(net):
+    """The attempt goes on under its limit, and what the call had put into the socket is taken out by the next one."""
+    host = net.blackhole()
+    jump, waited, error = make(net, f"jump:{host}:80", "poll:out", "get:error", CONNECT=MS)
+    assert jump.result == -2 and waited.result == 1 and error.result == 110, (jump, waited, error)
+    assert LIMIT <= waited.began + waited.ms - jump.began < LIMIT + 1500, waited
+    jump, own, again, left = make(net, f"jump:{host}:80", "get:sndtimeo", f"again:{host}:80", "really:sndtimeo", CONNECT=MS)
+    assert own.result == left.result == 0 and again.errno == "ETIMEDOUT", (own, again, left)
+    assert LIMIT <= again.began + again.ms - jump.began < LIMIT + 1500, again
