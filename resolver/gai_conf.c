@@ -7,7 +7,7 @@
 #include "resolver/words.h"
 
 /* Any line that is no comment counts as a change, "reload" and mistakes too: what glibc makes of it is glibc's. */
-static void *parse(struct nd_snapshot *s) {
+static void *parse_gai_conf(struct nd_snapshot *s) {
     struct nd_word text = {s->text, s->size}, line, word;
     bool *changes = calloc(1, sizeof *changes);
     while (changes && nd_next_line(&text, &line)) {
@@ -18,7 +18,7 @@ static void *parse(struct nd_snapshot *s) {
     return changes;
 }
 
-static struct nd_file gai_conf_file = {.path = "/etc/gai.conf", .parse = parse, .destroy = free, .once = true};
+static struct nd_file gai_conf_file = {.path = "/etc/gai.conf", .parse = parse_gai_conf, .destroy = free, .once = true};
 
 const char *nd_gai_conf(void) {
     struct nd_snapshot *s = nd_file_get(&gai_conf_file);

@@ -18,7 +18,7 @@ static bool is_overridden(void) {
     return false;
 }
 
-static void *parse(struct nd_snapshot *s) {
+static void *parse_host_conf(struct nd_snapshot *s) {
     struct settings *settings = calloc(1, sizeof *settings);
     struct nd_word text = {s->text, s->size}, line, word;
     if (settings)
@@ -40,7 +40,8 @@ static void *parse(struct nd_snapshot *s) {
     return settings;
 }
 
-static struct nd_file host_conf_file = {.path = "/etc/host.conf", .parse = parse, .destroy = free, .once = true};
+static struct nd_file host_conf_file = {
+    .path = "/etc/host.conf", .parse = parse_host_conf, .destroy = free, .once = true};
 
 const char *nd_host_conf(bool *multi) {
     struct nd_snapshot *s = nd_file_get(&host_conf_file);

@@ -117,3 +117,44 @@ def test_programs(net, argv, server):
     net.dns(*SERVERS[server])
     result = net.run(argv, RESOLVE="300ms")
     assert result.status > 0 and 0.3 <= result.elapsed < 3, result
+
+
+LOOK_UP = "import socket, sys\nfor i in range(int(sys.argv[1])): print(socket.gethostbyname(f'n{i}.test'))"
+
+
+def servers(net, responders, options=""):
+    """Name servers in their order, and a resolv.conf with them."""
+    hosts = [f"127.0.0.{number}" for number in range(1, len(responders) + 1)]
+    net.etc("resolv.conf", "".join(f"nameserver {host}\n" for host in hosts) + options)
+    return [net.dns(responder, host=host) for responder, host in zip(responders, hosts)]
+
+
+def healthy(question, send, stop):
+    dns.answering(dns.Zone({question.name: ["192.0.2.7"]}))(question, send, stop)
+
+
+def test_servers_in_their_order(net):
+    """The second one is not asked while the first one answers; with rotate each takes its share."""
+    first, second, third = servers(net, [healthy] * 3)
+    assert net.run([programs.PYTHON, "-c", LOOK_UP, 9]).status == 0
+    assert [len(each.questions) for each in (first, second, third)] == [9, 0, 0]
+
+
+def test_servers_in_rotation(net):
+    three = servers(net, [healthy] * 3, "options rotate\n")
+    assert net.run([programs.PYTHON, "-c", LOOK_UP, 9]).status == 0
+    assert [len(each.questions) for each in three] == [3, 3, 3]
+
+
+@pytest.mark.parametrize("options", ["", "options timeout:30 attempts:5\n", "options rotate\n"])
+def test_every_server_is_asked_within_the_limit(net, options):
+    three = servers(net, [dns.silent] * 3, options)
+    result = net.run([programs.PYTHON, "-c", LOOK_UP, 1], RESOLVE="900ms")
+    assert 0.9 <= result.elapsed < 2.5 and all(each.questions for each in three)
+
+
+@pytest.mark.parametrize("dead", [dns.silent, dns.failing(dns.SERVFAIL)], ids=["silent", "failing"])
+def test_a_dead_first_server_costs_a_third(net, dead):
+    servers(net, [dead, healthy], "options timeout:30\n")
+    result = net.run([programs.PYTHON, "-c", LOOK_UP, 1], RESOLVE="3s")
+    assert result.out == b"192.0.2.7\n" and result.elapsed < 1.0 + 1.0, result

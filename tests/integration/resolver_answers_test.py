@@ -11,14 +11,12 @@ import random
 import re
 import subprocess
 import textwrap
-import time
 
 import pytest
 
 HERE = pathlib.Path(__file__).parent
-ROOT = HERE.parent.parent
 PER_VARIANT = int(os.environ.get("NETDEADLINE_QUESTIONS", "480"))
-SEED = int(os.environ.get("NETDEADLINE_SEED", str(int(time.time()))))
+SEED = int(os.environ["NETDEADLINE_SEED"])
 
 HOSTS = """\
 127.0.0.1 localhost
@@ -40,7 +38,8 @@ fe80::1%lo scoped
 127.0.1.1 a2-q2.example overridden
 """
 NSSWITCH = "hosts: files dns\nservices: files\n"
-RESOLV = "nameserver 127.0.0.2\noptions timeout:1 attempts:1\n"
+# Time decides nothing here: there is an answer to every question, and no packet takes 10 s on a busy machine.
+RESOLV = "nameserver 127.0.0.2\noptions timeout:10 attempts:1\n"
 
 Variant = collections.namedtuple("Variant", "resolv hosts nsswitch env host_conf left_to_libc",
                                  defaults=(RESOLV, HOSTS, NSSWITCH, {}, "multi on\n", False))
@@ -49,14 +48,14 @@ VARIANTS = {
     "search list": Variant(RESOLV + "search dom.test nd.test sf.test\n"),
     "ndots 3": Variant(RESOLV + "search dom.test . other.test\noptions ndots:3\n"),
     "domain and dead servers": Variant("nameserver 127.0.0.9\nnameserver 127.0.0.3\nnameserver 127.0.0.2\n"
-                                       "nameserver 127.0.0.4\ndomain sf-a1.test\noptions timeout:1 rotate\n"),
+                                       "nameserver 127.0.0.4\ndomain sf-a1.test\noptions timeout:10 rotate\n"),
     "options": Variant(RESOLV + "search dom.test\noptions edns0 trust-ad single-request no-tld-query\n"),
     "reopen, ndots 0": Variant(RESOLV + "search dom.test\noptions single-request-reopen ndots:0\n"),
     "tcp": Variant(RESOLV + "options use-vc\nsearch dom.test\n"),
     "no-aaaa": Variant(RESOLV + "options no-aaaa\nsearch dom.test\n"),
     "no server": Variant("nameserver 127.0.0.9\nsearch a.test b.test\n"),
     "garbage": Variant("\0\xff junk\nnameserver\nnameserver 1.2.3.4.5\nnameserver 127.0.0.2 and more\n search indented\n"
-                       "options\noptions timeout:99999999999 ndots:x attempts:-1\noptions timeout:1 attempts:1\n"
+                       "options\noptions timeout:99999999999 ndots:x attempts:-1\noptions timeout:10 attempts:1\n"
                        "domain first.test\nsearch\tdom.test  nd.test\n# search no.test\n"),
     "environment": Variant(RESOLV + "search no.test\n", env={"LOCALDOMAIN": "dom.test nd.test",
                                                             "RES_OPTIONS": "ndots:2 single-request"}),
@@ -134,15 +133,8 @@ def questions(dice, count):
 
 
 @pytest.fixture(scope="module")
-def driver(tmp_path_factory):
-    program = tmp_path_factory.mktemp("driver") / "driver"
-    multiarch = subprocess.run(["gcc", "-print-multiarch"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-    archive = os.environ.get("CARES_A", f"/usr/lib/{multiarch}/libcares.a")
-    subprocess.run(["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-g", "-O1", "-fsanitize=address,undefined",
-                    "-fno-sanitize-recover=undefined", f"-I{ROOT}", *os.environ.get("CARES_CFLAGS", "").split(),
-                    "-o", program, HERE / "resolver_driver/driver.c", *sorted((ROOT / "resolver").glob("*.c")),
-                    archive, "-pthread"], check=True)
-    return program
+def driver(resolver_program):
+    return resolver_program("driver", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
 
 
 def run(driver, directory, variant, asked):
@@ -191,7 +183,7 @@ def kind_of(question, libc, ours, variant):
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_answers_are_those_of_libc(driver, tmp_path, name):
+def test_answers_are_those_of_libc(driver, tmp_path, record_property, name):
     variant = VARIANTS[name]
     dice = random.Random(f"{SEED} {name}")
     asked = list(questions(dice, PER_VARIANT))
@@ -199,13 +191,9 @@ def test_answers_are_those_of_libc(driver, tmp_path, name):
     total, _, left = map(int, output.rstrip().rsplit("\n", 1)[-1].split("\t")[1:])
     differences = re.findall(r"^differ\t(.*)\n\tlibc (.*)\n\tours (.*)$", output, re.M)
     unknown = [d for d in differences if kind_of(d[0].split("\t"), d[1], d[2], variant) is None]
-    for _ in range(2):  # on a busy machine a packet is late now and then, to libc or to us: what differs, differs again
-        if unknown:
-            again = run(driver, tmp_path, variant, [tuple(d[0].split("\t")) for d in unknown])
-            still = set(re.findall(r"^differ\t(.*)$", again, re.M))
-            unknown = [d for d in unknown if d[0] in still]
-    print(f"seed {SEED}, {total} questions, {left} left to libc, {len(differences)} pinned differences")
+    record_property("questions", (SEED, total, left, len(differences)))
     shown = "\n".join(f"{q!r}\n  libc {textwrap.shorten(a, 600)}\n  ours {textwrap.shorten(b, 600)}" for q, a, b in unknown[:20])
     assert not unknown, f"seed {SEED}: {len(unknown)} answers differ\n{shown}"
     assert total == len(asked)
+    assert len(KINDS) <= 10
     assert left < total / 10, "what is left to libc is not tested here"

@@ -7,23 +7,16 @@ import subprocess
 import pytest
 
 HERE = pathlib.Path(__file__).parent
-ROOT = HERE.parent.parent
 EAI_NONAME, EAI_AGAIN = -2, -3
 SLACK_MS = int(os.environ.get("NETDEADLINE_SLACK_MS", "150"))
 FAST = "options timeout:1 attempts:1\n"
 
 
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("ask")
-    multiarch = subprocess.run(["gcc", "-print-multiarch"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-    archive = os.environ.get("CARES_A", f"/usr/lib/{multiarch}/libcares.a")
-    flags = ["-std=gnu11", "-D_GNU_SOURCE", "-g", "-O1", f"-I{ROOT}", *os.environ.get("CARES_CFLAGS", "").split()]
-    subprocess.run(["gcc", *flags, "-o", directory / "ask", HERE / "resolver_driver/ask.c",
-                    *sorted((ROOT / "resolver").glob("*.c")), archive, "-pthread"], check=True)
-    subprocess.run(["gcc", *flags, "-shared", "-fPIC", "-o", directory / "libnss_ndstuck.so.2",
-                    HERE / "resolver_driver/stuck.c"], check=True)
-    return directory
+def programs(resolver_program):
+    ask = resolver_program("ask")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", ask.with_name("libnss_ndstuck.so.2"), HERE / "resolver_driver/stuck.c"], check=True)
+    return ask.parent
 
 
 class Result:

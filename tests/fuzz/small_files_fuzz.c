@@ -1,0 +1,46 @@
+/* gai.conf, host.conf and services: each parser on any bytes. They read their files themselves, so they are taken in here
+ * with another reader. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "resolver/file_cache.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct nd_snapshot fuzzed;
+
+static struct nd_snapshot *fuzzed_get(struct nd_file *file) {
+    fuzzed.parsed = file->parse ? file->parse(&fuzzed) : NULL;
+    return &fuzzed;
+}
+
+static void fuzzed_put(struct nd_snapshot *snapshot) {
+    free(snapshot->parsed);
+}
+
+#define nd_file_get fuzzed_get
+#define nd_file_put fuzzed_put
+#define nd_gai_conf fuzzed_gai_conf
+#include "resolver/gai_conf.c"
+#define nd_host_conf fuzzed_host_conf
+#include "resolver/host_conf.c"
+#define nd_service_port fuzzed_service_port
+#define nd_service_name fuzzed_service_name
+#include "resolver/services.c"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    char *text = malloc(size + 1), name[32];
+    bool multi;
+    memcpy(text, data, size);
+    text[size] = '\0';
+    fuzzed = (struct nd_snapshot){.text = text, .size = size};
+    fuzzed_gai_conf();
+    fuzzed_host_conf(&multi);
+    for (size_t room = 1; room <= sizeof name; room += 31)
+        if (fuzzed_service_name(name, room, size > 0 ? data[0] : 80, "tcp") == 0 &&
+            (strlen(name) >= room || fuzzed_service_port(name, "tcp") < 0))
+            abort();
+    free(text);
+    return 0;
+}
