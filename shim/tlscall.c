@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "shim/discover.h"
+#include "shim/loaded.h"
 #include "shim/start.h"
 #include "shim/tlsseek.h"
 
@@ -74,7 +75,11 @@ static void update(struct nd_scope *scope) {
 
 static bool expects(const struct nd_scope *scope, const void *caller) {
     const struct nd_tls_call *call = (const struct nd_tls_call *)scope;
-    return !call->own || nd_tls_contains(call->tls, caller);
+    struct nd_loaded program;
+    if (!call->own || nd_tls_contains(call->tls, caller))
+        return true;
+    /* Another preloaded library (a sanitizer's runtime) may stand between; who called the TLS library must not. */
+    return nd_loaded_find(call->caller, &program) && !nd_loaded_contains(&program, caller);
 }
 
 static struct nd_sock *stream(int fd) {
@@ -185,6 +190,7 @@ bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_library *library
     if (!nd_active)
         return true;
     call->library = library;
+    call->caller = caller;
     call->action = action;
     call->fd = library->descriptor(call->tls, object, &call->own);
     call->sock = stream(call->fd);

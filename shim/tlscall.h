@@ -25,6 +25,7 @@ struct nd_tls_call {
     struct nd_scope scope;    /* first: what it is asked to update is this */
     const struct nd_tls *tls; /* NULL: no such library is loaded */
     const struct nd_tls_library *library;
+    const void *caller; /* the code that made it */
     enum nd_tls_action action;
     int fd;
     struct nd_sock *sock; /* NULL: the call passes through */
