@@ -287,7 +287,8 @@ static ssize_t receive_paced(const struct call *call, struct nd_sock *sock, nd_t
         nd_sock_forget(call->fd);
         return plain(call);
     }
-    bool more = result > 0 && wants_all(call);
+    struct call rest;
+    bool more = result > 0 && wants_all(call) && rest_of(call, (size_t)result, &rest);
     if ((!would_block(result) && !more) || nd_nonblocking(call->fd))
         return finish(call, sock, result);
     nd_time own = own_deadline(call->fd, sock);

@@ -24,7 +24,6 @@ struct call {
     struct timeval *timeval;            /* select's */
     const struct timespec *timespec;    /* pselect's, where `is_pselect` */
     const sigset_t *mask;
-    nd_time deadline;
     bool is_pselect;
 };
 
@@ -85,7 +84,7 @@ static int wait_for(struct nd_waitset *set, nd_time timeout) {
             memcpy(call->sets[i], call->asked[i], bytes(call->count));
     int ready = real_select(call, timeout);
     if (call->timeval && timeout != ND_AS_GIVEN) { /* Linux writes back what is left */
-        nd_time left = call->deadline - nd_now();
+        nd_time left = nd_time_after(set->began, set->timeout) - nd_now();
         left = left > 0 ? left / ND_USEC : 0;
         *call->timeval = (struct timeval){(time_t)(left / 1000000), (suseconds_t)(left % 1000000)};
     }
@@ -108,7 +107,6 @@ ND_COLD static int wait_watched(struct call *call, fd_set *in, fd_set *out, fd_s
         if (sets[i])
             memcpy(call->asked[i], sets[i], bytes(call->count));
     }
-    call->deadline = nd_time_after(nd_now(), timeout);
     struct nd_waitset set = {.operation =
                                  nd_operation_names[call->is_pselect ? ND_OPERATION_pselect : ND_OPERATION_select],
                              .count = (unsigned)call->count,

@@ -24,6 +24,7 @@ static nd_time due(void *arg, nd_time now) {
     int last = -1;
     struct nd_wait_entry entry;
     set->company = (struct nd_company){0, 0};
+    set->began = set->began ? set->began : now;
     for (unsigned i = 0; i < set->count; i++) {
         if (!set->entry(set, i, &entry))
             continue;

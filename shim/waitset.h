@@ -24,6 +24,7 @@ struct nd_waitset {
     /* Shows entry `index`, which is not ready, as ready for input. */
     void (*show)(struct nd_waitset *set, unsigned index);
     void *state;
+    nd_time began;             /* when the first wait did; 0: not yet */
     struct nd_company company; /* as of the beginning of the wait */
 };
 

@@ -14,6 +14,8 @@ pytestmark = pytest.mark.skipif(bool(programs.RUNTIME), reason="a sanitizer's ru
 
 LOOP = programs.BUILD / "tests/loop"
 TIMES = {"RECV": "30s", "SEND": "30s", "TLS_HANDSHAKE": "30s", "TLS_SHUTDOWN": "30s", "CONNECT": "30s", "UNACKED": "30s"}
+PACE = {"IDLE": "30s", "LIFETIME": "1h", "MIN_RATE": "1k/30s", "ACCEPT": "30s", "INBOUND_IDLE": "30s", "INBOUND_LIFETIME": "1h",
+        "INBOUND_MIN_RATE": "1k/30s"}
 LIMITS = pytest.mark.parametrize("limits", [{}, TIMES], ids=["defaults", "limits"])
 
 
@@ -60,6 +62,20 @@ def test_as_many_system_calls_for_read_and_write(net, limits):
 
 def test_waits_without_a_limit_are_the_same(net):
     assert per_round(net, "polled") == per_round(net, "polled", library=False)
+
+
+@pytest.mark.parametrize("limits", [PACE, PACE | TIMES], ids=["pace", "all"])
+def test_waits_and_what_can_proceed_are_the_same_under_every_limit(net, limits):
+    assert per_round(net, "polled", **limits) == per_round(net, "polled", library=False)
+
+
+@pytest.mark.parametrize("limits", [{}, PACE, PACE | TIMES], ids=["defaults", "pace", "all"])
+def test_epoll_is_the_same_under_every_limit(net, limits):
+    """A server's loop: 1,000 rounds of waiting, receiving and answering, but for a look every now and then."""
+    calls = per_round(net, "epolled", **limits)
+    assert {name: calls.get(name, 0) for name in ("epoll_wait", "recvfrom", "sendto")} == \
+        {"epoll_wait": 1000, "recvfrom": 1000, "sendto": 1000}
+    assert sum(calls.values()) < 3050, calls
 
 
 TLS_LOOP = """

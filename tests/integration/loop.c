@@ -1,5 +1,5 @@
 /* The hot path: loop MODE COUNT does the same thing COUNT times and prints how many seconds it took. The other end is a
- * child. Modes: pingpong (send and recv), readwrite, polled (poll before each receive), bulk (COUNT writes of 64 KiB),
+ * child. Modes: pingpong (send and recv), readwrite, polled and epolled (a wait before each receive), bulk (COUNT writes of 64 KiB),
  * files (read and write on a file and a pipe). */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -72,6 +73,25 @@ static void ask(int fd, int polled) {
         fail("ask");
 }
 
+/* Waits in a set with a hundred idle ends of connections besides. */
+static int set_with(int fd) {
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+    int set = epoll_create1(0), pair[2];
+    if (set < 0 || epoll_ctl(set, EPOLL_CTL_ADD, fd, &event))
+        fail("epoll");
+    for (int i = 0; i < 100; i++)
+        if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || epoll_ctl(set, EPOLL_CTL_ADD, pair[0], &event))
+            fail("epoll");
+    return set;
+}
+
+static void ask_by_epoll(int fd, int set) {
+    struct epoll_event event;
+    if (send(fd, buffer, MESSAGE, 0) != MESSAGE || epoll_wait(set, &event, 1, -1) != 1 ||
+        recv(fd, buffer, MESSAGE, MSG_DONTWAIT) != MESSAGE)
+        fail("ask");
+}
+
 static void bulk(int fd, long count) {
     for (long i = 0; i < count; i++)
         for (ssize_t sent = 0, more; sent < CHUNK; sent += more)
@@ -98,6 +118,7 @@ int main(int argc, char **argv) {
     long count = strtol(argv[2], NULL, 10);
     int is_bulk = !strcmp(mode, "bulk"), is_files = !strcmp(mode, "files"), polled = !strcmp(mode, "polled");
     int fd = is_files ? -1 : connected(!is_bulk);
+    int set = !strcmp(mode, "epolled") ? set_with(fd) : -1;
     double began = now();
     if (is_files)
         files(count);
@@ -105,7 +126,9 @@ int main(int argc, char **argv) {
         bulk(fd, count);
     else
         for (long i = 0; i < count; i++)
-            if (!strcmp(mode, "readwrite"))
+            if (set >= 0)
+                ask_by_epoll(fd, set);
+            else if (!strcmp(mode, "readwrite"))
                 ask_by_read_and_write(fd);
             else
                 ask(fd, polled);
