@@ -8,6 +8,7 @@
 #include "shim/expiry.h"
 #include "shim/hook.h"
 #include "shim/signals.h"
+#include "shim/slots.h"
 #include "shim/sockets.h"
 #include "shim/start.h"
 #include "shim/timers.h"
@@ -155,7 +156,12 @@ static int accept_limited(const struct call *call, struct nd_sock *sock) {
         return -1;
     }
     if (!turn && !nd_nonblocking(call->fd)) {
+        struct nd_slot_use use;
+        nd_time began = nd_now();
+        nd_slot_begin(&use, call->with_flags ? ND_OPERATION_accept4 : ND_OPERATION_accept, call->fd, began,
+                      nd_time_after(began, nd_sock_accept_limit(sock)), ND_LIMIT_ACCEPT);
         turn = wait_for_connection(call->operation, call->fd, sock);
+        nd_slot_end(&use, nd_slot_how(turn ? 0 : -1), nd_now_coarse());
         if (!turn)
             return -1;
     }

@@ -149,3 +149,19 @@ bool nd_pace_look(int fd, struct nd_sock *sock, bool busy, nd_time now, struct n
     errno = saved;
     return fired;
 }
+
+void nd_pace_observed(int fd, struct nd_sock *sock, const char *operation, nd_time began) {
+    struct nd_expiry expiry;
+    if (!nd_sock_paced(sock))
+        return;
+    nd_time now = nd_now(), idle = nd_sock_limits(sock)->idle;
+    nd_pace_waited(sock, began, now);
+    if (idle && now - began >= idle) { /* what ended the call ended the silence: nothing shows it any more */
+        nd_expire_observed(fd, operation, ND_LIMIT_NAME(sock, "IDLE"), idle, began);
+        sock->pace.moved = atomic_load(&sock->pace.time.waited);
+    }
+    if (!nd_pace_look(fd, sock, true, now, &expiry))
+        return;
+    expiry.operation = operation;
+    nd_expire_stream(fd, sock, &expiry);
+}

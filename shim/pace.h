@@ -23,6 +23,10 @@ bool nd_pace_look(int fd, struct nd_sock *sock, bool busy, nd_time now, struct n
  * coarse clock where LIFETIME is on. */
 bool nd_pace_outlived(int fd, struct nd_sock *sock, const char *operation);
 
+/* MODE=observe: the call `operation` waited from `began` until now, and has returned by itself. Tells what would have ended the
+ * connection meanwhile. */
+void nd_pace_observed(int fd, struct nd_sock *sock, const char *operation, nd_time began);
+
 /* `bytes` have moved: for kernels that do not count them (before Linux 4.2). */
 static inline void nd_pace_count(struct nd_sock *sock, size_t bytes) {
     if (__builtin_expect(sock->pace.counting, 0))

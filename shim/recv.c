@@ -291,11 +291,18 @@ static ssize_t receive_paced(const struct call *call, struct nd_sock *sock, nd_t
     bool more = result > 0 && wants_all(call) && rest_of(call, (size_t)result, &rest);
     if ((!would_block(result) && !more) || nd_nonblocking(call->fd))
         return finish(call, sock, result);
-    nd_time own = own_deadline(call->fd, sock);
-    if (!more)
-        return go_on(call, sock, limit, own, nd_now());
-    finish(call, sock, result);
-    return has_ended(call->fd) ? result : gather(call, sock, limit, own, (size_t)result);
+    struct nd_slot_use use;
+    const nd_time own = own_deadline(call->fd, sock), began = nd_now();
+    nd_slot_begin(&use, operation_of(call), call->fd, began, ND_NEVER, ND_LIMIT_NONE);
+    if (!more) {
+        result = go_on(call, sock, limit, own, began);
+    } else {
+        finish(call, sock, result);
+        if (!has_ended(call->fd))
+            result = gather(call, sock, limit, own, (size_t)result);
+    }
+    nd_slot_end(&use, nd_slot_how(result), nd_now_coarse());
+    return result;
 }
 
 /* The kernel keeps RECV for us. */
@@ -343,7 +350,7 @@ static bool kernel_keeps(const struct nd_scope *scope, nd_time limit) {
 }
 
 /* MODE=observe. A wait in a TLS operation is told by the operation as a whole. */
-static ssize_t receive_observed(const struct call *call, const struct nd_sock *sock, const struct nd_scope *scope) {
+static ssize_t receive_observed(const struct call *call, struct nd_sock *sock, const struct nd_scope *scope) {
     struct nd_slot_use use;
     if (scope)
         return plain(call);
@@ -353,6 +360,7 @@ static ssize_t receive_observed(const struct call *call, const struct nd_sock *s
     nd_slot_end(&use, nd_slot_how(result), nd_now());
     if (limit)
         nd_expire_observed(call->fd, name_of(call), ND_LIMIT_NAME(sock, "RECV"), limit, began);
+    nd_pace_observed(call->fd, sock, name_of(call), began);
     return result;
 }
 

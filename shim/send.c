@@ -262,13 +262,14 @@ static ssize_t send_rest(const struct call *call, struct nd_sock *sock, size_t d
 }
 
 /* MODE=observe: UNACKED is not told, since nobody looks at the peer while the kernel waits. */
-static ssize_t send_observed(const struct call *call, const struct nd_sock *sock) {
+static ssize_t send_observed(const struct call *call, struct nd_sock *sock) {
     struct nd_slot_use use;
     nd_time began = nd_now();
     nd_slot_begin(&use, operation_of(call), call->fd, began, ND_NEVER, nd_limit_of(sock, ND_LIMIT_SEND));
     ssize_t result = plain(call);
     nd_slot_end(&use, nd_slot_how(result), nd_now());
     nd_expire_observed(call->fd, name_of(call), ND_LIMIT_NAME(sock, "SEND"), nd_sock_send_limit(sock), began);
+    nd_pace_observed(call->fd, sock, name_of(call), began);
     return result;
 }
 

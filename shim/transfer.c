@@ -6,6 +6,7 @@
 #include "shim/discover.h"
 #include "shim/expiry.h"
 #include "shim/hook.h"
+#include "shim/pace.h"
 #include "shim/signals.h"
 #include "shim/slots.h"
 #include "shim/sockets.h"
@@ -72,7 +73,8 @@ ND_COLD static long bounded(const struct call *call) {
     struct nd_sock *sock = nd_sock_peek(call->fd);
     if (sock)
         nd_timers_refresh(call->fd, sock);
-    if (sock && (nd_sock_flags(sock) & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock))
+    if (sock && (((nd_sock_flags(sock) & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock)) ||
+                 nd_pace_outlived(call->fd, sock, call->operation)))
         return nd_expired_fail(call->fd, sock, call->direction);
     nd_time limit = sock ? limit_of(call, sock) : 0;
     if (!limit)

@@ -2,13 +2,12 @@
 
 import json
 import socket
-import threading
 import time
 
 import pytest
 
 import programs
-from faults import tcp
+from faults import tcp, tls
 
 # What a test's program can use; it prints what it put into `told`.
 CLIENT = """
@@ -446,7 +445,56 @@ told["got"] = error(lambda: l.accept()[0].close())
     assert answer == {"got": "None"}
 
 
-# --- live twins and cost ---
+# --- TLS ---
+
+
+@pytest.mark.parametrize("what, server, limit", [
+    ("secure.sendall(bytes(1 << 25))", tls.over_tls(tcp.crawling(64, 0.02, tcp.draining)), {"MIN_RATE": "100k/500ms"}),
+    ("[secure.recv(10) for _ in range(1000)]", tls.over_tls(dripping()), {"LIFETIME": "500ms"}),
+    ("[secure.recv(10) for _ in range(1000)]", tls.over_tls(dripping()), {"MIN_RATE": "10k/700ms"}),
+    ("secure.recv(10)", tls.over_tls(tcp.silent), {"IDLE": "500ms"}),
+    ("secure.recv(10)", tls.over_tls(tcp.silent), {"IDLE": "500ms", "RECV": "5s"})])
+def test_inside_a_tls_operation(net, what, server, limit):
+    answer = told(net, f"""
+import ssl
+secure = ssl._create_unverified_context().wrap_socket(dial())
+secure.send(b"a question") if "recv" in {what!r} else None
+told["error"], told["after"] = timed(lambda: error(lambda: {what}))
+""", net.serve(server, receive_buffer=2048), **limit)
+    # 5 is what Python says for SSL_ERROR_SYSCALL.
+    assert answer["error"] in ("ETIMEDOUT", "EIO") and late(answer["after"], 0.5 if "LIFETIME" not in limit else 0.2, 2.5), answer
+
+
+# --- MODE=observe ---
+
+
+@pytest.mark.parametrize("limit, body", [
+    ("IDLE", "s.recv(1)"), ("LIFETIME", "s.recv(1)"), ("IDLE", "(poll_in(s, other, timeout=0.5), s.recv(1))[1]"),
+    ("LIFETIME", "(epoll_in(s, other), s.recv(1))[1]"), ("MIN_RATE", "(select_in(s), s.recv(1))[1]")])
+def test_observed(net, limit, body):
+    """Nothing ends; it is told what would have."""
+    log = net.directory / "log"
+    answer = told(net, f"""
+s, other = dial(), dial()
+told["got"] = error(lambda: {body})
+told["again"] = error(lambda: s.send(b"x"))
+""", net.serve(tcp.after(0.7, tcp.greeting(b"x"))), MODE="observe", LOG=log, **{limit: "1k/300ms" if limit == "MIN_RATE" else "300ms"})
+    assert answer == {"got": "b'x'", "again": "1"}
+    lines = log.read_text().splitlines()
+    assert lines and all(f"limit={limit} " in line and "observed=true" in line for line in lines), lines
+
+
+def test_observed_accept(net):
+    log = net.directory / "log"
+    answer = alone(net, """
+l = listener()
+threading.Timer(0.6, dial).start()
+told["got"] = error(lambda: l.accept()[0].close())
+""", MODE="observe", LOG=log, ACCEPT="300ms")
+    assert answer == {"got": "None"} and "limit=ACCEPT" in log.read_text()
+
+
+# --- live twins ---
 
 
 @pytest.mark.parametrize("limit", ["IDLE", "LIFETIME", "MIN_RATE"])

@@ -67,6 +67,7 @@ static const struct {
 } watching[] = {
     {INET, false, false, 0},
     {INET | ND_SOCK_CONNECTED, false, false, ROOM},
+    {INET | ND_SOCK_LISTENING, false, false, 0},
     {INET | ND_SOCK_CONNECTED | ND_SOCK_NONBLOCK, false, false, ND_WATCH_WAIT_OUT},
     {INET | ND_SOCK_CONNECTING | ND_SOCK_NONBLOCK, false, false, ND_WATCH_WAIT},
     {INET | ND_SOCK_CONNECTED | ND_SOCK_RCVTIMEO, true, false, ALL},
