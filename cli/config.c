@@ -164,7 +164,7 @@ static void print_row(size_t row, const struct nd_settings *made, uint16_t line)
     if (rules.from_environment >> row & 1)
         printf("NETDEADLINE_%s\n", nd_setting_table[row].name);
     else if (line || rules.base_line[row])
-        printf("%s:%u\n", rules.file, line ? line : rules.base_line[row]);
+        printf("%s:%u\n", rules.file, (unsigned)(line ? line : rules.base_line[row]));
     else
         printf("default\n");
 }

@@ -100,7 +100,7 @@ uint8_t nd_profile_to(const struct sockaddr *address, socklen_t length) {
 }
 
 uint8_t nd_profile_from(int fd) {
-    struct sockaddr_storage own, peer;
+    struct sockaddr_storage own = {.ss_family = AF_UNSPEC}, peer;
     socklen_t own_length = sizeof own, peer_length = sizeof peer;
     struct nd_place local, place;
     struct nd_rule_set rules = {{0}};

@@ -68,10 +68,11 @@ static bool is_limit(const struct nd_setting *setting) {
 /* The setting of that name: in any case, and with dashes, as the command's options have it. */
 static const struct nd_setting *find_setting(const char *prefix, struct nd_word name) {
     char upper[64];
-    size_t length = strlen(prefix);
-    if (name.size >= sizeof upper - length)
+    size_t length = 0;
+    if (name.size >= sizeof upper - sizeof INBOUND)
         return NULL;
-    memcpy(upper, prefix, length);
+    while (*prefix)
+        upper[length++] = *prefix++;
     for (size_t i = 0; i < name.size; i++) {
         char c = name.at[i];
         upper[length++] = c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c == '-' ? '_' : c;
