@@ -89,7 +89,8 @@ static unsigned watch_for(const struct nd_sock *sock) {
         watch |= ND_WATCH_IN | ND_WATCH_OUT;
     if ((flags & ND_SOCK_CONNECTING) || sock->operation.timeout)
         watch |= ND_WATCH_WAIT;
-    if ((flags & (ND_SOCK_RCVTIMEO | ND_SOCK_KEEPALIVE)) || (nd_observing && ((flags & ND_SOCK_CONNECTED) || nd_sock_recv_limit(sock))))
+    if ((flags & (ND_SOCK_RCVTIMEO | ND_SOCK_KEEPALIVE)) ||
+        (nd_observing && ((flags & ND_SOCK_CONNECTED) || nd_sock_recv_limit(sock))))
         watch |= ND_WATCH_IN;
     if (!(flags & ND_SOCK_STREAM) || !(flags & (ND_SOCK_CONNECTED | ND_SOCK_CONNECTING)))
         return watch;
