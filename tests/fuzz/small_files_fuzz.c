@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzzed_gai_conf();
     fuzzed_host_conf(&multi);
     for (size_t room = 1; room <= sizeof name; room += 31)
-        if (fuzzed_service_name(name, room, size > 0 ? data[0] : 80, "tcp") == 0 &&
+        if (fuzzed_service_name(name, room, size > 0 ? data[0] : 80, "tcp") == 0 && !memchr(data, 0, size) &&
             (strlen(name) >= room || fuzzed_service_port(name, "tcp") < 0))
             abort();
     free(text);
