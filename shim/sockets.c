@@ -224,6 +224,7 @@ void nd_sock_forget(int fd) {
 void nd_sock_forget_all(void) {
     for (int fd = 0; fd <= highest; fd++)
         nd_sock_forget(fd);
+    nd_sock_any = false;
 }
 
 uint32_t nd_sock_family(int domain, int type, int protocol) {

@@ -196,7 +196,7 @@ bool nd_sock_held(int fd, const struct nd_sock *sock, const struct nd_sock_hold 
 /* The inode of the socket behind `fd`, 0 if it is none. Keeps errno. */
 uint64_t nd_sock_inode(int fd);
 
-/* Whether any descriptor has ever had a record. */
+/* Whether any descriptor has had a record, since all were forgotten last. */
 extern _Atomic bool nd_sock_any __attribute__((visibility("hidden")));
 
 /* No descriptor above this has ever had a record. */

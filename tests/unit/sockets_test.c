@@ -160,6 +160,15 @@ START_TEST(a_copy_of_something_unknown_is_unknown) {
 }
 END_TEST
 
+START_TEST(nothing_is_left_to_look_at) {
+    nd_sock_born(FD, INET | ND_SOCK_CONNECTED);
+    ck_assert(nd_sock_any);
+    nd_sock_forget_all(); /* a filter begins: no hook may ask anything of the kernel any more */
+    ck_assert(!nd_sock_any);
+    ck_assert_uint_eq(nd_watch(FD), 0);
+}
+END_TEST
+
 START_TEST(remembers_who_spoke_last) {
     struct nd_sock *sock = nd_sock_born(FD, INET | ND_SOCK_CONNECTED);
     nd_sock_said(sock);
@@ -244,6 +253,7 @@ int main(void) {
     tcase_add_test(tests, a_new_socket_knows_nothing_of_the_old);
     tcase_add_test(tests, a_copy_is_the_same_socket_outside_any_scope);
     tcase_add_test(tests, a_copy_of_something_unknown_is_unknown);
+    tcase_add_test(tests, nothing_is_left_to_look_at);
     tcase_add_test(tests, remembers_who_spoke_last);
     tcase_add_test(tests, threads_lose_no_change);
     tcase_add_test(tests, threads_agree_on_a_record);
