@@ -115,7 +115,7 @@ int block_slot(const struct block *block, unsigned index, struct nd_slot *slot) 
         if (memory_read(block->pid, address, slot, sizeof *slot) != 0 ||
             memory_read(block->pid, address, &again, sizeof again) != 0 || slot->tid == 0)
             return -1;
-        if (!(slot->sequence & 1) && memcmp(slot, &again, sizeof again) == 0)
+        if (!(slot->sequence & 1) && slot->sequence == again.sequence && slot->tid == again.tid)
             return 0;
     }
     return -1;

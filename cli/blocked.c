@@ -83,9 +83,8 @@ static void describe_target(struct look *look, struct blocked *entry, const stru
         return;
     }
     entry->fd = slot->fd;
-    if (slot->fd >= 0 && socket_look(look->pid, slot->fd, &set.info) == 0)
-        describe_peer(entry, &set);
-    else if (slot->fd >= 0 && system_call_look_at_epoll(look->pid, slot->fd, &set))
+    if (slot->fd >= 0 &&
+        (socket_look(look->pid, slot->fd, &set.info) == 0 || system_call_look_at_epoll(look->pid, slot->fd, &set)))
         describe_peer(entry, &set);
     else if (call->name) {
         entry->fd = call->fd;

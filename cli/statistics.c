@@ -36,20 +36,26 @@ static void drop(struct process_statistics *process) {
     free(process->settings);
 }
 
+static bool make_room(struct statistics *statistics) {
+    if (statistics->count < statistics->room)
+        return true;
+    size_t room = statistics->room ? 2 * statistics->room : 64;
+    struct process_statistics *processes = realloc(statistics->processes, room * sizeof *processes);
+    if (!processes)
+        return false;
+    statistics->processes = processes;
+    statistics->room = room;
+    return true;
+}
+
 enum block_found statistics_collect(struct statistics *statistics, pid_t pid, bool thoroughly) {
     struct process_statistics process = {0};
     struct block *block = malloc(sizeof *block);
     enum block_found found = block ? block_open(block, pid, thoroughly) : BLOCK_DENIED;
     if (found == BLOCK_DENIED && process_exists(pid))
         statistics->denied++;
-    if (found == BLOCK_FOUND && statistics->count == statistics->room) {
-        size_t room = statistics->room ? 2 * statistics->room : 64;
-        struct process_statistics *processes = realloc(statistics->processes, room * sizeof *processes);
-        if (!processes)
-            found = BLOCK_DENIED;
-        statistics->processes = processes ? processes : statistics->processes;
-        statistics->room = processes ? room : statistics->room;
-    }
+    if (found == BLOCK_FOUND && !make_room(statistics))
+        found = BLOCK_DENIED;
     if (found == BLOCK_FOUND) {
         if (fill(&process, block))
             statistics->processes[statistics->count++] = process;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -42,6 +43,9 @@ static __thread struct { uint32_t process, tid; } self __attribute__((tls_model(
 
 /* Slots that are tried before a call goes without one. */
 enum { PROBES = 64, SWEPT_AT_ONCE = 8 };
+
+/* The slots that share a page with what is read anyway. A process of few threads touches no other. */
+enum { FIRST_PAGE = (4096 - offsetof(struct nd_slots, slot)) / sizeof(struct nd_slot) };
 
 enum nd_call nd_operation_find(const char *name) {
     uintptr_t offset = (uintptr_t)name - (uintptr_t)nd_operation_names;
@@ -131,7 +135,7 @@ ND_COLD static void sweep(uint32_t tid, nd_time now) {
 /* The thread's slot: the one it has already, or a free one; NULL where there is none. */
 static struct nd_slot *take(uint32_t tid) {
     for (uint32_t i = 0; i < PROBES; i++) {
-        struct nd_slot *slot = &nd_slots.slot[(tid + i) % ND_SLOTS];
+        struct nd_slot *slot = &nd_slots.slot[i == 0 ? tid % FIRST_PAGE : (tid + i) % ND_SLOTS];
         uint32_t owner = atomic_load_explicit(&slot->tid, memory_order_relaxed);
         if (owner == tid || (!owner && atomic_compare_exchange_strong_explicit(
                                            &slot->tid, &owner, tid, memory_order_acquire, memory_order_relaxed)))

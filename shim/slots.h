@@ -91,7 +91,7 @@ struct nd_counters {
 };
 _Static_assert(sizeof(struct nd_counters) == 128, "two cache lines, and known outside");
 
-enum { ND_SLOTS = 1024, ND_SHARDS = 16 };
+enum { ND_SLOTS = 1024, ND_SHARDS = 8 };
 
 struct nd_slots {
     _Atomic uint32_t process; /* whose slots these are: 0 in a child that has just been forked */

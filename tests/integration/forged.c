@@ -20,7 +20,8 @@ static struct nd_live_wish wish;
 static char watch[64];
 static uint64_t word = 0x1122334455667788;
 
-#define TABLE(array) {{(array)}, sizeof(array)[0], sizeof(array) / sizeof(array)[0]}
+#define TABLE(array)                                                                                                   \
+    { {(array)}, sizeof(array)[0], sizeof(array) / sizeof(array)[0] }
 
 struct nd_state netdeadline_state __attribute__((visibility("default"))) = {
     .magic = ND_STATE_MAGIC,
