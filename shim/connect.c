@@ -44,6 +44,14 @@ static bool under_way(int error) {
     return error == EINPROGRESS || error == EALREADY || error == EINTR;
 }
 
+/* Whether the connection stands: it may have come about while this process was stopped. */
+static bool come_about(int fd) {
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    return nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+           (info.tcpi_state == TCP_ESTABLISHED || info.tcpi_state == TCP_CLOSE_WAIT);
+}
+
 /* Waits in connect until `deadline`, over interruptions that the program would not have seen: SO_SNDTIMEO makes the kernel
  * show those of SA_RESTART handlers too. A second connect waits for the first one's outcome. At the deadline it returns what the
  * kernel says of an attempt under way. */
@@ -58,7 +66,7 @@ static int connect_until(int fd, const struct sockaddr *addr, socklen_t len, nd_
         if (!waiting || (errno == EINTR && !(restarts && nd_signals_restart())))
             return result;
         int error = errno == EINTR ? EINPROGRESS : errno;
-        if (nd_now() >= deadline) { /* the kernel's timer may be a tick early: then once more */
+        if (nd_now() >= deadline && !come_about(fd)) { /* the kernel's timer may be a tick early: then once more */
             errno = error;
             return -1;
         }
@@ -145,7 +153,7 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
     int result = bounded ? connect_until(fd, addr, len, own < deadline ? own : deadline, own == ND_NEVER)
                          : nd_real.connect(fd, addr, len);
     int error = errno;
-    bool late = bounded && result != 0 && (under_way(error) || error == EAGAIN) && nd_now() >= deadline;
+    bool late = bounded && result != 0 && (under_way(error) || error == EAGAIN) && nd_now() >= deadline && !come_about(fd);
     if (sock->generation != generation) { /* another thread closed it, and the number is a stranger's */
         errno = late ? ETIMEDOUT : error;
         return result;

@@ -268,13 +268,15 @@ static ssize_t go_on(const struct call *call, struct nd_sock *sock, nd_time limi
     ssize_t result = -1;
     struct patience patience = {ND_NEVER, own};
     for (;;) {
-        nd_time elapsed = nd_now() - began, silent = limit ? silence(call->fd, sock, elapsed) : 0;
-        if (limit && silent >= limit)
-            return expire(call, sock, recv_expiry(call, sock, limit, elapsed));
+        nd_time now = nd_now(), elapsed = now - began, silent = limit ? silence(call->fd, sock, elapsed) : 0;
+        bool over = limit && silent >= limit; /* then a last look: bytes may have come while this process was stopped */
         if (limit)
-            patience.deadline = nd_now() + limit - silent;
-        if (wait_for_rest(call, sock, &patience, false, &result) == LATE)
+            patience.deadline = over ? now : now + limit - silent;
+        if (wait_for_rest(call, sock, &patience, false, &result) == LATE) {
+            if (over)
+                return expire(call, sock, recv_expiry(call, sock, limit, elapsed));
             continue;
+        }
         bool more = result > 0 && wants_all(call);
         return more ? gather(call, sock, limit, own, (size_t)result) : result;
     }

@@ -121,6 +121,12 @@ unsigned nd_clock_bound(const struct nd_sock *sock, short wants, nd_time now, nd
     return (wants & ND_WANTS_OUT) && nd_clock_room(sock, wants) ? nd_limit_of(sock, ND_LIMIT_UNACKED) : ND_LIMIT_NONE;
 }
 
+/* Whether bytes are there already: they came while this process was stopped. */
+static bool readable(int fd) {
+    struct pollfd pollfd = {.fd = fd, .events = POLLIN};
+    return nd_real.poll(&pollfd, 1, 0) > 0 && (pollfd.revents & POLLIN);
+}
+
 /* RECV is up by our clock. Bytes that came without a wait of ours (a non-blocking recv between two polls) are known to the
  * kernel; and among several connections only one that owes a reply is bounded: we sent last and have heard nothing since. */
 static bool expire_in(const char *operation, int fd, struct nd_sock *sock, short wants, bool alone, nd_time now) {
@@ -149,6 +155,10 @@ static bool expire_in(const char *operation, int fd, struct nd_sock *sock, short
             clock->progress = clock->time.waited - since;
             return false;
         }
+    }
+    if (readable(fd)) {
+        nd_clock_progress(clock);
+        return false;
     }
     struct nd_expiry expiry = {
         .operation = operation, .limit = ND_LIMIT_NAME(sock, "RECV"), .timeout = limit, .elapsed = silent};

@@ -5,7 +5,6 @@ import typing
 
 from faults import FullBacklog, dns, tcp, tls
 
-MIN_RATE = 2  # nobody's turn yet: waits for the limit that ends a drip
 NAME = "host.test"
 HERE = "127.0.0.1"
 
@@ -110,10 +109,10 @@ FAULTS = [
     Fault("stall", served(stall), served(reset_after(stall)), plain),
     Fault("gone", served(gone(stall)), served(reset_after(stall)), plain, turn=0),
     Fault("drip", served(lambda net, row: tcp.then_drip(stall(net, row))), served(reset_after(stall)), plain,
-          {"MIN_RATE": "100/1s"}, turn=MIN_RATE),
+          {"MIN_RATE": "100/1s"}, turn=1),
     Fault("TLS silence", served(lambda _net, _row: tcp.silent), RESET, secure),
     Fault("TLS stall", served(stall), served(reset_after(stall)), secure),
-    Fault("TLS drip", served(drips_record), served(reset_after(stall)), secure, {"MIN_RATE": "100/1s"}, turn=MIN_RATE),
+    Fault("TLS drip", served(drips_record), served(reset_after(stall)), secure, {"MIN_RATE": "100/1s"}),
     Fault("TLS no close", served(never_closes), served(reset_after(never_closes)), secure),
     Fault("never reads", served(takes_little, receive_buffer=2048), served(reset_after(takes_little)), lambda row: row.sends),
     Fault("gone upload", served(gone(takes_little), receive_buffer=2048), served(reset_after(takes_little)), lambda row: row.sends),
