@@ -153,7 +153,8 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
     int result = bounded ? connect_until(fd, addr, len, own < deadline ? own : deadline, own == ND_NEVER)
                          : nd_real.connect(fd, addr, len);
     int error = errno;
-    bool late = bounded && result != 0 && (under_way(error) || error == EAGAIN) && nd_now() >= deadline && !come_about(fd);
+    bool late =
+        bounded && result != 0 && (under_way(error) || error == EAGAIN) && nd_now() >= deadline && !come_about(fd);
     if (sock->generation != generation) { /* another thread closed it, and the number is a stranger's */
         errno = late ? ETIMEDOUT : error;
         return result;

@@ -1,5 +1,6 @@
 /* The hot path: loop MODE COUNT does the same thing COUNT times and prints how many seconds it took. The other end is a
- * child. Modes: pingpong (send and recv), readwrite, polled and epolled (a wait before each receive), bulk (COUNT writes of 64 KiB),
+ * child. Modes: pingpong (send and recv), reads and sends (one of the two), readwrite, polled and epolled (a wait before each
+ * receive), bulk (COUNT writes of 64 KiB),
  * files (read and write on a file and a pipe). */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -92,6 +93,29 @@ static void ask_by_epoll(int fd, int set) {
         fail("ask");
 }
 
+/* The other end of reads: says COUNT bytes. */
+static void say(int fd, long count) {
+    for (ssize_t sent; count > 0; count -= sent)
+        if ((sent = send(fd, buffer, (size_t)(count < CHUNK ? count : CHUNK), 0)) <= 0)
+            fail("say");
+}
+
+static void reads(int fd, long count) {
+    if (fork() == 0) {
+        say(fd, count); /* to the echo */
+        _exit(0);
+    }
+    for (long i = 0; i < count; i++)
+        if (recv(fd, buffer, 1, 0) != 1)
+            fail("recv");
+}
+
+static void sends(int fd, long count) {
+    for (long i = 0; i < count; i++)
+        if (send(fd, buffer, MESSAGE, 0) != MESSAGE)
+            fail("send");
+}
+
 static void bulk(int fd, long count) {
     for (long i = 0; i < count; i++)
         for (ssize_t sent = 0, more; sent < CHUNK; sent += more)
@@ -117,13 +141,18 @@ int main(int argc, char **argv) {
     const char *mode = argv[1];
     long count = strtol(argv[2], NULL, 10);
     int is_bulk = !strcmp(mode, "bulk"), is_files = !strcmp(mode, "files"), polled = !strcmp(mode, "polled");
-    int fd = is_files ? -1 : connected(!is_bulk);
+    int is_sends = !strcmp(mode, "sends");
+    int fd = is_files ? -1 : connected(!is_bulk && !is_sends);
     int set = !strcmp(mode, "epolled") ? set_with(fd) : -1;
     double began = now();
     if (is_files)
         files(count);
     else if (is_bulk)
         bulk(fd, count);
+    else if (!strcmp(mode, "reads"))
+        reads(fd, count);
+    else if (is_sends)
+        sends(fd, count);
     else
         for (long i = 0; i < count; i++)
             if (set >= 0)
