@@ -48,18 +48,19 @@ static int parse_change(const char *text, struct change *change) {
     struct nd_settings settings = {0};
     const char *value = strchr(text, '=');
     const struct nd_setting *setting = value ? find_setting(text, (size_t)(value - text)) : NULL;
-    if (!value)
-        return cli_usage_error("set", "'%s' is not NAME=VALUE", text);
-    if (!setting)
-        return cli_usage_error("set", "there is no setting '%.*s'", (int)(value - text), text);
-    if (!nd_live_can_change(setting))
-        return cli_usage_error("set", "%s cannot be changed while the program runs; limits and MODE can",
-                               setting->name);
-    if (nd_setting_read(setting, value + 1, &settings) != 0)
-        return cli_usage_error("set", "%s: '%s' is not %s", setting->name, value + 1,
-                               nd_setting_expects(setting->kind));
-    *change = (struct change){setting, nd_live_get(setting, &settings)};
-    return CLI_OK;
+    if (!value) {
+        cli_usage_error("set", "'%s' is not NAME=VALUE", text);
+    } else if (!setting) {
+        cli_usage_error("set", "there is no setting '%.*s'", (int)(value - text), text);
+    } else if (!nd_live_can_change(setting)) {
+        cli_usage_error("set", "%s cannot be changed while the program runs; limits and MODE can", setting->name);
+    } else if (nd_setting_read(setting, value + 1, &settings) != 0) {
+        cli_usage_error("set", "%s: '%s' is not %s", setting->name, value + 1, nd_setting_expects(setting->kind));
+    } else {
+        *change = (struct change){setting, nd_live_get(setting, &settings)};
+        return CLI_OK;
+    }
+    return CLI_USAGE;
 }
 
 static int open_block(struct block *block, pid_t pid) {

@@ -47,6 +47,8 @@ static bool unfinished(long result) {
     __typeof__(call.tls->function(__VA_ARGS__)) result = call.tls->function(__VA_ARGS__);                              \
     if (nd_unlikely(nd_tls_late(&call, unfinished((long)result))))                                                     \
         result = call.tls->function(__VA_ARGS__);                                                                      \
+    if (nd_unlikely(result >= 0 && nd_tls_refuses(&call)))                                                             \
+        return (action) == ND_TLS_WRITES ? PUSH_ERROR : PULL_ERROR;                                                    \
     return result >= 0 && (action) == ND_TLS_CLOSES && nd_tls_expired(&call) ? PULL_ERROR : result
 
 int nd_hook_gnutls_handshake(struct gnutls_session_int *session) {

@@ -62,6 +62,8 @@ static void fail(const struct nd_tls_call *call, int failure) {
     __typeof__(call.tls->function(__VA_ARGS__)) result = call.tls->function(__VA_ARGS__);                              \
     if (nd_unlikely(nd_tls_late(&call, unfinished(&call, ssl, (long)result))))                                         \
         result = call.tls->function(__VA_ARGS__);                                                                      \
+    if (nd_unlikely(result > (failure) && nd_tls_refuses(&call)))                                                      \
+        result = failure;                                                                                              \
     if (result <= 0)                                                                                                   \
         fail(&call, failure);                                                                                          \
     return result

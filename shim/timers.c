@@ -239,7 +239,7 @@ bool nd_timers_read_back(const struct nd_sock *sock, int level, int name, void *
     uint32_t flags = nd_sock_flags(sock);
     bool inet = (flags & ND_SOCK_INET) != 0;
     if ((flags & ND_SOCK_EXPIRED) && level == (inet ? IPPROTO_TCP : SOL_SOCKET) &&
-        name == (inet ? TCP_USER_TIMEOUT : SO_RCVLOWAT)) {
+        name == (inet ? TCP_USER_TIMEOUT : SO_RCVLOWAT)) { // NOLINT(bugprone-branch-clone): 18 on either level
         int own = sock->own_marked;
         return give(&own, sizeof own, value, len);
     }

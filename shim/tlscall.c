@@ -170,13 +170,19 @@ bool nd_tls_expired(const struct nd_tls_call *call) {
     return call->sock && (nd_sock_flags(call->sock) & ND_SOCK_EXPIRED) && nd_expired(call->fd, call->sock);
 }
 
+bool nd_tls_refuses(const struct nd_tls_call *call) {
+    if (call->ended)
+        nd_expired_fail(call->fd, call->sock, call->action == ND_TLS_WRITES ? ND_OUT : ND_IN);
+    return call->ended;
+}
+
 bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_library *library, enum nd_call operation,
                   const void *object, enum nd_tls_action action, const void *caller, uintptr_t *slot) {
     const int saved = errno;
     const struct nd_scope *outer = nd_scope_around(object);
     call->tls = NULL;
     call->sock = NULL;
-    call->open = call->unfinished = call->noted = false;
+    call->open = call->unfinished = call->noted = call->ended = false;
     if (outer) { /* the library calls itself by name: where it was found once it is again */
         const struct nd_tls_call *around = (const struct nd_tls_call *)outer;
         call->tls = around->tls;
@@ -199,8 +205,14 @@ bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_library *library
         find_socket(call, operation);
     call->scope.inbound = is_inbound(call->sock);
     if (nd_tls_expired(call) || (call->sock && cut_stuck_write(call))) {
-        nd_expired_fail(call->fd, call->sock, action == ND_TLS_WRITES ? ND_OUT : ND_IN);
-        return false;
+        call->ended = true;
+        /* A transport of the program's own must see the failure itself: libcurl goes by what its last read gave, and would
+         * wait and call again for ever. */
+        if (!call->own && !call->sock->stuck) {
+            errno = saved;
+            return true;
+        }
+        return !nd_tls_refuses(call);
     }
     if (call->sock)
         limit_by(call, handshaking(call) && action != ND_TLS_CLOSES ? ND_SCOPE_HANDSHAKE : own_limit(call));

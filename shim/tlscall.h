@@ -30,6 +30,7 @@ struct nd_tls_call {
     int fd;
     struct nd_sock *sock; /* NULL: the call passes through */
     bool open, own, unfinished, noted;
+    bool ended; /* the connection has been ended: no result of the real function can stand */
     struct nd_slot_use use;
     struct nd_tls room;
 };
@@ -45,6 +46,10 @@ bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_library *library
 /* The real function has returned `result`; `unfinished`: it wants to be called again when the socket is ready. Returns true if its time
  * is up and the connection has been ended: called once more, it fails. Keeps errno. */
 bool nd_tls_late(struct nd_tls_call *call, bool unfinished);
+
+/* Whether a result of the real function must be a failure after all: the call's connection had been ended before it. Sets errno
+ * if so. */
+bool nd_tls_refuses(const struct nd_tls_call *call);
 
 /* Whether the call's connection has expired. */
 bool nd_tls_expired(const struct nd_tls_call *call);

@@ -133,6 +133,7 @@ def without_session(text):
 # The exceptions, each of which is proven by a run on a real error without the library.
 NO_STATUS = "its exit status is 0 after any error"
 TAKEN_FOR_END = "it takes a broken connection for its end"
+AGAIN = "each attempt ends in time, but bytes that came are progress to it, and it asks again without end"
 STDIO = {"drip": "in stdio the kernel keeps RECV, and its timer starts anew with each byte"}
 READING = ("silence", "stall", "gone", "drip")
 NAMES = ("no DNS answer", "DNS TC, silent TCP")
@@ -149,10 +150,10 @@ ROWS = [
     row("lynx", "lynx", "select on a non-blocking connect, then read", "lynx -cfg=/dev/null -source {url}", unseen={"drip": "it shows what came before an ETIMEDOUT, and ends with 0; after ECONNRESET it asks again"}),
     row("w3m", "w3m", "blocking", "w3m -config /dev/null -dump_source {url}", as_on_error=dict.fromkeys(CONNECTING + READING, NO_STATUS)),
     row("links", "links", "select", "links -source {url}"),
-    row("elinks", "elinks", "select", "elinks -no-home -source {url}"),
+    row("elinks", "elinks", "select", "elinks -no-home -source {url}", unseen={"drip": AGAIN}),
     row("httpie", "httpie", "blocking", "http --ignore-stdin --timeout=0 --body {url}", variables={"HTTPIE_CONFIG_DIR": "."},
         slow=10, files={"config.json": '{"disable_update_warnings": true}'}),
-    row("axel", "axel", "threads", "axel -q -n2 -T86400 -o {dir}/out {url}", answers_in="out", as_on_error=dict.fromkeys(("dropped SYN", "full backlog"), "it writes all the same, and dies of SIGPIPE")),
+    row("axel", "axel", "threads", "axel -q -n2 -T86400 -o {dir}/out {url}", answers_in="out", unseen={"drip": AGAIN}, as_on_error=dict.fromkeys(("dropped SYN", "full backlog"), "it writes all the same, and dies of SIGPIPE")),
     row("lftp", "lftp", "poll, short", "lftp -c", "set net:max-retries 1; set net:timeout never; set net:persist-retries 0; set dns:max-retries 1; cat {url}"),
     row("busybox wget", "busybox", "stdio on a socket", "busybox wget -q -O- {url}"),
     row("git http", "git", "curl in a child process", "git ls-remote {url}", speaks="dumb git", answer=b"refs/heads/main"),
