@@ -12,6 +12,10 @@ import programs
 from network import Net
 
 
+# One seed for all workers, which inherit it.
+os.environ.setdefault("TEST_SEED", str(int(time.time())))
+
+
 @pytest.fixture
 def net(tmp_path):
     with contextlib.ExitStack() as stack:

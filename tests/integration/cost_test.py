@@ -73,8 +73,8 @@ def test_waits_and_what_can_proceed_are_the_same_under_every_limit(net, limits):
 def test_epoll_is_the_same_under_every_limit(net, limits):
     """A server's loop: 1,000 rounds of waiting, receiving and answering, but for a look every now and then."""
     calls = per_round(net, "epolled", **limits)
-    assert {name: calls.get(name, 0) for name in ("epoll_wait", "recvfrom", "sendto")} == \
-        {"epoll_wait": 1000, "recvfrom": 1000, "sendto": 1000}
+    assert {name: calls.get(name, 0) for name in ("recvfrom", "sendto")} == {"recvfrom": 1000, "sendto": 1000}
+    assert abs(calls.get("epoll_wait", 0) - 1000) < 5, calls
     assert sum(calls.values()) < 3050, calls
 
 

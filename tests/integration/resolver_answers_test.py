@@ -1,7 +1,7 @@
 """The same questions put to libc and to the resolver, with the same files and the same name server: the answers must be
 equal field by field, but for the kinds of difference that are pinned here.
 
-Most questions are made at random; NETDEADLINE_SEED repeats a run.
+Most questions are made at random; TEST_SEED repeats a run.
 """
 
 import collections
@@ -15,8 +15,8 @@ import textwrap
 import pytest
 
 HERE = pathlib.Path(__file__).parent
-PER_VARIANT = int(os.environ.get("NETDEADLINE_QUESTIONS", "480"))
-SEED = int(os.environ["NETDEADLINE_SEED"])
+PER_VARIANT = int(os.environ.get("TEST_QUESTIONS", "480"))
+SEED = int(os.environ["TEST_SEED"])
 
 HOSTS = """\
 127.0.0.1 localhost

@@ -1,0 +1,25 @@
+/* A receiving call on a descriptor that is watched. */
+#ifndef ND_RECEIVING_H
+#define ND_RECEIVING_H
+
+#include <stddef.h>
+#include <sys/socket.h>
+
+enum nd_receive_kind { ND_READ, ND_READV, ND_RECV, ND_RECVFROM, ND_RECVMSG };
+
+/* One call as the program made it. */
+struct nd_receive_call {
+    enum nd_receive_kind kind;
+    int fd, flags;
+    void *buf; /* or the iovec, or the msghdr */
+    size_t len;
+    struct sockaddr *from;
+    socklen_t *from_len;
+    const void *caller; /* the code that made it */
+};
+
+/* Makes the call, under what bounds it: where RECV is on the kernel does (SO_RCVTIMEO, set at birth), and the right error is
+ * given for its; inside a TLS operation it waits for what is left of that. Async-signal-safe; keeps errno on success. */
+ssize_t nd_receive(const struct nd_receive_call *call);
+
+#endif
