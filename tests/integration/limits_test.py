@@ -510,3 +510,20 @@ told["idle"] = len(poll_in(c, timeout=0.7))
 told["alive"] = error(lambda: c.send(b"x"))
 """, **{limit: "1k/200ms" if limit == "MIN_RATE" else "200ms"})
     assert answer == {"idle": 0, "alive": "1"}
+
+
+@pytest.mark.parametrize("call", ["read", "recv", "readv"])
+def test_a_receive_that_waited_keeps_errno(net, call):
+    server = net.serve(tcp.after(0.3, tcp.greeting(b"x")))
+    seen = told(net, f"""
+import ctypes
+libc, s, room = ctypes.CDLL(None, use_errno=True), dial(), ctypes.create_string_buffer(8)
+class Part(ctypes.Structure):
+    _fields_ = [("base", ctypes.c_void_p), ("size", ctypes.c_size_t)]
+part = Part(ctypes.addressof(room), 8)
+arguments = dict(read=(room, 8), recv=(room, 8, 0), readv=(ctypes.byref(part), 1))["{call}"]
+ctypes.set_errno(77)
+told["got"] = libc.{call}(s.fileno(), *arguments)
+told["errno"] = ctypes.get_errno()
+""", server, LIFETIME="20s")
+    assert seen == {"got": 1, "errno": 77}
