@@ -124,8 +124,10 @@ struct nd_job *nd_job_run(struct nd_job *job, struct nd_lookup *lookup) {
     }
     if (pthread_setcancelstate)
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old_state);
-    if (outcome == STARTED && !nd_thread_start(thread_main, job))
+    if (outcome == STARTED && !nd_thread_start(thread_main, job)) {
+        lookup->unbounded = true;
         run_here(job);
+    }
     while (!__atomic_load_n(&job->done, __ATOMIC_ACQUIRE)) {
         if (past(lookup)) {
             lookup->expired = true;

@@ -14,6 +14,7 @@ struct nd_lookup {
     nd_time limit;        /* in: relative; the clock is read, and deadline set, only when the lookup may wait */
     bool expired;         /* out: the deadline ended it; together with 0: one family had answered, the other had not */
     const char *libc_why; /* out: static text, set when the lookup must be left to libc; else NULL */
+    bool unbounded;       /* out: libc was asked without a bound, as no thread was to be had */
     char *canonical;      /* in: NULL, or NI_MAXHOST bytes for the canonical name that nd_getaddrinfo meets */
     void (*begins)(struct nd_lookup *); /* in: told once the deadline stands, before anything waits; may be NULL */
     void *caller;                       /* in: for `begins` */

@@ -1,5 +1,6 @@
 #include "resolver/thread.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -16,6 +17,35 @@
 #pragma weak pthread_attr_setdetachstate
 #pragma weak pthread_attr_setstacksize
 
+/* By these all threads are made. */
+struct calls {
+    int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+    int (*init)(pthread_attr_t *);
+    int (*destroy)(pthread_attr_t *);
+    int (*set_detached)(pthread_attr_t *, int);
+    int (*set_stack)(pthread_attr_t *, size_t);
+};
+
+/* A plugin may have brought libpthread since the program began: it is there, but not among what we were bound to. libc has
+ * stand-ins of some calls that do nothing, so all are taken from the one place. */
+static bool find_calls(struct calls *calls) {
+    if (pthread_create) {
+        *calls = (struct calls){pthread_create, pthread_attr_init, pthread_attr_destroy, pthread_attr_setdetachstate,
+                                pthread_attr_setstacksize};
+        return true;
+    }
+    void *library = dlopen("libpthread.so.0", RTLD_LAZY | RTLD_NOLOAD);
+    if (!library)
+        return false;
+    *(void **)&calls->create = dlsym(library, "pthread_create");
+    *(void **)&calls->init = dlsym(library, "pthread_attr_init");
+    *(void **)&calls->destroy = dlsym(library, "pthread_attr_destroy");
+    *(void **)&calls->set_detached = dlsym(library, "pthread_attr_setdetachstate");
+    *(void **)&calls->set_stack = dlsym(library, "pthread_attr_setstacksize");
+    dlclose(library); /* never unloaded: it says so itself */
+    return calls->create && calls->init && calls->destroy && calls->set_detached && calls->set_stack;
+}
+
 /* Address space, not memory. NSS modules are written for the default 8 MB; half a megabyte is what musl's users and
  * systemd's own tests live with. */
 #define STACK_SIZE (512 << 10)
@@ -24,16 +54,17 @@ bool nd_thread_start(void *(*run)(void *), void *arg) {
     pthread_attr_t attr;
     pthread_t thread;
     sigset_t all, old;
-    if (!pthread_create || pthread_attr_init(&attr) != 0)
+    struct calls calls;
+    if (!find_calls(&calls) || calls.init(&attr) != 0)
         return false;
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attr, STACK_SIZE);
+    calls.set_detached(&attr, PTHREAD_CREATE_DETACHED);
+    calls.set_stack(&attr, STACK_SIZE);
     /* blocked before it is born: not one of the program's signals may ever be delivered to a thread it does not know */
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &old);
-    bool started = pthread_create(&thread, &attr, run, arg) == 0;
+    bool started = calls.create(&thread, &attr, run, arg) == 0;
     sigprocmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attr);
+    calls.destroy(&attr);
     return started;
 }
 

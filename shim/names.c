@@ -39,12 +39,13 @@ static void tell(const char *operation, const char *name, nd_time limit, nd_time
     nd_report_expiry(&event);
 }
 
-static void tell_libc_once(const char *why) {
+static void tell_libc_once(const char *why, bool unbounded) {
     static atomic_flag told = ATOMIC_FLAG_INIT;
     if (nd_settings.log == ND_LOG_OFF || atomic_flag_test_and_set(&told))
         return;
     char line[200];
-    snprintf(line, sizeof line, "netdeadline: lookups left to libc: %s", why);
+    snprintf(line, sizeof line, "netdeadline: lookups left to libc%s: %s",
+             unbounded ? ", without a limit as there are no threads (libpthread is not loaded)" : "", why);
     nd_report_notice(line);
 }
 
@@ -53,7 +54,7 @@ void nd_names_end(struct nd_names_use *use, const char *name, const struct nd_lo
     if (lookup->deadline != 0)
         nd_slot_end(&use->slot, lookup->expired ? ND_SLOT_EXPIRED : ND_SLOT_DONE, nd_now());
     if (lookup->libc_why)
-        tell_libc_once(lookup->libc_why);
+        tell_libc_once(lookup->libc_why, lookup->unbounded);
     if (lookup->expired)
         tell(nd_operation_names[use->operation], name, lookup->limit, nd_now() - (lookup->deadline - lookup->limit));
     errno = saved;
