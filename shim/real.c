@@ -8,7 +8,9 @@
 
 /* A call without a system call behind it: finds libc's after all, or fails. */
 #define ND_BIND_LATE(name, failure, args)                                                                              \
-    (nd_find_real(), nd_real.name == unbound_##name ? (errno = ENOSYS, failure) : nd_real.name args)
+    (find_late(), nd_real.name == unbound_##name ? (errno = ENOSYS, failure) : nd_real.name args)
+
+static void find_late(void);
 
 /* Declared before they are defined: ND_BIND_LATE compares with its own function. */
 #define ND_HOOK(name, type, params, args, raw) static type unbound_##name params;
@@ -51,4 +53,29 @@ void nd_find_real(void) {
         *(void **)&nd_real.of = found;
 #include "shim/hooks.def"
 #undef ND_HOOK
+}
+
+static void find_in(void *library) {
+    void *found;
+#define ND_HOOK(name, type, params, args, raw)                                                                         \
+    if (nd_real.name == unbound_##name && (found = dlsym(library, #name)) != NULL)                                     \
+        *(void **)&nd_real.name = found;
+#undef ND_ALIAS
+#define ND_ALIAS(name, of)                                                                                             \
+    if (nd_real.of == unbound_##of && (found = dlsym(library, #name)) != NULL)                                         \
+        *(void **)&nd_real.of = found;
+#include "shim/hooks.def"
+#undef ND_HOOK
+}
+
+/* Before 2.34 glibc had calls in libraries of their own. One that a plugin brought (RTLD_LOCAL) is not found by RTLD_NEXT; its
+ * calls come here nevertheless, as the preloaded library is searched before it. */
+static void find_late(void) {
+    static const char *const libraries[] = {"libresolv.so.2", "libanl.so.1"};
+    nd_find_real();
+    for (int i = 0; i < 2; i++) {
+        void *library = dlopen(libraries[i], RTLD_LAZY | RTLD_NOLOAD);
+        if (library)
+            find_in(library); /* and keeps it: its calls are ours to make from here on */
+    }
 }
