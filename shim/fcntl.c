@@ -35,9 +35,16 @@ int nd_hook_fcntl64(int fd, int command, void *arg) {
     return result;
 }
 
+#ifdef __i386__
+ND_ALIAS_OF(__fcntl_time64, fcntl64);
+#endif
+
 int nd_hook_ioctl(int fd, unsigned long request, void *arg) {
     int result = nd_real.ioctl(fd, request, arg);
     if (nd_unlikely(request == FIONBIO) && result >= 0)
         blocking_mode(fd, *(const int *)arg != 0);
     return result;
 }
+#ifdef __i386__
+ND_ALIAS_OF(__ioctl_time64, ioctl);
+#endif

@@ -53,3 +53,7 @@ int nd_hook_setsockopt(int fd, int level, int name, const void *value, socklen_t
         program_set(fd, sock, level, name, value);
     return result;
 }
+#ifdef __i386__
+ND_ALIAS_OF(__getsockopt64, getsockopt);
+ND_ALIAS_OF(__setsockopt64, setsockopt);
+#endif

@@ -1,6 +1,7 @@
 #include "shim/raw.h"
 
 #include <errno.h>
+#include <linux/net.h>
 
 /* number, then six arguments; gives the result, or minus the error. */
 long nd_raw_call(long number, long a, long b, long c, long d, long e, long f) __attribute__((visibility("hidden")));
@@ -34,8 +35,39 @@ __asm__(".pushsection .text\n"
 #error "a raw system call for this architecture is missing here"
 #endif
 
+#ifdef __i386__
+/* Kernels before 4.3 have these behind one number only. 0: the call is none of them. */
+static int socketcall_of(long number) {
+    static const unsigned char calls[] = {
+        [SYS_socket - SYS_socket] = SYS_SOCKET,
+        [SYS_socketpair - SYS_socket] = SYS_SOCKETPAIR,
+        [SYS_bind - SYS_socket] = SYS_BIND,
+        [SYS_connect - SYS_socket] = SYS_CONNECT,
+        [SYS_listen - SYS_socket] = SYS_LISTEN,
+        [SYS_accept4 - SYS_socket] = SYS_ACCEPT4,
+        [SYS_getsockopt - SYS_socket] = SYS_GETSOCKOPT,
+        [SYS_setsockopt - SYS_socket] = SYS_SETSOCKOPT,
+        [SYS_getsockname - SYS_socket] = SYS_GETSOCKNAME,
+        [SYS_getpeername - SYS_socket] = SYS_GETPEERNAME,
+        [SYS_sendto - SYS_socket] = SYS_SENDTO,
+        [SYS_sendmsg - SYS_socket] = SYS_SENDMSG,
+        [SYS_recvfrom - SYS_socket] = SYS_RECVFROM,
+        [SYS_recvmsg - SYS_socket] = SYS_RECVMSG,
+        [SYS_shutdown - SYS_socket] = SYS_SHUTDOWN,
+    };
+    unsigned long at = (unsigned long)(number - SYS_socket);
+    return at < sizeof calls ? calls[at] : 0;
+}
+#endif
+
 long nd_raw_syscall(long number, long a, long b, long c, long d, long e, long f) {
     long result = nd_raw_call(number, a, b, c, d, e, f);
+#ifdef __i386__
+    if (result == -ENOSYS && socketcall_of(number)) {
+        long arguments[] = {a, b, c, d, e, f};
+        result = nd_raw_call(SYS_socketcall, socketcall_of(number), (long)arguments, 0, 0, 0, 0);
+    }
+#endif
     if (result < 0 && result > -4096) {
         errno = (int)-result;
         return -1;

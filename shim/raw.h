@@ -6,12 +6,16 @@
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "shim/time64.h"
 
 /* The system call itself, as syscall(2): -1 and errno on failure. Not libc's function of that name, which is one of our hooks. */
 long nd_raw_syscall(long number, long a, long b, long c, long d, long e, long f);
@@ -63,6 +67,54 @@ static inline long nd_raw_select(int count, fd_set *in, fd_set *out, fd_set *exc
     if (timeout)
         *timeout = (struct timeval){left.tv_sec, left.tv_nsec / 1000}; /* as select(2) does on Linux */
     return ready;
+}
+
+#ifdef __i386__
+static inline long nd_raw_pselect64(int count, fd_set *in, fd_set *out, fd_set *except,
+                                    const struct nd_timespec64 *timeout, const sigset_t *mask) {
+    struct {
+        const sigset_t *set;
+        size_t size;
+    } sigmask = {mask, ND_KERNEL_SIGSET_SIZE};
+    struct nd_timespec64 left;
+    if (timeout)
+        left = *timeout;
+    return ND_RAW6(pselect6_time64, count, in, out, except, timeout ? &left : NULL, &sigmask);
+}
+
+static inline long nd_raw_select64(int count, fd_set *in, fd_set *out, fd_set *except, struct nd_timeval64 *timeout) {
+    struct nd_timespec64 left = {0};
+    if (timeout)
+        left = (struct nd_timespec64){.tv_sec = timeout->tv_sec, .tv_nsec = (int32_t)timeout->tv_usec * 1000};
+    long ready = ND_RAW6(pselect6_time64, count, in, out, except, timeout ? &left : NULL, NULL);
+    if (timeout)
+        *timeout = (struct nd_timeval64){left.tv_sec, left.tv_nsec / 1000};
+    return ready;
+}
+#endif
+
+/* The kernel's structure has 64-bit times everywhere. */
+static inline long nd_raw_epoll_pwait2(int epfd, struct epoll_event *events, int count, const struct timespec *timeout,
+                                       const sigset_t *mask) {
+    int64_t ts[2] = {timeout ? timeout->tv_sec : 0, timeout ? timeout->tv_nsec : 0};
+    return ND_RAW6(epoll_pwait2, epfd, events, count, timeout ? ts : NULL, mask, ND_KERNEL_SIGSET_SIZE);
+}
+
+/* On 32-bit systems a call's offsets have 32 bits where its name does not say otherwise. */
+static inline long nd_raw_fcntl64(int fd, int command, void *arg) {
+#ifdef SYS_fcntl64
+    return ND_RAW3(fcntl64, fd, command, arg);
+#else
+    return ND_RAW3(fcntl, fd, command, arg);
+#endif
+}
+
+static inline long nd_raw_sendfile64(int out, int in, off64_t *offset, size_t count) {
+#ifdef SYS_sendfile64
+    return ND_RAW6(sendfile64, out, in, offset, count, 0, 0);
+#else
+    return ND_RAW6(sendfile, out, in, offset, count, 0, 0);
+#endif
 }
 
 static inline long nd_raw_dup2(int fd, int to) {

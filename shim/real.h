@@ -15,6 +15,8 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#include "shim/time64.h"
+
 struct ssl_st;
 struct gnutls_session_int;
 struct mbuffer_st;

@@ -29,6 +29,14 @@ static const char *name_of(const struct nd_receive_call *call) {
 /* Kernel timers fire on a tick, never early; a coarse start may be one tick (at most 10 ms) too old. */
 #define SLOP (10 * ND_MSEC)
 
+static ssize_t real_recvmsg(const struct nd_receive_call *call, int flags) {
+#ifdef __i386__
+    if (call->has_time64)
+        return nd_real.__recvmsg64(call->fd, call->buf, flags);
+#endif
+    return nd_real.recvmsg(call->fd, call->buf, flags);
+}
+
 static ssize_t plain(const struct nd_receive_call *call) {
     switch (call->kind) {
     case ND_READ:
@@ -40,7 +48,7 @@ static ssize_t plain(const struct nd_receive_call *call) {
     case ND_RECVFROM:
         return nd_real.recvfrom(call->fd, call->buf, call->len, call->flags, call->from, call->from_len);
     default:
-        return nd_real.recvmsg(call->fd, call->buf, call->flags);
+        return real_recvmsg(call, call->flags);
     }
 }
 
@@ -56,7 +64,7 @@ static ssize_t without_waiting(const struct nd_receive_call *call) {
     case ND_RECVFROM:
         return nd_real.recvfrom(call->fd, call->buf, call->len, call->flags | MSG_DONTWAIT, call->from, call->from_len);
     default:
-        return nd_real.recvmsg(call->fd, call->buf, call->flags | MSG_DONTWAIT);
+        return real_recvmsg(call, call->flags | MSG_DONTWAIT);
     }
 }
 

@@ -2,6 +2,7 @@
 #ifndef ND_RECEIVING_H
 #define ND_RECEIVING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
 
@@ -16,6 +17,7 @@ struct nd_receive_call {
     struct sockaddr *from;
     socklen_t *from_len;
     const void *caller; /* the code that made it */
+    bool has_time64;    /* it is __recvmsg64, which gives times in 64 bits (i386) */
 };
 
 /* Makes the call, under what bounds it: where RECV is on the kernel does (SO_RCVTIMEO, set at birth), and the right error is

@@ -100,3 +100,14 @@ ssize_t nd_hook_recvmsg(int fd, struct msghdr *msg, int flags) {
         nd_discover_received(msg);
     return got;
 }
+
+#ifdef __i386__
+ssize_t nd_hook___recvmsg64(int fd, struct msghdr *msg, int flags) {
+    const struct nd_receive_call call = {
+        .kind = ND_RECVMSG, .fd = fd, .buf = msg, .len = 1, .flags = flags, .caller = CALLER, .has_time64 = true};
+    ssize_t got = nd_unlikely(nd_watch(fd) & ND_WATCH_IN) ? nd_receive(&call) : nd_real.__recvmsg64(fd, msg, flags);
+    if (nd_unlikely(got >= 0 && msg->msg_controllen > 0) && nd_active)
+        nd_discover_received(msg);
+    return got;
+}
+#endif

@@ -26,6 +26,9 @@ int nd_hook_prctl(int option, unsigned long a, unsigned long b, unsigned long c,
         stand_back();
     return result;
 }
+#ifdef __i386__
+ND_ALIAS_OF(__prctl_time64, prctl);
+#endif
 
 /* prctl and seccomp, made by number. */
 void nd_seccomp_noted(long number, long first, long second) {

@@ -124,3 +124,6 @@ ssize_t nd_hook_sendmsg(int fd, const struct msghdr *msg, int flags) {
         return sendmsg_watched(fd, msg, flags, CALLER);
     return nd_real.sendmsg(fd, msg, flags);
 }
+#ifdef __i386__
+ND_ALIAS_OF(__sendmsg64, sendmsg);
+#endif

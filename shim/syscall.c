@@ -106,7 +106,11 @@ static long by_epoll(long number, long a, long b, long c, long d, long e, long f
         return nd_real.syscall(number, a, b, c, d, e, f);
 #ifdef SYS_epoll_pwait2
     if (number == SYS_epoll_pwait2)
+#ifdef __i386__ /* its times have 64 bits everywhere */
+        return nd_hook___epoll_pwait2_time64((int)a, (void *)b, (int)c, (void *)d, (void *)e);
+#else
         return nd_hook_epoll_pwait2((int)a, (void *)b, (int)c, (void *)d, (void *)e);
+#endif
 #endif
     return nd_hook_epoll_pwait((int)a, (void *)b, (int)c, (int)d, (void *)e);
 }

@@ -208,13 +208,20 @@ static int keepalive_index(int level, int name) {
     return -1;
 }
 
+/* What SO_RCVTIMEO and SO_SNDTIMEO are to a program with 64-bit times on a 32-bit system. */
+enum { RCVTIMEO_NEW = 66, SNDTIMEO_NEW = 67 };
+
+static bool is_timeout(int level, int name, int which) {
+    return level == SOL_SOCKET && (name == which || name == (which == SO_RCVTIMEO ? RCVTIMEO_NEW : SNDTIMEO_NEW));
+}
+
 void nd_timers_program_set(int fd, struct nd_sock *sock, int level, int name) {
     int saved = errno;
     uint32_t flags = nd_sock_flags(sock);
     int keepalive = keepalive_index(level, name);
-    if (level == SOL_SOCKET && name == SO_RCVTIMEO && (flags & ND_SOCK_RCVTIMEO || sock->own_rcvtimeo))
+    if (is_timeout(level, name, SO_RCVTIMEO) && (flags & ND_SOCK_RCVTIMEO || sock->own_rcvtimeo))
         arm_timeout(fd, sock, SO_RCVTIMEO, nd_sock_recv_limit(sock), &sock->own_rcvtimeo, ND_SOCK_RCVTIMEO);
-    else if (level == SOL_SOCKET && name == SO_SNDTIMEO && (flags & ND_SOCK_SNDTIMEO || sock->own_sndtimeo))
+    else if (is_timeout(level, name, SO_SNDTIMEO) && (flags & ND_SOCK_SNDTIMEO || sock->own_sndtimeo))
         arm_timeout(fd, sock, SO_SNDTIMEO, nd_sock_send_limit(sock), &sock->own_sndtimeo, ND_SOCK_SNDTIMEO);
     else if (level == IPPROTO_TCP && name == TCP_SYNCNT)
         nd_sock_change(fd, sock, 0, ND_SOCK_SYNCNT);
@@ -252,11 +259,15 @@ bool nd_timers_read_back(const struct nd_sock *sock, int level, int name, void *
         int own = sock->own_syncnt;
         return give(&own, sizeof own, value, len);
     }
-    bool in = (flags & ND_SOCK_RCVTIMEO) && level == SOL_SOCKET && name == SO_RCVTIMEO;
-    bool out = (flags & ND_SOCK_SNDTIMEO) && level == SOL_SOCKET && name == SO_SNDTIMEO;
+    bool in = (flags & ND_SOCK_RCVTIMEO) && is_timeout(level, name, SO_RCVTIMEO);
+    bool out = (flags & ND_SOCK_SNDTIMEO) && is_timeout(level, name, SO_SNDTIMEO);
     if (!in && !out)
         return false;
     int64_t usec = in ? sock->own_rcvtimeo : sock->own_sndtimeo;
+    if (name == RCVTIMEO_NEW || name == SNDTIMEO_NEW) {
+        int64_t wide[] = {usec / USEC_PER_SEC, usec % USEC_PER_SEC};
+        return give(wide, sizeof wide, value, len);
+    }
     struct timeval own = {(time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC)};
     return give(&own, sizeof own, value, len);
 }

@@ -133,9 +133,18 @@ int nd_hook_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags
             &(struct call){"sendmmsg", fd, ND_OUT, make_sendmmsg, -1, fd, messages, NULL, count, flags});
     return nd_real.sendmmsg(fd, messages, count, flags);
 }
+#ifdef __i386__
+ND_ALIAS_OF(__sendmmsg64, sendmmsg);
+#endif
 
 static long make_recvmmsg(const struct call *call) {
     return nd_real.recvmmsg(call->in, call->first, (unsigned)call->count, call->flags, call->second);
+}
+
+static void look_at_received(const struct mmsghdr *messages, int got) {
+    for (int i = 0; i < got && nd_active; i++)
+        if (messages[i].msg_hdr.msg_controllen > 0)
+            nd_discover_received(&messages[i].msg_hdr);
 }
 
 int nd_hook_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout) {
@@ -145,8 +154,23 @@ int nd_hook_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags
             (int)bounded(&(struct call){"recvmmsg", fd, ND_IN, make_recvmmsg, fd, -1, messages, timeout, count, flags});
     else
         got = nd_real.recvmmsg(fd, messages, count, flags, timeout);
-    for (int i = 0; i < got && nd_active; i++)
-        if (messages[i].msg_hdr.msg_controllen > 0)
-            nd_discover_received(&messages[i].msg_hdr);
+    look_at_received(messages, got);
     return got;
 }
+
+#ifdef __i386__
+static long make_recvmmsg64(const struct call *call) {
+    return nd_real.__recvmmsg64(call->in, call->first, (unsigned)call->count, call->flags, call->second);
+}
+
+int nd_hook___recvmmsg64(int fd, struct mmsghdr *messages, unsigned count, int flags, struct nd_timespec64 *timeout) {
+    int got;
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN) && !(flags & (MSG_DONTWAIT | MSG_ERRQUEUE)))
+        got = (int)bounded(
+            &(struct call){"recvmmsg", fd, ND_IN, make_recvmmsg64, fd, -1, messages, timeout, count, flags});
+    else
+        got = nd_real.__recvmmsg64(fd, messages, count, flags, timeout);
+    look_at_received(messages, got);
+    return got;
+}
+#endif
