@@ -90,7 +90,7 @@ static int show(void *arg, int ready) {
 }
 
 static int run(struct call *call, nd_time timeout) {
-    static const struct nd_waiting how = {due, wait_for, settle, expire, show};
+    const struct nd_waiting how = {due, wait_for, settle, expire, show, call->mask != NULL};
     /* Which of its sockets comes first is only known when they are looked through. */
     const struct nd_wait_shown shown = {call->operation, call->epfd, ND_NEVER, ND_LIMIT_NONE};
     if (timeout != 0)

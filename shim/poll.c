@@ -58,6 +58,7 @@ ND_COLD static int wait_watched(const char *operation, struct call *call, nd_tim
                              .entry = entry,
                              .wait = wait_for,
                              .show = show,
+                             .masked = call->mask != NULL,
                              .state = call};
     return nd_waitset_run(&set);
 }

@@ -114,6 +114,7 @@ ND_COLD static int wait_watched(struct call *call, fd_set *in, fd_set *out, fd_s
                              .entry = entry,
                              .wait = wait_for,
                              .show = show,
+                             .masked = call->is_pselect && call->mask,
                              .state = call};
     return nd_waitset_run(&set);
 }

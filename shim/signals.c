@@ -30,3 +30,19 @@ bool nd_signals_restart(void) {
     errno = saved;
     return restart;
 }
+
+void nd_signals_hold(struct nd_signals_held *held) {
+    sigset_t all;
+    if (held->any)
+        return;
+    sigfillset(&all);
+    for (int number = 1; number < NSIG; number++)
+        if (is_fault(number))
+            sigdelset(&all, number);
+    held->any = sigprocmask(SIG_BLOCK, &all, &held->mask) == 0; /* of this thread: that is what Linux does */
+}
+
+void nd_signals_let_go(const struct nd_signals_held *held) {
+    if (held->any)
+        sigprocmask(SIG_SETMASK, &held->mask, NULL);
+}

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "shim/signals.h"
 #include "shim/start.h"
 
 static void begin_slot(struct nd_slot_use *use, const uintptr_t *frame, const struct nd_wait_shown *shown,
@@ -40,8 +41,11 @@ static int run(const struct nd_waiting *how, void *set, nd_time given, nd_time n
     const int untouched = errno;
     nd_time timeout = ND_AS_GIVEN;
     const nd_time deadline = nd_time_after(now, given);
+    struct nd_signals_held held = {.any = false};
     for (;;) {
         nd_time due = how->due(set, now);
+        if (how->masked && due < deadline)
+            nd_signals_hold(&held);
         timeout = next_timeout(timeout, due, deadline, now);
         int ready = how->wait(set, timeout), error = errno;
         *ended = nd_now();
@@ -57,6 +61,7 @@ static int run(const struct nd_waiting *how, void *set, nd_time given, nd_time n
                 ready = how->show(set, ready);
         }
         if (ready != 0 || *ended >= deadline) {
+            nd_signals_let_go(&held);
             errno = ready < 0 ? error : untouched;
             return ready;
         }

@@ -22,6 +22,7 @@ struct nd_waiting {
     bool (*expire)(void *set, nd_time now);
     /* Adds what only we know of to the result of a call that found `ready`; returns the new count. */
     int (*show)(void *set, int ready);
+    bool masked; /* the real call is given a signal mask for the time of the wait */
 };
 
 /* What is shown of a wait to whoever looks from outside (slots.h). */

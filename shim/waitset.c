@@ -126,7 +126,7 @@ static struct nd_wait_shown shown_of(const struct nd_waitset *set) {
 }
 
 int nd_waitset_run(struct nd_waitset *set) {
-    static const struct nd_waiting how = {due, wait_for, settle, expire, show};
+    const struct nd_waiting how = {due, wait_for, settle, expire, show, set->masked};
     const struct nd_wait_shown shown = shown_of(set);
     return nd_wait_loop(&how, set, set->timeout, &shown);
 }

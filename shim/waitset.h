@@ -23,6 +23,7 @@ struct nd_waitset {
     int (*wait)(struct nd_waitset *set, nd_time timeout);
     /* Shows entry `index`, which is not ready, as ready for input. */
     void (*show)(struct nd_waitset *set, unsigned index);
+    bool masked; /* as in struct nd_waiting */
     void *state;
     nd_time began;             /* when the first wait did; 0: not yet */
     struct nd_company company; /* as of the beginning of the wait */
