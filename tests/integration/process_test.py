@@ -75,6 +75,21 @@ def test_leaving_a_wait(net, call, limits):
     assert result.out == b"cancelled 1, talks 1, jumped 1, talks 1\n", result
 
 
+CALLS = ["read", "readv", "recv", "recvfrom", "recvmsg", "recvmmsg", "write", "writev", "send", "sendto", "sendmsg", "sendmmsg",
+         "splice in", "splice out", "accept", "accept4", "connect", "poll", "ppoll", "select", "pselect", "epoll_wait", "epoll_pwait",
+         "epoll_pwait2"]
+
+
+@BOTH
+def test_every_wait_is_a_cancellation_point(net, limits):
+    """All but sendfile, which is none in libc."""
+    if programs.RUNTIME:
+        pytest.skip("the sanitizers fail by themselves when a stack is left so, without the library too")
+    without, under = (net.run([programs.BUILD / "tests/cancels", net.blackhole(), *CALLS], library=library, patience=60, **limits)
+                      for library in (False, True))
+    assert (without.status, without.out) == (under.status, under.out) == (0, b""), (without, under)
+
+
 @pytest.mark.parametrize("limits", [{}, dict.fromkeys(LIMITS, "1s")], ids=["defaults", "limits"])
 def test_server(net, limits):
     """A server under the library: limits on outgoing connections are not limits on those it accepts, nor on waiting for
