@@ -148,7 +148,8 @@ static const struct list *list_of(pid_t pid) {
     *list = (struct list){.net = net};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         read_list(list, pid, names[i]);
-    qsort(list->entries, list->count, sizeof *list->entries, by_inode);
+    if (list->count > 0)
+        qsort(list->entries, list->count, sizeof *list->entries, by_inode);
     return list;
 }
 

@@ -156,7 +156,7 @@ static bool expire_in(const char *operation, int fd, struct nd_sock *sock, short
             return false;
         }
     }
-    if (readable(fd)) {
+    if (!nd_observing && readable(fd)) {
         nd_clock_progress(clock);
         return false;
     }

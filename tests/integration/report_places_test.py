@@ -70,6 +70,7 @@ def test_stack_is_left_out_in_a_signal_handler(net, server):
     assert "operation=recv" in line and "stack" not in line
 
 
+@pytest.mark.skipif(bool(programs.RUNTIME), reason="a sanitizer needs more stack")
 def test_stack_is_left_out_on_a_tiny_stack(net, server):
     """32 KB: Python's least. The expiry itself is told, and nothing is overrun."""
     log = net.directory / "log"
