@@ -1,0 +1,50 @@
+"""TLS calls that are long by right, and a handshake in the middle of a connection that is not."""
+
+import time
+import zlib
+
+import pytest
+
+import programs
+from faults import tls
+
+SIZE = 20 << 20
+SENT = b"".join(number.to_bytes(4, "big") for number in range(SIZE // 4))
+
+CLIENT = """
+import socket, ssl, sys, time
+context = ssl.create_default_context()
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+secure = context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))))
+data = b"".join(number.to_bytes(4, "big") for number in range(int(sys.argv[2]) // 4))
+began = time.monotonic()
+print(secure.send(data), time.monotonic() - began > 2.5, secure.recv(100).decode())
+"""
+
+
+def pausing(connection, _stop):
+    """Reads all, with pauses shorter than the limits and together far longer."""
+    total, crc, pauses = 0, 0, 0
+    while total < SIZE and (data := connection.recv(65536)):
+        total, crc = total + len(data), zlib.crc32(data, crc)
+        if total * 15 // SIZE > pauses:
+            pauses += 1
+            time.sleep(0.25)
+    connection.sendall(b"%d" % crc)
+
+
+@pytest.mark.parametrize("limits", [{}, dict.fromkeys(["SEND", "UNACKED", "RECV", "TLS_HANDSHAKE", "TLS_SHUTDOWN"], "1500ms")],
+                         ids=["defaults", "limits"])
+def test_one_long_write_lives(net, limits):
+    server = net.serve(tls.over_tls(pausing), receive_buffer=65536)
+    result = net.run([programs.PYTHON, "-c", CLIENT, server.port, SIZE], patience=30, **limits)
+    assert (result.status, result.text.split()) == (0, [str(SIZE), "True", str(zlib.crc32(SENT))]), result
+
+
+@pytest.mark.parametrize("limits", [{}, {"RECV": "9s"}], ids=["alone", "with RECV"])
+def test_renegotiation_that_stalls(net, limits):
+    """The handshake that hides in SSL_read has the handshake's limit."""
+    result = net.run([programs.BUILD / "tests/renegotiate", tls.certificate()], TLS_HANDSHAKE="600ms", **limits)
+    assert result.status == 0, result
+    got, error, name, ms, again = result.out.decode().split()
+    assert (got, error, name, again) == ("-1", "5", "ETIMEDOUT", "-1") and 600 <= int(ms) < 2500, result
