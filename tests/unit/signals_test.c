@@ -85,6 +85,19 @@ START_TEST(a_default_with_a_handlers_flags_is_no_handler) {
 }
 END_TEST
 
+START_TEST(held_signals_are_let_go) {
+    struct nd_signals_held held = {.any = false};
+    sigset_t now;
+    nd_signals_hold(&held);
+    nd_signals_hold(&held); /* once */
+    pthread_sigmask(SIG_BLOCK, NULL, &now);
+    ck_assert(sigismember(&now, SIGUSR1) == 1 && sigismember(&now, SIGSEGV) == 0 && sigismember(&now, SIGSYS) == 0);
+    nd_signals_let_go(&held);
+    pthread_sigmask(SIG_BLOCK, NULL, &now);
+    ck_assert(sigismember(&now, SIGUSR1) == 0);
+}
+END_TEST
+
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
 int main(void) {
@@ -98,6 +111,7 @@ int main(void) {
     tcase_add_loop_test(tests, crash_handlers_do_not_count, 0, COUNT(faults));
     tcase_add_test(tests, a_one_shot_that_has_run_ends_it);
     tcase_add_test(tests, a_default_with_a_handlers_flags_is_no_handler);
+    tcase_add_test(tests, held_signals_are_let_go);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
