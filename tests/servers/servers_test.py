@@ -125,9 +125,9 @@ def test_redis(net, tmp_path, limits):
     time.sleep(4 - min(4, time.monotonic() - waiting.started))
     expect(net, ["redis-cli", "RPUSH", "late", "hello"], library=False)
     assert waiting.finish().out == b"late\nhello\n"
-    for _ in range(100):
+    for _ in range(300):  # until then it has no such key, or says that it is loading
         copied = expect(net, ["redis-cli", "-p", "6380", "GET", "key:4999"], library=False)
-        if copied.strip():
+        if copied == "hello\n":
             break
         time.sleep(0.1)
     assert copied == "hello\n"
