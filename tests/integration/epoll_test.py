@@ -69,7 +69,7 @@ while time.monotonic() - began < 2 and told["after"] is None:
             told["after"] = time.monotonic() - began
 told["calls"] = [error(lambda: s.recv(1)), error(lambda: s.recv(1)), error(lambda: s.send(b"x")), error(lambda: s.send(b"x"))]
 """, RECV="300ms")
-    assert LIMIT <= answer["after"] < LIMIT + 0.5, answer
+    assert LIMIT <= answer["after"] < LIMIT + 1, answer
     assert answer["calls"] == ["ETIMEDOUT", "ECONNRESET", "ETIMEDOUT", "EPIPE"]
 
 
@@ -83,7 +83,7 @@ while not epoll.poll(0.05) and time.monotonic() - began < 2:
     pass
 told["after"] = time.monotonic() - began
 """, RECV="300ms")
-    assert LIMIT - 0.05 <= answer["after"] < LIMIT + 0.5, answer
+    assert LIMIT - 0.05 <= answer["after"] < LIMIT + 1, answer
 
 
 def test_of_several_only_the_one_that_owes(net):
@@ -96,7 +96,7 @@ told["after"] = wait(2, several[3])
 told["others"] = [error(lambda: s.recv(1)) for s in several if s is not several[3]]
 told["it"] = error(lambda: several[3].recv(1))
 """, RECV="300ms")
-    assert answer["idle"] is None and LIMIT - 0.01 <= answer["after"] < LIMIT + 0.6, answer
+    assert answer["idle"] is None and LIMIT - 0.01 <= answer["after"] < LIMIT + 1, answer
     assert answer["others"] == ["EAGAIN"] * 4 and answer["it"] == "ETIMEDOUT", answer
 
 
@@ -107,7 +107,7 @@ told["after"] = wait(3)
 told["error"] = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ETIMEDOUT
 told["again"] = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 """, CONNECT="300ms")
-    assert LIMIT - 0.01 <= answer["after"] < LIMIT + 0.5 and answer["error"] and answer["again"] == 0, answer
+    assert LIMIT - 0.01 <= answer["after"] < LIMIT + 1 and answer["error"] and answer["again"] == 0, answer
 
 
 def test_no_room(net):
@@ -121,7 +121,7 @@ except BlockingIOError:
 told["after"] = wait(3)
 told["it"] = error(lambda: s.send(b"x"))
 """, net.serve(tcp.silent, receive_buffer=4096), SEND="300ms")
-    assert LIMIT <= answer["after"] < LIMIT + 0.7 and answer["it"] == "ETIMEDOUT", answer
+    assert LIMIT <= answer["after"] < LIMIT + 1 and answer["it"] == "ETIMEDOUT", answer
 
 
 ALIVE = {"default settings": {}, "other limits": {"CONNECT": "200ms", "SEND": "200ms", "UNACKED": "200ms"}}
@@ -168,7 +168,7 @@ told["it"] = error(lambda: s.recv(1))
 """, net.serve(tcp.greeting(b"hello")), RECV="300ms")
     assert answer["delivered"] == [1, True] and answer["hello"] == "b'hello'", answer
     assert answer["in work"] == [0, False] and answer["alive"] == "EAGAIN", answer
-    assert answer["armed"] == [1, True] and LIMIT - 0.05 <= answer["after"] < LIMIT + 0.5 and answer["it"] == "ETIMEDOUT", answer
+    assert answer["armed"] == [1, True] and LIMIT - 0.05 <= answer["after"] < LIMIT + 1 and answer["it"] == "ETIMEDOUT", answer
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -192,7 +192,7 @@ told["ready"] = len({{"epoll": lambda: top.poll(2), "poll": lambda: p.poll(2000)
 told["after"] = time.monotonic() - began
 told["it"] = error(lambda: s.recv(1))
 """, RECV="300ms")
-    assert answer["ready"] == 1 and LIMIT - 0.02 <= answer["after"] < LIMIT + 0.5 and answer["it"] == "ETIMEDOUT", answer
+    assert answer["ready"] == 1 and LIMIT - 0.02 <= answer["after"] < LIMIT + 1 and answer["it"] == "ETIMEDOUT", answer
 
 
 def test_a_new_set_for_each_wait(net):
@@ -207,7 +207,7 @@ while time.monotonic() - began < 2:
             break
 told["after"] = time.monotonic() - began
 """, RECV="300ms")
-    assert LIMIT - 0.05 <= answer["after"] < LIMIT + 0.5, answer
+    assert LIMIT - 0.05 <= answer["after"] < LIMIT + 1, answer
 
 
 def test_registrations_that_change_do_not_put_it_off(net):
@@ -222,7 +222,7 @@ while time.monotonic() - began < 2:
         break
 told["after"] = time.monotonic() - began
 """, RECV="300ms")
-    assert LIMIT - 0.05 <= answer["after"] < LIMIT + 0.7, answer
+    assert LIMIT - 0.05 <= answer["after"] < LIMIT + 1, answer
 
 
 def test_in_two_sets(net):
@@ -233,7 +233,7 @@ other = select.epoll()
 other.register(s, select.EPOLLIN)
 told["after"] = wait(2)
 """, RECV="300ms")
-    assert LIMIT - 0.02 <= answer["after"] < LIMIT + 0.5, answer
+    assert LIMIT - 0.02 <= answer["after"] < LIMIT + 1, answer
 
 
 def test_a_thousand(net):
@@ -251,7 +251,7 @@ told["idle"] = wait(1)
 told["cpu"] = time.process_time() - cpu
 told["others"] = sorted({error(lambda: s.recv(1)) for s in many if s is not many[400]})
 """, RECV="300ms")
-    assert LIMIT - 0.05 <= answer["after"] < LIMIT + 0.7 and answer["it"] == "ETIMEDOUT", answer
+    assert LIMIT - 0.05 <= answer["after"] < LIMIT + 1 and answer["it"] == "ETIMEDOUT", answer
     assert answer["idle"] is None and answer["others"] == ["EAGAIN"] and answer["cpu"] < 0.3, answer
 
 
@@ -274,7 +274,7 @@ told["child"] = os.waitpid(child, 0)[1]
 time.sleep(0.1)
 told["thread"] = seen
 """, RECV="300ms")
-    assert LIMIT - 0.05 <= answer["after"] < LIMIT + 0.5 and answer["child"] == 0 and answer["thread"] == [True], answer
+    assert LIMIT - 0.05 <= answer["after"] < LIMIT + 1 and answer["child"] == 0 and answer["thread"] == [True], answer
 
 
 def test_the_program_s_own_timeout(net):

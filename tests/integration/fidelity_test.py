@@ -43,7 +43,7 @@ def test_own_shorter_timeout_is_the_programs(net, silent):
     calls = make(net, at(silent), "set:rcvtimeo:100", "recv", "get:rcvtimeo", "send", "recv", "set:sndtimeo:100", "fill", "send",
                  "get:error", RECV=MS, SEND=MS)
     assert [calls[i].errno for i in (2, 5, 8)] == ["EAGAIN"] * 3, calls
-    assert all(100 <= calls[i].ms < LIMIT + 500 for i in (2, 5, 8))
+    assert all(100 <= calls[i].ms < LIMIT + 1500 for i in (2, 5, 8))
     assert calls[3].result == 100 and calls[4].result > 0 and calls[9].result == 0
 
 

@@ -40,7 +40,7 @@ def close(net, server, linger, how="close", **limits):
 def test_no_longer_than_the_limit(net, how, limits, name):
     server = net.serve(tcp.silent, receive_buffer=2048)
     took, told = close(net, server, 30, how, LOG="stderr", **limits)
-    assert 1 <= took < 3, took
+    assert 1 <= took < 10, took
     assert "operation=close" in told and f"limit={name}" in told and f"peer=127.0.0.1:{server.port}" in told, told
 
 

@@ -28,7 +28,7 @@ def numbers(net, *argv, patience=90, **limits):
 def check_storm(answer, lookups, limit_ms, threads, descriptors):
     made, again, longest, most_threads, most_descriptors, early_kb, late_kb = answer
     assert (made, again) == (lookups, lookups)
-    assert longest < limit_ms + 700
+    assert longest < limit_ms + 1500
     assert most_threads <= threads + 1
     assert most_descriptors <= descriptors
     assert late_kb - early_kb < 2048, answer
@@ -140,7 +140,7 @@ def test_asynchronous_lookups(net):
     net.dns(dns.truncating, dns.silent)
     took, code, *codes = numbers(net, "async", 40, RESOLVE="300ms")
     assert (code, codes) == (0, [0, EAI_AGAIN] * 20)
-    assert 300 <= took < 2000
+    assert 300 <= took < 5000
 
 
 def test_each_lookup_asks_again(net):

@@ -149,18 +149,20 @@ def test_while_threads_talk(net):
     """Settings change again and again under threads that use them: nothing is cut that has no cause."""
     server = net.serve(tcp.echo)
     code = f"""
-import socket, threading, time
-end = time.monotonic() + 3
+import socket, sys, threading
+ended = threading.Event()
 def talk():
     s = socket.create_connection(("127.0.0.1", {server.port}))
-    while time.monotonic() < end:
+    while not ended.is_set():
         s.send(b"x"); assert s.recv(1) == b"x"
 threads = [threading.Thread(target=talk) for _ in range(8)]
 print(flush=True)
 for thread in threads: thread.start()
+sys.stdin.read()
+ended.set()
 for thread in threads: thread.join()
 """
-    program = net.start([programs.PYTHON, "-c", code], RECV="30s")
+    program = net.start([programs.PYTHON, "-c", code], stdin=subprocess.PIPE, RECV="30s")
     program.process.stdout.readline()
     for i in range(20):
         netdeadline("set", pid_of(program), f"RECV={('20s', 'off')[i % 2]}", f"SEND={('off', '15s')[i % 2]}", "MIN_RATE=1/30s")
