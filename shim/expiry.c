@@ -14,6 +14,13 @@ static int disconnect(int fd) {
     return nd_real.connect(fd, &unspecified, sizeof unspecified);
 }
 
+/* Of the epoll sets that hold a socket with EPOLLEXCLUSIVE the kernel's error report wakes one; shutdown wakes them all, also on
+ * a socket that is disconnected. What it leaves there (EPIPE after a connect anew) the second disconnect takes off. */
+static void wake_all(int fd) {
+    shutdown(fd, SHUT_WR);
+    disconnect(fd);
+}
+
 void nd_expire_told(int fd, const struct nd_expiry *expiry) {
     int saved = errno;
     struct sockaddr_storage peer;
@@ -92,7 +99,9 @@ void nd_expire_stream(int fd, struct nd_sock *sock, const struct nd_expiry *expi
     leave_mark(fd, sock); /* before anybody wakes */
     /* AF_UNSPEC wakes everybody with an error and no end of file. From 6.1.32 until 419ce133ab92 the kernel refuses it
      * while a thread waits in the socket, and AF_UNIX does not have it: SHUT_RDWR then, and our memory. */
-    if (disconnect(fd) != 0) {
+    if (disconnect(fd) == 0) {
+        wake_all(fd);
+    } else {
         const struct linger reset = {1, 0}; /* what is queued is never sent, and close does not wait for it */
         nd_real.setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
         shutdown(fd, SHUT_RDWR);

@@ -19,6 +19,7 @@ told["exclusive"] = [error(lambda: epoll.modify(s, IN)), error(lambda: epoll.reg
                      error(lambda: other.register(s, IN | ALONE | ONE)), error(lambda: other.register(s, IN | ALONE)),
                      error(lambda: other.register(epoll, IN | ALONE)), masks(0.05)]
 s.send(b"a")
+select.select([s], [], [], 3)  # of two exclusive sets what comes during a wait in one marks only that
 told["both"] = [masks(2), masks(2, other), masks(0.05), error(lambda: s.recv(9)), masks(0.05), masks(0.05, other)]
 epoll.unregister(s)
 other.unregister(s)
@@ -47,25 +48,39 @@ def test_results_are_the_kernels(net, limits):
 def test_an_expiry_wakes(net, flags):
     answer = told(net, MODES + f"""
 s = dialled(IN | {flags})
-told["after"], told["calls"] = wait(3), [error(lambda: s.recv(1)), error(lambda: s.recv(1))]
+told["after"], told["calls"] = wait(9), [error(lambda: s.recv(1)), error(lambda: s.recv(1))]
 """, RECV="300ms")
-    assert answer["after"] and LIMIT <= answer["after"] < LIMIT + 0.7, answer
+    assert answer["after"] and LIMIT <= answer["after"] < 5, answer
     assert answer["calls"] == ["ETIMEDOUT", "ECONNRESET"], answer
 
 
-@pytest.mark.parametrize("flags", ["ALONE", "ET"])
-def test_an_expiry_wakes_the_other_set(net, flags):
-    """The same connection in the set of another thread, which waits on."""
+@pytest.mark.parametrize("flags", ["ALONE", "ALONE | ET", "ET", "0"])
+def test_an_expiry_wakes_the_other_sets(net, flags):
+    """The same connection in the sets of other threads, which wait on: their own clocks began later."""
     answer = told(net, MODES + f"""
 s = dialled(IN | {flags})
-other.register(s, IN | {flags})
+sets = [epoll, other, select.epoll()]
+for each in sets[1:]:
+    each.register(s, IN | {flags})
 woken = []
-threads = [threading.Thread(target=lambda each=each: woken.append(bool(each.poll(3)))) for each in (epoll, other)]
+threads = [threading.Thread(target=lambda each=each: woken.append(bool(each.poll(9)))) for each in sets]
 began = time.monotonic()
 for thread in threads:
     thread.start()
+    time.sleep(0.1)
 for thread in threads:
     thread.join()
 told["woken"], told["after"], told["call"] = woken, time.monotonic() - began, error(lambda: s.recv(1))
-""", RECV="300ms")
-    assert answer["woken"] == [True, True] and LIMIT <= answer["after"] < LIMIT + 0.7 and answer["call"] == "ETIMEDOUT", answer
+""", RECV="500ms")
+    assert answer["woken"] == [True] * 3 and 0.5 <= answer["after"] < 5 and answer["call"] == "ETIMEDOUT", answer
+
+
+def test_a_connection_made_anew_after_an_expiry(net):
+    """What woke the sets leaves nothing behind on the descriptor."""
+    answer = told(net, MODES + """
+s = dialled(IN | ALONE)
+told["woken"], told["recv"] = bool(epoll.poll(9)), error(lambda: s.recv(1))
+s.setblocking(True)
+told["again"] = [error(lambda: s.connect(("127.0.0.1", port))), error(lambda: s.send(b"hello")), error(lambda: s.recv(5))]
+""", net.serve(tcp.echo), RECV="300ms")
+    assert answer == {"woken": True, "recv": "ETIMEDOUT", "again": ["None", "5", "b'hello'"]}, answer
