@@ -2,6 +2,8 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -22,13 +24,17 @@ static const struct nd_setting *setting_of(const char *option, size_t length) {
     for (size_t i = 0; i < nd_setting_count; i++) {
         option_of(&nd_setting_table[i], name);
         if (strlen(name) == length && strncmp(name, option, length) == 0)
-            return nd_setting_table[i].kind == ND_SETTING_UNREAD ? NULL : &nd_setting_table[i];
+            return &nd_setting_table[i];
     }
     return NULL;
 }
 
-static const char *placeholder(enum nd_setting_kind kind) {
-    switch (kind) {
+static bool is_config(const struct nd_setting *setting) {
+    return strcmp(setting->name, "CONFIG") == 0;
+}
+
+static const char *placeholder(const struct nd_setting *setting) {
+    switch (setting->kind) {
     case ND_SETTING_TIME:
         return "TIME";
     case ND_SETTING_RATE:
@@ -39,6 +45,8 @@ static const char *placeholder(enum nd_setting_kind kind) {
         return "0|1";
     case ND_SETTING_ADDRESS:
         return "ADDRESS:PORT";
+    case ND_SETTING_UNREAD:
+        return is_config(setting) ? "FILE" : "NAMES";
     default:
         return "WORD";
     }
@@ -48,10 +56,8 @@ void options_print_help(FILE *to) {
     char name[MOST_NAME], option[MOST_NAME + 16];
     for (size_t i = 0; i < nd_setting_count; i++) {
         const struct nd_setting *setting = &nd_setting_table[i];
-        if (setting->kind == ND_SETTING_UNREAD)
-            continue;
         option_of(setting, name);
-        snprintf(option, sizeof option, "%s %s", name, placeholder(setting->kind));
+        snprintf(option, sizeof option, "%s %s", name, placeholder(setting));
         fprintf(to, "  --%-28s %s [%s]\n", option, setting->meaning, setting->default_text);
     }
     fprintf(to, "  --%-28s the libnetdeadline.so to use instead of the installed one\n", "library PATH");
@@ -61,8 +67,14 @@ static bool is_library(const char *option, size_t length) {
     return length == strlen("library") && strncmp(option, "library", length) == 0;
 }
 
+/* What the value of an option becomes as a variable, or NULL: a program may start in another directory than this one. */
+static const char *value_of(const struct nd_setting *setting, const char *value, char path[PATH_MAX]) {
+    return is_config(setting) ? realpath(value, path) : value;
+}
+
 static int take_option(struct options *options, const char *option, size_t length, const char *value) {
     struct nd_settings scratch = {0};
+    char path[PATH_MAX];
     if (is_library(option, length)) {
         options->library = value;
         return CLI_OK;
@@ -71,7 +83,11 @@ static int take_option(struct options *options, const char *option, size_t lengt
     if (nd_setting_read(setting, value, &scratch) != 0)
         return cli_usage_error(options->command, "--%.*s: '%s' is not %s", (int)length, option, value,
                                nd_setting_expects(setting->kind));
-    if (options->take(setting, value, options->arg) != 0) {
+    const char *variable = value_of(setting, value, path);
+    if (!variable)
+        return cli_usage_error(options->command, "--%.*s: cannot read '%s': %s", (int)length, option, value,
+                               strerror(errno));
+    if (options->take(setting, variable, options->arg) != 0) {
         cli_complain("cannot set the environment: %s", strerror(errno));
         return CLI_FAILED;
     }

@@ -44,9 +44,9 @@ const struct nd_setting nd_setting_table[] = {
     {"LOG_FORMAT", ND_SETTING_LOG_FORMAT, FIELD(log_format), 0, "logfmt", "logfmt or json"},
     {"BACKTRACE", ND_SETTING_SWITCH, FIELD(backtrace), 0, "0", "1 adds the caller's stack to the log line"},
     {"STATSD", ND_SETTING_ADDRESS, FIELD(statsd), 0, "off", "address:port that is sent a datagram per expiry"},
-    {"CONFIG", ND_SETTING_UNREAD, 0, 0, "", ""},
-    {"ONLY", ND_SETTING_UNREAD, 0, 0, "", ""},
-    {"SKIP", ND_SETTING_UNREAD, 0, 0, "", ""},
+    {"CONFIG", ND_SETTING_UNREAD, 0, 0, "/etc/netdeadline.conf", "the file of settings that is read"},
+    {"ONLY", ND_SETTING_UNREAD, 0, 0, "all", "names of the programs that are bounded, no others"},
+    {"SKIP", ND_SETTING_UNREAD, 0, 0, "none", "names of programs that are not bounded"},
 };
 
 const size_t nd_setting_count = sizeof nd_setting_table / sizeof nd_setting_table[0];

@@ -25,7 +25,7 @@ _netdeadline_values() {
     --log) echo "off stderr syslog" ;;
     --log-format) echo "logfmt json" ;;
     --backtrace) echo "0 1" ;;
-    --library) ;;
+    --library | --config | --only | --skip) ;;
     *) echo "off" ;;
     esac
 }
@@ -34,7 +34,7 @@ _netdeadline_run() {
     local word=$1 before=$2 program
     if [[ $before == --?* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(_netdeadline_values "$before")" -- "$word")
-        if [[ $before == --library || ($before == --log && $word == /*) ]]; then
+        if [[ $before == --library || $before == --config || ($before == --log && $word == /*) ]]; then
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
         fi
@@ -84,7 +84,7 @@ _netdeadline_pids() {
 
 # The settings that `netdeadline set` takes: limits and MODE.
 _netdeadline_settings() {
-    "${COMP_WORDS[0]}" run --help 2>/dev/null | sed -n 's/^  --\([a-z-]*\) .*/\1/p' | grep -vE '^(log|log-format|backtrace|statsd|library)$' |
+    "${COMP_WORDS[0]}" run --help 2>/dev/null | sed -n 's/^  --\([a-z-]*\) .*/\1/p' | grep -vE '^(log|log-format|backtrace|statsd|config|only|skip|library)$' |
         tr 'a-z-' 'A-Z_' | sed 's/$/=/'
 }
 

@@ -82,7 +82,8 @@ def test_options_become_variables(prefix):
 
 
 def test_every_option_of_the_help_is_taken(prefix):
-    values = {"TIME": "1s", "BYTES/TIME": "1k/1s", "WHERE": "stderr", "0|1": "1", "ADDRESS:PORT": "127.0.0.1:1"}
+    values = {"TIME": "1s", "BYTES/TIME": "1k/1s", "WHERE": "stderr", "0|1": "1", "ADDRESS:PORT": "127.0.0.1:1",
+              "FILE": "/dev/null", "NAMES": "a,b*"}
     words = {"--mode": "off", "--log-format": "json"}
     lines = [line.split() for line in run(prefix, "run", "--help").stdout.splitlines() if line.startswith("  --")]
     arguments = [word for option, kind, *_ in lines if option != "--library" for word in (option, values.get(kind) or words[option])]
@@ -90,10 +91,17 @@ def test_every_option_of_the_help_is_taken(prefix):
     assert len(arguments) / 2 == sum(name.startswith("NETDEADLINE_") for name in variables) >= 26
 
 
+def test_config_is_named_for_wherever_the_program_goes(prefix, tmp_path):
+    (tmp_path / "here.conf").write_text("RECV = 1s\n")
+    variables = variables_of(run(prefix, "run", "--config", "here.conf", "--only=a*, b", "env", cwd=tmp_path))
+    assert (variables["NETDEADLINE_CONFIG"], variables["NETDEADLINE_ONLY"]) == (str(tmp_path / "here.conf"), "a*, b")
+
+
 @pytest.mark.parametrize("option, value", [("--recv", "3 seconds"), ("--recv", "-1s"), ("--recv", "1e9h"), ("--recv", ""),
                                            ("--recv", "99999999999999999999s"), ("--log", "relative"), ("--mode", "fast"),
                                            ("--min-rate", "1k"), ("--backtrace", "2"), ("--statsd", "host:1"),
-                                           ("--library", "/nonexistent"), ("--library", "/")])
+                                           ("--library", "/nonexistent"), ("--library", "/"),
+                                           ("--config", "/nonexistent")])
 def test_bad_value_is_told_before_anything_runs(prefix, option, value):
     result = run(prefix, "run", option, value, "echo", "ran")
     assert (result.returncode, result.stdout) == (2, ""), result
