@@ -70,7 +70,7 @@ static int run(int argc, char **argv) {
     blocked_tabulate(&list, &table);
     table_print(&table, stdout, 0, 0, with_stack ? print_stack : NULL, &list);
     if (!any && list.denied)
-        cli_complain("%u processes could not be looked into: " CLI_NEEDS_PTRACE, list.denied);
+        cli_complain("not looked into: %u, as " CLI_NEEDS_PTRACE, list.denied);
     table_free(&table);
     blocked_free(&list);
     return status;

@@ -71,7 +71,7 @@ static int run(int argc, char **argv) {
         process_each(collect_one, &statistics);
     print(&statistics, stdout);
     if (!any && statistics.denied)
-        cli_complain("%u processes could not be looked into: " CLI_NEEDS_PTRACE, statistics.denied);
+        cli_complain("not looked into: %u, as " CLI_NEEDS_PTRACE, statistics.denied);
     statistics_free(&statistics);
     return status;
 }
