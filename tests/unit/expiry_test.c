@@ -33,7 +33,7 @@ START_TEST(a_stream_is_told_and_then_ended) {
     ck_assert_str_eq(fake.last.operation, "recv");
     ck_assert_str_eq(fake.last.limit, "RECV");
     ck_assert_int_eq(fake.last.fd, fd);
-    ck_assert_int_eq(fake.disconnects, 1);
+    ck_assert_int_eq(fake.disconnects, 2);
     ck_assert(nd_expired(fd, sock));
     ck_assert_uint_eq(nd_watch(fd) & (ND_WATCH_IN | ND_WATCH_OUT), ND_WATCH_IN | ND_WATCH_OUT);
     ck_assert_int_eq(send(other, "x", 1, MSG_NOSIGNAL), 1); /* only disconnected */

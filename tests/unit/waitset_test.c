@@ -89,7 +89,7 @@ START_TEST(a_silent_socket_is_ended) {
     ck_assert_uint_eq(fake.told, 1);
     ck_assert_str_eq(fake.last.limit, "RECV");
     ck_assert_str_eq(fake.last.operation, "poll");
-    ck_assert_int_eq(fake.disconnects, 1);
+    ck_assert_int_eq(fake.disconnects, 2);
 }
 END_TEST
 
