@@ -2,7 +2,7 @@
 #include "shim/start.h"
 
 #include <dlfcn.h>
-#include <pthread.h>
+#include <gnu/libc-version.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
@@ -46,6 +46,14 @@ static bool second_copy(void) {
     const void *first = dlsym(RTLD_DEFAULT, "netdeadline_state");
     return first && first != &nd_state;
 }
+
+/* musl loads the library, too, with its own libc in the place of glibc's, and ends the program where a symbol is missing. So
+ * what musl lacks is referred to weakly, and nothing is done there: a program that only inherited LD_PRELOAD runs on. */
+#pragma weak gnu_get_libc_version
+
+/* What pthread_atfork of glibc's static part calls, which would refer to it strongly. */
+extern int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *) __attribute__((weak));
+extern void *__dso_handle __attribute__((visibility("hidden")));
 
 static bool disabled(void) {
     struct stat st;
@@ -100,7 +108,7 @@ static void forked(void) {
 
 __attribute__((constructor(101))) static void start(void) {
     nd_find_real();
-    if (second_copy() || disabled())
+    if (!gnu_get_libc_version || second_copy() || disabled())
         return;
     read_settings();
     nd_live_start();
@@ -109,7 +117,7 @@ __attribute__((constructor(101))) static void start(void) {
     if (nd_active) {
         nd_slots_start();
         nd_process = getpid();
-        pthread_atfork(NULL, NULL, forked);
+        __register_atfork(NULL, NULL, forked, &__dso_handle);
         nd_discover_inherited();
     }
     nd_state.active = nd_active;

@@ -10,13 +10,16 @@
 #include "shim/discover.h"
 #include "shim/hook.h"
 #include "shim/raw.h"
+#include "shim/readable.h"
 #include "shim/seccomp.h"
 #include "shim/sockets.h"
 #include "shim/start.h"
+#include "shim/syscall32.h"
 
 /* When a number leaves the straight path: with a descriptor whose calls of that kind do, or always. */
 enum { ALWAYS = 0x80 };
 
+/* clang-format off */
 static const uint8_t forms[] = {
     [SYS_read] = ND_WATCH_IN,    [SYS_readv] = ND_WATCH_IN,   [SYS_recvfrom] = ND_WATCH_IN, [SYS_write] = ND_WATCH_OUT,
     [SYS_writev] = ND_WATCH_OUT, [SYS_sendto] = ND_WATCH_OUT, [SYS_sendmsg] = ND_WATCH_OUT, [SYS_recvmsg] = ALWAYS,
@@ -35,7 +38,7 @@ static const uint8_t forms[] = {
 #ifdef SYS_poll
     [SYS_poll] = ALWAYS,
 #endif
-#if defined(SYS_select) && !defined(__i386__) /* there it is an older call, with one argument */
+#if defined(SYS_select) && !defined(__i386__) /* there it is another call: syscall32.c */
     [SYS_select] = ALWAYS,
 #endif
 #ifdef SYS__newselect
@@ -59,7 +62,15 @@ static const uint8_t forms[] = {
 #ifdef SYS_pidfd_getfd
     [SYS_pidfd_getfd] = ALWAYS,
 #endif
+#ifdef __i386__
+    [SYS_socketcall] = ALWAYS,
+    [SYS_select] = ALWAYS,
+    [SYS_ppoll_time64] = ALWAYS,
+    [SYS_pselect6_time64] = ALWAYS,
+    [SYS_recvmmsg_time64] = ALWAYS,
+#endif
 };
+/* clang-format on */
 
 /* ppoll and pselect6 write back what is left of the timeout, which the functions do not. */
 static void write_back(struct timespec *timeout, nd_time began) {
@@ -71,7 +82,7 @@ static void write_back(struct timespec *timeout, nd_time began) {
 
 /* A timeout so long that nobody counts it, or one that the kernel refuses, is left to the kernel. */
 static bool counts(const struct timespec *timeout) {
-    nd_time seconds = timeout->tv_sec;
+    nd_time seconds = nd_readable(timeout, sizeof *timeout) ? timeout->tv_sec : -1;
     return seconds >= 0 && seconds < ND_NEVER / ND_SEC - 1 && timeout->tv_nsec >= 0 && timeout->tv_nsec < ND_SEC;
 }
 
@@ -257,6 +268,14 @@ static long form(long number, long a, long b, long c, long d, long e, long f) {
 #endif
     case SYS_epoll_pwait:
         return by_epoll(number, a, b, c, d, e, f);
+#ifdef __i386__
+    case SYS_socketcall:
+    case SYS_select:
+    case SYS_ppoll_time64:
+    case SYS_pselect6_time64:
+    case SYS_recvmmsg_time64:
+        return nd_syscall32(number, a, b, c, d, e, f);
+#endif
     default:
         return about_descriptors(number, a, b, c, d);
     }

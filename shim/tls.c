@@ -146,10 +146,12 @@ static bool fill_from_any(enum nd_tls_kind kind, struct nd_tls *tls, const void 
     return any;
 }
 
+#pragma weak dladdr1 /* not in musl (start.c) */
+
 static bool fill_from_caller(enum nd_tls_kind kind, struct nd_tls *tls, const void *return_address) {
     Dl_info info;
     struct link_map *map = NULL;
-    return !ours(return_address) && dladdr1(return_address, &info, (void **)&map, RTLD_DL_LINKMAP) && map &&
+    return dladdr1 && !ours(return_address) && dladdr1(return_address, &info, (void **)&map, RTLD_DL_LINKMAP) && map &&
            fill_from_file(kind, tls, map->l_name); /* the program itself has no name, and what it sees comes after us */
 }
 

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <ucontext.h>
 
+#pragma weak getcontext /* musl has none (start.c): nothing is told there */
+
 /* Makes libunwind ready; false if the host has none, and unw_step is then NULL. Called at start, while no other thread
  * opens descriptors; not async-signal-safe. */
 bool nd_unwind_load(void);
