@@ -170,16 +170,24 @@ KINDS = {
 }
 
 RES = ("query", "search", "domain")
-if "CARES_A" in os.environ:  # c-ares 1.34, where the tests are told to take it: it reads every packet and writes it anew
-    KINDS |= {
-        "res_… answers written anew": lambda q, libc, ours, _: q[0] in RES and libc[0] != "-",
-        "names that c-ares does not send": lambda q, libc, ours, _: re.search(r"[^-\w.]", q[1], re.A) is not None,
-        "damaged packets": lambda q, libc, ours, _: re.search(r"\b(cu|bl|ch|ci)\b", q[1]) is not None,
-    }
+ANEW = 0x011C00  # from c-ares 1.28 on it reads every packet and writes it anew
+KINDS_ANEW = {
+    "res_… answers written anew": lambda q, libc, ours, _: q[0] in RES and libc[0] != "-",
+    "names that c-ares does not send": lambda q, libc, ours, _: re.search(r"[^-\w.]", q[1], re.A) is not None,
+    "damaged packets": lambda q, libc, ours, _: re.search(r"\b(cu|bl|ch|ci)\b", q[1]) is not None,
+}
+assert len(KINDS | KINDS_ANEW) <= 10
 
 
-def kind_of(question, libc, ours, variant):
-    return next((kind for kind, match in KINDS.items() if match(question, libc, ours, variant)), None)
+def ask(driver, directory, variant, asked):
+    """How many were asked and left to libc, the differences, and those of no kind that is pinned."""
+    output = run(driver, directory, variant, asked)
+    total, _, left, version = map(int, output.rstrip().rsplit("\n", 1)[-1].split("\t")[1:])
+    kinds = {**KINDS, **(KINDS_ANEW if version >= ANEW else {})}
+    differences = re.findall(r"^differ\t(.*)\n\tlibc (.*)\n\tours (.*)$", output, re.M)
+    unknown = [(question, libc, ours) for question, libc, ours in differences
+               if not any(match(question.split("\t"), libc, ours, variant) for match in kinds.values())]
+    return total, left, differences, unknown
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -187,13 +195,11 @@ def test_answers_are_those_of_libc(driver, tmp_path, record_property, name):
     variant = VARIANTS[name]
     dice = random.Random(f"{SEED} {name}")
     asked = list(questions(dice, PER_VARIANT))
-    output = run(driver, tmp_path, variant, asked)
-    total, _, left = map(int, output.rstrip().rsplit("\n", 1)[-1].split("\t")[1:])
-    differences = re.findall(r"^differ\t(.*)\n\tlibc (.*)\n\tours (.*)$", output, re.M)
-    unknown = [d for d in differences if kind_of(d[0].split("\t"), d[1], d[2], variant) is None]
+    total, left, differences, unknown = ask(driver, tmp_path, variant, asked)
+    if unknown:  # libc puts the addresses of both families that its sorting leaves equal in the order of their packets' arrival
+        _, _, _, unknown = ask(driver, tmp_path, variant, [question.split("\t") for question, _, _ in unknown])
     record_property("questions", (SEED, total, left, len(differences)))
     shown = "\n".join(f"{q!r}\n  libc {textwrap.shorten(a, 600)}\n  ours {textwrap.shorten(b, 600)}" for q, a, b in unknown[:20])
     assert not unknown, f"seed {SEED}: {len(unknown)} answers differ\n{shown}"
     assert total == len(asked)
-    assert len(KINDS) <= 10
     assert left < total / 10, "what is left to libc is not tested here"

@@ -4,7 +4,8 @@
  *   gai NODE SERVICE FAMILY SOCKTYPE PROTOCOL FLAGS      (FAMILY "-": no hints)
  *   name NAME FAMILY | static NAME | addr HEX FAMILY | info ADDRESS PORT FLAGS
  *   query|search NAME CLASS TYPE SIZE | domain NAME DOMAIN CLASS TYPE SIZE
- * Output: "differ", the question, libc's answer, ours; at the end "done", questions, differences, left to libc. */
+ * Output: "differ", the question, libc's answer, ours; at the end "done", questions, differences, left to libc, c-ares' version. */
+#include <ares.h>
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -220,5 +221,7 @@ int main(void) {
         free(question);
     }
     free(line);
-    printf("done\t%d\t%d\t%d\n", asked, different, left);
+    int version;
+    ares_version(&version);
+    printf("done\t%d\t%d\t%d\t%d\n", asked, different, left, version);
 }
