@@ -1,5 +1,6 @@
 """scripts/check-abi notices what an old host would not take. The release files themselves are its good examples."""
 
+import platform
 import subprocess
 
 import pytest
@@ -32,6 +33,20 @@ def complaints(tmp_path, source, *flags):
 ], ids=["version", "export", "unversioned", "tls", "stack", "needed", "rpath", "hash", "textrel", "ifunc"])
 def test_it_notices(tmp_path, source, flags, complaint):
     assert complaint in complaints(tmp_path, source, *flags)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="its compiler makes no i386 files")
+def test_it_notices_a_version_of_old_libpthreads(tmp_path):
+    """What libc.so.6 of today has by that version, libc.so.6 of before 2.34 has by another, on i386."""
+    def link(source, *flags):
+        (tmp_path / "bad.c").write_text(source)
+        subprocess.run(["gcc", "-m32", "-shared", "-fPIC", "-nostdlib", tmp_path / "bad.c", *flags], check=True)
+
+    (tmp_path / "map").write_text("GLIBC_2.2 { open64; };")
+    link("int open64(void) { return 0; }", f"-Wl,--version-script={tmp_path}/map,-soname,libc.so.6", "-o", tmp_path / "libc.so")
+    link("int open64(void); int read(void) { return open64(); }", tmp_path / "libc.so", "-o", tmp_path / "bad.so")
+    result = subprocess.run([programs.ROOT / "scripts/check-abi", tmp_path / "bad.so"], capture_output=True, text=True)
+    assert result.returncode == 1 and "libpthread's in old hosts: open64@GLIBC_2.2" in result.stderr
 
 
 def test_what_is_no_library(tmp_path):
