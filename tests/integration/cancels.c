@@ -85,6 +85,7 @@ static void *thread(void *unused) {
     pthread_cleanup_push(clean, NULL);
     make();
     came_back = 1;
+    pthread_testcancel();
     pthread_cleanup_pop(0);
     return unused;
 }
@@ -124,7 +125,8 @@ static const char *cancel(void) {
     until.tv_sec += 5;
     if (pthread_timedjoin_np(waiting, &result, &until))
         return "not left";
-    return result == PTHREAD_CANCELED && cleaned && !came_back ? NULL : "not cancelled";
+    /* From glibc 2.41 on what has been sent is told first (BZ 12683), and the next point is left. */
+    return result == PTHREAD_CANCELED && cleaned && (!came_back || sends()) ? NULL : "not cancelled";
 }
 
 static int talks(void) {
