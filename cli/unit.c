@@ -67,10 +67,12 @@ static void print_head(const char *unit) {
 }
 
 static void print_tail(void) {
-    printf("# The library needs no system call beyond those of the service's own network code, but to tell an expiry:\n"
-           "# @file-system and @network-io of systemd.exec(5)'s SystemCallFilter= cover that; with BACKTRACE=1 also\n"
-           "# process_vm_readv. A unit with RootDirectory= or RootImage= needs the library inside. Units that gain\n"
-           "# privileges on execution (a set-uid ExecStart=) ignore LD_PRELOAD.\n");
+    printf(
+        "# The library needs no system call beyond those of the service's own network code, but to tell an expiry:\n"
+        "# @file-system and @network-io of systemd.exec(5)'s SystemCallFilter= cover that; with BACKTRACE=1 also\n"
+        "# process_vm_readv. A unit with RootDirectory= or RootImage= needs the library inside, one with NoExecPaths=\n"
+        "# needs it under ExecPaths= (Debian's redis-server: not in /usr/local). Units that gain privileges on\n"
+        "# execution (a set-uid ExecStart=) ignore LD_PRELOAD.\n");
 }
 
 static int run(int argc, char **argv) {
