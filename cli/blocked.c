@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli/memory.h"
 #include "cli/processes.h"
@@ -138,10 +139,12 @@ static void look_at_thread(pid_t tid, void *arg) {
         add_call(look, tid, &call);
 }
 
-static int64_t now(void) {
+/* As the process's own clock says. */
+static int64_t now(pid_t pid) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec + process_clock_offset(pid) -
+           process_clock_offset(getpid());
 }
 
 enum block_found blocked_collect(struct blocked_list *list, pid_t pid, bool named) {
@@ -153,7 +156,7 @@ enum block_found blocked_collect(struct blocked_list *list, pid_t pid, bool name
     look->is_64 = process_is_64(pid);
     process_name(pid, look->program, sizeof look->program);
     look->found = block_open(&look->block, pid, named);
-    look->now = now();
+    look->now = now(pid);
     if (look->found == BLOCK_FOUND)
         look->slots = block_slots(&look->block, &look->slot_count);
     if (look->found != BLOCK_GONE)

@@ -97,3 +97,16 @@ pid_t process_inner_tid(pid_t pid, pid_t tid) {
         fclose(file);
     return inner;
 }
+
+int64_t process_clock_offset(pid_t pid) {
+    char path[64], name[16];
+    long long seconds, ns, offset = 0;
+    snprintf(path, sizeof path, "/proc/%d/timens_offsets", (int)pid); /* Linux 5.5 */
+    FILE *file = fopen(path, "re");
+    while (file && fscanf(file, "%15s %lld %lld", name, &seconds, &ns) == 3)
+        if (strcmp(name, "monotonic") == 0)
+            offset = seconds * 1000000000 + ns;
+    if (file)
+        fclose(file);
+    return offset;
+}

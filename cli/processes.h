@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Calls visit(number, arg) for each process, or for each thread of `pid`. -1 where they cannot be listed. */
@@ -20,6 +21,9 @@ void process_name(pid_t pid, char *out, size_t size);
 void process_raw_name(pid_t pid, char *out, size_t size);
 
 bool process_is_64(pid_t pid);
+
+/* What its CLOCK_MONOTONIC is ahead of the host's, in ns: not 0 in a time namespace. */
+int64_t process_clock_offset(pid_t pid);
 
 /* What thread `tid` of `pid` is called in its own PID namespace. */
 pid_t process_inner_tid(pid_t pid, pid_t tid);

@@ -177,18 +177,20 @@ def test_chroot(net, tmp_path):
     assert waiting(program, "recv")["PEER"] == f"127.0.0.1:{server.port}"
 
 
-def test_other_namespaces(net, tmp_path):
-    """A container's process has other numbers inside, and its own files."""
+@pytest.mark.parametrize("clock", [[], ["--time", "--monotonic", "100000"]], ids=["", "clock"])
+def test_other_namespaces(net, tmp_path, clock):
+    """A container's process has other numbers inside, its own files, and maybe its own clock."""
     server = net.serve(tcp.silent)
-    program = net.start(["unshare", "--pid", "--mount", "--fork", "--kill-child", CALL, at(server), "recv"], **LIMITS)
+    program = net.start(["unshare", "--pid", "--mount", *clock, "--fork", "--kill-child", CALL, at(server), "recv"], **LIMITS)
 
     def child():
         text = open(f"/proc/{pid_of(program)}/task/{pid_of(program)}/children").read().split()
         return int(text[0]) if text else None
 
     inner = until(child)
-    row = until(lambda: next((row for row in ps(inner) if row["CALL"] == "recv"), None))
+    row = until(lambda: next((row for row in ps(inner) if row["CALL"] == "recv" and row["WAITING"] != "0ms"), None))
     assert (row["PID"], row["TID"], row["LIMIT"]) == (str(inner), str(inner), "RECV=30s"), row
+    assert seconds(row["WAITING"]) < 10 and 20 < seconds(row["LEFT"]) <= 30, row
     assert row["PEER"] == f"127.0.0.1:{server.port}", row
 
 
