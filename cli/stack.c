@@ -12,6 +12,7 @@
 
 #include "cli/cli.h"
 #include "cli/image.h"
+#include "cli/processes.h"
 #include "shim/line.h"
 
 enum { MOST_FRAMES = 64, MOST_WAIT_MS = 1000 };
@@ -128,6 +129,10 @@ static void print_frames(pid_t pid, pid_t tid, FILE *to) {
 }
 
 void stack_print(pid_t pid, pid_t tid, FILE *to) {
+    if (process_is_64(pid) != (sizeof(void *) == 8)) { /* libunwind reads only what it was built for */
+        fprintf(to, "        (no stack: a program of another class than this command)\n");
+        return;
+    }
     if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) != 0) {
         if (errno != ESRCH)
             fprintf(to, "        (no stack: %s)\n", strerror(errno));
