@@ -29,7 +29,7 @@ CARES_A ?= $(firstword $(wildcard /usr/lib/$(MULTIARCH)/libcares.a /usr/lib64/li
 UNWIND_A ?=
 
 # Families of hooks; everything else in shim/ is plain code that unit tests can link.
-HOOKS := accept close connect dup epoll fcntl getaddrinfo getaddrinfo_a gethostbyname getsockopt gnutls poll recv res seccomp select send socket ssl syscall syscall32 time64 transfer
+HOOKS := accept close connect dup epoll fcntl getaddrinfo getaddrinfo_a gethostbyname getsockopt gnutls mmsg poll recv res seccomp select send socket ssl syscall syscall32 time64 transfer
 HOOK_OBJS := $(HOOKS:%=$(BUILD)/shim/%.o)
 SHIM_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard shim/*.c))
 PLAIN_OBJS := $(filter-out $(HOOK_OBJS),$(SHIM_OBJS))

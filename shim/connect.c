@@ -73,33 +73,6 @@ static int connect_until(int fd, const struct sockaddr *addr, socklen_t len, nd_
     }
 }
 
-/* SO_SNDTIMEO as the program set it, while ours stands there for the time of a connect. A thread that is cancelled in connect,
- * or jumps out of it, leaves ours behind until the next call; the record meanwhile answers for the program's. */
-struct borrowed {
-    struct timeval before; /* what the kernel had */
-    int64_t own;           /* the program's, in microseconds */
-    bool ours_before;      /* it was SEND's already */
-};
-
-static bool borrow_timer(int fd, struct nd_sock *sock, struct borrowed *borrowed) {
-    socklen_t size = sizeof borrowed->before;
-    if (nd_real.getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &borrowed->before, &size) != 0)
-        return false;
-    borrowed->ours_before = (nd_sock_flags(sock) & ND_SOCK_SNDTIMEO) != 0;
-    if (!borrowed->ours_before)
-        sock->own_sndtimeo = (int64_t)borrowed->before.tv_sec * 1000000 + borrowed->before.tv_usec;
-    borrowed->own = sock->own_sndtimeo;
-    nd_sock_change(fd, sock, ND_SOCK_SNDTIMEO | ND_SOCK_BORROWED, 0);
-    return true;
-}
-
-static void return_timer(int fd, struct nd_sock *sock, const struct borrowed *borrowed) {
-    nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &borrowed->before, sizeof borrowed->before);
-    nd_sock_change(fd, sock, 0, ND_SOCK_BORROWED | (borrowed->ours_before ? 0 : ND_SOCK_SNDTIMEO));
-    if (!borrowed->ours_before)
-        sock->own_sndtimeo = 0;
-}
-
 static int connect_observed(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
     nd_time began = nd_now();
     int result = nd_real.connect(fd, addr, len), error = errno;
@@ -143,8 +116,8 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
     bool again = (nd_sock_flags(sock) & ND_SOCK_CONNECTING) != 0; /* waits for the outcome of an attempt under way */
     nd_time began = again ? sock->connect_began : nd_now(), deadline = nd_connect_deadline(sock, began);
     const uint32_t generation = sock->generation;
-    struct borrowed timer;
-    bool bounded = deadline != ND_NEVER && borrow_timer(fd, sock, &timer);
+    struct nd_borrowed timer;
+    bool bounded = deadline != ND_NEVER && nd_timers_borrow(fd, sock, &timer);
     if (bounded && !again && leaves_attempt(sock)) { /* a jump may leave the call before it returns */
         note_attempt(sock, addr, len, began);
         nd_sock_change(fd, sock, ND_SOCK_CONNECTING, 0);
@@ -160,7 +133,7 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
         return result;
     }
     if (bounded)
-        return_timer(fd, sock, &timer);
+        nd_timers_return(fd, sock, &timer);
     if (result == 0) {
         connected(fd, sock);
     } else if (late) {
@@ -303,8 +276,8 @@ ND_COLD ssize_t nd_connect_by_send(int fd, const struct sockaddr *addr, socklen_
     nd_sock_change(fd, sock, wait ? 0 : ND_SOCK_NONBLOCK, wait ? ND_SOCK_NONBLOCK : 0);
     const uint32_t generation = sock->generation;
     nd_time began = nd_now(), deadline = nd_connect_deadline(sock, began);
-    struct borrowed timer;
-    bool bounded = wait && deadline != ND_NEVER && borrow_timer(fd, sock, &timer);
+    struct nd_borrowed timer;
+    bool bounded = wait && deadline != ND_NEVER && nd_timers_borrow(fd, sock, &timer);
     if (!wait)
         nd_timers_backstop(fd, sock);
     if (bounded && (!timer.own || nd_time_after(began, timer.own * ND_USEC) > deadline)) {
@@ -315,7 +288,7 @@ ND_COLD ssize_t nd_connect_by_send(int fd, const struct sockaddr *addr, socklen_
     int error = errno;
     if (sock->generation == generation) {
         if (bounded)
-            return_timer(fd, sock, &timer);
+            nd_timers_return(fd, sock, &timer);
         if (bounded && result < 0 && (under_way(error) || error == EAGAIN) && nd_now() >= deadline) {
             expire(fd, sock, addr, len, began);
             error = ETIMEDOUT;

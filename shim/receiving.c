@@ -19,7 +19,7 @@
 #include "shim/wait.h"
 
 static enum nd_call operation_of(const struct nd_receive_call *call) {
-    return (enum nd_call)(ND_OPERATION_read + call->kind);
+    return call->many ? ND_OPERATION_recvmmsg : (enum nd_call)(ND_OPERATION_read + call->kind);
 }
 
 static const char *name_of(const struct nd_receive_call *call) {

@@ -17,6 +17,7 @@ struct nd_receive_call {
     struct sockaddr *from;
     socklen_t *from_len;
     const void *caller; /* the code that made it */
+    bool many;          /* a message of recvmmsg */
     bool has_time64;    /* it is __recvmsg64, which gives times in 64 bits (i386) */
 };
 

@@ -16,7 +16,7 @@
 #include "shim/wait.h"
 
 static enum nd_call operation_of(const struct nd_send_call *call) {
-    return (enum nd_call)(ND_OPERATION_write + call->kind);
+    return call->many ? ND_OPERATION_sendmmsg : (enum nd_call)(ND_OPERATION_write + call->kind);
 }
 
 static const char *name_of(const struct nd_send_call *call) {

@@ -3,6 +3,7 @@
 #ifndef ND_SENDING_H
 #define ND_SENDING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
 
@@ -18,6 +19,7 @@ struct nd_send_call {
     socklen_t to_len;
     const struct msghdr *msg; /* WRITEV, SENDMSG */
     const void *caller;       /* the code that made it */
+    bool many;                /* a message of sendmmsg */
 };
 
 /* Makes the call, under what bounds it. Keeps errno on success. */

@@ -39,7 +39,7 @@ enum nd_sock_flag {
     ND_SOCK_LISTENING = 1 << 20,
     ND_SOCK_LATE = 1 << 21,     /* a listener that nobody has connected to within ACCEPT; the next accept says so */
     ND_SOCK_LINGER = 1 << 27,   /* the program has set SO_LINGER: close may wait */
-    ND_SOCK_BORROWED = 1 << 28, /* SO_SNDTIMEO is a connect's; the program's own stands in ->own_sndtimeo */
+    ND_SOCK_BORROWED = 1 << 28, /* SO_SNDTIMEO is a call's; the program's own stands in ->own_sndtimeo */
     ND_SOCK_SOUGHT = 1 << 30    /* may be what a TLS operation talks through, whose library does not say: tlsseek.h */
 };
 

@@ -80,6 +80,25 @@ void nd_timers_give_back(int fd, struct nd_sock *sock) {
     errno = saved;
 }
 
+bool nd_timers_borrow(int fd, struct nd_sock *sock, struct nd_borrowed *borrowed) {
+    socklen_t size = sizeof borrowed->before;
+    if (nd_real.getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &borrowed->before, &size) != 0)
+        return false;
+    borrowed->ours_before = (nd_sock_flags(sock) & ND_SOCK_SNDTIMEO) != 0;
+    if (!borrowed->ours_before)
+        sock->own_sndtimeo = (int64_t)borrowed->before.tv_sec * USEC_PER_SEC + borrowed->before.tv_usec;
+    borrowed->own = sock->own_sndtimeo;
+    nd_sock_change(fd, sock, ND_SOCK_SNDTIMEO | ND_SOCK_BORROWED, 0);
+    return true;
+}
+
+void nd_timers_return(int fd, struct nd_sock *sock, const struct nd_borrowed *borrowed) {
+    nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &borrowed->before, sizeof borrowed->before);
+    nd_sock_change(fd, sock, 0, ND_SOCK_BORROWED | (borrowed->ours_before ? 0 : ND_SOCK_SNDTIMEO));
+    if (!borrowed->ours_before)
+        sock->own_sndtimeo = 0;
+}
+
 void nd_timers_arm(int fd, struct nd_sock *sock) {
     if (nd_observing)
         return;

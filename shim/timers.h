@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include "shim/live.h"
 #include "shim/sockets.h"
@@ -33,7 +34,20 @@ bool nd_timers_found(int fd, struct nd_sock *sock);
  * its new timers at once, a stream when it is connected. Async-signal-safe; keeps errno. */
 void nd_timers_profile(int fd, struct nd_sock *sock, uint8_t profile);
 
-/* Gives SO_SNDTIMEO back where a connect that was left by a jump or by cancellation has kept it. Async-signal-safe; keeps errno. */
+/* SO_SNDTIMEO as the program set it, while ours stands there for the time of a call. A thread that is cancelled in the call, or
+ * jumps out of it, leaves ours behind until the next one; the record meanwhile answers for the program's. */
+struct nd_borrowed {
+    struct timeval before; /* what the kernel had */
+    int64_t own;           /* the program's, in microseconds */
+    bool ours_before;      /* it was SEND's already */
+};
+
+/* Notes what stands in SO_SNDTIMEO, which the caller may then set; false where the kernel does not tell. And puts it back.
+ * Async-signal-safe; errno undefined. */
+bool nd_timers_borrow(int fd, struct nd_sock *sock, struct nd_borrowed *borrowed);
+void nd_timers_return(int fd, struct nd_sock *sock, const struct nd_borrowed *borrowed);
+
+/* Gives SO_SNDTIMEO back where a call that was left by a jump or by cancellation has kept it. Async-signal-safe; keeps errno. */
 void nd_timers_give_back(int fd, struct nd_sock *sock);
 
 /* Takes RECV off a datagram socket that is bound: it waits for strangers. Async-signal-safe; keeps errno. */

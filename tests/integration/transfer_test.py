@@ -1,5 +1,6 @@
-"""Calls that only the kernel's timers bound: sendfile, splice, sendmmsg, recvmmsg."""
+"""Calls that cannot be tried without waiting: sendfile and splice; and those of several messages, sendmmsg and recvmmsg."""
 
+import hashlib
 import json
 
 import pytest
@@ -8,52 +9,208 @@ import programs
 from faults import tcp
 
 CODE = """
-import ctypes, errno, json, os, socket, sys, tempfile, time
+import ctypes, errno, hashlib, json, os, signal, socket, struct, sys, tempfile, threading, time
 libc = ctypes.CDLL(None, use_errno=True)
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
 f = tempfile.TemporaryFile()
 f.truncate(64 << 20)
 r, w = os.pipe()
-message = ctypes.create_string_buffer(64)
 
-def sendfile():
-    while (n := libc.sendfile(s.fileno(), f.fileno(), None, ctypes.c_size_t(64 << 20))) > 0:
-        pass
-    return n
+class Message(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_void_p), ("name_length", ctypes.c_uint), ("vector", ctypes.c_void_p), ("count", ctypes.c_size_t),
+                ("control", ctypes.c_void_p), ("control_length", ctypes.c_size_t), ("flags", ctypes.c_int), ("pad", ctypes.c_int),
+                ("length", ctypes.c_uint)]
 
-part = ctypes.create_string_buffer(1 << 20)
-vector = (ctypes.c_void_p * 2)(ctypes.addressof(part), 1 << 20)
-ctypes.c_void_p.from_buffer(message, 16).value = ctypes.addressof(vector)
-ctypes.c_size_t.from_buffer(message, 24).value = 1
+kept = []
+
+def messages(*parts):
+    made = (Message * len(parts))()
+    vectors = [(ctypes.c_size_t * 2)(ctypes.addressof(part), len(part)) for part in parts]
+    for message, vector in zip(made, vectors):
+        message.vector, message.count = ctypes.addressof(vector), 1
+    kept.append((parts, vectors))
+    return made
+
+def sendfile(count=64 << 20):
+    return libc.sendfile(s.fileno(), f.fileno(), None, ctypes.c_size_t(count))
+
+several = messages(*[ctypes.create_string_buffer(1 << 20) for _ in range(3)])
 
 def sendmmsg():
-    while (n := libc.sendmmsg(s.fileno(), message, 1, 0)) > 0:
-        pass
-    return n
+    return libc.sendmmsg(s.fileno(), several, 3, 0)
 
-def splice():
+def splice_in():
     return libc.splice(s.fileno(), None, w, None, ctypes.c_size_t(100), 0)
 
-def recvmmsg():
-    return libc.recvmmsg(s.fileno(), message, 1, 0, None)
+def splice_out(count=1 << 20):
+    os.set_blocking(w, False)
+    try:
+        os.write(w, bytes(65536))
+    except BlockingIOError:
+        pass
+    os.set_blocking(w, True)
+    return libc.splice(r, None, s.fileno(), None, ctypes.c_size_t(count), 0)
 
-began = time.monotonic()
-results = []
-for _ in range(2):
-    n = globals()[sys.argv[2]]()
-    results.append((n, errno.errorcode.get(ctypes.get_errno())))
-print(json.dumps([time.monotonic() - began, results]))
+def recvmmsg():
+    return libc.recvmmsg(s.fileno(), several, 3, 0, None)
+
+def until_error(call):
+    began = time.monotonic()
+    while (n := globals()[call]()) > 0:
+        pass
+    return n, errno.errorcode.get(ctypes.get_errno()), time.monotonic() - began
+
+told = None
 """
 
-CALLS = {"sendfile": ("SEND", "EPIPE"), "sendmmsg": ("SEND", "EPIPE"), "splice": ("RECV", "ECONNRESET"),
-         "recvmmsg": ("RECV", "ECONNRESET")}
+
+def start(net, server, body, **limits):
+    return net.start([programs.PYTHON, "-c", f"{CODE}\n{body}\nprint(json.dumps(told))", server.port], **limits)
 
 
-@pytest.mark.parametrize("call", CALLS)
-def test_expiry(net, call):
-    limit, later = CALLS[call]
-    server = net.serve(tcp.silent, receive_buffer=4096)
-    result = net.run([programs.PYTHON, "-c", CODE, server.port, call], **{limit: "300ms"})
+def run(net, server, body, **limits):
+    result = start(net, server, body, **limits).finish(15)
     assert result.status == 0, result
-    took, results = json.loads(result.out)
-    assert results == [[-1, "ETIMEDOUT"], [-1, later]] and 0.3 <= took < 1.5, (took, results)
+    return json.loads(result.out)
+
+
+OUT, IN = ["sendfile", "sendmmsg", "splice_out"], ["splice_in", "recvmmsg"]
+LATER = dict.fromkeys(OUT, "EPIPE") | dict.fromkeys(IN, "ECONNRESET")
+LIMITS = [(call, {limit: "300ms"}) for call in OUT for limit in ("SEND", "IDLE", "LIFETIME")]
+LIMITS += [(call, {limit: "300ms"}) for call in IN for limit in ("RECV", "IDLE", "LIFETIME")]
+LIMITS += [(call, {"MIN_RATE": "1k/300ms"}) for call in OUT + IN]
+
+
+@pytest.mark.parametrize("call, limit", LIMITS, ids=[f"{call}-{next(iter(limit))}" for call, limit in LIMITS])
+def test_expiry(net, call, limit):
+    server = net.serve(tcp.silent, receive_buffer=4096)
+    first, second = run(net, server, f"told = [until_error('{call}') for _ in range(2)]", **limit)
+    assert first[:2] == [-1, "ETIMEDOUT"] and 0.2 <= first[2] < 6, (first, second)
+    assert second[:2] == [-1, LATER[call]] and second[2] < 3, (first, second)
+
+
+@pytest.mark.parametrize("call", OUT)
+def test_peer_is_gone(net, call):
+    server = net.serve(tcp.silent, receive_buffer=4096)
+    program = start(net, server, f"s.send(bytes(10000)); print(1, flush=True); time.sleep(0.5); told = until_error('{call}')", UNACKED="1s")
+    program.process.stdout.readline()
+    net.drop(f"tcp dport {server.port}")
+    result = program.finish()
+    assert result.status == 0, result
+    n, error, took = json.loads(result.out)
+    assert (n, error) == (-1, "ETIMEDOUT") and 0.9 <= took < 8, (n, error, took)
+
+
+@pytest.mark.parametrize("call", OUT)
+def test_paused_reader_is_not_gone(net, call):
+    """Its window is closed for longer than UNACKED and more; then everything goes on."""
+    server = net.serve(tcp.after(2, tcp.draining), receive_buffer=4096)
+    assert run(net, server, f"told = [{call}() for _ in range(2)]", UNACKED="500ms")[0] > 0
+
+
+@pytest.mark.parametrize("limits", [{}, {"SEND": "10s", "IDLE": "10s"}, {"LIFETIME": "1h"}], ids=["defaults", "limits", "lifetime"])
+@pytest.mark.parametrize("call", OUT)
+def test_every_byte_once(net, call, limits):
+    """To a reader that is slow, while a handler runs again and again, and with numbers that a short count would betray."""
+    digest, ended = hashlib.sha256(), []
+
+    def reader(connection, stop):
+        while data := connection.recv(8192):
+            digest.update(data)
+            stop.wait(0.01)
+        ended.append(True)
+        connection.sendall(b"!")
+
+    answer = run(net, net.serve(reader, receive_buffer=8192), f"""
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.siginterrupt(signal.SIGALRM, False)
+data = os.urandom(700000)
+f.seek(0), f.truncate(0), f.write(data), f.flush(), f.seek(0)
+parts = [ctypes.create_string_buffer(data[i:i + 70000], 70000) for i in range(0, len(data), 70000)]
+before = s.getsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, 16)
+threading.Thread(target=lambda: [os.write(w, data[i:i + 10000]) for i in range(0, len(data), 10000)] + [os.close(w)],
+                 daemon=True).start() if "{call}" == "splice_out" else None
+if "{call}" == "sendfile":
+    told = [sendfile(1 << 20), f.tell()]
+elif "{call}" == "sendmmsg":
+    made = messages(*parts)
+    told = [libc.sendmmsg(s.fileno(), made, len(parts), 0), sum(message.length for message in made)]
+else:
+    moved = 0
+    while (n := libc.splice(r, None, s.fileno(), None, ctypes.c_size_t(1 << 20), 0)) > 0:
+        moved += n
+    told = [n, moved]
+assert s.getsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, 16) == before == bytes(16)
+s.shutdown(socket.SHUT_WR)
+told += [s.recv(9).decode(), hashlib.sha256(data).hexdigest()]
+""", **limits)
+    first = {"sendfile": 700000, "sendmmsg": 10, "splice_out": 0}[call]
+    assert ended and answer == [first, 700000, "!", digest.hexdigest()], (answer, digest.hexdigest())
+
+
+@pytest.mark.parametrize("call", ["sendfile", "splice_out"])
+def test_the_programs_own_timeout_is_its_own(net, call):
+    server = net.serve(tcp.silent, receive_buffer=4096)
+    error, took, after = run(net, server, f"""
+own = struct.pack("@ll", 0, 400000)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, own)
+_, *told = until_error('{call}')
+told.append(s.getsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, 16) == own)
+""", SEND="10s")
+    assert error == "EAGAIN" and 0.3 < took < 6 and after, (error, took)
+
+
+@pytest.mark.parametrize("call", ["sendfile", "splice_out"])
+def test_non_blocking(net, call):
+    server = net.serve(tcp.silent, receive_buffer=4096)
+    for how in ("s.setblocking(False)", "os.set_blocking(os.dup(s.fileno()), False)"):
+        error, took = run(net, server, f"{how}\n_, *told = until_error('{call}')", SEND="10s")
+        assert error == "EAGAIN" and took < 3, (error, took)
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+@pytest.mark.parametrize("call", ["sendfile", "sendfile small", "splice_out", "sendmmsg", "send", "write", "sendmsg"])
+def test_no_signal_in_a_process_forked_before(net, call, blocking):
+    """The parent's deadline ended the stream; SIGPIPE would end the child."""
+    if not blocking and call.startswith(("sendfile", "splice")):
+        pytest.skip("has nothing like MSG_NOSIGNAL, and a look at the stream first would cost a system call")
+    status, error = run(net, net.serve(tcp.silent), f"""
+go, come = os.pipe(), os.pipe()
+if not (child := os.fork()):
+    os.read(go[0], 1)
+    s.setblocking({blocking})
+    n = {{"sendfile": sendfile, "sendfile small": lambda: sendfile(100), "splice_out": splice_out, "sendmmsg": sendmmsg,
+         "send": lambda: libc.send(s.fileno(), b"x", 1, 0), "write": lambda: libc.write(s.fileno(), b"x", 1),
+         "sendmsg": lambda: libc.sendmsg(s.fileno(), several, 0)}}["{call}"]()
+    os.write(come[1], errno.errorcode.get(ctypes.get_errno(), str(n)).encode())
+    os._exit(0)
+try:
+    s.recv(1)
+except TimeoutError:
+    os.write(go[1], b"x")
+_, status = os.waitpid(child, 0)
+told = [status, os.read(come[0], 99).decode() if status == 0 else None]
+""", RECV="300ms")
+    assert status == 0 and error == "ETIMEDOUT", (status, error)
+
+
+def test_several_messages_come(net):
+    """Under a limit that no timer of the kernel's keeps, each message is waited for."""
+    answer = run(net, net.serve(tcp.after(0.3, lambda connection, stop: [connection.sendall(b"ab"), stop.wait(0.3), connection.sendall(b"cdefgh"), stop.wait()])), """
+parts = [ctypes.create_string_buffer(2) for _ in range(3)]
+made = messages(*parts)
+first = libc.recvmmsg(s.fileno(), made, 3, 0, None)
+told = [first, [part.raw.decode() for part in parts], [message.length for message in made]]
+told.append(libc.recvmmsg(s.fileno(), made, 3, 0x10000, None))  # MSG_WAITFORONE
+""", IDLE="5s")
+    assert answer == [3, ["ab", "cd", "ef"], [2, 2, 2], 1], answer
+
+
+def test_a_pipe_that_nobody_reads_is_told_at_once(net):
+    n, error, took = run(net, net.serve(tcp.silent), """
+signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+os.close(r)
+told = until_error("splice_in")
+""", IDLE="5s")
+    assert (n, error) == (-1, "EPIPE") and took < 3, (n, error, took)

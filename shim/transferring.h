@@ -1,0 +1,25 @@
+/* sendfile, and splice to or from a socket, on a descriptor that is watched. */
+#ifndef ND_TRANSFERRING_H
+#define ND_TRANSFERRING_H
+
+#include <stddef.h>
+
+#include "shim/sockets.h"
+
+/* One call as the program made it, and how it is made. */
+struct nd_transfer {
+    const char *operation; /* "splice" */
+    int fd;                /* the socket */
+    enum nd_direction direction;
+    long (*make)(const struct nd_transfer *call);
+    int in, out;
+    void *first, *second; /* offsets, which the kernel moves on */
+    size_t count;
+    int flags;       /* splice's */
+    int later_flags; /* those for what is left once something has moved */
+};
+
+/* Makes the call, under what bounds it. Async-signal-safe; keeps errno on success. */
+long nd_transfer(const struct nd_transfer *call);
+
+#endif
