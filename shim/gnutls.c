@@ -45,7 +45,7 @@ static bool unfinished(long result) {
         !call.tls->function)                                                                                           \
         return (action) == ND_TLS_WRITES ? PUSH_ERROR : PULL_ERROR;                                                    \
     __typeof__(call.tls->function(__VA_ARGS__)) result = call.tls->function(__VA_ARGS__);                              \
-    if (nd_unlikely(nd_tls_late(&call, unfinished((long)result))))                                                     \
+    if (nd_unlikely(!(result > 0 && nd_tls_calm(&call)) && nd_tls_late(&call, unfinished((long)result))))              \
         result = call.tls->function(__VA_ARGS__);                                                                      \
     if (nd_unlikely(result >= 0 && nd_tls_refuses(&call)))                                                             \
         return (action) == ND_TLS_WRITES ? PUSH_ERROR : PULL_ERROR;                                                    \

@@ -26,6 +26,47 @@ static const char *end_of(const char *name) {
     return length < room ? name : name + length - room + 1;
 }
 
+#define PAGE ((uintptr_t)4096)
+
+/* The bytes from `start` on, if they are in the file's first page, which is mapped wherever any of it is. */
+static const void *in_first_page(const struct nd_loaded *loaded, uintptr_t start, uintptr_t size) {
+    uintptr_t offset = start - loaded->low;
+    return offset <= PAGE && size <= PAGE - offset ? (const void *)start : NULL; // NOLINT(performance-no-int-to-ptr)
+}
+
+static const char *build_id_in(const char *note, uintptr_t size) {
+    while (size >= sizeof(ElfW(Nhdr))) {
+        const ElfW(Nhdr) *header = (const void *)note;
+        const char *name = note + sizeof *header, *id = name + ((header->n_namesz + 3U) & ~3U);
+        uintptr_t length = (uintptr_t)(id - note) + ((header->n_descsz + 3U) & ~3U);
+        if (length > size || header->n_namesz > size || header->n_descsz > size)
+            return NULL;
+        if (header->n_type == NT_GNU_BUILD_ID && header->n_namesz == 4 && memcmp(name, "GNU", 4) == 0)
+            return header->n_descsz >= sizeof((struct nd_loaded *)0)->id ? id : NULL;
+        note += length;
+        size -= length;
+    }
+    return NULL;
+}
+
+/* Where the build id of the file stands in memory. The linker puts it right behind the headers. */
+static const char *find_build_id(const struct nd_loaded *loaded, uintptr_t base) {
+    const ElfW(Ehdr) *header = in_first_page(loaded, loaded->low, sizeof *header);
+    if (!header || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_phentsize != sizeof(ElfW(Phdr)) ||
+        header->e_phoff >= PAGE)
+        return NULL;
+    const ElfW(Phdr) *part =
+        in_first_page(loaded, loaded->low + header->e_phoff, header->e_phnum * sizeof(ElfW(Phdr)));
+    for (int i = 0; part && i < header->e_phnum; i++) {
+        const char *note =
+            part[i].p_type == PT_NOTE ? in_first_page(loaded, base + part[i].p_vaddr, part[i].p_memsz) : NULL;
+        const char *id = note ? build_id_in(note, part[i].p_memsz) : NULL;
+        if (id)
+            return id;
+    }
+    return NULL;
+}
+
 static bool look(const void *address, struct found *found) {
     return find_object((void *)(uintptr_t)address, found) == 0 && found->map;
 }
@@ -79,6 +120,9 @@ bool nd_loaded_find(const void *address, struct nd_loaded *loaded) {
     loaded->high = (uintptr_t)found.end;
     loaded->map = found.map;
     loaded->dynamic = found.map->l_ld;
+    loaded->build = find_build_id(loaded, found.map->l_addr);
+    if (loaded->build)
+        memcpy(loaded->id, loaded->build, sizeof loaded->id);
     strncpy(loaded->name, end_of(found.map->l_name), sizeof loaded->name - 1);
     return true;
 }
@@ -90,7 +134,10 @@ bool nd_loaded_still(const struct nd_loaded *loaded) {
         dl_iterate_phdr(count_unloads, &unloads);
         return unloads == loaded->unloads;
     }
-    return look((const void *)loaded->low, &found) && found.map == loaded->map &&
-           (uintptr_t)found.start == loaded->low && found.map->l_ld == loaded->dynamic &&
-           strcmp(end_of(found.map->l_name), loaded->name) == 0;
+    if (!look((const void *)loaded->low, &found) || found.map != loaded->map ||
+        (uintptr_t)found.start != loaded->low || (uintptr_t)found.end != loaded->high ||
+        found.map->l_ld != loaded->dynamic)
+        return false;
+    return loaded->build ? memcmp(loaded->build, loaded->id, sizeof loaded->id) == 0
+                         : strcmp(end_of(found.map->l_name), loaded->name) == 0;
 }

@@ -7,9 +7,11 @@
 
 struct nd_loaded {
     uintptr_t low, high;
-    const void *map, *dynamic;  /* the loader's record of it, where libc has _dl_find_object */
-    char name[128];             /* ... and its name (the end of a longer one): records are reused */
-    unsigned long long unloads; /* else: how often anything had been unloaded */
+    const void *map, *dynamic;  /* the loader's record of it, where libc has _dl_find_object: records are reused */
+    const char *build;          /* where its build id stands; NULL where it has none that is always mapped */
+    char id[16];                /* ... and the begin of that */
+    unsigned long long unloads; /* without _dl_find_object: how often anything had been unloaded */
+    char name[128];             /* without a build id: its name (the end of a longer one) */
 };
 
 /* Finds the file at `address`. Async-signal-safe and without a lock where libc has _dl_find_object (2.35); else it takes the

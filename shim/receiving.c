@@ -395,3 +395,13 @@ ssize_t nd_receive(const struct nd_receive_call *call) {
         errno = saved;
     return result;
 }
+
+ssize_t nd_receive_ended(const struct nd_receive_call *call, ssize_t result) {
+    struct nd_sock *sock = nd_sock_peek(call->fd);
+    int saved = errno;
+    if (sock)
+        result = finish(call, sock, result);
+    if (result >= 0)
+        errno = saved;
+    return result;
+}

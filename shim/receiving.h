@@ -25,4 +25,7 @@ struct nd_receive_call {
  * given for its; inside a TLS operation it waits for what is left of that. Async-signal-safe; keeps errno on success. */
 ssize_t nd_receive(const struct nd_receive_call *call);
 
+/* The call was made as it is, since nothing bounded it, and has given `result`, which is no byte: what it is to give. */
+ssize_t nd_receive_ended(const struct nd_receive_call *call, ssize_t result);
+
 #endif

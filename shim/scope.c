@@ -13,12 +13,11 @@ _Static_assert(sizeof(struct nd_scope_link) <= 32, "static TLS of old hosts is s
 
 /* Says of a scope whether it is the one that was opened: where its frame is gone, others may have written there, and its
  * functions must not be called. */
-UNCHECKED static uint32_t seal_of(const struct nd_scope *scope) {
-    const uintptr_t words[] = {(uintptr_t)scope->object,  (uintptr_t)scope->operation, (uintptr_t)scope->update,
-                               (uintptr_t)scope->expects, (uintptr_t)scope->fd,        scope->serial};
-    uint64_t seal = 0;
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        seal = (seal ^ words[i]) * 0x9e3779b97f4a7c15U;
+UNCHECKED static inline uint32_t seal_of(const struct nd_scope *scope) {
+    const uint64_t factor = 0x9e3779b97f4a7c15U;
+    uint64_t seal = ((uintptr_t)scope->object ^ (uint64_t)scope->serial << 32 ^ (uint32_t)scope->fd) * factor;
+    seal = (seal ^ (uintptr_t)scope->kind) * factor;
+    seal = (seal ^ (uintptr_t)scope->operation) * factor;
     return (uint32_t)(seal >> 32);
 }
 
@@ -33,11 +32,17 @@ struct nd_scope *nd_scope_of(int fd, const void *caller) {
     struct nd_scope *scope = current.scope;
     if (!scope || current.fd != fd || !stands(&current))
         return NULL; /* not dropped: the asker may be a handler on a stack of its own */
-    if (scope->expects && !scope->expects(scope, caller))
+    const struct nd_scope_kind *kind = scope->kind;
+    if (kind->expects && !kind->expects(scope, caller))
         return NULL;
-    if (scope->update)
-        scope->update(scope);
+    if (kind->update)
+        kind->update(scope);
     return scope;
+}
+
+bool nd_scope_bounds(int fd, const void *caller) {
+    const struct nd_scope *scope = nd_scope_of(fd, caller);
+    return scope && scope->timeout;
 }
 
 struct nd_scope *nd_scope_around(const void *object) {
@@ -63,7 +68,7 @@ void nd_scope_touched(int fd, struct nd_sock *sock) {
     nd_sock_change(fd, sock, 0, ND_SOCK_SOUGHT);
     if (!nd_scope_seeks())
         return;
-    current.scope->found(current.scope, fd, sock);
+    current.scope->kind->found(current.scope, fd, sock);
     current.fd = current.scope->fd;
     current.seal = seal_of(current.scope);
 }

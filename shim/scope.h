@@ -25,26 +25,33 @@ struct nd_scope_link {
 
 enum nd_scope_limit { ND_SCOPE_NONE, ND_SCOPE_HANDSHAKE, ND_SCOPE_SHUTDOWN, ND_SCOPE_RECV };
 
-struct nd_scope {
-    const char *operation;
-    const void *object; /* the SSL or the session */
-    int fd;             /* -1 where none is known, or its calls do not wait */
-    bool inbound;
-    enum nd_scope_limit limit;
-    nd_time began, timeout; /* 0: no deadline, now */
-    /* Brings the four above up to date before a wait: a read may turn into a handshake, and back. May be NULL. */
+struct nd_scope;
+
+/* What is asked about the scopes of one kind; constant, and any of them may be NULL. */
+struct nd_scope_kind {
+    /* Brings limit, began and timeout up to date before a wait: a read may turn into a handshake, and back. */
     void (*update)(struct nd_scope *scope);
     /* Whether `caller` is code that the operation reads and writes through. A scope that was left unseen must not bound the
      * program's own calls on the descriptor. */
     bool (*expects)(const struct nd_scope *scope, const void *caller);
     /* Of a scope with ND_SCOPE_SEEKS: `fd` has been touched. Sets scope->fd. */
     void (*found)(struct nd_scope *scope, int fd, struct nd_sock *sock);
+};
+
+struct nd_scope {
+    const struct nd_scope_kind *kind;
+    const char *operation;
+    const void *object; /* the SSL or the session */
+    int fd;             /* -1 where none is known, or its calls do not wait */
+    bool inbound;
+    enum nd_scope_limit limit;
+    nd_time began, timeout; /* 0: no deadline, now */
     struct nd_scope_link outer; /* what the thread was in before */
     uint32_t serial;
 };
 
-/* Opens a scope that stands in the caller's frame: `slot` is ND_FRAME_SLOT() there. From here on `object`, `fd` and the
- * functions are fixed. Async-signal-safe; keeps errno. */
+/* Opens a scope that stands in the caller's frame: `slot` is ND_FRAME_SLOT() there. From here on `object`, `fd`, `operation`
+ * and `kind` are fixed. Async-signal-safe; keeps errno. */
 void nd_scope_open(struct nd_scope *scope, uintptr_t *slot);
 
 /* Ends it, and gives the outer one back. Async-signal-safe; keeps errno. */
@@ -55,6 +62,9 @@ void nd_scope_close(const struct nd_scope *scope);
  * other call from there overwrites, and its own words; and the call must come from where the operation's calls come from.
  * Async-signal-safe; keeps errno. */
 struct nd_scope *nd_scope_of(int fd, const void *caller);
+
+/* Whether a call on `fd`, made from the code at `caller`, has a deadline by the scope it is part of. The same. */
+bool nd_scope_bounds(int fd, const void *caller);
 
 /* The innermost scope of the thread, if it is for `object`: another operation has called the library from within. */
 struct nd_scope *nd_scope_around(const void *object);

@@ -76,7 +76,7 @@ nd_time nd_sock_send_limit(const struct nd_sock *sock) {
     return (flags & ND_SOCK_STREAM) && (flags & (ND_SOCK_INET | ND_SOCK_LOCAL)) ? nd_sock_limits(sock)->send : 0;
 }
 
-static unsigned watch_for(const struct nd_sock *sock) {
+static unsigned watch_unscoped(const struct nd_sock *sock) {
     uint32_t flags = nd_sock_flags(sock);
     if (!(flags & ND_SOCK_KNOWN))
         return 0;
@@ -85,7 +85,7 @@ static unsigned watch_for(const struct nd_sock *sock) {
         return sock->epoll.used ? ND_WATCH_WAIT : 0;
     if (nd_sock_accept_limit(sock))
         watch |= ND_WATCH_WAIT_IN;
-    if (flags & (ND_SOCK_EXPIRED | ND_SOCK_SCOPED | ND_SOCK_SOUGHT | ND_SOCK_BORROWED))
+    if (flags & (ND_SOCK_EXPIRED | ND_SOCK_SOUGHT | ND_SOCK_BORROWED))
         watch |= ND_WATCH_IN | ND_WATCH_OUT;
     if ((flags & ND_SOCK_CONNECTING) || sock->operation.timeout)
         watch |= ND_WATCH_WAIT;
@@ -106,6 +106,19 @@ static unsigned watch_for(const struct nd_sock *sock) {
         watch |= ND_WATCH_WAIT | ND_WATCH_IN | ND_WATCH_OUT;
     if (nd_sock_recv_limit(sock) || nd_observing) /* who spoke last tells who owes a reply */
         watch |= ND_WATCH_WAIT_IN | ND_WATCH_IN | ND_WATCH_OUT;
+    return watch;
+}
+
+/* A call in a TLS operation that has a deadline may wait for no longer than that. */
+static unsigned watch_for(const struct nd_sock *sock) {
+    unsigned watch = watch_unscoped(sock);
+    uint32_t flags = nd_sock_flags(sock);
+    if (!(flags & ND_SOCK_SCOPED) || (flags & ND_SOCK_NONBLOCK))
+        return watch;
+    if (!(watch & ND_WATCH_IN))
+        watch |= ND_WATCH_IN | ND_WATCH_SCOPE;
+    if (!(watch & ND_WATCH_OUT))
+        watch |= ND_WATCH_OUT | (flags & ND_SOCK_CONNECTED ? ND_WATCH_TRY : 0);
     return watch;
 }
 
@@ -258,7 +271,7 @@ void nd_sock_copy(int fd, int to) {
     copy->own_marked = atomic_load(&from->own_marked);
     copy->connect_began = from->connect_began;
     copy->peer = from->peer;
-    nd_sock_change(to, copy, nd_sock_flags(from) & ~(uint32_t)ND_SOCK_SCOPED, 0);
+    nd_sock_change(to, copy, nd_sock_flags(from) & ~(uint32_t)(ND_SOCK_SCOPED | ND_SOCK_TLS_OWN), 0);
     copy->pace.born = atomic_load(&from->pace.born);
     copy->inode = atomic_load(&from->inode);
 }

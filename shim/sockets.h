@@ -29,7 +29,7 @@ enum nd_sock_flag {
     ND_SOCK_SNDTIMEO = 1 << 10,   /* the same for SO_SNDTIMEO and SEND */
     ND_SOCK_SYNCNT = 1 << 11,     /* the kernel's TCP_SYNCNT is ours, what it was stands in ->own_syncnt */
     ND_SOCK_KEEPALIVE = 1 << 12,  /* the kernel's keepalive is ours, ->own_keepalive holds what it was */
-    ND_SOCK_SCOPED = 1 << 13,     /* a TLS operation may be under way (scope.h) */
+    ND_SOCK_SCOPED = 1 << 13,     /* TLS operations are made on it (scope.h) */
     ND_SOCK_EXPIRED = 1 << 14,    /* a deadline fired: the stream with inode ->inode is finished */
     ND_SOCK_TOLD_IN = 1 << 15,    /* ... and a receiving call has given ETIMEDOUT */
     ND_SOCK_TOLD_OUT = 1 << 16,   /* ... and a sending call */
@@ -38,6 +38,7 @@ enum nd_sock_flag {
     ND_SOCK_EPOLL = 1 << 19,      /* no socket, but an epoll set: ->epoll */
     ND_SOCK_LISTENING = 1 << 20,
     ND_SOCK_LATE = 1 << 21,     /* a listener that nobody has connected to within ACCEPT; the next accept says so */
+    ND_SOCK_TLS_OWN = 1 << 22,  /* the TLS library makes the system calls itself */
     ND_SOCK_LINGER = 1 << 27,   /* the program has set SO_LINGER: close may wait */
     ND_SOCK_BORROWED = 1 << 28, /* SO_SNDTIMEO is a call's; the program's own stands in ->own_sndtimeo */
     ND_SOCK_SOUGHT = 1 << 30    /* may be what a TLS operation talks through, whose library does not say: tlsseek.h */
@@ -49,6 +50,7 @@ enum nd_watch {
     ND_WATCH_IN = 1 << 1,        /* receiving calls */
     ND_WATCH_WAIT_OUT = POLLOUT, /* waits for room, or for a connect */
     ND_WATCH_OUT = 1 << 3,       /* sending calls */
+    ND_WATCH_SCOPE = 1 << 5, /* with ND_WATCH_IN: only where the thread is in a TLS operation that has a deadline */
     ND_WATCH_TRY = 1 << 4, /* with ND_WATCH_OUT: only to wait for room; where there is room nothing is to be done */
     ND_WATCH_WAIT = ND_WATCH_WAIT_IN | ND_WATCH_WAIT_OUT
 };
@@ -137,7 +139,7 @@ struct nd_sock {
     struct sockaddr_in6 peer;      /* of a connect under way, which the kernel does not tell yet; AF_INET fits too */
     struct nd_wait_clock clock[2]; /* by nd_direction */
     struct nd_operation operation;
-    _Atomic(const void *) tls; /* the object that was found to talk through it, or NULL */
+    _Atomic(const void *) tls; /* the TLS object that talks through it, or NULL: tlsseek.h */
     _Atomic nd_time asked;     /* when bytes went out first since some came in last, as far as we saw */
     struct nd_pace pace;
     _Atomic nd_time accepting; /* of a listener: when a thread took its turn to accept (accept.c); 0: nobody has */

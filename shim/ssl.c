@@ -36,7 +36,7 @@ enum { ERROR_NONE, ERROR_SSL, ERROR_SYSCALL = 5, ERROR_ZERO_RETURN };
 
 /* Whether the call asked for readiness, or for something else that the program is to do before it calls again. */
 static bool unfinished(const struct nd_tls_call *call, const struct ssl_st *ssl, long result) {
-    if (result > 0 || !call->sock || !call->tls->SSL_get_error)
+    if (result > 0 || !call->sock || !call->tls->SSL_get_error || (nd_tls_calm(call) && !handshaking(call->tls, ssl)))
         return false;
     int saved = errno, error = call->tls->SSL_get_error(ssl, (int)result);
     errno = saved;
@@ -60,7 +60,8 @@ static void fail(const struct nd_tls_call *call, int failure) {
         return failure;                                                                                                \
     }                                                                                                                  \
     __typeof__(call.tls->function(__VA_ARGS__)) result = call.tls->function(__VA_ARGS__);                              \
-    if (nd_unlikely(nd_tls_late(&call, unfinished(&call, ssl, (long)result))))                                         \
+    if (nd_unlikely(!(result > 0 && nd_tls_calm(&call)) &&                                                             \
+                    nd_tls_late(&call, unfinished(&call, ssl, (long)result))))                                         \
         result = call.tls->function(__VA_ARGS__);                                                                      \
     if (nd_unlikely(result > (failure) && nd_tls_refuses(&call)))                                                      \
         result = failure;                                                                                              \

@@ -24,6 +24,10 @@ static const char *const names[] = {
 };
 #define NAMES (sizeof names / sizeof *names)
 
+/* Those of hooks stand first. */
+#define COUNT_HELPER(name, type, params) +1
+#define HOOKED (NAMES - (0 ND_TLS_HELPERS(COUNT_HELPER)))
+
 _Static_assert(sizeof(struct nd_tls) == NAMES * sizeof(void *) + 4 * sizeof(uintptr_t), "a pointer for each name");
 
 /* By kind: a function that no version lacks, and how the files are called. */
@@ -35,7 +39,9 @@ static const struct {
  * process with more modules that speak TLS looks the rest up at each call. */
 struct entry {
     enum nd_tls_kind kind;
-    struct nd_loaded caller, library;
+    bool by_object; /* the object alone says which functions they are: all stand in the library that made it */
+    struct nd_loaded library, caller;
+    struct nd_loaded front; /* a library that stands in front of it with functions of the same names; else empty */
     struct nd_tls tls;
 };
 
@@ -65,6 +71,13 @@ static void take_text(uintptr_t range[2], const void *function) {
     }
 }
 
+/* A function of the library itself. Those that we hook others may hook, too (Wireshark's key log does), and stand in front. */
+static const void *home_of(enum nd_tls_kind kind, const struct nd_tls *tls) {
+    const void *home = kind == ND_OPENSSL ? (const void *)tls->SSL_get_rfd : (const void *)tls->gnutls_transport_get_ptr;
+    const void *other = kind == ND_OPENSSL ? (const void *)tls->SSL_read : (const void *)tls->gnutls_record_recv;
+    return home ? home : other;
+}
+
 static bool fill(enum nd_tls_kind kind, struct nd_tls *tls, void *handle) {
     if (!symbol_of(handle, kinds[kind].proof))
         return false;
@@ -74,7 +87,7 @@ static bool fill(enum nd_tls_kind kind, struct nd_tls *tls, void *handle) {
         void *found = gnutls == (kind == ND_GNUTLS) ? symbol_of(handle, names[i]) : NULL;
         memcpy((char *)tls + i * sizeof found, &found, sizeof found);
     }
-    take_text(tls->text[0], kind == ND_OPENSSL ? (void *)tls->SSL_read : (void *)tls->gnutls_record_recv);
+    take_text(tls->text[0], home_of(kind, tls));
     take_text(tls->text[1], (void *)tls->ERR_peek_error);
     return true;
 }
@@ -88,10 +101,6 @@ static bool fill_from_file(enum nd_tls_kind kind, struct nd_tls *tls, const char
     bool found = fill(kind, tls, handle);
     dlclose(handle); /* only our own reference: the caller keeps its libraries loaded */
     return found;
-}
-
-static const void *proof_of(enum nd_tls_kind kind, const struct nd_tls *tls) {
-    return kind == ND_OPENSSL ? (const void *)tls->SSL_read : (const void *)tls->gnutls_record_recv;
 }
 
 /* Whether an SSL object was made by the library that is loaded at `library`: each version keeps a pointer to its method, a
@@ -136,7 +145,7 @@ static bool fill_from_any(enum nd_tls_kind kind, struct nd_tls *tls, const void 
         struct nd_loaded library;
         if (!fill_from_file(kind, &found, files.path[i]))
             continue;
-        bool made = nd_loaded_find(proof_of(kind, &found), &library) && made_by(object, &library);
+        bool made = nd_loaded_find(home_of(kind, &found), &library) && made_by(object, &library);
         if (made || (!any && !surely))
             *tls = found;
         any = any || !surely;
@@ -155,15 +164,28 @@ static bool fill_from_caller(enum nd_tls_kind kind, struct nd_tls *tls, const vo
            fill_from_file(kind, tls, map->l_name); /* the program itself has no name, and what it sees comes after us */
 }
 
-/* The caller's own libraries first; then the global ones after us; then any that is loaded. A tail call hides the caller: what
- * was found may be another version than the one that made the object. */
-static bool search(enum nd_tls_kind kind, struct nd_tls *tls, const void *return_address, const void *object) {
+static bool made_by_found(const void *object, const struct nd_tls *tls) {
     struct nd_loaded library;
+    return nd_loaded_find(home_of(ND_OPENSSL, tls), &library) && made_by(object, &library);
+}
+
+/* What comes after us in the order of the loader is what the caller would have had, if it is of the library that made the
+ * object; else the caller's own libraries are asked; then any that is loaded. A tail call hides the caller: what was found may
+ * be another version than the one that made the object. */
+static bool search(enum nd_tls_kind kind, struct nd_tls *tls, const void *return_address, const void *object) {
+    if (kind == ND_OPENSSL && fill(kind, tls, RTLD_NEXT) && made_by_found(object, tls))
+        return true;
     if (!fill_from_caller(kind, tls, return_address) && !fill(kind, tls, RTLD_NEXT))
         return fill_from_any(kind, tls, object, false);
-    if (kind == ND_OPENSSL && nd_loaded_find(proof_of(kind, tls), &library) && !made_by(object, &library))
+    if (kind == ND_OPENSSL && !made_by_found(object, tls))
         fill_from_any(kind, tls, object, true);
     return true;
+}
+
+/* Whether what an entry was made from is there still. */
+static bool stands(const struct entry *entry) {
+    return nd_loaded_still(&entry->library) && (entry->by_object || nd_loaded_still(&entry->caller)) &&
+           (!entry->front.high || nd_loaded_still(&entry->front));
 }
 
 static const struct nd_tls *lookup(enum nd_tls_kind kind, const void *return_address, const void *object) {
@@ -171,23 +193,36 @@ static const struct nd_tls *lookup(enum nd_tls_kind kind, const void *return_add
     for (int i = 0; i < count; i++) {
         const struct entry *entry = &entries[i];
         if (entry->kind == kind && nd_loaded_contains(&entry->caller, return_address) &&
-            (kind != ND_OPENSSL || made_by(object, &entry->library)) && nd_loaded_still(&entry->caller) &&
-            nd_loaded_still(&entry->library))
+            (kind != ND_OPENSSL || made_by(object, &entry->library)) && stands(entry))
             return &entry->tls;
     }
     return NULL;
 }
 
+/* Says where the functions stand. False where they are of more than two libraries. */
+static bool place_functions(struct entry *entry) {
+    for (size_t i = 0; i < HOOKED; i++) {
+        const void *function;
+        memcpy(&function, (const char *)&entry->tls + i * sizeof function, sizeof function);
+        if (!function || nd_loaded_contains(&entry->library, function) || nd_loaded_contains(&entry->front, function))
+            continue;
+        if (entry->front.high || !nd_loaded_find(function, &entry->front))
+            return false;
+    }
+    entry->by_object = entry->kind == ND_OPENSSL && !entry->front.high;
+    return true;
+}
+
 static void remember(enum nd_tls_kind kind, const struct nd_tls *tls, const void *return_address, const void *object) {
-    struct nd_loaded caller, library;
-    if (!nd_loaded_find(return_address, &caller) || !nd_loaded_find(proof_of(kind, tls), &library) ||
-        (kind == ND_OPENSSL && !made_by(object, &library)))
+    struct entry entry = {.kind = kind, .tls = *tls};
+    if (!nd_loaded_find(return_address, &entry.caller) || !nd_loaded_find(home_of(kind, tls), &entry.library) ||
+        (kind == ND_OPENSSL && !made_by(object, &entry.library)) || !place_functions(&entry))
         return;
     if (atomic_flag_test_and_set(&writing))
         return; /* another thread, or a signal handler over one, is at it: next time */
     int count = atomic_load(&entry_count);
     if (count < ENTRIES) {
-        entries[count] = (struct entry){kind, caller, library, *tls};
+        entries[count] = entry;
         atomic_store_explicit(&entry_count, count + 1, memory_order_release);
     }
     atomic_flag_clear(&writing);

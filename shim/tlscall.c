@@ -61,12 +61,21 @@ static enum nd_scope_limit own_limit(const struct nd_tls_call *call) {
     return limits[call->action];
 }
 
+/* Whether the object talks through another descriptor than it was found to. */
+static bool has_moved(const struct nd_tls_call *call) {
+    bool own;
+    int fd = call->library->descriptor(call->tls, call->scope.object, &own);
+    return fd >= 0 && fd != call->fd;
+}
+
 /* A read or write may hide a handshake, at its start (the first on a connection) or on the way (renegotiation), which has a
  * limit of its own; what comes after the handshake has the call's. */
 static void update(struct nd_scope *scope) {
     struct nd_tls_call *call = (struct nd_tls_call *)scope;
+    if (!call->sock || !call->library->handshaking || (call->action != ND_TLS_READS && call->action != ND_TLS_WRITES))
+        return;
     enum nd_scope_limit limit = handshaking(call) ? ND_SCOPE_HANDSHAKE : own_limit(call);
-    if (limit == scope->limit)
+    if (limit == scope->limit || (call->calm && limit == ND_SCOPE_HANDSHAKE && has_moved(call)))
         return;
     if (scope->limit == ND_SCOPE_HANDSHAKE)
         stop_clock(call, ND_SCOPE_HANDSHAKE);
@@ -111,16 +120,22 @@ static bool cut_stuck_write(const struct nd_tls_call *call) {
     return true;
 }
 
+/* Later calls need not ask for the descriptor, and what they do on it is looked at. */
+static void remember(const struct nd_tls_call *call) {
+    const uint32_t ours = ND_SOCK_SCOPED | ND_SOCK_TLS_OWN, flags = ND_SOCK_SCOPED | (call->own ? ND_SOCK_TLS_OWN : 0);
+    nd_tls_seek_found(call->scope.object, call->fd, call->sock);
+    if ((nd_sock_flags(call->sock) & ours) != flags)
+        nd_sock_change(call->fd, call->sock, flags, ours & ~flags);
+}
+
 static void found(struct nd_scope *scope, int fd, struct nd_sock *sock) {
     struct nd_tls_call *call = (struct nd_tls_call *)scope;
-    nd_tls_seek_found(scope->object, fd, sock);
     call->fd = fd;
     call->sock = sock;
+    remember(call);
     scope->inbound = is_inbound(sock);
     scope->fd = nd_sock_flags(sock) & ND_SOCK_NONBLOCK ? -1 : fd;
     limit_by(call, ND_SCOPE_HANDSHAKE);
-    if (scope->fd >= 0 && !(nd_sock_flags(sock) & ND_SOCK_SCOPED))
-        nd_sock_change(fd, sock, ND_SOCK_SCOPED, 0);
 }
 
 /* The object's library knows no descriptor. It may have been found in an earlier call; a handshake that begins finds it, or
@@ -139,28 +154,25 @@ static void find_socket(struct nd_tls_call *call, enum nd_call operation) {
     if (call->sock)
         call->sock->tls = NULL;
     call->sock = NULL;
-    call->scope.found = found;
+    call->scope.fd = ND_SCOPE_SEEKS;
     nd_tls_seek_mark();
 }
 
+static const struct nd_scope_kind kind = {update, expects, found};
+
 static void open_scope(struct nd_tls_call *call, uintptr_t *slot) {
     struct nd_scope *scope = &call->scope;
-    bool blocks = call->sock && !(nd_sock_flags(call->sock) & ND_SOCK_NONBLOCK);
-    scope->fd = scope->found ? ND_SCOPE_SEEKS : blocks ? call->fd : -1;
-    scope->expects = expects;
-    if (call->sock && call->library->handshaking && (call->action == ND_TLS_READS || call->action == ND_TLS_WRITES))
-        scope->update = update;
+    if (call->sock && !(nd_sock_flags(call->sock) & ND_SOCK_NONBLOCK))
+        scope->fd = call->fd;
     nd_scope_open(scope, slot);
     call->open = true;
-    if (blocks && !(nd_sock_flags(call->sock) & ND_SOCK_SCOPED))
-        nd_sock_change(call->fd, call->sock, ND_SOCK_SCOPED, 0);
 }
 
 /* What `netdeadline ps` sees. A call without a deadline is noted where it waits. */
 static void note(struct nd_tls_call *call, enum nd_call operation, const uintptr_t *slot) {
     static const enum nd_limit limits[] = {ND_LIMIT_NONE, ND_LIMIT_TLS_HANDSHAKE, ND_LIMIT_TLS_SHUTDOWN, ND_LIMIT_RECV};
     struct nd_scope *scope = &call->scope;
-    call->noted = scope->fd >= 0 && scope->timeout;
+    call->noted = scope->fd >= 0;
     if (call->noted)
         nd_slot_begin_in(slot, &call->use, operation, scope->fd, scope->began, nd_scope_end(scope),
                          nd_limit_of(call->sock, limits[scope->limit]), NULL);
@@ -176,13 +188,58 @@ bool nd_tls_refuses(const struct nd_tls_call *call) {
     return call->ended;
 }
 
+/* Begins a read or write of a connection on which nothing is under way but what earlier calls have seen. */
+static bool enter_calmly(struct nd_tls_call *call) {
+    const uint32_t needs = ND_SOCK_SCOPED | ND_SOCK_STREAM, never = ND_SOCK_EXPIRED | ND_SOCK_SOUGHT;
+    if (nd_observing || (call->action != ND_TLS_READS && call->action != ND_TLS_WRITES))
+        return false;
+    int fd = nd_tls_seek_known(call->scope.object);
+    struct nd_sock *sock = fd >= 0 ? nd_sock_peek(fd) : NULL;
+    uint32_t flags = sock ? nd_sock_flags(sock) : 0;
+    if ((flags & (needs | never)) != needs || sock->operation.timeout || sock->settings != nd_settings_generation ||
+        handshaking(call))
+        return false;
+    call->fd = fd;
+    call->sock = sock;
+    call->own = flags & ND_SOCK_TLS_OWN;
+    call->scope.inbound = flags & ND_SOCK_INBOUND;
+    if (call->action == ND_TLS_READS && !(flags & ND_SOCK_NONBLOCK))
+        limit_by(call, ND_SCOPE_RECV);
+    return true;
+}
+
+/* Begins any other call. Returns false where it is to fail. */
+static bool enter(struct nd_tls_call *call, enum nd_call operation) {
+    const int saved = errno;
+    call->fd = call->library->descriptor(call->tls, call->scope.object, &call->own);
+    call->sock = stream(call->fd);
+    if (call->fd < 0)
+        find_socket(call, operation);
+    else if (call->sock)
+        remember(call);
+    call->scope.inbound = is_inbound(call->sock);
+    if (nd_tls_expired(call) || (call->sock && cut_stuck_write(call))) {
+        call->ended = true;
+        /* A transport of the program's own must see the failure itself: libcurl goes by what its last read gave, and would
+         * wait and call again for ever. */
+        if (!call->own && !call->sock->stuck) {
+            errno = saved;
+            return true;
+        }
+        return !nd_tls_refuses(call);
+    }
+    if (call->sock)
+        limit_by(call, handshaking(call) && call->action != ND_TLS_CLOSES ? ND_SCOPE_HANDSHAKE : own_limit(call));
+    errno = saved;
+    return true;
+}
+
 bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_library *library, enum nd_call operation,
                   const void *object, enum nd_tls_action action, const void *caller, uintptr_t *slot) {
-    const int saved = errno;
     const struct nd_scope *outer = nd_scope_around(object);
     call->tls = NULL;
     call->sock = NULL;
-    call->open = call->unfinished = call->noted = call->ended = false;
+    call->open = call->unfinished = call->noted = call->ended = call->calm = false;
     if (outer) { /* the library calls itself by name: where it was found once it is again */
         const struct nd_tls_call *around = (const struct nd_tls_call *)outer;
         call->tls = around->tls;
@@ -198,27 +255,16 @@ bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_library *library
     call->library = library;
     call->caller = caller;
     call->action = action;
-    call->fd = library->descriptor(call->tls, object, &call->own);
-    call->sock = stream(call->fd);
-    call->scope = (struct nd_scope){.operation = nd_operation_names[operation], .object = object, .fd = -1};
-    if (call->fd < 0)
-        find_socket(call, operation);
-    call->scope.inbound = is_inbound(call->sock);
-    if (nd_tls_expired(call) || (call->sock && cut_stuck_write(call))) {
-        call->ended = true;
-        /* A transport of the program's own must see the failure itself: libcurl goes by what its last read gave, and would
-         * wait and call again for ever. */
-        if (!call->own && !call->sock->stuck) {
-            errno = saved;
-            return true;
-        }
-        return !nd_tls_refuses(call);
-    }
-    if (call->sock)
-        limit_by(call, handshaking(call) && action != ND_TLS_CLOSES ? ND_SCOPE_HANDSHAKE : own_limit(call));
+    call->scope = (struct nd_scope){
+        .kind = &kind, .operation = nd_operation_names[operation], .object = object, .fd = -1};
+    call->calm = enter_calmly(call);
+    if (!call->calm && !enter(call, operation))
+        return false;
+    if (call->ended)
+        return true;
     open_scope(call, slot);
-    note(call, operation, slot);
-    errno = saved;
+    if (call->scope.timeout)
+        note(call, operation, slot);
     return true;
 }
 
@@ -228,8 +274,7 @@ bool nd_tls_late(struct nd_tls_call *call, bool unfinished) {
     if (!call->sock || !call->open)
         return false;
     const int saved = errno;
-    if (scope->update)
-        scope->update(scope);
+    update(scope);
     nd_time now = unfinished && has_clock(scope->limit) ? nd_now() : 0;
     bool late = now >= nd_scope_end(scope) && !nd_observing;
     if (late) {
@@ -243,6 +288,10 @@ bool nd_tls_late(struct nd_tls_call *call, bool unfinished) {
 void nd_tls_leave(struct nd_tls_call *call) {
     if (!call->open)
         return;
+    if (call->calm && !call->noted && !has_clock(call->scope.limit)) {
+        nd_scope_close(&call->scope);
+        return;
+    }
     const int saved = errno;
     if (call->sock && nd_observing && call->scope.fd >= 0)
         nd_scope_observe(&call->scope);

@@ -30,6 +30,7 @@ struct nd_tls_call {
     int fd;
     struct nd_sock *sock; /* NULL: the call passes through */
     bool open, own, unfinished, noted;
+    bool calm;  /* no handshake is under way, and all is as an earlier call found it */
     bool ended; /* the connection has been ended: no result of the real function can stand */
     struct nd_slot_use use;
     struct nd_tls room;
@@ -43,7 +44,12 @@ struct nd_tls_call {
 bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_library *library, enum nd_call operation,
                   const void *object, enum nd_tls_action action, const void *caller, uintptr_t *slot);
 
-/* The real function has returned `result`; `unfinished`: it wants to be called again when the socket is ready. Returns true if its time
+/* Whether a read or write that has succeeded leaves nothing to do but nd_tls_leave: no handshake is under way, or was before. */
+static inline bool nd_tls_calm(const struct nd_tls_call *call) {
+    return call->calm && !call->sock->operation.timeout;
+}
+
+/* The real function has returned; `unfinished`: it wants to be called again when the socket is ready. Returns true if its time
  * is up and the connection has been ended: called once more, it fails. Keeps errno. */
 bool nd_tls_late(struct nd_tls_call *call, bool unfinished);
 

@@ -1,11 +1,11 @@
 #include "shim/tlsseek.h"
 
 /* Where to look for an object's socket; two objects may take turns in a place, and then both are sought. */
-#define PLACES 1024
-static _Atomic int places[PLACES]; /* fd + 1 */
+#define BITS 14
+static _Atomic int places[1 << BITS]; /* fd + 1; untouched pages cost nothing */
 
 static _Atomic int *place_of(const void *object) {
-    return &places[((uintptr_t)object * (uintptr_t)0x9e3779b97f4a7c15U >> (sizeof(uintptr_t) * 8 - 10)) % PLACES];
+    return &places[(uintptr_t)object * (uintptr_t)0x9e3779b97f4a7c15U >> (sizeof(uintptr_t) * 8 - BITS)];
 }
 
 int nd_tls_seek_known(const void *object) {
@@ -19,12 +19,15 @@ void nd_tls_seek_mark(void) {
     for (int fd = 0; fd <= nd_sock_highest(); fd++) {
         struct nd_sock *sock = nd_sock_peek(fd);
         uint32_t flags = sock ? nd_sock_flags(sock) : 0;
-        if ((flags & kind) == kind && (flags & (ND_SOCK_CONNECTED | ND_SOCK_CONNECTING)) && !sock->tls)
+        if ((flags & kind) == kind && (flags & (ND_SOCK_CONNECTED | ND_SOCK_CONNECTING)) &&
+            (!sock->tls || (flags & ND_SOCK_TLS_OWN)))
             nd_sock_change(fd, sock, ND_SOCK_SOUGHT, 0);
     }
 }
 
 void nd_tls_seek_found(const void *object, int fd, struct nd_sock *sock) {
+    if (nd_tls_seek_known(object) == fd)
+        return;
     sock->tls = object;
     *place_of(object) = fd + 1;
 }

@@ -1,12 +1,15 @@
-/* Which socket a TLS object talks through, where its library does not say: programs may do the reading and writing themselves
- * (libcurl, OpenLDAP), and the library knows some pointer of theirs only. The first call of a handshake tells: whoever begins
- * one writes or reads first, before anything else of the program's can come between. */
+/* Which socket a TLS object talks through. Its library says, but to ask at each read and write costs as much as all else
+ * together, and it may not know: programs may do the reading and writing themselves (libcurl, OpenLDAP), and the library knows
+ * some pointer of theirs only. The first call of a handshake tells then: whoever begins one writes or reads first, before
+ * anything else of the program's can come between. */
 #ifndef ND_TLSSEEK_H
 #define ND_TLSSEEK_H
 
 #include "shim/sockets.h"
 
-/* The descriptor that `object` was found to talk through, -1 for none. Async-signal-safe. */
+/* The descriptor that `object` was found to talk through, -1 for none: what was found holds until that is closed. One whose
+ * object is gone may still be given for another object at the same address, which has made no handshake yet.
+ * Async-signal-safe. */
 int nd_tls_seek_known(const void *object);
 
 /* Has the next call on each connection that may be the one looked at. A byte of memory for each descriptor is read.

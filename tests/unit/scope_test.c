@@ -26,16 +26,18 @@ static bool expects_code(const struct nd_scope *scope, const void *caller) {
     return caller == code;
 }
 
+static const struct nd_scope_kind kind = {.expects = expects_code};
+
 /* A TLS operation on `fd` that calls inside(). */
 static NOINLINE void operation(int fd, enum nd_scope_limit limit, void (*inside)(void)) {
-    struct nd_scope scope = {.operation = "SSL_x",
+    struct nd_scope scope = {.kind = &kind,
+                             .operation = "SSL_x",
                              .object = fd == FD ? &an_object : &another_object,
                              .fd = fd,
                              .inbound = fd == OTHER,
                              .limit = limit,
                              .began = fake.now,
-                             .timeout = 5 * ND_SEC,
-                             .expects = expects_code};
+                             .timeout = 5 * ND_SEC};
     nd_scope_open(&scope, ND_FRAME_SLOT());
     inside();
     nd_scope_close(&scope);
@@ -98,7 +100,8 @@ static void update(struct nd_scope *scope) {
 }
 
 static NOINLINE void updated_operation(void) {
-    struct nd_scope scope = {.operation = "SSL_x", .object = &an_object, .fd = FD, .update = update};
+    static const struct nd_scope_kind updated = {.update = update};
+    struct nd_scope scope = {.kind = &updated, .operation = "SSL_x", .object = &an_object, .fd = FD};
     nd_scope_open(&scope, ND_FRAME_SLOT());
     ck_assert_int_eq(scope_of(FD)->timeout, 9 * ND_SEC);
     nd_scope_close(&scope);
@@ -175,7 +178,7 @@ static NOINLINE void spoil(void) {
     __asm__ volatile("" : : "r"(buffer) : "memory");
     struct nd_scope *scope = nd_scope_of(FD, code);
     if (scope)
-        scope->update = (void (*)(struct nd_scope *))(uintptr_t)1;
+        scope->kind = (const struct nd_scope_kind *)(uintptr_t)1;
 }
 
 START_TEST(a_frame_left_in_a_buffer_does_not_bound_the_programs_own_calls) {
