@@ -227,6 +227,7 @@ void nd_sock_forget(int fd) {
     sock->stuck = 0;
     sock->operation.timeout = 0;
     sock->tls = NULL;
+    sock->tls_functions = NULL;
     sock->accepting = sock->asked = 0;
     memset(&sock->pace, 0, sizeof sock->pace);
     memset(sock->in, 0, sizeof sock->in);

@@ -15,6 +15,8 @@
 #include "shim/profile.h"
 #include "shim/settings.h"
 
+struct nd_tls;
+
 enum nd_sock_flag {
     ND_SOCK_KNOWN = 1 << 0,      /* a socket whose birth we saw */
     ND_SOCK_STREAM = 1 << 1,     /* SOCK_STREAM or SOCK_SEQPACKET */
@@ -139,7 +141,8 @@ struct nd_sock {
     struct sockaddr_in6 peer;      /* of a connect under way, which the kernel does not tell yet; AF_INET fits too */
     struct nd_wait_clock clock[2]; /* by nd_direction */
     struct nd_operation operation;
-    _Atomic(const void *) tls; /* the TLS object that talks through it, or NULL: tlsseek.h */
+    _Atomic(const void *) tls, tls_method; /* the TLS object that talks through it, or NULL, and its method: tlsseek.h */
+    _Atomic(const struct nd_tls *) tls_functions; /* the functions for it: nd_tls_still */
     _Atomic nd_time asked;     /* when bytes went out first since some came in last, as far as we saw */
     struct nd_pace pace;
     _Atomic nd_time accepting; /* of a listener: when a thread took its turn to accept (accept.c); 0: nobody has */

@@ -63,7 +63,7 @@ static void fail(const struct nd_tls_call *call, int failure) {
     if (nd_unlikely(!(result > 0 && nd_tls_calm(&call)) &&                                                             \
                     nd_tls_late(&call, unfinished(&call, ssl, (long)result))))                                         \
         result = call.tls->function(__VA_ARGS__);                                                                      \
-    if (nd_unlikely(result > (failure) && nd_tls_refuses(&call)))                                                      \
+    if (nd_unlikely(call.ended) && result > (failure) && nd_tls_refuses(&call))                                                      \
         result = failure;                                                                                              \
     if (result <= 0)                                                                                                   \
         fail(&call, failure);                                                                                          \
@@ -144,8 +144,9 @@ int nd_hook_SSL_get_error(const struct ssl_st *ssl, int result) {
     if (result > 0 || error == ERROR_SSL || error == ERROR_SYSCALL || outer)
         return error;
     int fd = descriptor(tls, ssl, &own);
-    fd = fd < 0 ? nd_tls_seek_known(ssl) : fd;
-    struct nd_sock *sock = fd >= 0 ? nd_sock_peek(fd) : NULL;
+    struct nd_sock *sock;
+    fd = fd < 0 ? nd_tls_seek_known(ssl, &sock) : fd;
+    sock = fd >= 0 ? nd_sock_peek(fd) : NULL;
     if (sock && (nd_sock_flags(sock) & ND_SOCK_EXPIRED) && nd_expired(fd, sock))
         error = ERROR_SYSCALL;
     errno = saved;

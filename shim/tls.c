@@ -28,7 +28,7 @@ static const char *const names[] = {
 #define COUNT_HELPER(name, type, params) +1
 #define HOOKED (NAMES - (0 ND_TLS_HELPERS(COUNT_HELPER)))
 
-_Static_assert(sizeof(struct nd_tls) == NAMES * sizeof(void *) + 4 * sizeof(uintptr_t), "a pointer for each name");
+_Static_assert(sizeof(struct nd_tls) == NAMES * sizeof(void *) + 4 * sizeof(uintptr_t) + 16, "a pointer for each name");
 
 /* By kind: a function that no version lacks, and how the files are called. */
 static const struct {
@@ -106,15 +106,19 @@ static bool fill_from_file(enum nd_tls_kind kind, struct nd_tls *tls, const char
 /* Whether an SSL object was made by the library that is loaded at `library`: each version keeps a pointer to its method, a
  * constant of its own, among the first words. */
 #define WORDS 8
-__attribute__((no_sanitize("address", "thread"))) static bool made_by(const void *object,
-                                                                      const struct nd_loaded *library) {
+#define UNCHECKED __attribute__((no_sanitize("address", "thread")))
+UNCHECKED static const void *method_of(const void *object, const struct nd_loaded *library) {
     const uintptr_t *words = object;
     if ((uintptr_t)object < 65536 || (uintptr_t)object % sizeof *words)
-        return false; /* no object at all */
+        return NULL; /* no object at all */
     for (int i = 0; i < WORDS; i++)
         if (words[i] >= library->low && words[i] < library->high)
-            return true;
-    return false;
+            return (const void *)words[i]; // NOLINT(performance-no-int-to-ptr)
+    return NULL;
+}
+
+static bool made_by(const void *object, const struct nd_loaded *library) {
+    return method_of(object, library) != NULL;
 }
 
 /* Every loaded file whose name begins as the library's does. Gathered first: the loader must not be asked for more while it
@@ -210,6 +214,8 @@ static bool place_functions(struct entry *entry) {
             return false;
     }
     entry->by_object = entry->kind == ND_OPENSSL && !entry->front.high;
+    if (entry->by_object)
+        memcpy(entry->tls.begin, (void *)entry->tls.SSL_read, sizeof entry->tls.begin);
     return true;
 }
 
@@ -238,6 +244,26 @@ const struct nd_tls *nd_tls_find(enum nd_tls_kind kind, const void *return_addre
     }
     errno = saved;
     return found;
+}
+
+static const struct entry *entry_of(const struct nd_tls *tls) {
+    for (int i = 0; i < entry_count; i++)
+        if (tls == &entries[i].tls)
+            return &entries[i];
+    return NULL;
+}
+
+const void *nd_tls_method(const struct nd_tls *tls, const void *object) {
+    const struct entry *entry = entry_of(tls);
+    return entry && entry->by_object ? method_of(object, &entry->library) : NULL;
+}
+
+UNCHECKED bool nd_tls_still(const struct nd_tls *tls, const void *object, const void *method) {
+    const void *const *words = object;
+    for (int i = 0; i < WORDS; i++)
+        if (words[i] == method)
+            return memcmp((const void *)tls->SSL_read, tls->begin, sizeof tls->begin) == 0;
+    return false;
 }
 
 bool nd_tls_contains(const struct nd_tls *tls, const void *address) {

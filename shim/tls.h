@@ -38,6 +38,7 @@ struct nd_tls {
 #undef ND_TLS_HELPER
     uintptr_t
         text[2][2]; /* where the library's own code stands, and that of what it reads and writes through (libcrypto) */
+    unsigned char begin[16]; /* of SSL_read; zeroes where what was found depends on more than the object: see nd_tls_still */
 };
 
 enum nd_tls_kind { ND_OPENSSL, ND_GNUTLS };
@@ -47,6 +48,16 @@ enum nd_tls_kind { ND_OPENSSL, ND_GNUTLS };
  * called before is found without a lock where libc has _dl_find_object (2.35); else, and the first time, with the loader's. */
 const struct nd_tls *nd_tls_find(enum nd_tls_kind kind, const void *return_address, const void *object,
                                  struct nd_tls *room);
+
+/* An object's method, a constant of the library that made it, by which nd_tls_still knows both again; NULL where it does not.
+ * Async-signal-safe. */
+const void *nd_tls_method(const struct nd_tls *tls, const void *object);
+
+/* Whether `tls`, which nd_tls_find gave for an object at the same place whose method was `method`, is right for `object`. It is
+ * where this is the same one, which keeps its library loaded. It might be another's: then the method stands elsewhere, unless
+ * the library was replaced by one of the same layout, and then the function that will be called begins otherwise, unless it is
+ * the same. Async-signal-safe. */
+bool nd_tls_still(const struct nd_tls *tls, const void *object, const void *method);
 
 /* Whether `address` lies in the code of the library itself. */
 bool nd_tls_contains(const struct nd_tls *tls, const void *address);

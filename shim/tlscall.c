@@ -72,6 +72,8 @@ static bool has_moved(const struct nd_tls_call *call) {
  * limit of its own; what comes after the handshake has the call's. */
 static void update(struct nd_scope *scope) {
     struct nd_tls_call *call = (struct nd_tls_call *)scope;
+    if (call->calm && !handshaking(call) && scope->limit != ND_SCOPE_HANDSHAKE)
+        return;
     if (!call->sock || !call->library->handshaking || (call->action != ND_TLS_READS && call->action != ND_TLS_WRITES))
         return;
     enum nd_scope_limit limit = handshaking(call) ? ND_SCOPE_HANDSHAKE : own_limit(call);
@@ -123,7 +125,13 @@ static bool cut_stuck_write(const struct nd_tls_call *call) {
 /* Later calls need not ask for the descriptor, and what they do on it is looked at. */
 static void remember(const struct nd_tls_call *call) {
     const uint32_t ours = ND_SOCK_SCOPED | ND_SOCK_TLS_OWN, flags = ND_SOCK_SCOPED | (call->own ? ND_SOCK_TLS_OWN : 0);
+    const void *method = nd_tls_method(call->tls, call->scope.object);
     nd_tls_seek_found(call->scope.object, call->fd, call->sock);
+    if (call->sock->tls_method != method || !call->sock->tls_functions) {
+        call->sock->tls_functions = NULL;
+        call->sock->tls_method = method;
+        call->sock->tls_functions = method ? call->tls : NULL;
+    }
     if ((nd_sock_flags(call->sock) & ours) != flags)
         nd_sock_change(call->fd, call->sock, flags, ours & ~flags);
 }
@@ -142,7 +150,8 @@ static void found(struct nd_scope *scope, int fd, struct nd_sock *sock) {
  * finds it anew: the object may be another one at the same address. */
 static void find_socket(struct nd_tls_call *call, enum nd_call operation) {
     const struct nd_limits *inbound = &nd_settings.inbound, *outbound = &nd_settings.outbound;
-    call->fd = nd_tls_seek_known(call->scope.object);
+    struct nd_sock *sock;
+    call->fd = nd_tls_seek_known(call->scope.object, &sock);
     call->sock = stream(call->fd);
     call->scope.inbound = is_inbound(call->sock);
     if (call->action != ND_TLS_SHAKES || (call->sock && clock_runs(call, ND_SCOPE_HANDSHAKE)) ||
@@ -188,22 +197,32 @@ bool nd_tls_refuses(const struct nd_tls_call *call) {
     return call->ended;
 }
 
-/* Begins a read or write of a connection on which nothing is under way but what earlier calls have seen. */
+/* The functions for the object that talks through `sock`. */
+static const struct nd_tls *functions_of(const struct nd_tls_call *call, const struct nd_sock *sock) {
+    const struct nd_tls *tls = sock->tls_functions;
+    return tls && nd_tls_still(tls, call->scope.object, sock->tls_method) ? tls : NULL;
+}
+
+/* Begins a read or write of a connection on which nothing is under way, and all is as an earlier call found it. */
 static bool enter_calmly(struct nd_tls_call *call) {
     const uint32_t needs = ND_SOCK_SCOPED | ND_SOCK_STREAM, never = ND_SOCK_EXPIRED | ND_SOCK_SOUGHT;
-    if (nd_observing || (call->action != ND_TLS_READS && call->action != ND_TLS_WRITES))
+    struct nd_sock *sock;
+    if ((call->action != ND_TLS_READS && call->action != ND_TLS_WRITES) || nd_observing)
         return false;
-    int fd = nd_tls_seek_known(call->scope.object);
-    struct nd_sock *sock = fd >= 0 ? nd_sock_peek(fd) : NULL;
-    uint32_t flags = sock ? nd_sock_flags(sock) : 0;
-    if ((flags & (needs | never)) != needs || sock->operation.timeout || sock->settings != nd_settings_generation ||
-        handshaking(call))
+    int fd = nd_tls_seek_known(call->scope.object, &sock);
+    if (fd < 0)
+        return false;
+    uint32_t flags = nd_sock_flags(sock);
+    if ((flags & (needs | never)) != needs || sock->operation.timeout || sock->settings != nd_settings_generation)
+        return false;
+    call->tls = functions_of(call, sock);
+    if (!call->tls)
         return false;
     call->fd = fd;
     call->sock = sock;
     call->own = flags & ND_SOCK_TLS_OWN;
     call->scope.inbound = flags & ND_SOCK_INBOUND;
-    if (call->action == ND_TLS_READS && !(flags & ND_SOCK_NONBLOCK))
+    if (call->action == ND_TLS_READS && !(flags & ND_SOCK_NONBLOCK) && nd_sock_recv_limit(sock))
         limit_by(call, ND_SCOPE_RECV);
     return true;
 }
@@ -234,34 +253,37 @@ static bool enter(struct nd_tls_call *call, enum nd_call operation) {
     return true;
 }
 
+/* Finds the functions. False where nothing more is to be done, since the call is part of another. */
+static bool find_functions(struct nd_tls_call *call, const struct nd_scope *outer) {
+    const struct nd_tls_call *around = (const struct nd_tls_call *)outer;
+    if (!outer) {
+        call->tls = nd_tls_find(call->library->kind, call->caller, call->scope.object, &call->room);
+        return call->tls && nd_active;
+    }
+    call->tls = around->tls; /* the library calls itself by name: where it was found once it is again */
+    /* The outermost counts, unless it is a read that has turned into a handshake. */
+    return nd_active && around->action != call->action && call->action == ND_TLS_SHAKES;
+}
+
 bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_library *library, enum nd_call operation,
                   const void *object, enum nd_tls_action action, const void *caller, uintptr_t *slot) {
     const struct nd_scope *outer = nd_scope_around(object);
-    call->tls = NULL;
     call->sock = NULL;
-    call->open = call->unfinished = call->noted = call->ended = call->calm = false;
-    if (outer) { /* the library calls itself by name: where it was found once it is again */
-        const struct nd_tls_call *around = (const struct nd_tls_call *)outer;
-        call->tls = around->tls;
-        if (around->action == action || action != ND_TLS_SHAKES)
-            return true; /* the outermost counts, unless it is a read that has turned into a handshake */
-    } else {
-        call->tls = nd_tls_find(library->kind, caller, object, &call->room);
-    }
-    if (!call->tls)
-        return refuse(ENOSYS);
-    if (!nd_active)
-        return true;
+    call->open = call->unfinished = call->noted = call->ended = false;
     call->library = library;
     call->caller = caller;
     call->action = action;
-    call->scope = (struct nd_scope){
-        .kind = &kind, .operation = nd_operation_names[operation], .object = object, .fd = -1};
-    call->calm = enter_calmly(call);
-    if (!call->calm && !enter(call, operation))
-        return false;
-    if (call->ended)
-        return true;
+    call->scope =
+        (struct nd_scope){.kind = &kind, .operation = nd_operation_names[operation], .object = object, .fd = -1};
+    call->calm = !outer && enter_calmly(call);
+    if (!call->calm) {
+        if (!find_functions(call, outer))
+            return call->tls ? true : refuse(ENOSYS);
+        if (!enter(call, operation))
+            return false;
+        if (call->ended)
+            return true;
+    }
     open_scope(call, slot);
     if (call->scope.timeout)
         note(call, operation, slot);

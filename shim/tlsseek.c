@@ -8,10 +8,10 @@ static _Atomic int *place_of(const void *object) {
     return &places[(uintptr_t)object * (uintptr_t)0x9e3779b97f4a7c15U >> (sizeof(uintptr_t) * 8 - BITS)];
 }
 
-int nd_tls_seek_known(const void *object) {
-    int fd = *place_of(object) - 1;
-    const struct nd_sock *sock = fd >= 0 ? nd_sock_peek(fd) : NULL;
-    return sock && sock->tls == object && (nd_sock_flags(sock) & ND_SOCK_CONNECTED) ? fd : -1;
+int nd_tls_seek_known(const void *object, struct nd_sock **sock) {
+    int fd = atomic_load_explicit(place_of(object), memory_order_relaxed) - 1;
+    *sock = fd >= 0 ? nd_sock_peek(fd) : NULL;
+    return *sock && (*sock)->tls == object && (nd_sock_flags(*sock) & ND_SOCK_CONNECTED) ? fd : -1;
 }
 
 void nd_tls_seek_mark(void) {
@@ -26,7 +26,8 @@ void nd_tls_seek_mark(void) {
 }
 
 void nd_tls_seek_found(const void *object, int fd, struct nd_sock *sock) {
-    if (nd_tls_seek_known(object) == fd)
+    struct nd_sock *known;
+    if (nd_tls_seek_known(object, &known) == fd)
         return;
     sock->tls = object;
     *place_of(object) = fd + 1;

@@ -7,10 +7,10 @@
 
 #include "shim/sockets.h"
 
-/* The descriptor that `object` was found to talk through, -1 for none: what was found holds until that is closed. One whose
+/* The descriptor that `object` was found to talk through, -1 for none, and its record: what was found holds until that is closed. One whose
  * object is gone may still be given for another object at the same address, which has made no handshake yet.
  * Async-signal-safe. */
-int nd_tls_seek_known(const void *object);
+int nd_tls_seek_known(const void *object, struct nd_sock **sock);
 
 /* Has the next call on each connection that may be the one looked at. A byte of memory for each descriptor is read.
  * Async-signal-safe; keeps errno. */
