@@ -21,16 +21,18 @@ UNCHECKED static inline uint32_t seal_of(const struct nd_scope *scope) {
     return (uint32_t)(seal >> 32);
 }
 
-__attribute__((noinline)) UNCHECKED static bool stands(const struct nd_scope_link *link) {
-    uintptr_t here = (uintptr_t)__builtin_frame_address(0), there = (uintptr_t)link->slot;
-    uintptr_t scope = (uintptr_t)link->scope;
+/* Asked in the frame of a function that the operation has called. */
+#define STANDS(link) stands(link, (uintptr_t)__builtin_frame_address(0))
+
+UNCHECKED static inline bool stands(const struct nd_scope_link *link, uintptr_t here) {
+    uintptr_t there = (uintptr_t)link->slot, scope = (uintptr_t)link->scope;
     return scope > here && scope < there && there - here < DEEPEST && *link->slot == link->return_to &&
            seal_of(link->scope) == link->seal;
 }
 
 struct nd_scope *nd_scope_of(int fd, const void *caller) {
     struct nd_scope *scope = current.scope;
-    if (!scope || current.fd != fd || !stands(&current))
+    if (!scope || current.fd != fd || !STANDS(&current))
         return NULL; /* not dropped: the asker may be a handler on a stack of its own */
     const struct nd_scope_kind *kind = scope->kind;
     if (kind->expects && !kind->expects(scope, caller))
@@ -41,13 +43,13 @@ struct nd_scope *nd_scope_of(int fd, const void *caller) {
 }
 
 bool nd_scope_bounds(int fd, const void *caller) {
-    const struct nd_scope *scope = nd_scope_of(fd, caller);
-    return scope && scope->timeout;
+    struct nd_scope *scope = current.scope;
+    return scope && current.fd == fd && STANDS(&current) && scope->kind->bounds(scope, caller);
 }
 
 struct nd_scope *nd_scope_around(const void *object) {
     struct nd_scope *scope = current.scope;
-    return scope && stands(&current) && scope->object == object ? scope : NULL;
+    return scope && STANDS(&current) && scope->object == object ? scope : NULL;
 }
 
 UNCHECKED void nd_scope_open(struct nd_scope *scope, uintptr_t *slot) {
@@ -61,7 +63,7 @@ void nd_scope_close(const struct nd_scope *scope) {
 }
 
 bool nd_scope_seeks(void) {
-    return current.scope && current.fd == ND_SCOPE_SEEKS && stands(&current);
+    return current.scope && current.fd == ND_SCOPE_SEEKS && STANDS(&current);
 }
 
 void nd_scope_touched(int fd, struct nd_sock *sock) {

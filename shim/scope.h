@@ -34,6 +34,8 @@ struct nd_scope_kind {
     /* Whether `caller` is code that the operation reads and writes through. A scope that was left unseen must not bound the
      * program's own calls on the descriptor. */
     bool (*expects)(const struct nd_scope *scope, const void *caller);
+    /* All at once: whether `caller` is such code, and the scope has a deadline now. */
+    bool (*bounds)(struct nd_scope *scope, const void *caller);
     /* Of a scope with ND_SCOPE_SEEKS: `fd` has been touched. Sets scope->fd. */
     void (*found)(struct nd_scope *scope, int fd, struct nd_sock *sock);
 };

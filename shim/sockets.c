@@ -18,10 +18,11 @@ static struct nd_sock first_chunk[PER_CHUNK];
 static _Atomic(struct nd_sock *) chunks[CHUNKS] = {first_chunk};
 
 struct nd_sock *nd_sock_peek(int fd) {
-    if (fd < 0 || fd >= PER_CHUNK * CHUNKS)
+    const unsigned number = (unsigned)fd;
+    if (number >= PER_CHUNK * CHUNKS)
         return NULL;
-    struct nd_sock *chunk = atomic_load_explicit(&chunks[fd / PER_CHUNK], memory_order_acquire);
-    return chunk ? &chunk[fd % PER_CHUNK] : NULL;
+    struct nd_sock *chunk = atomic_load_explicit(&chunks[number / PER_CHUNK], memory_order_acquire);
+    return chunk ? &chunk[number % PER_CHUNK] : NULL;
 }
 
 struct nd_sock *nd_sock_get(int fd) {

@@ -266,13 +266,6 @@ UNCHECKED bool nd_tls_still(const struct nd_tls *tls, const void *object, const 
     return false;
 }
 
-bool nd_tls_contains(const struct nd_tls *tls, const void *address) {
-    for (int i = 0; i < 2; i++)
-        if ((uintptr_t)address >= tls->text[i][0] && (uintptr_t)address < tls->text[i][1])
-            return true;
-    return false;
-}
-
 #define ERR_LIB_SYS 2
 
 void nd_tls_queue_errno(const struct nd_tls *tls) {

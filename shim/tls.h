@@ -60,7 +60,10 @@ const void *nd_tls_method(const struct nd_tls *tls, const void *object);
 bool nd_tls_still(const struct nd_tls *tls, const void *object, const void *method);
 
 /* Whether `address` lies in the code of the library itself. */
-bool nd_tls_contains(const struct nd_tls *tls, const void *address);
+static inline bool nd_tls_contains(const struct nd_tls *tls, const void *address) {
+    return ((uintptr_t)address >= tls->text[1][0] && (uintptr_t)address < tls->text[1][1]) ||
+           ((uintptr_t)address >= tls->text[0][0] && (uintptr_t)address < tls->text[0][1]);
+}
 
 /* Leaves errno in OpenSSL's error queue, unless something stands there already. SSL_get_error still says SSL_ERROR_SYSCALL
  * for it; with an empty queue Python (3.10 to 3.11, after SSL_read_ex) takes any failed read for an end of file, and its

@@ -72,8 +72,6 @@ static bool has_moved(const struct nd_tls_call *call) {
  * limit of its own; what comes after the handshake has the call's. */
 static void update(struct nd_scope *scope) {
     struct nd_tls_call *call = (struct nd_tls_call *)scope;
-    if (call->calm && !handshaking(call) && scope->limit != ND_SCOPE_HANDSHAKE)
-        return;
     if (!call->sock || !call->library->handshaking || (call->action != ND_TLS_READS && call->action != ND_TLS_WRITES))
         return;
     enum nd_scope_limit limit = handshaking(call) ? ND_SCOPE_HANDSHAKE : own_limit(call);
@@ -167,7 +165,27 @@ static void find_socket(struct nd_tls_call *call, enum nd_call operation) {
     nd_tls_seek_mark();
 }
 
-static const struct nd_scope_kind kind = {update, expects, found};
+static bool bounds(struct nd_scope *scope, const void *caller) {
+    const struct nd_tls_call *call = (const struct nd_tls_call *)scope;
+    if (!expects(scope, caller))
+        return false;
+    if (!call->calm || scope->limit == ND_SCOPE_HANDSHAKE || handshaking(call))
+        update(scope);
+    return scope->timeout != 0;
+}
+
+static const struct nd_scope_kind kind = {update, expects, bounds, found};
+
+/* All but what nd_scope_open sets. */
+static void begin_scope(struct nd_scope *scope, const void *object, enum nd_call operation) {
+    scope->kind = &kind;
+    scope->operation = nd_operation_names[operation];
+    scope->object = object;
+    scope->fd = -1;
+    scope->inbound = false;
+    scope->limit = ND_SCOPE_NONE;
+    scope->began = scope->timeout = 0;
+}
 
 static void open_scope(struct nd_tls_call *call, uintptr_t *slot) {
     struct nd_scope *scope = &call->scope;
@@ -273,8 +291,7 @@ bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_library *library
     call->library = library;
     call->caller = caller;
     call->action = action;
-    call->scope =
-        (struct nd_scope){.kind = &kind, .operation = nd_operation_names[operation], .object = object, .fd = -1};
+    begin_scope(&call->scope, object, operation);
     call->calm = !outer && enter_calmly(call);
     if (!call->calm) {
         if (!find_functions(call, outer))

@@ -26,7 +26,11 @@ static bool expects_code(const struct nd_scope *scope, const void *caller) {
     return caller == code;
 }
 
-static const struct nd_scope_kind kind = {.expects = expects_code};
+static bool bounds(struct nd_scope *scope, const void *caller) {
+    return caller == code && scope->timeout;
+}
+
+static const struct nd_scope_kind kind = {.expects = expects_code, .bounds = bounds};
 
 /* A TLS operation on `fd` that calls inside(). */
 static NOINLINE void operation(int fd, enum nd_scope_limit limit, void (*inside)(void)) {
@@ -79,6 +83,20 @@ static void ask_for_the_object(void) {
 START_TEST(an_operation_within_is_recognised_by_its_object) {
     operation(FD, ND_SCOPE_HANDSHAKE, ask_for_the_object);
     ck_assert_ptr_null(nd_scope_around(&an_object));
+}
+END_TEST
+
+static void ask_for_a_deadline(void) {
+    ck_assert(nd_scope_bounds(FD, code));
+    ck_assert(!nd_scope_bounds(FD, &another_object) && !nd_scope_bounds(OTHER, code));
+    nd_scope_of(FD, code)->timeout = 0;
+    ck_assert(!nd_scope_bounds(FD, code));
+}
+
+START_TEST(a_call_is_bounded_where_its_scope_has_a_deadline) {
+    ck_assert(!nd_scope_bounds(FD, code));
+    operation(FD, ND_SCOPE_HANDSHAKE, ask_for_a_deadline);
+    ck_assert(!nd_scope_bounds(FD, code));
 }
 END_TEST
 
@@ -274,6 +292,7 @@ int main(void) {
     tcase_add_test(tests, a_scope_is_its_descriptors_and_ends_with_the_operation);
     tcase_add_test(tests, an_operation_within_is_recognised_by_its_object);
     tcase_add_test(tests, a_call_that_is_not_the_operations_has_no_scope);
+    tcase_add_test(tests, a_call_is_bounded_where_its_scope_has_a_deadline);
     tcase_add_test(tests, a_scope_is_brought_up_to_date);
     tcase_add_test(tests, a_frame_left_in_a_buffer_does_not_bound_the_programs_own_calls);
     tcase_add_test(tests, an_operation_in_a_callback_gives_the_outer_back);
