@@ -1,5 +1,6 @@
 #include "shim/epollset.h"
 
+#include "shim/epollmember.h"
 #include "shim/real.h"
 #include "shim/timers.h"
 
@@ -14,24 +15,16 @@
 /* Three system calls and the record, as measured on one socket. */
 #define COST_PER_SOCKET ((nd_time)1000)
 
-static struct nd_sock *set_of(int epfd) {
-    struct nd_sock *sock = nd_sock_peek(epfd);
-    return sock && (nd_sock_flags(sock) & ND_SOCK_EPOLL) ? sock : NULL;
-}
-
-static struct nd_membership *membership(struct nd_sock *sock, int epfd) {
-    const struct nd_sock *set = nd_sock_peek(epfd);
-    for (int i = 0; set && i < ND_MEMBERSHIPS; i++)
-        if (sock->in[i].set == epfd + 1 && sock->in[i].generation == set->generation)
-            return &sock->in[i];
-    return NULL;
+/* EPOLLIN and its kin have poll's values. */
+static short wants_of(uint32_t events) {
+    return (short)(nd_wants_of((short)events, (short)events) & (ND_WANTS_IN | ND_WANTS_OUT));
 }
 
 /* The sockets' clocks run on by what the set has been waited for since they were last looked at. */
 static void run_clocks(struct nd_sock *sock, struct nd_membership *member, const struct nd_epoll *set) {
     nd_time waited = set->time.waited - member->seen;
     member->seen += waited;
-    if (!(member->events & (ND_WANTS_IN | ND_WANTS_OUT)))
+    if (!wants_of(member->events))
         return;
     sock->clock[ND_IN].time.waited += waited;
     sock->clock[ND_OUT].time.waited += waited;
@@ -43,7 +36,7 @@ static struct nd_membership *new_membership(struct nd_sock *sock, int epfd, cons
     struct nd_membership *free = NULL;
     for (int i = 0; !free && i < ND_MEMBERSHIPS; i++) {
         int holder = sock->in[i].set - 1;
-        if (holder < 0 || !membership(sock, holder)) /* none, or a set that has been closed */
+        if (holder < 0 || !nd_epoll_membership(sock, holder)) /* none, or a set that has been closed */
             free = &sock->in[i];
     }
     if (!free)
@@ -96,25 +89,15 @@ static void use(int epfd, struct nd_sock *set, nd_time now) {
     nd_sock_change(epfd, set, 0, 0);
     for (int i = 0; i < ND_MEMBERSHIPS; i++) {
         int outer = set->in[i].set - 1;
-        struct nd_sock *its = outer >= 0 ? set_of(outer) : NULL;
+        struct nd_sock *its = outer >= 0 ? nd_epoll_set_of(outer) : NULL;
         if (its)
             use(outer, its, now);
     }
 }
 
-static void note_inner(struct nd_epoll *set, int from, int to) {
-    for (int i = 0; i < ND_INNER_SETS; i++) {
-        int slot = from;
-        if (set->inner[i] == to && to)
-            return;
-        if (atomic_compare_exchange_strong(&set->inner[i], &slot, to))
-            return;
-    }
-}
-
 static void remove_from(int epfd, int fd, struct nd_sock *sock) {
-    struct nd_membership *member = membership(sock, epfd);
-    struct nd_sock *set = set_of(epfd);
+    struct nd_membership *member = nd_epoll_membership(sock, epfd);
+    struct nd_sock *set = nd_epoll_set_of(epfd);
     if (member) {
         if (set)
             run_clocks(sock, member, &set->epoll);
@@ -122,7 +105,7 @@ static void remove_from(int epfd, int fd, struct nd_sock *sock) {
         member->set = 0;
     }
     if (set && (nd_sock_flags(sock) & ND_SOCK_EPOLL))
-        note_inner(&set->epoll, fd + 1, 0);
+        nd_epoll_note_inner(&set->epoll, fd + 1, 0);
 }
 
 /* Where a one-shot registration is found again by its data, which is all that a delivered event tells: a hint that is checked. */
@@ -134,6 +117,7 @@ static _Atomic int *hint_for(uint64_t data) {
 }
 
 void nd_epoll_noted(int epfd, int fd, const struct epoll_event *event) {
+    epfd = nd_epoll_home(epfd);
     struct nd_sock *sock = nd_sock_peek(fd), *set = nd_sock_get(epfd);
     if (!sock || !set || !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
         return;
@@ -143,7 +127,7 @@ void nd_epoll_noted(int epfd, int fd, const struct epoll_event *event) {
     }
     if (!(nd_sock_flags(set) & ND_SOCK_EPOLL))
         nd_sock_born(epfd, ND_SOCK_EPOLL);
-    struct nd_membership *member = membership(sock, epfd);
+    struct nd_membership *member = nd_epoll_membership(sock, epfd);
     if (member)
         run_clocks(sock, member, &set->epoll);
     else
@@ -156,25 +140,25 @@ void nd_epoll_noted(int epfd, int fd, const struct epoll_event *event) {
     }
     bool is_set = (nd_sock_flags(sock) & ND_SOCK_EPOLL) != 0;
     if (is_set)
-        note_inner(&set->epoll, 0, fd + 1);
+        nd_epoll_note_inner(&set->epoll, 0, fd + 1);
     if (fd > set->epoll.highest)
         set->epoll.highest = fd;
     if (!is_set)
         set->epoll.shortest = shorter(set->epoll.shortest, shortest_limit(sock));
     const nd_time now = nd_now_coarse();
-    if (!is_set || sock->epoll.used)
+    if (!is_set || nd_sock_peek(nd_epoll_home(fd))->epoll.used)
         use(epfd, set, now);
     if (!is_set)
-        hurry(set, nd_clock_due(sock, (short)(event->events & (ND_WANTS_IN | ND_WANTS_OUT)), now));
+        hurry(set, nd_clock_due(sock, wants_of(event->events), now));
 }
 
 void nd_epoll_closed(int epfd) {
-    struct nd_sock *set = set_of(epfd);
-    struct nd_membership *member;
-    for (int fd = 0; set && fd <= set->epoll.highest; fd++) {
+    const struct nd_sock *set = nd_epoll_set_of(epfd);
+    if (!set || nd_epoll_handed_over(epfd))
+        return;
+    for (int fd = 0; fd <= set->epoll.highest; fd++) {
         struct nd_sock *sock = nd_sock_peek(fd);
-        member = sock ? membership(sock, epfd) : NULL;
-        if (member)
+        if (sock && nd_epoll_membership(sock, epfd))
             remove_from(epfd, fd, sock);
     }
 }
@@ -185,7 +169,7 @@ static struct nd_sock *member_of(int epfd, int fd, struct nd_membership **member
     const uint32_t kinds = ND_SOCK_CONNECTED | ND_SOCK_CONNECTING | ND_SOCK_LISTENING;
     if (!sock || !(nd_sock_flags(sock) & kinds) || (nd_sock_flags(sock) & ND_SOCK_EXPIRED))
         return NULL;
-    *member = membership(sock, epfd);
+    *member = nd_epoll_membership(sock, epfd);
     if (*member)
         nd_timers_refresh(fd, sock);
     return *member ? sock : NULL;
@@ -201,17 +185,18 @@ static void deliver(int epfd, struct nd_sock *set, const struct epoll_event *eve
     if (!sock || member->data != data || !(member->events & EPOLLONESHOT))
         return;
     run_clocks(sock, member, &set->epoll);
-    if (event->events & (ND_WANTS_IN | ND_ENDED))
+    if (event->events & (ND_WANTS_IN | ND_WAIT_URGENT | ND_ENDED))
         nd_clock_progress(&sock->clock[ND_IN]);
     if (event->events & (ND_WANTS_OUT | ND_ENDED))
         nd_clock_progress(&sock->clock[ND_OUT]);
     if (nd_sock_flags(sock) & ND_SOCK_CONNECTING)
         nd_clock_connected(fd, sock, (short)event->events);
-    member->events &= ~(uint32_t)(ND_WANTS_IN | ND_WANTS_OUT);
+    member->events &= ~(uint32_t)(ND_WANTS_IN | ND_WANTS_OUT | ND_WAIT_URGENT);
 }
 
 void nd_epoll_delivered(int epfd, const struct epoll_event *events, int count) {
-    struct nd_sock *set = set_of(epfd);
+    epfd = nd_epoll_home(epfd);
+    struct nd_sock *set = nd_epoll_set_of(epfd);
     for (int i = 0; set && set->epoll.one_shots && i < count; i++)
         deliver(epfd, set, &events[i]);
 }
@@ -224,7 +209,7 @@ static bool has_room(int fd) {
 /* A socket may be registered for room at all times (edge-triggered sets are); its clock runs only while there is none. */
 static short wants_now(int fd, struct nd_sock *sock, uint32_t events) {
     struct nd_wait_clock *out = &sock->clock[ND_OUT];
-    short wants = (short)(events & (ND_WANTS_IN | ND_WANTS_OUT)); /* EPOLLIN and its kin have poll's values */
+    short wants = wants_of(events);
     if (!(wants & ND_WANTS_OUT) || (nd_sock_flags(sock) & ND_SOCK_CONNECTING) ||
         !(nd_clock_room(sock, wants) || nd_sock_paced(sock)))
         return wants;
@@ -249,7 +234,7 @@ static struct nd_company company_of(int epfd, struct nd_epoll *set) {
             nd_company_add(&company, sock);
     }
     for (int i = 0; i < ND_INNER_SETS; i++) {
-        const struct nd_sock *inner = set->inner[i] ? set_of(set->inner[i] - 1) : NULL;
+        const struct nd_sock *inner = set->inner[i] ? nd_epoll_set_of(nd_epoll_home(set->inner[i] - 1)) : NULL;
         if (inner)
             nd_company_add(&company, inner);
     }
@@ -301,7 +286,8 @@ static bool begin_look(struct nd_epoll *set, nd_time now) {
 }
 
 bool nd_epoll_look(const char *operation, int epfd, const struct nd_company *company, nd_time now) {
-    struct nd_sock *sock = set_of(epfd);
+    epfd = nd_epoll_home(epfd);
+    struct nd_sock *sock = nd_epoll_set_of(epfd);
     if (!sock || !begin_look(&sock->epoll, now))
         return false; /* another thread is at it */
     struct nd_epoll *set = &sock->epoll;
@@ -317,7 +303,8 @@ bool nd_epoll_look(const char *operation, int epfd, const struct nd_company *com
 }
 
 nd_time nd_epoll_due(int epfd, nd_time now) {
-    struct nd_sock *sock = set_of(epfd);
+    epfd = nd_epoll_home(epfd);
+    struct nd_sock *sock = nd_epoll_set_of(epfd);
     if (!sock || !sock->epoll.used)
         return ND_NEVER;
     nd_timers_refresh(epfd, sock);
@@ -331,7 +318,7 @@ nd_time nd_epoll_due(int epfd, nd_time now) {
 }
 
 void nd_epoll_waited(int epfd, nd_time began, nd_time ended, bool ready) {
-    struct nd_sock *sock = set_of(epfd);
+    struct nd_sock *sock = nd_epoll_set_of(nd_epoll_home(epfd));
     if (!sock)
         return;
     struct nd_epoll *set = &sock->epoll;
@@ -344,7 +331,8 @@ void nd_epoll_waited(int epfd, nd_time began, nd_time ended, bool ready) {
 }
 
 int nd_epoll_show(int epfd, struct epoll_event *events, int ready, int count) {
-    const struct nd_sock *set = set_of(epfd);
+    epfd = nd_epoll_home(epfd);
+    const struct nd_sock *set = nd_epoll_set_of(epfd);
     struct nd_membership *member;
     for (int fd = 0; set && fd <= set->epoll.highest && ready < count; fd++) {
         const struct nd_sock *sock = nd_sock_peek(fd);

@@ -14,7 +14,8 @@
  * errno. */
 void nd_epoll_noted(int epfd, int fd, const struct epoll_event *event);
 
-/* The set is about to be closed: its sockets' clocks have run until now. Keeps errno. */
+/* A descriptor of the set is about to be closed: its sockets' clocks have run until now, or run on under another one. Keeps
+ * errno. */
 void nd_epoll_closed(int epfd);
 
 /* `count` events were delivered: a one-shot registration among them is not waited for any more. */

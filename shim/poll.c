@@ -31,7 +31,9 @@ static bool any_watched(const struct pollfd *fds, nfds_t count) {
 
 static bool entry(const struct nd_waitset *set, unsigned index, struct nd_wait_entry *entry) {
     const struct pollfd *pollfd = &((const struct call *)set->state)->fds[index];
-    *entry = (struct nd_wait_entry){.fd = pollfd->fd, .wants = pollfd->events, .ready = pollfd->revents};
+    *entry = (struct nd_wait_entry){.fd = pollfd->fd,
+                                    .wants = nd_wants_of(pollfd->events, pollfd->events),
+                                    .ready = nd_wants_of(pollfd->events, pollfd->revents)};
     return pollfd->fd >= 0;
 }
 
@@ -48,7 +50,7 @@ static int wait_for(struct nd_waitset *set, nd_time timeout) {
 
 static void show(struct nd_waitset *set, unsigned index) {
     struct pollfd *pollfd = &((const struct call *)set->state)->fds[index];
-    pollfd->revents = (short)(pollfd->revents | (pollfd->events & ND_WANTS_IN));
+    pollfd->revents = (short)(pollfd->revents | (pollfd->events & (ND_WANTS_IN | ND_WAIT_URGENT)));
 }
 
 ND_COLD static int wait_watched(const char *operation, struct call *call, nd_time timeout) {

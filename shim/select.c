@@ -45,9 +45,10 @@ static bool set_watched(int count, const long *set, unsigned wants) {
     return false;
 }
 
-static bool any_watched(int count, const fd_set *in, const fd_set *out) {
+static bool any_watched(int count, const fd_set *in, const fd_set *out, const fd_set *except) {
     return nd_sock_any && (set_watched(count, (const long *)in, ND_WATCH_WAIT_IN) ||
-                           set_watched(count, (const long *)out, ND_WATCH_WAIT_OUT));
+                           set_watched(count, (const long *)out, ND_WATCH_WAIT_OUT) ||
+                           set_watched(count, (const long *)except, ND_WATCH_WAIT_IN));
 }
 
 static bool entry(const struct nd_waitset *set, unsigned index, struct nd_wait_entry *entry) {
@@ -60,6 +61,8 @@ static bool entry(const struct nd_waitset *set, unsigned index, struct nd_wait_e
         if (bit(call->sets[i], (int)index))
             entry->ready |= events[i];
     }
+    entry->ready = nd_wants_of(entry->wants, entry->ready);
+    entry->wants = nd_wants_of(entry->wants, entry->wants);
     return entry->wants != 0;
 }
 
@@ -93,7 +96,8 @@ static int wait_for(struct nd_waitset *set, nd_time timeout) {
 
 static void show(struct nd_waitset *set, unsigned index) {
     const struct call *call = set->state;
-    call->sets[IN][index / (unsigned)LONG_BITS] |= (long)(1UL << (index % (unsigned)LONG_BITS));
+    long *shown = call->sets[bit(call->asked[IN], (int)index) ? IN : EXCEPT];
+    shown[index / (unsigned)LONG_BITS] |= (long)(1UL << (index % (unsigned)LONG_BITS));
 }
 
 ND_COLD static int wait_watched(struct call *call, fd_set *in, fd_set *out, fd_set *except, nd_time timeout) {
@@ -152,7 +156,7 @@ ND_COLD static int pselect_watched(int count, fd_set *in, fd_set *out, fd_set *e
 }
 
 int nd_hook_select(int count, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout) {
-    if (count > 0 && count <= MOST && nd_unlikely(any_watched(count, in, out)))
+    if (count > 0 && count <= MOST && nd_unlikely(any_watched(count, in, out, except)))
         return select_watched(count, in, out, except, timeout);
     return nd_real.select(count, in, out, except, timeout);
 }
@@ -160,7 +164,7 @@ ND_ALIAS_OF(__select, select);
 
 int nd_hook_pselect(int count, fd_set *in, fd_set *out, fd_set *except, const struct timespec *timeout,
                     const sigset_t *mask) {
-    if (count > 0 && count <= MOST && nd_unlikely(any_watched(count, in, out)))
+    if (count > 0 && count <= MOST && nd_unlikely(any_watched(count, in, out, except)))
         return pselect_watched(count, in, out, except, timeout, mask);
     return nd_real.pselect(count, in, out, except, timeout, mask);
 }

@@ -83,11 +83,13 @@ static unsigned watch_unscoped(const struct nd_sock *sock) {
         return 0;
     unsigned watch = 0;
     if (flags & ND_SOCK_EPOLL)
-        return sock->epoll.used ? ND_WATCH_WAIT : 0;
+        return sock->epoll.used || sock->epoll.copy_of ? ND_WATCH_WAIT : 0;
     if (nd_sock_accept_limit(sock))
         watch |= ND_WATCH_WAIT_IN;
     if (flags & (ND_SOCK_EXPIRED | ND_SOCK_SOUGHT | ND_SOCK_BORROWED))
         watch |= ND_WATCH_IN | ND_WATCH_OUT;
+    if (flags & ND_SOCK_EXPIRED)
+        watch |= ND_WATCH_WAIT_IN; /* to say so in an exception set */
     if ((flags & ND_SOCK_CONNECTING) || sock->operation.timeout)
         watch |= ND_WATCH_WAIT;
     if ((flags & (ND_SOCK_RCVTIMEO | ND_SOCK_KEEPALIVE)) ||
@@ -254,6 +256,17 @@ uint32_t nd_sock_family(int domain, int type, int protocol) {
     return flags;
 }
 
+/* Both are the same set, whose record stays where it is. */
+static void copy_set(int fd, const struct nd_sock *from, struct nd_sock *copy) {
+    int home = from->epoll.copy_of ? from->epoll.copy_of - 1 : fd;
+    struct nd_sock *its = nd_sock_peek(home);
+    if (!its)
+        return;
+    its->epoll.has_copies = true;
+    copy->epoll.copy_generation = atomic_load(&its->generation);
+    copy->epoll.copy_of = home + 1;
+}
+
 void nd_sock_copy(int fd, int to) {
     struct nd_sock *from = nd_sock_peek(fd);
     if (!from || !(nd_sock_flags(from) & ND_SOCK_KNOWN)) {
@@ -273,6 +286,8 @@ void nd_sock_copy(int fd, int to) {
     copy->own_marked = atomic_load(&from->own_marked);
     copy->connect_began = from->connect_began;
     copy->peer = from->peer;
+    if (nd_sock_flags(from) & ND_SOCK_EPOLL)
+        copy_set(fd, from, copy);
     nd_sock_change(to, copy, nd_sock_flags(from) & ~(uint32_t)(ND_SOCK_SCOPED | ND_SOCK_TLS_OWN), 0);
     copy->pace.born = atomic_load(&from->pace.born);
     copy->inode = atomic_load(&from->inode);

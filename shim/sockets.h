@@ -100,7 +100,7 @@ struct nd_membership {
 };
 
 /* The sets that are noted of a descriptor; being in more is rare. */
-#define ND_MEMBERSHIPS 2
+#define ND_MEMBERSHIPS 4
 
 /* The epoll sets in an epoll set that are noted. */
 #define ND_INNER_SETS 4
@@ -116,6 +116,9 @@ struct nd_epoll {
     _Atomic int inner[ND_INNER_SETS]; /* epoll sets in it, plus 1 */
     _Atomic nd_time looking;          /* since when a thread looks through it; 0: none does */
     _Atomic bool one_shots, used;     /* one-shot registrations were made; there are sockets in it, or in inner sets */
+    _Atomic bool has_copies;          /* other descriptors of the set have been made */
+    _Atomic int copy_of;              /* the descriptor whose record says all this of the set, plus 1; 0 for this one */
+    _Atomic uint32_t copy_generation; /* its */
 };
 
 /* An operation that takes several calls which do not block (a TLS handshake in an event loop): one absolute deadline, kept by
@@ -166,9 +169,13 @@ static inline unsigned nd_watch(int fd) {
 
 unsigned nd_watch_exact(int fd);
 
+/* Whoever waits for one of these, and for neither input nor room, waits for the other side to say something. */
+#define ND_WAIT_URGENT (POLLPRI | POLLRDBAND | POLLRDHUP)
+
 /* The ND_WATCH_WAIT_ bits of poll(2) events: POLLRDNORM and POLLWRNORM lie six bits above POLLIN and POLLOUT. */
 static inline unsigned nd_watch_events(short events) {
-    return ((unsigned)events | (unsigned)events >> 6) & ND_WATCH_WAIT;
+    unsigned wants = ((unsigned)events | (unsigned)events >> 6) & ND_WATCH_WAIT;
+    return __builtin_expect(wants != 0, 1) ? wants : events & ND_WAIT_URGENT ? ND_WATCH_WAIT_IN : 0;
 }
 
 /* The record of `fd`, or NULL where there is none yet. */

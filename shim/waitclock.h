@@ -12,6 +12,12 @@
 #define ND_WANTS_OUT (POLLOUT | POLLWRNORM)
 #define ND_ENDED (POLLERR | POLLHUP | POLLNVAL)
 
+/* What is `ready` (or asked for, where both are the same) of a wait that asked for `asked`, in terms of input and room. */
+static inline short nd_wants_of(short asked, short ready) {
+    bool urgent = !(asked & (ND_WANTS_IN | ND_WANTS_OUT)) && (ready & ND_WAIT_URGENT);
+    return (short)(urgent ? ready | POLLIN : ready);
+}
+
 /* The connected streams that are waited for together. */
 struct nd_company {
     unsigned inet, all;

@@ -1,6 +1,8 @@
 #include "shim/waitset.h"
 
+#include "shim/epollmember.h"
 #include "shim/epollset.h"
+#include "shim/expiry.h"
 #include "shim/timers.h"
 #include "shim/waitloop.h"
 
@@ -14,6 +16,12 @@ static struct nd_sock *watched(const struct nd_wait_entry *entry) {
 
 static bool is_set(const struct nd_sock *sock) {
     return (nd_sock_flags(sock) & ND_SOCK_EPOLL) != 0;
+}
+
+/* An exception set alone does not show that a connection has ended: only we know. */
+static bool ended_unshown(const struct nd_wait_entry *entry) {
+    const struct nd_sock *sock = entry->wants & ND_WAIT_URGENT ? nd_sock_peek(entry->fd) : NULL;
+    return sock && (nd_sock_flags(sock) & ND_SOCK_EXPIRED);
 }
 
 /* Counts the connections, also those that no limit is set for, and finds when the first clock is due. One that stands in the
@@ -30,8 +38,10 @@ static nd_time due(void *arg, nd_time now) {
             continue;
         const struct nd_sock *sock = nd_sock_peek(entry.fd);
         if (sock && entry.fd != last)
-            nd_company_add(&set->company, sock);
+            nd_company_add(&set->company, is_set(sock) ? nd_sock_peek(nd_epoll_home(entry.fd)) : sock);
         last = entry.fd;
+        if (ended_unshown(&entry))
+            return now;
         sock = watched(&entry);
         if (!sock)
             continue;
@@ -90,14 +100,22 @@ static bool expire(void *arg, nd_time now) {
     return any;
 }
 
-/* A listener that is late is not ended: the kernel does not show it. */
+/* What the kernel does not show: a listener that is late is not ended, and a connection that is has no exception. */
+static bool is_unshown(const struct nd_wait_entry *entry) {
+    if (ended_unshown(entry))
+        return !entry->ready && nd_expired(entry->fd, nd_sock_peek(entry->fd));
+    const struct nd_sock *sock = watched(entry);
+    return sock && (nd_sock_flags(sock) & ND_SOCK_LATE) && (entry->wants & ~entry->ready & ND_WANTS_IN);
+}
+
 static int show(void *arg, int ready) {
     struct nd_waitset *set = arg;
     struct nd_wait_entry entry;
     for (unsigned i = 0; i < set->count; i++) {
-        const struct nd_sock *sock = set->entry(set, i, &entry) ? watched(&entry) : NULL;
-        if (sock && (nd_sock_flags(sock) & ND_SOCK_LATE) && (entry.wants & ND_WANTS_IN) &&
-            !(ready > 0 && (entry.ready & ND_WANTS_IN))) {
+        bool any = set->entry(set, i, &entry);
+        if (ready == 0)
+            entry.ready = 0;
+        if (any && is_unshown(&entry)) {
             set->show(set, i);
             ready++;
         }

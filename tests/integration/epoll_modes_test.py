@@ -84,3 +84,45 @@ s.setblocking(True)
 told["again"] = [error(lambda: s.connect(("127.0.0.1", port))), error(lambda: s.send(b"hello")), error(lambda: s.recv(5))]
 """, net.serve(tcp.echo), RECV="300ms")
     assert answer == {"woken": True, "recv": "ETIMEDOUT", "again": ["None", "5", "b'hello'"]}, answer
+
+
+COPIES = {
+    "both": "copy = select.epoll.fromfd(os.dup(epoll.fileno()))",
+    "the first is closed": "copy = select.epoll.fromfd(os.dup(epoll.fileno())); epoll.close()",
+    "moved by fcntl": "copy = select.epoll.fromfd(fcntl.fcntl(epoll.fileno(), fcntl.F_DUPFD, 50)); epoll.close()",
+    "the first is replaced": "copy = select.epoll.fromfd(os.dup(epoll.fileno())); os.dup2(0, epoll.fileno())",
+    "of three": "second = os.dup(epoll.fileno()); copy = select.epoll.fromfd(os.dup(second)); epoll.close(); os.close(second)",
+    "then added to": "copy = select.epoll.fromfd(os.dup(epoll.fileno())); epoll.close(); copy.unregister(s); copy.register(s, IN)",
+    "in a set": "inner = os.dup(epoll.fileno()); copy = other; copy.register(inner, IN); epoll.close()",
+    "moved in a set": "copy = other; copy.register(epoll, IN); inner = os.dup(epoll.fileno()); epoll.close()",
+}
+
+
+@pytest.mark.parametrize("copies", COPIES.values(), ids=COPIES)
+@pytest.mark.parametrize("first", ["s = dialled(IN)", "s = None"], ids=["before", "after"])
+def test_a_copy_of_the_descriptor_is_the_same_set(net, copies, first):
+    if first == "s = None":
+        if "unregister" in copies or " = other" in copies or "of_three" in copies:
+            pytest.skip("needs it before")
+        copies += "; epoll = copy; s = dialled(IN)"
+    answer = told(net, MODES + f"""
+import fcntl
+{first}
+{copies}
+began = time.monotonic()
+told["woken"], told["after"], told["call"] = bool(copy.poll(9)), time.monotonic() - began, error(lambda: s.recv(1))
+""", RECV="300ms")
+    assert answer["woken"] and 0.25 <= answer["after"] < 6 and answer["call"] == "ETIMEDOUT", answer
+
+
+@pytest.mark.parametrize("which", range(4))
+def test_a_connection_in_four_sets(net, which):
+    answer = told(net, MODES + f"""
+s = dialled(IN)
+sets = [epoll, other, select.epoll(), select.epoll()]
+for each in sets[1:]:
+    each.register(s, IN)
+began = time.monotonic()
+told["woken"], told["after"], told["call"] = bool(sets[{which}].poll(9)), time.monotonic() - began, error(lambda: s.recv(1))
+""", RECV="300ms")
+    assert answer["woken"] and 0.25 <= answer["after"] < 6 and answer["call"] == "ETIMEDOUT", answer

@@ -21,6 +21,8 @@ if how == "fclose":
     libc.fdopen.restype = ctypes.c_void_p
     stream = libc.fdopen(s.detach(), b"r+")
     result = libc.fclose(ctypes.c_void_p(stream))
+elif how.startswith("dup"):
+    result = None if os.dup2(0, s.detach(), inheritable=how == "dup2") else 0
 else:
     result = s.close()
 print(time.monotonic() - began, result, sent)
@@ -35,13 +37,24 @@ def close(net, server, linger, how="close", **limits):
     return float(took), result.err.decode()
 
 
-@pytest.mark.parametrize("how", ["close", "fclose"])
+@pytest.mark.parametrize("how", ["close", "fclose", "dup2", "dup3"])
 @pytest.mark.parametrize("limits, name", [({"SEND": "300ms"}, "SEND"), ({"UNACKED": "1s"}, "UNACKED"), ({"SEND": "1h", "UNACKED": "1s"}, "UNACKED")])
 def test_no_longer_than_the_limit(net, how, limits, name):
     server = net.serve(tcp.silent, receive_buffer=2048)
     took, told = close(net, server, 30, how, LOG="stderr", **limits)
     assert 1 <= took < 10, took
     assert "operation=close" in told and f"limit={name}" in told and f"peer=127.0.0.1:{server.port}" in told, told
+
+
+def test_a_dup2_that_fails_changes_nothing(net):
+    code = CODE[:CODE.index("sent =")] + """
+try:
+    os.dup2(999, s.fileno())
+except OSError as e:
+    print(e.errno, struct.unpack("ii", s.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)))
+"""
+    result = net.run([programs.PYTHON, "-c", code, net.serve(tcp.draining).port, 30, ""], SEND="1s")
+    assert (result.status, result.out) == (0, b"9 (1, 30)\n"), result
 
 
 def test_the_programs_own_shorter_time_is_its_own(net):
