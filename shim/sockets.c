@@ -151,6 +151,7 @@ void nd_sock_begin_operation(int fd, struct nd_sock *sock, const char *name, con
     sock->operation.name = name;
     sock->operation.limit = limit;
     sock->operation.began = nd_now();
+    sock->operation.spared = 0;
     sock->operation.timeout = timeout;
     nd_sock_change(fd, sock, 0, 0);
 }

@@ -125,6 +125,7 @@ struct nd_epoll {
  * every wait for the socket. */
 struct nd_operation {
     _Atomic nd_time began, timeout;    /* a timeout of 0: none is under way */
+    _Atomic nd_time spared;            /* when its time was up with bytes there that nobody had read; 0: it was not */
     _Atomic(const char *) name, limit; /* "SSL_connect", "TLS_HANDSHAKE": static strings */
 };
 

@@ -30,9 +30,16 @@ bool nd_clock_room(const struct nd_sock *sock, short wants) {
     return (wants & ND_WANTS_OUT) && nd_sock_room_limited(sock);
 }
 
+/* How long an operation is spared whose bytes lie there when its time is up: this process may have been stopped while they
+ * came. The call that reads them says whether they end it, and looks at the clock itself if they do not (nd_tls_late). Who waits
+ * for longer will not read them: an edge-triggered set has told of them before. */
+#define SPARED ND_SEC
+
 static nd_time operation_deadline(const struct nd_sock *sock) {
-    nd_time timeout = sock->operation.timeout;
-    return timeout ? nd_time_after(sock->operation.began, timeout) : ND_NEVER;
+    nd_time timeout = sock->operation.timeout, spared = sock->operation.spared;
+    if (!timeout)
+        return ND_NEVER;
+    return spared ? spared + SPARED : nd_time_after(sock->operation.began, timeout);
 }
 
 static nd_time sooner(nd_time a, nd_time b) {
@@ -192,13 +199,17 @@ static bool expire_out(const char *operation, int fd, struct nd_sock *sock) {
     return fired;
 }
 
-static bool expire_operation(int fd, struct nd_sock *sock, nd_time now) {
+static bool expire_operation(int fd, struct nd_sock *sock, short wants, nd_time now) {
     struct nd_expiry expiry = {.operation = sock->operation.name,
                                .limit = sock->operation.limit,
                                .timeout = sock->operation.timeout,
                                .elapsed = now - sock->operation.began};
-    if (!expiry.timeout || expiry.elapsed < expiry.timeout)
+    if (now < operation_deadline(sock))
         return false;
+    if ((wants & ND_WANTS_IN) && !sock->operation.spared && !nd_observing && readable(fd)) {
+        sock->operation.spared = now;
+        return false;
+    }
     nd_expire_stream(fd, sock, &expiry);
     nd_sock_end_operation(fd, sock);
     return true;
@@ -230,7 +241,7 @@ bool nd_clock_late(const char *operation, int fd, struct nd_sock *sock, short wa
 }
 
 bool nd_clock_expire(const char *operation, int fd, struct nd_sock *sock, short wants, bool alone, nd_time now) {
-    if (expire_operation(fd, sock, now))
+    if (expire_operation(fd, sock, wants, now))
         return true;
     if (nd_sock_flags(sock) & ND_SOCK_CONNECTING)
         return expire_connecting(fd, sock, now);

@@ -1,7 +1,8 @@
 /* Makes TLS calls by name on one connection, with OpenSSL or GnuTLS, and tells of each: its name, milliseconds, what it returned,
  * how the library explains it, and errno: tls LIBRARY WAIT PORT STEP...
  * LIBRARY: `openssl`, `gnutls`; OpenSSL with a transport of our own, `own`, or one that connects by itself, `connecting`.
- * WAIT: `block`, or for a non-blocking socket `poll`, `select`, `epoll`, `sleep` (no wait at all, a nap between two calls).
+ * WAIT: `block`, or for a non-blocking socket `poll`, `select`, `epoll`, `edge` (an edge-triggered epoll), `sleep` (no wait at
+ * all, a nap between two calls).
  * The tests read these lines. */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -108,6 +109,11 @@ static void wait_for(short events) {
         if (set < 0 && (set = epoll_create1(0)) >= 0)
             epoll_ctl(set, EPOLL_CTL_ADD, fd, &event);
         epoll_ctl(set, EPOLL_CTL_MOD, fd, &event);
+        epoll_wait(set, &event, 1, -1);
+    } else if (!strcmp(way, "edge")) {
+        event.events = EPOLLIN | EPOLLOUT | EPOLLET;
+        if (set < 0 && (set = epoll_create1(0)) >= 0)
+            epoll_ctl(set, EPOLL_CTL_ADD, fd, &event);
         epoll_wait(set, &event, 1, -1);
     } else {
         usleep(10000);

@@ -39,6 +39,10 @@ def make(net, library, way, server, *steps, **how):
     """Makes the calls on a connection to a server of the test; gives what became of each."""
     result = net.run([TLS, library, way, server.port, *steps], patience=12, **how)
     assert result.status == 0, result
+    return parse(result)
+
+
+def parse(result):
     calls = []
     for line in result.out.decode().splitlines():
         name, ms, value, meaning, error = line.split("|")
