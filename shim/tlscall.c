@@ -156,8 +156,8 @@ static void find_socket(struct nd_tls_call *call, enum nd_call operation) {
         (call->library->handshaking && !handshaking(call)))
         return;
     bool serving = operation != ND_OPERATION_SSL_connect && call->library->serving(call->tls, call->scope.object);
-    if (!(serving ? inbound : outbound)->tls_handshake)
-        return;
+    if (!(serving ? inbound : outbound)->tls_handshake && nd_profile_shortest == ND_NEVER)
+        return; /* sections of the config file may have a limit for the socket that is found */
     if (call->sock)
         call->sock->tls = NULL;
     call->sock = NULL;

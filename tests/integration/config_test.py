@@ -7,8 +7,9 @@ import socket
 import pytest
 
 import programs
+import tlscalls
 from calls import CALL, LATEST, LIMIT, at, finish, make, start
-from faults import dns, tcp
+from faults import dns, good, tcp, tls
 
 MS = f"{LIMIT}ms"
 
@@ -53,6 +54,17 @@ def test_destination_that_is_another(net, config):
 def test_connect_to_a_destination(net, config):
     host = net.blackhole()
     make(net, f"connect:{host}:80", **config(f"CONNECT = 9s\n[destination {host}:80]\nCONNECT = {MS}\n"))[0].expect_expired()
+
+
+@pytest.mark.parametrize("library", ["openssl", "own", "gnutls"])
+def test_handshake_with_a_destination(net, config, library):
+    """Also through a transport of the program's own, whose socket has to be found."""
+    server = net.serve(tcp.silent)
+    text = f"TLS_HANDSHAKE = {{}}\n[destination 127.0.0.1:{server.port}]\nTLS_HANDSHAKE = {{}}\n"
+    tlscalls.make(net, library, "block", server, "handshake", **config(text.format("off", MS)))[0].expect_expired()
+    late = net.serve(tcp.after(1, tls.over_tls(good.saying(b"hello"))))
+    text = text.replace(str(server.port), str(late.port))
+    tlscalls.make(net, library, "block", late, "handshake", **config(text.format(MS, "off")))[0].expect_done()
 
 
 def test_descriptor_that_connects_elsewhere(net, config):
