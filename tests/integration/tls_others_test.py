@@ -70,6 +70,55 @@ def test_mbedtls(net, tmp_path, behaviour):
     assert result.out == b"1 1\n" and result.elapsed < 0.4 + LATEST / 1000, result
 
 
+# It takes ETIMEDOUT for a reason to be called again, which programs do at once where the socket blocks.
+WOLFSSL = r"""
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <wolfssl/options.h>
+#include <wolfssl/ssl.h>
+static int calls;
+static int again(WOLFSSL *ssl, int result) {
+    int error = result == WOLFSSL_SUCCESS ? 0 : wolfSSL_get_error(ssl, result);
+    return ++calls < 1000000 && (error == WOLFSSL_ERROR_WANT_READ || error == WOLFSSL_ERROR_WANT_WRITE);
+}
+int main(int argc, char **argv) {
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0), result, size;
+    char answer[100];
+    to.sin_port = htons((unsigned short)atoi(argc == 2 ? argv[1] : "0"));
+    if (connect(fd, (struct sockaddr *)&to, sizeof to))
+        return 2;
+    wolfSSL_Init();
+    WOLFSSL_CTX *context = wolfSSL_CTX_new(wolfTLS_client_method());
+    wolfSSL_CTX_set_verify(context, WOLFSSL_VERIFY_NONE, NULL);
+    WOLFSSL *ssl = wolfSSL_new(context);
+    wolfSSL_set_fd(ssl, fd);
+    do
+        result = wolfSSL_connect(ssl);
+    while (again(ssl, result));
+    if (result == WOLFSSL_SUCCESS) {
+        do
+            size = wolfSSL_read(ssl, answer, sizeof answer);
+        while (again(ssl, size));
+        result = size;
+    }
+    printf("%d %d\n", result > 0 || result == WOLFSSL_SUCCESS, calls);
+    return 0;
+}
+"""
+
+
+@SILENT
+def test_wolfssl(net, tmp_path, behaviour):
+    """A later call gives another error than ETIMEDOUT: it does not spin."""
+    client = compile_c(WOLFSSL, tmp_path / "client", "-lwolfssl")
+    result = net.run([client, net.serve(behaviour).port], patience=20, RECV="400ms")
+    good, made = result.out.split()
+    assert good == b"0" and int(made) < 10 and 0.4 <= result.elapsed < 5, result
+
+
 BIO = r"""
 #include <errno.h>
 #include <openssl/bio.h>
