@@ -53,10 +53,13 @@ static void fail(const struct nd_tls_call *call, int failure) {
 #define OPERATION(function, action, failure, ...)                                                                      \
     ND_TLS_CALL(call);                                                                                                 \
     if (!nd_tls_enter(&call, &openssl, ND_OPERATION_##function, ssl, action, __builtin_return_address(0),              \
-                      ND_FRAME_SLOT()) ||                                                                              \
-        !call.tls->function) {                                                                                         \
+                      ND_FRAME_SLOT())) {                                                                              \
         if (call.tls)                                                                                                  \
             fail(&call, failure);                                                                                      \
+        return failure;                                                                                                \
+    }                                                                                                                  \
+    if (nd_unlikely(!call.tls->function)) {                                                                            \
+        errno = ENOSYS;                                                                                                \
         return failure;                                                                                                \
     }                                                                                                                  \
     __typeof__(call.tls->function(__VA_ARGS__)) result = call.tls->function(__VA_ARGS__);                              \

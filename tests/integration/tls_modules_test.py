@@ -11,7 +11,9 @@ from faults import tcp
 
 LIBRARY = r"""
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 static const char method[] = "method of " NAME;
 struct ssl_st { int version; const void *method; int fd, state; };
@@ -43,15 +45,45 @@ int SSL_read(struct ssl_st *ssl, void *buffer, int size) {
         return -1;
     return (int)read(ssl->fd, buffer, (size_t)size);
 }
+ssize_t SSL_sendfile(struct ssl_st *ssl, int fd, off_t offset, size_t size, int flags) {
+    (void)flags;
+    return sendfile(ssl->fd, fd, &offset, size);
+}
+int SSL_read_early_data(struct ssl_st *ssl, void *buffer, size_t size, size_t *done) {
+    ssize_t got = ssl->state != 3 && shake(ssl) != 1 ? -1 : read(ssl->fd, buffer, size);
+    *done = got > 0 ? (size_t)got : 0;
+    return got > 0;
+}
+#ifdef NEW /* as 3.3 */
+int SSL_write_ex2(struct ssl_st *ssl, const void *buffer, size_t size, uint64_t flags, size_t *done) {
+    ssize_t sent = flags == 7 ? write(ssl->fd, buffer, size) : -1;
+    *done = sent > 0 ? (size_t)sent : 0;
+    return sent > 0;
+}
+#endif
 """
 
 PLUGIN = r"""
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
 struct ssl_st;
 struct ssl_st *SSL_new(int fd);
 int SSL_read(struct ssl_st *ssl, void *buffer, int size);
 struct ssl_st *make(int fd) { return SSL_new(fd); }
 int ask(struct ssl_st *ssl, char *buffer) { volatile int got = SSL_read(ssl, buffer, 100); return got; }
 int ask_by_tail(struct ssl_st *ssl, char *buffer) { return SSL_read(ssl, buffer, 100); } /* a jump: the caller's caller is seen */
+ssize_t SSL_sendfile(struct ssl_st *ssl, int fd, off_t offset, size_t size, int flags);
+long send_zeroes(struct ssl_st *ssl, int fd) { return SSL_sendfile(ssl, fd, 0, 50000000, 0); }
+int SSL_read_early_data(struct ssl_st *ssl, void *buffer, size_t size, size_t *done);
+int early(struct ssl_st *ssl, char *buffer) { size_t done; return SSL_read_early_data(ssl, buffer, 100, &done) ? (int)done : -1; }
+int SSL_write_ex2(struct ssl_st *ssl, const void *buffer, size_t size, uint64_t flags, size_t *done) __attribute__((weak));
+int write_ex2(struct ssl_st *ssl) {
+    size_t done = 99;
+    return !SSL_write_ex2 ? -2 : SSL_write_ex2(ssl, "hello", 5, 7, &done) ? (int)done : errno == ENOSYS ? -3 : -1;
+}
 int ask_through(int (*other)(struct ssl_st *, char *), struct ssl_st *ssl, char *buffer) { volatile int got = other(ssl, buffer); return got; }
 """
 
@@ -79,7 +111,7 @@ def unload(plugin):
 @pytest.fixture
 def directory(tmp_path):
     for name in "ab":
-        compile_c(LIBRARY, tmp_path / f"libssl_{name}.so", "-shared", "-fPIC", f'-DNAME="{name}"')
+        compile_c(LIBRARY, tmp_path / f"libssl_{name}.so", "-shared", "-fPIC", f'-DNAME="{name}"', *["-DNEW"] * (name == "b"))
         compile_c(PLUGIN, tmp_path / f"plugin_{name}.so", "-shared", "-fPIC", f"-L{tmp_path}", f"-lssl_{name}",
                   f"-Wl,-rpath,{tmp_path}")
     return tmp_path
@@ -199,6 +231,108 @@ def test_the_wait_after_it_is_not_the_handshakes(net, directory):
                                                  connection.sendall(b"x"), stop.wait()))
     out = run(net, directory, READ.replace("range(2)", "range(1)"), server.port, TLS_HANDSHAKE=f"{LIMIT}ms")
     assert out.split()[0] in ("5", "6") and float(out.split()[1]) > 0.7, out
+
+
+MAKE = """
+import socket
+plain = socket.create_connection(("127.0.0.1", int(sys.argv[2])))
+def tell(call, *arguments):
+    began = time.monotonic()
+    got = call(*arguments)
+    print(got, errno.errorcode.get(ctypes.get_errno(), "") if got < 0 else "", time.monotonic() - began)
+"""
+
+
+def told(out):
+    return [(line.split()[0], line.split()[1:-1], float(line.split()[-1])) for line in out.splitlines()]
+
+
+def test_what_a_version_lacks_does_no_harm(net, directory):
+    """SSL_write_ex2 came with 3.3. Our export makes it look there to a weak reference; it fails without a look at the object."""
+    code = MAKE + """
+for name in "ab":
+    plugin = load(name)
+    ssl = make(plugin, plain.fileno())
+    print(plugin.write_ex2(ssl), end=" ")
+"""
+    server = net.serve(tcp.draining)
+    assert run(net, directory, code, server.port) == "-3 5 "
+    assert run(net, directory, code, server.port, library=False) == "-2 5 "
+
+
+def test_write_ex2_after_an_expiry(net, directory):
+    first, second = told(run(net, directory, MAKE + """
+b = load("b")
+ssl = make(b, plain.fileno())
+tell(b.ask, ssl, ctypes.create_string_buffer(100))
+tell(b.write_ex2, ssl)
+""", net.serve(tcp.silent).port, TLS_HANDSHAKE=f"{LIMIT}ms"))
+    assert first[:2] == ("-1", ["ETIMEDOUT"]) and second[0] == "-1" and second[2] < 3, (first, second)
+
+
+def test_sendfile_that_is_stuck(net, directory):
+    """Bounded by progress, as a write is; what follows is refused. (OpenSSL's own needs the kernel's TLS.)"""
+    server = net.serve(tcp.silent, receive_buffer=4096)
+    first, second, read = told(run(net, directory, MAKE + """
+with open(directory + "/zeroes", "wb") as file: file.truncate(50_000_000)
+b = load("b")
+b.send_zeroes.restype = ctypes.c_long
+ssl = make(b, plain.fileno())
+file = os.open(directory + "/zeroes", os.O_RDONLY)
+tell(b.send_zeroes, ssl, file)
+tell(b.send_zeroes, ssl, file)
+tell(b.ask, ssl, ctypes.create_string_buffer(100))
+""", server.port, SEND=f"{LIMIT}ms"))
+    assert LIMIT - 1 <= first[2] * 1000 < LIMIT + 3000, first  # it has sent a part, and says how much
+    assert int(second[0]) < 0 and second[2] < 3 and int(read[0]) < 0 and read[2] < 3, (second, read)
+
+
+def test_handshake_hidden_in_early_data(net, directory):
+    ((got, error, took),) = told(run(net, directory, MAKE + """
+a = load("a")
+tell(a.early, make(a, plain.fileno()), ctypes.create_string_buffer(100))
+""", net.serve(tcp.silent).port, TLS_HANDSHAKE=f"{LIMIT}ms"))
+    assert (got, error) == ("-1", ["ETIMEDOUT"]) and LIMIT - 1 <= took * 1000 < LIMIT + 3000, (error, took)
+
+
+# Stands between the program and the library, as Wireshark's key log does, and counts.
+WRAPPER = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+int wrapped;
+int SSL_read(void *ssl, void *buffer, int size) {
+    int (*next)(void *, void *, int) = (int (*)(void *, void *, int))dlsym(RTLD_NEXT, "SSL_read");
+    wrapped++;
+    return next(ssl, buffer, size);
+}
+"""
+
+WRAPPED = r"""
+#include <stdio.h>
+struct ssl_st;
+struct ssl_st *SSL_new(int fd);
+int SSL_read(struct ssl_st *ssl, void *buffer, int size);
+extern int wrapped __attribute__((weak));
+int main(void) {
+    struct ssl_st *ssl = SSL_new(-1);
+    char buffer[100];
+    int sum = 0;
+    for (int i = 0; i < 3; i++)
+        sum += SSL_read(ssl, buffer, 100) == 'a';
+    printf("%d %d\n", sum, &wrapped ? wrapped : -1);
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("first", ["ours", "theirs"])
+def test_a_wrapper_is_not_passed_by(net, directory, tmp_path, first):
+    compile_c(WRAPPER, tmp_path / "wrapper.so", "-shared", "-fPIC", "-ldl")
+    compile_c(WRAPPED, tmp_path / "wrapped", f"-L{tmp_path}", "-lssl_a", f"-Wl,-rpath,{tmp_path}")
+    ours, theirs = programs.environment()["LD_PRELOAD"], str(tmp_path / "wrapper.so")
+    order = f"{ours} {theirs}" if first == "ours" else f"{theirs} {ours}"
+    result = net.run([tmp_path / "wrapped"], variables={"LD_PRELOAD": order})
+    assert result.out == b"3 3\n", result
 
 
 WEAK = r"""
