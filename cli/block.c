@@ -145,7 +145,7 @@ struct block_counters *block_counters(const struct block *block, unsigned *opera
     struct block_counters *sums = calloc(block->state.operations.count, sizeof *sums);
     *operations = block->state.operations.count;
     for (unsigned i = 0; parts && sums && i < block->state.counters.count; i++)
-        add(&sums[i / block->state.shards], &parts[i]);
+        add(&sums[i % block->state.operations.count], &parts[i]);
     if (!parts) {
         free(sums);
         sums = NULL;

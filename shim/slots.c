@@ -69,7 +69,7 @@ void nd_slots_start(void) {
 static void zero_counters(void) {
     for (int operation = 0; operation < ND_OPERATIONS; operation++)
         for (int shard = 0; shard < ND_SHARDS; shard++) {
-            struct nd_counters *counters = &nd_slots.counters[operation][shard];
+            struct nd_counters *counters = &nd_slots.counters[shard][operation];
             if (atomic_load_explicit(&counters->longest, memory_order_relaxed) || counters->expired ||
                 counters->observed) /* not written without need: it would be a page of one's own */
                 memset(counters, 0, sizeof *counters);
@@ -227,11 +227,11 @@ void nd_slot_end(struct nd_slot_use *use, enum nd_slot_end how, nd_time now) {
             set_free(slot);
     }
     if (use->operation != ND_OPERATION_NONE && how != ND_SLOT_UNCOUNTED)
-        count(&nd_slots.counters[use->operation][use->shard], how, now > use->began ? (uint64_t)(now - use->began) : 0);
+        count(&nd_slots.counters[use->shard][use->operation], how, now > use->began ? (uint64_t)(now - use->began) : 0);
 }
 
 void nd_slots_count_expiry(const char *operation, bool observed) {
     enum nd_call found = nd_operation_find(operation);
-    struct nd_counters *counters = &nd_slots.counters[found][own_tid() % ND_SHARDS];
+    struct nd_counters *counters = &nd_slots.counters[own_tid() % ND_SHARDS][found];
     atomic_fetch_add_explicit(observed ? &counters->observed : &counters->expired, 1, memory_order_relaxed);
 }

@@ -98,7 +98,7 @@ struct nd_slots {
     _Atomic uint32_t swept;   /* the second, mod 2^32, when slots of dead threads were last looked for */
     uint32_t unused[14];
     struct nd_slot slot[ND_SLOTS];
-    struct nd_counters counters[ND_OPERATIONS][ND_SHARDS];
+    struct nd_counters counters[ND_SHARDS][ND_OPERATIONS]; /* a thread touches the pages of one shard */
 } __attribute__((aligned(4096)));
 
 /* Untouched pages of it cost nothing. A forked child sees zeroes. */

@@ -11,7 +11,7 @@
 #define ND_STATE_MAGIC "netdeadl"
 
 /* Changes whenever something that exists changes its meaning or place; what is only added at the end shows in the sizes. */
-#define ND_STATE_VERSION 2
+#define ND_STATE_VERSION 3
 
 /* One table in the library's memory. */
 struct nd_state_table {
@@ -32,7 +32,7 @@ struct nd_state {
     struct nd_state_table limits;     /* char[20], by enum nd_limit */
     struct nd_state_table buckets;    /* uint32_t, milliseconds */
     struct nd_state_table slots;      /* struct nd_slot */
-    struct nd_state_table counters;   /* struct nd_counters, `shards` for each operation */
+    struct nd_state_table counters;   /* struct nd_counters of all operations, `shards` times */
     struct nd_state_table settings;   /* struct nd_live_row, by nd_setting_table */
     struct nd_state_table wish;       /* one struct nd_live_wish */
     struct nd_state_table watch;      /* bytes by descriptor */

@@ -14,7 +14,7 @@
 static char operations[ND_OPERATIONS][ND_OPERATION_NAME], limits[ND_LIMITS][ND_OPERATION_NAME];
 static uint32_t buckets[ND_BUCKETS];
 static struct nd_slot slots[64];
-static struct nd_counters counters[ND_OPERATIONS][4];
+static struct nd_counters counters[4][ND_OPERATIONS];
 static struct nd_live_row rows[8];
 static struct nd_live_wish wish;
 static char watch[64];

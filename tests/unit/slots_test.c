@@ -72,7 +72,7 @@ END_TEST
 static struct nd_counters sum_of(enum nd_call operation) {
     struct nd_counters sum = {0};
     for (int shard = 0; shard < ND_SHARDS; shard++) {
-        const struct nd_counters *part = &nd_slots.counters[operation][shard];
+        const struct nd_counters *part = &nd_slots.counters[shard][operation];
         sum.total += part->total;
         sum.longest = part->longest > sum.longest ? part->longest : sum.longest;
         sum.expired += part->expired;
