@@ -3,7 +3,7 @@
 #include <string.h>
 
 static const struct {
-    const char *name;
+    char name[4]; /* no pointer: then the table needs no relocation, and no page of memory */
     nd_time length;
 } units[] = {{"h", 3600 * ND_SEC}, {"m", 60 * ND_SEC}, {"s", ND_SEC}, {"ms", ND_MSEC}};
 

@@ -121,7 +121,7 @@ void nd_line_put_escaped(struct nd_line *line, const char *text, size_t length, 
 void nd_line_put_duration(struct nd_line *line, nd_time time) {
     static const struct {
         nd_time length;
-        const char *name;
+        char name[4];
     } units[] = {{3600 * ND_SEC, "h"}, {60 * ND_SEC, "m"}, {ND_SEC, "s"}, {ND_MSEC, "ms"}};
     if (time <= 0) {
         nd_line_put(line, "off");

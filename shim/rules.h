@@ -41,11 +41,7 @@ struct nd_rules {
     void (*complain)(const char *text, void *arg);
     void *arg;
 
-    struct nd_rule rules[ND_RULES_MOST]; /* by rank, lowest first, once nd_rules_finish was called */
-    unsigned count;
-    struct nd_rule_value values[ND_RULES_MOST_VALUES];
-    unsigned value_count;
-    char text[ND_RULES_MOST_TEXT];
+    unsigned count, value_count;
     size_t text_size;
     bool has_names;   /* a rule has a host's name */
     bool has_inbound; /* a rule is for peers */
@@ -63,6 +59,11 @@ struct nd_rules {
         unsigned first_rule, rule_count;
         uint32_t program_rank;
     } section;
+
+    /* The large ones last: without a file they are never touched, and cost no memory. */
+    struct nd_rule rules[ND_RULES_MOST]; /* by rank, lowest first, once nd_rules_finish was called */
+    struct nd_rule_value values[ND_RULES_MOST_VALUES];
+    char text[ND_RULES_MOST_TEXT];
 };
 
 /* Starts with `settings`, which hold the defaults. `rules` is all zeros. What is wrong is told to complain(text, arg), one line

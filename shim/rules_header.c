@@ -51,7 +51,7 @@ static uint32_t program_rank(const struct nd_rules *rules, struct nd_word patter
 enum clause { NOTHING, PROGRAM, DESTINATION, INBOUND_FROM, OUTBOUND };
 
 static enum clause keyword(struct nd_word word) {
-    static const char *const words[] = {NULL, "program", "destination", "inbound", "outbound"};
+    static const char words[][16] = {"", "program", "destination", "inbound", "outbound"};
     for (int i = PROGRAM; i <= OUTBOUND; i++)
         if (nd_word_is(word, words[i]))
             return (enum clause)i;

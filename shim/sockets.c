@@ -15,10 +15,12 @@
 _Atomic uint8_t nd_watch_fast[ND_WATCH_FAST];
 
 static struct nd_sock first_chunk[PER_CHUNK];
-static _Atomic(struct nd_sock *) chunks[CHUNKS] = {first_chunk};
+static _Atomic(struct nd_sock *) chunks[CHUNKS]; /* but for the first: no page of data is written for it */
 
 struct nd_sock *nd_sock_peek(int fd) {
     const unsigned number = (unsigned)fd;
+    if (number < PER_CHUNK)
+        return &first_chunk[number];
     if (number >= PER_CHUNK * CHUNKS)
         return NULL;
     struct nd_sock *chunk = atomic_load_explicit(&chunks[number / PER_CHUNK], memory_order_acquire);
