@@ -91,16 +91,20 @@ int compat_pipe2(int ends[2], int flags) {
 }
 
 extern int old_vsscanf(const char *text, const char *format, va_list args) __asm__("vsscanf");
+extern int old_vfscanf(FILE *stream, const char *format, va_list args) __asm__("vfscanf");
 
-/* glibc 2.7: sscanf as C99 has it, which differs in %a only. */
-HIDDEN int __isoc99_sscanf(const char *text, const char *format, ...);
-int __isoc99_sscanf(const char *text, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    int taken = old_vsscanf(text, format, args);
-    va_end(args);
-    return taken;
-}
+/* glibc 2.7: scanf as C99 has it, which differs in %a only. */
+#define SCANF(name, type)                                                                                              \
+    HIDDEN int __isoc99_##name(type from, const char *format, ...);                                                    \
+    int __isoc99_##name(type from, const char *format, ...) {                                                          \
+        va_list args;                                                                                                  \
+        va_start(args, format);                                                                                        \
+        int taken = old_v##name(from, format, args);                                                                   \
+        va_end(args);                                                                                                  \
+        return taken;                                                                                                  \
+    }
+SCANF(sscanf, const char *)
+SCANF(fscanf, FILE *)
 
 /* glibc 2.15: the index of a descriptor's word in an fd_set, for code that was compiled to have it checked. */
 HIDDEN long __fdelt_chk(long fd);
