@@ -130,6 +130,6 @@ install: all
 clean:
 	rm -rf $(BUILD)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -path $(BUILD)/release -prune -o -name '*.d' -type f -print 2>/dev/null)
 .PHONY: all unit tests check check-unit bench lint release deb rpm install clean
 .DELETE_ON_ERROR:

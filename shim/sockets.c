@@ -14,16 +14,20 @@
 
 _Atomic uint8_t nd_watch_fast[ND_WATCH_FAST];
 
-static struct nd_sock first_chunk[PER_CHUNK];
-static _Atomic(struct nd_sock *) chunks[CHUNKS]; /* but for the first: no page of data is written for it */
+/* In this order, so that a program with few descriptors writes to one page. */
+static struct {
+    _Atomic(struct nd_sock *) chunks[CHUNKS]; /* but for the first */
+    _Atomic int highest;
+    struct nd_sock first_chunk[PER_CHUNK];
+} table;
 
 struct nd_sock *nd_sock_peek(int fd) {
     const unsigned number = (unsigned)fd;
     if (number < PER_CHUNK)
-        return &first_chunk[number];
+        return &table.first_chunk[number];
     if (number >= PER_CHUNK * CHUNKS)
         return NULL;
-    struct nd_sock *chunk = atomic_load_explicit(&chunks[number / PER_CHUNK], memory_order_acquire);
+    struct nd_sock *chunk = atomic_load_explicit(&table.chunks[number / PER_CHUNK], memory_order_acquire);
     return chunk ? &chunk[number % PER_CHUNK] : NULL;
 }
 
@@ -39,17 +43,16 @@ struct nd_sock *nd_sock_get(int fd) {
         return NULL;
     }
     struct nd_sock *expected = NULL;
-    if (!atomic_compare_exchange_strong(&chunks[fd / PER_CHUNK], &expected, chunk))
+    if (!atomic_compare_exchange_strong(&table.chunks[fd / PER_CHUNK], &expected, chunk))
         munmap(chunk, size);
     errno = saved;
     return nd_sock_peek(fd);
 }
 
 _Atomic bool nd_sock_any;
-static _Atomic int highest;
 
 int nd_sock_highest(void) {
-    return highest;
+    return table.highest;
 }
 
 unsigned nd_watch_exact(int fd) {
@@ -211,8 +214,8 @@ struct nd_sock *nd_sock_born(int fd, uint32_t flags) {
     sock->generation++;
     sock->settings = nd_settings_generation;
     nd_sock_any = true;
-    int seen = highest;
-    while (fd > seen && !atomic_compare_exchange_weak(&highest, &seen, fd))
+    int seen = table.highest;
+    while (fd > seen && !atomic_compare_exchange_weak(&table.highest, &seen, fd))
         ;
     nd_sock_change(fd, sock, flags | ND_SOCK_KNOWN, 0);
     return sock;
@@ -242,7 +245,7 @@ void nd_sock_forget(int fd) {
 }
 
 void nd_sock_forget_all(void) {
-    for (int fd = 0; fd <= highest; fd++)
+    for (int fd = 0; fd <= table.highest; fd++)
         nd_sock_forget(fd);
     nd_sock_any = false;
 }

@@ -4,8 +4,11 @@
 #define BITS 14
 static _Atomic int places[1 << BITS]; /* fd + 1; untouched pages cost nothing */
 
+/* Objects of the same megabyte lie in one part of the table, a kilobyte each, so that a program with few touches one page;
+ * the parts are spread, as heaps of threads begin at like addresses. */
 static _Atomic int *place_of(const void *object) {
-    return &places[(uintptr_t)object * (uintptr_t)0x9e3779b97f4a7c15U >> (sizeof(uintptr_t) * 8 - BITS)];
+    uintptr_t part = ((uintptr_t)object >> 20) * (uintptr_t)0x9e3779b97f4a7c15U >> (sizeof(uintptr_t) * 8 - BITS);
+    return &places[(part + ((uintptr_t)object >> 10)) % (1 << BITS)];
 }
 
 int nd_tls_seek_known(const void *object, struct nd_sock **sock) {
