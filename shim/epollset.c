@@ -3,6 +3,7 @@
 #include "shim/epollmember.h"
 #include "shim/real.h"
 #include "shim/timers.h"
+#include "shim/uring.h"
 
 /* After something has happened in a set, its sockets are looked through within an eighth of the shortest limit. */
 #define LOOKS_PER_LIMIT 8
@@ -132,6 +133,7 @@ void nd_epoll_noted(int epfd, int fd, const struct epoll_event *event) {
         run_clocks(sock, member, &set->epoll);
     else
         member = new_membership(sock, epfd, set);
+    member->reading = set->epoll.reading;
     member->data = event->data.u64;
     member->events = event->events;
     if (event->events & EPOLLONESHOT) {
@@ -150,6 +152,30 @@ void nd_epoll_noted(int epfd, int fd, const struct epoll_event *event) {
         use(epfd, set, now);
     if (!is_set)
         hurry(set, nd_clock_due(sock, wants_of(event->events), now));
+}
+
+/* What rings may have done to the set is read before it is looked through next, and that soon. */
+static void notice_rings(int epfd, struct nd_sock *set, nd_time now) {
+    const struct nd_epoll *epoll = &set->epoll;
+    if (epoll->rings == nd_uring_changes)
+        return;
+    use(epfd, set, now);
+    hurry(set, now + (LOOK_SHARE * epoll->cost > SHORTEST_DELAY ? LOOK_SHARE * epoll->cost : SHORTEST_DELAY));
+}
+
+static void read_rings(int epfd, struct nd_epoll *set) {
+    uint32_t rings = nd_uring_changes;
+    if (set->rings == rings)
+        return;
+    uint32_t reading = ++set->reading;
+    if (nd_uring_members(epfd, nd_epoll_noted))
+        for (int fd = 0; fd <= set->highest; fd++) {
+            struct nd_sock *sock = nd_sock_peek(fd);
+            const struct nd_membership *member = sock ? nd_epoll_membership(sock, epfd) : NULL;
+            if (member && member->reading != reading)
+                remove_from(epfd, fd, sock);
+        }
+    set->rings = rings;
 }
 
 void nd_epoll_closed(int epfd) {
@@ -219,12 +245,6 @@ static short wants_now(int fd, struct nd_sock *sock, uint32_t events) {
     return room ? (short)(wants & ~ND_WANTS_OUT) : wants;
 }
 
-static void settle_connect(int fd, struct nd_sock *sock) {
-    struct pollfd pollfd = {.fd = fd, .events = POLLOUT};
-    if ((nd_sock_flags(sock) & ND_SOCK_CONNECTING) && nd_real.poll(&pollfd, 1, 0) > 0)
-        nd_clock_connected(fd, sock, pollfd.revents);
-}
-
 static struct nd_company company_of(int epfd, struct nd_epoll *set) {
     struct nd_company company = {0, 0};
     struct nd_membership *member;
@@ -251,7 +271,7 @@ static bool look_at(const char *operation, int epfd, int fd, struct nd_epoll *se
     if (!sock)
         return false;
     run_clocks(sock, member, set);
-    settle_connect(fd, sock);
+    nd_clock_settle_connect(fd, sock);
     short wants = wants_now(fd, sock, member->events);
     set->shortest = shorter(set->shortest, shortest_limit(sock));
     if (nd_sock_flags(sock) & ND_SOCK_LISTENING)
@@ -291,6 +311,8 @@ bool nd_epoll_look(const char *operation, int epfd, const struct nd_company *com
     if (!sock || !begin_look(&sock->epoll, now))
         return false; /* another thread is at it */
     struct nd_epoll *set = &sock->epoll;
+    if (now >= set->due)
+        read_rings(epfd, set);
     struct nd_company own = company_of(epfd, set);
     if (company && company->all > own.all)
         own = *company;
@@ -305,9 +327,10 @@ bool nd_epoll_look(const char *operation, int epfd, const struct nd_company *com
 nd_time nd_epoll_due(int epfd, nd_time now) {
     epfd = nd_epoll_home(epfd);
     struct nd_sock *sock = nd_epoll_set_of(epfd);
-    if (!sock || !sock->epoll.used)
+    if (!sock || (!sock->epoll.used && !nd_uring_changes))
         return ND_NEVER;
     nd_timers_refresh(epfd, sock);
+    notice_rings(epfd, sock, now);
     struct nd_epoll *set = &sock->epoll;
     nd_time due = set->due;
     for (int i = 0; i < ND_INNER_SETS; i++) {

@@ -1,5 +1,5 @@
-/* What is in an epoll set. The kernel holds it and does not list it, so the sockets are noted when they are added (one that
- * io_uring adds is missed). A wait costs the same however many there are: they are looked through only when something may be
+/* What is in an epoll set. The sockets are noted when they are added, and those that io_uring adds when the set is looked
+ * through (uring.h). A wait costs the same however many there are: they are looked through only when something may be
  * due, and so seldom that it takes at most a hundredth of the time. Everything here is async-signal-safe. */
 #ifndef ND_EPOLLSET_H
 #define ND_EPOLLSET_H

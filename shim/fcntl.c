@@ -6,11 +6,18 @@
 
 #include "shim/hook.h"
 #include "shim/sockets.h"
+#include "shim/waitclock.h"
 
 static void blocking_mode(int fd, bool nonblocking) {
     struct nd_sock *sock = nd_sock_peek(fd);
-    if (sock && (nd_sock_flags(sock) & ND_SOCK_KNOWN))
-        nd_sock_change(fd, sock, nonblocking ? ND_SOCK_NONBLOCK : 0, nonblocking ? 0 : ND_SOCK_NONBLOCK);
+    if (!sock || !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
+        return;
+    nd_sock_change(fd, sock, nonblocking ? ND_SOCK_NONBLOCK : 0, nonblocking ? 0 : ND_SOCK_NONBLOCK);
+    if (!nonblocking && (nd_sock_flags(sock) & ND_SOCK_CONNECTING)) {
+        int saved = errno;
+        nd_clock_settle_connect(fd, sock);
+        errno = saved;
+    }
 }
 
 static void changed(int fd, int command, const void *arg, int result) {

@@ -6,6 +6,7 @@
 #include "shim/hook.h"
 #include "shim/sockets.h"
 #include "shim/timers.h"
+#include "shim/waitclock.h"
 
 #define TIMED (ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO | ND_SOCK_SYNCNT | ND_SOCK_KEEPALIVE)
 
@@ -24,6 +25,10 @@ static void tell_error(int fd, struct nd_sock *sock, void *value, socklen_t len)
     } else if (error == ETIMEDOUT && (nd_sock_flags(sock) & ND_SOCK_KEEPALIVE)) {
         nd_ended_by_kernel(fd, sock);
         nd_sock_change(fd, sock, ND_SOCK_TOLD_ERROR, 0);
+    } else if (error == 0 && (nd_sock_flags(sock) & ND_SOCK_CONNECTING)) { /* asked when a connect has come about */
+        int saved = errno;
+        nd_clock_settle_connect(fd, sock);
+        errno = saved;
     }
 }
 

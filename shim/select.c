@@ -21,6 +21,7 @@ struct call {
     int count;
     long *sets[SETS];                   /* the program's */
     long asked[SETS][MOST / LONG_BITS]; /* what it asked for: the kernel overwrites the sets */
+    long own[SETS][MOST / LONG_BITS];   /* the results, where it passed one set for two */
     struct timeval *timeval;            /* select's */
     const struct timespec *timespec;    /* pselect's, where `is_pselect` */
     const sigset_t *mask;
@@ -100,8 +101,22 @@ static void show(struct nd_waitset *set, unsigned index) {
     shown[index / (unsigned)LONG_BITS] |= (long)(1UL << (index % (unsigned)LONG_BITS));
 }
 
+/* Perl's IO::Socket::IP passes the same set for room and for exceptions, and the kernel writes both results there: of the
+ * first nothing is left. */
+static bool share(fd_set *const sets[SETS]) {
+    return (sets[IN] && (sets[IN] == sets[OUT] || sets[IN] == sets[EXCEPT])) ||
+           (sets[OUT] && sets[OUT] == sets[EXCEPT]);
+}
+
+static void write_results(const struct call *call, fd_set *const sets[SETS]) {
+    for (int i = 0; i < SETS; i++)
+        if (sets[i])
+            memcpy(sets[i], call->own[i], bytes(call->count));
+}
+
 ND_COLD static int wait_watched(struct call *call, fd_set *in, fd_set *out, fd_set *except, nd_time timeout) {
     fd_set *sets[SETS] = {in, out, except};
+    const bool shared = share(sets);
     for (int i = 0; i < SETS; i++)
         call->sets[i] = (long *)sets[i];
     for (int i = 0; i < SETS; i++) {
@@ -111,6 +126,8 @@ ND_COLD static int wait_watched(struct call *call, fd_set *in, fd_set *out, fd_s
         if (sets[i])
             memcpy(call->asked[i], sets[i], bytes(call->count));
     }
+    for (int i = 0; shared && i < SETS; i++)
+        call->sets[i] = sets[i] ? call->own[i] : NULL;
     struct nd_waitset set = {.operation =
                                  nd_operation_names[call->is_pselect ? ND_OPERATION_pselect : ND_OPERATION_select],
                              .count = (unsigned)call->count,
@@ -120,7 +137,10 @@ ND_COLD static int wait_watched(struct call *call, fd_set *in, fd_set *out, fd_s
                              .show = show,
                              .masked = call->is_pselect && call->mask,
                              .state = call};
-    return nd_waitset_run(&set);
+    int ready = nd_waitset_run(&set);
+    if (shared && ready >= 0)
+        write_results(call, sets);
+    return ready;
 }
 
 /* The timeout in nanoseconds; -1 for one the kernel will refuse. */

@@ -8,6 +8,7 @@
 
 #include "shim/real.h"
 #include "shim/start.h"
+#include "shim/uring.h"
 
 #define PER_CHUNK 1024
 #define CHUNKS 1024
@@ -88,7 +89,7 @@ static unsigned watch_unscoped(const struct nd_sock *sock) {
         return 0;
     unsigned watch = 0;
     if (flags & ND_SOCK_EPOLL)
-        return sock->epoll.used || sock->epoll.copy_of ? ND_WATCH_WAIT : 0;
+        return sock->epoll.used || sock->epoll.copy_of || nd_uring_changes ? ND_WATCH_WAIT : 0;
     if (nd_sock_accept_limit(sock))
         watch |= ND_WATCH_WAIT_IN;
     if (flags & (ND_SOCK_EXPIRED | ND_SOCK_SOUGHT | ND_SOCK_BORROWED))

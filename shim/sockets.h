@@ -97,6 +97,7 @@ struct nd_membership {
     _Atomic uint32_t events;     /* what it is waited for; without IN and OUT once a one-shot has been delivered */
     _Atomic uint64_t data;       /* what the program gets with an event */
     _Atomic nd_time seen;        /* the set's `waited` that the clocks hold */
+    _Atomic uint32_t reading;    /* the set's, when it was noted last */
 };
 
 /* The sets that are noted of a descriptor; being in more is rare. */
@@ -115,6 +116,7 @@ struct nd_epoll {
     _Atomic int highest;              /* no socket of the set is above this descriptor */
     _Atomic int inner[ND_INNER_SETS]; /* epoll sets in it, plus 1 */
     _Atomic nd_time looking;          /* since when a thread looks through it; 0: none does */
+    _Atomic uint32_t rings, reading;  /* the nd_uring_changes it was read at, and how often it was */
     _Atomic bool one_shots, used;     /* one-shot registrations were made; there are sockets in it, or in inner sets */
     _Atomic bool has_copies;          /* other descriptors of the set have been made */
     _Atomic int copy_of;              /* the descriptor whose record says all this of the set, plus 1; 0 for this one */

@@ -15,6 +15,7 @@
 #include "shim/sockets.h"
 #include "shim/start.h"
 #include "shim/syscall32.h"
+#include "shim/uring.h"
 
 /* When a number leaves the straight path: with a descriptor whose calls of that kind do, or always. */
 enum { ALWAYS = 0x80 };
@@ -61,6 +62,10 @@ static const uint8_t forms[] = {
 #endif
 #ifdef SYS_pidfd_getfd
     [SYS_pidfd_getfd] = ALWAYS,
+#endif
+#ifdef SYS_io_uring_enter
+    [SYS_io_uring_setup] = ALWAYS,
+    [SYS_io_uring_enter] = ALWAYS,
 #endif
 #ifdef __i386__
     [SYS_socketcall] = ALWAYS,
@@ -293,6 +298,13 @@ static long noted(long number, long a, long b, long c, long d, long e, long f) {
         return result;
     }
 #endif
+#ifdef SYS_io_uring_enter
+    if (number == SYS_io_uring_setup || number == SYS_io_uring_enter) {
+        if (result >= 0 && nd_active && (number == SYS_io_uring_setup || b > 0))
+            nd_uring_noted(number == SYS_io_uring_setup);
+        return result;
+    }
+#endif
     if (result >= 0)
         nd_seccomp_noted(number, a, b);
     return result;
@@ -305,6 +317,10 @@ static bool is_noted(long number) {
 #endif
 #ifdef SYS_pidfd_getfd
     if (number == SYS_pidfd_getfd)
+        return true;
+#endif
+#ifdef SYS_io_uring_enter
+    if (number == SYS_io_uring_setup || number == SYS_io_uring_enter)
         return true;
 #endif
     return number == SYS_prctl;

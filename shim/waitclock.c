@@ -73,6 +73,12 @@ void nd_clock_connected(int fd, struct nd_sock *sock, short ready) {
         nd_timers_arm(fd, sock);
 }
 
+void nd_clock_settle_connect(int fd, struct nd_sock *sock) {
+    struct pollfd pollfd = {.fd = fd, .events = POLLOUT};
+    if ((nd_sock_flags(sock) & ND_SOCK_CONNECTING) && nd_real.poll(&pollfd, 1, 0) > 0)
+        nd_clock_connected(fd, sock, pollfd.revents);
+}
+
 /* The connect's time is up; unless the kernel says that it has come about, unseen by us. */
 static bool expire_connecting(int fd, struct nd_sock *sock, nd_time now) {
     struct tcp_info info;
