@@ -1,6 +1,7 @@
 /* accept, accept4: bounded by ACCEPT, without a trace on the listener, which is never ended. An accepted socket is inbound, and
  * gets the limits of that side at its birth. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/time.h>
 
@@ -69,9 +70,9 @@ static bool owes_error(int fd, struct nd_sock *sock) {
 
 /* Several threads see the same connection come, and accept would keep those that are not the first. So they take turns; the
  * times see to it that one that was cancelled in accept, or jumped out of it, holds nobody up. */
-#define LONGEST_TURN (5 * ND_MSEC)
+#define LONGEST_TURN (500 * ND_MSEC)
 
-static bool take_turn(struct nd_sock *sock, uint32_t seen) {
+static bool take_thread_turn(struct nd_sock *sock, uint32_t seen) {
     nd_time other = sock->accepting, now = nd_now();
     bool taken =
         (other == 0 || now - other > LONGEST_TURN) && atomic_compare_exchange_strong(&sock->accepting, &other, now);
@@ -84,6 +85,47 @@ static bool take_turn(struct nd_sock *sock, uint32_t seen) {
     else
         nd_real.poll(NULL, 0, 1);
     return false;
+}
+
+static bool lock(int fd, short type) {
+    struct flock whole = {.l_type = type, .l_whence = SEEK_SET};
+    return nd_real.fcntl(fd, F_SETLK, &whole) == 0 || (errno != EAGAIN && errno != EACCES);
+}
+
+/* So do several processes that share the listener (prefork servers), for which its inode holds a record lock: nobody else takes
+ * one there, and the kernel lets go of it with the process. Who does not get it waits no longer than for a thread's turn. A
+ * timeout on the listener would be inherited by what is accepted, and O_NONBLOCK is everybody's. */
+static bool take_process_turn(int fd) {
+    bool taken;
+    for (nd_time began = nd_now(); !(taken = lock(fd, F_WRLCK)) && nd_now() - began < LONGEST_TURN;)
+        nd_real.poll(NULL, 0, 1);
+    if (has_connection(fd))
+        return true;
+    if (taken)
+        lock(fd, F_UNLCK);
+    return false;
+}
+
+/* An accept that never waits needs none. */
+static bool locks(const struct nd_sock *sock) {
+    return !(nd_sock_flags(sock) & ND_SOCK_NONBLOCK);
+}
+
+static bool take_turn(int fd, struct nd_sock *sock, uint32_t seen) {
+    if (!take_thread_turn(sock, seen))
+        return false;
+    if (!locks(sock) || take_process_turn(fd))
+        return true;
+    sock->accepting = 0;
+    return false;
+}
+
+static void end_turn(int fd, struct nd_sock *sock) {
+    int saved = errno;
+    if (locks(sock))
+        lock(fd, F_UNLCK);
+    sock->accepting = 0;
+    errno = saved;
 }
 
 static nd_time own_deadline(int fd) {
@@ -114,7 +156,7 @@ static bool wait_for_connection(const char *operation, int fd, struct nd_sock *s
             errno = EINTR;
             return false;
         }
-        if ((waited == ND_READY || waited == ND_ENDED_STREAM) && take_turn(sock, turns))
+        if ((waited == ND_READY || waited == ND_ENDED_STREAM) && take_turn(fd, sock, turns))
             return true;
     }
 }
@@ -150,7 +192,7 @@ static int accept_limited(const struct call *call, struct nd_sock *sock) {
         return accept_observed(call, sock);
     int saved = errno;
     uint32_t turns = sock->turns;
-    bool turn = has_connection(call->fd) && take_turn(sock, turns);
+    bool turn = has_connection(call->fd) && take_turn(call->fd, sock, turns);
     if (!turn && owes_error(call->fd, sock)) {
         errno = ETIMEDOUT;
         return -1;
@@ -168,7 +210,7 @@ static int accept_limited(const struct call *call, struct nd_sock *sock) {
     errno = saved;
     int made = plain(call);
     if (turn)
-        sock->accepting = 0;
+        end_turn(call->fd, sock);
     return made;
 }
 

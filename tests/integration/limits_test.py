@@ -398,6 +398,41 @@ for t in threads: t.join(3)
     assert all(seconds < 1.5 for _, seconds in answer["each"]), answer
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_accept_of_several_processes(net, threads):
+    """A prefork server: whoever loses a connection to another process is bounded too, and none is lost."""
+    answer = alone(net, f"""
+l = listener()
+l.listen(100)
+go, come = os.pipe(), os.pipe()
+def serve():
+    while os.read(go[0], 1):
+        served = 0
+        try:
+            while True:
+                l.accept()[0].close()
+                served += 1
+        except TimeoutError:
+            os.write(come[1], b"%03d" % served)
+children = 10
+for _ in range(children):
+    if not os.fork():
+        os.close(go[1])
+        others = [threading.Thread(target=serve) for _ in range({threads})]
+        for t in others: t.start()
+        for t in others: t.join()
+        os._exit(0)
+told["served"] = 0
+for i in range(15):
+    os.write(go[1], bytes(children * {threads}))
+    time.sleep(0.02)
+    for i in range(2):
+        dial().close()
+    told["served"] += sum(int(os.read(come[0], 3)) for _ in range(children * {threads}))
+""", ACCEPT="60ms")
+    assert answer["served"] == 30, answer
+
+
 @WAITS
 def test_accept_in_a_wait(net, wait):
     answer = alone(net, f"""
