@@ -215,7 +215,7 @@ static int accept_limited(const struct call *call, struct nd_sock *sock) {
 }
 
 ND_COLD static int accept_bounded(const struct call *call) {
-    struct nd_sock *sock = nd_settings.accept ? limited(call->fd) : NULL;
+    struct nd_sock *sock = nd_settings.accept || nd_rules.has_accept ? limited(call->fd) : NULL;
     int made = sock ? accept_limited(call, sock) : plain(call);
     if (made < 0)
         return made;

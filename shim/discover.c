@@ -33,7 +33,9 @@ static void take_profile(int fd, struct nd_sock *sock) {
     socklen_t len = sizeof peer;
     if (nd_rules.count == 0)
         return;
-    if (nd_sock_flags(sock) & ND_SOCK_INBOUND)
+    if (nd_sock_flags(sock) & ND_SOCK_LISTENING)
+        sock->profile = nd_profile_listening(fd);
+    else if (nd_sock_flags(sock) & ND_SOCK_INBOUND)
         sock->profile = nd_profile_from(fd);
     else if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0)
         sock->profile = nd_profile_to((struct sockaddr *)&peer, len);
@@ -63,7 +65,7 @@ struct nd_sock *nd_sock_discover(int fd) {
     if (get_int(fd, SOL_SOCKET, SO_LINGER, 0) > 0) /* l_onoff stands first */
         flags |= ND_SOCK_LINGER;
     struct nd_sock *sock = nd_sock_born(fd, flags);
-    if (sock && (flags & ND_SOCK_CONNECTED))
+    if (sock && (flags & (ND_SOCK_CONNECTED | ND_SOCK_LISTENING)))
         take_profile(fd, sock);
     return sock;
 }

@@ -8,8 +8,8 @@ struct nd_live_row nd_live_rows[ND_LIVE_ROWS];
 struct nd_live_wish nd_live_wish;
 _Atomic uint32_t nd_live_taken;
 
-static nd_time *time_at(const struct nd_settings *settings, size_t offset) {
-    return (nd_time *)((char *)(uintptr_t)settings + offset);
+static nd_live_time *time_at(const struct nd_settings *settings, size_t offset) {
+    return (nd_live_time *)((char *)(uintptr_t)settings + offset);
 }
 
 static struct nd_limits *limits_at(const struct nd_settings *settings, size_t offset) {
@@ -40,16 +40,10 @@ struct nd_live_value nd_live_get(const struct nd_setting *setting, const struct 
     }
 }
 
-static void store(nd_time *at, nd_time value) {
-    __atomic_store_n(at, value, __ATOMIC_RELAXED); /* whole: other threads read it meanwhile */
-}
-
 static void put_rate(struct nd_limits *limits, struct nd_live_value value) {
-    __atomic_store_n(&limits->min_rate_bytes, 0, __ATOMIC_RELAXED); /* off, rather than bytes over the old window */
-    __atomic_thread_fence(__ATOMIC_RELEASE);
-    store(&limits->min_rate_window, value.window);
-    __atomic_thread_fence(__ATOMIC_RELEASE);
-    __atomic_store_n(&limits->min_rate_bytes, (uint64_t)value.value, __ATOMIC_RELAXED);
+    limits->min_rate_bytes = 0; /* off, rather than bytes over the old window */
+    limits->min_rate_window = value.window;
+    limits->min_rate_bytes = (uint64_t)value.value;
 }
 
 int nd_live_put(const struct nd_setting *setting, struct nd_live_value value, struct nd_settings *settings) {
@@ -57,7 +51,7 @@ int nd_live_put(const struct nd_setting *setting, struct nd_live_value value, st
         return -1;
     switch (setting->kind) {
     case ND_SETTING_TIME:
-        store(time_at(settings, setting->field), value.value);
+        *time_at(settings, setting->field) = value.value;
         return 0;
     case ND_SETTING_RATE:
         if (value.value && !value.window)

@@ -33,7 +33,7 @@ void nd_profile_start(void) {
 static bool is_changed(const struct nd_setting *setting) {
     const char *now = (const char *)&nd_settings + setting->field, *then = (const char *)&started + setting->field;
     if (setting->kind == ND_SETTING_TIME)
-        return *(const nd_time *)(const void *)now != *(const nd_time *)(const void *)then;
+        return *(const nd_live_time *)(const void *)now != *(const nd_live_time *)(const void *)then;
     const struct nd_limits *limits = (const void *)now, *before = (const void *)then;
     return setting->kind == ND_SETTING_RATE &&
            (limits->min_rate_bytes != before->min_rate_bytes || limits->min_rate_window != before->min_rate_window);
@@ -49,11 +49,13 @@ static uint64_t kept_rows(void) {
 }
 
 static void fill(struct nd_profile *profile) {
-    struct nd_settings made = nd_settings;
+    struct nd_settings made;
+    nd_settings_copy_live(&made, &nd_settings);
     if (made.mode != ND_MODE_OFF) /* which has been set since: every limit is off */
         nd_rules_apply(&nd_rules, &profile->rules, kept_rows(), &made, NULL);
-    profile->limits = profile->inbound ? made.inbound : made.outbound;
+    nd_limits_copy(&profile->limits, profile->inbound ? &made.inbound : &made.outbound);
     profile->connect = made.connect;
+    profile->accept = made.accept;
 }
 
 static bool is_same(const struct nd_profile *profile, const struct nd_rule_set *rules, bool inbound) {
@@ -119,6 +121,24 @@ uint8_t nd_profile_from(int fd) {
     return profile_of(&rules, true);
 }
 
+uint8_t nd_profile_listening(int fd) {
+    struct sockaddr_storage own = {.ss_family = AF_UNSPEC};
+    socklen_t length = sizeof own;
+    struct nd_place place;
+    struct nd_rule_set rules = {{0}};
+    int saved = errno;
+    if (nd_rules.has_accept && getsockname(fd, (struct sockaddr *)&own, &length) == 0) {
+        if (own.ss_family == AF_UNIX) {
+            rules = nd_rules_at_path(&nd_rules, true, (struct sockaddr *)&own, length);
+        } else if (nd_place_of((struct sockaddr *)&own, length, &place)) {
+            memset(&place.address, 0, sizeof place.address); /* no peer yet */
+            rules = nd_rules_at(&nd_rules, true, &place, NULL);
+        }
+    }
+    errno = saved;
+    return profile_of(&rules, true);
+}
+
 void nd_profile_renew(void) {
     uint32_t now = nd_settings_generation;
     if (nd_rules.count == 0 || atomic_exchange(&renewed, now) == now)
@@ -131,7 +151,8 @@ void nd_profile_renew(void) {
 nd_time nd_profile_resolve(const char *name) {
     if (!resolve_bit || !name || nd_settings.mode == ND_MODE_OFF || (kept_rows() & resolve_bit))
         return nd_settings.resolve;
-    struct nd_settings made = nd_settings;
+    struct nd_settings made;
+    nd_settings_copy_live(&made, &nd_settings);
     struct nd_rule_set rules = nd_rules_named(&nd_rules, name);
     nd_rules_apply(&nd_rules, &rules, 0, &made, NULL);
     return made.resolve;

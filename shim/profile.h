@@ -12,7 +12,7 @@ extern struct nd_rules nd_rules;
 
 struct nd_profile {
     struct nd_limits limits;
-    nd_time connect;
+    nd_live_time connect, accept;
     struct nd_rule_set rules;
     _Atomic uint32_t state;
     bool inbound;
@@ -29,6 +29,9 @@ void nd_profile_start(void);
 /* The profile for a connection to the address, or from it: then `fd` is asked for its own. */
 uint8_t nd_profile_to(const struct sockaddr *address, socklen_t length);
 uint8_t nd_profile_from(int fd);
+
+/* The profile of a listener, by the place it listens at. */
+uint8_t nd_profile_listening(int fd);
 
 /* The shortest limit of all sections, ND_NEVER where there is none. */
 extern nd_time nd_profile_shortest;

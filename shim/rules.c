@@ -61,6 +61,10 @@ static bool is_inbound(const struct nd_setting *setting) {
     return strncmp(setting->name, INBOUND, sizeof INBOUND - 1) == 0;
 }
 
+static bool is_accept(const struct nd_setting *setting) {
+    return strcmp(setting->name, "ACCEPT") == 0;
+}
+
 static bool is_limit(const struct nd_setting *setting) {
     return setting->kind == ND_SETTING_TIME || setting->kind == ND_SETTING_RATE;
 }
@@ -91,11 +95,11 @@ static const struct nd_setting *setting_here(const struct nd_rules *rules, struc
         *wrong = has_places ? "cannot be set for single peers" : "is no limit of accepted connections";
         if (inbound)
             return inbound;
-        return is_inbound(setting) || (strcmp(setting->name, "ACCEPT") == 0 && !has_places) ? setting : NULL;
+        return is_inbound(setting) || (is_accept(setting) && !rules->section.has_peers) ? setting : NULL;
     }
     if (rules->section.is_outbound) {
         *wrong = "is no limit of connections that the program makes";
-        if (!is_limit(setting) || is_inbound(setting) || strcmp(setting->name, "ACCEPT") == 0)
+        if (!is_limit(setting) || is_inbound(setting) || is_accept(setting))
             return NULL;
         *wrong = "can be set for host names only, not for addresses: those come of it";
         return strcmp(setting->name, "RESOLVE") == 0 && has_places && !rules->section.has_names_only ? NULL : setting;
@@ -129,6 +133,7 @@ static const char *add_value(struct nd_rules *rules, const struct nd_setting *se
                              unsigned number) {
     if (rules->value_count >= ND_RULES_MOST_VALUES)
         return "does not fit any more: there are more than 512 values for places";
+    rules->has_accept |= is_accept(setting);
     rules->values[rules->value_count++] = (struct nd_rule_value){
         .value = {values[0], values[1]}, .line = (uint16_t)number, .setting = (uint8_t)row_of(setting)};
     return NULL;

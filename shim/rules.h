@@ -45,6 +45,7 @@ struct nd_rules {
     size_t text_size;
     bool has_names;   /* a rule has a host's name */
     bool has_inbound; /* a rule is for peers */
+    bool has_accept;  /* a rule is for listeners */
 
     /* Where each value of `settings` comes from, by row: the line of the file, 0 for none; bits for the environment. */
     uint16_t base_line[ND_RULES_MOST_SETTINGS];
@@ -55,7 +56,7 @@ struct nd_rules {
     uint16_t only_line, skip_line;   /* 0 where they come from the environment */
 
     struct { /* the section that is being read */
-        bool is_ignored, is_broken, is_inbound, is_outbound, has_names_only;
+        bool is_ignored, is_broken, is_inbound, is_outbound, has_names_only, has_peers;
         unsigned first_rule, rule_count;
         uint32_t program_rank;
     } section;

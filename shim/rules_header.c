@@ -30,6 +30,7 @@ static const char *add_place(struct nd_rules *rules, struct nd_word word, unsign
     if (wrong)
         return wrong;
     rules->section.has_names_only &= where.kind == ND_WHERE_NAME;
+    rules->section.has_peers |= where.kind == ND_WHERE_ADDRESS;
     rules->rules[rules->section.first_rule + rules->section.rule_count++] =
         (struct nd_rule){.where = where,
                          .rank = nd_where_narrowness(&where) << 20 | (where.port ? 1U << 19 : 0),

@@ -59,6 +59,24 @@ const struct nd_setting *nd_setting_find(const char *name, size_t length) {
     return NULL;
 }
 
+void nd_limits_copy(struct nd_limits *to, const struct nd_limits *from) {
+    _Static_assert(sizeof *to % sizeof(nd_live_time) == 0, "nothing but 64-bit values");
+    nd_live_time *target = &to->tls_handshake;
+    const nd_live_time *source = &from->tls_handshake;
+    for (size_t i = 0; i < sizeof *to / sizeof *target; i++)
+        target[i] = source[i];
+}
+
+void nd_settings_copy_live(struct nd_settings *to, const struct nd_settings *from) {
+    memset(to, 0, sizeof *to);
+    to->mode = from->mode;
+    to->resolve = from->resolve;
+    to->connect = from->connect;
+    to->accept = from->accept;
+    nd_limits_copy(&to->outbound, &from->outbound);
+    nd_limits_copy(&to->inbound, &from->inbound);
+}
+
 void nd_settings_defaults(struct nd_settings *settings) {
     *settings = (struct nd_settings){0};
     for (size_t i = 0; i < nd_setting_count; i++)

@@ -2,6 +2,7 @@
 #ifndef ND_SETTINGS_H
 #define ND_SETTINGS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,17 +15,23 @@ enum nd_log { ND_LOG_OFF, ND_LOG_STDERR, ND_LOG_SYSLOG, ND_LOG_FILE };
 
 enum nd_log_format { ND_LOG_LOGFMT, ND_LOG_JSON };
 
+/* What may change while other threads read it: whole, also where a 64-bit value takes two words. */
+typedef _Atomic nd_time nd_live_time;
+
 /* Limits of one direction. A time of 0 is off. */
 struct nd_limits {
-    nd_time tls_handshake, tls_shutdown;
-    nd_time unacked, recv, send, keepalive, idle, lifetime;
-    uint64_t min_rate_bytes; /* per min_rate_window; 0 is off */
-    nd_time min_rate_window;
+    nd_live_time tls_handshake, tls_shutdown;
+    nd_live_time unacked, recv, send, keepalive, idle, lifetime;
+    _Atomic uint64_t min_rate_bytes; /* per min_rate_window; 0 is off */
+    nd_live_time min_rate_window;
 };
 
+/* Each value whole: other threads may read *to, or write *from. */
+void nd_limits_copy(struct nd_limits *to, const struct nd_limits *from);
+
 struct nd_settings {
-    enum nd_mode mode;
-    nd_time resolve, connect, accept; /* 0 is off */
+    _Atomic enum nd_mode mode;
+    nd_live_time resolve, connect, accept; /* 0 is off */
     struct nd_limits outbound, inbound;
     enum nd_log log;
     enum nd_log_format log_format;
@@ -32,6 +39,9 @@ struct nd_settings {
     char log_path[256]; /* for ND_LOG_FILE */
     char statsd[64];    /* address:port or [v6]:port, numeric; empty is off */
 };
+
+/* Copies what may change while the program runs: mode and limits. The rest of *to becomes 0. */
+void nd_settings_copy_live(struct nd_settings *to, const struct nd_settings *from);
 
 /* The settings in force. Written while the library starts, and while the program runs by live.h; read anywhere. */
 extern struct nd_settings nd_settings;

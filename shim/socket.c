@@ -46,12 +46,17 @@ int nd_hook_bind(int fd, const struct sockaddr *addr, socklen_t len) {
     return result;
 }
 
+ND_COLD static void listens(int fd, struct nd_sock *sock) {
+    sock->profile = nd_profile_listening(fd);
+    nd_sock_change(fd, sock, ND_SOCK_LISTENING, 0);
+}
+
 int nd_hook_listen(int fd, int backlog) {
     struct nd_sock *sock = nd_active ? nd_sock_peek(fd) : NULL;
     if (sock && (nd_sock_flags(sock) & ND_SOCK_RCVTIMEO))
         nd_timers_disarm(fd, sock); /* left by a connect that did not come about */
     int result = nd_real.listen(fd, backlog);
     if (result == 0 && sock && (nd_sock_flags(sock) & ND_SOCK_KNOWN))
-        nd_sock_change(fd, sock, ND_SOCK_LISTENING, 0);
+        listens(fd, sock);
     return result;
 }

@@ -268,7 +268,10 @@ static inline nd_time nd_sock_connect_limit(const struct nd_sock *sock) {
 }
 
 static inline nd_time nd_sock_accept_limit(const struct nd_sock *sock) {
-    return nd_sock_flags(sock) & ND_SOCK_LISTENING ? nd_settings.accept : 0;
+    uint8_t profile = atomic_load_explicit(&sock->profile, memory_order_relaxed);
+    if (!(nd_sock_flags(sock) & ND_SOCK_LISTENING))
+        return 0;
+    return profile ? nd_profiles[profile].accept : nd_settings.accept;
 }
 
 /* When a connect of this socket that began at `began` has used up CONNECT; ND_NEVER where that is off. */

@@ -10,7 +10,7 @@
 extern bool nd_active;
 
 /* MODE=observe: nothing is armed that could end or interrupt anything. Calls are timed when they return. */
-extern bool nd_observing;
+extern _Atomic bool nd_observing;
 
 /* This process, kept true over fork (but not over vfork, whose child shares this memory); 0 in a
  * process that passes through. */

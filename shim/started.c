@@ -2,5 +2,5 @@
 #include "shim/start.h"
 
 bool nd_active;
-bool nd_observing;
+_Atomic bool nd_observing;
 pid_t nd_process;

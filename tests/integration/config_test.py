@@ -114,6 +114,39 @@ def test_peers(net, config, section):
     assert error == b"110" and LIMIT <= int(ms) < LIMIT + LATEST
 
 
+LISTEN = """
+import os, socket, sys, time
+if "LISTENER" in os.environ:
+    listener = socket.socket(fileno=int(os.environ["LISTENER"]))
+else:
+    path = sys.argv[1]
+    listener = socket.socket(socket.AF_UNIX if path.endswith(".sock") else socket.AF_INET6 if sys.argv[2:] else socket.AF_INET)
+    listener.bind(path.replace("@", "\\0") if path.endswith(".sock") else ("", int(path)))
+    listener.listen()
+    if "INHERIT" in os.environ:
+        listener.set_inheritable(True)
+        os.environ["LISTENER"] = str(listener.fileno())
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+began = time.monotonic()
+try: print(listener.accept())
+except OSError as error: print(error.errno, int((time.monotonic() - began) * 1000))
+"""
+
+
+@pytest.mark.parametrize("section, argument, limit", [
+    ("inbound :7070", ["7070"], LIMIT), ("inbound *:7070, :99", ["7070", "v6"], LIMIT), ("inbound *", ["7070"], LIMIT),
+    ("inbound unix:@nd-*.sock", ["@nd-1.sock"], LIMIT), ("inbound :7071", ["7070"], 1000),
+    ("program python3* inbound :7070", ["7070"], LIMIT), ("program ruby* inbound :7070", ["7070"], 1000)])
+@pytest.mark.parametrize("inherited", [False, True], ids=["made", "inherited"])
+def test_listeners(net, config, section, argument, limit, inherited):
+    """ACCEPT by the port that is listened at."""
+    result = net.run([programs.PYTHON, "-c", LISTEN, *argument], variables={"INHERIT": "yes"} if inherited else {},
+                     **config(f"ACCEPT = 1s\n[{section}]\nACCEPT = {MS}\n"))
+    assert result.status == 0 and not result.err, result
+    error, ms = map(int, result.out.split())
+    assert error == 110 and limit <= ms < (1000 if limit == LIMIT else 6000), result
+
+
 CLIENT = """
 import socket, sys, time
 connection = socket.create_connection((sys.argv[1], int(sys.argv[2])))

@@ -144,7 +144,6 @@ def test_what_cannot_be_changed(net):
     netdeadline("set", "4194304", "RECV=1s", status=127)
 
 
-@pytest.mark.skipif("tsan" in programs.RUNTIME, reason="limits are written whole, 64 bits at a time, and read plainly")
 def test_while_threads_talk(net):
     """Settings change again and again under threads that use them: nothing is cut that has no cause."""
     server = net.serve(tcp.echo)

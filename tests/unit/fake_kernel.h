@@ -26,7 +26,8 @@ nd_time nd_system_now_coarse(void);
 nd_time nd_now(void);
 nd_time nd_now_coarse(void);
 
-bool nd_active = true, nd_observing;
+bool nd_active = true;
+_Atomic bool nd_observing;
 pid_t nd_process;
 
 /* One socket option of the one fake socket. */

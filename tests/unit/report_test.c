@@ -21,7 +21,8 @@
 #include "shim/start.h"
 
 /* In place of the constructor, which would have started the report already. */
-bool nd_active, nd_observing;
+bool nd_active;
+_Atomic bool nd_observing;
 pid_t nd_process;
 
 /* The clock of the rate limit: this definition stands in for resolver/clock.c's, which linked objects need the rest of. */

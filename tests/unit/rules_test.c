@@ -112,6 +112,7 @@ static const struct {
     {"[inbound]", "CONNECT = 1s", "is no limit of accepted connections"},
     {"[inbound]", "LOG = stderr", "is no limit of accepted connections"},
     {"[inbound 1.2.3.4]", "ACCEPT = 1s", "cannot be set for single peers"},
+    {"[inbound :80 1.2.3.4:80]", "ACCEPT = 1s", "cannot be set for single peers"},
     {"[outbound]", "INBOUND_RECV = 1s", "is no limit of connections that the program makes"},
     {"[outbound]", "ACCEPT = 1s", "is no limit of connections that the program makes"},
     {"[destination x.test]", "MODE = off", "is no limit of connections that the program makes"},

@@ -11,7 +11,8 @@
 #include "shim/start.h"
 
 /* The start-up state, so that the constructor is not linked. */
-bool nd_active = true, nd_observing;
+bool nd_active = true;
+_Atomic bool nd_observing;
 pid_t nd_process;
 
 #define FD 700
