@@ -13,12 +13,12 @@ _Static_assert(sizeof(struct nd_scope_link) <= 32, "static TLS of old hosts is s
 
 /* Says of a scope whether it is the one that was opened: where its frame is gone, others may have written there, and its
  * functions must not be called. */
+#define TURNED(word, by) ((uint64_t)(word) << (by) | (uint64_t)(word) >> (64 - (by)))
+
 UNCHECKED static inline uint32_t seal_of(const struct nd_scope *scope) {
-    const uint64_t factor = 0x9e3779b97f4a7c15U;
-    uint64_t seal = ((uintptr_t)scope->object ^ (uint64_t)scope->serial << 32 ^ (uint32_t)scope->fd) * factor;
-    seal = (seal ^ (uintptr_t)scope->kind) * factor;
-    seal = (seal ^ (uintptr_t)scope->operation) * factor;
-    return (uint32_t)(seal >> 32);
+    uint64_t words = (uintptr_t)scope->object ^ TURNED((uintptr_t)scope->kind, 13) ^
+                     TURNED((uintptr_t)scope->operation, 27) ^ TURNED((uint32_t)scope->fd, 41) ^ scope->serial;
+    return (uint32_t)(words * 0x9e3779b97f4a7c15U >> 32);
 }
 
 /* Asked in the frame of a function that the operation has called. */

@@ -126,7 +126,7 @@ struct nd_epoll {
 /* An operation that takes several calls which do not block (a TLS handshake in an event loop): one absolute deadline, kept by
  * every wait for the socket. */
 struct nd_operation {
-    _Atomic nd_time began, timeout;    /* a timeout of 0: none is under way */
+    _Atomic nd_time timeout, began;    /* a timeout of 0: none is under way */
     _Atomic nd_time spared;            /* when its time was up with bytes there that nobody had read; 0: it was not */
     _Atomic(const char *) name, limit; /* "SSL_connect", "TLS_HANDSHAKE": static strings */
 };
@@ -138,6 +138,9 @@ struct nd_sock {
     _Atomic uint8_t watch;       /* for descriptors past ND_WATCH_FAST */
     _Atomic uint8_t profile;     /* its limits, where the config file has a section for the other side; or 0 */
     _Atomic int8_t own_syncnt;
+    _Atomic(const void *) tls, tls_method; /* the TLS object that talks through it, or NULL, and its method: tlsseek.h */
+    _Atomic(const struct nd_tls *) tls_functions; /* the functions for it: nd_tls_still */
+    struct nd_operation operation;
     _Atomic int own_keepalive[4];               /* SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT */
     _Atomic int64_t own_rcvtimeo, own_sndtimeo; /* microseconds as read back, 0 for none */
     _Atomic int own_marked;                     /* what the program had where an expiry left its mark (expiry.c) */
@@ -146,9 +149,6 @@ struct nd_sock {
     _Atomic nd_time connect_began;
     struct sockaddr_in6 peer;      /* of a connect under way, which the kernel does not tell yet; AF_INET fits too */
     struct nd_wait_clock clock[2]; /* by nd_direction */
-    struct nd_operation operation;
-    _Atomic(const void *) tls, tls_method; /* the TLS object that talks through it, or NULL, and its method: tlsseek.h */
-    _Atomic(const struct nd_tls *) tls_functions; /* the functions for it: nd_tls_still */
     _Atomic nd_time asked;     /* when bytes went out first since some came in last, as far as we saw */
     struct nd_pace pace;
     _Atomic nd_time accepting; /* of a listener: when a thread took its turn to accept (accept.c); 0: nobody has */
