@@ -5,34 +5,22 @@
 /* A frame further away than this is not ours: no TLS library nests deeper. */
 #define DEEPEST ((uintptr_t)256 * 1024)
 
-static __thread struct nd_scope_link current __attribute__((tls_model("initial-exec")));
+__thread struct nd_scope_link nd_scope_current __attribute__((tls_model("initial-exec")));
 
 _Static_assert(sizeof(struct nd_scope_link) <= 32, "static TLS of old hosts is small");
-
-#define UNCHECKED __attribute__((no_sanitize("address", "thread", "undefined")))
-
-/* Says of a scope whether it is the one that was opened: where its frame is gone, others may have written there, and its
- * functions must not be called. */
-#define TURNED(word, by) ((uint64_t)(word) << (by) | (uint64_t)(word) >> (64 - (by)))
-
-UNCHECKED static inline uint32_t seal_of(const struct nd_scope *scope) {
-    uint64_t words = (uintptr_t)scope->object ^ TURNED((uintptr_t)scope->kind, 13) ^
-                     TURNED((uintptr_t)scope->operation, 27) ^ TURNED((uint32_t)scope->fd, 41) ^ scope->serial;
-    return (uint32_t)(words * 0x9e3779b97f4a7c15U >> 32);
-}
 
 /* Asked in the frame of a function that the operation has called. */
 #define STANDS(link) stands(link, (uintptr_t)__builtin_frame_address(0))
 
-UNCHECKED static inline bool stands(const struct nd_scope_link *link, uintptr_t here) {
+ND_SCOPE_UNCHECKED static inline bool stands(const struct nd_scope_link *link, uintptr_t here) {
     uintptr_t there = (uintptr_t)link->slot, scope = (uintptr_t)link->scope;
     return scope > here && scope < there && there - here < DEEPEST && *link->slot == link->return_to &&
-           seal_of(link->scope) == link->seal;
+           nd_scope_seal(link->scope) == link->seal;
 }
 
 struct nd_scope *nd_scope_of(int fd, const void *caller) {
-    struct nd_scope *scope = current.scope;
-    if (!scope || current.fd != fd || !STANDS(&current))
+    struct nd_scope *scope = nd_scope_current.scope;
+    if (!scope || nd_scope_current.fd != fd || !STANDS(&nd_scope_current))
         return NULL; /* not dropped: the asker may be a handler on a stack of its own */
     const struct nd_scope_kind *kind = scope->kind;
     if (kind->expects && !kind->expects(scope, caller))
@@ -43,41 +31,31 @@ struct nd_scope *nd_scope_of(int fd, const void *caller) {
 }
 
 bool nd_scope_bounds(int fd, const void *caller) {
-    struct nd_scope *scope = current.scope;
-    return scope && current.fd == fd && STANDS(&current) && scope->kind->bounds(scope, caller);
+    struct nd_scope *scope = nd_scope_current.scope;
+    return scope && nd_scope_current.fd == fd && STANDS(&nd_scope_current) && scope->kind->bounds(scope, caller);
 }
 
 struct nd_scope *nd_scope_around(const void *object) {
-    struct nd_scope *scope = current.scope;
-    return scope && STANDS(&current) && scope->object == object ? scope : NULL;
-}
-
-UNCHECKED void nd_scope_open(struct nd_scope *scope, uintptr_t *slot) {
-    scope->outer = current;
-    scope->serial = current.seal + 1;
-    current = (struct nd_scope_link){scope, slot, *slot, scope->fd, seal_of(scope)};
-}
-
-void nd_scope_close(const struct nd_scope *scope) {
-    current = scope->outer;
+    struct nd_scope *scope = nd_scope_current.scope;
+    return scope && STANDS(&nd_scope_current) && scope->object == object ? scope : NULL;
 }
 
 bool nd_scope_seeks(void) {
-    return current.scope && current.fd == ND_SCOPE_SEEKS && STANDS(&current);
+    return nd_scope_current.scope && nd_scope_current.fd == ND_SCOPE_SEEKS && STANDS(&nd_scope_current);
 }
 
 void nd_scope_touched(int fd, struct nd_sock *sock) {
     nd_sock_change(fd, sock, 0, ND_SOCK_SOUGHT);
     if (!nd_scope_seeks())
         return;
-    current.scope->kind->found(current.scope, fd, sock);
-    current.fd = current.scope->fd;
-    current.seal = seal_of(current.scope);
+    nd_scope_current.scope->kind->found(nd_scope_current.scope, fd, sock);
+    nd_scope_current.fd = nd_scope_current.scope->fd;
+    nd_scope_current.seal = nd_scope_seal(nd_scope_current.scope);
 }
 
 void nd_scope_drop(int fd) {
-    if (current.fd == fd)
-        current.fd = -1;
+    if (nd_scope_current.fd == fd)
+        nd_scope_current.fd = -1;
 }
 
 const char *nd_scope_limit_name(enum nd_scope_limit limit, bool inbound) {

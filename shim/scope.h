@@ -52,12 +52,37 @@ struct nd_scope {
     uint32_t serial;
 };
 
+/* The thread's innermost scope. */
+extern __thread struct nd_scope_link nd_scope_current __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+#define ND_SCOPE_UNCHECKED __attribute__((no_sanitize("address", "thread", "undefined")))
+#define ND_SCOPE_TURNED(word, by) ((uint64_t)(word) << (by) | (uint64_t)(word) >> (64 - (by)))
+
+/* Says of a scope whether it is the one that was opened: where its frame is gone, others may have written there, and its
+ * functions must not be called. */
+ND_SCOPE_UNCHECKED static inline uint32_t nd_scope_seal(const struct nd_scope *scope) {
+    uint64_t words = (uintptr_t)scope->object ^ ND_SCOPE_TURNED((uintptr_t)scope->kind, 13) ^
+                     ND_SCOPE_TURNED((uintptr_t)scope->operation, 27) ^ ND_SCOPE_TURNED((uint32_t)scope->fd, 41) ^
+                     scope->serial;
+    return (uint32_t)(words * 0x9e3779b97f4a7c15U >> 32);
+}
+
 /* Opens a scope that stands in the caller's frame: `slot` is ND_FRAME_SLOT() there. From here on `object`, `fd`, `operation`
  * and `kind` are fixed. Async-signal-safe; keeps errno. */
-void nd_scope_open(struct nd_scope *scope, uintptr_t *slot);
+ND_SCOPE_UNCHECKED static inline void nd_scope_open(struct nd_scope *scope, uintptr_t *slot) {
+    scope->outer = nd_scope_current;
+    scope->serial = nd_scope_current.seal + 1;
+    nd_scope_current.scope = scope;
+    nd_scope_current.slot = slot;
+    nd_scope_current.return_to = *slot;
+    nd_scope_current.fd = scope->fd;
+    nd_scope_current.seal = nd_scope_seal(scope);
+}
 
 /* Ends it, and gives the outer one back. Async-signal-safe; keeps errno. */
-void nd_scope_close(const struct nd_scope *scope);
+static inline void nd_scope_close(const struct nd_scope *scope) {
+    nd_scope_current = scope->outer;
+}
 
 /* The scope that a call on `fd`, made from the code at `caller`, is part of, or NULL. One left by longjmp, or by a signal
  * handler's jump, is recognised: its frame must be further up the same stack and still hold its return address, which any

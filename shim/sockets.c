@@ -10,41 +10,23 @@
 #include "shim/start.h"
 #include "shim/uring.h"
 
-#define PER_CHUNK 1024
-#define CHUNKS 1024
-
 _Atomic uint8_t nd_watch_fast[ND_WATCH_FAST];
 
-/* In this order, so that a program with few descriptors writes to one page. */
-static struct {
-    _Atomic(struct nd_sock *) chunks[CHUNKS]; /* but for the first */
-    _Atomic int highest;
-    struct nd_sock first_chunk[PER_CHUNK];
-} table;
-
-struct nd_sock *nd_sock_peek(int fd) {
-    const unsigned number = (unsigned)fd;
-    if (number < PER_CHUNK)
-        return &table.first_chunk[number];
-    if (number >= PER_CHUNK * CHUNKS)
-        return NULL;
-    struct nd_sock *chunk = atomic_load_explicit(&table.chunks[number / PER_CHUNK], memory_order_acquire);
-    return chunk ? &chunk[number % PER_CHUNK] : NULL;
-}
+struct nd_sock_table nd_sock_table;
 
 struct nd_sock *nd_sock_get(int fd) {
     struct nd_sock *sock = nd_sock_peek(fd);
-    if (sock || fd < 0 || fd >= PER_CHUNK * CHUNKS)
+    if (sock || fd < 0 || fd >= ND_SOCK_CHUNK * ND_SOCK_CHUNKS)
         return sock;
     int saved = errno;
-    size_t size = PER_CHUNK * sizeof(struct nd_sock);
+    size_t size = ND_SOCK_CHUNK * sizeof(struct nd_sock);
     struct nd_sock *chunk = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (chunk == MAP_FAILED) {
         errno = saved;
         return NULL;
     }
     struct nd_sock *expected = NULL;
-    if (!atomic_compare_exchange_strong(&table.chunks[fd / PER_CHUNK], &expected, chunk))
+    if (!atomic_compare_exchange_strong(&nd_sock_table.chunks[fd / ND_SOCK_CHUNK], &expected, chunk))
         munmap(chunk, size);
     errno = saved;
     return nd_sock_peek(fd);
@@ -53,7 +35,7 @@ struct nd_sock *nd_sock_get(int fd) {
 _Atomic bool nd_sock_any;
 
 int nd_sock_highest(void) {
-    return table.highest;
+    return nd_sock_table.highest;
 }
 
 unsigned nd_watch_exact(int fd) {
@@ -215,8 +197,8 @@ struct nd_sock *nd_sock_born(int fd, uint32_t flags) {
     sock->generation++;
     sock->settings = nd_settings_generation;
     nd_sock_any = true;
-    int seen = table.highest;
-    while (fd > seen && !atomic_compare_exchange_weak(&table.highest, &seen, fd))
+    int seen = nd_sock_table.highest;
+    while (fd > seen && !atomic_compare_exchange_weak(&nd_sock_table.highest, &seen, fd))
         ;
     nd_sock_change(fd, sock, flags | ND_SOCK_KNOWN, 0);
     return sock;
@@ -246,7 +228,7 @@ void nd_sock_forget(int fd) {
 }
 
 void nd_sock_forget_all(void) {
-    for (int fd = 0; fd <= table.highest; fd++)
+    for (int fd = 0; fd <= nd_sock_table.highest; fd++)
         nd_sock_forget(fd);
     nd_sock_any = false;
 }

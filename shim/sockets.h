@@ -138,7 +138,9 @@ struct nd_sock {
     _Atomic uint8_t watch;       /* for descriptors past ND_WATCH_FAST */
     _Atomic uint8_t profile;     /* its limits, where the config file has a section for the other side; or 0 */
     _Atomic int8_t own_syncnt;
-    _Atomic(const void *) tls, tls_method; /* the TLS object that talks through it, or NULL, and its method: tlsseek.h */
+    _Atomic(const void *) tls; /* the TLS object that talks through it, or NULL: tlsseek.h */
+    _Atomic(const void *const *) tls_word; /* in the object: its method, and what that was */
+    _Atomic(const void *) tls_method;
     _Atomic(const struct nd_tls *) tls_functions; /* the functions for it: nd_tls_still */
     struct nd_operation operation;
     _Atomic int own_keepalive[4];               /* SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT */
@@ -181,8 +183,27 @@ static inline unsigned nd_watch_events(short events) {
     return __builtin_expect(wants != 0, 1) ? wants : events & ND_WAIT_URGENT ? ND_WATCH_WAIT_IN : 0;
 }
 
+enum { ND_SOCK_CHUNK = 1024, ND_SOCK_CHUNKS = 1024 };
+
+/* The records. In this order, so that a program with few descriptors writes to one page. */
+struct nd_sock_table {
+    _Atomic(struct nd_sock *) chunks[ND_SOCK_CHUNKS]; /* but for the first */
+    _Atomic int highest;
+    struct nd_sock first_chunk[ND_SOCK_CHUNK];
+};
+extern struct nd_sock_table nd_sock_table __attribute__((visibility("hidden")));
+
 /* The record of `fd`, or NULL where there is none yet. */
-struct nd_sock *nd_sock_peek(int fd);
+static inline struct nd_sock *nd_sock_peek(int fd) {
+    const unsigned number = (unsigned)fd;
+    if (__builtin_expect(number < ND_SOCK_CHUNK, 1))
+        return &nd_sock_table.first_chunk[number];
+    if (number >= ND_SOCK_CHUNK * ND_SOCK_CHUNKS)
+        return NULL;
+    struct nd_sock *chunk =
+        atomic_load_explicit(&nd_sock_table.chunks[number / ND_SOCK_CHUNK], memory_order_acquire);
+    return chunk ? &chunk[number % ND_SOCK_CHUNK] : NULL;
+}
 
 /* The record of `fd`, made if needed (beyond descriptor 1023 that may map memory); NULL when there is no memory or fd is out
  * of range (negative, above 2^20). */

@@ -107,13 +107,13 @@ static bool fill_from_file(enum nd_tls_kind kind, struct nd_tls *tls, const char
  * constant of its own, among the first words. */
 #define WORDS 8
 #define UNCHECKED __attribute__((no_sanitize("address", "thread")))
-UNCHECKED static const void *method_of(const void *object, const struct nd_loaded *library) {
+UNCHECKED static const void *const *method_of(const void *object, const struct nd_loaded *library) {
     const uintptr_t *words = object;
     if ((uintptr_t)object < 65536 || (uintptr_t)object % sizeof *words)
         return NULL; /* no object at all */
     for (int i = 0; i < WORDS; i++)
         if (words[i] >= library->low && words[i] < library->high)
-            return (const void *)words[i]; // NOLINT(performance-no-int-to-ptr)
+            return (const void *const *)object + i;
     return NULL;
 }
 
@@ -253,17 +253,9 @@ static const struct entry *entry_of(const struct nd_tls *tls) {
     return NULL;
 }
 
-const void *nd_tls_method(const struct nd_tls *tls, const void *object) {
+const void *const *nd_tls_method(const struct nd_tls *tls, const void *object) {
     const struct entry *entry = entry_of(tls);
     return entry && entry->by_object ? method_of(object, &entry->library) : NULL;
-}
-
-UNCHECKED bool nd_tls_still(const struct nd_tls *tls, const void *object, const void *method) {
-    const void *const *words = object;
-    for (int i = 0; i < WORDS; i++)
-        if (words[i] == method)
-            return memcmp((const void *)tls->SSL_read, tls->begin, sizeof tls->begin) == 0;
-    return false;
 }
 
 #define ERR_LIB_SYS 2

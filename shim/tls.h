@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "shim/real.h"
 
@@ -49,15 +50,17 @@ enum nd_tls_kind { ND_OPENSSL, ND_GNUTLS };
 const struct nd_tls *nd_tls_find(enum nd_tls_kind kind, const void *return_address, const void *object,
                                  struct nd_tls *room);
 
-/* An object's method, a constant of the library that made it, by which nd_tls_still knows both again; NULL where it does not.
- * Async-signal-safe. */
-const void *nd_tls_method(const struct nd_tls *tls, const void *object);
+/* Where `object` keeps its method, a constant of the library that made it, by which nd_tls_still knows both again; NULL where it
+ * does not. Async-signal-safe. */
+const void *const *nd_tls_method(const struct nd_tls *tls, const void *object);
 
-/* Whether `tls`, which nd_tls_find gave for an object at the same place whose method was `method`, is right for `object`. It is
- * where this is the same one, which keeps its library loaded. It might be another's: then the method stands elsewhere, unless
+/* Whether `tls`, which nd_tls_find gave for an object at the same place whose `*word` was `method`, is right for it still. It is
+ * where this is the same object, which keeps its library loaded. It might be another's: then the method stands elsewhere, unless
  * the library was replaced by one of the same layout, and then the function that will be called begins otherwise, unless it is
  * the same. Async-signal-safe. */
-bool nd_tls_still(const struct nd_tls *tls, const void *object, const void *method);
+static inline bool nd_tls_still(const struct nd_tls *tls, const void *const *word, const void *method) {
+    return *word == method && memcmp((const void *)tls->SSL_read, tls->begin, sizeof tls->begin) == 0;
+}
 
 /* Whether `address` lies in the code of the library itself. */
 static inline bool nd_tls_contains(const struct nd_tls *tls, const void *address) {

@@ -123,15 +123,17 @@ static bool cut_stuck_write(const struct nd_tls_call *call) {
 /* Later calls need not ask for the descriptor, and what they do on it is looked at. */
 static void remember(const struct nd_tls_call *call) {
     const uint32_t ours = ND_SOCK_SCOPED | ND_SOCK_TLS_OWN, flags = ND_SOCK_SCOPED | (call->own ? ND_SOCK_TLS_OWN : 0);
-    const void *method = nd_tls_method(call->tls, call->scope.object);
-    nd_tls_seek_found(call->scope.object, call->fd, call->sock);
-    if (call->sock->tls_method != method || !call->sock->tls_functions) {
-        call->sock->tls_functions = NULL;
-        call->sock->tls_method = method;
-        call->sock->tls_functions = method ? call->tls : NULL;
+    struct nd_sock *sock = call->sock;
+    const void *const *word = nd_tls_method(call->tls, call->scope.object);
+    if (!word || sock->tls_word != word || sock->tls_method != *word || sock->tls_functions != call->tls) {
+        sock->tls_functions = NULL;
+        sock->tls_word = word;
+        sock->tls_method = word ? *word : NULL;
+        sock->tls_functions = word ? call->tls : NULL;
     }
-    if ((nd_sock_flags(call->sock) & ours) != flags)
-        nd_sock_change(call->fd, call->sock, flags, ours & ~flags);
+    nd_tls_seek_found(call->scope.object, call->fd, sock);
+    if ((nd_sock_flags(sock) & ours) != flags)
+        nd_sock_change(call->fd, sock, flags, ours & ~flags);
 }
 
 static void found(struct nd_scope *scope, int fd, struct nd_sock *sock) {
@@ -187,14 +189,6 @@ static void begin_scope(struct nd_scope *scope, const void *object, enum nd_call
     scope->began = scope->timeout = 0;
 }
 
-static void open_scope(struct nd_tls_call *call, uintptr_t *slot) {
-    struct nd_scope *scope = &call->scope;
-    if (call->sock && !(nd_sock_flags(call->sock) & ND_SOCK_NONBLOCK))
-        scope->fd = call->fd;
-    nd_scope_open(scope, slot);
-    call->open = true;
-}
-
 /* What `netdeadline ps` sees. A call without a deadline is noted where it waits. */
 static void note(struct nd_tls_call *call, enum nd_call operation, const uintptr_t *slot) {
     static const enum nd_limit limits[] = {ND_LIMIT_NONE, ND_LIMIT_TLS_HANDSHAKE, ND_LIMIT_TLS_SHUTDOWN, ND_LIMIT_RECV};
@@ -213,36 +207,6 @@ bool nd_tls_refuses(const struct nd_tls_call *call) {
     if (call->ended)
         nd_expired_fail(call->fd, call->sock, call->action == ND_TLS_WRITES ? ND_OUT : ND_IN);
     return call->ended;
-}
-
-/* The functions for the object that talks through `sock`. */
-static const struct nd_tls *functions_of(const struct nd_tls_call *call, const struct nd_sock *sock) {
-    const struct nd_tls *tls = sock->tls_functions;
-    return tls && nd_tls_still(tls, call->scope.object, sock->tls_method) ? tls : NULL;
-}
-
-/* Begins a read or write of a connection on which nothing is under way, and all is as an earlier call found it. */
-static bool enter_calmly(struct nd_tls_call *call) {
-    const uint32_t needs = ND_SOCK_SCOPED | ND_SOCK_STREAM, never = ND_SOCK_EXPIRED | ND_SOCK_SOUGHT;
-    struct nd_sock *sock;
-    if ((call->action != ND_TLS_READS && call->action != ND_TLS_WRITES) || nd_observing)
-        return false;
-    int fd = nd_tls_seek_known(call->scope.object, &sock);
-    if (fd < 0)
-        return false;
-    uint32_t flags = nd_sock_flags(sock);
-    if ((flags & (needs | never)) != needs || sock->operation.timeout || sock->settings != nd_settings_generation)
-        return false;
-    call->tls = functions_of(call, sock);
-    if (!call->tls)
-        return false;
-    call->fd = fd;
-    call->sock = sock;
-    call->own = flags & ND_SOCK_TLS_OWN;
-    call->scope.inbound = flags & ND_SOCK_INBOUND;
-    if (call->action == ND_TLS_READS && !(flags & ND_SOCK_NONBLOCK) && nd_sock_recv_limit(sock))
-        limit_by(call, ND_SCOPE_RECV);
-    return true;
 }
 
 /* Begins any other call. Returns false where it is to fail. */
@@ -283,28 +247,78 @@ static bool find_functions(struct nd_tls_call *call, const struct nd_scope *oute
     return nd_active && around->action != call->action && call->action == ND_TLS_SHAKES;
 }
 
-bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_library *library, enum nd_call operation,
-                  const void *object, enum nd_tls_action action, const void *caller, uintptr_t *slot) {
+__attribute__((noinline)) static bool enter_first(struct nd_tls_call *call, enum nd_call operation, const void *object,
+                                                  uintptr_t *slot) {
     const struct nd_scope *outer = nd_scope_around(object);
+    call->tls = NULL;
     call->sock = NULL;
-    call->open = call->unfinished = call->noted = call->ended = false;
-    call->library = library;
-    call->caller = caller;
-    call->action = action;
+    call->open = call->unfinished = call->noted = call->ended = call->calm = false;
     begin_scope(&call->scope, object, operation);
-    call->calm = !outer && enter_calmly(call);
-    if (!call->calm) {
-        if (!find_functions(call, outer))
-            return call->tls ? true : refuse(ENOSYS);
-        if (!enter(call, operation))
-            return false;
-        if (call->ended)
-            return true;
-    }
-    open_scope(call, slot);
+    if (!find_functions(call, outer))
+        return call->tls ? true : refuse(ENOSYS);
+    if (!enter(call, operation))
+        return false;
+    if (call->ended)
+        return true;
+    if (call->sock && !(nd_sock_flags(call->sock) & ND_SOCK_NONBLOCK))
+        call->scope.fd = call->fd;
+    nd_scope_open(&call->scope, slot);
+    call->open = true;
     if (call->scope.timeout)
         note(call, operation, slot);
     return true;
+}
+
+/* The functions for `object`, which reads or writes through `sock`, if nothing is under way, and all is as an earlier call found
+ * it; or NULL. */
+static inline const struct nd_tls *calm_functions(const struct nd_sock *sock, const void *object) {
+    const uint32_t needs = ND_SOCK_SCOPED | ND_SOCK_STREAM, never = ND_SOCK_EXPIRED | ND_SOCK_SOUGHT;
+    const struct nd_tls *tls = sock->tls_functions;
+    bool calm = tls && (nd_sock_flags(sock) & (needs | never)) == needs && !sock->operation.timeout &&
+                sock->settings == nd_settings_generation && !nd_observing && nd_active &&
+                nd_tls_still(tls, sock->tls_word, sock->tls_method) &&
+                (!nd_scope_current.scope || !nd_scope_around(object));
+    return calm ? tls : NULL;
+}
+
+/* RECV, which only a read has that waits. */
+__attribute__((noinline)) static void limit_read(struct nd_tls_call *call, enum nd_call operation,
+                                                 const uintptr_t *slot) {
+    limit_by(call, ND_SCOPE_RECV);
+    note(call, operation, slot);
+}
+
+/* Begins a read or write of a connection that is calm. */
+static inline bool enter_calmly(struct nd_tls_call *call, enum nd_call operation, const void *object, uintptr_t *slot) {
+    struct nd_sock *sock;
+    if (call->action != ND_TLS_READS && call->action != ND_TLS_WRITES)
+        return false;
+    int fd = nd_tls_seek_known(object, &sock);
+    call->tls = fd >= 0 ? calm_functions(sock, object) : NULL;
+    if (!call->tls)
+        return false;
+    uint32_t flags = nd_sock_flags(sock);
+    call->fd = fd;
+    call->sock = sock;
+    call->own = flags & ND_SOCK_TLS_OWN;
+    call->calm = true;
+    call->unfinished = call->noted = call->ended = false;
+    begin_scope(&call->scope, object, operation);
+    call->scope.inbound = flags & ND_SOCK_INBOUND;
+    call->scope.fd = flags & ND_SOCK_NONBLOCK ? -1 : fd;
+    nd_scope_open(&call->scope, slot);
+    call->open = true;
+    if (call->action == ND_TLS_READS && nd_sock_limits(sock)->recv && !(flags & ND_SOCK_NONBLOCK))
+        limit_read(call, operation, slot);
+    return true;
+}
+
+bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_library *library, enum nd_call operation,
+                  const void *object, enum nd_tls_action action, const void *caller, uintptr_t *slot) {
+    call->library = library;
+    call->caller = caller;
+    call->action = action;
+    return enter_calmly(call, operation, object, slot) || enter_first(call, operation, object, slot);
 }
 
 bool nd_tls_late(struct nd_tls_call *call, bool unfinished) {
@@ -324,13 +338,7 @@ bool nd_tls_late(struct nd_tls_call *call, bool unfinished) {
     return late;
 }
 
-void nd_tls_leave(struct nd_tls_call *call) {
-    if (!call->open)
-        return;
-    if (call->calm && !call->noted && !has_clock(call->scope.limit)) {
-        nd_scope_close(&call->scope);
-        return;
-    }
+void nd_tls_leave_noted(struct nd_tls_call *call) {
     const int saved = errno;
     if (call->sock && nd_observing && call->scope.fd >= 0)
         nd_scope_observe(&call->scope);

@@ -20,7 +20,7 @@ struct nd_tls_library {
     bool (*serving)(const struct nd_tls *tls, const void *object);
 };
 
-/* Lives in the hook's frame, and is left by nd_tls_leave however the frame is: ND_TLS_CALL declares it. */
+/* Lives in the hook's frame, and is left by nd_tls_leave however the frame is left: ND_TLS_CALL declares it. */
 struct nd_tls_call {
     struct nd_scope scope;    /* first: what it is asked to update is this */
     const struct nd_tls *tls; /* NULL: no such library is loaded */
@@ -35,8 +35,6 @@ struct nd_tls_call {
     struct nd_slot_use use;
     struct nd_tls room;
 };
-
-#define ND_TLS_CALL(name) __attribute__((cleanup(nd_tls_leave))) struct nd_tls_call name
 
 /* Begins the call `operation` on `object`: finds the real functions, the socket and the limit. Returns false where the real
  * function is not to be called, with errno set: there is none (a weak reference that our export made non-null), or the
@@ -60,6 +58,16 @@ bool nd_tls_refuses(const struct nd_tls_call *call);
 /* Whether the call's connection has expired. */
 bool nd_tls_expired(const struct nd_tls_call *call);
 
-void nd_tls_leave(struct nd_tls_call *call);
+void nd_tls_leave_noted(struct nd_tls_call *call);
+
+static inline void nd_tls_leave(struct nd_tls_call *call) {
+    const enum nd_scope_limit limit = call->scope.limit;
+    if (call->open && call->calm && !call->noted && (limit == ND_SCOPE_NONE || limit == ND_SCOPE_RECV))
+        nd_scope_close(&call->scope);
+    else if (call->open)
+        nd_tls_leave_noted(call);
+}
+
+#define ND_TLS_CALL(name) __attribute__((cleanup(nd_tls_leave))) struct nd_tls_call name
 
 #endif
