@@ -55,6 +55,24 @@ static int send_each(const struct call *call, unsigned at, ssize_t sent, int err
     return (int)at;
 }
 
+/* MODE=observe, after the call. */
+static int told(const struct call *call, struct nd_sock *sock, bool in, struct nd_slot_use *use, nd_time began,
+                int result) {
+    const char *name = nd_operation_names[in ? ND_OPERATION_recvmmsg : ND_OPERATION_sendmmsg];
+    nd_slot_end(use, nd_slot_how(result), nd_now());
+    nd_expire_observed(call->fd, name, in ? ND_LIMIT_NAME(sock, "RECV") : ND_LIMIT_NAME(sock, "SEND"),
+                       in ? nd_sock_recv_limit(sock) : nd_sock_send_limit(sock), began);
+    nd_pace_observed(call->fd, sock, name, began);
+    return result;
+}
+
+static int send_observed(const struct call *call, struct nd_sock *sock) {
+    struct nd_slot_use use;
+    nd_time began = nd_now();
+    nd_slot_begin(&use, ND_OPERATION_sendmmsg, call->fd, began, ND_NEVER, nd_limit_of(sock, ND_LIMIT_SEND));
+    return told(call, sock, false, &use, began, nd_real.sendmmsg(call->fd, call->messages, call->count, call->flags));
+}
+
 ND_COLD static int send_watched(struct call *call) {
     const int saved = errno;
     struct nd_sock *sock = nd_sock_peek(call->fd);
@@ -62,7 +80,9 @@ ND_COLD static int send_watched(struct call *call) {
         nd_timers_refresh(call->fd, sock);
     if (sock && ended_before(call, sock, nd_operation_names[ND_OPERATION_sendmmsg]))
         return nd_expired_fail(call->fd, sock, ND_OUT);
-    if (!sock || nd_observing || !(nd_watch_exact(call->fd) & ND_WATCH_OUT) || call->count == 0 ||
+    if (sock && nd_observing)
+        return send_observed(call, sock);
+    if (!sock || !(nd_watch_exact(call->fd) & ND_WATCH_OUT) || call->count == 0 ||
         !(nd_sock_flags(sock) & ND_SOCK_STREAM))
         return nd_real.sendmmsg(call->fd, call->messages, call->count, call->flags);
     call->count = call->count < MOST ? call->count : MOST;
@@ -152,14 +172,23 @@ static int receive_each(const struct call *call) {
     return at > 0 ? (int)at : -1;
 }
 
+static int receive_observed(const struct call *call, struct nd_sock *sock) {
+    struct nd_slot_use use;
+    nd_time began = nd_now();
+    nd_slot_begin(&use, ND_OPERATION_recvmmsg, call->fd, began, ND_NEVER, nd_limit_of(sock, ND_LIMIT_RECV));
+    return told(call, sock, true, &use, began, receive(call, 0));
+}
+
 static int receive_bounded(const struct call *call) {
     struct nd_sock *sock = nd_sock_peek(call->fd);
     if (sock)
         nd_timers_refresh(call->fd, sock);
     if (sock && ended_before(call, sock, nd_operation_names[ND_OPERATION_recvmmsg]))
         return nd_expired_fail(call->fd, sock, ND_IN);
-    if (!sock || nd_observing || call->count == 0)
+    if (!sock || call->count == 0)
         return receive(call, 0);
+    if (nd_observing)
+        return receive_observed(call, sock);
     /* With a timeout, which the kernel looks at after each message, the call stays whole. */
     if (nd_sock_paced(sock) && !call->timeout && call->count <= MOST)
         return receive_each(call);

@@ -19,8 +19,12 @@
 
 static long observed(const struct nd_transfer *call, struct nd_sock *sock) {
     bool in = call->direction == ND_IN;
+    struct nd_slot_use use;
     nd_time began = nd_now();
+    nd_slot_begin(&use, nd_operation_find(call->operation), call->fd, began, ND_NEVER,
+                  nd_limit_of(sock, in ? ND_LIMIT_RECV : ND_LIMIT_SEND));
     long result = call->make(call);
+    nd_slot_end(&use, nd_slot_how(result), nd_now());
     nd_expire_observed(call->fd, call->operation, in ? ND_LIMIT_NAME(sock, "RECV") : ND_LIMIT_NAME(sock, "SEND"),
                        in ? nd_sock_recv_limit(sock) : nd_sock_send_limit(sock), began);
     nd_pace_observed(call->fd, sock, call->operation, began);

@@ -37,6 +37,9 @@ static nd_time next_timeout(nd_time last, nd_time due, nd_time deadline, nd_time
     return deadline > now ? deadline - now : 0;
 }
 
+/* A handler that runs between two of our waits does not interrupt the second. Under a mask of the program's that would be for
+ * good (its handlers run nowhere else), so signals are held; without one it is a window of a microsecond where a limit was looked
+ * at, like the one before any call, and holding them would cost every wait two system calls. */
 static int run(const struct nd_waiting *how, void *set, nd_time given, nd_time now, nd_time *ended, bool *expired) {
     const int untouched = errno;
     nd_time timeout = ND_AS_GIVEN;

@@ -214,3 +214,25 @@ os.close(r)
 told = until_error("splice_in")
 """, IDLE="5s")
     assert (n, error) == (-1, "EPIPE") and took < 3, (n, error, took)
+
+
+@pytest.mark.parametrize("call", OUT + IN)
+def test_observed(net, call):
+    """MODE=observe tells what would have ended it, and waits on."""
+    limit = "SEND" if call in OUT else "RECV"
+
+    def late(connection, stop):
+        stop.wait(1.5)
+        connection.sendall(bytes(3 << 20) if call in IN else b"")
+        tcp.draining(connection, stop)
+
+    program = start(net, net.serve(late, receive_buffer=4096), f"""
+began = time.monotonic()
+told = [{call}(), time.monotonic() - began]
+""", MODE="observe", LOG="stderr", **{limit: "300ms"})
+    result = program.finish()
+    assert result.status == 0, result
+    moved, took = json.loads(result.out)
+    name = call.split("_")[0]
+    line = result.err.decode().split()
+    assert moved > 0 and took > 0.5 and {f"operation={name}", f"limit={limit}", "observed=true"} <= set(line), result
