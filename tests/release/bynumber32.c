@@ -154,7 +154,8 @@ static void waits(void) {
     close(fd);
 
     pollfd.fd = -1;
-    check("ppoll_time64's end", syscall(SYS_ppoll_time64, &pollfd, 1, &shortly, NULL, 8) == 0 && shortly.sec == 0 && shortly.nsec == 0);
+    check("ppoll_time64's end",
+          syscall(SYS_ppoll_time64, &pollfd, 1, &shortly, NULL, 8) == 0 && shortly.sec == 0 && shortly.nsec == 0);
     check("a bad timeout", syscall(SYS_ppoll_time64, &pollfd, 1, &refused, NULL, 8) == -1 && errno == EINVAL);
     check("a wild timeout", syscall(SYS_ppoll_time64, &pollfd, 1, 8, NULL, 8) == -1 && errno == EFAULT);
     check("a wild mask", syscall(SYS_pselect6_time64, 0, NULL, NULL, NULL, &shortly, 8) == -1 && errno == EFAULT);
@@ -166,10 +167,12 @@ static void unchanged(void) {
     socklen_t len = sizeof type;
     char text[4] = "";
     check("socketpair", SOCKETCALL(SYS_SOCKETPAIR, AF_UNIX, SOCK_STREAM, 0, P(ends)) == 0);
-    check("send, recv", SOCKETCALL(SYS_SEND, ends[0], P("abc"), 3, 0) == 3 && SOCKETCALL(SYS_RECV, ends[1], P(text), 4, 0) == 3 &&
-                            memcmp(text, "abc", 3) == 0);
-    check("getsockopt", SOCKETCALL(SYS_GETSOCKOPT, ends[0], SOL_SOCKET, SO_TYPE, P(&type), P(&len)) == 0 && type == SOCK_STREAM);
-    check("shutdown", SOCKETCALL(SYS_SHUTDOWN, ends[0], SHUT_WR) == 0 && SOCKETCALL(SYS_RECV, ends[1], P(text), 4, 0) == 0);
+    check("send, recv", SOCKETCALL(SYS_SEND, ends[0], P("abc"), 3, 0) == 3 &&
+                            SOCKETCALL(SYS_RECV, ends[1], P(text), 4, 0) == 3 && memcmp(text, "abc", 3) == 0);
+    check("getsockopt",
+          SOCKETCALL(SYS_GETSOCKOPT, ends[0], SOL_SOCKET, SO_TYPE, P(&type), P(&len)) == 0 && type == SOCK_STREAM);
+    check("shutdown",
+          SOCKETCALL(SYS_SHUTDOWN, ends[0], SHUT_WR) == 0 && SOCKETCALL(SYS_RECV, ends[1], P(text), 4, 0) == 0);
     check("no such call", syscall(SYS_socketcall, 0, 0) == -1 && errno == EINVAL);
     check("no such call either", syscall(SYS_socketcall, 21, text) == -1 && errno == EINVAL);
     check("wild arguments", syscall(SYS_socketcall, SYS_SOCKET, 8) == -1 && errno == EFAULT);
