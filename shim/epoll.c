@@ -3,6 +3,7 @@
 
 #include "shim/epollset.h"
 #include "shim/hook.h"
+#include "shim/shown.h"
 #include "shim/slots.h"
 #include "shim/sockets.h"
 #include "shim/start.h"
@@ -93,9 +94,9 @@ static int run(struct call *call, nd_time timeout) {
     const struct nd_waiting how = {due, wait_for, settle, expire, show, call->mask != NULL};
     /* Which of its sockets comes first is only known when they are looked through. */
     const struct nd_wait_shown shown = {call->operation, call->epfd, ND_NEVER, ND_LIMIT_NONE};
-    if (timeout != 0)
-        return nd_wait_loop(&how, call, timeout, &shown);
-    return wait_for(call, ND_AS_GIVEN);
+    int ready = timeout != 0 ? nd_wait_loop(&how, call, timeout, &shown) : wait_for(call, ND_AS_GIVEN);
+    nd_shown_epoll(call->epfd, call->events, ready);
+    return ready;
 }
 
 static nd_time from_ms(int ms) {

@@ -4,6 +4,7 @@
 
 #include "shim/hook.h"
 #include "shim/readable.h"
+#include "shim/shown.h"
 #include "shim/slots.h"
 #include "shim/sockets.h"
 #include "shim/waitloop.h"
@@ -62,7 +63,9 @@ ND_COLD static int wait_watched(const char *operation, struct call *call, nd_tim
                              .show = show,
                              .masked = call->mask != NULL,
                              .state = call};
-    return nd_waitset_run(&set);
+    int ready = nd_waitset_run(&set);
+    nd_shown_poll(call->fds, call->count, ready);
+    return ready;
 }
 
 int nd_hook_poll(struct pollfd *fds, nfds_t count, int timeout) {

@@ -1,0 +1,16 @@
+/* How a stream that a deadline ended shows in the results of poll and epoll. A connection that is reset is ready for reading, with an
+ * error; one that is ended in the kernel by AF_UNSPEC shows only the error and the end (tcp_poll asks for RCV_SHUTDOWN), and a
+ * program that looks for POLLIN alone would ask again and again. So the readiness is added here. Async-signal-safe. */
+#ifndef ND_SHOWN_H
+#define ND_SHOWN_H
+
+#include <poll.h>
+#include <sys/epoll.h>
+
+/* After a poll that found `ready`: keeps errno. */
+void nd_shown_poll(struct pollfd *fds, nfds_t count, int ready);
+
+/* After a wait on an epoll set that found `ready`: keeps errno. */
+void nd_shown_epoll(int epfd, struct epoll_event *events, int ready);
+
+#endif
