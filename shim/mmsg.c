@@ -94,7 +94,7 @@ ND_COLD static int send_watched(struct call *call) {
     const struct nd_send_call message = {.msg = &call->messages[last].msg_hdr};
     if (last + 1 == call->count && nd_send_total(&message) == call->messages[last].msg_len)
         return got;
-    return send_each(call, last, call->messages[last].msg_len, saved);
+    return send_each(call, last, (ssize_t)call->messages[last].msg_len, saved);
 }
 
 int nd_hook_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags) {
