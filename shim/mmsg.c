@@ -82,7 +82,7 @@ ND_COLD static int send_watched(struct call *call) {
         return nd_expired_fail(call->fd, sock, ND_OUT);
     if (sock && nd_observing)
         return send_observed(call, sock);
-    if (!sock || !(nd_watch_exact(call->fd) & ND_WATCH_OUT) || call->count == 0 ||
+    if (!sock || !(nd_watch_exact(call->fd) & ND_WATCH_OUT) || call->count == 0 || (call->flags & ND_SEND_WHOLE) ||
         !(nd_sock_flags(sock) & ND_SOCK_STREAM))
         return nd_real.sendmmsg(call->fd, call->messages, call->count, call->flags);
     call->count = call->count < MOST ? call->count : MOST;

@@ -23,9 +23,6 @@ static const char *name_of(const struct nd_send_call *call) {
     return nd_operation_names[operation_of(call)];
 }
 
-/* A call with one of these is never cut into several. */
-#define INDIVISIBLE (MSG_OOB | MSG_FASTOPEN | MSG_ZEROCOPY)
-
 ssize_t nd_send_plain(const struct nd_send_call *call) {
     switch (call->kind) {
     case ND_WRITE:
@@ -259,7 +256,7 @@ static ssize_t send_observed(const struct nd_send_call *call, struct nd_sock *so
 
 static bool waits_for_room(const struct nd_send_call *call, const struct nd_sock *sock) {
     uint32_t flags = nd_sock_flags(sock);
-    if ((flags & ND_SOCK_NONBLOCK) || (call->flags & (INDIVISIBLE | MSG_DONTWAIT)) || (!call->msg && call->len == 0))
+    if ((flags & ND_SOCK_NONBLOCK) || (call->flags & (ND_SEND_WHOLE | MSG_DONTWAIT)) || (!call->msg && call->len == 0))
         return false;
     return nd_sock_room_limited(sock) || nd_sock_paced(sock) || (flags & ND_SOCK_SCOPED);
 }

@@ -236,3 +236,45 @@ told = [{call}(), time.monotonic() - began]
     name = call.split("_")[0]
     line = result.err.decode().split()
     assert moved > 0 and took > 0.5 and {f"operation={name}", f"limit={limit}", "observed=true"} <= set(line), result
+
+
+RESULTS = """
+def call(function, *arguments):
+    ctypes.set_errno(77)
+    return function(*arguments), ctypes.get_errno()
+
+told = []
+small = messages(ctypes.create_string_buffer(10), ctypes.create_string_buffer(10))
+more = messages(ctypes.create_string_buffer(10), ctypes.create_string_buffer(10))
+number = s.fileno()
+told.append([call(libc.sendmmsg, number, small, *how) for how in [(2, 0), (0, 0), (2, 0x4000000), (2, socket.MSG_OOB)]])
+told.append([call(libc.sendmmsg, number, None, 2, 0), [message.length for message in small]])
+time.sleep(0.3)
+told.append([call(libc.recvmmsg, number, more, *how, None) for how in [(0, 0), (1, socket.MSG_PEEK), (2, 0x10000), (1, socket.MSG_DONTWAIT)]])
+told.append([call(libc.recvmmsg, number, None, 2, 0x10000, None), [message.length for message in more]])
+small[1].count = 2000
+told.append(call(libc.sendmmsg, number, small, 2, 0))
+small[1].count, small[1].vector = 1, 8
+told.append(call(libc.sendmmsg, number, small, 2, 0))
+small[0].count = small[1].count = 0
+told.append(call(libc.sendmmsg, number, small, 2, 0))
+told.append([call(libc.sendfile, number, *how) for how in [(99, None, 5), (f.fileno(), None, 0), (number, None, 5)]])
+os.close(w)
+told.append([call(libc.splice, source, None, number, None, size, 0) for source, size in [(r, 5), (r, 0), (f.fileno(), 5), (99, 5)]])
+f.truncate(5000)
+offset = ctypes.c_long(10)
+told.append([call(libc.sendfile, number, f.fileno(), ctypes.byref(offset), ctypes.c_size_t(1 << 20)), offset.value, f.tell()])
+told.append([call(libc.sendfile, number, f.fileno(), None, ctypes.c_size_t(1 << 20)), os.lseek(f.fileno(), 0, os.SEEK_CUR)])
+s.close()
+told.append([call(libc.sendmmsg, number, small, 2, 0), call(libc.sendfile, number, f.fileno(), None, 5)])
+"""
+
+EVERY = {"RECV": "9s", "SEND": "9s", "IDLE": "9s", "LIFETIME": "99s", "MIN_RATE": "1/30s"}
+
+
+@pytest.mark.parametrize("limits", [{}, EVERY, {"RECV": "9s", "SEND": "9s"}, EVERY | {"MODE": "observe"}],
+                         ids=["defaults", "every limit", "kernel's limits", "observe"])
+def test_results_are_the_kernels(net, limits):
+    """Counts, errors, and an errno that success leaves alone."""
+    without = run(net, net.serve(tcp.echo), RESULTS, library=False)
+    assert without[0][0] == [2, 77] and run(net, net.serve(tcp.echo), RESULTS, **limits) == without
