@@ -47,7 +47,7 @@ static bool unfinished(long result) {
     __typeof__(call.tls->function(__VA_ARGS__)) result = call.tls->function(__VA_ARGS__);                              \
     if (nd_unlikely(!(result > 0 && nd_tls_calm(&call)) && nd_tls_late(&call, unfinished((long)result))))              \
         result = call.tls->function(__VA_ARGS__);                                                                      \
-    if (nd_unlikely(call.ended) && result >= 0 && nd_tls_refuses(&call))                                                             \
+    if (nd_unlikely(call.ended) && result >= 0 && nd_tls_refuses(&call))                                               \
         return (action) == ND_TLS_WRITES ? PUSH_ERROR : PULL_ERROR;                                                    \
     return result >= 0 && (action) == ND_TLS_CLOSES && nd_tls_expired(&call) ? PULL_ERROR : result
 

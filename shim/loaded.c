@@ -55,8 +55,7 @@ static const char *find_build_id(const struct nd_loaded *loaded, uintptr_t base)
     if (!header || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_phentsize != sizeof(ElfW(Phdr)) ||
         header->e_phoff >= PAGE)
         return NULL;
-    const ElfW(Phdr) *part =
-        in_first_page(loaded, loaded->low + header->e_phoff, header->e_phnum * sizeof(ElfW(Phdr)));
+    const ElfW(Phdr) *part = in_first_page(loaded, loaded->low + header->e_phoff, header->e_phnum * sizeof(ElfW(Phdr)));
     for (int i = 0; part && i < header->e_phnum; i++) {
         const char *note =
             part[i].p_type == PT_NOTE ? in_first_page(loaded, base + part[i].p_vaddr, part[i].p_memsz) : NULL;
@@ -134,9 +133,8 @@ bool nd_loaded_still(const struct nd_loaded *loaded) {
         dl_iterate_phdr(count_unloads, &unloads);
         return unloads == loaded->unloads;
     }
-    if (!look((const void *)loaded->low, &found) || found.map != loaded->map ||
-        (uintptr_t)found.start != loaded->low || (uintptr_t)found.end != loaded->high ||
-        found.map->l_ld != loaded->dynamic)
+    if (!look((const void *)loaded->low, &found) || found.map != loaded->map || (uintptr_t)found.start != loaded->low ||
+        (uintptr_t)found.end != loaded->high || found.map->l_ld != loaded->dynamic)
         return false;
     return loaded->build ? memcmp(loaded->build, loaded->id, sizeof loaded->id) == 0
                          : strcmp(end_of(found.map->l_name), loaded->name) == 0;

@@ -47,7 +47,7 @@ struct nd_scope {
     int fd;             /* -1 where none is known, or its calls do not wait */
     bool inbound;
     enum nd_scope_limit limit;
-    nd_time began, timeout; /* 0: no deadline, now */
+    nd_time began, timeout;     /* 0: no deadline, now */
     struct nd_scope_link outer; /* what the thread was in before */
     uint32_t serial;
 };

@@ -52,7 +52,7 @@ enum nd_watch {
     ND_WATCH_IN = 1 << 1,        /* receiving calls */
     ND_WATCH_WAIT_OUT = POLLOUT, /* waits for room, or for a connect */
     ND_WATCH_OUT = 1 << 3,       /* sending calls */
-    ND_WATCH_SCOPE = 1 << 5, /* with ND_WATCH_IN: only where the thread is in a TLS operation that has a deadline */
+    ND_WATCH_SCOPE = 1 << 5,     /* with ND_WATCH_IN: only where the thread is in a TLS operation that has a deadline */
     ND_WATCH_TRY = 1 << 4, /* with ND_WATCH_OUT: only to wait for room; where there is room nothing is to be done */
     ND_WATCH_WAIT = ND_WATCH_WAIT_IN | ND_WATCH_WAIT_OUT
 };
@@ -138,7 +138,7 @@ struct nd_sock {
     _Atomic uint8_t watch;       /* for descriptors past ND_WATCH_FAST */
     _Atomic uint8_t profile;     /* its limits, where the config file has a section for the other side; or 0 */
     _Atomic int8_t own_syncnt;
-    _Atomic(const void *) tls; /* the TLS object that talks through it, or NULL: tlsseek.h */
+    _Atomic(const void *) tls;             /* the TLS object that talks through it, or NULL: tlsseek.h */
     _Atomic(const void *const *) tls_word; /* in the object: its method, and what that was */
     _Atomic(const void *) tls_method;
     _Atomic(const struct nd_tls *) tls_functions; /* the functions for it: nd_tls_still */
@@ -151,7 +151,7 @@ struct nd_sock {
     _Atomic nd_time connect_began;
     struct sockaddr_in6 peer;      /* of a connect under way, which the kernel does not tell yet; AF_INET fits too */
     struct nd_wait_clock clock[2]; /* by nd_direction */
-    _Atomic nd_time asked;     /* when bytes went out first since some came in last, as far as we saw */
+    _Atomic nd_time asked;         /* when bytes went out first since some came in last, as far as we saw */
     struct nd_pace pace;
     _Atomic nd_time accepting; /* of a listener: when a thread took its turn to accept (accept.c); 0: nobody has */
     _Atomic uint32_t turns;    /* that were taken */
@@ -200,8 +200,7 @@ static inline struct nd_sock *nd_sock_peek(int fd) {
         return &nd_sock_table.first_chunk[number];
     if (number >= ND_SOCK_CHUNK * ND_SOCK_CHUNKS)
         return NULL;
-    struct nd_sock *chunk =
-        atomic_load_explicit(&nd_sock_table.chunks[number / ND_SOCK_CHUNK], memory_order_acquire);
+    struct nd_sock *chunk = atomic_load_explicit(&nd_sock_table.chunks[number / ND_SOCK_CHUNK], memory_order_acquire);
     return chunk ? &chunk[number % ND_SOCK_CHUNK] : NULL;
 }
 

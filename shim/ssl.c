@@ -63,10 +63,9 @@ static void fail(const struct nd_tls_call *call, int failure) {
         return failure;                                                                                                \
     }                                                                                                                  \
     __typeof__(call.tls->function(__VA_ARGS__)) result = call.tls->function(__VA_ARGS__);                              \
-    if (nd_unlikely(!(result > 0 && nd_tls_calm(&call)) &&                                                             \
-                    nd_tls_late(&call, unfinished(&call, ssl, (long)result))))                                         \
+    if (nd_unlikely(!(result > 0 && nd_tls_calm(&call)) && nd_tls_late(&call, unfinished(&call, ssl, (long)result))))  \
         result = call.tls->function(__VA_ARGS__);                                                                      \
-    if (nd_unlikely(call.ended) && result > (failure) && nd_tls_refuses(&call))                                                      \
+    if (nd_unlikely(call.ended) && result > (failure) && nd_tls_refuses(&call))                                        \
         result = failure;                                                                                              \
     if (result <= 0)                                                                                                   \
         fail(&call, failure);                                                                                          \

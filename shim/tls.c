@@ -73,7 +73,8 @@ static void take_text(uintptr_t range[2], const void *function) {
 
 /* A function of the library itself. Those that we hook others may hook, too (Wireshark's key log does), and stand in front. */
 static const void *home_of(enum nd_tls_kind kind, const struct nd_tls *tls) {
-    const void *home = kind == ND_OPENSSL ? (const void *)tls->SSL_get_rfd : (const void *)tls->gnutls_transport_get_ptr;
+    const void *home =
+        kind == ND_OPENSSL ? (const void *)tls->SSL_get_rfd : (const void *)tls->gnutls_transport_get_ptr;
     const void *other = kind == ND_OPENSSL ? (const void *)tls->SSL_read : (const void *)tls->gnutls_record_recv;
     return home ? home : other;
 }

@@ -39,7 +39,8 @@ struct nd_tls {
 #undef ND_TLS_HELPER
     uintptr_t
         text[2][2]; /* where the library's own code stands, and that of what it reads and writes through (libcrypto) */
-    unsigned char begin[16]; /* of SSL_read; zeroes where what was found depends on more than the object: see nd_tls_still */
+    unsigned char
+        begin[16]; /* of SSL_read; zeroes where what was found depends on more than the object: see nd_tls_still */
 };
 
 enum nd_tls_kind { ND_OPENSSL, ND_GNUTLS };

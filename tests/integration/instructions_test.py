@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 import programs
+from faults import tls
 
 LIMITS = dict.fromkeys(["RECV", "SEND", "UNACKED", "CONNECT"], "30s")
 
@@ -17,15 +18,18 @@ pytestmark = [pytest.mark.skipif(bool(programs.RUNTIME), reason="a sanitizer add
               pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind is missing")]
 
 
-def instructions(net, mode, count, **how):
+# The same of a request over TLS: an SSL_write and an SSL_read, with the writes and reads that they make.
+TLS_MODES = {"defaults": (1000, {}), "limits": (3400, LIMITS)}
+
+
+def instructions(net, *loop, **how):
     env = programs.environment(**how)
     preload = [f"LD_PRELOAD={env.pop('LD_PRELOAD')}"] if "LD_PRELOAD" in env else []
-    result = net.run(["env", *preload, "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--log-file=" + str(net.directory / "log.%p"),
-                      programs.BUILD / "tests/loop", mode, count], library=False, variables=env, patience=60)
+    result = net.run(["env", *preload, "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--child-silent-after-fork=yes", "--log-file=" + str(net.directory / "log.%p"),
+                      programs.BUILD / "tests" / loop[0], *loop[1:]], library=False, variables=env, patience=60)
     assert result.status == 0, result
-    # The process that was started wrote the first of the logs; the other end is its child.
-    first = min(net.directory.glob("log.*"), key=lambda log: int(log.suffix[1:]))
-    collected = int(re.search(r"Collected : (\d+)", first.read_text())[1])
+    # The other end is its child; process numbers do not tell which is which where they begin anew.
+    (collected,) = [int(found[1]) for log in net.directory.glob("log.*") if (found := re.search(r"Collected : (\d+)", log.read_text()))]
     for log in net.directory.glob("log.*"):
         log.unlink()
     return collected
@@ -33,7 +37,7 @@ def instructions(net, mode, count, **how):
 
 def per_call(net, mode, **how):
     """Of a call in 1000 more rounds: what start and end cost is in both counts."""
-    few, many = (instructions(net, mode, count, **how) for count in (1000, 2000))
+    few, many = (instructions(net, "loop", mode, count, **how) for count in (1000, 2000))
     return (many - few) / 1000 / MODES[mode][0]
 
 
@@ -43,3 +47,15 @@ def test_added_instructions(net, record_property, mode, limits):
     added = per_call(net, mode, **limits) - per_call(net, mode, library=False)
     print(f"{mode}: {added:.1f} instructions added to a call")
     assert 0 < added <= MODES[mode][2 if limits else 1]
+
+
+def test_added_to_a_request_over_tls(net):
+    def per_request(**how):
+        few, many = (instructions(net, "tlsloop", "requests", count, tls.certificate(), **how) for count in (100, 300))
+        return (many - few) / 200
+
+    without = per_request(library=False)
+    for name, (most, limits) in TLS_MODES.items():
+        added = per_request(**limits) - without
+        print(f"TLS, {name}: {added:.1f} instructions added to a request")
+        assert 0 < added <= most, name
