@@ -63,7 +63,7 @@ $(BUILD)/renamed/resolver.o: $(RESOLVER_OBJS) $(BUILD)/renames
 	$(LD) -r -o $@.tmp $(RESOLVER_OBJS)
 	$(OBJCOPY) --redefine-syms=$(BUILD)/renames $@.tmp $@ && rm $@.tmp
 
-# What Debian's checked build refers to and musl lacks is referred to weakly (shim/start.c).
+# What they refer to and musl lacks is referred to weakly (shim/start.c): of c-ares what Debian's build checks by.
 $(BUILD)/renamed/libcares.a: $(CARES_A) $(BUILD)/renames
 	@mkdir -p $(@D)
 	@test -n "$(CARES_A)" || { echo "libcares.a is missing: run scripts/setup" >&2; false; }
@@ -72,7 +72,7 @@ $(BUILD)/renamed/libcares.a: $(CARES_A) $(BUILD)/renames
 RENAMED_UNWIND_A := $(if $(UNWIND_A),$(BUILD)/renamed/libunwind.a)
 $(BUILD)/renamed/libunwind.a: $(UNWIND_A) $(BUILD)/renames
 	@mkdir -p $(@D)
-	$(OBJCOPY) --redefine-syms=$(BUILD)/renames $(UNWIND_A) $@
+	$(OBJCOPY) --redefine-syms=$(BUILD)/renames --weaken-symbol=getcontext --weaken-symbol=setcontext $(UNWIND_A) $@
 
 $(BUILD)/libnetdeadline.so: $(SHIM_OBJS) $(BUILD)/renamed/resolver.o $(BUILD)/renamed/libcares.a $(RENAMED_UNWIND_A) $(BUILD)/exports.map
 	$(CC) $(ALL_CFLAGS) -shared -Wl,-soname,libnetdeadline.so -Wl,--version-script=$(BUILD)/exports.map \
