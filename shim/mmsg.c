@@ -87,6 +87,8 @@ ND_COLD static int send_watched(struct call *call) {
         return nd_real.sendmmsg(call->fd, call->messages, call->count, call->flags);
     call->count = call->count < MOST ? call->count : MOST;
     int got = nd_real.sendmmsg(call->fd, call->messages, call->count, call->flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (got < 0 && errno == EFAULT) /* there may be no messages to look at */
+        return got;
     if (got <= 0)
         return send_each(call, 0, -1, saved);
     nd_sock_said(sock);
