@@ -20,7 +20,9 @@ nd_time nd_now(void);
 nd_time nd_now_coarse(void);
 
 /* `start` plus `timeout`; ND_NEVER where that would overflow. Async-signal-safe. */
-nd_time nd_time_after(nd_time start, nd_time timeout);
+static inline nd_time nd_time_after(nd_time start, nd_time timeout) {
+    return timeout > ND_NEVER - start ? ND_NEVER : start + timeout;
+}
 
 /* Milliseconds from `now` to `deadline` for poll(2): rounded up, so that the deadline has passed when poll has timed out;
  * 0 when it has passed already; -1 for ND_NEVER. Async-signal-safe. */
