@@ -110,6 +110,9 @@ void nd_slots_start(void);
 /* A child of fork. */
 void nd_slots_forked(void);
 
+/* The calling thread's number. A system call in a thread's first call of it. */
+uint32_t nd_slots_thread(void);
+
 /* What nd_slot_begin must have back. */
 struct nd_slot_use {
     struct nd_slot *slot; /* NULL: none was free, and the call is only counted */
