@@ -39,7 +39,7 @@ int nd_hook_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event) {
 
 /* One wait on a set, as the program made it. */
 struct call {
-    const char *operation; /* "epoll_wait" */
+    enum nd_call operation;
     int epfd;
     int (*wait)(const struct call *call, nd_time timeout);
     struct epoll_event *events;
@@ -82,7 +82,7 @@ static void settle(void *arg, nd_time began, nd_time ended, bool ready) {
 
 static bool expire(void *arg, nd_time now) {
     const struct call *call = arg;
-    return nd_epoll_look(call->operation, call->epfd, NULL, now);
+    return nd_epoll_look(nd_operation_names[call->operation], call->epfd, NULL, now);
 }
 
 static int show(void *arg, int ready) {
@@ -103,8 +103,8 @@ static nd_time from_ms(int ms) {
     return ms < 0 ? ND_NEVER : ms * ND_MSEC;
 }
 
-ND_COLD static int wait_watched(int epfd, struct epoll_event *events, int count, int timeout) {
-    struct call call = {.operation = nd_operation_names[ND_OPERATION_epoll_wait],
+ND_APART static int wait_watched(int epfd, struct epoll_event *events, int count, int timeout) {
+    struct call call = {.operation = ND_OPERATION_epoll_wait,
                         .epfd = epfd,
                         .wait = wait_plain,
                         .events = events,
@@ -119,8 +119,8 @@ int nd_hook_epoll_wait(int epfd, struct epoll_event *events, int count, int time
     return nd_real.epoll_wait(epfd, events, count, timeout);
 }
 
-ND_COLD static int pwait_watched(int epfd, struct epoll_event *events, int count, int timeout, const sigset_t *mask) {
-    struct call call = {.operation = nd_operation_names[ND_OPERATION_epoll_pwait],
+ND_APART static int pwait_watched(int epfd, struct epoll_event *events, int count, int timeout, const sigset_t *mask) {
+    struct call call = {.operation = ND_OPERATION_epoll_pwait,
                         .epfd = epfd,
                         .wait = wait_masked,
                         .events = events,
@@ -136,9 +136,9 @@ int nd_hook_epoll_pwait(int epfd, struct epoll_event *events, int count, int tim
     return nd_real.epoll_pwait(epfd, events, count, timeout, mask);
 }
 
-ND_COLD static int pwait2_watched(int epfd, struct epoll_event *events, int count, const struct timespec *timeout,
-                                  const sigset_t *mask) {
-    struct call call = {.operation = nd_operation_names[ND_OPERATION_epoll_pwait2],
+ND_APART static int pwait2_watched(int epfd, struct epoll_event *events, int count, const struct timespec *timeout,
+                                   const sigset_t *mask) {
+    struct call call = {.operation = ND_OPERATION_epoll_pwait2,
                         .epfd = epfd,
                         .wait = wait_exact,
                         .events = events,

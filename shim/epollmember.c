@@ -10,6 +10,8 @@ int nd_epoll_home(int epfd) {
 }
 
 void nd_epoll_note_inner(struct nd_epoll *set, int from, int to) {
+    if (to)
+        set->nested = true;
     for (int i = 0; i < ND_INNER_SETS; i++) {
         int slot = from;
         if (set->inner[i] == to && to)

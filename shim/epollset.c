@@ -2,6 +2,7 @@
 
 #include "shim/epollmember.h"
 #include "shim/real.h"
+#include "shim/slots.h"
 #include "shim/timers.h"
 #include "shim/uring.h"
 
@@ -15,6 +16,9 @@
 
 /* Three system calls and the record, as measured on one socket. */
 #define COST_PER_SOCKET ((nd_time)1000)
+
+/* Sets in sets: no deeper than the kernel lets them be. */
+#define DEEPEST 5
 
 /* EPOLLIN and its kin have poll's values. */
 static short wants_of(uint32_t events) {
@@ -81,19 +85,45 @@ static nd_time shortest_limit(const struct nd_sock *sock) {
     return shortest;
 }
 
-/* The set has sockets in it now, and so have those that it is in. */
-static void use(int epfd, struct nd_sock *set, nd_time now) {
-    hurry(set, now + delay(&set->epoll));
-    if (set->epoll.used)
-        return;
+/* A limit holds now for something in the set: waits for it, and for those that it is in, are watched. Who finds that there is
+ * none left (settle_timed) sees `changes` move after he has said so, or is seen here to have said so. */
+static void make_timed(int epfd, struct nd_sock *set, nd_time now) {
     set->epoll.used = true;
+    set->epoll.changes++;
+    hurry(set, now + delay(&set->epoll));
+    if (set->epoll.timed)
+        return;
+    set->epoll.timed = true;
     nd_sock_change(epfd, set, 0, 0);
     for (int i = 0; i < ND_MEMBERSHIPS; i++) {
         int outer = set->in[i].set - 1;
         struct nd_sock *its = outer >= 0 ? nd_epoll_set_of(outer) : NULL;
         if (its)
-            use(outer, its, now);
+            make_timed(outer, its, now);
     }
+}
+
+/* True where several threads put sockets into the set. Then one of them may do so while another waits for the set, and that wait
+ * must be one that looks. */
+static bool note_thread(struct nd_epoll *set) {
+    uint32_t self = nd_slots_thread(), owner = 0;
+    if (!atomic_compare_exchange_strong(&set->thread, &owner, self) && owner != self)
+        set->thread = ND_SEVERAL_THREADS;
+    return set->thread != self;
+}
+
+/* Whether a limit holds for a socket, or an inner set, as it is waited for. One-shots are followed in any case: that they are
+ * over is only known from what was delivered. */
+static bool is_timed(int fd, const struct nd_sock *sock, uint32_t events) {
+    if (nd_sock_flags(sock) & ND_SOCK_EPOLL)
+        return nd_sock_peek(nd_epoll_home(fd))->epoll.timed;
+    return (nd_watch_exact(fd) & nd_watch_events((short)events)) || (events & EPOLLONESHOT);
+}
+
+void nd_epoll_limits_changed(int epfd, struct nd_sock *set) {
+    set->epoll.due = 0;
+    if (set->epoll.used)
+        make_timed(epfd, set, nd_now_coarse());
 }
 
 static void remove_from(int epfd, int fd, struct nd_sock *sock) {
@@ -145,13 +175,30 @@ void nd_epoll_noted(int epfd, int fd, const struct epoll_event *event) {
         nd_epoll_note_inner(&set->epoll, 0, fd + 1);
     if (fd > set->epoll.highest)
         set->epoll.highest = fd;
+    const bool fresh = !set->epoll.used;
     if (!is_set)
         set->epoll.shortest = shorter(set->epoll.shortest, shortest_limit(sock));
+    const bool timed = is_timed(fd, sock, event->events), several = note_thread(&set->epoll);
+    if (!timed && !several && !fresh) /* the first wait shows which thread waits */
+        return;
     const nd_time now = nd_now_coarse();
-    if (!is_set || nd_sock_peek(nd_epoll_home(fd))->epoll.used)
-        use(epfd, set, now);
-    if (!is_set)
+    make_timed(epfd, set, now);
+    if (timed && !is_set)
         hurry(set, nd_clock_due(sock, wants_of(event->events), now));
+}
+
+void nd_epoll_member_changed(int fd, struct nd_sock *sock) {
+    const nd_time now = nd_now_coarse();
+    for (int i = 0; i < ND_MEMBERSHIPS; i++) {
+        int epfd = sock->in[i].set - 1;
+        struct nd_sock *set = epfd >= 0 && nd_epoll_membership(sock, epfd) ? nd_epoll_set_of(epfd) : NULL;
+        if (!set || !is_timed(fd, sock, sock->in[i].events))
+            continue;
+        run_clocks(sock, &sock->in[i], &set->epoll);
+        if (!(nd_sock_flags(sock) & ND_SOCK_EPOLL))
+            set->epoll.shortest = shorter(set->epoll.shortest, shortest_limit(sock));
+        make_timed(epfd, set, now);
+    }
 }
 
 /* What rings may have done to the set is read before it is looked through next, and that soon. */
@@ -159,7 +206,7 @@ static void notice_rings(int epfd, struct nd_sock *set, nd_time now) {
     const struct nd_epoll *epoll = &set->epoll;
     if (epoll->rings == nd_uring_changes)
         return;
-    use(epfd, set, now);
+    make_timed(epfd, set, now);
     hurry(set, now + (LOOK_SHARE * epoll->cost > SHORTEST_DELAY ? LOOK_SHARE * epoll->cost : SHORTEST_DELAY));
 }
 
@@ -245,7 +292,7 @@ static short wants_now(int fd, struct nd_sock *sock, uint32_t events) {
     return room ? (short)(wants & ~ND_WANTS_OUT) : wants;
 }
 
-static struct nd_company company_of(int epfd, struct nd_epoll *set) {
+static struct nd_company company_of(int epfd, struct nd_epoll *set, int depth) {
     struct nd_company company = {0, 0};
     struct nd_membership *member;
     for (int fd = 0; fd <= set->highest; fd++) {
@@ -253,47 +300,94 @@ static struct nd_company company_of(int epfd, struct nd_epoll *set) {
         if (sock)
             nd_company_add(&company, sock);
     }
-    for (int i = 0; i < ND_INNER_SETS; i++) {
-        const struct nd_sock *inner = set->inner[i] ? nd_epoll_set_of(nd_epoll_home(set->inner[i] - 1)) : NULL;
-        if (inner)
-            nd_company_add(&company, inner);
+    for (int i = 0; set->nested && depth < DEEPEST && i < ND_INNER_SETS; i++) {
+        const int home = set->inner[i] ? nd_epoll_home(set->inner[i] - 1) : -1;
+        struct nd_sock *inner = home >= 0 ? nd_epoll_set_of(home) : NULL;
+        if (inner) {
+            const struct nd_company its = company_of(home, &inner->epoll, depth + 1);
+            company.all += its.all;
+            company.inet += its.inet;
+        }
     }
-    set->inet = company.inet;
-    set->all = company.all;
     return company;
 }
 
-/* One socket of the set. Returns whether it ended; else *due is lowered to when it is to be looked at next. */
-static bool look_at(const char *operation, int epfd, int fd, struct nd_epoll *set, const struct nd_company *company,
-                    nd_time now, nd_time *due) {
+struct nd_company nd_epoll_company(int epfd) {
+    epfd = nd_epoll_home(epfd);
+    struct nd_sock *set = nd_epoll_set_of(epfd);
+    return set ? company_of(epfd, &set->epoll, 0) : (struct nd_company){0, 0};
+}
+
+/* One look through a set. */
+struct look {
+    const char *operation;
+    int epfd;
+    struct nd_epoll *set;
+    const struct nd_company *company;
+    nd_time now;
+    nd_time due; /* when something in it is due next */
+    bool timed;  /* a limit holds for something in it */
+};
+
+/* A stream that was ended is still to be shown (shown.h). */
+static bool is_ended_member(int epfd, int fd) {
+    struct nd_sock *sock = nd_sock_peek(fd);
+    return sock && (nd_sock_flags(sock) & ND_SOCK_EXPIRED) && nd_epoll_membership(sock, epfd);
+}
+
+/* One socket of the set. Returns whether it ended; else look->due is lowered to when it is to be looked at next. */
+static bool look_at(struct look *look, int fd) {
     struct nd_membership *member;
-    struct nd_sock *sock = member_of(epfd, fd, &member);
-    if (!sock)
+    struct nd_sock *sock = member_of(look->epfd, fd, &member);
+    if (!sock) {
+        look->timed |= is_ended_member(look->epfd, fd);
         return false;
-    run_clocks(sock, member, set);
+    }
+    run_clocks(sock, member, look->set);
     nd_clock_settle_connect(fd, sock);
+    look->timed |= is_timed(fd, sock, member->events);
     short wants = wants_now(fd, sock, member->events);
-    set->shortest = shorter(set->shortest, shortest_limit(sock));
+    look->set->shortest = shorter(look->set->shortest, shortest_limit(sock));
     if (nd_sock_flags(sock) & ND_SOCK_LISTENING)
-        nd_clock_late(operation, fd, sock, wants, company);
-    else if (nd_clock_expire(operation, fd, sock, wants, nd_alone(company, sock), now))
+        nd_clock_late(look->operation, fd, sock, wants, look->company);
+    else if (nd_clock_expire(look->operation, fd, sock, wants, nd_alone(look->company, sock), look->now))
         return true;
-    nd_time its = nd_clock_due(sock, wants, now);
-    *due = its < *due ? its : *due;
+    nd_time its = nd_clock_due(sock, wants, look->now);
+    look->due = its < look->due ? its : look->due;
     return false;
 }
 
-static bool look_through(const char *operation, int epfd, struct nd_epoll *set, const struct nd_company *company,
-                         nd_time now) {
+/* No limit holds for anything in the set (any more): waits for it go straight, unless something has changed meanwhile. Only
+ * where the thread that waits is the one that puts sockets into it. */
+static void settle_timed(struct look *look, uint32_t changes) {
+    struct nd_epoll *set = look->set;
+    struct nd_sock *sock = nd_epoll_set_of(look->epfd);
+    for (int i = 0; set->nested && i < ND_INNER_SETS; i++) {
+        const struct nd_sock *inner = set->inner[i] ? nd_epoll_set_of(nd_epoll_home(set->inner[i] - 1)) : NULL;
+        look->timed |= inner && inner->epoll.timed;
+    }
+    if (!sock || look->timed || set->one_shots || set->thread != nd_slots_thread())
+        return;
+    set->timed = false;
+    nd_sock_change(look->epfd, sock, 0, 0);
+    if (set->changes != changes) {
+        set->timed = true;
+        nd_sock_change(look->epfd, sock, 0, 0);
+    }
+}
+
+static bool look_through(struct look *look) {
     bool any = false;
-    nd_time due = ND_NEVER;
+    struct nd_epoll *set = look->set;
+    const uint32_t changes = set->changes;
     set->shortest = 0;
     for (int fd = 0; fd <= set->highest; fd++)
-        any |= look_at(operation, epfd, fd, set, company, now, &due);
-    nd_time cost = nd_now() - now; /* more than this only where we were not let run */
+        any |= look_at(look, fd);
+    nd_time cost = nd_now() - look->now; /* more than this only where we were not let run */
     set->cost = cost < COST_PER_SOCKET * (set->highest + 1) ? cost : COST_PER_SOCKET * (set->highest + 1);
-    nd_time earliest = now + LOOK_SHARE * set->cost;
-    set->due = due < earliest ? earliest : due;
+    nd_time earliest = look->now + LOOK_SHARE * set->cost;
+    set->due = look->due < earliest ? earliest : look->due;
+    settle_timed(look, changes);
     return any;
 }
 
@@ -313,12 +407,13 @@ bool nd_epoll_look(const char *operation, int epfd, const struct nd_company *com
     struct nd_epoll *set = &sock->epoll;
     if (now >= set->due)
         read_rings(epfd, set);
-    struct nd_company own = company_of(epfd, set);
+    struct nd_company own = company_of(epfd, set, 0);
     if (company && company->all > own.all)
         own = *company;
-    bool any = now >= set->due && look_through(operation, epfd, set, &own, now);
+    struct look look = {operation, epfd, set, &own, now, ND_NEVER, false};
+    bool any = now >= set->due && look_through(&look);
     set->looking = 0;
-    for (int i = 0; i < ND_INNER_SETS; i++)
+    for (int i = 0; set->nested && i < ND_INNER_SETS; i++)
         if (set->inner[i])
             any |= nd_epoll_look(operation, set->inner[i] - 1, &own, now);
     return any;
@@ -332,8 +427,10 @@ nd_time nd_epoll_due(int epfd, nd_time now) {
     nd_timers_refresh(epfd, sock);
     notice_rings(epfd, sock, now);
     struct nd_epoll *set = &sock->epoll;
+    if (!set->timed)
+        return ND_NEVER;
     nd_time due = set->due;
-    for (int i = 0; i < ND_INNER_SETS; i++) {
+    for (int i = 0; set->nested && i < ND_INNER_SETS; i++) {
         nd_time its = set->inner[i] ? nd_epoll_due(set->inner[i] - 1, now) : ND_NEVER;
         due = its < due ? its : due;
     }
@@ -345,10 +442,11 @@ void nd_epoll_waited(int epfd, nd_time began, nd_time ended, bool ready) {
     if (!sock)
         return;
     struct nd_epoll *set = &sock->epoll;
-    nd_stopwatch_add(&set->time, began, ended);
+    if (ended > began)
+        nd_stopwatch_add(&set->time, began, ended);
     if (ready)
         hurry(sock, ended + delay(set));
-    for (int i = 0; i < ND_INNER_SETS; i++)
+    for (int i = 0; set->nested && i < ND_INNER_SETS; i++)
         if (set->inner[i])
             nd_epoll_waited(set->inner[i] - 1, began, ended, ready);
 }

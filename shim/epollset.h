@@ -1,6 +1,7 @@
 /* What is in an epoll set. The sockets are noted when they are added, and those that io_uring adds when the set is looked
- * through (uring.h). A wait costs the same however many there are: they are looked through only when something may be
- * due, and so seldom that it takes at most a hundredth of the time. Everything here is async-signal-safe. */
+ * through (uring.h). Where no limit holds for any of them, as they are waited for, a wait is the program's own. Else it costs the
+ * same however many there are: they are looked through only when something may be due, and so seldom that it takes at most a
+ * hundredth of the time. Everything here is async-signal-safe. */
 #ifndef ND_EPOLLSET_H
 #define ND_EPOLLSET_H
 
@@ -18,6 +19,12 @@ void nd_epoll_noted(int epfd, int fd, const struct epoll_event *event);
  * errno. */
 void nd_epoll_closed(int epfd);
 
+/* A socket that is in sets has a limit on waits that it had not. Keeps errno. */
+void nd_epoll_member_changed(int fd, struct nd_sock *sock);
+
+/* The settings have changed: limits may hold now for what is in the set. Keeps errno. */
+void nd_epoll_limits_changed(int epfd, struct nd_sock *set);
+
 /* `count` events were delivered: a one-shot registration among them is not waited for any more. */
 void nd_epoll_delivered(int epfd, const struct epoll_event *events, int count);
 
@@ -27,6 +34,9 @@ nd_time nd_epoll_due(int epfd, nd_time now);
 /* A thread has waited for the set from `began` to `ended`. What a program does with what is `ready` may start a clock, so the
  * set is looked through soon after. */
 void nd_epoll_waited(int epfd, nd_time began, nd_time ended, bool ready);
+
+/* The connections in it, and in sets within. */
+struct nd_company nd_epoll_company(int epfd);
 
 /* Looks through the set's sockets: ends what is due, told as `operation`, and notes when the next one will be. `company` is
  * what is waited for together, where the set is only a part of it; else NULL. Returns whether anything ended. Errno undefined. */

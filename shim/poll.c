@@ -19,15 +19,16 @@ struct call {
     bool is_ppoll;
 };
 
-static bool any_watched(const struct pollfd *fds, nfds_t count) {
+/* The first entry that is watched, or -1. */
+static inline int first_watched(const struct pollfd *fds, nfds_t count) {
     if (!nd_sock_any || count > INT_MAX || !nd_readable(fds, count * sizeof *fds))
-        return false; /* the kernel says what there is to say */
+        return -1; /* the kernel says what there is to say */
     for (nfds_t i = 0; i < count; i++) {
         unsigned wants = nd_watch_events(fds[i].events);
-        if (fds[i].fd >= 0 && nd_unlikely(nd_watch(fds[i].fd) & wants) && (nd_watch_exact(fds[i].fd) & wants))
-            return true;
+        if (nd_unlikely(nd_watch(fds[i].fd) & wants) && (nd_watch_exact(fds[i].fd) & wants))
+            return (int)i;
     }
-    return false;
+    return -1;
 }
 
 static bool entry(const struct nd_waitset *set, unsigned index, struct nd_wait_entry *entry) {
@@ -54,26 +55,30 @@ static void show(struct nd_waitset *set, unsigned index) {
     pollfd->revents = (short)(pollfd->revents | (pollfd->events & (ND_WANTS_IN | ND_WAIT_URGENT)));
 }
 
-ND_COLD static int wait_watched(const char *operation, struct call *call, nd_time timeout) {
-    struct nd_waitset set = {.operation = operation,
-                             .count = (unsigned)call->count,
-                             .timeout = timeout,
-                             .entry = entry,
-                             .wait = wait_for,
-                             .show = show,
-                             .masked = call->mask != NULL,
-                             .state = call};
+static int wait_watched(enum nd_call operation, struct call *call, int first, nd_time timeout) {
+    struct nd_waitset set;
+    set.operation = operation;
+    set.first = (unsigned)first;
+    set.count = (unsigned)call->count;
+    set.timeout = timeout;
+    set.entry = entry;
+    set.wait = wait_for;
+    set.show = show;
+    set.masked = call->mask != NULL;
+    set.state = call;
     int ready = nd_waitset_run(&set);
     nd_shown_poll(call->fds, call->count, ready);
     return ready;
 }
 
+ND_APART static int poll_watched(struct pollfd *fds, nfds_t count, int timeout, int first) {
+    struct call call = {.fds = fds, .count = count, .timeout_ms = timeout};
+    return wait_watched(ND_OPERATION_poll, &call, first, timeout < 0 ? ND_NEVER : timeout * ND_MSEC);
+}
+
 int nd_hook_poll(struct pollfd *fds, nfds_t count, int timeout) {
-    if (nd_unlikely(any_watched(fds, count))) {
-        struct call call = {.fds = fds, .count = count, .timeout_ms = timeout};
-        return wait_watched(nd_operation_names[ND_OPERATION_poll], &call, timeout < 0 ? ND_NEVER : timeout * ND_MSEC);
-    }
-    return nd_real.poll(fds, count, timeout);
+    int first = first_watched(fds, count);
+    return nd_unlikely(first >= 0) ? poll_watched(fds, count, timeout, first) : nd_real.poll(fds, count, timeout);
 }
 ND_ALIAS_OF(__poll, poll);
 
@@ -87,14 +92,19 @@ static bool valid(const struct timespec *timeout) {
     return !timeout || (timeout->tv_sec >= 0 && timeout->tv_nsec >= 0 && timeout->tv_nsec < ND_SEC);
 }
 
+ND_APART static int ppoll_watched(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                                  const sigset_t *mask, int first) {
+    struct call call = {.fds = fds, .count = count, .timeout = timeout, .mask = mask, .is_ppoll = true};
+    nd_time seconds = timeout ? timeout->tv_sec : 0;
+    bool never = !timeout || seconds > ND_NEVER / ND_SEC - 1;
+    nd_time given = never ? ND_NEVER : seconds * ND_SEC + timeout->tv_nsec;
+    return wait_watched(ND_OPERATION_ppoll, &call, first, given);
+}
+
 int nd_hook_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
-    if (nd_unlikely(any_watched(fds, count)) && valid(timeout)) {
-        struct call call = {.fds = fds, .count = count, .timeout = timeout, .mask = mask, .is_ppoll = true};
-        nd_time seconds = timeout ? timeout->tv_sec : 0;
-        bool never = !timeout || seconds > ND_NEVER / ND_SEC - 1;
-        nd_time given = never ? ND_NEVER : seconds * ND_SEC + timeout->tv_nsec;
-        return wait_watched(nd_operation_names[ND_OPERATION_ppoll], &call, given);
-    }
+    int first = first_watched(fds, count);
+    if (nd_unlikely(first >= 0) && valid(timeout))
+        return ppoll_watched(fds, count, timeout, mask, first);
     return nd_real.ppoll(fds, count, timeout, mask);
 }
 

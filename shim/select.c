@@ -26,6 +26,7 @@ struct call {
     const struct timespec *timespec;    /* pselect's, where `is_pselect` */
     const sigset_t *mask;
     bool is_pselect;
+    nd_time left; /* of select's timeout */
 };
 
 static bool bit(const long *set, int fd) {
@@ -36,20 +37,27 @@ static size_t bytes(int count) {
     return (size_t)((count + LONG_BITS - 1) / LONG_BITS) * sizeof(long);
 }
 
-static bool set_watched(int count, const long *set, unsigned wants) {
+/* The first descriptor of the set that is watched, or `count`. */
+static int first_in(int count, const long *set, unsigned wants) {
     if (!set || !nd_readable(set, bytes(count)))
-        return false;
+        return count;
     for (int word = 0; word * LONG_BITS < count; word++)
         for (int fd = word * LONG_BITS; set[word] && fd < count && fd < (word + 1) * LONG_BITS; fd++)
             if (bit(set, fd) && (nd_watch(fd) & wants))
-                return true;
-    return false;
+                return fd;
+    return count;
 }
 
-static bool any_watched(int count, const fd_set *in, const fd_set *out, const fd_set *except) {
-    return nd_sock_any && (set_watched(count, (const long *)in, ND_WATCH_WAIT_IN) ||
-                           set_watched(count, (const long *)out, ND_WATCH_WAIT_OUT) ||
-                           set_watched(count, (const long *)except, ND_WATCH_WAIT_IN));
+static int least(int a, int b) {
+    return a < b ? a : b;
+}
+
+static int first_watched(int count, const fd_set *in, const fd_set *out, const fd_set *except) {
+    if (!nd_sock_any)
+        return count;
+    int first = least(first_in(count, (const long *)in, ND_WATCH_WAIT_IN),
+                      first_in(count, (const long *)out, ND_WATCH_WAIT_OUT));
+    return except ? least(first, first_in(count, (const long *)except, ND_WATCH_WAIT_IN)) : first;
 }
 
 static bool entry(const struct nd_waitset *set, unsigned index, struct nd_wait_entry *entry) {
@@ -67,18 +75,36 @@ static bool entry(const struct nd_waitset *set, unsigned index, struct nd_wait_e
     return entry->wants != 0;
 }
 
+static int real_pselect(struct call *call, fd_set **sets, nd_time timeout) {
+    struct timespec ts = {(time_t)(timeout / ND_SEC), (long)(timeout % ND_SEC)};
+    const struct timespec *given = timeout == ND_AS_GIVEN ? call->timespec : timeout == ND_NEVER ? NULL : &ts;
+    return nd_real.pselect(call->count, sets[IN], sets[OUT], sets[EXCEPT], given, call->mask);
+}
+
+/* The timeout of another length than the program's; in its place Linux writes what is left of that. */
+static int select_for(struct call *call, fd_set **sets, nd_time timeout) {
+    nd_time usec = timeout == ND_NEVER ? timeout : (timeout + ND_USEC - 1) / ND_USEC;
+    struct timeval tv = {(time_t)(usec / 1000000), (suseconds_t)(usec % 1000000)};
+    int ready = nd_real.select(call->count, sets[IN], sets[OUT], sets[EXCEPT], timeout == ND_NEVER ? NULL : &tv);
+    if (call->timeval) {
+        nd_time rest = (nd_time)tv.tv_sec * ND_SEC + tv.tv_usec * ND_USEC, left = call->left - (timeout - rest);
+        call->left = left > 0 ? left : 0;
+        usec = call->left / ND_USEC;
+        *call->timeval = (struct timeval){(time_t)(usec / 1000000), (suseconds_t)(usec % 1000000)};
+    }
+    return ready;
+}
+
 static int real_select(struct call *call, nd_time timeout) {
     fd_set *sets[SETS] = {(fd_set *)call->sets[IN], (fd_set *)call->sets[OUT], (fd_set *)call->sets[EXCEPT]};
-    if (call->is_pselect) {
-        struct timespec ts = {(time_t)(timeout / ND_SEC), (long)(timeout % ND_SEC)};
-        const struct timespec *given = timeout == ND_AS_GIVEN ? call->timespec : timeout == ND_NEVER ? NULL : &ts;
-        return nd_real.pselect(call->count, sets[IN], sets[OUT], sets[EXCEPT], given, call->mask);
-    }
-    if (timeout == ND_AS_GIVEN)
-        return nd_real.select(call->count, sets[IN], sets[OUT], sets[EXCEPT], call->timeval);
-    timeout = timeout == ND_NEVER ? timeout : (timeout + ND_USEC - 1) / ND_USEC;
-    struct timeval tv = {(time_t)(timeout / 1000000), (suseconds_t)(timeout % 1000000)};
-    return nd_real.select(call->count, sets[IN], sets[OUT], sets[EXCEPT], timeout == ND_NEVER ? NULL : &tv);
+    if (call->is_pselect)
+        return real_pselect(call, sets, timeout);
+    if (timeout != ND_AS_GIVEN)
+        return select_for(call, sets, timeout);
+    int ready = nd_real.select(call->count, sets[IN], sets[OUT], sets[EXCEPT], call->timeval);
+    if (call->timeval)
+        call->left = (nd_time)call->timeval->tv_sec * ND_SEC + call->timeval->tv_usec * ND_USEC;
+    return ready;
 }
 
 static int wait_for(struct nd_waitset *set, nd_time timeout) {
@@ -86,13 +112,7 @@ static int wait_for(struct nd_waitset *set, nd_time timeout) {
     for (int i = 0; i < SETS; i++)
         if (call->sets[i])
             memcpy(call->sets[i], call->asked[i], bytes(call->count));
-    int ready = real_select(call, timeout);
-    if (call->timeval && timeout != ND_AS_GIVEN) { /* Linux writes back what is left */
-        nd_time left = nd_time_after(set->began, set->timeout) - nd_now();
-        left = left > 0 ? left / ND_USEC : 0;
-        *call->timeval = (struct timeval){(time_t)(left / 1000000), (suseconds_t)(left % 1000000)};
-    }
-    return ready;
+    return real_select(call, timeout);
 }
 
 static void show(struct nd_waitset *set, unsigned index) {
@@ -114,7 +134,7 @@ static void write_results(const struct call *call, fd_set *const sets[SETS]) {
             memcpy(sets[i], call->own[i], bytes(call->count));
 }
 
-ND_COLD static int wait_watched(struct call *call, fd_set *in, fd_set *out, fd_set *except, nd_time timeout) {
+static int wait_watched(struct call *call, fd_set *in, fd_set *out, fd_set *except, int first, nd_time timeout) {
     fd_set *sets[SETS] = {in, out, except};
     const bool shared = share(sets);
     for (int i = 0; i < SETS; i++)
@@ -128,15 +148,17 @@ ND_COLD static int wait_watched(struct call *call, fd_set *in, fd_set *out, fd_s
     }
     for (int i = 0; shared && i < SETS; i++)
         call->sets[i] = sets[i] ? call->own[i] : NULL;
-    struct nd_waitset set = {.operation =
-                                 nd_operation_names[call->is_pselect ? ND_OPERATION_pselect : ND_OPERATION_select],
-                             .count = (unsigned)call->count,
-                             .timeout = timeout,
-                             .entry = entry,
-                             .wait = wait_for,
-                             .show = show,
-                             .masked = call->is_pselect && call->mask,
-                             .state = call};
+    call->left = timeout;
+    struct nd_waitset set;
+    set.operation = call->is_pselect ? ND_OPERATION_pselect : ND_OPERATION_select;
+    set.first = (unsigned)first;
+    set.count = (unsigned)call->count;
+    set.timeout = timeout;
+    set.entry = entry;
+    set.wait = wait_for;
+    set.show = show;
+    set.masked = call->is_pselect && call->mask;
+    set.state = call;
     int ready = nd_waitset_run(&set);
     if (shared && ready >= 0)
         write_results(call, sets);
@@ -150,7 +172,8 @@ static nd_time to_time(long long sec, long long fraction, nd_time unit) {
     return sec > ND_NEVER / ND_SEC - 1 ? ND_NEVER : sec * ND_SEC + fraction * unit;
 }
 
-ND_COLD static int select_watched(int count, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout) {
+ND_APART static int select_watched(int count, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout,
+                                   int first) {
     nd_time given = timeout ? to_time(timeout->tv_sec, timeout->tv_usec, ND_USEC) : ND_NEVER;
     if (given < 0)
         return nd_real.select(count, in, out, except, timeout);
@@ -158,11 +181,11 @@ ND_COLD static int select_watched(int count, fd_set *in, fd_set *out, fd_set *ex
     call.count = count;
     call.timeval = timeout;
     call.is_pselect = false;
-    return wait_watched(&call, in, out, except, given);
+    return wait_watched(&call, in, out, except, first, given);
 }
 
-ND_COLD static int pselect_watched(int count, fd_set *in, fd_set *out, fd_set *except, const struct timespec *timeout,
-                                   const sigset_t *mask) {
+ND_APART static int pselect_watched(int count, fd_set *in, fd_set *out, fd_set *except, const struct timespec *timeout,
+                                    const sigset_t *mask, int first) {
     nd_time given = timeout ? to_time(timeout->tv_sec, timeout->tv_nsec, 1) : ND_NEVER;
     if (given < 0)
         return nd_real.pselect(count, in, out, except, timeout, mask);
@@ -172,19 +195,21 @@ ND_COLD static int pselect_watched(int count, fd_set *in, fd_set *out, fd_set *e
     call.timespec = timeout;
     call.mask = mask;
     call.is_pselect = true;
-    return wait_watched(&call, in, out, except, given);
+    return wait_watched(&call, in, out, except, first, given);
 }
 
 int nd_hook_select(int count, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout) {
-    if (count > 0 && count <= MOST && nd_unlikely(any_watched(count, in, out, except)))
-        return select_watched(count, in, out, except, timeout);
+    int first = count > 0 && count <= MOST ? first_watched(count, in, out, except) : count;
+    if (nd_unlikely(first < count))
+        return select_watched(count, in, out, except, timeout, first);
     return nd_real.select(count, in, out, except, timeout);
 }
 ND_ALIAS_OF(__select, select);
 
 int nd_hook_pselect(int count, fd_set *in, fd_set *out, fd_set *except, const struct timespec *timeout,
                     const sigset_t *mask) {
-    if (count > 0 && count <= MOST && nd_unlikely(any_watched(count, in, out, except)))
-        return pselect_watched(count, in, out, except, timeout, mask);
+    int first = count > 0 && count <= MOST ? first_watched(count, in, out, except) : count;
+    if (nd_unlikely(first < count))
+        return pselect_watched(count, in, out, except, timeout, mask, first);
     return nd_real.pselect(count, in, out, except, timeout, mask);
 }

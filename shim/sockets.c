@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "shim/epollset.h"
 #include "shim/real.h"
 #include "shim/start.h"
 #include "shim/uring.h"
@@ -38,13 +39,6 @@ int nd_sock_highest(void) {
     return nd_sock_table.highest;
 }
 
-unsigned nd_watch_exact(int fd) {
-    if (fd >= 0 && fd < ND_WATCH_FAST)
-        return nd_watch(fd);
-    const struct nd_sock *sock = nd_sock_peek(fd);
-    return sock ? atomic_load_explicit(&sock->watch, memory_order_relaxed) : 0;
-}
-
 static void set_watch(int fd, struct nd_sock *sock, unsigned watch) {
     if (fd < ND_WATCH_FAST)
         atomic_store_explicit(&nd_watch_fast[fd], (uint8_t)watch, memory_order_relaxed);
@@ -52,17 +46,19 @@ static void set_watch(int fd, struct nd_sock *sock, unsigned watch) {
         atomic_store_explicit(&sock->watch, (uint8_t)watch, memory_order_relaxed);
 }
 
-nd_time nd_sock_recv_limit(const struct nd_sock *sock) {
-    uint32_t flags = nd_sock_flags(sock);
-    if (flags & ND_SOCK_STREAM)
-        return flags & (ND_SOCK_INET | ND_SOCK_LOCAL) ? nd_sock_limits(sock)->recv : 0;
-    /* A datagram socket that was bound waits for strangers, as a listener does; the others wait for an answer. */
-    return (flags & ND_SOCK_INET) && !(flags & ND_SOCK_BOUND) ? nd_sock_limits(sock)->recv : 0;
-}
-
-nd_time nd_sock_send_limit(const struct nd_sock *sock) {
-    uint32_t flags = nd_sock_flags(sock);
-    return (flags & ND_SOCK_STREAM) && (flags & (ND_SOCK_INET | ND_SOCK_LOCAL)) ? nd_sock_limits(sock)->send : 0;
+/* What lets the calls of a connected stream go straight, unless they must be looked at for more than their limits. */
+static unsigned watch_straight(const struct nd_sock *sock, unsigned watch) {
+    const uint32_t flags = nd_sock_flags(sock);
+    unsigned straight = 0;
+    if (!(flags & ND_SOCK_CONNECTED) || nd_sock_paced(sock) || nd_observing ||
+        (flags & (ND_SOCK_EXPIRED | ND_SOCK_SOUGHT | ND_SOCK_BORROWED)))
+        return 0;
+    if (watch & ND_WATCH_OUT)
+        straight |= (nd_sock_room_limited(sock) && !(flags & ND_SOCK_NONBLOCK) ? ND_WATCH_TRY : 0) |
+                    (nd_sock_recv_limit(sock) ? ND_WATCH_TELL : 0);
+    if (watch & ND_WATCH_IN)
+        straight |= ND_WATCH_KEPT;
+    return straight;
 }
 
 static unsigned watch_unscoped(const struct nd_sock *sock) {
@@ -71,7 +67,7 @@ static unsigned watch_unscoped(const struct nd_sock *sock) {
         return 0;
     unsigned watch = 0;
     if (flags & ND_SOCK_EPOLL)
-        return sock->epoll.used || sock->epoll.copy_of || nd_uring_changes ? ND_WATCH_WAIT : 0;
+        return sock->epoll.timed || sock->epoll.copy_of || nd_uring_changes ? ND_WATCH_WAIT : 0;
     if (nd_sock_accept_limit(sock))
         watch |= ND_WATCH_WAIT_IN;
     if (flags & (ND_SOCK_EXPIRED | ND_SOCK_SOUGHT | ND_SOCK_BORROWED))
@@ -87,19 +83,13 @@ static unsigned watch_unscoped(const struct nd_sock *sock) {
         watch |= ND_WATCH_IN;
     if (!(flags & ND_SOCK_STREAM) || !(flags & (ND_SOCK_CONNECTED | ND_SOCK_CONNECTING)))
         return watch;
-    bool room = nd_sock_room_limited(sock);
-    if (room && !(flags & ND_SOCK_NONBLOCK)) {
-        bool only = (flags & ND_SOCK_CONNECTED) && !(watch & ND_WATCH_OUT) && !nd_sock_paced(sock) &&
-                    !nd_sock_recv_limit(sock) && !nd_observing;
-        watch |= ND_WATCH_OUT | (only ? ND_WATCH_TRY : 0);
-    }
-    if (room)
-        watch |= ND_WATCH_WAIT_OUT;
+    if (nd_sock_room_limited(sock))
+        watch |= ND_WATCH_WAIT_OUT | (flags & ND_SOCK_NONBLOCK ? 0 : ND_WATCH_OUT);
     if (nd_sock_paced(sock))
         watch |= ND_WATCH_WAIT | ND_WATCH_IN | ND_WATCH_OUT;
     if (nd_sock_recv_limit(sock) || nd_observing) /* who spoke last tells who owes a reply */
         watch |= ND_WATCH_WAIT_IN | ND_WATCH_IN | ND_WATCH_OUT;
-    return watch;
+    return watch | watch_straight(sock, watch);
 }
 
 /* A call in a TLS operation that has a deadline may wait for no longer than that. */
@@ -108,9 +98,9 @@ static unsigned watch_for(const struct nd_sock *sock) {
     uint32_t flags = nd_sock_flags(sock);
     if (!(flags & ND_SOCK_SCOPED) || (flags & ND_SOCK_NONBLOCK))
         return watch;
-    if (!(watch & ND_WATCH_IN))
+    if (!(watch & ND_WATCH_IN) || (watch & ND_WATCH_KEPT))
         watch |= ND_WATCH_IN | ND_WATCH_SCOPE;
-    if (!(watch & ND_WATCH_OUT))
+    if (!(watch & ND_WATCH_OUT) || (watch & ND_WATCH_TELL))
         watch |= ND_WATCH_OUT | (flags & ND_SOCK_CONNECTED ? ND_WATCH_TRY : 0);
     return watch;
 }
@@ -124,6 +114,7 @@ static void begin_life(int fd, struct nd_sock *sock) {
 void nd_sock_change(int fd, struct nd_sock *sock, uint32_t set, uint32_t clear) {
     uint32_t old = nd_sock_flags(sock);
     const bool born = (set & ~old & ND_SOCK_CONNECTED) != 0;
+    const unsigned before = nd_watch_exact(fd);
     while (!atomic_compare_exchange_weak_explicit(&sock->flags, &old, (old & ~clear) | set, memory_order_relaxed,
                                                   memory_order_relaxed))
         ;
@@ -135,6 +126,11 @@ void nd_sock_change(int fd, struct nd_sock *sock, uint32_t set, uint32_t clear) 
         set_watch(fd, sock, watch_for(sock));
         now = nd_sock_flags(sock);
     } while (now != old);
+    if (nd_watch_exact(fd) & ~before & ND_WATCH_WAIT) {
+        atomic_thread_fence(memory_order_seq_cst); /* a thread that adds it meanwhile sees the bits, or is seen here */
+        if (sock->in[0].set || sock->in[1].set)
+            nd_epoll_member_changed(fd, sock);
+    }
 }
 
 void nd_sock_begin_operation(int fd, struct nd_sock *sock, const char *name, const char *limit, nd_time timeout) {
@@ -172,23 +168,9 @@ bool nd_sock_held(int fd, const struct nd_sock *sock, const struct nd_sock_hold 
 void nd_stopwatch_add(struct nd_stopwatch *watch, nd_time began, nd_time ended) {
     nd_time from = watch->accounted > began ? watch->accounted : began;
     if (ended > from) {
-        watch->waited += ended - from;
-        watch->accounted = ended;
+        atomic_fetch_add_explicit(&watch->waited, ended - from, memory_order_relaxed);
+        atomic_store_explicit(&watch->accounted, ended, memory_order_relaxed);
     }
-}
-
-void nd_sock_heard(struct nd_sock *sock) {
-    struct nd_wait_clock *in = &sock->clock[ND_IN];
-    in->progress = in->time.waited;
-    if (nd_sock_flags(sock) & ND_SOCK_SENT_LAST)
-        atomic_fetch_and_explicit(&sock->flags, ~(uint32_t)ND_SOCK_SENT_LAST, memory_order_relaxed);
-}
-
-void nd_sock_said(struct nd_sock *sock) {
-    if (nd_sock_flags(sock) & ND_SOCK_SENT_LAST)
-        return;
-    sock->asked = nd_now_coarse();
-    atomic_fetch_or_explicit(&sock->flags, ND_SOCK_SENT_LAST, memory_order_relaxed);
 }
 
 struct nd_sock *nd_sock_born(int fd, uint32_t flags) {

@@ -52,8 +52,10 @@ enum nd_watch {
     ND_WATCH_IN = 1 << 1,        /* receiving calls */
     ND_WATCH_WAIT_OUT = POLLOUT, /* waits for room, or for a connect */
     ND_WATCH_OUT = 1 << 3,       /* sending calls */
-    ND_WATCH_SCOPE = 1 << 5,     /* with ND_WATCH_IN: only where the thread is in a TLS operation that has a deadline */
-    ND_WATCH_TRY = 1 << 4, /* with ND_WATCH_OUT: only to wait for room; where there is room nothing is to be done */
+    ND_WATCH_TRY = 1 << 4,   /* with ND_WATCH_OUT: only to wait for room; where there is room nothing is to be done */
+    ND_WATCH_SCOPE = 1 << 5, /* with ND_WATCH_IN: only where the thread is in a TLS operation that has a deadline */
+    ND_WATCH_TELL = 1 << 6,  /* with ND_WATCH_OUT: to note that bytes went out, if not for ND_WATCH_TRY only */
+    ND_WATCH_KEPT = 1 << 7, /* with ND_WATCH_IN: only for what the kernel keeps (RECV, KEEPALIVE), and ND_WATCH_SCOPE */
     ND_WATCH_WAIT = ND_WATCH_WAIT_IN | ND_WATCH_WAIT_OUT
 };
 
@@ -106,18 +108,23 @@ struct nd_membership {
 /* The epoll sets in an epoll set that are noted. */
 #define ND_INNER_SETS 4
 
+#define ND_SEVERAL_THREADS UINT32_MAX
+
 /* What is known of an epoll set (epollset.h). */
 struct nd_epoll {
     struct nd_stopwatch time;
     _Atomic nd_time due;              /* when its sockets are to be looked through */
     _Atomic nd_time cost;             /* how long that took last */
     _Atomic nd_time shortest;         /* limit of a socket in it; 0 for none */
-    _Atomic unsigned inet, all;       /* connected streams in it, as of the last look */
     _Atomic int highest;              /* no socket of the set is above this descriptor */
     _Atomic int inner[ND_INNER_SETS]; /* epoll sets in it, plus 1 */
     _Atomic nd_time looking;          /* since when a thread looks through it; 0: none does */
+    _Atomic uint32_t changes;         /* what may have made it timed */
+    _Atomic uint32_t thread;          /* the only one that puts sockets into it; 0: none yet; ND_SEVERAL_THREADS */
     _Atomic uint32_t rings, reading;  /* the nd_uring_changes it was read at, and how often it was */
     _Atomic bool one_shots, used;     /* one-shot registrations were made; there are sockets in it, or in inner sets */
+    _Atomic bool timed;               /* a limit holds for one of them, as it is waited for */
+    _Atomic bool nested;              /* there have been sets in it */
     _Atomic bool has_copies;          /* other descriptors of the set have been made */
     _Atomic int copy_of;              /* the descriptor whose record says all this of the set, plus 1; 0 for this one */
     _Atomic uint32_t copy_generation; /* its */
@@ -172,7 +179,8 @@ static inline unsigned nd_watch(int fd) {
     return ND_WATCH_IN | ND_WATCH_OUT | ND_WATCH_WAIT;
 }
 
-unsigned nd_watch_exact(int fd);
+/* The same for every descriptor. */
+static inline unsigned nd_watch_exact(int fd);
 
 /* Whoever waits for one of these, and for neither input nor room, waits for the other side to say something. */
 #define ND_WAIT_URGENT (POLLPRI | POLLRDBAND | POLLRDHUP)
@@ -207,6 +215,13 @@ static inline struct nd_sock *nd_sock_peek(int fd) {
 /* The record of `fd`, made if needed (beyond descriptor 1023 that may map memory); NULL when there is no memory or fd is out
  * of range (negative, above 2^20). */
 struct nd_sock *nd_sock_get(int fd);
+
+static inline unsigned nd_watch_exact(int fd) {
+    if (__builtin_expect((unsigned)fd < ND_WATCH_FAST, 1))
+        return nd_watch(fd);
+    const struct nd_sock *sock = nd_sock_peek(fd);
+    return sock ? atomic_load_explicit(&sock->watch, memory_order_relaxed) : 0;
+}
 
 /* The flags that say what kind of socket it is. Streams of the internet other than TCP are left alone (no ND_SOCK_INET): what
  * TCP_INFO says of MPTCP is its first subflow's. */
@@ -254,8 +269,20 @@ static inline uint32_t nd_sock_flags(const struct nd_sock *sock) {
 void nd_sock_change(int fd, struct nd_sock *sock, uint32_t set, uint32_t clear);
 
 /* Bytes came in, or went out. (Of TCP the kernel knows when, but only by its tick: what lies within one is ordered here.) */
-void nd_sock_heard(struct nd_sock *sock);
-void nd_sock_said(struct nd_sock *sock);
+static inline void nd_sock_heard(struct nd_sock *sock) {
+    struct nd_wait_clock *in = &sock->clock[ND_IN];
+    nd_time waited = atomic_load_explicit(&in->time.waited, memory_order_relaxed);
+    atomic_store_explicit(&in->progress, waited, memory_order_relaxed);
+    if (nd_sock_flags(sock) & ND_SOCK_SENT_LAST)
+        atomic_fetch_and_explicit(&sock->flags, ~(uint32_t)ND_SOCK_SENT_LAST, memory_order_relaxed);
+}
+
+static inline void nd_sock_said(struct nd_sock *sock) {
+    if (nd_sock_flags(sock) & ND_SOCK_SENT_LAST)
+        return;
+    atomic_store_explicit(&sock->asked, nd_now_coarse(), memory_order_relaxed);
+    atomic_fetch_or_explicit(&sock->flags, ND_SOCK_SENT_LAST, memory_order_relaxed);
+}
 
 /* The limits that hold for this socket: of the config file's sections for the other side, or outbound or inbound. */
 static inline const struct nd_limits *nd_sock_limits(const struct nd_sock *sock) {
@@ -266,8 +293,18 @@ static inline const struct nd_limits *nd_sock_limits(const struct nd_sock *sock)
 }
 
 /* RECV or SEND as they hold for this socket (AF_UNIX and UDP have rules of their own); 0 for off. */
-nd_time nd_sock_recv_limit(const struct nd_sock *sock);
-nd_time nd_sock_send_limit(const struct nd_sock *sock);
+static inline nd_time nd_sock_recv_limit(const struct nd_sock *sock) {
+    uint32_t flags = nd_sock_flags(sock);
+    if (flags & ND_SOCK_STREAM)
+        return flags & (ND_SOCK_INET | ND_SOCK_LOCAL) ? nd_sock_limits(sock)->recv : 0;
+    /* A datagram socket that was bound waits for strangers, as a listener does; the others wait for an answer. */
+    return (flags & ND_SOCK_INET) && !(flags & ND_SOCK_BOUND) ? nd_sock_limits(sock)->recv : 0;
+}
+
+static inline nd_time nd_sock_send_limit(const struct nd_sock *sock) {
+    uint32_t flags = nd_sock_flags(sock);
+    return (flags & ND_SOCK_STREAM) && (flags & (ND_SOCK_INET | ND_SOCK_LOCAL)) ? nd_sock_limits(sock)->send : 0;
+}
 
 /* Whether a wait for room on this socket has a limit: SEND, or UNACKED, which needs TCP's acknowledgements. */
 static inline bool nd_sock_room_limited(const struct nd_sock *sock) {

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include "shim/epollset.h"
 #include "shim/real.h"
 #include "shim/start.h"
 
@@ -162,7 +163,7 @@ void nd_timers_catch_up(int fd, struct nd_sock *sock) {
             nd_timers_arm(fd, sock);
     }
     if (flags & ND_SOCK_EPOLL)
-        sock->epoll.due = 0;
+        nd_epoll_limits_changed(fd, sock);
     nd_sock_change(fd, sock, 0, 0); /* the watch bits, which whoever changed the settings has set to all */
     errno = saved;
 }

@@ -12,18 +12,24 @@
 /* A wait for room is looked into this long after it began: not at once, since most find room. */
 #define FIRST_LOOK (10 * ND_MSEC)
 
+/* Of a connection on which nothing has been sent the kernel may tell a tick less for that than since it heard of it. */
+#define TICK (10 * ND_MSEC)
+
 void nd_clock_add(struct nd_sock *sock, short wants, nd_time began, nd_time ended) {
+    if (ended <= began)
+        return; /* within a tick of the coarse clock */
     if (wants & ND_WANTS_IN)
         nd_stopwatch_add(&sock->clock[ND_IN].time, began, ended);
     if (wants & ND_WANTS_OUT)
         nd_stopwatch_add(&sock->clock[ND_OUT].time, began, ended);
-    if (wants & (ND_WANTS_IN | ND_WANTS_OUT))
+    if ((wants & (ND_WANTS_IN | ND_WANTS_OUT)) && nd_sock_paced(sock))
         nd_pace_waited(sock, began, ended);
 }
 
 void nd_clock_progress(struct nd_wait_clock *clock) {
-    clock->progress = clock->time.waited;
-    clock->look = 0;
+    nd_time waited = atomic_load_explicit(&clock->time.waited, memory_order_relaxed);
+    atomic_store_explicit(&clock->progress, waited, memory_order_relaxed);
+    atomic_store_explicit(&clock->look, 0, memory_order_relaxed);
 }
 
 bool nd_clock_room(const struct nd_sock *sock, short wants) {
@@ -54,7 +60,9 @@ nd_time nd_clock_due(const struct nd_sock *sock, short wants, nd_time now) {
     uint32_t flags = nd_sock_flags(sock);
     if (flags & ND_SOCK_CONNECTING)
         return sooner(nd_connect_deadline(sock, sock->connect_began), operation_deadline(sock));
-    nd_time due = sooner(operation_deadline(sock), nd_pace_due(sock, now));
+    nd_time due = operation_deadline(sock);
+    if (nd_sock_paced(sock))
+        due = sooner(due, nd_pace_due(sock, now));
     nd_time limit = flags & ND_SOCK_LISTENING ? nd_sock_accept_limit(sock) : nd_sock_recv_limit(sock);
     if ((wants & ND_WANTS_IN) && limit)
         due = sooner(due, nd_time_after(now, limit - silence(&sock->clock[ND_IN])));
@@ -159,7 +167,7 @@ static bool expire_in(const char *operation, int fd, struct nd_sock *sock, short
             return false;
         }
         nd_time heard = (nd_time)info.tcpi_last_data_recv * ND_MSEC, sent = (nd_time)info.tcpi_last_data_sent * ND_MSEC;
-        bool owes = sent < heard || (sent == heard && (nd_sock_flags(sock) & ND_SOCK_SENT_LAST));
+        bool owes = sent + TICK < heard || (sent <= heard && (nd_sock_flags(sock) & ND_SOCK_SENT_LAST));
         nd_time since = alone ? sooner(heard, asked(sock, now)) : owes ? sent : 0;
         bool both = (wants & ND_WANTS_OUT) || in_epoll_for_room(sock);
         if (alone && both && sent < since)

@@ -23,12 +23,11 @@ struct nd_company {
     unsigned inet, all;
 };
 
-/* Adds a descriptor of the wait: one if it is a connection, those of an epoll set. */
+/* Adds a descriptor of the wait that is no epoll set. */
 static inline void nd_company_add(struct nd_company *company, const struct nd_sock *sock) {
-    uint32_t flags = nd_sock_flags(sock);
-    unsigned all = flags & ND_SOCK_EPOLL ? sock->epoll.all : (flags & ND_SOCK_CONNECTED) != 0;
-    company->all += all;
-    company->inet += flags & ND_SOCK_EPOLL ? sock->epoll.inet : flags & ND_SOCK_INET ? all : 0;
+    const bool connected = (nd_sock_flags(sock) & ND_SOCK_CONNECTED) != 0;
+    company->all += connected;
+    company->inet += connected && (nd_sock_flags(sock) & ND_SOCK_INET);
 }
 
 /* Whether a socket is the only one of its kind: an internet connection beside AF_UNIX ones (D-Bus, X11) is. */

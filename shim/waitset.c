@@ -3,11 +3,12 @@
 #include "shim/epollmember.h"
 #include "shim/epollset.h"
 #include "shim/expiry.h"
+#include "shim/hook.h"
 #include "shim/timers.h"
 #include "shim/waitloop.h"
 
 /* The record of an entry whose clocks run, or NULL. */
-static struct nd_sock *watched(const struct nd_wait_entry *entry) {
+static inline struct nd_sock *watched(const struct nd_wait_entry *entry) {
     struct nd_sock *sock = nd_watch_exact(entry->fd) & nd_watch_events(entry->wants) ? nd_sock_peek(entry->fd) : NULL;
     if (sock)
         nd_timers_refresh(entry->fd, sock);
@@ -20,38 +21,71 @@ static bool is_set(const struct nd_sock *sock) {
 
 /* An exception set alone does not show that a connection has ended: only we know. */
 static bool ended_unshown(const struct nd_wait_entry *entry) {
-    const struct nd_sock *sock = entry->wants & ND_WAIT_URGENT ? nd_sock_peek(entry->fd) : NULL;
+    const struct nd_sock *sock = nd_unlikely(entry->wants & ND_WAIT_URGENT) ? nd_sock_peek(entry->fd) : NULL;
     return sock && (nd_sock_flags(sock) & ND_SOCK_EXPIRED);
 }
 
-/* Counts the connections, also those that no limit is set for, and finds when the first clock is due. One that stands in the
- * set twice in a row counts once. */
-static nd_time due(void *arg, nd_time now) {
-    struct nd_waitset *set = arg;
+static nd_time entry_due(const struct nd_wait_entry *entry, nd_time now) {
+    if (ended_unshown(entry))
+        return now;
+    const struct nd_sock *sock = watched(entry);
+    if (!sock)
+        return ND_NEVER;
+    return is_set(sock) ? nd_epoll_due(entry->fd, now) : nd_clock_due(sock, entry->wants, now);
+}
+
+/* Notes an entry whose clocks run, or that we know more of than the kernel shows. */
+static void note(struct nd_waitset *set, unsigned index, const struct nd_wait_entry *entry, const struct nd_sock *sock,
+                 nd_time now) {
+    if (set->noted_count < ND_WAIT_NOTED)
+        set->noted[set->noted_count] = index;
+    if (!set->noted_count++ && sock) {
+        set->shown.fd = entry->fd;
+        set->shown.limit = nd_clock_bound(sock, entry->wants, now, &set->shown.deadline);
+    }
+}
+
+/* The one pass before a wait: finds what must be looked at again, and when the first of it is due. */
+static nd_time survey(struct nd_waitset *set, nd_time now) {
     nd_time wake = ND_NEVER;
-    int last = -1;
     struct nd_wait_entry entry;
-    set->company = (struct nd_company){0, 0};
-    set->began = set->began ? set->began : now;
-    for (unsigned i = 0; i < set->count; i++) {
-        if (!set->entry(set, i, &entry))
+    set->began = now;
+    for (unsigned i = set->first; i < set->count; i++) {
+        const struct nd_sock *sock = set->entry(set, i, &entry) ? watched(&entry) : NULL;
+        if (!sock && !(entry.fd >= 0 && ended_unshown(&entry)))
             continue;
-        const struct nd_sock *sock = nd_sock_peek(entry.fd);
-        if (sock && entry.fd != last)
-            nd_company_add(&set->company, is_set(sock) ? nd_sock_peek(nd_epoll_home(entry.fd)) : sock);
-        last = entry.fd;
-        if (ended_unshown(&entry))
-            return now;
-        sock = watched(&entry);
-        if (!sock)
-            continue;
-        nd_time its = is_set(sock) ? nd_epoll_due(entry.fd, now) : nd_clock_due(sock, entry.wants, now);
+        note(set, i, &entry, sock, now);
+        nd_time its = !sock ? now : is_set(sock) ? nd_epoll_due(entry.fd, now) : nd_clock_due(sock, entry.wants, now);
         wake = its < wake ? its : wake;
     }
     return wake;
 }
 
-static void settle_entry(struct nd_wait_entry *entry, struct nd_sock *sock, nd_time began, nd_time ended) {
+/* How many entries must be looked at again after the survey, and each of them. */
+static unsigned again_count(const struct nd_waitset *set) {
+    return set->noted_count <= ND_WAIT_NOTED ? set->noted_count : set->count - set->first;
+}
+
+static bool again(const struct nd_waitset *set, unsigned i, unsigned *index, struct nd_wait_entry *entry) {
+    *index = set->noted_count <= ND_WAIT_NOTED ? set->noted[i] : set->first + i;
+    return set->entry(set, *index, entry);
+}
+
+static nd_time due(void *arg, nd_time now) {
+    struct nd_waitset *set = arg;
+    nd_time wake = ND_NEVER;
+    unsigned index;
+    struct nd_wait_entry entry;
+    if (!set->began)
+        return survey(set, now);
+    for (unsigned i = 0; i < again_count(set); i++) {
+        nd_time its = again(set, i, &index, &entry) ? entry_due(&entry, now) : ND_NEVER;
+        wake = its < wake ? its : wake;
+    }
+    return wake;
+}
+
+static void settle_entry(const struct nd_wait_entry *entry, struct nd_sock *sock, nd_time began, nd_time ended) {
     if (is_set(sock)) {
         nd_epoll_waited(entry->fd, began, ended, entry->ready != 0);
         return;
@@ -71,9 +105,10 @@ static void settle_entry(struct nd_wait_entry *entry, struct nd_sock *sock, nd_t
 /* After a wait from `began` to `ended`: the clocks have run, and what is ready has made progress. */
 static void settle(void *arg, nd_time began, nd_time ended, bool ready) {
     const struct nd_waitset *set = arg;
+    unsigned index, count = again_count(set);
     struct nd_wait_entry entry;
-    for (unsigned i = 0; i < set->count; i++) {
-        struct nd_sock *sock = set->entry(set, i, &entry) ? watched(&entry) : NULL;
+    for (unsigned i = 0; i < count; i++) {
+        struct nd_sock *sock = again(set, i, &index, &entry) ? watched(&entry) : NULL;
         if (!sock)
             continue;
         if (!ready)
@@ -82,20 +117,45 @@ static void settle(void *arg, nd_time began, nd_time ended, bool ready) {
     }
 }
 
+/* The connections that are waited for together, also those that no limit is set for. One that stands in the set twice in a row
+ * counts once. */
+static struct nd_company company_of(const struct nd_waitset *set) {
+    struct nd_company company = {0, 0};
+    struct nd_wait_entry entry;
+    int last = -1;
+    for (unsigned i = 0; i < set->count; i++) {
+        if (!set->entry(set, i, &entry))
+            continue;
+        const struct nd_sock *sock = nd_sock_peek(entry.fd);
+        if (sock && entry.fd != last && is_set(sock)) {
+            const struct nd_company inner = nd_epoll_company(entry.fd);
+            company.all += inner.all;
+            company.inet += inner.inet;
+        } else if (sock && entry.fd != last) {
+            nd_company_add(&company, sock);
+        }
+        last = entry.fd;
+    }
+    return company;
+}
+
 static bool expire(void *arg, nd_time now) {
     const struct nd_waitset *set = arg;
+    const char *operation = nd_operation_names[set->operation];
+    const struct nd_company company = company_of(set);
     bool any = false;
+    unsigned index, count = again_count(set);
     struct nd_wait_entry entry;
-    for (unsigned i = 0; i < set->count; i++) {
-        struct nd_sock *sock = set->entry(set, i, &entry) ? watched(&entry) : NULL;
+    for (unsigned i = 0; i < count; i++) {
+        struct nd_sock *sock = again(set, i, &index, &entry) ? watched(&entry) : NULL;
         if (!sock)
             continue;
         if (is_set(sock))
-            any |= nd_epoll_look(set->operation, entry.fd, &set->company, now);
+            any |= nd_epoll_look(operation, entry.fd, &company, now);
         else if (nd_sock_flags(sock) & ND_SOCK_LISTENING)
-            nd_clock_late(set->operation, entry.fd, sock, entry.wants, &set->company);
+            nd_clock_late(operation, entry.fd, sock, entry.wants, &company);
         else
-            any |= nd_clock_expire(set->operation, entry.fd, sock, entry.wants, nd_alone(&set->company, sock), now);
+            any |= nd_clock_expire(operation, entry.fd, sock, entry.wants, nd_alone(&company, sock), now);
     }
     return any;
 }
@@ -110,13 +170,14 @@ static bool is_unshown(const struct nd_wait_entry *entry) {
 
 static int show(void *arg, int ready) {
     struct nd_waitset *set = arg;
+    unsigned index, count = again_count(set);
     struct nd_wait_entry entry;
-    for (unsigned i = 0; i < set->count; i++) {
-        bool any = set->entry(set, i, &entry);
+    for (unsigned i = 0; i < count; i++) {
+        bool any = again(set, i, &index, &entry);
         if (ready == 0)
             entry.ready = 0;
         if (any && is_unshown(&entry)) {
-            set->show(set, i);
+            set->show(set, index);
             ready++;
         }
     }
@@ -128,23 +189,10 @@ static int wait_for(void *arg, nd_time timeout) {
     return set->wait(set, timeout);
 }
 
-/* The first entry that is bounded, and by what. */
-static struct nd_wait_shown shown_of(const struct nd_waitset *set) {
-    struct nd_wait_shown shown = {set->operation, -1, ND_NEVER, ND_LIMIT_NONE};
-    struct nd_wait_entry entry;
-    for (unsigned i = 0; i < set->count; i++) {
-        const struct nd_sock *sock = set->entry(set, i, &entry) ? watched(&entry) : NULL;
-        if (!sock)
-            continue;
-        shown.fd = entry.fd;
-        shown.limit = nd_clock_bound(sock, entry.wants, nd_now_coarse(), &shown.deadline);
-        break;
-    }
-    return shown;
-}
-
 int nd_waitset_run(struct nd_waitset *set) {
     const struct nd_waiting how = {due, wait_for, settle, expire, show, set->masked};
-    const struct nd_wait_shown shown = shown_of(set);
-    return nd_wait_loop(&how, set, set->timeout, &shown);
+    set->noted_count = 0;
+    set->began = 0;
+    set->shown = (struct nd_wait_shown){set->operation, -1, ND_NEVER, ND_LIMIT_NONE};
+    return nd_wait_loop(&how, set, set->timeout, &set->shown);
 }

@@ -6,6 +6,7 @@
 #include "resolver/clock.h"
 #include "shim/sockets.h"
 #include "shim/waitclock.h"
+#include "shim/waitloop.h"
 
 /* One descriptor of a set: what is waited for, and what was found ready, as poll(2) events. */
 struct nd_wait_entry {
@@ -13,9 +14,12 @@ struct nd_wait_entry {
     short wants, ready;
 };
 
+/* The entries with running clocks that are remembered between two passes; with more every pass is over the whole set. */
+#define ND_WAIT_NOTED 16
+
 struct nd_waitset {
-    const char *operation; /* "poll" */
-    unsigned count;        /* indices into the set */
+    enum nd_call operation;
+    unsigned first, count; /* indices into the set: no clock runs before the first */
     nd_time timeout;       /* the program's; ND_NEVER for none */
     /* Gives entry `index`; false where there is none. Before a wait `ready` is 0. */
     bool (*entry)(const struct nd_waitset *set, unsigned index, struct nd_wait_entry *entry);
@@ -25,8 +29,10 @@ struct nd_waitset {
     void (*show)(struct nd_waitset *set, unsigned index);
     bool masked; /* as in struct nd_waiting */
     void *state;
-    nd_time began;             /* when the first wait did; 0: not yet */
-    struct nd_company company; /* as of the beginning of the wait */
+    nd_time began;        /* when the first wait did, by the coarse clock; 0: not yet */
+    unsigned noted_count; /* entries whose clocks ran when it did */
+    unsigned noted[ND_WAIT_NOTED];
+    struct nd_wait_shown shown; /* the first of them */
 };
 
 /* Waits as the program asked, and ends connections whose time is up, so that the set wakes by itself. Returns what the real

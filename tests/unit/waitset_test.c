@@ -63,7 +63,7 @@ static int run(unsigned count, nd_time timeout, const struct step *script, int l
     step_count = length;
     waits = 0;
     struct nd_waitset set = {
-        .operation = "poll", .count = count, .timeout = timeout, .entry = entry_at, .wait = wait_a_step};
+        .operation = ND_OPERATION_poll, .count = count, .timeout = timeout, .entry = entry_at, .wait = wait_a_step};
     return nd_waitset_run(&set);
 }
 
@@ -195,8 +195,8 @@ static const struct {
     uint32_t sent, heard;
     bool spoke_last, ended;
 } owing[] = {
-    {5000, 9000, false, true},  {5000, 5000, false, false}, {5000, 5000, true, true},
-    {9000, 5000, false, false}, {500, 9000, true, false},
+    {5000, 9000, false, true}, {5000, 5000, false, false}, {5000, 5000, true, true}, {9000, 5000, false, false},
+    {500, 9000, true, false},  {4990, 5000, false, false}, {4990, 5000, true, true}, {4980, 5000, false, true},
 };
 
 START_TEST(of_several_only_one_that_owes_a_reply) {
