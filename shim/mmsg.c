@@ -40,7 +40,7 @@ static int send_each(const struct call *call, unsigned at, ssize_t sent, int err
     struct nd_send_call each = {
         .kind = ND_SENDMSG, .fd = call->fd, .flags = call->flags, .many = true, .caller = call->caller};
     each.msg = &call->messages[at].msg_hdr;
-    sent = nd_send_rest(&each, sent, error_before);
+    sent = nd_send_rest(&each, true, sent, error_before);
     while (sent >= 0) {
         call->messages[at].msg_len = (unsigned)sent;
         bool whole = (size_t)sent == nd_send_total(&each);

@@ -198,6 +198,11 @@ static bool wants_all(const struct nd_receive_call *call) {
     return call->kind >= ND_RECV && (call->flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL;
 }
 
+/* Whether it was to wait for more than the `got` bytes. */
+static bool wants_more(const struct nd_receive_call *call, size_t got) {
+    return wants_all(call) && (call->kind == ND_RECVMSG || got < call->len);
+}
+
 /* Where the bytes after the first `done` go; false if there is no more room. Only for calls that have succeeded before: the
  * addresses are good. */
 static bool rest_of(const struct nd_receive_call *call, size_t done, struct nd_receive_call *rest) {
@@ -302,18 +307,14 @@ static ssize_t receive_paced(const struct nd_receive_call *call, struct nd_sock 
     return result;
 }
 
-/* The kernel keeps RECV for us. */
-static ssize_t receive_kept(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit, nd_time began) {
-    uint32_t generation = sock->generation;
-    ssize_t result = plain(call);
+/* The kernel keeps RECV for us; the call that began at `began` has given `result`, which is not simply bytes. */
+ND_COLD static ssize_t kept_result(const struct nd_receive_call *call, struct nd_sock *sock, nd_time began,
+                                   ssize_t result) {
+    nd_time limit = nd_sock_recv_limit(sock);
     int error = errno;
-    if (sock->generation != generation) { /* closed by another thread; the number may be a stranger's by now */
-        errno = would_block(result) ? ETIMEDOUT : error;
-        return result;
-    }
     if (result > 0) {
         nd_sock_heard(sock);
-        if (wants_all(call) && nd_now() - began >= limit && !has_ended(call->fd))
+        if (nd_now() - began >= limit && !has_ended(call->fd))
             return gather(call, sock, limit, ND_NEVER, (size_t)result);
         return result;
     }
@@ -328,13 +329,24 @@ static ssize_t receive_kept(const struct nd_receive_call *call, struct nd_sock *
     return finish(call, sock, result);
 }
 
+/* Under RECV, with the kernel's timer alone. */
 static ssize_t receive_limited(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit) {
     struct nd_slot_use use;
-    nd_time began = nd_now_coarse();
+    const uint32_t generation = atomic_load_explicit(&sock->generation, memory_order_relaxed);
+    const nd_time began = nd_now_coarse();
     nd_slot_begin(&use, operation_of(call), call->fd, began, nd_time_after(began, limit),
                   nd_limit_of(sock, ND_LIMIT_RECV));
-    ssize_t result = receive_kept(call, sock, limit, began);
-    nd_slot_end(&use, nd_slot_how(result), nd_now_coarse());
+    ssize_t result = plain(call);
+    if (nd_unlikely(sock->generation !=
+                    generation)) { /* closed by another thread; the number may be a stranger's by now */
+        if (would_block(result))
+            errno = ETIMEDOUT;
+    } else if (nd_unlikely(result <= 0) || nd_unlikely(wants_more(call, (size_t)result))) {
+        result = kept_result(call, sock, began, result);
+    } else {
+        nd_sock_heard(sock);
+    }
+    nd_slot_end(&use, nd_unlikely(result < 0) ? nd_slot_how(result) : ND_SLOT_DONE, nd_now_coarse());
     return result;
 }
 
@@ -387,10 +399,28 @@ static ssize_t receive_bounded(const struct nd_receive_call *call) {
     return limit ? receive_limited(call, sock, limit) : finish(call, sock, plain(call));
 }
 
+/* Whether nothing bounds the call but what the kernel keeps. */
+static inline bool is_kept(const struct nd_receive_call *call) {
+    const unsigned watch = nd_watch(call->fd);
+    return (watch & ND_WATCH_KEPT) && !((watch & ND_WATCH_SCOPE) && nd_scope_bounds(call->fd, call->caller));
+}
+
+static inline ssize_t receive_straight(const struct nd_receive_call *call) {
+    struct nd_sock *sock = nd_sock_peek(call->fd);
+    const uint32_t which = nd_sock_flags(sock) & (ND_SOCK_NONBLOCK | ND_SOCK_RCVTIMEO);
+    if (which == ND_SOCK_RCVTIMEO && !(call->flags & (MSG_DONTWAIT | MSG_ERRQUEUE)))
+        return receive_limited(call, sock, nd_sock_limits(sock)->recv);
+    ssize_t result = plain(call);
+    if (nd_unlikely(result <= 0))
+        return finish(call, sock, result);
+    nd_sock_heard(sock);
+    return result;
+}
+
 /* A call that succeeds leaves errno as it was, whatever it went through. */
 ssize_t nd_receive(const struct nd_receive_call *call) {
     int saved = errno;
-    ssize_t result = receive_bounded(call);
+    ssize_t result = is_kept(call) ? receive_straight(call) : receive_bounded(call);
     if (result >= 0)
         errno = saved;
     return result;

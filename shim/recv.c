@@ -13,10 +13,10 @@
 
 /* Whether nothing bounds the call, since the TLS operation that it may be part of has no deadline. */
 static bool goes_straight(int fd, const void *caller) {
-    return (nd_watch(fd) & ND_WATCH_SCOPE) && !nd_scope_bounds(fd, caller);
+    return (nd_watch(fd) & (ND_WATCH_SCOPE | ND_WATCH_KEPT)) == ND_WATCH_SCOPE && !nd_scope_bounds(fd, caller);
 }
 
-ND_COLD static ssize_t read_watched(int fd, void *buf, size_t len, const void *caller) {
+ND_APART static ssize_t read_watched(int fd, void *buf, size_t len, const void *caller) {
     const bool straight = goes_straight(fd, caller);
     ssize_t got = straight ? nd_real.read(fd, buf, len) : -1;
     if (got > 0)
@@ -42,7 +42,7 @@ ssize_t nd_hook___read_chk(int fd, void *buf, size_t len, size_t room) {
     return read_for(fd, buf, len, CALLER);
 }
 
-ND_COLD static ssize_t readv_watched(int fd, const struct iovec *iov, int count, const void *caller) {
+ND_APART static ssize_t readv_watched(int fd, const struct iovec *iov, int count, const void *caller) {
     return nd_receive(&(struct nd_receive_call){
         .kind = ND_READV, .fd = fd, .buf = (void *)(uintptr_t)iov, .len = (size_t)count, .caller = caller});
 }
@@ -53,7 +53,7 @@ ssize_t nd_hook_readv(int fd, const struct iovec *iov, int count) {
     return nd_real.readv(fd, iov, count);
 }
 
-ND_COLD static ssize_t recv_watched(int fd, void *buf, size_t len, int flags, const void *caller) {
+ND_APART static ssize_t recv_watched(int fd, void *buf, size_t len, int flags, const void *caller) {
     const bool straight = goes_straight(fd, caller);
     ssize_t got = straight ? nd_real.recv(fd, buf, len, flags) : -1;
     if (got > 0)
@@ -79,8 +79,8 @@ ssize_t nd_hook___recv_chk(int fd, void *buf, size_t len, size_t room, int flags
     return recv_for(fd, buf, len, flags, CALLER);
 }
 
-ND_COLD static ssize_t recvfrom_watched(int fd, void *buf, size_t len, int flags, struct sockaddr *from,
-                                        socklen_t *from_len, const void *caller) {
+ND_APART static ssize_t recvfrom_watched(int fd, void *buf, size_t len, int flags, struct sockaddr *from,
+                                         socklen_t *from_len, const void *caller) {
     return nd_receive(&(struct nd_receive_call){.kind = ND_RECVFROM,
                                                 .fd = fd,
                                                 .buf = buf,
@@ -104,7 +104,7 @@ ssize_t nd_hook___recvfrom_chk(int fd, void *buf, size_t len, size_t room, int f
     return nd_hook_recvfrom(fd, buf, len, flags, from, from_len);
 }
 
-ND_COLD static ssize_t recvmsg_watched(int fd, struct msghdr *msg, int flags, const void *caller) {
+ND_APART static ssize_t recvmsg_watched(int fd, struct msghdr *msg, int flags, const void *caller) {
     return nd_receive(&(struct nd_receive_call){
         .kind = ND_RECVMSG, .fd = fd, .buf = msg, .len = 1, .flags = flags, .caller = caller});
 }

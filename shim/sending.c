@@ -283,7 +283,8 @@ static ssize_t send_on(const struct nd_send_call *call, struct nd_sock *sock, ss
         nd_expire_by_kernel(call->fd, sock, ND_OUT);
     if ((sent < 0 && !would_block(sent)) || nd_nonblocking(call->fd))
         return sent;
-    return send_rest(call, sock, sent > 0 ? (size_t)sent : 0, nd_send_total(call));
+    total = nd_send_total(call);
+    return total > 0 ? send_rest(call, sock, sent > 0 ? (size_t)sent : 0, total) : nd_send_plain(call);
 }
 
 static ssize_t send_bounded(const struct nd_send_call *call) {
@@ -324,9 +325,12 @@ ssize_t nd_send(const struct nd_send_call *call) {
     return finish(call, send_bounded(call), saved);
 }
 
-ssize_t nd_send_rest(const struct nd_send_call *call, ssize_t sent, int error_before) {
+ssize_t nd_send_rest(const struct nd_send_call *call, bool tried, ssize_t sent, int error_before) {
     struct nd_sock *sock = nd_sock_peek(call->fd);
     if (!sock)
         return sent < 0 ? nd_send_plain(call) : sent;
-    return finish(call, send_on(call, sock, checked(call, sock, 0, call->flags | MSG_DONTWAIT, sent)), error_before);
+    ssize_t result = checked(call, sock, 0, call->flags | (tried ? MSG_DONTWAIT : 0), sent);
+    if (tried || (result < 0 && errno == ENOTSOCK))
+        result = send_on(call, sock, result);
+    return finish(call, result, error_before);
 }

@@ -28,9 +28,9 @@ struct nd_send_call {
 /* Makes the call, under what bounds it. Keeps errno on success. */
 ssize_t nd_send(const struct nd_send_call *call);
 
-/* Goes on from a first attempt without waiting or SIGPIPE, which gave `sent` and was not the whole call; `error_before` is what
- * errno was before it. */
-ssize_t nd_send_rest(const struct nd_send_call *call, ssize_t sent, int error_before);
+/* Goes on from a first attempt without SIGPIPE, which gave `sent` and was not the whole call: one that did not wait where
+ * `tried`, else the call as it is. `error_before` is what errno was before it. */
+ssize_t nd_send_rest(const struct nd_send_call *call, bool tried, ssize_t sent, int error_before);
 
 /* The call as the program made it, unbounded. */
 ssize_t nd_send_plain(const struct nd_send_call *call);

@@ -16,6 +16,7 @@
 #include "shim/settings.h"
 #include "shim/sockets.h"
 #include "shim/state.h"
+#include "shim/straight.h"
 #include "shim/unwind.h"
 
 #define DISABLE_FILE "/etc/netdeadline.disable"
@@ -115,6 +116,7 @@ __attribute__((constructor(101))) static void start(void) {
     nd_observing = nd_settings.mode == ND_MODE_OBSERVE;
     nd_active = nd_settings.mode != ND_MODE_OFF;
     if (nd_active) {
+        nd_straight_start();
         nd_slots_start();
         nd_process = getpid();
         __register_atfork(NULL, NULL, forked, &__dso_handle);
