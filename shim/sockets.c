@@ -73,9 +73,7 @@ static unsigned watch_unscoped(const struct nd_sock *sock) {
     if (flags & (ND_SOCK_EXPIRED | ND_SOCK_SOUGHT | ND_SOCK_BORROWED))
         watch |= ND_WATCH_IN | ND_WATCH_OUT;
     if (flags & ND_SOCK_EXPIRED)
-        watch |= ND_WATCH_WAIT; /* shown.h */
-    if (flags & ND_SOCK_EXPIRED)
-        watch |= ND_WATCH_WAIT_IN; /* to say so in an exception set */
+        watch |= ND_WATCH_WAIT; /* to say so: shown.h */
     if ((flags & ND_SOCK_CONNECTING) || sock->operation.timeout)
         watch |= ND_WATCH_WAIT;
     if ((flags & (ND_SOCK_RCVTIMEO | ND_SOCK_KEEPALIVE)) ||
