@@ -172,6 +172,32 @@ told["it"] = error(lambda: s.recv(1))
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
+def test_a_limit_comes_to_a_set_without_one(net, when):
+    """Waits for a set go straight while no limit holds in it: a connect that begins on a socket of it, or is added to it."""
+    answer = told(net, f"""
+s = dialled()
+told["before"] = [wait(0.05) for _ in range(3)]
+c = socket.socket()
+c.setblocking(False)
+if {when!r} == "before":
+    epoll.register(c, select.EPOLLOUT)
+    epoll.poll(0.05)  # it is no connection yet: it shows as ended
+    epoll.modify(c, 0)
+    epoll.poll(0.05)
+    epoll.modify(c, select.EPOLLOUT | select.EPOLLET)
+    epoll.poll(0.05)
+c.connect_ex(({net.blackhole()!r}, 80))
+if {when!r} == "after":
+    epoll.register(c, select.EPOLLOUT)
+told["after"] = wait(3, c)
+told["it"] = error(lambda: c.send(b"x"))
+told["other"] = error(lambda: s.recv(1))
+""", CONNECT="300ms")
+    assert answer["before"] == [None] * 3 and answer["other"] == "EAGAIN", answer
+    assert answer["after"] is not None and answer["after"] < LIMIT + 2 and answer["it"] == "ETIMEDOUT", answer
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("outer", ["epoll", "poll", "select"])
 def test_a_set_in_a_set(net, outer, when):
     """The socket is in one that is waited for only by way of another; added to it before it was put there, or after."""
