@@ -1,12 +1,14 @@
 /* epoll_create, epoll_ctl, epoll_wait and its kin: a wait clock for the sockets in the set, see epollset.h. */
 #include <errno.h>
 
+#include "shim/epollmember.h"
 #include "shim/epollset.h"
 #include "shim/hook.h"
 #include "shim/shown.h"
 #include "shim/slots.h"
 #include "shim/sockets.h"
 #include "shim/start.h"
+#include "shim/straight.h"
 #include "shim/waitloop.h"
 
 /* Known from its birth, so that one that is added to another while it is empty is known there. */
@@ -64,8 +66,18 @@ static int wait_exact(const struct call *call, nd_time timeout) {
     return nd_real.epoll_pwait2(call->epfd, call->events, call->count, given, call->mask);
 }
 
+/* Another thread may add a socket to the set, or begin an operation on one, while this thread waits in the kernel, and nothing
+ * wakes it then: so it comes back now and then, where there are other threads. Where calls have a mask that would cost two system
+ * calls each, to hold signals. */
+static bool may_change(const sigset_t *mask) {
+    return !*nd_straight_single && !mask;
+}
+
 static nd_time due(void *arg, nd_time now) {
-    return nd_epoll_due(((const struct call *)arg)->epfd, now);
+    const struct call *call = arg;
+    const nd_time its = nd_epoll_due(call->epfd, now);
+    const nd_time next = may_change(call->mask) ? now + nd_epoll_period() : ND_NEVER;
+    return its < next ? its : next;
 }
 
 static int wait_for(void *arg, nd_time timeout) {
@@ -113,9 +125,25 @@ ND_APART static int wait_watched(int epfd, struct epoll_event *events, int count
     return run(&call, from_ms(timeout));
 }
 
+/* Of a set in which nothing is bounded the first wait is a plain one: most end in it. */
+ND_APART static int wait_changing(int epfd, struct epoll_event *events, int count, int timeout) {
+    const int piece = nd_time_poll_ms(nd_epoll_period(), 0);
+    if (!nd_epoll_set_of(epfd) || nd_observing || (timeout >= 0 && timeout <= piece))
+        return nd_real.epoll_wait(epfd, events, count, timeout);
+    int ready = nd_real.epoll_wait(epfd, events, count, piece);
+    return ready != 0 ? ready : wait_watched(epfd, events, count, timeout < 0 ? timeout : timeout - piece);
+}
+
+/* Timeouts that may be longer than nd_epoll_period() is. */
+static bool is_long(int timeout) {
+    return (unsigned)timeout > ND_EPOLL_SHORTEST_PERIOD / ND_MSEC;
+}
+
 int nd_hook_epoll_wait(int epfd, struct epoll_event *events, int count, int timeout) {
     if (nd_unlikely(nd_watch(epfd) & ND_WATCH_WAIT))
         return wait_watched(epfd, events, count, timeout);
+    if (is_long(timeout) && nd_active && may_change(NULL))
+        return wait_changing(epfd, events, count, timeout);
     return nd_real.epoll_wait(epfd, events, count, timeout);
 }
 
@@ -133,6 +161,8 @@ ND_APART static int pwait_watched(int epfd, struct epoll_event *events, int coun
 int nd_hook_epoll_pwait(int epfd, struct epoll_event *events, int count, int timeout, const sigset_t *mask) {
     if (nd_unlikely(nd_watch(epfd) & ND_WATCH_WAIT))
         return pwait_watched(epfd, events, count, timeout, mask);
+    if (is_long(timeout) && nd_active && may_change(mask))
+        return wait_changing(epfd, events, count, timeout);
     return nd_real.epoll_pwait(epfd, events, count, timeout, mask);
 }
 

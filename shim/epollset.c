@@ -3,6 +3,7 @@
 #include "shim/epollmember.h"
 #include "shim/real.h"
 #include "shim/slots.h"
+#include "shim/straight.h"
 #include "shim/timers.h"
 #include "shim/uring.h"
 
@@ -28,12 +29,50 @@ static short wants_of(uint32_t events) {
 /* The sockets' clocks run on by what the set has been waited for since they were last looked at. */
 static void run_clocks(struct nd_sock *sock, struct nd_membership *member, const struct nd_epoll *set) {
     nd_time waited = set->time.waited - member->seen;
+    if (waited <= 0)
+        return;
     member->seen += waited;
     if (!wants_of(member->events))
         return;
     sock->clock[ND_IN].time.waited += waited;
     sock->clock[ND_OUT].time.waited += waited;
     sock->pace.time.waited += waited;
+}
+
+static nd_time shorter(nd_time a, nd_time b) {
+    return b && (b < a || !a) ? b : a;
+}
+
+/* How long after something has happened the set is looked through. */
+static nd_time delay(const struct nd_epoll *set) {
+    nd_time soon =
+        shorter(shorter(LONGEST_DELAY * LOOKS_PER_LIMIT, set->shortest), nd_profile_shortest) / LOOKS_PER_LIMIT;
+    soon = soon < SHORTEST_DELAY ? SHORTEST_DELAY : soon;
+    return soon < LOOK_SHARE * set->cost ? LOOK_SHARE * set->cost : soon;
+}
+
+static nd_time shortest_of(const struct nd_limits *limits) {
+    nd_time shortest = shorter(shorter(limits->recv, limits->send), shorter(limits->idle, limits->lifetime));
+    shortest = shorter(shorter(shortest, limits->min_rate_window), limits->unacked);
+    return shorter(shortest, shorter(limits->tls_handshake, limits->tls_shutdown));
+}
+
+#define LONGEST_PERIOD (2 * ND_SEC)
+
+nd_time nd_epoll_period(void) {
+    nd_time limit = shorter(shortest_of(&nd_settings.outbound), shortest_of(&nd_settings.inbound));
+    limit = shorter(shorter(limit, nd_settings.connect), shorter(nd_settings.accept, nd_profile_shortest));
+    nd_time period = limit ? limit / 4 : LONGEST_PERIOD;
+    period = period < LONGEST_PERIOD ? period : LONGEST_PERIOD;
+    return period > ND_EPOLL_SHORTEST_PERIOD ? period : ND_EPOLL_SHORTEST_PERIOD;
+}
+
+/* What the set will have been waited for when a thread that may be waiting just now comes back: the clock of what is added
+ * meanwhile runs from here, not from where that wait began. */
+static nd_time waited_by_now(const struct nd_epoll *set) {
+    nd_time under_way = *nd_straight_single ? 0 : nd_now_coarse() - set->time.accounted;
+    nd_time period = nd_epoll_period();
+    return set->time.waited + (under_way < period ? under_way : period);
 }
 
 /* In more sets than are noted: the latest counts. */
@@ -47,21 +86,9 @@ static struct nd_membership *new_membership(struct nd_sock *sock, int epfd, cons
     if (!free)
         free = &sock->in[ND_MEMBERSHIPS - 1];
     free->generation = atomic_load(&set->generation);
-    free->seen = atomic_load(&set->epoll.time.waited);
+    free->events = 0; /* the clock starts when it is waited for something */
     free->set = epfd + 1;
     return free;
-}
-
-static nd_time shorter(nd_time a, nd_time b) {
-    return b && (b < a || !a) ? b : a;
-}
-
-/* How long after something has happened the set is looked through. */
-static nd_time delay(const struct nd_epoll *set) {
-    nd_time soon =
-        shorter(shorter(LONGEST_DELAY * LOOKS_PER_LIMIT, set->shortest), nd_profile_shortest) / LOOKS_PER_LIMIT;
-    soon = soon < SHORTEST_DELAY ? SHORTEST_DELAY : soon;
-    return soon < LOOK_SHARE * set->cost ? LOOK_SHARE * set->cost : soon;
 }
 
 /* What is due is never put off by what happens again and again. */
@@ -163,6 +190,8 @@ void nd_epoll_noted(int epfd, int fd, const struct epoll_event *event) {
         run_clocks(sock, member, &set->epoll);
     else
         member = new_membership(sock, epfd, set);
+    if (!wants_of(member->events))
+        member->seen = waited_by_now(&set->epoll);
     member->reading = set->epoll.reading;
     member->data = event->data.u64;
     member->events = event->events;

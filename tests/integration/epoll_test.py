@@ -311,3 +311,56 @@ told["events"] = len(epoll.poll(0.2))
 told["after"] = time.monotonic() - began
 """, RECV="5s")
     assert answer["events"] == 0 and 0.2 <= answer["after"] < 0.35, answer
+
+
+THREAD = """
+def dialled_unseen():
+    s = socket.create_connection(("127.0.0.1", port))
+    s.setblocking(False)
+    return s
+
+found = []
+def loop():
+    began = time.monotonic()
+    found.append((epoll.poll(6), time.monotonic() - began))
+r, w = os.pipe()
+epoll.register(r, select.EPOLLIN)
+"""
+
+
+@pytest.mark.parametrize("before", ["", "epoll.register(dialled_unseen(), 0)"], ids=["the first", "another"])
+@pytest.mark.parametrize("after", [0.2, 1.5])
+def test_added_while_another_thread_waits(net, before, after):
+    """Nothing wakes a thread that waits in the kernel when another one adds a socket."""
+    answer = told(net, THREAD + f"""
+{before}
+thread = threading.Thread(target=loop)
+thread.start()
+time.sleep({after})
+s = dialled_unseen()
+added = time.monotonic()
+epoll.register(s, select.EPOLLIN)
+thread.join()
+told["fds"], told["after"] = [fd == s.fileno() for fd, _ in found[0][0]], time.monotonic() - added
+""", RECV="300ms")
+    assert answer["fds"] == [True] and LIMIT - 0.01 <= answer["after"] < LIMIT + 2, answer
+
+
+@pytest.mark.parametrize("how", ["register", "modify"])
+def test_the_wait_before_does_not_count(net, how):
+    """A socket that comes into a wait that is under way gets its whole time."""
+    answer = told(net, THREAD + f"""
+s = dialled_unseen()
+s.send(b"a question")
+if {how!r} == "modify":
+    epoll.register(s, 0)
+time.sleep(1)
+thread = threading.Thread(target=loop)
+thread.start()
+time.sleep(0.95)
+added = time.monotonic()
+epoll.{how}(s, select.EPOLLIN)
+thread.join()
+told["fds"], told["after"] = [fd == s.fileno() for fd, _ in found[0][0]], time.monotonic() - added
+""", RECV="1s")
+    assert answer["fds"] == [True] and 0.98 <= answer["after"] < 3, answer
