@@ -3,6 +3,7 @@
 
 #include "shim/epollmember.h"
 #include "shim/epollset.h"
+#include "shim/epolltime.h"
 #include "shim/hook.h"
 #include "shim/shown.h"
 #include "shim/slots.h"

@@ -29,4 +29,14 @@ static inline struct nd_membership *nd_epoll_membership(struct nd_sock *sock, in
 /* Of the sets in a set, each its descriptor plus 1, `from` becomes `to`: 0 is a free place, or makes one. */
 void nd_epoll_note_inner(struct nd_epoll *set, int from, int to);
 
+/* The record of `fd` if it is a live socket of the set, and what is known of it there; brought up to date. Else NULL. */
+struct nd_sock *nd_epoll_member_of(int epfd, int fd, struct nd_membership **member);
+
+/* Whether a limit holds for a socket, or an inner set, as it is waited for. One-shots are followed in any case: that they are
+ * over is only known from what was delivered. */
+bool nd_epoll_is_timed(int fd, const struct nd_sock *sock, uint32_t events);
+
+/* Where rings have been given work since the set was read last: reads it. */
+void nd_epoll_read_rings(int epfd, struct nd_epoll *set);
+
 #endif

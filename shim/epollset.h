@@ -31,11 +31,6 @@ void nd_epoll_delivered(int epfd, const struct epoll_event *events, int count);
 /* When the set must be looked through, seen from the start of a wait at `now`; ND_NEVER for an empty one. */
 nd_time nd_epoll_due(int epfd, nd_time now);
 
-/* How often a thread that waits for a set comes back to see what other threads have done to it: a quarter of the shortest limit
- * that may come to hold, a tenth of a second to two seconds. */
-#define ND_EPOLL_SHORTEST_PERIOD (100 * ND_MSEC)
-nd_time nd_epoll_period(void);
-
 /* A thread has waited for the set from `began` to `ended`. What a program does with what is `ready` may start a clock, so the
  * set is looked through soon after. */
 void nd_epoll_waited(int epfd, nd_time began, nd_time ended, bool ready);

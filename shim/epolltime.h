@@ -1,0 +1,40 @@
+/* The clocks of an epoll set and its sockets, and when it is to be looked through. Everything here is async-signal-safe. */
+#ifndef ND_EPOLLTIME_H
+#define ND_EPOLLTIME_H
+
+#include "shim/sockets.h"
+
+/* A look may take one part in this of the time. */
+#define ND_EPOLL_LOOK_SHARE 100
+
+/* Of two times the shorter one; 0 is none. */
+static inline nd_time nd_epoll_shorter(nd_time a, nd_time b) {
+    return b && (b < a || !a) ? b : a;
+}
+
+/* What `events` of epoll_ctl wait for, as poll(2) has it. */
+short nd_epoll_wants(uint32_t events);
+
+/* The socket's clocks run on by what the set has been waited for since they were last looked at. */
+void nd_epoll_run_clocks(struct nd_sock *sock, struct nd_membership *member, const struct nd_epoll *set);
+
+/* What the set will have been waited for when a thread that may be waiting just now comes back: the clock of what is added
+ * meanwhile runs from here, not from where that wait began. */
+nd_time nd_epoll_waited_by_now(const struct nd_epoll *set);
+
+/* How often a thread that waits for a set comes back to see what other threads have done to it: a quarter of the shortest limit
+ * that may come to hold, a tenth of a second to two seconds. */
+#define ND_EPOLL_SHORTEST_PERIOD (100 * ND_MSEC)
+nd_time nd_epoll_period(void);
+
+/* How long after something has happened the set is looked through; and how soon that can be at all. */
+nd_time nd_epoll_delay(const struct nd_epoll *set);
+nd_time nd_epoll_soonest(const struct nd_epoll *set);
+
+/* The set is to be looked through by then. What is due is never put off by what happens again and again. */
+void nd_epoll_hurry(struct nd_sock *set, nd_time soon);
+
+/* The shortest limit that may come to hold for a socket; 0 for none. */
+nd_time nd_epoll_shortest_limit(const struct nd_sock *sock);
+
+#endif
