@@ -8,7 +8,7 @@ import pytest
 
 HERE = pathlib.Path(__file__).parent
 EAI_NONAME, EAI_AGAIN = -2, -3
-SLACK_MS = int(os.environ.get("NETDEADLINE_SLACK_MS", "150"))
+SLACK_MS = int(os.environ.get("NETDEADLINE_SLACK_MS", "600"))
 FAST = "options timeout:1 attempts:1\n"
 
 
