@@ -209,12 +209,12 @@ ND_COLD static void begin_slowly(struct nd_slot_use *use, int fd, nd_time deadli
     fill_slot(use, fd, deadline, limit, name);
 }
 
-/* True where the slot that is mostly the thread's is free, and was left in order: it is this call's now. */
+/* True where the slot that is mostly the thread's is free: it is this call's now. (Its fields are another thread's until then.) */
 static inline bool begin_quickly(struct nd_slot_use *use) {
     const uint32_t process = atomic_load_explicit(&nd_slots.process, memory_order_relaxed), tid = self.tid;
     struct nd_slot *slot = self.first;
     uint32_t nobody = 0;
-    if (nd_unlikely(!process || process != self.process) || nd_unlikely(slot->frame) ||
+    if (nd_unlikely(!process || process != self.process) ||
         nd_unlikely(!atomic_compare_exchange_strong_explicit(&slot->tid, &nobody, tid, memory_order_acquire,
                                                              memory_order_relaxed)))
         return false;
