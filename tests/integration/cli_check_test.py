@@ -192,6 +192,8 @@ def process():
             pass
         while "/libc.so.6" not in pathlib.Path(f"/proc/{program.pid}/maps").read_text():
             pass  # the loader is still at it, and libc comes last
+        while "State:\tS" not in pathlib.Path(f"/proc/{program.pid}/status").read_text():
+            pass  # and then the libraries start
         return str(program.pid)
 
     yield start
