@@ -4,7 +4,6 @@
 #include "shim/epolltime.h"
 #include "shim/real.h"
 #include "shim/slots.h"
-#include "shim/straight.h"
 #include "shim/timers.h"
 #include "shim/uring.h"
 

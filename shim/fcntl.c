@@ -1,5 +1,4 @@
 /* fcntl, fcntl64, ioctl: a change of blocking mode, and copies of descriptors. They take any argument and pass it on. */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
@@ -13,11 +12,8 @@ static void blocking_mode(int fd, bool nonblocking) {
     if (!sock || !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
         return;
     nd_sock_change(fd, sock, nonblocking ? ND_SOCK_NONBLOCK : 0, nonblocking ? 0 : ND_SOCK_NONBLOCK);
-    if (!nonblocking && (nd_sock_flags(sock) & ND_SOCK_CONNECTING)) {
-        int saved = errno;
+    if (!nonblocking)
         nd_clock_settle_connect(fd, sock);
-        errno = saved;
-    }
 }
 
 static void changed(int fd, int command, const void *arg, int result) {

@@ -25,10 +25,8 @@ static void tell_error(int fd, struct nd_sock *sock, void *value, socklen_t len)
     } else if (error == ETIMEDOUT && (nd_sock_flags(sock) & ND_SOCK_KEEPALIVE)) {
         nd_ended_by_kernel(fd, sock);
         nd_sock_change(fd, sock, ND_SOCK_TOLD_ERROR, 0);
-    } else if (error == 0 && (nd_sock_flags(sock) & ND_SOCK_CONNECTING)) { /* asked when a connect has come about */
-        int saved = errno;
+    } else if (error == 0) { /* asked when a connect has come about */
         nd_clock_settle_connect(fd, sock);
-        errno = saved;
     }
 }
 

@@ -1,5 +1,7 @@
 #include "shim/waitclock.h"
 
+#include <errno.h>
+
 #include "shim/expiry.h"
 #include "shim/pace.h"
 #include "shim/real.h"
@@ -83,8 +85,12 @@ void nd_clock_connected(int fd, struct nd_sock *sock, short ready) {
 
 void nd_clock_settle_connect(int fd, struct nd_sock *sock) {
     struct pollfd pollfd = {.fd = fd, .events = POLLOUT};
-    if ((nd_sock_flags(sock) & ND_SOCK_CONNECTING) && nd_real.poll(&pollfd, 1, 0) > 0)
+    if (!(nd_sock_flags(sock) & ND_SOCK_CONNECTING))
+        return;
+    int saved = errno;
+    if (nd_real.poll(&pollfd, 1, 0) > 0)
         nd_clock_connected(fd, sock, pollfd.revents);
+    errno = saved;
 }
 
 /* The connect's time is up; unless the kernel says that it has come about, unseen by us. */

@@ -54,8 +54,8 @@ unsigned nd_clock_bound(const struct nd_sock *sock, short wants, nd_time now, nd
 /* The socket became `ready` while its connect was under way: it stands now, or has failed. */
 void nd_clock_connected(int fd, struct nd_sock *sock, short ready);
 
-/* As that, where no wait has told: asks the kernel (one system call) whether a connect that is under way has come about. Errno
- * undefined. */
+/* As that, where no wait has told: asks the kernel (one system call) whether a connect that is under way has come about. Keeps
+ * errno. */
 void nd_clock_settle_connect(int fd, struct nd_sock *sock);
 
 /* True if a listener that is waited for has waited for ACCEPT, and nothing else is waited for that is connected: `company`. That
