@@ -67,17 +67,20 @@ static int wait_exact(const struct call *call, nd_time timeout) {
     return nd_real.epoll_pwait2(call->epfd, call->events, call->count, given, call->mask);
 }
 
-/* Another thread may add a socket to the set, or begin an operation on one, while this thread waits in the kernel, and nothing
- * wakes it then: so it comes back now and then, where there are other threads. Where calls have a mask that would cost two system
- * calls each, to hold signals. */
+/* Another thread may add a socket to the set, begin an operation on one, or fill one that had room, while this thread waits in
+ * the kernel, and nothing wakes it then: so it comes back now and then, where there are other threads. Where calls have a mask
+ * that would cost two system calls each, to hold signals. */
 static bool may_change(const sigset_t *mask) {
     return !*nd_straight_single && !mask;
 }
 
 static nd_time due(void *arg, nd_time now) {
     const struct call *call = arg;
+    if (!may_change(call->mask))
+        return nd_epoll_due(call->epfd, now);
+    const nd_time period = nd_epoll_period(), next = now + period;
+    nd_epoll_look_by(call->epfd, now, period);
     const nd_time its = nd_epoll_due(call->epfd, now);
-    const nd_time next = may_change(call->mask) ? now + nd_epoll_period() : ND_NEVER;
     return its < next ? its : next;
 }
 
@@ -103,11 +106,19 @@ static int show(void *arg, int ready) {
     return nd_epoll_show(call->epfd, call->events, ready, call->count);
 }
 
+/* A wait that did not wait, or found nothing: what the program does next may start a clock all the same. */
+static void over(int epfd) {
+    const nd_time now = nd_now_coarse();
+    nd_epoll_waited(epfd, now, now, true);
+}
+
 static int run(struct call *call, nd_time timeout) {
     const struct nd_waiting how = {due, wait_for, settle, expire, show, call->mask != NULL};
     /* Which of its sockets comes first is only known when they are looked through. */
     const struct nd_wait_shown shown = {call->operation, call->epfd, ND_NEVER, ND_LIMIT_NONE};
     int ready = timeout != 0 ? nd_wait_loop(&how, call, timeout, &shown) : wait_for(call, ND_AS_GIVEN);
+    if (timeout == 0 || ready == 0)
+        over(call->epfd);
     nd_shown_epoll(call->epfd, call->events, ready);
     return ready;
 }

@@ -212,6 +212,18 @@ nd_time nd_epoll_due(int epfd, nd_time now) {
     return due;
 }
 
+void nd_epoll_look_by(int epfd, nd_time now, nd_time period) {
+    struct nd_sock *sock = nd_epoll_set_of(nd_epoll_home(epfd));
+    if (!sock || !sock->epoll.timed)
+        return;
+    const struct nd_epoll *set = &sock->epoll;
+    const nd_time soonest = nd_epoll_soonest(set);
+    nd_epoll_hurry(sock, now + (period > soonest ? period : soonest));
+    for (int i = 0; set->nested && i < ND_INNER_SETS; i++)
+        if (set->inner[i])
+            nd_epoll_look_by(set->inner[i] - 1, now, period);
+}
+
 void nd_epoll_waited(int epfd, nd_time began, nd_time ended, bool ready) {
     struct nd_sock *sock = nd_epoll_set_of(nd_epoll_home(epfd));
     if (!sock)

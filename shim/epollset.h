@@ -31,6 +31,10 @@ void nd_epoll_delivered(int epfd, const struct epoll_event *events, int count);
 /* When the set must be looked through, seen from the start of a wait at `now`; ND_NEVER for an empty one. */
 nd_time nd_epoll_due(int epfd, nd_time now);
 
+/* Other threads may start clocks in the set, and in those within, while it is waited for: it is to be looked through `period` from
+ * `now` at the latest. */
+void nd_epoll_look_by(int epfd, nd_time now, nd_time period);
+
 /* A thread has waited for the set from `began` to `ended`. What a program does with what is `ready` may start a clock, so the
  * set is looked through soon after. */
 void nd_epoll_waited(int epfd, nd_time began, nd_time ended, bool ready);

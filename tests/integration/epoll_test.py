@@ -124,6 +124,40 @@ told["it"] = error(lambda: s.send(b"x"))
     assert LIMIT <= answer["after"] < LIMIT + 1 and answer["it"] == "ETIMEDOUT", answer
 
 
+FILL = """
+def fill():
+    try:
+        while True:
+            s.send(bytes(65536))
+    except BlockingIOError:
+        pass
+"""
+
+# What happens between the end of the connect, seen in a wait, and the long wait for room in a set that tells of it all along.
+BEFORE = {
+    "a wait in vain": "epoll.modify(s, select.EPOLLOUT | select.EPOLLET); epoll.poll(0); told['ready'] = epoll.poll(0.5); fill(); "
+                      "told['ready'] = wait(3)",
+    "another thread's send": "epoll.modify(s, select.EPOLLOUT | select.EPOLLET); epoll.poll(0); time.sleep(0.5); "
+                             "threading.Timer(0.5, fill).start(); told['ready'] = wait(3)",
+}
+
+
+@pytest.mark.parametrize("threads", [False, True], ids=["alone", "with threads"])
+@pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE)
+def test_no_room_in_a_set_that_is_never_changed(net, before, threads):
+    """Libev leaves the registration as the connect had it."""
+    start = "threading.Thread(target=time.sleep, args=(9,), daemon=True).start()\n" if threads else ""
+    answer = told(net, start + FILL + f"""
+s = dial(select.EPOLLOUT)
+while not epoll.poll(0):
+    time.sleep(0.01)
+told["error"] = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+{before}
+told["it"] = error(lambda: s.send(b"x"))
+""", net.serve(tcp.silent, receive_buffer=4096), SEND="300ms")
+    assert answer["error"] == 0 and answer["ready"] < LIMIT + 2 and answer["it"] == "ETIMEDOUT", answer
+
+
 ALIVE = {"default settings": {}, "other limits": {"CONNECT": "200ms", "SEND": "200ms", "UNACKED": "200ms"}}
 
 
