@@ -16,6 +16,7 @@
 #include "shim/start.h"
 #include "shim/tcp_info.h"
 #include "shim/timers.h"
+#include "shim/vain.h"
 #include "shim/wait.h"
 
 static enum nd_call operation_of(const struct nd_receive_call *call) {
@@ -97,6 +98,7 @@ static ssize_t finish(const struct nd_receive_call *call, struct nd_sock *sock, 
     if (result > 0) {
         nd_sock_heard(sock);
         nd_pace_count(sock, (size_t)result);
+        nd_vain_end(call->fd, sock, ND_IN);
     }
     if (result > 0 || !(nd_sock_flags(sock) & ND_SOCK_STREAM))
         return result;
@@ -107,6 +109,18 @@ static ssize_t finish(const struct nd_receive_call *call, struct nd_sock *sock, 
     else if (is_end(call, result) && ended_unseen(call->fd, sock))
         return nd_expired_fail(call->fd, sock, ND_IN);
     return result;
+}
+
+/* The call was made plainly; if it waited, then for no longer than the program's own timeout, the shorter one. */
+static ssize_t waited_for_own(const struct nd_receive_call *call, struct nd_sock *sock, ssize_t result) {
+    const nd_time own = sock->own_rcvtimeo * ND_USEC;
+    if (would_block(result) && own > 0 && !(nd_sock_flags(sock) & ND_SOCK_NONBLOCK) && !(call->flags & MSG_DONTWAIT) &&
+        nd_sock_recv_limit(sock) && !nd_nonblocking(call->fd)) {
+        nd_time now = nd_now();
+        nd_vain_receive(call->fd, sock, now - own, now);
+        errno = EAGAIN;
+    }
+    return finish(call, sock, result);
 }
 
 /* Whether the program would see an interruption: its own SO_RCVTIMEO makes the kernel show each. */
@@ -255,10 +269,22 @@ static ssize_t gather(const struct nd_receive_call *call, struct nd_sock *sock, 
 static nd_time silence(int fd, const struct nd_sock *sock, nd_time elapsed) {
     struct tcp_info info;
     const uint32_t tcp = ND_SOCK_STREAM | ND_SOCK_INET;
+    const nd_time asked = nd_sock_flags(sock) & ND_SOCK_SENT_LAST ? nd_now() - sock->asked : elapsed;
+    if (asked < elapsed)
+        elapsed = asked; /* calls before this one waited too, and the question is younger */
     if ((nd_sock_flags(sock) & tcp) != tcp || !nd_tcp_info(fd, &info))
         return elapsed;
     nd_time heard = (nd_time)(info.tcpi_last_data_recv + 1) * ND_MSEC; /* whole milliseconds, rounded down */
     return heard < elapsed ? heard : elapsed;
+}
+
+/* A call that began at `began` has given `result`. One that came back with nothing has waited all the same. */
+static ssize_t waited(const struct nd_receive_call *call, struct nd_sock *sock, nd_time began, ssize_t result) {
+    const int error = errno;
+    if (result < 0 && (error == EINTR || error == EAGAIN))
+        nd_vain_receive(call->fd, sock, began, nd_now());
+    errno = error;
+    return result;
 }
 
 /* Waits until the connection has been silent for `limit`, 0 for no such limit, from `began` at the earliest: the kernel's timer
@@ -267,8 +293,9 @@ static ssize_t go_on(const struct nd_receive_call *call, struct nd_sock *sock, n
                      nd_time began) {
     ssize_t result = -1;
     struct patience patience = {ND_NEVER, own};
+    const nd_time since = limit ? nd_vain_received(sock, began) : began;
     for (;;) {
-        nd_time now = nd_now(), elapsed = now - began, silent = limit ? silence(call->fd, sock, elapsed) : 0;
+        nd_time now = nd_now(), elapsed = now - since, silent = limit ? silence(call->fd, sock, elapsed) : 0;
         bool over = limit && silent >= limit; /* then a last look: bytes may have come while this process was stopped */
         if (limit)
             patience.deadline = over ? now : now + limit - silent;
@@ -277,8 +304,9 @@ static ssize_t go_on(const struct nd_receive_call *call, struct nd_sock *sock, n
                 return expire(call, sock, recv_expiry(call, sock, limit, elapsed));
             continue;
         }
-        bool more = result > 0 && wants_all(call);
-        return more ? gather(call, sock, limit, own, (size_t)result) : result;
+        if (result > 0 && wants_all(call))
+            return gather(call, sock, limit, own, (size_t)result);
+        return limit ? waited(call, sock, began, result) : result;
     }
 }
 
@@ -326,7 +354,7 @@ ND_COLD static ssize_t kept_result(const struct nd_receive_call *call, struct nd
     if (result < 0 && error == EINTR && !shows_interruption(sock))
         return go_on(call, sock, limit, ND_NEVER, began + SLOP);
     errno = error;
-    return finish(call, sock, result);
+    return finish(call, sock, waited(call, sock, began + SLOP, result));
 }
 
 /* Under RECV, with the kernel's timer alone. */
@@ -388,15 +416,15 @@ static ssize_t receive_bounded(const struct nd_receive_call *call) {
         return nd_expired_fail(call->fd, sock, ND_IN);
     if ((call->flags & (MSG_DONTWAIT | MSG_ERRQUEUE)) || (flags & ND_SOCK_NONBLOCK))
         return finish(call, sock, plain(call));
-    nd_time limit = flags & ND_SOCK_RCVTIMEO ? nd_sock_recv_limit(sock) : 0;
+    nd_time limit = flags & (ND_SOCK_RCVTIMEO | ND_SOCK_VAIN_IN) ? nd_sock_recv_limit(sock) : 0;
     const struct nd_scope *scope = flags & ND_SOCK_SCOPED ? nd_scope_of(call->fd, call->caller) : NULL;
     if (nd_observing)
         return receive_observed(call, sock, scope);
     if (scope && scope->timeout && !(limit && kernel_keeps(scope, limit)))
         return receive_scoped(call, sock, scope);
-    if (nd_sock_paced(sock) && (flags & ND_SOCK_STREAM))
+    if ((nd_sock_paced(sock) && (flags & ND_SOCK_STREAM)) || ((flags & ND_SOCK_VAIN_IN) && limit))
         return receive_paced(call, sock, limit);
-    return limit ? receive_limited(call, sock, limit) : finish(call, sock, plain(call));
+    return limit ? receive_limited(call, sock, limit) : waited_for_own(call, sock, plain(call));
 }
 
 /* Whether nothing bounds the call but what the kernel keeps. */
@@ -412,7 +440,7 @@ static inline ssize_t receive_straight(const struct nd_receive_call *call) {
         return receive_limited(call, sock, nd_sock_limits(sock)->recv);
     ssize_t result = plain(call);
     if (nd_unlikely(result <= 0))
-        return finish(call, sock, result);
+        return waited_for_own(call, sock, result);
     nd_sock_heard(sock);
     return result;
 }

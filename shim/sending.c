@@ -13,6 +13,7 @@
 #include "shim/sockets.h"
 #include "shim/start.h"
 #include "shim/timers.h"
+#include "shim/vain.h"
 #include "shim/wait.h"
 
 static enum nd_call operation_of(const struct nd_send_call *call) {
@@ -174,12 +175,20 @@ static ssize_t failed(const struct nd_send_call *call, struct nd_sock *sock, siz
     return sent_or_fail(done, errno);
 }
 
+/* The call ends where the program would see it end, for all that its limits do not. */
+static ssize_t in_vain(const struct nd_send_call *call, struct nd_sock *sock, const struct bounds *bounds, size_t done,
+                       int error) {
+    if (done == 0 && (error == EINTR || error == EAGAIN))
+        nd_vain_send(call->fd, sock, &bounds->room, nd_now());
+    return sent_or_fail(done, error);
+}
+
 /* Waits for room for what is left as a blocking call does, until a limit fires. */
 static ssize_t send_waiting(const struct nd_send_call *call, struct nd_sock *sock, size_t done, size_t total,
                             nd_time now) {
     struct bounds bounds = {.scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(call->fd, call->caller) : NULL,
                             .own = own_deadline(call, sock, now),
-                            .room = nd_room_begin(call->fd, now)};
+                            .room = nd_vain_room(call->fd, sock, now)};
     bounds.scope_end = nd_scope_end(bounds.scope);
     const struct nd_sock_hold hold = nd_sock_take(call->fd, sock);
     while (done < total) {
@@ -188,7 +197,7 @@ static ssize_t send_waiting(const struct nd_send_call *call, struct nd_sock *soc
         if (fired(call, sock, &bounds, now, &expiry, &next))
             return expire(call, sock, &expiry, done);
         if (now >= bounds.own)
-            return sent_or_fail(done, EAGAIN);
+            return in_vain(call, sock, &bounds, done, EAGAIN);
         sock->stuck++;
         nd_time until = soonest(next, bounds.own, bounds.scope_end);
         enum nd_waited waited = nd_wait_paced(call->fd, sock, POLLOUT, until, &expiry);
@@ -201,7 +210,7 @@ static ssize_t send_waiting(const struct nd_send_call *call, struct nd_sock *soc
             return expire(call, sock, &expiry, done);
         }
         if (error)
-            return sent_or_fail(done, error);
+            return in_vain(call, sock, &bounds, done, error);
         if ((nd_sock_flags(sock) & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock)) /* by another thread: no SIGPIPE */
             return done > 0 ? (ssize_t)done : nd_expired_fail(call->fd, sock, ND_OUT);
         ssize_t sent = waited == ND_READY || waited == ND_ENDED_STREAM ? without_waiting(call, sock, done) : 0;
@@ -212,7 +221,7 @@ static ssize_t send_waiting(const struct nd_send_call *call, struct nd_sock *soc
         } else if (would_block(sent)) {
             error = outcome(breathe(), &bounds, done);
             if (error)
-                return sent_or_fail(done, error);
+                return in_vain(call, sock, &bounds, done, error);
         } else if (sent < 0) {
             return failed(call, sock, done);
         }
@@ -314,6 +323,9 @@ static ssize_t finish(const struct nd_send_call *call, ssize_t result, int error
     if (sock) {
         nd_sock_said(sock);
         nd_pace_count(sock, (size_t)result);
+        nd_vain_end(call->fd, sock, ND_OUT);
+        if (!(nd_sock_flags(sock) & ND_SOCK_STREAM))
+            nd_vain_end(call->fd, sock, ND_IN); /* another question, as a stream's is dated by nd_sock_said */
     }
     if (result >= 0)
         errno = error_before;

@@ -46,12 +46,13 @@ static void set_watch(int fd, struct nd_sock *sock, unsigned watch) {
         atomic_store_explicit(&sock->watch, (uint8_t)watch, memory_order_relaxed);
 }
 
+#define NOT_STRAIGHT (ND_SOCK_EXPIRED | ND_SOCK_SOUGHT | ND_SOCK_BORROWED | ND_SOCK_VAIN_IN | ND_SOCK_VAIN_OUT)
+
 /* What lets the calls of a connected stream go straight, unless they must be looked at for more than their limits. */
 static unsigned watch_straight(const struct nd_sock *sock, unsigned watch) {
     const uint32_t flags = nd_sock_flags(sock);
     unsigned straight = 0;
-    if (!(flags & ND_SOCK_CONNECTED) || nd_sock_paced(sock) || nd_observing ||
-        (flags & (ND_SOCK_EXPIRED | ND_SOCK_SOUGHT | ND_SOCK_BORROWED)))
+    if (!(flags & ND_SOCK_CONNECTED) || nd_sock_paced(sock) || nd_observing || (flags & NOT_STRAIGHT))
         return 0;
     if (watch & ND_WATCH_OUT)
         straight |= (nd_sock_room_limited(sock) && !(flags & ND_SOCK_NONBLOCK) ? ND_WATCH_TRY : 0) |
@@ -70,7 +71,7 @@ static unsigned watch_unscoped(const struct nd_sock *sock) {
         return sock->epoll.timed || sock->epoll.copy_of || nd_uring_changes ? ND_WATCH_WAIT : 0;
     if (nd_sock_accept_limit(sock))
         watch |= ND_WATCH_WAIT_IN;
-    if (flags & (ND_SOCK_EXPIRED | ND_SOCK_SOUGHT | ND_SOCK_BORROWED))
+    if (flags & NOT_STRAIGHT)
         watch |= ND_WATCH_IN | ND_WATCH_OUT;
     if (flags & ND_SOCK_EXPIRED)
         watch |= ND_WATCH_WAIT; /* to say so: shown.h */
@@ -204,6 +205,7 @@ void nd_sock_forget(int fd) {
     sock->tls_functions = NULL;
     sock->accepting = sock->asked = 0;
     memset(&sock->pace, 0, sizeof sock->pace);
+    memset(&sock->vain, 0, sizeof sock->vain);
     memset(sock->in, 0, sizeof sock->in);
     memset(&sock->epoll, 0, sizeof sock->epoll);
     memset(sock->clock, 0, sizeof sock->clock);

@@ -41,6 +41,8 @@ enum nd_sock_flag {
     ND_SOCK_LISTENING = 1 << 20,
     ND_SOCK_LATE = 1 << 21,     /* a listener that nobody has connected to within ACCEPT; the next accept says so */
     ND_SOCK_TLS_OWN = 1 << 22,  /* the TLS library makes the system calls itself */
+    ND_SOCK_VAIN_IN = 1 << 23,  /* receiving calls have waited in vain: ->vain */
+    ND_SOCK_VAIN_OUT = 1 << 24, /* and sending calls */
     ND_SOCK_LINGER = 1 << 27,   /* the program has set SO_LINGER: close may wait */
     ND_SOCK_BORROWED = 1 << 28, /* SO_SNDTIMEO is a call's; the program's own stands in ->own_sndtimeo */
     ND_SOCK_SOUGHT = 1 << 30    /* may be what a TLS operation talks through, whose library does not say: tlsseek.h */
@@ -90,6 +92,14 @@ struct nd_pace {
     _Atomic uint64_t bytes;   /* bytes that had moved when the window began */
     _Atomic uint64_t counted; /* bytes that moved in calls we saw, where the kernel does not count them */
     _Atomic bool counting;
+};
+
+/* What calls have waited that came back with nothing (vain.h). */
+struct nd_vain {
+    struct nd_stopwatch in;
+    _Atomic nd_time silence,
+        unacked;             /* sending calls': how long ago struct nd_room's progress and unacked_since were; or -1 */
+    _Atomic uint32_t queued; /* struct nd_room's */
 };
 
 /* An epoll set that a descriptor is in. */
@@ -160,6 +170,7 @@ struct nd_sock {
     struct nd_wait_clock clock[2]; /* by nd_direction */
     _Atomic nd_time asked;         /* when bytes went out first since some came in last, as far as we saw */
     struct nd_pace pace;
+    struct nd_vain vain;
     _Atomic nd_time accepting; /* of a listener: when a thread took its turn to accept (accept.c); 0: nobody has */
     _Atomic uint32_t turns;    /* that were taken */
     struct nd_membership in[ND_MEMBERSHIPS];

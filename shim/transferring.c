@@ -15,6 +15,7 @@
 #include "shim/slots.h"
 #include "shim/start.h"
 #include "shim/timers.h"
+#include "shim/vain.h"
 #include "shim/wait.h"
 
 static long observed(const struct nd_transfer *call, struct nd_sock *sock) {
@@ -103,6 +104,13 @@ static bool is_over(const struct progress *progress, long piece, nd_time own) {
     return !progress->cut || (piece < 0 && errno != EAGAIN);
 }
 
+/* The call ends where the program would see it end, for all that its limits do not. */
+static long in_vain(const struct progress *progress, struct nd_sock *sock, const struct nd_room *room, int error) {
+    if (progress->moved == 0)
+        nd_vain_send(progress->rest.fd, sock, room, nd_now());
+    return moved_or_fail(progress->moved, error);
+}
+
 /* Waits for room until a limit fires or `own_end`. True to go on; else the call is over with *result. */
 static bool wait_for_room(struct progress *progress, struct nd_sock *sock, struct nd_room *room, nd_time own,
                           nd_time own_end, long *result) {
@@ -117,7 +125,7 @@ static bool wait_for_room(struct progress *progress, struct nd_sock *sock, struc
             return false;
         }
         if (now >= own_end) {
-            *result = moved_or_fail(progress->moved, EAGAIN);
+            *result = in_vain(progress, sock, room, EAGAIN);
             return false;
         }
         enum nd_waited waited = nd_wait_paced(call->fd, sock, POLLOUT, sooner(next, own_end), &expiry);
@@ -130,7 +138,7 @@ static bool wait_for_room(struct progress *progress, struct nd_sock *sock, struc
             return false;
         }
         if (waited == ND_INTERRUPTED && shows_interruption(progress, own)) {
-            *result = moved_or_fail(progress->moved, EINTR);
+            *result = in_vain(progress, sock, room, EINTR);
             return false;
         }
         if (waited == ND_ENDED_STREAM && (progress->moved > 0 || nd_expired_anywhere(call->fd, sock))) {
@@ -156,7 +164,7 @@ static long send_pieces(const struct nd_transfer *call, struct nd_sock *sock, nd
         if (!waited) {
             if (nd_nonblocking(call->fd))
                 return moved_or_fail(progress.moved, EAGAIN);
-            room = nd_room_begin(call->fd, began);
+            room = nd_vain_room(call->fd, sock, began);
         }
         if (piece > 0) {
             room.progress = now;
@@ -309,8 +317,10 @@ long nd_transfer(const struct nd_transfer *call) {
         nd_sock_said(sock);
     else if (sock)
         nd_sock_heard(sock);
-    if (sock)
+    if (sock) {
         nd_pace_count(sock, (size_t)result);
+        nd_vain_end(call->fd, sock, call->direction);
+    }
     if (result >= 0)
         errno = saved;
     return result;

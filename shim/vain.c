@@ -1,0 +1,23 @@
+#include "shim/vain.h"
+
+void nd_vain_receive(int fd, struct nd_sock *sock, nd_time began, nd_time ended) {
+    if (!(nd_sock_flags(sock) & ND_SOCK_VAIN_IN)) {
+        sock->vain.in.waited = 0;
+        nd_sock_change(fd, sock, ND_SOCK_VAIN_IN, 0);
+    }
+    nd_stopwatch_add(&sock->vain.in, began, ended);
+}
+
+void nd_vain_send(int fd, struct nd_sock *sock, const struct nd_room *room, nd_time now) {
+    sock->vain.silence = now - room->progress;
+    sock->vain.unacked = room->unacked_since < 0 ? -1 : now - room->unacked_since;
+    sock->vain.queued = room->queued;
+    nd_sock_change(fd, sock, ND_SOCK_VAIN_OUT, 0);
+}
+
+struct nd_room nd_vain_room(int fd, struct nd_sock *sock, nd_time now) {
+    if (!(nd_sock_flags(sock) & ND_SOCK_VAIN_OUT))
+        return nd_room_begin(fd, now);
+    nd_time unacked = sock->vain.unacked;
+    return (struct nd_room){now - sock->vain.silence, unacked < 0 ? -1 : now - unacked, sock->vain.queued};
+}

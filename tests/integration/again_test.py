@@ -1,0 +1,129 @@
+"""Calls that a signal or the program's own timeout ends, and that the program makes again: what they waited adds up."""
+
+import json
+import sys
+
+import pytest
+
+from faults import tcp
+
+LIMIT = 0.3
+
+PROGRAM = """
+import errno, json, signal, socket, struct, sys, time
+how, port, patience = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+s = socket.create_connection(("127.0.0.1", port))
+fine = tries = 0
+
+def make(call):
+    global tries
+    began = time.monotonic()
+    while time.monotonic() - began < patience:
+        try:
+            tries += 1
+            return repr(call()), time.monotonic() - began
+        except (InterruptedError, BlockingIOError):
+            continue
+        except OSError as e:
+            return errno.errorcode[e.errno], time.monotonic() - began
+    return "still waiting", time.monotonic() - began
+
+def interrupt(*_):
+    raise InterruptedError
+
+if how.startswith("own"):
+    for name in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        s.setsockopt(socket.SOL_SOCKET, name, struct.pack("ll", 0, 100000))
+else:
+    signal.signal(signal.SIGALRM, interrupt if how.endswith("visible") else lambda *_: None)
+    signal.siginterrupt(signal.SIGALRM, True)
+
+def tick():
+    if not how.startswith("own"):
+        signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+
+said = heard = None
+if "send" in sys.argv[4:]:
+    s.setblocking(False)
+    for size in (1 << 16, 1024, 1, 1):
+        try:
+            while True:
+                s.send(bytes(size))
+        except BlockingIOError:
+            time.sleep(0.05)
+    s.setblocking(True)
+    if how.startswith("own"):
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, 100000))
+    tick()
+    said = make(lambda: s.send(b"more"))
+else:
+    tick()
+    for question in range(int(sys.argv[4])):
+        s.send(b"question")
+        heard = make(lambda: s.recv(100))
+    if sys.argv[4] == "0":
+        heard = make(lambda: s.recv(100))
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(json.dumps([said or heard, tries]))
+"""
+
+
+def ask(net, how, behaviour, *what, **limits):
+    server = net.serve(behaviour, receive_buffer=2048)
+    done = net.run([sys.executable, "-c", PROGRAM, how, server.port, 6, *what], **limits)
+    assert done.status == 0, done
+    (outcome, seconds), tries = json.loads(done.out)
+    return outcome, seconds, tries
+
+
+HOWS = ["interrupted", "interrupted-visible", "own"]
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_receiving(net, how):
+    outcome, seconds, _ = ask(net, how, tcp.silent, 0, RECV="300ms")
+    assert outcome == "ETIMEDOUT" and LIMIT - 0.02 <= seconds < LIMIT + 3, (outcome, seconds)
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_sending(net, how):
+    outcome, seconds, _ = ask(net, how, tcp.silent, "send", SEND="300ms")
+    assert outcome == "ETIMEDOUT" and LIMIT - 0.02 <= seconds < LIMIT + 3, (outcome, seconds)
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_answers_that_come_in_time(net, how):
+    """Each takes its part of the limit, and all of them together more than that."""
+
+    def late(connection, stop):
+        while connection.recv(100) and not stop.wait(0.25):
+            connection.sendall(b"answer")
+
+    outcome, _, tries = ask(net, how, late, 8, RECV="1s")
+    assert outcome == "b'answer'" and (how == "interrupted" or tries > 8), (outcome, tries)
+
+
+@pytest.mark.parametrize("how", HOWS[1:])
+def test_a_later_question_has_the_whole_limit(net, how):
+    """What was waited before it was asked does not count."""
+    program = PROGRAM.replace('s.send(b"question")', """
+patience = 0.7
+make(lambda: s.recv(100))
+patience = 6
+s.send(b"question")""".replace("\n", "\n        "))
+    server = net.serve(tcp.late_answer(0.6, b"answer"))
+    done = net.run([sys.executable, "-c", program, how, server.port, 6, 1], RECV="1s")
+    assert done.status == 0 and json.loads(done.out)[0][0] == "b'answer'", done
+
+
+def test_datagrams(net):
+    """A lost answer; a second question has the whole limit again."""
+    program = PROGRAM.replace('socket.create_connection(("127.0.0.1", port))', """socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.connect(("127.0.0.1", port))""")
+    with net.inside():
+        server = tcp.socket.socket(type=tcp.socket.SOCK_DGRAM)
+    with server:
+        server.bind(("127.0.0.1", 0))
+        done = net.run([sys.executable, "-c", program, "interrupted", server.getsockname()[1], 6, 2], RECV="300ms")
+    outcome, seconds = json.loads(done.out)[0]
+    assert outcome == "ETIMEDOUT" and LIMIT - 0.02 <= seconds < LIMIT + 3, (outcome, seconds)
