@@ -8,6 +8,7 @@
 #include "shim/discover.h"
 #include "shim/expiry.h"
 #include "shim/hook.h"
+#include "shim/late.h"
 #include "shim/signals.h"
 #include "shim/slots.h"
 #include "shim/sockets.h"
@@ -58,14 +59,6 @@ static nd_time silence(const struct nd_sock *sock) {
 static bool has_connection(int fd) {
     struct pollfd pollfd = {.fd = fd, .events = POLLIN};
     return nd_real.poll(&pollfd, 1, 0) != 0; /* an error too: let accept say it */
-}
-
-/* A wait in poll, select or epoll has shown this listener as ready because it was late; this accept says why. */
-static bool owes_error(int fd, struct nd_sock *sock) {
-    if (!(nd_sock_flags(sock) & ND_SOCK_LATE))
-        return false;
-    nd_sock_change(fd, sock, 0, ND_SOCK_LATE);
-    return true;
 }
 
 /* Several threads see the same connection come, and accept would keep those that are not the first. So they take turns; the
@@ -193,7 +186,7 @@ static int accept_limited(const struct call *call, struct nd_sock *sock) {
     int saved = errno;
     uint32_t turns = sock->turns;
     bool turn = has_connection(call->fd) && take_turn(call->fd, sock, turns);
-    if (!turn && owes_error(call->fd, sock)) {
+    if (!turn && nd_late_take(call->fd, sock)) {
         errno = ETIMEDOUT;
         return -1;
     }
@@ -220,7 +213,7 @@ ND_COLD static int accept_bounded(const struct call *call) {
     if (made < 0)
         return made;
     if (sock) {
-        owes_error(call->fd, sock);
+        nd_late_take(call->fd, sock);
         nd_clock_progress(&sock->clock[ND_IN]);
     }
     accepted(call->fd, made, call->flags);

@@ -6,6 +6,7 @@
 #include <sys/time.h>
 
 #include "shim/connect.h"
+#include "shim/datagram.h"
 #include "shim/discover.h"
 #include "shim/expiry.h"
 #include "shim/hook.h"
@@ -219,8 +220,11 @@ static void choose_profile(int fd, struct nd_sock *sock, const struct sockaddr *
 /* What does not wait to connect. A datagram socket has an other side from here on. */
 static int connect_at_once(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
     int result = nd_real.connect(fd, addr, len);
-    if (result == 0 && sock && !(nd_sock_flags(sock) & ND_SOCK_STREAM))
-        choose_profile(fd, sock, addr, len);
+    if (result != 0 || !sock || (nd_sock_flags(sock) & ND_SOCK_STREAM))
+        return result;
+    choose_profile(fd, sock, addr, len);
+    if (nd_sock_is_datagram(sock))
+        nd_datagram_connected(fd, sock, addr->sa_family != AF_UNSPEC);
     return result;
 }
 

@@ -123,7 +123,7 @@ void nd_discover_arrived(int fd) {
     if (nd_sock_flags(sock) & ND_SOCK_CONNECTED)
         take_profile(fd, sock);
     if (carries_limits(fd, sock))
-        nd_sock_change(fd, sock, ND_SOCK_CONNECTED, 0);
+        nd_sock_change(fd, sock, nd_sock_flags(sock) & ND_SOCK_STREAM ? ND_SOCK_CONNECTED : 0, 0);
     else if (!(nd_sock_flags(sock) & ND_SOCK_STREAM))
         nd_sock_change(fd, sock, ND_SOCK_BOUND, 0); /* it may well be a server's */
     if ((nd_sock_flags(sock) & (ND_SOCK_STREAM | ND_SOCK_CONNECTED)) == (ND_SOCK_STREAM | ND_SOCK_CONNECTED))

@@ -76,6 +76,8 @@ static bool may_change(const sigset_t *mask) {
 
 static nd_time due(void *arg, nd_time now) {
     const struct call *call = arg;
+    if (nd_epoll_shows(call->epfd))
+        return now;
     if (!may_change(call->mask))
         return nd_epoll_due(call->epfd, now);
     const nd_time period = nd_epoll_period(), next = now + period;
@@ -116,7 +118,8 @@ static int run(struct call *call, nd_time timeout) {
     const struct nd_waiting how = {due, wait_for, settle, expire, show, call->mask != NULL};
     /* Which of its sockets comes first is only known when they are looked through. */
     const struct nd_wait_shown shown = {call->operation, call->epfd, ND_NEVER, ND_LIMIT_NONE};
-    int ready = timeout != 0 ? nd_wait_loop(&how, call, timeout, &shown) : wait_for(call, ND_AS_GIVEN);
+    int ready = timeout != 0 || nd_epoll_shows(call->epfd) ? nd_wait_loop(&how, call, timeout, &shown)
+                                                           : wait_for(call, ND_AS_GIVEN);
     if (timeout == 0 || ready == 0)
         over(call->epfd);
     nd_shown_epoll(call->epfd, call->events, ready);

@@ -2,6 +2,7 @@
 #include "shim/epollmember.h"
 #include "shim/epollset.h"
 #include "shim/epolltime.h"
+#include "shim/late.h"
 #include "shim/real.h"
 #include "shim/slots.h"
 #include "shim/timers.h"
@@ -16,7 +17,8 @@
 struct nd_sock *nd_epoll_member_of(int epfd, int fd, struct nd_membership **member) {
     struct nd_sock *sock = nd_sock_peek(fd);
     const uint32_t kinds = ND_SOCK_CONNECTED | ND_SOCK_CONNECTING | ND_SOCK_LISTENING;
-    if (!sock || !(nd_sock_flags(sock) & kinds) || (nd_sock_flags(sock) & ND_SOCK_EXPIRED))
+    if (!sock || !((nd_sock_flags(sock) & kinds) || nd_sock_is_datagram(sock)) ||
+        (nd_sock_flags(sock) & ND_SOCK_EXPIRED))
         return NULL;
     *member = nd_epoll_membership(sock, epfd);
     if (*member)
@@ -49,7 +51,7 @@ static short wants_now(int fd, struct nd_sock *sock, uint32_t events) {
 }
 
 static struct nd_company company_of(int epfd, struct nd_epoll *set, int depth) {
-    struct nd_company company = {0, 0};
+    struct nd_company company = {0, 0, 0};
     struct nd_membership *member;
     for (int fd = 0; fd <= set->highest; fd++) {
         const struct nd_sock *sock = nd_epoll_member_of(epfd, fd, &member);
@@ -61,8 +63,7 @@ static struct nd_company company_of(int epfd, struct nd_epoll *set, int depth) {
         struct nd_sock *inner = home >= 0 ? nd_epoll_set_of(home) : NULL;
         if (inner) {
             const struct nd_company its = company_of(home, &inner->epoll, depth + 1);
-            company.all += its.all;
-            company.inet += its.inet;
+            nd_company_join(&company, &its);
         }
     }
     return company;
@@ -71,7 +72,7 @@ static struct nd_company company_of(int epfd, struct nd_epoll *set, int depth) {
 struct nd_company nd_epoll_company(int epfd) {
     epfd = nd_epoll_home(epfd);
     struct nd_sock *set = nd_epoll_set_of(epfd);
-    return set ? company_of(epfd, &set->epoll, 0) : (struct nd_company){0, 0};
+    return set ? company_of(epfd, &set->epoll, 0) : (struct nd_company){0, 0, 0};
 }
 
 /* One look through a set. */
@@ -104,8 +105,8 @@ static bool look_at(struct look *look, int fd) {
     look->timed |= nd_epoll_is_timed(fd, sock, member->events);
     short wants = wants_now(fd, sock, member->events);
     look->set->shortest = nd_epoll_shorter(look->set->shortest, nd_epoll_shortest_limit(sock));
-    if (nd_sock_flags(sock) & ND_SOCK_LISTENING)
-        nd_clock_late(look->operation, fd, sock, wants, look->company);
+    if (nd_late_tells(sock))
+        nd_late_look(look->operation, fd, sock, wants, look->company, look->now);
     else if (nd_clock_expire(look->operation, fd, sock, wants, nd_alone(look->company, sock), look->now))
         return true;
     nd_time its = nd_clock_due(sock, wants, look->now);

@@ -97,6 +97,7 @@ void nd_epoll_noted(int epfd, int fd, const struct epoll_event *event) {
         member->seen = nd_epoll_waited_by_now(&set->epoll);
     member->reading = set->epoll.reading;
     member->data = event->data.u64;
+    member->shown = false;
     member->events = event->events;
     if (event->events & EPOLLONESHOT) {
         *hint_for(event->data.u64) = fd;
@@ -107,6 +108,8 @@ void nd_epoll_noted(int epfd, int fd, const struct epoll_event *event) {
         nd_epoll_note_inner(&set->epoll, 0, fd + 1);
     if (fd > set->epoll.highest)
         set->epoll.highest = fd;
+    if (nd_sock_flags(sock) & ND_SOCK_LATE)
+        set->epoll.late = true;
     const bool fresh = !set->epoll.used;
     if (!is_set)
         set->epoll.shortest = nd_epoll_shorter(set->epoll.shortest, nd_epoll_shortest_limit(sock));
@@ -236,21 +239,4 @@ void nd_epoll_waited(int epfd, nd_time began, nd_time ended, bool ready) {
     for (int i = 0; set->nested && i < ND_INNER_SETS; i++)
         if (set->inner[i])
             nd_epoll_waited(set->inner[i] - 1, began, ended, ready);
-}
-
-int nd_epoll_show(int epfd, struct epoll_event *events, int ready, int count) {
-    epfd = nd_epoll_home(epfd);
-    const struct nd_sock *set = nd_epoll_set_of(epfd);
-    struct nd_membership *member;
-    for (int fd = 0; set && fd <= set->epoll.highest && ready < count; fd++) {
-        const struct nd_sock *sock = nd_sock_peek(fd);
-        if (!sock || !(nd_sock_flags(sock) & ND_SOCK_LATE) || !nd_epoll_member_of(epfd, fd, &member))
-            continue;
-        bool shown = false;
-        for (int i = 0; i < ready; i++)
-            shown |= events[i].data.u64 == member->data;
-        if (!shown && (member->events & ND_WANTS_IN))
-            events[ready++] = (struct epoll_event){.events = EPOLLIN, .data.u64 = member->data};
-    }
-    return ready;
 }

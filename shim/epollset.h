@@ -46,7 +46,19 @@ struct nd_company nd_epoll_company(int epfd);
  * what is waited for together, where the set is only a part of it; else NULL. Returns whether anything ended. Errno undefined. */
 bool nd_epoll_look(const char *operation, int epfd, const struct nd_company *company, nd_time now);
 
-/* Adds the set's late listeners to `events`, which holds `ready` of at most `count`. Returns the new number. */
+/* A socket has become late (late.h): the sets that it is in show it. */
+void nd_epoll_member_late(struct nd_sock *sock);
+
+/* Whether nd_epoll_show has something to add, as far as known without looking through the set. */
+extern _Atomic bool nd_epoll_any_late __attribute__((visibility("hidden")));
+bool nd_epoll_has_late(int epfd);
+
+static inline bool nd_epoll_shows(int epfd) {
+    return __builtin_expect(nd_epoll_any_late, false) && nd_epoll_has_late(epfd);
+}
+
+/* Adds what is late in the set, and the sets in it that hold such, to `events`, which holds `ready` of at most `count`. Returns the
+ * new number. Errno undefined. */
 int nd_epoll_show(int epfd, struct epoll_event *events, int ready, int count);
 
 #endif

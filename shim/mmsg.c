@@ -1,9 +1,11 @@
 /* sendmmsg, recvmmsg: several messages at a time, each as one of sendmsg's and recvmsg's where the call would wait. */
 #include <errno.h>
 
+#include "shim/datagram.h"
 #include "shim/discover.h"
 #include "shim/expiry.h"
 #include "shim/hook.h"
+#include "shim/late.h"
 #include "shim/pace.h"
 #include "shim/receiving.h"
 #include "shim/sending.h"
@@ -73,11 +75,25 @@ static int send_observed(const struct call *call, struct nd_sock *sock) {
     return told(call, sock, false, &use, began, nd_real.sendmmsg(call->fd, call->messages, call->count, call->flags));
 }
 
+static int send_datagrams(const struct call *call, struct nd_sock *sock) {
+    const int saved = errno;
+    int sent = nd_real.sendmmsg(call->fd, call->messages, call->count, call->flags);
+    if (sent > 0) {
+        nd_datagram_sent(call->fd, sock);
+        errno = saved;
+    }
+    return sent;
+}
+
 ND_COLD static int send_watched(struct call *call) {
     const int saved = errno;
     struct nd_sock *sock = nd_sock_peek(call->fd);
     if (sock)
         nd_timers_refresh(call->fd, sock);
+    if (sock && nd_sock_is_datagram(sock))
+        return send_datagrams(call, sock);
+    if (call->flags & MSG_DONTWAIT)
+        return nd_real.sendmmsg(call->fd, call->messages, call->count, call->flags);
     if (sock && ended_before(call, sock, nd_operation_names[ND_OPERATION_sendmmsg]))
         return nd_expired_fail(call->fd, sock, ND_OUT);
     if (sock && nd_observing)
@@ -100,7 +116,7 @@ ND_COLD static int send_watched(struct call *call) {
 }
 
 int nd_hook_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags) {
-    if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT) && !(flags & MSG_DONTWAIT))
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT))
         return send_watched(&(struct call){fd, messages, count, flags, NULL, CALLER, false});
     return nd_real.sendmmsg(fd, messages, count, flags);
 }
@@ -181,10 +197,31 @@ static int receive_observed(const struct call *call, struct nd_sock *sock) {
     return told(call, sock, true, &use, began, receive(call, 0));
 }
 
+static int receive_datagrams(const struct call *call, struct nd_sock *sock) {
+    const bool late = (nd_sock_flags(sock) & ND_SOCK_LATE) != 0;
+    const nd_time limit = nd_sock_flags(sock) & ND_SOCK_RCVTIMEO ? nd_sock_recv_limit(sock) : 0;
+    int got;
+    if (late || (call->flags & MSG_DONTWAIT))
+        got = receive(call, MSG_DONTWAIT);
+    else if (nd_observing)
+        got = receive_observed(call, sock);
+    else
+        got = limit ? receive_limited(call, sock, limit) : receive(call, 0);
+    if (got > 0)
+        nd_datagram_received(call->fd, sock);
+    else if (got < 0 && late && (errno == EAGAIN || errno == EWOULDBLOCK) && nd_late_take(call->fd, sock))
+        errno = ETIMEDOUT;
+    return got;
+}
+
 static int receive_bounded(const struct call *call) {
     struct nd_sock *sock = nd_sock_peek(call->fd);
     if (sock)
         nd_timers_refresh(call->fd, sock);
+    if (sock && nd_sock_is_datagram(sock) && call->count > 0)
+        return receive_datagrams(call, sock);
+    if (call->flags & MSG_DONTWAIT)
+        return receive(call, 0);
     if (sock && ended_before(call, sock, nd_operation_names[ND_OPERATION_recvmmsg]))
         return nd_expired_fail(call->fd, sock, ND_IN);
     if (!sock || call->count == 0)
@@ -213,7 +250,7 @@ static void look_at_received(const struct mmsghdr *messages, int got) {
 
 int nd_hook_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout) {
     int got;
-    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN) && !(flags & (MSG_DONTWAIT | MSG_ERRQUEUE)))
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN) && !(flags & MSG_ERRQUEUE))
         got = receive_watched(&(struct call){fd, messages, count, flags, timeout, CALLER, false});
     else
         got = nd_real.recvmmsg(fd, messages, count, flags, timeout);
@@ -224,7 +261,7 @@ int nd_hook_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags
 #ifdef __i386__
 int nd_hook___recvmmsg64(int fd, struct mmsghdr *messages, unsigned count, int flags, struct nd_timespec64 *timeout) {
     int got;
-    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN) && !(flags & (MSG_DONTWAIT | MSG_ERRQUEUE)))
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN) && !(flags & MSG_ERRQUEUE))
         got = receive_watched(&(struct call){fd, messages, count, flags, timeout, CALLER, true});
     else
         got = nd_real.__recvmmsg64(fd, messages, count, flags, timeout);

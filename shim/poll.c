@@ -50,9 +50,11 @@ static int wait_for(struct nd_waitset *set, nd_time timeout) {
     return nd_real.ppoll(call->fds, call->count, timeout == ND_NEVER ? NULL : &ts, call->mask);
 }
 
-static void show(struct nd_waitset *set, unsigned index) {
+static int show(struct nd_waitset *set, unsigned index) {
     struct pollfd *pollfd = &((const struct call *)set->state)->fds[index];
+    const int ready = pollfd->revents != 0;
     pollfd->revents = (short)(pollfd->revents | (pollfd->events & (ND_WANTS_IN | ND_WAIT_URGENT)));
+    return 1 - ready;
 }
 
 static int wait_watched(enum nd_call operation, struct call *call, int first, nd_time timeout) {

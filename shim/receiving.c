@@ -5,9 +5,11 @@
 #include <netinet/in.h>
 #include <sys/time.h>
 
+#include "shim/datagram.h"
 #include "shim/discover.h"
 #include "shim/expiry.h"
 #include "shim/hook.h"
+#include "shim/late.h"
 #include "shim/pace.h"
 #include "shim/scope.h"
 #include "shim/signals.h"
@@ -76,6 +78,7 @@ static bool would_block(ssize_t result) {
 static ssize_t expire(const struct nd_receive_call *call, struct nd_sock *sock, struct nd_expiry expiry) {
     if (!(nd_sock_flags(sock) & ND_SOCK_STREAM)) {
         nd_expire_told(call->fd, &expiry); /* a lost datagram ends nothing */
+        nd_vain_end(call->fd, sock, ND_IN);
         errno = ETIMEDOUT;
         return -1;
     }
@@ -93,8 +96,18 @@ static bool ended_unseen(int fd, struct nd_sock *sock) {
     return nd_expired_anywhere(fd, sock) || ((nd_sock_flags(sock) & ND_SOCK_KEEPALIVE) && nd_ended_by_kernel(fd, sock));
 }
 
+/* Whether a datagram was received, or an error that came in place of one (ICMP). */
+static bool has_come(ssize_t result) {
+    return result >= 0 || !(errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == EFAULT);
+}
+
 /* The call ended with `result`: an end that a deadline, ours or the kernel's, brought about is told as such. */
 static ssize_t finish(const struct nd_receive_call *call, struct nd_sock *sock, ssize_t result) {
+    if (nd_unlikely(nd_sock_is_datagram(sock))) {
+        if (has_come(result) && !(call->flags & MSG_ERRQUEUE))
+            nd_datagram_received(call->fd, sock);
+        return result;
+    }
     if (result > 0) {
         nd_sock_heard(sock);
         nd_pace_count(sock, (size_t)result);
@@ -208,13 +221,15 @@ static struct nd_expiry recv_expiry(const struct nd_receive_call *call, const st
         .operation = name_of(call), .limit = ND_LIMIT_NAME(sock, "RECV"), .timeout = limit, .elapsed = elapsed};
 }
 
-static bool wants_all(const struct nd_receive_call *call) {
-    return call->kind >= ND_RECV && (call->flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL;
+/* Not of a datagram socket, whose MSG_WAITALL the kernel leaves aside. */
+static bool wants_all(const struct nd_receive_call *call, const struct nd_sock *sock) {
+    return call->kind >= ND_RECV && (call->flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL &&
+           (nd_sock_flags(sock) & ND_SOCK_STREAM);
 }
 
 /* Whether it was to wait for more than the `got` bytes. */
-static bool wants_more(const struct nd_receive_call *call, size_t got) {
-    return wants_all(call) && (call->kind == ND_RECVMSG || got < call->len);
+static bool wants_more(const struct nd_receive_call *call, const struct nd_sock *sock, size_t got) {
+    return wants_all(call, sock) && (call->kind == ND_RECVMSG || got < call->len);
 }
 
 /* Where the bytes after the first `done` go; false if there is no more room. Only for calls that have succeeded before: the
@@ -304,7 +319,7 @@ static ssize_t go_on(const struct nd_receive_call *call, struct nd_sock *sock, n
                 return expire(call, sock, recv_expiry(call, sock, limit, elapsed));
             continue;
         }
-        if (result > 0 && wants_all(call))
+        if (result > 0 && wants_all(call, sock))
             return gather(call, sock, limit, own, (size_t)result);
         return limit ? waited(call, sock, began, result) : result;
     }
@@ -318,7 +333,7 @@ static ssize_t receive_paced(const struct nd_receive_call *call, struct nd_sock 
         return plain(call);
     }
     struct nd_receive_call rest;
-    bool more = result > 0 && wants_all(call) && rest_of(call, (size_t)result, &rest);
+    bool more = result > 0 && wants_all(call, sock) && rest_of(call, (size_t)result, &rest);
     if ((!would_block(result) && !more) || nd_nonblocking(call->fd))
         return finish(call, sock, result);
     struct nd_slot_use use;
@@ -369,13 +384,28 @@ static ssize_t receive_limited(const struct nd_receive_call *call, struct nd_soc
                     generation)) { /* closed by another thread; the number may be a stranger's by now */
         if (would_block(result))
             errno = ETIMEDOUT;
-    } else if (nd_unlikely(result <= 0) || nd_unlikely(wants_more(call, (size_t)result))) {
+    } else if (nd_unlikely(result <= 0) || nd_unlikely(wants_more(call, sock, (size_t)result))) {
         result = kept_result(call, sock, began, result);
+    } else if (nd_unlikely(nd_sock_is_datagram(sock))) {
+        nd_datagram_received(call->fd, sock);
     } else {
         nd_sock_heard(sock);
     }
     nd_slot_end(&use, nd_unlikely(result < 0) ? nd_slot_how(result) : ND_SLOT_DONE, nd_now_coarse());
     return result;
+}
+
+/* A wait has shown that no answer came: this call says so, unless one has come after all. */
+static ssize_t receive_late(const struct nd_receive_call *call, struct nd_sock *sock) {
+    ssize_t result = call->flags & MSG_ERRQUEUE ? plain(call) : without_waiting(call);
+    if (result < 0 && errno == ENOTSOCK) {
+        nd_sock_forget(call->fd);
+        return plain(call);
+    }
+    if ((call->flags & MSG_ERRQUEUE) || !would_block(result) || !nd_late_take(call->fd, sock))
+        return finish(call, sock, result);
+    errno = ETIMEDOUT;
+    return -1;
 }
 
 /* A read that begins this soon after its scope may be left to the kernel's timer of the same length: the same system calls
@@ -399,7 +429,7 @@ static ssize_t receive_observed(const struct nd_receive_call *call, struct nd_so
     if (limit)
         nd_expire_observed(call->fd, name_of(call), ND_LIMIT_NAME(sock, "RECV"), limit, began);
     nd_pace_observed(call->fd, sock, name_of(call), began);
-    return result;
+    return nd_sock_is_datagram(sock) ? finish(call, sock, result) : result;
 }
 
 static ssize_t receive_bounded(const struct nd_receive_call *call) {
@@ -414,6 +444,8 @@ static ssize_t receive_bounded(const struct nd_receive_call *call) {
     uint32_t flags = nd_sock_flags(sock);
     if (((flags & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock)) || nd_pace_outlived(call->fd, sock, name_of(call)))
         return nd_expired_fail(call->fd, sock, ND_IN);
+    if (nd_unlikely(flags & ND_SOCK_LATE))
+        return receive_late(call, sock);
     if ((call->flags & (MSG_DONTWAIT | MSG_ERRQUEUE)) || (flags & ND_SOCK_NONBLOCK))
         return finish(call, sock, plain(call));
     nd_time limit = flags & (ND_SOCK_RCVTIMEO | ND_SOCK_VAIN_IN) ? nd_sock_recv_limit(sock) : 0;

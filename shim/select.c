@@ -115,10 +115,11 @@ static int wait_for(struct nd_waitset *set, nd_time timeout) {
     return real_select(call, timeout);
 }
 
-static void show(struct nd_waitset *set, unsigned index) {
+static int show(struct nd_waitset *set, unsigned index) {
     const struct call *call = set->state;
     long *shown = call->sets[bit(call->asked[IN], (int)index) ? IN : EXCEPT];
     shown[index / (unsigned)LONG_BITS] |= (long)(1UL << (index % (unsigned)LONG_BITS));
+    return 1;
 }
 
 /* Perl's IO::Socket::IP passes the same set for room and for exceptions, and the kernel writes both results there: of the

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/time.h>
 
+#include "shim/datagram.h"
 #include "shim/expiry.h"
 #include "shim/hook.h"
 #include "shim/pace.h"
@@ -319,8 +320,10 @@ static ssize_t send_bounded(const struct nd_send_call *call) {
 
 /* A call that succeeds leaves errno as it was, whatever it went through. */
 static ssize_t finish(const struct nd_send_call *call, ssize_t result, int error_before) {
-    struct nd_sock *sock = result > 0 ? nd_sock_peek(call->fd) : NULL;
-    if (sock) {
+    struct nd_sock *sock = result >= 0 ? nd_sock_peek(call->fd) : NULL;
+    if (sock && nd_unlikely(nd_sock_is_datagram(sock))) {
+        nd_datagram_sent(call->fd, sock);
+    } else if (sock && result > 0) {
         nd_sock_said(sock);
         nd_pace_count(sock, (size_t)result);
         nd_vain_end(call->fd, sock, ND_OUT);

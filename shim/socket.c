@@ -1,6 +1,7 @@
 /* socket, socketpair, bind, listen: what a descriptor is, so that the other hooks need not ask. */
 #include <errno.h>
 
+#include "shim/datagram.h"
 #include "shim/hook.h"
 #include "shim/sockets.h"
 #include "shim/start.h"
@@ -39,9 +40,10 @@ int nd_hook_bind(int fd, const struct sockaddr *addr, socklen_t len) {
     int result = nd_real.bind(fd, addr, len);
     struct nd_sock *sock = result == 0 && nd_active ? nd_sock_peek(fd) : NULL;
     if (sock && (nd_sock_flags(sock) & ND_SOCK_KNOWN)) {
-        nd_sock_change(fd, sock, ND_SOCK_BOUND, 0);
-        if (!(nd_sock_flags(sock) & ND_SOCK_STREAM))
-            nd_timers_disarm(fd, sock);
+        if (nd_sock_is_datagram(sock))
+            nd_datagram_bound(fd, sock, addr, len);
+        else
+            nd_sock_change(fd, sock, ND_SOCK_BOUND, 0);
     }
     return result;
 }

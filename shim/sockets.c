@@ -62,6 +62,13 @@ static unsigned watch_straight(const struct nd_sock *sock, unsigned watch) {
     return straight;
 }
 
+/* Which way they go tells who owes a reply, and who speaks first whether RECV holds at all. */
+static unsigned watch_datagrams(const struct nd_sock *sock) {
+    if (nd_sock_recv_limit(sock))
+        return ND_WATCH_WAIT_IN | ND_WATCH_IN | ND_WATCH_OUT;
+    return (nd_sock_flags(sock) & ND_SOCK_OPEN) && nd_sock_limits(sock)->recv ? ND_WATCH_IN | ND_WATCH_OUT : 0;
+}
+
 static unsigned watch_unscoped(const struct nd_sock *sock) {
     uint32_t flags = nd_sock_flags(sock);
     if (!(flags & ND_SOCK_KNOWN))
@@ -80,6 +87,8 @@ static unsigned watch_unscoped(const struct nd_sock *sock) {
     if ((flags & (ND_SOCK_RCVTIMEO | ND_SOCK_KEEPALIVE)) ||
         (nd_observing && ((flags & ND_SOCK_CONNECTED) || nd_sock_recv_limit(sock))))
         watch |= ND_WATCH_IN;
+    if (nd_sock_is_datagram(sock))
+        return watch | watch_datagrams(sock);
     if (!(flags & ND_SOCK_STREAM) || !(flags & (ND_SOCK_CONNECTED | ND_SOCK_CONNECTING)))
         return watch;
     if (nd_sock_room_limited(sock))
@@ -112,7 +121,7 @@ static void begin_life(int fd, struct nd_sock *sock) {
 
 void nd_sock_change(int fd, struct nd_sock *sock, uint32_t set, uint32_t clear) {
     uint32_t old = nd_sock_flags(sock);
-    const bool born = (set & ~old & ND_SOCK_CONNECTED) != 0;
+    const bool born = (set & ~old & ND_SOCK_CONNECTED) && ((old | set) & ND_SOCK_STREAM);
     const unsigned before = nd_watch_exact(fd);
     while (!atomic_compare_exchange_weak_explicit(&sock->flags, &old, (old & ~clear) | set, memory_order_relaxed,
                                                   memory_order_relaxed))
@@ -203,7 +212,7 @@ void nd_sock_forget(int fd) {
     sock->operation.timeout = 0;
     sock->tls = NULL;
     sock->tls_functions = NULL;
-    sock->accepting = sock->asked = 0;
+    sock->accepting = sock->asked = sock->heard = 0;
     memset(&sock->pace, 0, sizeof sock->pace);
     memset(&sock->vain, 0, sizeof sock->vain);
     memset(sock->in, 0, sizeof sock->in);
@@ -261,7 +270,7 @@ void nd_sock_copy(int fd, int to) {
     copy->peer = from->peer;
     if (nd_sock_flags(from) & ND_SOCK_EPOLL)
         copy_set(fd, from, copy);
-    nd_sock_change(to, copy, nd_sock_flags(from) & ~(uint32_t)(ND_SOCK_SCOPED | ND_SOCK_TLS_OWN), 0);
+    nd_sock_change(to, copy, nd_sock_flags(from) & ~(uint32_t)(ND_SOCK_SCOPED | ND_SOCK_TLS_OWN | ND_SOCK_LATE), 0);
     copy->pace.born = atomic_load(&from->pace.born);
     copy->inode = atomic_load(&from->inode);
 }

@@ -39,10 +39,12 @@ enum nd_sock_flag {
     ND_SOCK_SENT_LAST = 1 << 18,  /* bytes went out after the last ones came in, as far as we saw */
     ND_SOCK_EPOLL = 1 << 19,      /* no socket, but an epoll set: ->epoll */
     ND_SOCK_LISTENING = 1 << 20,
-    ND_SOCK_LATE = 1 << 21,     /* a listener that nobody has connected to within ACCEPT; the next accept says so */
+    ND_SOCK_LATE = 1 << 21,     /* a deadline fired on what is not ended: the next call says so (late.h) */
     ND_SOCK_TLS_OWN = 1 << 22,  /* the TLS library makes the system calls itself */
     ND_SOCK_VAIN_IN = 1 << 23,  /* receiving calls have waited in vain: ->vain */
     ND_SOCK_VAIN_OUT = 1 << 24, /* and sending calls */
+    ND_SOCK_ASKS = 1 << 25,     /* a datagram socket that was connected, or spoke first: what comes are answers */
+    ND_SOCK_OPEN = 1 << 26,     /* one bound to a port of the kernel's choice, on which nobody has spoken yet */
     ND_SOCK_LINGER = 1 << 27,   /* the program has set SO_LINGER: close may wait */
     ND_SOCK_BORROWED = 1 << 28, /* SO_SNDTIMEO is a call's; the program's own stands in ->own_sndtimeo */
     ND_SOCK_SOUGHT = 1 << 30    /* may be what a TLS operation talks through, whose library does not say: tlsseek.h */
@@ -110,6 +112,7 @@ struct nd_membership {
     _Atomic uint64_t data;       /* what the program gets with an event */
     _Atomic nd_time seen;        /* the set's `waited` that the clocks hold */
     _Atomic uint32_t reading;    /* the set's, when it was noted last */
+    _Atomic bool shown;          /* as late, since it became that or was noted */
 };
 
 /* The sets that are noted of a descriptor; being in more is rare. */
@@ -136,6 +139,7 @@ struct nd_epoll {
     _Atomic bool timed;               /* a limit holds for one of them, as it is waited for */
     _Atomic bool nested;              /* there have been sets in it */
     _Atomic bool has_copies;          /* other descriptors of the set have been made */
+    _Atomic bool late;                /* a socket in it has become late, and may not have been shown yet */
     _Atomic int copy_of;              /* the descriptor whose record says all this of the set, plus 1; 0 for this one */
     _Atomic uint32_t copy_generation; /* its */
 };
@@ -169,10 +173,12 @@ struct nd_sock {
     struct sockaddr_in6 peer;      /* of a connect under way, which the kernel does not tell yet; AF_INET fits too */
     struct nd_wait_clock clock[2]; /* by nd_direction */
     _Atomic nd_time asked;         /* when bytes went out first since some came in last, as far as we saw */
+    _Atomic nd_time heard;         /* of a datagram socket: when one came in, or a call said that none did; 0: never */
     struct nd_pace pace;
     struct nd_vain vain;
     _Atomic nd_time accepting; /* of a listener: when a thread took its turn to accept (accept.c); 0: nobody has */
     _Atomic uint32_t turns;    /* that were taken */
+    _Atomic uint32_t shown; /* how often a wait has shown that it is late, or that something in the set is (late.h) */
     struct nd_membership in[ND_MEMBERSHIPS];
     struct nd_epoll epoll; /* of an ND_SOCK_EPOLL */
 };
@@ -303,13 +309,19 @@ static inline const struct nd_limits *nd_sock_limits(const struct nd_sock *sock)
     return nd_sock_flags(sock) & ND_SOCK_INBOUND ? &nd_settings.inbound : &nd_settings.outbound;
 }
 
+/* Whether it is a datagram socket of the kinds we bound. */
+static inline bool nd_sock_is_datagram(const struct nd_sock *sock) {
+    return (nd_sock_flags(sock) & (ND_SOCK_INET | ND_SOCK_LOCAL)) && !(nd_sock_flags(sock) & ND_SOCK_STREAM);
+}
+
 /* RECV or SEND as they hold for this socket (AF_UNIX and UDP have rules of their own); 0 for off. */
 static inline nd_time nd_sock_recv_limit(const struct nd_sock *sock) {
     uint32_t flags = nd_sock_flags(sock);
     if (flags & ND_SOCK_STREAM)
         return flags & (ND_SOCK_INET | ND_SOCK_LOCAL) ? nd_sock_limits(sock)->recv : 0;
-    /* A datagram socket that was bound waits for strangers, as a listener does; the others wait for an answer. */
-    return (flags & ND_SOCK_INET) && !(flags & ND_SOCK_BOUND) ? nd_sock_limits(sock)->recv : 0;
+    /* One that was bound waits for strangers, as a listener does, unless it is known to ask; the others wait for an answer. */
+    return (flags & ND_SOCK_ASKS) || ((flags & ND_SOCK_INET) && !(flags & ND_SOCK_BOUND)) ? nd_sock_limits(sock)->recv
+                                                                                          : 0;
 }
 
 static inline nd_time nd_sock_send_limit(const struct nd_sock *sock) {
@@ -319,7 +331,8 @@ static inline nd_time nd_sock_send_limit(const struct nd_sock *sock) {
 
 /* Whether a wait for room on this socket has a limit: SEND, or UNACKED, which needs TCP's acknowledgements. */
 static inline bool nd_sock_room_limited(const struct nd_sock *sock) {
-    return nd_sock_send_limit(sock) || ((nd_sock_flags(sock) & ND_SOCK_INET) && nd_sock_limits(sock)->unacked);
+    const uint32_t tcp = ND_SOCK_STREAM | ND_SOCK_INET;
+    return nd_sock_send_limit(sock) || ((nd_sock_flags(sock) & tcp) == tcp && nd_sock_limits(sock)->unacked);
 }
 
 /* Whether IDLE, LIFETIME or MIN_RATE is on for this socket: an internet connection that stands. */

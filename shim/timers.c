@@ -140,7 +140,7 @@ void nd_timers_profile(int fd, struct nd_sock *sock, uint8_t profile) {
         nd_sock_change(fd, sock, 0, ND_SOCK_SYNCNT);
     }
     sock->profile = profile;
-    if (!(nd_sock_flags(sock) & (ND_SOCK_STREAM | ND_SOCK_BOUND)))
+    if (!(nd_sock_flags(sock) & ND_SOCK_STREAM))
         nd_timers_arm(fd, sock);
     nd_sock_change(fd, sock, 0, 0);
     errno = saved;
@@ -155,12 +155,11 @@ void nd_timers_catch_up(int fd, struct nd_sock *sock) {
     /* A connect under way has SO_SNDTIMEO on loan, and is armed when it has come about. */
     bool stands = !(flags & ND_SOCK_KNOWN)   ? false
                   : (flags & ND_SOCK_STREAM) ? (flags & ND_SOCK_CONNECTED)
-                                             : (flags & ND_SOCK_INET);
+                                             : nd_sock_is_datagram(sock);
     if (stands && !(flags & ND_SOCK_EXPIRED)) {
         put_back(fd, sock);
         sock->inode = nd_sock_limits(sock)->lifetime ? nd_sock_inode(fd) : 0;
-        if ((flags & ND_SOCK_STREAM) || !(flags & ND_SOCK_BOUND))
-            nd_timers_arm(fd, sock);
+        nd_timers_arm(fd, sock);
     }
     if (flags & ND_SOCK_EPOLL)
         nd_epoll_limits_changed(fd, sock);

@@ -50,7 +50,7 @@ void nd_timers_return(int fd, struct nd_sock *sock, const struct nd_borrowed *bo
 /* Gives SO_SNDTIMEO back where a call that was left by a jump or by cancellation has kept it. Async-signal-safe; keeps errno. */
 void nd_timers_give_back(int fd, struct nd_sock *sock);
 
-/* Takes RECV off a datagram socket that is bound: it waits for strangers. Async-signal-safe; keeps errno. */
+/* Takes RECV off a socket that turns out to wait for strangers. Async-signal-safe; keeps errno. */
 void nd_timers_disarm(int fd, struct nd_sock *sock);
 
 /* TCP_SYNCNT as a backstop for a non-blocking connect whose waits we do not see. Async-signal-safe; keeps errno. */

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <sys/time.h>
 
+#include "shim/datagram.h"
 #include "shim/expiry.h"
 #include "shim/pace.h"
 #include "shim/real.h"
@@ -313,7 +314,9 @@ long nd_transfer(const struct nd_transfer *call) {
     int saved = errno;
     long result = bounded(call);
     struct nd_sock *sock = result > 0 ? nd_sock_peek(call->fd) : NULL;
-    if (sock && call->direction == ND_OUT)
+    if (sock && nd_sock_is_datagram(sock))
+        nd_datagram_sent(call->fd, sock); /* there is none to receive them */
+    else if (sock && call->direction == ND_OUT)
         nd_sock_said(sock);
     else if (sock)
         nd_sock_heard(sock);

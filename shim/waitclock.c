@@ -54,10 +54,6 @@ static nd_time sooner(nd_time a, nd_time b) {
     return a < b ? a : b;
 }
 
-static nd_time silence(const struct nd_wait_clock *clock) {
-    return clock->time.waited - clock->progress;
-}
-
 nd_time nd_clock_due(const struct nd_sock *sock, short wants, nd_time now) {
     uint32_t flags = nd_sock_flags(sock);
     if (flags & ND_SOCK_CONNECTING)
@@ -67,7 +63,7 @@ nd_time nd_clock_due(const struct nd_sock *sock, short wants, nd_time now) {
         due = sooner(due, nd_pace_due(sock, now));
     nd_time limit = flags & ND_SOCK_LISTENING ? nd_sock_accept_limit(sock) : nd_sock_recv_limit(sock);
     if ((wants & ND_WANTS_IN) && limit)
-        due = sooner(due, nd_time_after(now, limit - silence(&sock->clock[ND_IN])));
+        due = sooner(due, nd_time_after(now, limit - nd_clock_silence(&sock->clock[ND_IN])));
     if (nd_clock_room(sock, wants)) {
         const struct nd_wait_clock *out = &sock->clock[ND_OUT];
         due = sooner(due, now + (out->look ? out->look - out->time.waited : FIRST_LOOK));
@@ -138,18 +134,17 @@ unsigned nd_clock_bound(const struct nd_sock *sock, short wants, nd_time now, nd
     if ((flags & ND_SOCK_LISTENING) || !(wants & (ND_WANTS_IN | ND_WANTS_OUT)))
         return flags & ND_SOCK_LISTENING ? ND_LIMIT_ACCEPT : ND_LIMIT_NONE;
     if ((wants & ND_WANTS_IN) && recv) {
-        *deadline = nd_time_after(now, recv - silence(&sock->clock[ND_IN]));
+        *deadline = nd_time_after(now, recv - nd_clock_silence(&sock->clock[ND_IN]));
         return nd_limit_of(sock, ND_LIMIT_RECV);
     }
     if ((wants & ND_WANTS_OUT) && send) {
-        *deadline = nd_time_after(now, send - silence(&sock->clock[ND_OUT]));
+        *deadline = nd_time_after(now, send - nd_clock_silence(&sock->clock[ND_OUT]));
         return nd_limit_of(sock, ND_LIMIT_SEND);
     }
     return (wants & ND_WANTS_OUT) && nd_clock_room(sock, wants) ? nd_limit_of(sock, ND_LIMIT_UNACKED) : ND_LIMIT_NONE;
 }
 
-/* Whether bytes are there already: they came while this process was stopped. */
-static bool readable(int fd) {
+bool nd_clock_readable(int fd) {
     struct pollfd pollfd = {.fd = fd, .events = POLLIN};
     return nd_real.poll(&pollfd, 1, 0) > 0 && (pollfd.revents & POLLIN);
 }
@@ -158,7 +153,7 @@ static bool readable(int fd) {
  * kernel; and among several connections only one that owes a reply is bounded: we sent last and have heard nothing since. */
 static bool expire_in(const char *operation, int fd, struct nd_sock *sock, short wants, bool alone, nd_time now) {
     struct nd_wait_clock *clock = &sock->clock[ND_IN];
-    nd_time limit = nd_sock_recv_limit(sock), silent = silence(clock);
+    nd_time limit = nd_sock_recv_limit(sock), silent = nd_clock_silence(clock);
     if (!limit || silent < limit)
         return false;
     if (!(nd_sock_flags(sock) & ND_SOCK_INET) && !alone)
@@ -183,7 +178,7 @@ static bool expire_in(const char *operation, int fd, struct nd_sock *sock, short
             return false;
         }
     }
-    if (!nd_observing && readable(fd)) {
+    if (!nd_observing && nd_clock_readable(fd)) {
         nd_clock_progress(clock);
         return false;
     }
@@ -226,7 +221,7 @@ static bool expire_operation(int fd, struct nd_sock *sock, short wants, nd_time 
                                .elapsed = now - sock->operation.began};
     if (now < operation_deadline(sock))
         return false;
-    if ((wants & ND_WANTS_IN) && !sock->operation.spared && !nd_observing && readable(fd)) {
+    if ((wants & ND_WANTS_IN) && !sock->operation.spared && !nd_observing && nd_clock_readable(fd)) {
         sock->operation.spared = now;
         return false;
     }
@@ -241,22 +236,6 @@ static bool expire_pace(const char *operation, int fd, struct nd_sock *sock, boo
         return false;
     expiry.operation = operation;
     nd_expire_stream(fd, sock, &expiry);
-    return true;
-}
-
-bool nd_clock_late(const char *operation, int fd, struct nd_sock *sock, short wants, const struct nd_company *company) {
-    struct nd_wait_clock *clock = &sock->clock[ND_IN];
-    nd_time limit = nd_sock_accept_limit(sock), waited = silence(clock);
-    if (!limit || !(wants & ND_WANTS_IN) || waited < limit)
-        return false;
-    nd_clock_progress(clock);
-    if (company->all > 0)
-        return false;
-    struct nd_expiry expiry = {.operation = operation, .limit = "ACCEPT", .timeout = limit, .elapsed = waited};
-    nd_expire_told(fd, &expiry);
-    if (nd_observing)
-        return false;
-    nd_sock_change(fd, sock, ND_SOCK_LATE, 0);
     return true;
 }
 

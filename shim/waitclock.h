@@ -18,9 +18,9 @@ static inline short nd_wants_of(short asked, short ready) {
     return (short)(urgent ? ready | POLLIN : ready);
 }
 
-/* The connected streams that are waited for together. */
+/* The connected sockets that are waited for together. */
 struct nd_company {
-    unsigned inet, all;
+    unsigned inet, streams, all;
 };
 
 /* Adds a descriptor of the wait that is no epoll set. */
@@ -28,6 +28,13 @@ static inline void nd_company_add(struct nd_company *company, const struct nd_so
     const bool connected = (nd_sock_flags(sock) & ND_SOCK_CONNECTED) != 0;
     company->all += connected;
     company->inet += connected && (nd_sock_flags(sock) & ND_SOCK_INET);
+    company->streams += connected && (nd_sock_flags(sock) & ND_SOCK_STREAM);
+}
+
+static inline void nd_company_join(struct nd_company *company, const struct nd_company *others) {
+    company->all += others->all;
+    company->inet += others->inet;
+    company->streams += others->streams;
 }
 
 /* Whether a socket is the only one of its kind: an internet connection beside AF_UNIX ones (D-Bus, X11) is. */
@@ -40,6 +47,14 @@ void nd_clock_add(struct nd_sock *sock, short wants, nd_time began, nd_time ende
 
 /* Bytes moved, or could have: the clock starts anew. */
 void nd_clock_progress(struct nd_wait_clock *clock);
+
+/* How long a clock has run since. */
+static inline nd_time nd_clock_silence(const struct nd_wait_clock *clock) {
+    return clock->time.waited - clock->progress;
+}
+
+/* Whether bytes are there already: they came while this process was stopped. Errno undefined. */
+bool nd_clock_readable(int fd);
 
 /* Whether a wait for `wants` is a wait for room that a limit bounds. */
 bool nd_clock_room(const struct nd_sock *sock, short wants);
@@ -57,10 +72,6 @@ void nd_clock_connected(int fd, struct nd_sock *sock, short ready);
 /* As that, where no wait has told: asks the kernel (one system call) whether a connect that is under way has come about. Keeps
  * errno. */
 void nd_clock_settle_connect(int fd, struct nd_sock *sock);
-
-/* True if a listener that is waited for has waited for ACCEPT, and nothing else is waited for that is connected: `company`. That
- * is told as `operation`, and the next accept fails; the listener lives on. */
-bool nd_clock_late(const char *operation, int fd, struct nd_sock *sock, short wants, const struct nd_company *company);
 
 /* Ends the connection behind `fd` if one of its clocks is up, told as `operation`. `alone`: no other connection is waited for
  * at the same time; among several, RECV bounds only one that owes a reply. Returns whether it ended. Errno undefined. */

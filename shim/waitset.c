@@ -4,6 +4,7 @@
 #include "shim/epollset.h"
 #include "shim/expiry.h"
 #include "shim/hook.h"
+#include "shim/late.h"
 #include "shim/timers.h"
 #include "shim/waitloop.h"
 
@@ -25,13 +26,24 @@ static bool ended_unshown(const struct nd_wait_entry *entry) {
     return sock && (nd_sock_flags(sock) & ND_SOCK_EXPIRED);
 }
 
+/* Whether it holds, or is, something late that is to be shown. */
+static bool shows(const struct nd_wait_entry *entry, const struct nd_sock *sock) {
+    if (!is_set(sock))
+        return nd_late_shows(sock, entry->wants);
+    return (entry->wants & ND_WANTS_IN) && sock->shown < ND_LATE_SHOWN && nd_epoll_shows(entry->fd);
+}
+
+static nd_time sock_due(const struct nd_wait_entry *entry, const struct nd_sock *sock, nd_time now) {
+    if (nd_unlikely(shows(entry, sock)))
+        return now;
+    return is_set(sock) ? nd_epoll_due(entry->fd, now) : nd_clock_due(sock, entry->wants, now);
+}
+
 static nd_time entry_due(const struct nd_wait_entry *entry, nd_time now) {
     if (ended_unshown(entry))
         return now;
     const struct nd_sock *sock = watched(entry);
-    if (!sock)
-        return ND_NEVER;
-    return is_set(sock) ? nd_epoll_due(entry->fd, now) : nd_clock_due(sock, entry->wants, now);
+    return sock ? sock_due(entry, sock, now) : ND_NEVER;
 }
 
 /* Notes an entry whose clocks run, or that we know more of than the kernel shows. */
@@ -55,7 +67,7 @@ static nd_time survey(struct nd_waitset *set, nd_time now) {
         if (!sock && !(entry.fd >= 0 && ended_unshown(&entry)))
             continue;
         note(set, i, &entry, sock, now);
-        nd_time its = !sock ? now : is_set(sock) ? nd_epoll_due(entry.fd, now) : nd_clock_due(sock, entry.wants, now);
+        nd_time its = sock ? sock_due(&entry, sock, now) : now;
         wake = its < wake ? its : wake;
     }
     return wake;
@@ -120,7 +132,7 @@ static void settle(void *arg, nd_time began, nd_time ended, bool ready) {
 /* The connections that are waited for together, also those that no limit is set for. One that stands in the set twice in a row
  * counts once. */
 static struct nd_company company_of(const struct nd_waitset *set) {
-    struct nd_company company = {0, 0};
+    struct nd_company company = {0, 0, 0};
     struct nd_wait_entry entry;
     int last = -1;
     for (unsigned i = 0; i < set->count; i++) {
@@ -129,8 +141,7 @@ static struct nd_company company_of(const struct nd_waitset *set) {
         const struct nd_sock *sock = nd_sock_peek(entry.fd);
         if (sock && entry.fd != last && is_set(sock)) {
             const struct nd_company inner = nd_epoll_company(entry.fd);
-            company.all += inner.all;
-            company.inet += inner.inet;
+            nd_company_join(&company, &inner);
         } else if (sock && entry.fd != last) {
             nd_company_add(&company, sock);
         }
@@ -152,20 +163,23 @@ static bool expire(void *arg, nd_time now) {
             continue;
         if (is_set(sock))
             any |= nd_epoll_look(operation, entry.fd, &company, now);
-        else if (nd_sock_flags(sock) & ND_SOCK_LISTENING)
-            nd_clock_late(operation, entry.fd, sock, entry.wants, &company);
+        else if (nd_late_tells(sock))
+            nd_late_look(operation, entry.fd, sock, entry.wants, &company, now);
         else
             any |= nd_clock_expire(operation, entry.fd, sock, entry.wants, nd_alone(&company, sock), now);
     }
     return any;
 }
 
-/* What the kernel does not show: a listener that is late is not ended, and a connection that is has no exception. */
+/* What the kernel does not show: what is late is not ended, and a connection that is has no exception. */
 static bool is_unshown(const struct nd_wait_entry *entry) {
     if (ended_unshown(entry))
         return !entry->ready && nd_expired(entry->fd, nd_sock_peek(entry->fd));
-    const struct nd_sock *sock = watched(entry);
-    return sock && (nd_sock_flags(sock) & ND_SOCK_LATE) && (entry->wants & ~entry->ready & ND_WANTS_IN);
+    struct nd_sock *sock = entry->ready & ND_WANTS_IN ? NULL : watched(entry);
+    if (!sock || !shows(entry, sock))
+        return false;
+    sock->shown++;
+    return true;
 }
 
 static int show(void *arg, int ready) {
@@ -176,10 +190,8 @@ static int show(void *arg, int ready) {
         bool any = again(set, i, &index, &entry);
         if (ready == 0)
             entry.ready = 0;
-        if (any && is_unshown(&entry)) {
-            set->show(set, index);
-            ready++;
-        }
+        if (any && is_unshown(&entry))
+            ready += set->show(set, index);
     }
     return ready;
 }

@@ -25,8 +25,8 @@ struct nd_waitset {
     bool (*entry)(const struct nd_waitset *set, unsigned index, struct nd_wait_entry *entry);
     /* Makes the real call on the program's set, for `timeout` or ND_AS_GIVEN (waitloop.h); repeatable. */
     int (*wait)(struct nd_waitset *set, nd_time timeout);
-    /* Shows entry `index`, which is not ready, as ready for input. */
-    void (*show)(struct nd_waitset *set, unsigned index);
+    /* Shows entry `index` as ready for input. Returns what that adds to the result. */
+    int (*show)(struct nd_waitset *set, unsigned index);
     bool masked; /* as in struct nd_waiting */
     void *state;
     nd_time began;        /* when the first wait did, by the coarse clock; 0: not yet */

@@ -88,8 +88,13 @@ static const struct {
      ND_WATCH_IN | ND_WATCH_SCOPE | ND_WATCH_OUT | ND_WATCH_TRY},
     {INET | ND_SOCK_CONNECTED | ND_SOCK_EXPIRED, false, false, ND_WATCH_IN | ND_WATCH_OUT | ND_WATCH_WAIT},
     {INET | ND_SOCK_CONNECTED, true, false, ALL | STRAIGHT},
-    {ND_SOCK_INET, true, true, 0},
-    {ND_SOCK_INET | ND_SOCK_RCVTIMEO, true, true, ND_WATCH_IN},
+    {ND_SOCK_INET, false, true, 0},
+    {ND_SOCK_INET, true, true, ND_WATCH_WAIT_IN | ND_WATCH_IN | ND_WATCH_OUT},
+    {ND_SOCK_INET | ND_SOCK_BOUND, true, true, 0},
+    {ND_SOCK_INET | ND_SOCK_BOUND | ND_SOCK_OPEN, true, true, ND_WATCH_IN | ND_WATCH_OUT},
+    {ND_SOCK_INET | ND_SOCK_BOUND | ND_SOCK_OPEN, false, true, 0},
+    {ND_SOCK_LOCAL, true, true, 0},
+    {ND_SOCK_LOCAL | ND_SOCK_BOUND | ND_SOCK_ASKS, true, true, ND_WATCH_WAIT_IN | ND_WATCH_IN | ND_WATCH_OUT},
 };
 
 START_TEST(watches_what_a_limit_bounds) {

@@ -1,0 +1,25 @@
+/* What datagram sockets are for. Nobody but us notes which way the last one went, and who spoke first: a client's socket waits
+ * for answers, which RECV bounds, a server's for strangers, which nothing bounds (nd_sock_recv_limit). Everything here is
+ * async-signal-safe. */
+#ifndef ND_DATAGRAM_H
+#define ND_DATAGRAM_H
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include "shim/sockets.h"
+
+/* The program has bound it: to a port of its choice others may know it by, with a port of the kernel's choice whoever speaks first
+ * says whether it is a client's. Keeps errno. */
+void nd_datagram_bound(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len);
+
+/* The program has connected it, and what comes is from there; or has dissolved that (AF_UNSPEC). Keeps errno. */
+void nd_datagram_connected(int fd, struct nd_sock *sock, bool connected);
+
+/* One went out. Keeps errno. */
+void nd_datagram_sent(int fd, struct nd_sock *sock);
+
+/* A receiving call has given one, or an error of the socket that stands for one. */
+void nd_datagram_received(int fd, struct nd_sock *sock);
+
+#endif

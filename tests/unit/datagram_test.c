@@ -1,0 +1,97 @@
+#include "shim/datagram.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+#include "tests/unit/fake_kernel.h"
+
+#define FD 700
+#define RECV (2 * ND_SEC)
+
+static struct nd_sock *sock;
+
+static void start(void) {
+    fake_start();
+    nd_settings.outbound.recv = RECV;
+    sock = nd_sock_born(FD, ND_SOCK_INET);
+}
+
+static void bind_to(int port) {
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    nd_datagram_bound(FD, sock, (struct sockaddr *)&addr, sizeof addr);
+}
+
+START_TEST(one_that_was_not_bound_asks) {
+    ck_assert_int_eq(nd_sock_recv_limit(sock), RECV);
+    nd_datagram_received(FD, sock);
+    ck_assert_int_eq(nd_sock_recv_limit(sock), RECV);
+}
+END_TEST
+
+START_TEST(a_port_of_its_choice_is_a_servers) {
+    bind_to(53);
+    nd_datagram_sent(FD, sock);
+    ck_assert_int_eq(nd_sock_recv_limit(sock), 0);
+}
+END_TEST
+
+START_TEST(a_port_of_the_kernels_choice_is_a_clients_that_speaks_first) {
+    bind_to(0);
+    ck_assert_int_eq(nd_sock_recv_limit(sock), 0);
+    nd_datagram_sent(FD, sock);
+    ck_assert_int_eq(nd_sock_recv_limit(sock), RECV);
+    ck_assert_uint_ne(nd_sock_flags(sock) & ND_SOCK_SENT_LAST, 0);
+    nd_datagram_received(FD, sock);
+    ck_assert_int_eq(nd_sock_recv_limit(sock), RECV);
+    ck_assert_uint_eq(nd_sock_flags(sock) & ND_SOCK_SENT_LAST, 0);
+}
+END_TEST
+
+START_TEST(and_a_servers_that_is_spoken_to) {
+    bind_to(0);
+    nd_datagram_received(FD, sock);
+    nd_datagram_sent(FD, sock);
+    ck_assert_int_eq(nd_sock_recv_limit(sock), 0);
+    ck_assert_uint_eq(nd_watch(FD), 0);
+}
+END_TEST
+
+START_TEST(who_connects_asks) {
+    bind_to(53);
+    nd_datagram_connected(FD, sock, true);
+    ck_assert_int_eq(nd_sock_recv_limit(sock), RECV);
+    nd_datagram_sent(FD, sock);
+    nd_datagram_connected(FD, sock, false);
+    ck_assert_int_eq(nd_sock_recv_limit(sock), 0);
+    ck_assert_uint_eq(nd_sock_flags(sock) & (ND_SOCK_CONNECTED | ND_SOCK_SENT_LAST), 0);
+}
+END_TEST
+
+START_TEST(a_local_one_asks_only_where_it_is_connected) {
+    struct sockaddr addr = {.sa_family = AF_UNIX};
+    sock = nd_sock_born(FD, ND_SOCK_LOCAL);
+    nd_datagram_bound(FD, sock, &addr, sizeof addr);
+    nd_datagram_sent(FD, sock);
+    ck_assert_int_eq(nd_sock_recv_limit(sock), 0);
+    nd_datagram_connected(FD, sock, true);
+    ck_assert_int_eq(nd_sock_recv_limit(sock), RECV);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("datagram");
+    TCase *tests = tcase_create("datagram");
+    suite_add_tcase(suite, tests);
+    tcase_add_checked_fixture(tests, start, NULL);
+    tcase_add_test(tests, one_that_was_not_bound_asks);
+    tcase_add_test(tests, a_port_of_its_choice_is_a_servers);
+    tcase_add_test(tests, a_port_of_the_kernels_choice_is_a_clients_that_speaks_first);
+    tcase_add_test(tests, and_a_servers_that_is_spoken_to);
+    tcase_add_test(tests, who_connects_asks);
+    tcase_add_test(tests, a_local_one_asks_only_where_it_is_connected);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
