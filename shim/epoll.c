@@ -27,16 +27,10 @@ int nd_hook_epoll_create1(int flags) {
     return fd;
 }
 
-ND_COLD static void note(int epfd, int op, int fd, const struct epoll_event *event) {
-    int saved = errno;
-    nd_epoll_noted(epfd, fd, op == EPOLL_CTL_DEL ? NULL : event);
-    errno = saved;
-}
-
 int nd_hook_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event) {
     int result = nd_real.epoll_ctl(epfd, op, fd, event);
     if (result == 0 && nd_active)
-        note(epfd, op, fd, event);
+        nd_epoll_noted(epfd, fd, op == EPOLL_CTL_DEL ? NULL : event);
     return result;
 }
 
@@ -44,6 +38,7 @@ int nd_hook_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event) {
 struct call {
     enum nd_call operation;
     int epfd;
+    struct nd_sock *set; /* NULL where that is not its only descriptor, so that it must be looked for */
     int (*wait)(const struct call *call, nd_time timeout);
     struct epoll_event *events;
     int count, timeout_ms;
@@ -51,7 +46,7 @@ struct call {
     const sigset_t *mask;
 };
 
-static int wait_plain(const struct call *call, nd_time timeout) {
+static inline int wait_plain(const struct call *call, nd_time timeout) {
     int ms = timeout == ND_AS_GIVEN ? call->timeout_ms : nd_time_poll_ms(timeout, 0);
     return nd_real.epoll_wait(call->epfd, call->events, call->count, ms);
 }
@@ -74,28 +69,41 @@ static bool may_change(const sigset_t *mask) {
     return !*nd_straight_single && !mask;
 }
 
-static nd_time due(void *arg, nd_time now) {
-    const struct call *call = arg;
-    if (nd_epoll_shows(call->epfd))
-        return now;
-    if (!may_change(call->mask))
-        return nd_epoll_due(call->epfd, now);
+/* Whether all there is to know of the set stands in the one record. */
+static inline bool is_plain(const struct call *call) {
+    return nd_likely(call->set != NULL) && nd_likely(!call->set->epoll.nested);
+}
+
+ND_APART static nd_time due_by_period(const struct call *call, nd_time now) {
     const nd_time period = nd_epoll_period(), next = now + period;
     nd_epoll_look_by(call->epfd, now, period);
     const nd_time its = nd_epoll_due(call->epfd, now);
     return its < next ? its : next;
 }
 
-static int wait_for(void *arg, nd_time timeout) {
+ND_INLINE nd_time due(void *arg, nd_time now) {
+    const struct call *call = arg;
+    if (nd_epoll_shows(call->epfd))
+        return now;
+    if (may_change(call->mask))
+        return due_by_period(call, now);
+    return is_plain(call) && nd_epoll_is_current(call->set) ? call->set->epoll.due : nd_epoll_due(call->epfd, now);
+}
+
+ND_INLINE int wait_for(void *arg, nd_time timeout) {
     const struct call *call = arg;
     int ready = call->wait(call, timeout);
-    if (ready > 0)
+    if (ready > 0 && !(call->set && !call->set->epoll.one_shots))
         nd_epoll_delivered(call->epfd, call->events, ready);
     return ready;
 }
 
-static void settle(void *arg, nd_time began, nd_time ended, bool ready) {
-    nd_epoll_waited(((const struct call *)arg)->epfd, began, ended, ready);
+ND_INLINE void settle(void *arg, nd_time began, nd_time ended, bool ready) {
+    const struct call *call = arg;
+    if (is_plain(call))
+        nd_epoll_waited_here(call->set, began, ended, ready);
+    else
+        nd_epoll_waited(call->epfd, began, ended, ready);
 }
 
 static bool expire(void *arg, nd_time now) {
@@ -109,19 +117,28 @@ static int show(void *arg, int ready) {
 }
 
 /* A wait that did not wait, or found nothing: what the program does next may start a clock all the same. */
-static void over(int epfd) {
+static void over(const struct call *call) {
+    if (is_plain(call) && nd_epoll_is_hurried(&call->set->epoll, nd_epoll_delay(&call->set->epoll)))
+        return;
     const nd_time now = nd_now_coarse();
-    nd_epoll_waited(epfd, now, now, true);
+    nd_epoll_waited(call->epfd, now, now, true);
 }
 
-static int run(struct call *call, nd_time timeout) {
-    const struct nd_waiting how = {due, wait_for, settle, expire, show, call->mask != NULL};
+static inline struct nd_sock *set_itself(int epfd) {
+    struct nd_sock *set = nd_epoll_set_of(epfd);
+    return set && !set->epoll.copy_of ? set : NULL;
+}
+
+ND_INLINE int run(struct call *call, nd_time timeout) {
+    static const struct nd_waiting how = {due, wait_for, settle, expire, show};
     /* Which of its sockets comes first is only known when they are looked through. */
     const struct nd_wait_shown shown = {call->operation, call->epfd, ND_NEVER, ND_LIMIT_NONE};
-    int ready = timeout != 0 || nd_epoll_shows(call->epfd) ? nd_wait_loop(&how, call, timeout, &shown)
-                                                           : wait_for(call, ND_AS_GIVEN);
-    if (timeout == 0 || ready == 0)
-        over(call->epfd);
+    call->set = set_itself(call->epfd);
+    int ready = timeout != 0 || nd_epoll_shows(call->epfd)
+                    ? nd_wait_loop(&how, call->mask != NULL, call, timeout, &shown)
+                    : wait_for(call, ND_AS_GIVEN);
+    if (nd_unlikely(timeout == 0 || ready == 0))
+        over(call);
     nd_shown_epoll(call->epfd, call->events, ready);
     return ready;
 }

@@ -26,12 +26,6 @@ struct nd_sock *nd_epoll_member_of(int epfd, int fd, struct nd_membership **memb
     return *member ? sock : NULL;
 }
 
-bool nd_epoll_is_timed(int fd, const struct nd_sock *sock, uint32_t events) {
-    if (nd_sock_flags(sock) & ND_SOCK_EPOLL)
-        return nd_sock_peek(nd_epoll_home(fd))->epoll.timed;
-    return (nd_watch_exact(fd) & nd_watch_events((short)events)) || (events & EPOLLONESHOT);
-}
-
 static bool has_room(int fd) {
     struct pollfd pollfd = {.fd = fd, .events = POLLOUT};
     return nd_real.poll(&pollfd, 1, 0) != 0;
@@ -104,7 +98,7 @@ static bool look_at(struct look *look, int fd) {
     nd_clock_settle_connect(fd, sock);
     look->timed |= nd_epoll_is_timed(fd, sock, member->events);
     short wants = wants_now(fd, sock, member->events);
-    look->set->shortest = nd_epoll_shorter(look->set->shortest, nd_epoll_shortest_limit(sock));
+    nd_epoll_note_limit(look->set, sock);
     if (nd_late_tells(sock))
         nd_late_look(look->operation, fd, sock, wants, look->company, look->now);
     else if (nd_clock_expire(look->operation, fd, sock, wants, nd_alone(look->company, sock), look->now))
@@ -138,12 +132,15 @@ static bool look_through(struct look *look) {
     struct nd_epoll *set = look->set;
     const uint32_t changes = set->changes;
     set->shortest = 0;
+    set->delay = 0;
     for (int fd = 0; fd <= set->highest; fd++)
         any |= look_at(look, fd);
     nd_time cost = nd_now() - look->now; /* more than this only where we were not let run */
     set->cost = cost < COST_PER_SOCKET * (set->highest + 1) ? cost : COST_PER_SOCKET * (set->highest + 1);
+    set->delay = nd_epoll_delay_anew(set);
     nd_time earliest = look->now + ND_EPOLL_LOOK_SHARE * set->cost;
     set->due = look->due < earliest ? earliest : look->due;
+    set->hurried = 0;
     settle_timed(look, changes);
     return any;
 }

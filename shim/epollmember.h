@@ -2,6 +2,8 @@
 #ifndef ND_EPOLLMEMBER_H
 #define ND_EPOLLMEMBER_H
 
+#include <sys/epoll.h>
+
 #include "shim/sockets.h"
 
 /* The record of a descriptor that is known as an epoll set's; else NULL. */
@@ -17,13 +19,18 @@ int nd_epoll_home(int epfd);
  * not its home. */
 bool nd_epoll_handed_over(int epfd);
 
-/* What is known of `sock` in the set whose home is `epfd`, or NULL. */
-static inline struct nd_membership *nd_epoll_membership(struct nd_sock *sock, int epfd) {
-    const struct nd_sock *set = nd_sock_peek(epfd);
-    for (int i = 0; set && i < ND_MEMBERSHIPS; i++)
-        if (sock->in[i].set == epfd + 1 && sock->in[i].generation == set->generation)
+/* What is known of `sock` in the set whose home is `epfd` and whose record `set`, or NULL. */
+static inline struct nd_membership *nd_epoll_member(struct nd_sock *sock, int epfd, const struct nd_sock *set) {
+    const uint32_t generation = set->generation;
+    for (int i = 0; i < ND_MEMBERSHIPS; i++)
+        if (sock->in[i].set == epfd + 1 && sock->in[i].generation == generation)
             return &sock->in[i];
     return NULL;
+}
+
+static inline struct nd_membership *nd_epoll_membership(struct nd_sock *sock, int epfd) {
+    const struct nd_sock *set = nd_sock_peek(epfd);
+    return set ? nd_epoll_member(sock, epfd, set) : NULL;
 }
 
 /* Of the sets in a set, each its descriptor plus 1, `from` becomes `to`: 0 is a free place, or makes one. */
@@ -34,7 +41,11 @@ struct nd_sock *nd_epoll_member_of(int epfd, int fd, struct nd_membership **memb
 
 /* Whether a limit holds for a socket, or an inner set, as it is waited for. One-shots are followed in any case: that they are
  * over is only known from what was delivered. */
-bool nd_epoll_is_timed(int fd, const struct nd_sock *sock, uint32_t events);
+static inline bool nd_epoll_is_timed(int fd, const struct nd_sock *sock, uint32_t events) {
+    if (__builtin_expect(nd_sock_flags(sock) & ND_SOCK_EPOLL, 0))
+        return nd_sock_peek(nd_epoll_home(fd))->epoll.timed;
+    return (nd_watch_exact(fd) & nd_watch_events((short)events)) || (events & EPOLLONESHOT);
+}
 
 /* Where rings have been given work since the set was read last: reads it. */
 void nd_epoll_read_rings(int epfd, struct nd_epoll *set);

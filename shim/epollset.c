@@ -2,10 +2,15 @@
 
 #include "shim/epollmember.h"
 #include "shim/epolltime.h"
+#include "shim/hook.h"
 #include "shim/real.h"
-#include "shim/slots.h"
+#include "shim/slotquick.h"
+#include "shim/straight.h"
 #include "shim/timers.h"
 #include "shim/uring.h"
+
+/* epoll_ctl costs little, so what it brings costs less: these are plain stores. Whoever finds `set` finds the rest. */
+#define put(field, value) atomic_store_explicit(field, value, memory_order_relaxed)
 
 /* In more sets than are noted: the latest counts. */
 static struct nd_membership *new_membership(struct nd_sock *sock, int epfd, const struct nd_sock *set) {
@@ -17,9 +22,9 @@ static struct nd_membership *new_membership(struct nd_sock *sock, int epfd, cons
     }
     if (!free)
         free = &sock->in[ND_MEMBERSHIPS - 1];
-    free->generation = atomic_load(&set->generation);
-    free->events = 0; /* the clock starts when it is waited for something */
-    free->set = epfd + 1;
+    put(&free->generation, set->generation);
+    put(&free->events, 0); /* the clock starts when it is waited for something */
+    atomic_store_explicit(&free->set, epfd + 1, memory_order_release);
     return free;
 }
 
@@ -28,7 +33,7 @@ static struct nd_membership *new_membership(struct nd_sock *sock, int epfd, cons
 static void make_timed(int epfd, struct nd_sock *set, nd_time now) {
     set->epoll.used = true;
     set->epoll.changes++;
-    nd_epoll_hurry(set, now + nd_epoll_delay(&set->epoll));
+    nd_epoll_hurry_within(set, now, nd_epoll_delay(&set->epoll));
     if (set->epoll.timed)
         return;
     set->epoll.timed = true;
@@ -44,8 +49,10 @@ static void make_timed(int epfd, struct nd_sock *set, nd_time now) {
 /* True where several threads put sockets into the set. Then one of them may do so while another waits for the set, and that wait
  * must be one that looks. */
 static bool note_thread(struct nd_epoll *set) {
-    uint32_t self = nd_slots_thread(), owner = 0;
-    if (!atomic_compare_exchange_strong(&set->thread, &owner, self) && owner != self)
+    uint32_t self = nd_slots_self_or_ask(), owner = 0;
+    if (nd_likely(set->thread == self))
+        return false;
+    if (!atomic_compare_exchange_strong(&set->thread, &owner, self))
         set->thread = ND_SEVERAL_THREADS;
     return set->thread != self;
 }
@@ -56,16 +63,14 @@ void nd_epoll_limits_changed(int epfd, struct nd_sock *set) {
         make_timed(epfd, set, nd_now_coarse());
 }
 
-static void remove_from(int epfd, int fd, struct nd_sock *sock) {
-    struct nd_membership *member = nd_epoll_membership(sock, epfd);
-    struct nd_sock *set = nd_epoll_set_of(epfd);
+static void remove_from(int epfd, struct nd_sock *set, int fd, struct nd_sock *sock) {
+    struct nd_membership *member = nd_epoll_member(sock, epfd, set);
     if (member) {
-        if (set)
-            nd_epoll_run_clocks(sock, member, &set->epoll);
-        member->events = 0;
-        member->set = 0;
+        nd_epoll_run_clocks(sock, member, &set->epoll);
+        put(&member->events, 0);
+        put(&member->set, 0);
     }
-    if (set && (nd_sock_flags(sock) & ND_SOCK_EPOLL))
+    if (nd_unlikely(nd_sock_flags(sock) & ND_SOCK_EPOLL))
         nd_epoll_note_inner(&set->epoll, fd + 1, 0);
 }
 
@@ -77,49 +82,113 @@ static _Atomic int *hint_for(uint64_t data) {
     return &hints[(data * UINT64_C(0x9E3779B97F4A7C15)) >> 54];
 }
 
-void nd_epoll_noted(int epfd, int fd, const struct epoll_event *event) {
-    epfd = nd_epoll_home(epfd);
-    struct nd_sock *sock = nd_sock_peek(fd), *set = nd_sock_get(epfd);
-    if (!sock || !set || !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
-        return;
-    if (!event) {
-        remove_from(epfd, fd, sock);
-        return;
-    }
-    if (!(nd_sock_flags(set) & ND_SOCK_EPOLL))
-        nd_sock_born(epfd, ND_SOCK_EPOLL);
-    struct nd_membership *member = nd_epoll_membership(sock, epfd);
-    if (member)
-        nd_epoll_run_clocks(sock, member, &set->epoll);
-    else
-        member = new_membership(sock, epfd, set);
-    if (!nd_epoll_wants(member->events))
-        member->seen = nd_epoll_waited_by_now(&set->epoll);
-    member->reading = set->epoll.reading;
-    member->data = event->data.u64;
-    member->shown = false;
-    member->events = event->events;
+/* It was not known as a set: made before the library could see it, or its number was. */
+ND_COLD static struct nd_sock *new_set(int epfd) {
+    return nd_sock_born(epfd, ND_SOCK_EPOLL);
+}
+
+/* The record of the set behind *epfd, which becomes its home; NULL where there can be none. */
+static inline struct nd_sock *set_behind(int *epfd) {
+    struct nd_sock *set = nd_epoll_set_of(*epfd);
+    if (nd_unlikely(!set))
+        return new_set(*epfd);
+    if (nd_likely(!set->epoll.copy_of))
+        return set;
+    *epfd = nd_epoll_home(*epfd);
+    return nd_epoll_set_of(*epfd);
+}
+
+/* What a wait for room was before tells nothing of the one that begins, unless it had been looked at. */
+static inline void begin_room(struct nd_sock *sock, const struct nd_membership *member, uint32_t events) {
+    struct nd_wait_clock *out = &sock->clock[ND_OUT];
+    if ((events & ~member->events & ND_WANTS_OUT) && !out->look)
+        put(&out->progress, out->time.waited);
+}
+
+/* What is rare in a registration. */
+ND_COLD static void note_further(struct nd_epoll *set, int fd, bool is_set, const struct epoll_event *event) {
     if (event->events & EPOLLONESHOT) {
         *hint_for(event->data.u64) = fd;
-        set->epoll.one_shots = true;
+        set->one_shots = true;
     }
-    bool is_set = (nd_sock_flags(sock) & ND_SOCK_EPOLL) != 0;
     if (is_set)
-        nd_epoll_note_inner(&set->epoll, 0, fd + 1);
-    if (fd > set->epoll.highest)
-        set->epoll.highest = fd;
-    if (nd_sock_flags(sock) & ND_SOCK_LATE)
-        set->epoll.late = true;
-    const bool fresh = !set->epoll.used;
-    if (!is_set)
-        set->epoll.shortest = nd_epoll_shorter(set->epoll.shortest, nd_epoll_shortest_limit(sock));
-    const bool timed = nd_epoll_is_timed(fd, sock, event->events), several = note_thread(&set->epoll);
-    if (!timed && !several && !fresh) /* the first wait shows which thread waits */
+        nd_epoll_note_inner(set, 0, fd + 1);
+    if (fd > set->highest)
+        set->highest = fd;
+}
+
+/* Whether more than silence bounds a socket, so that when it is due is not a matter of how long it is waited for. */
+static inline bool is_busy(const struct nd_sock *sock, uint32_t flags) {
+    return nd_unlikely(flags & ND_SOCK_CONNECTING) || nd_unlikely(sock->operation.timeout) ||
+           nd_unlikely(nd_paced_by(flags, nd_sock_limits_by(sock, flags)));
+}
+
+/* A limit holds for what was registered. Nothing is to be done where the set is to be looked through soon enough already. */
+static void note_timed(int epfd, struct nd_sock *set, const struct nd_sock *sock, short wants, bool busy) {
+    const nd_time delay = nd_epoll_delay(&set->epoll), its = nd_clock_left(sock, wants);
+    if (nd_likely(set->epoll.timed) && nd_likely(!busy) &&
+        nd_likely(nd_epoll_is_hurried(&set->epoll, its < delay ? its : delay)))
         return;
     const nd_time now = nd_now_coarse();
     make_timed(epfd, set, now);
+    if (busy)
+        nd_epoll_hurry(set, nd_clock_due(sock, wants, now));
+    else if (its < delay)
+        nd_epoll_hurry_within(set, now, its);
+}
+
+/* Writes down how a socket of the set is waited for from now on. */
+static inline void write_member(struct nd_sock *sock, struct nd_membership *member, const struct nd_epoll *set,
+                                const struct epoll_event *event) {
+    if (!nd_epoll_wants(member->events))
+        put(&member->seen, nd_epoll_waited_by_now(set));
+    begin_room(sock, member, event->events);
+    put(&member->reading, set->reading);
+    put(&member->data, event->data.u64);
+    put(&member->shown, false);
+    put(&member->events, event->events);
+}
+
+static void note_registered(int epfd, struct nd_sock *set, int fd, struct nd_sock *sock,
+                            const struct epoll_event *event) {
+    const uint32_t flags = nd_sock_flags(sock), events = event->events;
+    const bool is_set = (flags & ND_SOCK_EPOLL) != 0, busy = is_busy(sock, flags), fresh = !set->epoll.used;
+    struct nd_membership *member = nd_epoll_member(sock, epfd, set);
+    const bool is_new = !member;
+    if (is_new)
+        member = new_membership(sock, epfd, set);
+    else
+        nd_epoll_run_clocks(sock, member, &set->epoll);
+    write_member(sock, member, &set->epoll, event);
+    if (nd_unlikely((events & EPOLLONESHOT) || is_set || fd > set->epoll.highest))
+        note_further(&set->epoll, fd, is_set, event);
+    if (!is_set && (is_new || busy))
+        nd_epoll_note_limit(&set->epoll, sock);
+    if (!*nd_straight_single)
+        atomic_thread_fence(memory_order_seq_cst); /* nd_sock_change in another thread sees it, or is seen here */
+    if (nd_unlikely(nd_sock_flags(sock) & ND_SOCK_LATE))
+        set->epoll.late = true;
+    const bool several = note_thread(&set->epoll);
+    if (several)
+        set->epoll.changes++;
+    else
+        put(&set->epoll.changes, set->epoll.changes + 1);
+    const bool timed = nd_epoll_is_timed(fd, sock, events);
     if (timed && !is_set)
-        nd_epoll_hurry(set, nd_clock_due(sock, nd_epoll_wants(event->events), now));
+        note_timed(epfd, set, sock, nd_epoll_wants(events), busy);
+    else if (timed || several || fresh) /* the first wait shows which thread waits */
+        make_timed(epfd, set, nd_now_coarse());
+}
+
+void nd_epoll_noted(int epfd, int fd, const struct epoll_event *event) {
+    struct nd_sock *sock = nd_sock_peek(fd);
+    struct nd_sock *set = sock && (nd_sock_flags(sock) & ND_SOCK_KNOWN) ? set_behind(&epfd) : NULL;
+    if (!set)
+        return;
+    if (event)
+        note_registered(epfd, set, fd, sock, event);
+    else
+        remove_from(epfd, set, fd, sock);
 }
 
 void nd_epoll_member_changed(int fd, struct nd_sock *sock) {
@@ -131,7 +200,7 @@ void nd_epoll_member_changed(int fd, struct nd_sock *sock) {
             continue;
         nd_epoll_run_clocks(sock, &sock->in[i], &set->epoll);
         if (!(nd_sock_flags(sock) & ND_SOCK_EPOLL))
-            set->epoll.shortest = nd_epoll_shorter(set->epoll.shortest, nd_epoll_shortest_limit(sock));
+            nd_epoll_note_limit(&set->epoll, sock);
         make_timed(epfd, set, now);
     }
 }
@@ -155,19 +224,19 @@ void nd_epoll_read_rings(int epfd, struct nd_epoll *set) {
             struct nd_sock *sock = nd_sock_peek(fd);
             const struct nd_membership *member = sock ? nd_epoll_membership(sock, epfd) : NULL;
             if (member && member->reading != reading)
-                remove_from(epfd, fd, sock);
+                remove_from(epfd, nd_sock_peek(epfd), fd, sock);
         }
     set->rings = rings;
 }
 
 void nd_epoll_closed(int epfd) {
-    const struct nd_sock *set = nd_epoll_set_of(epfd);
+    struct nd_sock *set = nd_epoll_set_of(epfd);
     if (!set || nd_epoll_handed_over(epfd))
         return;
     for (int fd = 0; fd <= set->epoll.highest; fd++) {
         struct nd_sock *sock = nd_sock_peek(fd);
-        if (sock && nd_epoll_membership(sock, epfd))
-            remove_from(epfd, fd, sock);
+        if (sock && nd_epoll_member(sock, epfd, set))
+            remove_from(epfd, set, fd, sock);
     }
 }
 
@@ -220,8 +289,9 @@ void nd_epoll_look_by(int epfd, nd_time now, nd_time period) {
     if (!sock || !sock->epoll.timed)
         return;
     const struct nd_epoll *set = &sock->epoll;
-    const nd_time soonest = nd_epoll_soonest(set);
-    nd_epoll_hurry(sock, now + (period > soonest ? period : soonest));
+    const nd_time soonest = nd_epoll_soonest(set), delay = period > soonest ? period : soonest;
+    if (!nd_epoll_is_hurried(set, delay))
+        nd_epoll_hurry_within(sock, now, delay);
     for (int i = 0; set->nested && i < ND_INNER_SETS; i++)
         if (set->inner[i])
             nd_epoll_look_by(set->inner[i] - 1, now, period);
@@ -231,11 +301,8 @@ void nd_epoll_waited(int epfd, nd_time began, nd_time ended, bool ready) {
     struct nd_sock *sock = nd_epoll_set_of(nd_epoll_home(epfd));
     if (!sock)
         return;
-    struct nd_epoll *set = &sock->epoll;
-    if (ended > began)
-        nd_stopwatch_add(&set->time, began, ended);
-    if (ready)
-        nd_epoll_hurry(sock, ended + nd_epoll_delay(set));
+    const struct nd_epoll *set = &sock->epoll;
+    nd_epoll_waited_here(sock, began, ended, ready);
     for (int i = 0; set->nested && i < ND_INNER_SETS; i++)
         if (set->inner[i])
             nd_epoll_waited(set->inner[i] - 1, began, ended, ready);

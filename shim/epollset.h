@@ -8,7 +8,9 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
+#include "shim/epolltime.h"
 #include "shim/sockets.h"
+#include "shim/uring.h"
 #include "shim/waitclock.h"
 
 /* epoll_ctl has succeeded: `fd` was added to or changed in the set `epfd`, or removed from it where `event` is NULL. Keeps
@@ -38,6 +40,21 @@ void nd_epoll_look_by(int epfd, nd_time now, nd_time period);
 /* A thread has waited for the set from `began` to `ended`. What a program does with what is `ready` may start a clock, so the
  * set is looked through soon after. */
 void nd_epoll_waited(int epfd, nd_time began, nd_time ended, bool ready);
+
+/* The same for a set alone, without those within. */
+static inline void nd_epoll_waited_here(struct nd_sock *sock, nd_time began, nd_time ended, bool ready) {
+    struct nd_epoll *set = &sock->epoll;
+    if (ended > began)
+        nd_stopwatch_add(&set->time, began, ended);
+    if (ready && __builtin_expect(!nd_epoll_is_hurried(set, nd_epoll_delay(set)), 0))
+        nd_epoll_hurry_within(sock, ended, nd_epoll_delay(set));
+}
+
+/* Whether `due` holds in the record of a watched set, without sets in it: neither settings nor rings have changed since. */
+static inline bool nd_epoll_is_current(const struct nd_sock *sock) {
+    return __builtin_expect(
+        sock->epoll.timed && sock->epoll.rings == nd_uring_changes && sock->settings == nd_settings_generation, 1);
+}
 
 /* The connections in it, and in sets within. */
 struct nd_company nd_epoll_company(int epfd);

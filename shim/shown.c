@@ -39,7 +39,7 @@ static int member_with(int epfd, const struct nd_sock *set, uint64_t data, short
     return -1;
 }
 
-void nd_shown_epoll(int epfd, struct epoll_event *events, int ready) {
+void nd_shown_epoll_ended(int epfd, struct epoll_event *events, int ready) {
     epfd = nd_epoll_home(epfd);
     const struct nd_sock *set = nd_epoll_set_of(epfd);
     for (int i = 0; set && i < ready; i++) {

@@ -6,10 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "shim/hook.h"
-#include "shim/probes.h"
 #include "shim/raw.h"
-#include "shim/start.h"
+#include "shim/slotquick.h"
 
 const char nd_operation_names[ND_OPERATIONS][ND_OPERATION_NAME] = {
     "",
@@ -38,11 +36,7 @@ const uint32_t nd_bucket_ms[ND_BUCKETS] = {1,      2,      5,      10,      20, 
 
 struct nd_slots nd_slots;
 
-/* What the thread knows of itself. True only of the process it was found out in: a forked child sees another `process`. */
-static __thread struct {
-    uint32_t process, tid;
-    struct nd_slot *first; /* where its slot mostly is */
-} self __attribute__((tls_model("initial-exec")));
+__thread struct nd_slots_self nd_slots_self;
 
 /* Slots that are tried before a call goes without one. */
 enum { PROBES = 64, SWEPT_AT_ONCE = 8 };
@@ -95,15 +89,15 @@ ND_COLD static uint32_t find_self(void) {
         process = (uint32_t)ND_RAW3(getpid, 0, 0, 0);
         atomic_store_explicit(&nd_slots.process, process, memory_order_relaxed);
     }
-    self.tid = (uint32_t)ND_RAW3(gettid, 0, 0, 0);
-    self.first = &nd_slots.slot[self.tid % FIRST_PAGE];
-    self.process = process;
-    return self.tid;
+    nd_slots_self.tid = (uint32_t)ND_RAW3(gettid, 0, 0, 0);
+    nd_slots_self.first = &nd_slots.slot[nd_slots_self.tid % FIRST_PAGE];
+    nd_slots_self.process = process;
+    return nd_slots_self.tid;
 }
 
 static uint32_t own_tid(void) {
     uint32_t process = atomic_load_explicit(&nd_slots.process, memory_order_relaxed);
-    return nd_unlikely(!process || process != self.process) ? find_self() : self.tid;
+    return nd_unlikely(!process || process != nd_slots_self.process) ? find_self() : nd_slots_self.tid;
 }
 
 uint32_t nd_slots_thread(void) {
@@ -151,8 +145,8 @@ static bool claim(struct nd_slot *slot, uint32_t tid) {
 
 /* The thread's slot: the one it has already, or a free one; NULL where there is none. */
 static struct nd_slot *take(uint32_t tid) {
-    if (claim(self.first, tid))
-        return self.first;
+    if (claim(nd_slots_self.first, tid))
+        return nd_slots_self.first;
     for (uint32_t i = 1; i < PROBES; i++)
         if (claim(&nd_slots.slot[(tid + i) % ND_SLOTS], tid))
             return &nd_slots.slot[(tid + i) % ND_SLOTS];
@@ -171,30 +165,8 @@ static void copy_fields(struct nd_slot *to, const struct nd_slot *from) {
     to->return_to = from->return_to;
 }
 
-/* Whoever reads it from outside sees an even, unchanged sequence around a whole slot. */
-static inline void write_slot(struct nd_slot *slot, const struct nd_slot *now) {
-    uint32_t sequence = atomic_load_explicit(&slot->sequence, memory_order_relaxed) | 1;
-    atomic_store_explicit(&slot->sequence, sequence, memory_order_relaxed);
-    atomic_thread_fence(memory_order_release);
-    copy_fields(slot, now);
-    atomic_store_explicit(&slot->sequence, sequence + 1, memory_order_release);
-}
-
-static inline void fill_slot(const struct nd_slot_use *use, int fd, nd_time deadline, unsigned limit,
-                             const char *name) {
-    write_slot(use->slot, &(struct nd_slot){.fd = fd,
-                                            .operation = use->operation,
-                                            .limit = (uint8_t)limit,
-                                            .observed = nd_observing,
-                                            .began = use->began,
-                                            .deadline = deadline,
-                                            .name = (uintptr_t)name,
-                                            .frame = use->frame,
-                                            .return_to = *(const uintptr_t *)(uintptr_t)use->frame});
-}
-
 /* Its first call, or its slot is not at once to be had, or is this thread's already. */
-ND_COLD static void begin_slowly(struct nd_slot_use *use, int fd, nd_time deadline, unsigned limit, const char *name) {
+void nd_slot_begin_slowly(struct nd_slot_use *use, int fd, nd_time deadline, unsigned limit, const char *name) {
     uint32_t tid = own_tid();
     use->shard = (uint8_t)(tid % ND_SHARDS);
     use->slot = take(tid);
@@ -206,35 +178,12 @@ ND_COLD static void begin_slowly(struct nd_slot_use *use, int fd, nd_time deadli
         copy_fields(&use->outer, use->slot);
         use->outer.tid = tid;
     }
-    fill_slot(use, fd, deadline, limit, name);
-}
-
-/* True where the slot that is mostly the thread's is free: it is this call's now. (Its fields are another thread's until then.) */
-static inline bool begin_quickly(struct nd_slot_use *use) {
-    const uint32_t process = atomic_load_explicit(&nd_slots.process, memory_order_relaxed), tid = self.tid;
-    struct nd_slot *slot = self.first;
-    uint32_t nobody = 0;
-    if (nd_unlikely(!process || process != self.process) ||
-        nd_unlikely(!atomic_compare_exchange_strong_explicit(&slot->tid, &nobody, tid, memory_order_acquire,
-                                                             memory_order_relaxed)))
-        return false;
-    use->shard = (uint8_t)(tid % ND_SHARDS);
-    use->slot = slot;
-    return true;
+    nd_slot_fill(use, fd, deadline, limit, name);
 }
 
 void nd_slot_begin_in(const uintptr_t *frame, struct nd_slot_use *use, enum nd_call operation, int fd, nd_time began,
                       nd_time deadline, unsigned limit, const char *name) {
-    ND_PROBE4(netdeadline, start, nd_operation_names[operation], fd, deadline == ND_NEVER ? ND_NEVER : deadline - began,
-              name);
-    use->operation = (uint8_t)operation;
-    use->began = began;
-    atomic_store_explicit(&use->outer.tid, 0, memory_order_relaxed);
-    use->frame = (uintptr_t)frame;
-    if (begin_quickly(use))
-        fill_slot(use, fd, deadline, limit, name);
-    else
-        begin_slowly(use, fd, deadline, limit, name);
+    nd_slot_begin_here(frame, use, operation, fd, began, deadline, limit, name);
 }
 
 static void count_longest(struct nd_counters *counters, uint64_t elapsed) {
@@ -244,7 +193,7 @@ static void count_longest(struct nd_counters *counters, uint64_t elapsed) {
         ;
 }
 
-ND_COLD static void count(struct nd_counters *counters, enum nd_slot_end how, uint64_t elapsed) {
+void nd_slot_count(struct nd_counters *counters, enum nd_slot_end how, uint64_t elapsed) {
     unsigned bucket = 0;
     count_longest(counters, elapsed ? elapsed : 1); /* not 0: that is one that was never used */
     if (how == ND_SLOT_QUIET)
@@ -257,28 +206,14 @@ ND_COLD static void count(struct nd_counters *counters, enum nd_slot_end how, ui
     atomic_fetch_add_explicit(&counters->total, elapsed, memory_order_relaxed);
 }
 
-/* In a child that was forked meanwhile, or after a jump out of a handler's call, the slot is not this call's any more. */
-static inline void give_back(const struct nd_slot_use *use) {
-    struct nd_slot *slot = use->slot;
-    if (nd_unlikely(!slot) || nd_unlikely(atomic_load_explicit(&slot->tid, memory_order_relaxed) != self.tid) ||
-        nd_unlikely(slot->frame != use->frame))
-        return;
-    if (nd_unlikely(atomic_load_explicit(&use->outer.tid, memory_order_relaxed)))
-        write_slot(slot, &use->outer);
-    else
-        set_free(slot);
+void nd_slot_restore(const struct nd_slot_use *use) {
+    const uint32_t sequence = nd_slot_open(use->slot);
+    copy_fields(use->slot, &use->outer);
+    nd_slot_close(use->slot, sequence);
 }
 
 void nd_slot_end(struct nd_slot_use *use, enum nd_slot_end how, nd_time now) {
-    struct nd_counters *counters = &nd_slots.counters[use->shard][use->operation];
-    ND_PROBE3(netdeadline, end, nd_operation_names[use->operation], now - use->began, (int)how);
-    give_back(use);
-    /* Most have not waited for a tick of the coarse clock. */
-    if (how == ND_SLOT_DONE && now <= use->began && use->operation != ND_OPERATION_NONE &&
-        atomic_load_explicit(&counters->longest, memory_order_relaxed))
-        atomic_fetch_add_explicit(&counters->buckets[0], 1, memory_order_relaxed);
-    else if (use->operation != ND_OPERATION_NONE && how != ND_SLOT_UNCOUNTED)
-        count(counters, how, now > use->began ? (uint64_t)(now - use->began) : 0);
+    nd_slot_end_here(use, how, now);
 }
 
 void nd_slots_count_expiry(const char *operation, bool observed) {

@@ -49,34 +49,34 @@ static void set_watch(int fd, struct nd_sock *sock, unsigned watch) {
 #define NOT_STRAIGHT (ND_SOCK_EXPIRED | ND_SOCK_SOUGHT | ND_SOCK_BORROWED | ND_SOCK_VAIN_IN | ND_SOCK_VAIN_OUT)
 
 /* What lets the calls of a connected stream go straight, unless they must be looked at for more than their limits. */
-static unsigned watch_straight(const struct nd_sock *sock, unsigned watch) {
-    const uint32_t flags = nd_sock_flags(sock);
+static unsigned watch_straight(uint32_t flags, const struct nd_limits *limits, unsigned watch) {
     unsigned straight = 0;
-    if (!(flags & ND_SOCK_CONNECTED) || nd_sock_paced(sock) || nd_observing || (flags & NOT_STRAIGHT))
+    if (!(flags & ND_SOCK_CONNECTED) || nd_paced_by(flags, limits) || nd_observing || (flags & NOT_STRAIGHT))
         return 0;
     if (watch & ND_WATCH_OUT)
-        straight |= (nd_sock_room_limited(sock) && !(flags & ND_SOCK_NONBLOCK) ? ND_WATCH_TRY : 0) |
-                    (nd_sock_recv_limit(sock) ? ND_WATCH_TELL : 0);
+        straight |= (nd_room_limited_by(flags, limits) && !(flags & ND_SOCK_NONBLOCK) ? ND_WATCH_TRY : 0) |
+                    (nd_recv_limit_by(flags, limits) ? ND_WATCH_TELL : 0);
     if (watch & ND_WATCH_IN)
         straight |= ND_WATCH_KEPT;
     return straight;
 }
 
 /* Which way they go tells who owes a reply, and who speaks first whether RECV holds at all. */
-static unsigned watch_datagrams(const struct nd_sock *sock) {
-    if (nd_sock_recv_limit(sock))
+static unsigned watch_datagrams(uint32_t flags, const struct nd_limits *limits) {
+    if (nd_recv_limit_by(flags, limits))
         return ND_WATCH_WAIT_IN | ND_WATCH_IN | ND_WATCH_OUT;
-    return (nd_sock_flags(sock) & ND_SOCK_OPEN) && nd_sock_limits(sock)->recv ? ND_WATCH_IN | ND_WATCH_OUT : 0;
+    return (flags & ND_SOCK_OPEN) && limits->recv ? ND_WATCH_IN | ND_WATCH_OUT : 0;
 }
 
-static unsigned watch_unscoped(const struct nd_sock *sock) {
-    uint32_t flags = nd_sock_flags(sock);
+static unsigned watch_unscoped(const struct nd_sock *sock, uint32_t flags) {
+    const struct nd_limits *limits = nd_sock_limits_by(sock, flags);
+    unsigned watch = 0;
     if (!(flags & ND_SOCK_KNOWN))
         return 0;
-    unsigned watch = 0;
     if (flags & ND_SOCK_EPOLL)
         return sock->epoll.timed || sock->epoll.copy_of || nd_uring_changes ? ND_WATCH_WAIT : 0;
-    if (nd_sock_accept_limit(sock))
+    const nd_time recv = nd_recv_limit_by(flags, limits);
+    if ((flags & ND_SOCK_LISTENING) && nd_sock_accept_limit(sock))
         watch |= ND_WATCH_WAIT_IN;
     if (flags & NOT_STRAIGHT)
         watch |= ND_WATCH_IN | ND_WATCH_OUT;
@@ -84,26 +84,25 @@ static unsigned watch_unscoped(const struct nd_sock *sock) {
         watch |= ND_WATCH_WAIT; /* to say so: shown.h */
     if ((flags & ND_SOCK_CONNECTING) || sock->operation.timeout)
         watch |= ND_WATCH_WAIT;
-    if ((flags & (ND_SOCK_RCVTIMEO | ND_SOCK_KEEPALIVE)) ||
-        (nd_observing && ((flags & ND_SOCK_CONNECTED) || nd_sock_recv_limit(sock))))
+    if ((flags & (ND_SOCK_RCVTIMEO | ND_SOCK_KEEPALIVE)) || (nd_observing && ((flags & ND_SOCK_CONNECTED) || recv)))
         watch |= ND_WATCH_IN;
     if (nd_sock_is_datagram(sock))
-        return watch | watch_datagrams(sock);
+        return watch | watch_datagrams(flags, limits);
     if (!(flags & ND_SOCK_STREAM) || !(flags & (ND_SOCK_CONNECTED | ND_SOCK_CONNECTING)))
         return watch;
-    if (nd_sock_room_limited(sock))
+    if (nd_room_limited_by(flags, limits))
         watch |= ND_WATCH_WAIT_OUT | (flags & ND_SOCK_NONBLOCK ? 0 : ND_WATCH_OUT);
-    if (nd_sock_paced(sock))
+    if (nd_paced_by(flags, limits))
         watch |= ND_WATCH_WAIT | ND_WATCH_IN | ND_WATCH_OUT;
-    if (nd_sock_recv_limit(sock) || nd_observing) /* who spoke last tells who owes a reply */
+    if (recv || nd_observing) /* who spoke last tells who owes a reply */
         watch |= ND_WATCH_WAIT_IN | ND_WATCH_IN | ND_WATCH_OUT;
-    return watch | watch_straight(sock, watch);
+    return watch | watch_straight(flags, limits, watch);
 }
 
 /* A call in a TLS operation that has a deadline may wait for no longer than that. */
 static unsigned watch_for(const struct nd_sock *sock) {
-    unsigned watch = watch_unscoped(sock);
-    uint32_t flags = nd_sock_flags(sock);
+    const uint32_t flags = nd_sock_flags(sock);
+    unsigned watch = watch_unscoped(sock, flags);
     if (!(flags & ND_SOCK_SCOPED) || (flags & ND_SOCK_NONBLOCK))
         return watch;
     if (!(watch & ND_WATCH_IN) || (watch & ND_WATCH_KEPT))

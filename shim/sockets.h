@@ -126,10 +126,12 @@ struct nd_membership {
 /* What is known of an epoll set (epollset.h). */
 struct nd_epoll {
     struct nd_stopwatch time;
-    _Atomic nd_time due;              /* when its sockets are to be looked through */
-    _Atomic nd_time cost;             /* how long that took last */
-    _Atomic nd_time shortest;         /* limit of a socket in it; 0 for none */
-    _Atomic int highest;              /* no socket of the set is above this descriptor */
+    _Atomic nd_time due;      /* when its sockets are to be looked through */
+    _Atomic nd_time hurried;  /* the shortest time by which that was brought near since they were; 0: it was not */
+    _Atomic nd_time cost;     /* how long that took last */
+    _Atomic nd_time shortest; /* limit of a socket in it; 0 for none */
+    _Atomic nd_time delay;    /* nd_epoll_delay, by those two; 0: to be found anew */
+    _Atomic int highest;      /* no socket of the set is above this descriptor */
     _Atomic int inner[ND_INNER_SETS]; /* epoll sets in it, plus 1 */
     _Atomic nd_time looking;          /* since when a thread looks through it; 0: none does */
     _Atomic uint32_t changes;         /* what may have made it timed */
@@ -301,12 +303,17 @@ static inline void nd_sock_said(struct nd_sock *sock) {
     atomic_fetch_or_explicit(&sock->flags, ND_SOCK_SENT_LAST, memory_order_relaxed);
 }
 
-/* The limits that hold for this socket: of the config file's sections for the other side, or outbound or inbound. */
-static inline const struct nd_limits *nd_sock_limits(const struct nd_sock *sock) {
+/* The limits that hold for this socket, which has these `flags`: of the config file's sections for the other side, or outbound or
+ * inbound. */
+static inline const struct nd_limits *nd_sock_limits_by(const struct nd_sock *sock, uint32_t flags) {
     uint8_t profile = atomic_load_explicit(&sock->profile, memory_order_relaxed);
     if (__builtin_expect(profile != 0, 0))
         return &nd_profiles[profile].limits;
-    return nd_sock_flags(sock) & ND_SOCK_INBOUND ? &nd_settings.inbound : &nd_settings.outbound;
+    return flags & ND_SOCK_INBOUND ? &nd_settings.inbound : &nd_settings.outbound;
+}
+
+static inline const struct nd_limits *nd_sock_limits(const struct nd_sock *sock) {
+    return nd_sock_limits_by(sock, nd_sock_flags(sock));
 }
 
 /* Whether it is a datagram socket of the kinds we bound. */
@@ -315,31 +322,43 @@ static inline bool nd_sock_is_datagram(const struct nd_sock *sock) {
 }
 
 /* RECV or SEND as they hold for this socket (AF_UNIX and UDP have rules of their own); 0 for off. */
-static inline nd_time nd_sock_recv_limit(const struct nd_sock *sock) {
-    uint32_t flags = nd_sock_flags(sock);
+static inline nd_time nd_recv_limit_by(uint32_t flags, const struct nd_limits *limits) {
     if (flags & ND_SOCK_STREAM)
-        return flags & (ND_SOCK_INET | ND_SOCK_LOCAL) ? nd_sock_limits(sock)->recv : 0;
+        return flags & (ND_SOCK_INET | ND_SOCK_LOCAL) ? limits->recv : 0;
     /* One that was bound waits for strangers, as a listener does, unless it is known to ask; the others wait for an answer. */
-    return (flags & ND_SOCK_ASKS) || ((flags & ND_SOCK_INET) && !(flags & ND_SOCK_BOUND)) ? nd_sock_limits(sock)->recv
-                                                                                          : 0;
+    return (flags & ND_SOCK_ASKS) || ((flags & ND_SOCK_INET) && !(flags & ND_SOCK_BOUND)) ? limits->recv : 0;
+}
+
+static inline nd_time nd_sock_recv_limit(const struct nd_sock *sock) {
+    return nd_recv_limit_by(nd_sock_flags(sock), nd_sock_limits(sock));
+}
+
+static inline nd_time nd_send_limit_by(uint32_t flags, const struct nd_limits *limits) {
+    return (flags & ND_SOCK_STREAM) && (flags & (ND_SOCK_INET | ND_SOCK_LOCAL)) ? limits->send : 0;
 }
 
 static inline nd_time nd_sock_send_limit(const struct nd_sock *sock) {
-    uint32_t flags = nd_sock_flags(sock);
-    return (flags & ND_SOCK_STREAM) && (flags & (ND_SOCK_INET | ND_SOCK_LOCAL)) ? nd_sock_limits(sock)->send : 0;
+    return nd_send_limit_by(nd_sock_flags(sock), nd_sock_limits(sock));
 }
 
 /* Whether a wait for room on this socket has a limit: SEND, or UNACKED, which needs TCP's acknowledgements. */
-static inline bool nd_sock_room_limited(const struct nd_sock *sock) {
+static inline bool nd_room_limited_by(uint32_t flags, const struct nd_limits *limits) {
     const uint32_t tcp = ND_SOCK_STREAM | ND_SOCK_INET;
-    return nd_sock_send_limit(sock) || ((nd_sock_flags(sock) & tcp) == tcp && nd_sock_limits(sock)->unacked);
+    return nd_send_limit_by(flags, limits) || ((flags & tcp) == tcp && limits->unacked);
+}
+
+static inline bool nd_sock_room_limited(const struct nd_sock *sock) {
+    return nd_room_limited_by(nd_sock_flags(sock), nd_sock_limits(sock));
 }
 
 /* Whether IDLE, LIFETIME or MIN_RATE is on for this socket: an internet connection that stands. */
-static inline bool nd_sock_paced(const struct nd_sock *sock) {
+static inline bool nd_paced_by(uint32_t flags, const struct nd_limits *limits) {
     const uint32_t needs = ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED;
-    const struct nd_limits *limits = nd_sock_limits(sock);
-    return (nd_sock_flags(sock) & needs) == needs && (limits->idle || limits->lifetime || limits->min_rate_bytes);
+    return (limits->idle || limits->lifetime || limits->min_rate_bytes) && (flags & needs) == needs;
+}
+
+static inline bool nd_sock_paced(const struct nd_sock *sock) {
+    return nd_paced_by(nd_sock_flags(sock), nd_sock_limits(sock));
 }
 
 /* CONNECT as it holds for this socket, and ACCEPT as it holds for this listener; 0 for off. */

@@ -11,8 +11,11 @@
 #include "shim/tcp_info.h"
 #include "shim/timers.h"
 
-/* A wait for room is looked into this long after it began: not at once, since most find room. */
-#define FIRST_LOOK (10 * ND_MSEC)
+/* A wait for room is looked into when this part of the limit is over, but for these bounds: not at once, since most find room. In
+ * an epoll set, which does not tell when there ceased to be room, the clock runs from that look. */
+#define FIRST_LOOK_SHARE 64
+#define SHORTEST_FIRST_LOOK (10 * ND_MSEC)
+#define LONGEST_FIRST_LOOK ND_SEC
 
 /* Of a connection on which nothing has been sent the kernel may tell a tick less for that than since it heard of it. */
 #define TICK (10 * ND_MSEC)
@@ -54,21 +57,34 @@ static nd_time sooner(nd_time a, nd_time b) {
     return a < b ? a : b;
 }
 
+static nd_time first_look(uint32_t flags, const struct nd_limits *limits) {
+    const nd_time send = nd_send_limit_by(flags, limits), unacked = limits->unacked;
+    const nd_time part = (send && (send < unacked || !unacked) ? send : unacked) / FIRST_LOOK_SHARE;
+    return part < SHORTEST_FIRST_LOOK ? SHORTEST_FIRST_LOOK : sooner(part, LONGEST_FIRST_LOOK);
+}
+
+nd_time nd_clock_left(const struct nd_sock *sock, short wants) {
+    const uint32_t flags = nd_sock_flags(sock);
+    const struct nd_limits *limits = nd_sock_limits_by(sock, flags);
+    const struct nd_wait_clock *out = &sock->clock[ND_OUT];
+    nd_time left = ND_NEVER;
+    if (wants & ND_WANTS_IN) {
+        const nd_time limit = flags & ND_SOCK_LISTENING ? nd_sock_accept_limit(sock) : nd_recv_limit_by(flags, limits);
+        left = limit ? limit - nd_clock_silence(&sock->clock[ND_IN]) : ND_NEVER;
+    }
+    if ((wants & ND_WANTS_OUT) && nd_room_limited_by(flags, limits))
+        left =
+            sooner(left, out->look ? out->look - out->time.waited : first_look(flags, limits) - nd_clock_silence(out));
+    return left;
+}
+
 nd_time nd_clock_due(const struct nd_sock *sock, short wants, nd_time now) {
-    uint32_t flags = nd_sock_flags(sock);
-    if (flags & ND_SOCK_CONNECTING)
+    if (nd_sock_flags(sock) & ND_SOCK_CONNECTING)
         return sooner(nd_connect_deadline(sock, sock->connect_began), operation_deadline(sock));
     nd_time due = operation_deadline(sock);
     if (nd_sock_paced(sock))
         due = sooner(due, nd_pace_due(sock, now));
-    nd_time limit = flags & ND_SOCK_LISTENING ? nd_sock_accept_limit(sock) : nd_sock_recv_limit(sock);
-    if ((wants & ND_WANTS_IN) && limit)
-        due = sooner(due, nd_time_after(now, limit - nd_clock_silence(&sock->clock[ND_IN])));
-    if (nd_clock_room(sock, wants)) {
-        const struct nd_wait_clock *out = &sock->clock[ND_OUT];
-        due = sooner(due, now + (out->look ? out->look - out->time.waited : FIRST_LOOK));
-    }
-    return due;
+    return sooner(due, nd_time_after(now, nd_clock_left(sock, wants)));
 }
 
 void nd_clock_connected(int fd, struct nd_sock *sock, short ready) {

@@ -59,6 +59,9 @@ bool nd_clock_readable(int fd);
 /* Whether a wait for `wants` is a wait for room that a limit bounds. */
 bool nd_clock_room(const struct nd_sock *sock, short wants);
 
+/* How long its clocks run until they are to be looked at: those that stand while nothing waits; ND_NEVER where none is running. */
+nd_time nd_clock_left(const struct nd_sock *sock, short wants);
+
 /* When, seen from `now`, the clocks of a socket that is waited for with `wants` are due; ND_NEVER if they are not running. */
 nd_time nd_clock_due(const struct nd_sock *sock, short wants, nd_time now);
 

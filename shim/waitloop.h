@@ -5,7 +5,10 @@
 #include <stdbool.h>
 
 #include "resolver/clock.h"
-#include "shim/slots.h"
+#include "shim/hook.h"
+#include "shim/signals.h"
+#include "shim/slotquick.h"
+#include "shim/start.h"
 
 /* The timeout the program gave, to be passed on untouched. */
 #define ND_AS_GIVEN ((nd_time)-1)
@@ -23,7 +26,6 @@ struct nd_waiting {
     bool (*expire)(void *set, nd_time now);
     /* Adds what only we know of to the result of a call that found `ready`; returns the new count. */
     int (*show)(void *set, int ready);
-    bool masked; /* the real call is given a signal mask for the time of the wait */
 };
 
 /* What is shown of a wait to whoever looks from outside (slots.h). */
@@ -34,10 +36,73 @@ struct nd_wait_shown {
     unsigned limit;   /* as in struct nd_slot */
 };
 
-/* Waits for `timeout` (ND_NEVER for none) and returns what the real call returns. *shown is read after the first how->due,
- * which may fill it in. Where nothing is due there are two clock reads: coarse ones (7 ns) where something was ready, an exact
- * one after a wait in vain. In MODE=observe the wait is the program's own, and its clocks are read when it returns.
- * Async-signal-safe; a cancellation point as the real call. */
-int nd_wait_loop(const struct nd_waiting *how, void *set, nd_time timeout, const struct nd_wait_shown *shown);
+/* A call on its way. */
+struct nd_wait_progress {
+    bool masked;  /* the real call is given a signal mask for the time of the wait */
+    bool expired; /* a limit has fired */
+    /* The wait under way, of those that the call is made of. */
+    nd_time began;           /* of the first by the coarse clock: up to a tick too early */
+    nd_time due;             /* when the set is to be looked at */
+    nd_time timeout;         /* the real call's */
+    nd_time given, deadline; /* the program's timeout, and its end */
+    nd_time ended;           /* the last wait */
+    struct nd_signals_held held;
+};
+
+/* The rest of nd_wait_loop, where the first wait has found `ready`, and that is not all there is to it; and in MODE=observe. */
+int nd_wait_go_on(const struct nd_waiting *how, void *set, struct nd_wait_progress *call, int ready);
+int nd_wait_observe(const struct nd_waiting *how, void *set, nd_time given, const struct nd_wait_shown *shown);
+
+/* The first is the program's own call, as long as that can be. Whole milliseconds: as long for poll as for ppoll. */
+static inline nd_time nd_wait_first_timeout(const struct nd_wait_progress *call) {
+    if (call->due >= call->deadline)
+        return ND_AS_GIVEN;
+    return call->due > call->began ? (call->due - call->began + ND_MSEC - 1) / ND_MSEC * ND_MSEC : 0;
+}
+
+/* The first wait, which is mostly the only one. */
+ND_INLINE int nd_wait_first(const struct nd_waiting *how, void *set, struct nd_wait_progress *call) {
+    call->deadline = nd_time_after(call->began, call->given);
+    call->timeout = nd_wait_first_timeout(call);
+    if (nd_unlikely(call->masked) && call->due < call->deadline)
+        nd_signals_hold(&call->held);
+    int ready = how->wait(set, call->timeout);
+    if (nd_unlikely(ready <= 0) || nd_unlikely(call->held.any))
+        return nd_wait_go_on(how, set, call, ready);
+    /* What is ready at once, as most often, costs no exact clock. */
+    call->ended = nd_now_coarse();
+    if (nd_unlikely(call->ended >= call->due))
+        return nd_wait_go_on(how, set, call, ready);
+    how->settle(set, call->began, call->ended, true);
+    return ready;
+}
+
+/* Waits for `timeout` (ND_NEVER for none, but not 0) and returns what the real call returns. *shown is read after the first
+ * how->due, which may fill it in. Where nothing is due there are two clock reads: coarse ones (7 ns) where something was ready, an
+ * exact one after a wait in vain. In MODE=observe the wait is the program's own, and its clocks are read when it returns. In the
+ * calling function itself, so that a constant *how costs no calls. Async-signal-safe; a cancellation point as the real call. */
+ND_INLINE int nd_wait_loop(const struct nd_waiting *how, bool masked, void *set, nd_time timeout,
+                           const struct nd_wait_shown *shown) {
+    if (nd_unlikely(nd_observing))
+        return nd_wait_observe(how, set, timeout, shown);
+    struct nd_slot_use use;
+    struct nd_wait_progress call;
+    call.masked = masked;
+    call.expired = call.held.any = false;
+    call.began = nd_now_coarse();
+    call.given = timeout;
+    call.due = how->due(set, call.began);
+    if (nd_unlikely(!timeout))
+        return nd_wait_first(how, set, &call);
+    nd_slot_begin_here(ND_FRAME_SLOT(), &use, shown->operation, shown->fd, call.began, shown->deadline, shown->limit,
+                       NULL);
+    int ready = nd_wait_first(how, set, &call);
+    nd_slot_end_here(&use,
+                     nd_unlikely(call.expired) ? ND_SLOT_EXPIRED
+                     : nd_unlikely(ready == 0) ? ND_SLOT_QUIET
+                                               : ND_SLOT_DONE,
+                     call.ended);
+    return ready;
+}
 
 #endif

@@ -202,9 +202,9 @@ static int wait_for(void *arg, nd_time timeout) {
 }
 
 int nd_waitset_run(struct nd_waitset *set) {
-    const struct nd_waiting how = {due, wait_for, settle, expire, show, set->masked};
+    static const struct nd_waiting how = {due, wait_for, settle, expire, show};
     set->noted_count = 0;
     set->began = 0;
     set->shown = (struct nd_wait_shown){set->operation, -1, ND_NEVER, ND_LIMIT_NONE};
-    return nd_wait_loop(&how, set, set->timeout, &set->shown);
+    return nd_wait_loop(&how, set->masked, set, set->timeout, &set->shown);
 }

@@ -27,7 +27,7 @@ struct nd_waitset {
     int (*wait)(struct nd_waitset *set, nd_time timeout);
     /* Shows entry `index` as ready for input. Returns what that adds to the result. */
     int (*show)(struct nd_waitset *set, unsigned index);
-    bool masked; /* as in struct nd_waiting */
+    bool masked; /* as in struct nd_wait_progress */
     void *state;
     nd_time began;        /* when the first wait did, by the coarse clock; 0: not yet */
     unsigned noted_count; /* entries whose clocks ran when it did */

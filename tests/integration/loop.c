@@ -1,7 +1,8 @@
 /* The hot path: loop MODE COUNT does the same thing COUNT times and prints how many seconds it took. The other end is a
  * child. Modes: pingpong (send and recv), reads and sends (one of the two), readwrite, polled and epolled (a wait before each
- * receive), bulk (COUNT writes of 64 KiB),
- * files (read and write on a file and a pipe). */
+ * receive), toggled (an event loop that asks for room when it has something to say, and then for the answer, as redis-benchmark
+ * does), bulk (COUNT writes of 64 KiB), files (read and write on a file and a pipe), served (a server's side: accepts COUNT
+ * connections, and puts each into an epoll set, answers a question, and closes it). */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -93,6 +94,53 @@ static void ask_by_epoll(int fd, int set) {
         fail("ask");
 }
 
+static void control(int set, int op, int fd, uint32_t events) {
+    struct epoll_event event = {.events = events, .data.fd = fd};
+    if (epoll_ctl(set, op, fd, &event))
+        fail("epoll_ctl");
+}
+
+static void ask_by_toggling(int fd, int set) {
+    struct epoll_event event;
+    control(set, EPOLL_CTL_MOD, fd, EPOLLIN | EPOLLOUT);
+    if (epoll_wait(set, &event, 1, -1) != 1 || send(fd, buffer, MESSAGE, 0) != MESSAGE)
+        fail("send");
+    control(set, EPOLL_CTL_MOD, fd, EPOLLIN);
+    if (epoll_wait(set, &event, 1, -1) != 1 || recv(fd, buffer, MESSAGE, MSG_DONTWAIT) != MESSAGE)
+        fail("recv");
+    control(set, EPOLL_CTL_DEL, fd, 0);
+    control(set, EPOLL_CTL_ADD, fd, EPOLLIN);
+}
+
+static void ask_once(const struct sockaddr_in *address) {
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (connect(fd, (const struct sockaddr *)address, sizeof *address) || send(fd, buffer, MESSAGE, 0) != MESSAGE ||
+        recv(fd, buffer, 1, MSG_WAITALL) != 1)
+        fail("ask");
+    close(fd);
+}
+
+/* Connections come with their question (TCP_DEFER_ACCEPT), so that each takes the same calls. */
+static void served(long count) {
+    struct sockaddr_in address;
+    int listener = listener_at(&address), set = epoll_create1(0), seconds = 5;
+    setsockopt(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
+    if (fork() == 0) {
+        for (long i = 0; i < count; i++)
+            ask_once(&address);
+        _exit(0);
+    }
+    for (long i = 0; i < count; i++) {
+        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0)
+            fail("accept");
+        control(set, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+        if (recv(fd, buffer, sizeof buffer, 0) != MESSAGE || send(fd, buffer, 1, 0) != 1)
+            fail("answer");
+        close(fd);
+    }
+}
+
 /* The other end of reads: says COUNT bytes. */
 static void say(int fd, long count) {
     for (ssize_t sent; count > 0; count -= sent)
@@ -135,19 +183,24 @@ static void files(long count) {
             fail("files");
 }
 
-int main(int argc, char **argv) {
-    if (argc != 3)
-        return 2;
-    const char *mode = argv[1];
-    long count = strtol(argv[2], NULL, 10);
-    int is_bulk = !strcmp(mode, "bulk"), is_files = !strcmp(mode, "files"), polled = !strcmp(mode, "polled");
-    int is_sends = !strcmp(mode, "sends");
-    int fd = is_files ? -1 : connected(!is_bulk && !is_sends);
-    int set = !strcmp(mode, "epolled") ? set_with(fd) : -1;
+/* One round with the other end, by the modes that have rounds. */
+static void round_of(const char *mode, int fd, int set) {
+    if (!strcmp(mode, "toggled"))
+        ask_by_toggling(fd, set);
+    else if (set >= 0)
+        ask_by_epoll(fd, set);
+    else if (!strcmp(mode, "readwrite"))
+        ask_by_read_and_write(fd);
+    else
+        ask(fd, !strcmp(mode, "polled"));
+}
+
+static void run(const char *mode, long count) {
+    int is_bulk = !strcmp(mode, "bulk"), is_sends = !strcmp(mode, "sends");
+    int fd = connected(!is_bulk && !is_sends);
+    int set = !strcmp(mode, "epolled") || !strcmp(mode, "toggled") ? set_with(fd) : -1;
     double began = now();
-    if (is_files)
-        files(count);
-    else if (is_bulk)
+    if (is_bulk)
         bulk(fd, count);
     else if (!strcmp(mode, "reads"))
         reads(fd, count);
@@ -155,14 +208,25 @@ int main(int argc, char **argv) {
         sends(fd, count);
     else
         for (long i = 0; i < count; i++)
-            if (set >= 0)
-                ask_by_epoll(fd, set);
-            else if (!strcmp(mode, "readwrite"))
-                ask_by_read_and_write(fd);
-            else
-                ask(fd, polled);
+            round_of(mode, fd, set);
     printf("%.6f\n", now() - began);
     close(fd);
+}
+
+int main(int argc, char **argv) {
+    if (argc != 3)
+        return 2;
+    const char *mode = argv[1];
+    long count = strtol(argv[2], NULL, 10);
+    double began = now();
+    if (!strcmp(mode, "files"))
+        files(count);
+    else if (!strcmp(mode, "served"))
+        served(count);
+    else
+        run(mode, count);
+    if (!strcmp(mode, "files") || !strcmp(mode, "served"))
+        printf("%.6f\n", now() - began);
     while (wait(NULL) > 0)
         ;
     return 0;
