@@ -1,15 +1,13 @@
 #include "shim/datagram.h"
 
-#include <errno.h>
+#include <string.h>
 
 #include "shim/timers.h"
 #include "shim/vain.h"
 
+/* The port stands in the same place in both families, and in what Linux takes for one of them (AF_UNSPEC). */
 static bool has_free_port(const struct sockaddr *addr, socklen_t len) {
-    if (addr->sa_family == AF_INET6 && len >= sizeof(struct sockaddr_in6))
-        return ((const struct sockaddr_in6 *)addr)->sin6_port == 0;
-    return addr->sa_family == AF_INET && len >= sizeof(struct sockaddr_in) &&
-           ((const struct sockaddr_in *)addr)->sin_port == 0;
+    return len >= sizeof(struct sockaddr_in) && ((const struct sockaddr_in *)addr)->sin_port == 0;
 }
 
 void nd_datagram_bound(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
@@ -20,15 +18,20 @@ void nd_datagram_bound(int fd, struct nd_sock *sock, const struct sockaddr *addr
 }
 
 void nd_datagram_connected(int fd, struct nd_sock *sock, bool connected) {
-    const uint32_t past = ND_SOCK_LATE | ND_SOCK_SENT_LAST | ND_SOCK_OPEN, now = ND_SOCK_CONNECTED | ND_SOCK_ASKS;
-    nd_sock_change(fd, sock, connected ? now : 0, connected ? past : past | now);
+    const uint32_t past = ND_SOCK_LATE | ND_SOCK_SENT_LAST, now = ND_SOCK_CONNECTED | ND_SOCK_ASKS;
+    nd_sock_change(fd, sock, connected ? now : 0, connected ? past | ND_SOCK_OPEN : past | now);
     if (nd_sock_recv_limit(sock))
         nd_timers_arm(fd, sock);
     else
         nd_timers_disarm(fd, sock);
 }
 
-void nd_datagram_sent(int fd, struct nd_sock *sock) {
+void nd_datagram_sent(int fd, struct nd_sock *sock, const void *to, socklen_t len) {
+    if (!(nd_sock_flags(sock) & ND_SOCK_SENT_LAST)) {
+        memset(&sock->peer, 0, sizeof sock->peer);
+        if (to)
+            memcpy(&sock->peer, to, len < sizeof sock->peer ? len : sizeof sock->peer);
+    }
     nd_sock_said(sock);
     if (!(nd_sock_flags(sock) & ND_SOCK_OPEN))
         return;

@@ -16,8 +16,14 @@ void nd_datagram_bound(int fd, struct nd_sock *sock, const struct sockaddr *addr
 /* The program has connected it, and what comes is from there; or has dissolved that (AF_UNSPEC). Keeps errno. */
 void nd_datagram_connected(int fd, struct nd_sock *sock, bool connected);
 
-/* One went out. Keeps errno. */
-void nd_datagram_sent(int fd, struct nd_sock *sock);
+/* One went out, to where the call said, or NULL. Keeps errno. */
+void nd_datagram_sent(int fd, struct nd_sock *sock, const void *to, socklen_t len);
+
+/* Who owes a reply, where the kernel does not know; else NULL. */
+static inline const struct sockaddr *nd_datagram_peer(const struct nd_sock *sock) {
+    const uint32_t flags = nd_sock_flags(sock);
+    return (flags & ND_SOCK_SENT_LAST) && !(flags & ND_SOCK_CONNECTED) ? (const struct sockaddr *)&sock->peer : NULL;
+}
 
 /* A receiving call has given one, or an error of the socket that stands for one. */
 void nd_datagram_received(int fd, struct nd_sock *sock);

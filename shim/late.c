@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "shim/datagram.h"
 #include "shim/epollset.h"
 #include "shim/expiry.h"
 #include "shim/real.h"
@@ -71,7 +72,13 @@ static void look_at_datagrams(const char *operation, int fd, struct nd_sock *soc
         nd_clock_progress(clock);
         return;
     }
-    tell(fd, sock, &(struct nd_expiry){.operation = operation, .limit = "RECV", .timeout = limit, .elapsed = silent});
+    tell(fd, sock,
+         &(struct nd_expiry){.operation = operation,
+                             .limit = "RECV",
+                             .timeout = limit,
+                             .elapsed = silent,
+                             .peer = nd_datagram_peer(sock),
+                             .peer_len = sizeof sock->peer});
 }
 
 void nd_late_look(const char *operation, int fd, struct nd_sock *sock, short wants, const struct nd_company *company,

@@ -79,7 +79,8 @@ static int send_datagrams(const struct call *call, struct nd_sock *sock) {
     const int saved = errno;
     int sent = nd_real.sendmmsg(call->fd, call->messages, call->count, call->flags);
     if (sent > 0) {
-        nd_datagram_sent(call->fd, sock);
+        const struct msghdr *first = &call->messages[0].msg_hdr;
+        nd_datagram_sent(call->fd, sock, first->msg_name, first->msg_namelen);
         errno = saved;
     }
     return sent;
@@ -150,6 +151,8 @@ static int receive_kept(const struct call *call, struct nd_sock *sock, nd_time l
     struct nd_expiry expiry = {
         .operation = name, .limit = ND_LIMIT_NAME(sock, "RECV"), .timeout = limit, .elapsed = elapsed};
     if (!(nd_sock_flags(sock) & ND_SOCK_STREAM)) {
+        expiry.peer = nd_datagram_peer(sock);
+        expiry.peer_len = sizeof sock->peer;
         nd_expire_told(call->fd, &expiry);
         errno = ETIMEDOUT;
         return -1;

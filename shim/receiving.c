@@ -77,6 +77,8 @@ static bool would_block(ssize_t result) {
 
 static ssize_t expire(const struct nd_receive_call *call, struct nd_sock *sock, struct nd_expiry expiry) {
     if (!(nd_sock_flags(sock) & ND_SOCK_STREAM)) {
+        expiry.peer = nd_datagram_peer(sock);
+        expiry.peer_len = sizeof sock->peer;
         nd_expire_told(call->fd, &expiry); /* a lost datagram ends nothing */
         nd_vain_end(call->fd, sock, ND_IN);
         errno = ETIMEDOUT;

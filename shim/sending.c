@@ -322,7 +322,8 @@ static ssize_t send_bounded(const struct nd_send_call *call) {
 static ssize_t finish(const struct nd_send_call *call, ssize_t result, int error_before) {
     struct nd_sock *sock = result >= 0 ? nd_sock_peek(call->fd) : NULL;
     if (sock && nd_unlikely(nd_sock_is_datagram(sock))) {
-        nd_datagram_sent(call->fd, sock);
+        const struct msghdr *msg = call->msg;
+        nd_datagram_sent(call->fd, sock, msg ? msg->msg_name : call->to, msg ? msg->msg_namelen : call->to_len);
     } else if (sock && result > 0) {
         nd_sock_said(sock);
         nd_pace_count(sock, (size_t)result);

@@ -172,7 +172,8 @@ struct nd_sock {
     _Atomic uint64_t inode;
     _Atomic int stuck; /* threads that wait in a sending call for room */
     _Atomic nd_time connect_began;
-    struct sockaddr_in6 peer;      /* of a connect under way, which the kernel does not tell yet; AF_INET fits too */
+    struct sockaddr_in6
+        peer; /* of a connect under way, or a datagram's, which the kernel does not tell; AF_INET fits too */
     struct nd_wait_clock clock[2]; /* by nd_direction */
     _Atomic nd_time asked;         /* when bytes went out first since some came in last, as far as we saw */
     _Atomic nd_time heard;         /* of a datagram socket: when one came in, or a call said that none did; 0: never */

@@ -315,7 +315,7 @@ long nd_transfer(const struct nd_transfer *call) {
     long result = bounded(call);
     struct nd_sock *sock = result > 0 ? nd_sock_peek(call->fd) : NULL;
     if (sock && nd_sock_is_datagram(sock))
-        nd_datagram_sent(call->fd, sock); /* there is none to receive them */
+        nd_datagram_sent(call->fd, sock, NULL, 0); /* there is none to receive them */
     else if (sock && call->direction == ND_OUT)
         nd_sock_said(sock);
     else if (sock)

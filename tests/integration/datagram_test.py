@@ -107,8 +107,9 @@ told["then"] = {wait}(s) == [s], error(lambda: s.recv(10))
 
 
 @WAITS
-def test_one_that_owes_a_reply(net, wait):
-    """It was never connected, and has had an answer before; others wait with it."""
+def test_one_that_owes_a_reply(net, wait, tmp_path):
+    """It was never connected, and has had an answer before; others wait with it. Whom it asked is told."""
+    log = tmp_path / "log"
     answer = told(net, f"""
 s, other, another = udp(), dial(), dial()
 s.sendto(b"one", there)
@@ -119,7 +120,8 @@ ready, told["after"] = timed(lambda: {wait}(other, s, another))
 told["ready"] = ready == [s]
 told["recv"] = error(lambda: s.recvfrom(10))
 told["again"] = timed(lambda: {wait}(other, s, another) == [s])
-""", RECV=RECV)
+""", RECV=RECV, LOG=log)
+    assert all("peer=127.0.0.1:4001" in line for line in log.read_text().splitlines())
     assert answer["ready"] and late(answer["after"]) and answer["recv"] == "ETIMEDOUT", answer
     assert answer["again"][0] and late(answer["again"][1]), answer
 
@@ -138,11 +140,13 @@ told["recv"] = error(lambda: s.recv(10))
     assert 1 < answer["waits"] < 8 and answer["recv"] == "ETIMEDOUT", answer
 
 
-@pytest.mark.parametrize("address", ['("127.0.0.1", 0)', '("0.0.0.0", 0)'])
-def test_a_client_whose_port_the_kernel_chose(net, address):
+@pytest.mark.parametrize("bind", ['s.bind(("127.0.0.1", 0))', 'ctypes.CDLL(None).bind(s.fileno(), bytes(128), 128)',
+                                  's.bind(("127.0.0.1", 0)); ctypes.CDLL(None).connect(s.fileno(), bytes(16), 16)'])
+def test_a_client_whose_port_the_kernel_chose(net, bind):
     """It was bound, but speaks first."""
     answer = told(net, f"""
-s = udp({address})
+s = udp()
+{bind}
 s.sendto(b"question", there)
 told["ready"] = timed(lambda: poll_in(s) == [s])
 told["recv"] = error(lambda: s.recv(10))

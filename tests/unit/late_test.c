@@ -64,15 +64,15 @@ END_TEST
 START_TEST(a_debt_runs_from_the_question) {
     nd_datagram_connected(FD, sock, true);
     ck_assert(!waits(RECV - ND_SEC, &two));
-    nd_datagram_sent(FD, sock);
+    nd_datagram_sent(FD, sock, NULL, 0);
     ck_assert(!waits(ND_SEC, &two));
-    nd_datagram_sent(FD, sock); /* asking again does not put it off */
+    nd_datagram_sent(FD, sock, NULL, 0); /* asking again does not put it off */
     ck_assert(waits(RECV - ND_SEC, &two));
 }
 END_TEST
 
 START_TEST(an_answer_pays_it) {
-    nd_datagram_sent(FD, sock);
+    nd_datagram_sent(FD, sock, NULL, 0);
     ck_assert(!waits(RECV - 1, &none));
     nd_datagram_received(FD, sock);
     ck_assert(!waits(RECV, &none));
@@ -91,14 +91,14 @@ START_TEST(an_answer_counts_when_it_came) {
 END_TEST
 
 START_TEST(what_has_come_is_no_silence) {
-    nd_datagram_sent(FD, sock);
+    nd_datagram_sent(FD, sock, NULL, 0);
     data = true;
     ck_assert(!waits(RECV, &none));
 }
 END_TEST
 
 START_TEST(another_thing_under_the_number_is_left_alone) {
-    nd_datagram_sent(FD, sock);
+    nd_datagram_sent(FD, sock, NULL, 0);
     fake_option(SOL_SOCKET, SO_TYPE)->value.tv_sec = SOCK_STREAM;
     ck_assert(!waits(RECV, &none));
 }
@@ -106,7 +106,7 @@ END_TEST
 
 START_TEST(observed_ones_are_told_of_only) {
     nd_observing = true;
-    nd_datagram_sent(FD, sock);
+    nd_datagram_sent(FD, sock, NULL, 0);
     ck_assert(waits(RECV, &none));
     ck_assert(!nd_late_shows(sock, POLLIN));
 }
