@@ -17,7 +17,7 @@ ND_COLD static ssize_t sendfile_watched(int out, int in, off_t *offset, size_t c
 ssize_t nd_hook_sendfile(int out, int in, off_t *offset, size_t count) {
     if (nd_unlikely(nd_watch(out) & ND_WATCH_OUT))
         return sendfile_watched(out, in, offset, count);
-    return nd_real.sendfile(out, in, offset, count);
+    return nd_transfer_unbounded(out, nd_real.sendfile(out, in, offset, count));
 }
 
 static long make_sendfile64(const struct nd_transfer *call) {
@@ -32,7 +32,7 @@ ND_COLD static ssize_t sendfile64_watched(int out, int in, off64_t *offset, size
 ssize_t nd_hook_sendfile64(int out, int in, off64_t *offset, size_t count) {
     if (nd_unlikely(nd_watch(out) & ND_WATCH_OUT))
         return sendfile64_watched(out, in, offset, count);
-    return nd_real.sendfile64(out, in, offset, count);
+    return nd_transfer_unbounded(out, nd_real.sendfile64(out, in, offset, count));
 }
 
 static long make_splice(const struct nd_transfer *call) {
@@ -52,5 +52,5 @@ ssize_t nd_hook_splice(int in, off64_t *in_offset, int out, off64_t *out_offset,
         return splice_watched(ND_OUT, in, in_offset, out, out_offset, count, (int)flags);
     if (nd_unlikely(nd_watch(in) & ND_WATCH_IN) && waits)
         return splice_watched(ND_IN, in, in_offset, out, out_offset, count, (int)flags);
-    return nd_real.splice(in, in_offset, out, out_offset, count, flags);
+    return nd_transfer_unbounded(out, nd_real.splice(in, in_offset, out, out_offset, count, flags));
 }

@@ -305,9 +305,17 @@ static long bounded(const struct nd_transfer *call) {
         return nd_expired_fail(call->fd, sock, call->direction);
     if (nd_observing)
         return observed(call, sock);
-    if (!(flags & ND_SOCK_STREAM) || (flags & ND_SOCK_NONBLOCK))
+    if (!(flags & ND_SOCK_STREAM))
         return call->make(call);
+    if (flags & ND_SOCK_NONBLOCK)
+        return finish(call, sock, call->make(call));
     return call->direction == ND_OUT ? send_bounded(call, sock) : receive_bounded(call, sock);
+}
+
+long nd_transfer_failed(int out) {
+    struct nd_sock *sock = nd_sock_peek(out);
+    const struct nd_transfer call = {.fd = out, .direction = ND_OUT};
+    return sock && (nd_sock_flags(sock) & ND_SOCK_STREAM) ? finish(&call, sock, -1) : -1;
 }
 
 long nd_transfer(const struct nd_transfer *call) {

@@ -22,4 +22,12 @@ struct nd_transfer {
 /* Makes the call, under what bounds it. Async-signal-safe; keeps errno on success. */
 long nd_transfer(const struct nd_transfer *call);
 
+/* A call that nothing bounds was made as it is, and has failed on the socket `out`: gives -1 with the errno it is to have. The error
+ * that ending a stream leaves there (ECONNRESET) comes once and without a signal; from then on the end is known here, too. */
+long nd_transfer_failed(int out);
+
+static inline long nd_transfer_unbounded(int out, long result) {
+    return __builtin_expect(result < 0, 0) ? nd_transfer_failed(out) : result;
+}
+
 #endif
