@@ -41,10 +41,18 @@ int nd_hook_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
     return result;
 }
 
+static void note(int fd, struct nd_sock *sock, uint32_t flag, bool holds) {
+    nd_sock_change(fd, sock, holds ? flag : 0, holds ? 0 : flag);
+}
+
 /* `value` is good: the kernel has read it. */
 static void program_set(int fd, struct nd_sock *sock, int level, int name, const void *value) {
+    const uint32_t flags = nd_sock_flags(sock);
     if (level == SOL_SOCKET && name == SO_LINGER)
-        nd_sock_change(fd, sock, *(const int *)value ? ND_SOCK_LINGER : 0, *(const int *)value ? 0 : ND_SOCK_LINGER);
+        note(fd, sock, ND_SOCK_LINGER, *(const int *)value != 0);
+    else if (level == SOL_SOCKET && name == SO_RCVLOWAT)
+        note(fd, sock, ND_SOCK_LOWAT,
+             *(const unsigned *)value > 1 && (flags & ND_SOCK_INET) && (flags & ND_SOCK_STREAM));
     else
         nd_timers_program_set(fd, sock, level, name);
 }

@@ -229,9 +229,16 @@ static bool wants_all(const struct nd_receive_call *call, const struct nd_sock *
            (nd_sock_flags(sock) & ND_SOCK_STREAM);
 }
 
+/* What only the kernel can wait for. */
+static bool peeks_all(const struct nd_receive_call *call) {
+    const int both = MSG_WAITALL | MSG_PEEK;
+    return call->kind >= ND_RECV && (call->flags & both) == both;
+}
+
 /* Whether it was to wait for more than the `got` bytes. */
 static bool wants_more(const struct nd_receive_call *call, const struct nd_sock *sock, size_t got) {
-    return wants_all(call, sock) && (call->kind == ND_RECVMSG || got < call->len);
+    return call->kind >= ND_RECV && (call->flags & MSG_WAITALL) && (nd_sock_flags(sock) & ND_SOCK_STREAM) &&
+           (call->kind == ND_RECVMSG || got < call->len);
 }
 
 /* Where the bytes after the first `done` go; false if there is no more room. Only for calls that have succeeded before: the
@@ -260,13 +267,30 @@ static bool has_ended(int fd) {
     return nd_real.poll(&pollfd, 1, 0) > 0 && (pollfd.revents & (POLLERR | POLLHUP));
 }
 
-/* MSG_WAITALL: the kernel's timer counts the whole call, RECV only silence. What came before it fired is the program's to
- * keep: go on gathering while bytes come. An error is left for the next call, as the kernel leaves it. */
+/* Whether the kernel says when bytes came last. */
+static bool tells_silence(const struct nd_sock *sock) {
+    const uint32_t tcp = ND_SOCK_STREAM | ND_SOCK_INET;
+    return (nd_sock_flags(sock) & tcp) == tcp;
+}
+
+/* How long the connection has been silent, as far as it is less than `elapsed`: another thread may have read from it since
+ * this one began to wait. */
+static nd_time silence(int fd, const struct nd_sock *sock, nd_time elapsed) {
+    struct tcp_info info;
+    if (!tells_silence(sock) || !nd_tcp_info(fd, &info))
+        return elapsed;
+    nd_time heard = (nd_time)(info.tcpi_last_data_recv + 1) * ND_MSEC; /* whole milliseconds, rounded down */
+    return heard < elapsed ? heard : elapsed;
+}
+
+/* MSG_WAITALL: the kernel's timer counts the whole call, RECV only silence, which a call that waits since `began` shares with
+ * the connection. What came before is the program's to keep: go on gathering while bytes come. An error is left for the next
+ * call, as the kernel leaves it. */
 static ssize_t gather(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit, nd_time own,
-                      size_t done) {
+                      nd_time began, size_t done) {
     struct nd_receive_call rest;
-    while (rest_of(call, done, &rest)) {
-        nd_time since = nd_now();
+    nd_time since = nd_now() - (tells_silence(sock) ? silence(call->fd, sock, nd_now() - began) : 0);
+    for (; rest_of(call, done, &rest); since = nd_now()) {
         ssize_t result;
         const struct patience patience = {limit ? nd_time_after(since, limit) : ND_NEVER, own};
         enum rest how = wait_for_rest(&rest, sock, &patience, true, &result);
@@ -281,18 +305,23 @@ static ssize_t gather(const struct nd_receive_call *call, struct nd_sock *sock, 
     return (ssize_t)done;
 }
 
-/* How long the connection has been silent, as far as it is less than `elapsed`: another thread may have read from it since
- * this one began to wait. */
-static nd_time silence(int fd, const struct nd_sock *sock, nd_time elapsed) {
-    struct tcp_info info;
-    const uint32_t tcp = ND_SOCK_STREAM | ND_SOCK_INET;
-    const nd_time asked = nd_sock_flags(sock) & ND_SOCK_SENT_LAST ? nd_now() - sock->asked : elapsed;
-    if (asked < elapsed)
-        elapsed = asked; /* calls before this one waited too, and the question is younger */
-    if ((nd_sock_flags(sock) & tcp) != tcp || !nd_tcp_info(fd, &info))
-        return elapsed;
-    nd_time heard = (nd_time)(info.tcpi_last_data_recv + 1) * ND_MSEC; /* whole milliseconds, rounded down */
-    return heard < elapsed ? heard : elapsed;
+/* MSG_WAITALL with MSG_PEEK, where nothing tells of more bytes but the call itself: made again until there are enough of them
+ * or no more have come for `limit`. */
+static ssize_t peek_all(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit, nd_time began,
+                        ssize_t got) {
+    struct nd_receive_call rest;
+    for (ssize_t before = 0; got > 0 && rest_of(call, (size_t)got, &rest) && !has_ended(call->fd);) {
+        const nd_time now = nd_now(), elapsed = now - began;
+        if (elapsed < limit)
+            break; /* a signal */
+        const nd_time silent = got > before && !tells_silence(sock) ? 0 : silence(call->fd, sock, elapsed);
+        if (silent >= limit)
+            return expire(call, sock, recv_expiry(call, sock, limit, elapsed));
+        before = got;
+        began = now - silent;
+        got = plain(call);
+    }
+    return finish(call, sock, got);
 }
 
 /* A call that began at `began` has given `result`. One that came back with nothing has waited all the same. */
@@ -322,14 +351,18 @@ static ssize_t go_on(const struct nd_receive_call *call, struct nd_sock *sock, n
             continue;
         }
         if (result > 0 && wants_all(call, sock))
-            return gather(call, sock, limit, own, (size_t)result);
+            return gather(call, sock, limit, own, nd_now(), (size_t)result);
         return limit ? waited(call, sock, began, result) : result;
     }
 }
 
 /* Under a limit that no timer of the kernel's keeps: try, then wait. */
 static ssize_t receive_paced(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit) {
-    ssize_t result = without_waiting(call);
+    ssize_t result = -1;
+    if ((nd_sock_flags(sock) & ND_SOCK_LOWAT) && !nd_nonblocking(call->fd))
+        errno = EAGAIN; /* the bytes that are there may be too few */
+    else
+        result = without_waiting(call);
     if (result < 0 && errno == ENOTSOCK) {
         nd_sock_forget(call->fd);
         return plain(call);
@@ -346,7 +379,7 @@ static ssize_t receive_paced(const struct nd_receive_call *call, struct nd_sock 
     } else {
         finish(call, sock, result);
         if (!has_ended(call->fd))
-            result = gather(call, sock, limit, own, (size_t)result);
+            result = gather(call, sock, limit, own, began, (size_t)result);
     }
     nd_slot_end(&use, nd_slot_how(result), nd_now_coarse());
     return result;
@@ -359,8 +392,10 @@ ND_COLD static ssize_t kept_result(const struct nd_receive_call *call, struct nd
     int error = errno;
     if (result > 0) {
         nd_sock_heard(sock);
+        if (call->flags & MSG_PEEK)
+            return peek_all(call, sock, limit, began, result);
         if (nd_now() - began >= limit && !has_ended(call->fd))
-            return gather(call, sock, limit, ND_NEVER, (size_t)result);
+            return gather(call, sock, limit, ND_NEVER, began, (size_t)result);
         return result;
     }
     if (would_block(result)) {
@@ -456,7 +491,9 @@ static ssize_t receive_bounded(const struct nd_receive_call *call) {
         return receive_observed(call, sock, scope);
     if (scope && scope->timeout && !(limit && kernel_keeps(scope, limit)))
         return receive_scoped(call, sock, scope);
-    if ((nd_sock_paced(sock) && (flags & ND_SOCK_STREAM)) || ((flags & ND_SOCK_VAIN_IN) && limit))
+    const bool ours =
+        (nd_sock_paced(sock) && (flags & ND_SOCK_STREAM)) || ((flags & (ND_SOCK_VAIN_IN | ND_SOCK_LOWAT)) && limit);
+    if (ours && !peeks_all(call))
         return receive_paced(call, sock, limit);
     return limit ? receive_limited(call, sock, limit) : waited_for_own(call, sock, plain(call));
 }

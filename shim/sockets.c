@@ -51,7 +51,8 @@ static void set_watch(int fd, struct nd_sock *sock, unsigned watch) {
 /* What lets the calls of a connected stream go straight, unless they must be looked at for more than their limits. */
 static unsigned watch_straight(uint32_t flags, const struct nd_limits *limits, unsigned watch) {
     unsigned straight = 0;
-    if (!(flags & ND_SOCK_CONNECTED) || nd_paced_by(flags, limits) || nd_observing || (flags & NOT_STRAIGHT))
+    if (!(flags & ND_SOCK_CONNECTED) || nd_paced_by(flags, limits) || nd_observing ||
+        (flags & (NOT_STRAIGHT | ND_SOCK_LOWAT)))
         return 0;
     if (watch & ND_WATCH_OUT)
         straight |= (nd_room_limited_by(flags, limits) && !(flags & ND_SOCK_NONBLOCK) ? ND_WATCH_TRY : 0) |

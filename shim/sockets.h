@@ -47,6 +47,7 @@ enum nd_sock_flag {
     ND_SOCK_OPEN = 1 << 26,     /* one bound to a port of the kernel's choice, on which nobody has spoken yet */
     ND_SOCK_LINGER = 1 << 27,   /* the program has set SO_LINGER: close may wait */
     ND_SOCK_BORROWED = 1 << 28, /* SO_SNDTIMEO is a call's; the program's own stands in ->own_sndtimeo */
+    ND_SOCK_LOWAT = 1 << 29,    /* the program has set SO_RCVLOWAT: poll knows when there is enough */
     ND_SOCK_SOUGHT = 1 << 30    /* may be what a TLS operation talks through, whose library does not say: tlsseek.h */
 };
 

@@ -8,6 +8,16 @@ void nd_vain_receive(int fd, struct nd_sock *sock, nd_time began, nd_time ended)
     nd_stopwatch_add(&sock->vain.in, began, ended);
 }
 
+nd_time nd_vain_received(const struct nd_sock *sock, nd_time now) {
+    if (!(nd_sock_flags(sock) & ND_SOCK_VAIN_IN))
+        return now;
+    nd_time since = now - sock->vain.in.waited;
+    nd_time asked = nd_sock_flags(sock) & ND_SOCK_SENT_LAST ? sock->asked : since;
+    if (asked > since)
+        since = asked;
+    return since < now ? since : now;
+}
+
 void nd_vain_send(int fd, struct nd_sock *sock, const struct nd_room *room, nd_time now) {
     sock->vain.silence = now - room->progress;
     sock->vain.unacked = room->unacked_since < 0 ? -1 : now - room->unacked_since;

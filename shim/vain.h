@@ -10,10 +10,8 @@
 /* A receiving call has waited from `began` to `ended`. */
 void nd_vain_receive(int fd, struct nd_sock *sock, nd_time began, nd_time ended);
 
-/* When a receiving call that begins at `now` is taken to have begun. */
-static inline nd_time nd_vain_received(const struct nd_sock *sock, nd_time now) {
-    return nd_sock_flags(sock) & ND_SOCK_VAIN_IN ? now - sock->vain.in.waited : now;
-}
+/* When a receiving call that begins at `now` is taken to have begun: not before the question was asked. */
+nd_time nd_vain_received(const struct nd_sock *sock, nd_time now);
 
 /* A sending call has waited until `now`, and what it knows of the room is this. */
 void nd_vain_send(int fd, struct nd_sock *sock, const struct nd_room *room, nd_time now);
