@@ -55,7 +55,9 @@ if "send" in sys.argv[4:]:
     if how.startswith("own"):
         s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, 100000))
     tick()
-    said = make(lambda: s.send(b"more"))
+    until = time.monotonic() + patience
+    while (said := make(lambda: s.send(b"more")))[0].isdigit() and time.monotonic() < until:
+        pass # the kernel found room for a little more
 else:
     tick()
     for question in range(int(sys.argv[4])):
