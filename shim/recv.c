@@ -8,16 +8,18 @@
 #include "shim/scope.h"
 #include "shim/sockets.h"
 #include "shim/start.h"
+#include "shim/tlscalm.h"
 
 #define CALLER __builtin_return_address(0)
 
 /* Whether nothing bounds the call, since the TLS operation that it may be part of has no deadline. */
-static bool goes_straight(int fd, const void *caller) {
-    return (nd_watch(fd) & (ND_WATCH_SCOPE | ND_WATCH_KEPT)) == ND_WATCH_SCOPE && !nd_scope_bounds(fd, caller);
+ND_INLINE bool goes_straight(unsigned watch, int fd, const void *caller) {
+    return (watch & (ND_WATCH_SCOPE | ND_WATCH_KEPT)) == ND_WATCH_SCOPE &&
+           (nd_tls_read_is_calm(fd, caller) || !nd_scope_bounds(fd, caller));
 }
 
-ND_APART static ssize_t read_watched(int fd, void *buf, size_t len, const void *caller) {
-    const bool straight = goes_straight(fd, caller);
+ND_APART static ssize_t read_watched(int fd, void *buf, size_t len, const void *caller, unsigned watch) {
+    const bool straight = goes_straight(watch, fd, caller);
     ssize_t got = straight ? nd_real.read(fd, buf, len) : -1;
     if (got > 0)
         return got;
@@ -26,8 +28,9 @@ ND_APART static ssize_t read_watched(int fd, void *buf, size_t len, const void *
 }
 
 static inline ssize_t read_for(int fd, void *buf, size_t len, const void *caller) {
-    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN))
-        return read_watched(fd, buf, len, caller);
+    const unsigned watch = nd_watch(fd);
+    if (nd_unlikely(watch & ND_WATCH_IN))
+        return read_watched(fd, buf, len, caller, watch);
     return nd_real.read(fd, buf, len);
 }
 
@@ -53,8 +56,8 @@ ssize_t nd_hook_readv(int fd, const struct iovec *iov, int count) {
     return nd_real.readv(fd, iov, count);
 }
 
-ND_APART static ssize_t recv_watched(int fd, void *buf, size_t len, int flags, const void *caller) {
-    const bool straight = goes_straight(fd, caller);
+ND_APART static ssize_t recv_watched(int fd, void *buf, size_t len, int flags, const void *caller, unsigned watch) {
+    const bool straight = goes_straight(watch, fd, caller);
     ssize_t got = straight ? nd_real.recv(fd, buf, len, flags) : -1;
     if (got > 0)
         return got;
@@ -64,8 +67,9 @@ ND_APART static ssize_t recv_watched(int fd, void *buf, size_t len, int flags, c
 }
 
 static inline ssize_t recv_for(int fd, void *buf, size_t len, int flags, const void *caller) {
-    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN))
-        return recv_watched(fd, buf, len, flags, caller);
+    const unsigned watch = nd_watch(fd);
+    if (nd_unlikely(watch & ND_WATCH_IN))
+        return recv_watched(fd, buf, len, flags, caller, watch);
     return nd_real.recv(fd, buf, len, flags);
 }
 

@@ -2,25 +2,30 @@
 
 #include <stddef.h>
 
-/* A frame further away than this is not ours: no TLS library nests deeper. */
-#define DEEPEST ((uintptr_t)256 * 1024)
-
 __thread struct nd_scope_link nd_scope_current __attribute__((tls_model("initial-exec")));
 
 _Static_assert(sizeof(struct nd_scope_link) <= 32, "static TLS of old hosts is small");
 
 /* Asked in the frame of a function that the operation has called. */
-#define STANDS(link) stands(link, (uintptr_t)__builtin_frame_address(0))
+#define STANDS(link, object) stands(link, (uintptr_t)__builtin_frame_address(0), object)
 
-ND_SCOPE_UNCHECKED static inline bool stands(const struct nd_scope_link *link, uintptr_t here) {
+/* `object` is what a calm scope must be for. */
+ND_SCOPE_UNCHECKED static inline bool stands(const struct nd_scope_link *link, uintptr_t here, const void *object) {
     uintptr_t there = (uintptr_t)link->slot, scope = (uintptr_t)link->scope;
-    return scope > here && scope < there && there - here < DEEPEST && *link->slot == link->return_to &&
-           nd_scope_seal(link->scope) == link->seal;
+    if (!(scope > here && scope < there && there - here < ND_SCOPE_DEEPEST && *link->slot == link->return_to))
+        return false;
+    return link->scope->kind == &nd_scope_calm ? link->scope->object == object && object
+                                               : nd_scope_seal(link->scope) == link->seal;
+}
+
+static inline const void *object_of(int fd) {
+    const struct nd_sock *sock = nd_sock_peek(fd);
+    return sock ? sock->tls : NULL;
 }
 
 struct nd_scope *nd_scope_of(int fd, const void *caller) {
     struct nd_scope *scope = nd_scope_current.scope;
-    if (!scope || nd_scope_current.fd != fd || !STANDS(&nd_scope_current))
+    if (!scope || nd_scope_current.fd != fd || !STANDS(&nd_scope_current, object_of(fd)))
         return NULL; /* not dropped: the asker may be a handler on a stack of its own */
     const struct nd_scope_kind *kind = scope->kind;
     if (kind->expects && !kind->expects(scope, caller))
@@ -30,18 +35,20 @@ struct nd_scope *nd_scope_of(int fd, const void *caller) {
     return scope;
 }
 
-bool nd_scope_bounds(int fd, const void *caller) {
+struct nd_scope *nd_scope_bounds(int fd, const void *caller) {
     struct nd_scope *scope = nd_scope_current.scope;
-    return scope && nd_scope_current.fd == fd && STANDS(&nd_scope_current) && scope->kind->bounds(scope, caller);
+    const bool bounds = scope && nd_scope_current.fd == fd && STANDS(&nd_scope_current, object_of(fd)) &&
+                        scope->kind->bounds(scope, caller);
+    return bounds ? scope : NULL;
 }
 
 struct nd_scope *nd_scope_around(const void *object) {
     struct nd_scope *scope = nd_scope_current.scope;
-    return scope && STANDS(&nd_scope_current) && scope->object == object ? scope : NULL;
+    return scope && STANDS(&nd_scope_current, object) && scope->object == object ? scope : NULL;
 }
 
 bool nd_scope_seeks(void) {
-    return nd_scope_current.scope && nd_scope_current.fd == ND_SCOPE_SEEKS && STANDS(&nd_scope_current);
+    return nd_scope_current.scope && nd_scope_current.fd == ND_SCOPE_SEEKS && STANDS(&nd_scope_current, NULL);
 }
 
 void nd_scope_touched(int fd, struct nd_sock *sock) {

@@ -3,7 +3,9 @@
 #ifndef ND_SCOPE_H
 #define ND_SCOPE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "shim/expiry.h"
@@ -22,6 +24,9 @@ struct nd_scope_link {
 /* The operation talks through a socket that its library does not know (a transport of the program's own): the first that the
  * thread touches is it. */
 #define ND_SCOPE_SEEKS (-2)
+
+/* The most that the coarse clock is behind: what begins by it must not end too early. */
+#define ND_SCOPE_TICK (10 * ND_MSEC)
 
 enum nd_scope_limit { ND_SCOPE_NONE, ND_SCOPE_HANDSHAKE, ND_SCOPE_SHUTDOWN, ND_SCOPE_RECV };
 
@@ -46,6 +51,7 @@ struct nd_scope {
     const void *object; /* the SSL or the session */
     int fd;             /* -1 where none is known, or its calls do not wait */
     bool inbound;
+    bool fresh; /* nobody has asked since it began, ND_SCOPE_TICK before `began` */
     enum nd_scope_limit limit;
     nd_time began, timeout;     /* 0: no deadline, now */
     struct nd_scope_link outer; /* what the thread was in before */
@@ -79,6 +85,50 @@ ND_SCOPE_UNCHECKED static inline void nd_scope_open(struct nd_scope *scope, uint
     nd_scope_current.seal = nd_scope_seal(scope);
 }
 
+/* The kind of a scope that is opened and closed with few instructions, since most are never asked about: it has no deadline yet,
+ * and only `kind` and `object` are set; there is no outer one. Its functions make a whole one of it (nd_scope_whole) before all else. What
+ * it is known by is not sealed, but compared: `object` is the one that talks through the descriptor. */
+extern const struct nd_scope_kind nd_scope_calm __attribute__((visibility("hidden")));
+
+/* Opens such a scope. The same. */
+ND_SCOPE_UNCHECKED static inline void nd_scope_open_calm(struct nd_scope *scope, const void *object, int fd,
+                                                         uintptr_t *slot) {
+    scope->kind = &nd_scope_calm;
+    scope->object = object;
+    nd_scope_current.scope = scope;            /* first: a handler that comes between gives all back only where */
+    atomic_signal_fence(memory_order_seq_cst); /* it finds a scope */
+    nd_scope_current.slot = slot;
+    nd_scope_current.return_to = *slot;
+    nd_scope_current.fd = fd;
+}
+
+/* Ends one that is calm still. Nothing is left in its frame that it could be known by. */
+static inline void nd_scope_close_calm(struct nd_scope *scope) {
+    *(const void *volatile *)&scope->object = NULL;
+    nd_scope_current.scope = NULL;
+}
+
+/* The scope was calm, and all but what opening sets has been filled in. */
+ND_SCOPE_UNCHECKED static inline void nd_scope_whole(struct nd_scope *scope) {
+    scope->outer = (struct nd_scope_link){.fd = -1, .seal = nd_scope_current.seal};
+    scope->serial = nd_scope_current.seal + 1;
+    if (nd_scope_current.scope == scope)
+        nd_scope_current.seal = nd_scope_seal(scope);
+}
+
+/* A frame further away than this is not ours: no TLS library nests deeper. */
+#define ND_SCOPE_DEEPEST ((uintptr_t)256 * 1024)
+
+/* Whether the thread's innermost scope is calm and stands, asked in the frame of a function that the operation has called
+ * on `fd`, the descriptor that it is for. */
+ND_SCOPE_UNCHECKED static inline __attribute__((always_inline)) bool nd_scope_is_calm(int fd) {
+    const struct nd_scope_link *link = &nd_scope_current;
+    const struct nd_sock *sock;
+    return (uintptr_t)link->scope - (uintptr_t)__builtin_frame_address(0) < ND_SCOPE_DEEPEST &&
+           *link->slot == link->return_to && link->scope->kind == &nd_scope_calm && (sock = nd_sock_peek(fd)) &&
+           link->scope->object == sock->tls;
+}
+
 /* Ends it, and gives the outer one back. Async-signal-safe; keeps errno. */
 static inline void nd_scope_close(const struct nd_scope *scope) {
     nd_scope_current = scope->outer;
@@ -90,8 +140,8 @@ static inline void nd_scope_close(const struct nd_scope *scope) {
  * Async-signal-safe; keeps errno. */
 struct nd_scope *nd_scope_of(int fd, const void *caller);
 
-/* Whether a call on `fd`, made from the code at `caller`, has a deadline by the scope it is part of. The same. */
-bool nd_scope_bounds(int fd, const void *caller);
+/* The same where that scope has a deadline; else NULL. */
+struct nd_scope *nd_scope_bounds(int fd, const void *caller);
 
 /* The innermost scope of the thread, if it is for `object`: another operation has called the library from within. */
 struct nd_scope *nd_scope_around(const void *object);

@@ -1,9 +1,14 @@
 /* OpenSSL's operations, each as one scope: the reads and writes it makes share one absolute deadline. */
+/* An address kept in a register over the real call costs a push and a pop, to make it anew one instruction. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("no-gcse")
+#endif
 #include <errno.h>
 
 #include "shim/discover.h"
 #include "shim/hook.h"
 #include "shim/tlscall.h"
+#include "shim/tlscalm.h"
 #include "shim/tlsseek.h"
 
 /* Of BIO_TYPE_SOCKET and BIO_TYPE_FD: such a BIO makes its system calls in libcrypto. Others (libpq's) only say that they have
@@ -35,7 +40,8 @@ static const struct nd_tls_library openssl = {ND_OPENSSL, descriptor, handshakin
 enum { ERROR_NONE, ERROR_SSL, ERROR_SYSCALL = 5, ERROR_ZERO_RETURN };
 
 /* Whether the call asked for readiness, or for something else that the program is to do before it calls again. */
-static bool unfinished(const struct nd_tls_call *call, const struct ssl_st *ssl, long result) {
+static bool unfinished(const struct nd_tls_call *call, long result) {
+    const struct ssl_st *ssl = call->scope.object;
     if (result > 0 || !call->sock || !call->tls->SSL_get_error || (nd_tls_calm(call) && !handshaking(call->tls, ssl)))
         return false;
     int saved = errno, error = call->tls->SSL_get_error(ssl, (int)result);
@@ -49,11 +55,11 @@ static void fail(const struct nd_tls_call *call, int failure) {
         nd_tls_queue_errno(call->tls);
 }
 
-/* The body of a hook: the real function in its scope, in the hook's own frame. */
-#define OPERATION(function, action, failure, ...)                                                                      \
+/* The body of a hook: the real function in its scope, which is the calling function's, at `slot`. */
+#define OPERATION(function, kind, failure, caller, slot, ...)                                                          \
+    static const struct nd_tls_operation operation = {&openssl, ND_OPERATION_##function, kind};                        \
     ND_TLS_CALL(call);                                                                                                 \
-    if (!nd_tls_enter(&call, &openssl, ND_OPERATION_##function, ssl, action, __builtin_return_address(0),              \
-                      ND_FRAME_SLOT())) {                                                                              \
+    if (!nd_tls_enter(&call, &operation, ssl, caller, slot)) {                                                         \
         if (call.tls)                                                                                                  \
             fail(&call, failure);                                                                                      \
         return failure;                                                                                                \
@@ -63,7 +69,7 @@ static void fail(const struct nd_tls_call *call, int failure) {
         return failure;                                                                                                \
     }                                                                                                                  \
     __typeof__(call.tls->function(__VA_ARGS__)) result = call.tls->function(__VA_ARGS__);                              \
-    if (nd_unlikely(!(result > 0 && nd_tls_calm(&call)) && nd_tls_late(&call, unfinished(&call, ssl, (long)result))))  \
+    if (!(result > 0 && nd_tls_calm(&call)) && nd_tls_late(&call, unfinished(&call, (long)result)))                    \
         result = call.tls->function(__VA_ARGS__);                                                                      \
     if (nd_unlikely(call.ended) && result > (failure) && nd_tls_refuses(&call))                                        \
         result = failure;                                                                                              \
@@ -71,65 +77,82 @@ static void fail(const struct nd_tls_call *call, int failure) {
         fail(&call, failure);                                                                                          \
     return result
 
+#define PARAMETERS(...) __VA_ARGS__
+
+/* The hook of a read or write. Mostly it is quick; all else is done by a function apart, which keeps its registers itself. */
+#define TRANSFER(type, function, kind, failure, parameters, ...)                                                       \
+    ND_COLD static type function##_anyhow(const void *caller, uintptr_t *slot, PARAMETERS parameters) {                \
+        OPERATION(function, kind, failure, caller, slot, __VA_ARGS__);                                                 \
+    }                                                                                                                  \
+    type nd_hook_##function parameters {                                                                               \
+        static const struct nd_tls_operation operation = {&openssl, ND_OPERATION_##function, kind};                    \
+        struct nd_sock *sock;                                                                                          \
+        int fd;                                                                                                        \
+        const struct nd_tls *tls = nd_tls_calm_functions(ssl, &fd, &sock);                                             \
+        if (nd_unlikely(!tls) || nd_unlikely(!tls->function) || nd_unlikely(nd_scope_current.scope))                   \
+            return function##_anyhow(__builtin_return_address(0), ND_FRAME_SLOT(), __VA_ARGS__);                       \
+        ND_TLS_CALM_CALL(call);                                                                                        \
+        nd_tls_calm_open(&call, &operation, tls, ssl, fd, sock, ND_FRAME_SLOT());                                      \
+        type result = tls->function(__VA_ARGS__);                                                                      \
+        if (nd_unlikely(result <= 0))                                                                                  \
+            settle(&call, (long)result, failure);                                                                      \
+        return result;                                                                                                 \
+    }
+
+ND_COLD static void settle(struct nd_tls_call *call, long result, int failure) {
+    nd_tls_calm_settle(call, unfinished, result);
+    fail(call, failure);
+}
+
+#define SLOT ND_FRAME_SLOT()
+#define CALLER __builtin_return_address(0)
+
 int nd_hook_SSL_connect(struct ssl_st *ssl) {
-    OPERATION(SSL_connect, ND_TLS_SHAKES, -1, ssl);
+    OPERATION(SSL_connect, ND_TLS_SHAKES, -1, CALLER, SLOT, ssl);
 }
 
 int nd_hook_SSL_accept(struct ssl_st *ssl) {
-    OPERATION(SSL_accept, ND_TLS_SHAKES, -1, ssl);
+    OPERATION(SSL_accept, ND_TLS_SHAKES, -1, CALLER, SLOT, ssl);
 }
 
 int nd_hook_SSL_do_handshake(struct ssl_st *ssl) {
-    OPERATION(SSL_do_handshake, ND_TLS_SHAKES, -1, ssl);
+    OPERATION(SSL_do_handshake, ND_TLS_SHAKES, -1, CALLER, SLOT, ssl);
 }
 
 int nd_hook_SSL_stateless(struct ssl_st *ssl) {
-    OPERATION(SSL_stateless, ND_TLS_SHAKES, -1, ssl);
-}
-
-int nd_hook_SSL_read(struct ssl_st *ssl, void *buf, int len) {
-    OPERATION(SSL_read, ND_TLS_READS, -1, ssl, buf, len);
-}
-
-int nd_hook_SSL_read_ex(struct ssl_st *ssl, void *buf, size_t len, size_t *done) {
-    OPERATION(SSL_read_ex, ND_TLS_READS, 0, ssl, buf, len, done);
-}
-
-int nd_hook_SSL_read_early_data(struct ssl_st *ssl, void *buf, size_t len, size_t *done) {
-    OPERATION(SSL_read_early_data, ND_TLS_READS, 0, ssl, buf, len, done);
-}
-
-int nd_hook_SSL_peek(struct ssl_st *ssl, void *buf, int len) {
-    OPERATION(SSL_peek, ND_TLS_READS, -1, ssl, buf, len);
-}
-
-int nd_hook_SSL_peek_ex(struct ssl_st *ssl, void *buf, size_t len, size_t *done) {
-    OPERATION(SSL_peek_ex, ND_TLS_READS, 0, ssl, buf, len, done);
-}
-
-int nd_hook_SSL_write(struct ssl_st *ssl, const void *buf, int len) {
-    OPERATION(SSL_write, ND_TLS_WRITES, -1, ssl, buf, len);
-}
-
-int nd_hook_SSL_write_ex(struct ssl_st *ssl, const void *buf, size_t len, size_t *done) {
-    OPERATION(SSL_write_ex, ND_TLS_WRITES, 0, ssl, buf, len, done);
-}
-
-int nd_hook_SSL_write_ex2(struct ssl_st *ssl, const void *buf, size_t len, uint64_t flags, size_t *done) {
-    OPERATION(SSL_write_ex2, ND_TLS_WRITES, 0, ssl, buf, len, flags, done);
-}
-
-int nd_hook_SSL_write_early_data(struct ssl_st *ssl, const void *buf, size_t len, size_t *done) {
-    OPERATION(SSL_write_early_data, ND_TLS_WRITES, 0, ssl, buf, len, done);
-}
-
-ssize_t nd_hook_SSL_sendfile(struct ssl_st *ssl, int fd, off_t offset, size_t size, int flags) {
-    OPERATION(SSL_sendfile, ND_TLS_WRITES, -1, ssl, fd, offset, size, flags);
+    OPERATION(SSL_stateless, ND_TLS_SHAKES, -1, CALLER, SLOT, ssl);
 }
 
 int nd_hook_SSL_shutdown(struct ssl_st *ssl) {
-    OPERATION(SSL_shutdown, ND_TLS_CLOSES, -1, ssl);
+    OPERATION(SSL_shutdown, ND_TLS_CLOSES, -1, CALLER, SLOT, ssl);
 }
+
+TRANSFER(int, SSL_read, ND_TLS_READS, -1, (struct ssl_st * ssl, void *buf, int len), ssl, buf, len)
+
+TRANSFER(int, SSL_read_ex, ND_TLS_READS, 0, (struct ssl_st * ssl, void *buf, size_t len, size_t *done), ssl, buf, len,
+         done)
+
+TRANSFER(int, SSL_read_early_data, ND_TLS_READS, 0, (struct ssl_st * ssl, void *buf, size_t len, size_t *done), ssl,
+         buf, len, done)
+
+TRANSFER(int, SSL_peek, ND_TLS_READS, -1, (struct ssl_st * ssl, void *buf, int len), ssl, buf, len)
+
+TRANSFER(int, SSL_peek_ex, ND_TLS_READS, 0, (struct ssl_st * ssl, void *buf, size_t len, size_t *done), ssl, buf, len,
+         done)
+
+TRANSFER(int, SSL_write, ND_TLS_WRITES, -1, (struct ssl_st * ssl, const void *buf, int len), ssl, buf, len)
+
+TRANSFER(int, SSL_write_ex, ND_TLS_WRITES, 0, (struct ssl_st * ssl, const void *buf, size_t len, size_t *done), ssl,
+         buf, len, done)
+
+TRANSFER(int, SSL_write_ex2, ND_TLS_WRITES, 0,
+         (struct ssl_st * ssl, const void *buf, size_t len, uint64_t flags, size_t *done), ssl, buf, len, flags, done)
+
+TRANSFER(int, SSL_write_early_data, ND_TLS_WRITES, 0, (struct ssl_st * ssl, const void *buf, size_t len, size_t *done),
+         ssl, buf, len, done)
+
+TRANSFER(ssize_t, SSL_sendfile, ND_TLS_WRITES, -1,
+         (struct ssl_st * ssl, int file, off_t offset, size_t size, int flags), ssl, file, offset, size, flags)
 
 /* What OpenSSL remembers of a call that we did not let happen is the one before it, which may have wanted to read: a program
  * would wait for that and call again. */

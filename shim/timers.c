@@ -152,6 +152,7 @@ void nd_timers_catch_up(int fd, struct nd_sock *sock) {
     if (atomic_exchange(&sock->settings, now) == now)
         return; /* another thread is at it */
     nd_profile_renew();
+    sock->tls_functions = NULL; /* the next TLS call looks at all anew */
     /* A connect under way has SO_SNDTIMEO on loan, and is armed when it has come about. */
     bool stands = !(flags & ND_SOCK_KNOWN)   ? false
                   : (flags & ND_SOCK_STREAM) ? (flags & ND_SOCK_CONNECTED)

@@ -28,7 +28,7 @@ static const char *const names[] = {
 #define COUNT_HELPER(name, type, params) +1
 #define HOOKED (NAMES - (0 ND_TLS_HELPERS(COUNT_HELPER)))
 
-_Static_assert(sizeof(struct nd_tls) == NAMES * sizeof(void *) + 4 * sizeof(uintptr_t) + 16, "a pointer for each name");
+_Static_assert(sizeof(struct nd_tls) == NAMES * sizeof(void *) + 5 * sizeof(uintptr_t) + 16, "a pointer for each name");
 
 /* By kind: a function that no version lacks, and how the files are called. */
 static const struct {
@@ -40,6 +40,7 @@ static const struct {
 struct entry {
     enum nd_tls_kind kind;
     bool by_object; /* the object alone says which functions they are: all stand in the library that made it */
+    bool begun;     /* tls.proof and tls.begin are set */
     struct nd_loaded library, caller;
     struct nd_loaded front; /* a library that stands in front of it with functions of the same names; else empty */
     struct nd_tls tls;
@@ -88,6 +89,7 @@ static bool fill(enum nd_tls_kind kind, struct nd_tls *tls, void *handle) {
         void *found = gnutls == (kind == ND_GNUTLS) ? symbol_of(handle, names[i]) : NULL;
         memcpy((char *)tls + i * sizeof found, &found, sizeof found);
     }
+    tls->proof = symbol_of(handle, kinds[kind].proof);
     take_text(tls->text[0], home_of(kind, tls));
     take_text(tls->text[1], (void *)tls->ERR_peek_error);
     return true;
@@ -215,8 +217,9 @@ static bool place_functions(struct entry *entry) {
             return false;
     }
     entry->by_object = entry->kind == ND_OPENSSL && !entry->front.high;
-    if (entry->by_object)
-        memcpy(entry->tls.begin, (void *)entry->tls.SSL_read, sizeof entry->tls.begin);
+    entry->begun = !entry->front.high;
+    if (entry->begun)
+        memcpy(entry->tls.begin, entry->tls.proof, sizeof entry->tls.begin);
     return true;
 }
 
@@ -256,7 +259,7 @@ static const struct entry *entry_of(const struct nd_tls *tls) {
 
 const void *const *nd_tls_method(const struct nd_tls *tls, const void *object) {
     const struct entry *entry = entry_of(tls);
-    return entry && entry->by_object ? method_of(object, &entry->library) : NULL;
+    return entry && entry->begun ? method_of(object, &entry->library) : NULL;
 }
 
 #define ERR_LIB_SYS 2

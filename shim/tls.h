@@ -39,8 +39,8 @@ struct nd_tls {
 #undef ND_TLS_HELPER
     uintptr_t
         text[2][2]; /* where the library's own code stands, and that of what it reads and writes through (libcrypto) */
-    unsigned char
-        begin[16]; /* of SSL_read; zeroes where what was found depends on more than the object: see nd_tls_still */
+    const void *proof; /* SSL_read, or gnutls_record_recv */
+    uint64_t begin[2]; /* of its code */
 };
 
 enum nd_tls_kind { ND_OPENSSL, ND_GNUTLS };
@@ -60,7 +60,11 @@ const void *const *nd_tls_method(const struct nd_tls *tls, const void *object);
  * the library was replaced by one of the same layout, and then the function that will be called begins otherwise, unless it is
  * the same. Async-signal-safe. */
 static inline bool nd_tls_still(const struct nd_tls *tls, const void *const *word, const void *method) {
-    return *word == method && memcmp((const void *)tls->SSL_read, tls->begin, sizeof tls->begin) == 0;
+    uint64_t now[2];
+    if (*word != method)
+        return false;
+    memcpy(now, tls->proof, sizeof now);
+    return now[0] == tls->begin[0] && now[1] == tls->begin[1];
 }
 
 /* Whether `address` lies in the code of the library itself. */

@@ -5,6 +5,7 @@
 #include "shim/discover.h"
 #include "shim/loaded.h"
 #include "shim/start.h"
+#include "shim/tlscalm.h"
 #include "shim/tlsseek.h"
 
 static nd_time limit_of(const struct nd_sock *sock, enum nd_scope_limit limit) {
@@ -52,19 +53,20 @@ static void limit_by(struct nd_tls_call *call, enum nd_scope_limit limit) {
 }
 
 static bool handshaking(const struct nd_tls_call *call) {
-    return call->library->handshaking && call->library->handshaking(call->tls, call->scope.object);
+    return call->operation->library->handshaking &&
+           call->operation->library->handshaking(call->tls, call->scope.object);
 }
 
 /* SSL_write is bounded as plain sends are, by progress. */
 static enum nd_scope_limit own_limit(const struct nd_tls_call *call) {
     static const enum nd_scope_limit limits[] = {ND_SCOPE_HANDSHAKE, ND_SCOPE_RECV, ND_SCOPE_NONE, ND_SCOPE_SHUTDOWN};
-    return limits[call->action];
+    return limits[call->operation->action];
 }
 
 /* Whether the object talks through another descriptor than it was found to. */
 static bool has_moved(const struct nd_tls_call *call) {
     bool own;
-    int fd = call->library->descriptor(call->tls, call->scope.object, &own);
+    int fd = call->operation->library->descriptor(call->tls, call->scope.object, &own);
     return fd >= 0 && fd != call->fd;
 }
 
@@ -72,7 +74,8 @@ static bool has_moved(const struct nd_tls_call *call) {
  * limit of its own; what comes after the handshake has the call's. */
 static void update(struct nd_scope *scope) {
     struct nd_tls_call *call = (struct nd_tls_call *)scope;
-    if (!call->sock || !call->library->handshaking || (call->action != ND_TLS_READS && call->action != ND_TLS_WRITES))
+    if (!call->sock || !call->operation->library->handshaking ||
+        (call->operation->action != ND_TLS_READS && call->operation->action != ND_TLS_WRITES))
         return;
     enum nd_scope_limit limit = handshaking(call) ? ND_SCOPE_HANDSHAKE : own_limit(call);
     if (limit == scope->limit || (call->calm && limit == ND_SCOPE_HANDSHAKE && has_moved(call)))
@@ -111,7 +114,7 @@ static bool refuse(int error) {
  * only queue behind it, inside an object that is in use. The connection is ended instead, and the write returns. */
 static bool cut_stuck_write(const struct nd_tls_call *call) {
     nd_time timeout = limit_of(call->sock, ND_SCOPE_SHUTDOWN);
-    if (call->action != ND_TLS_CLOSES || !call->sock->stuck || nd_observing || !timeout)
+    if (call->operation->action != ND_TLS_CLOSES || !call->sock->stuck || nd_observing || !timeout)
         return false;
     struct nd_expiry expiry = {.operation = call->scope.operation,
                                .limit = nd_scope_limit_name(ND_SCOPE_SHUTDOWN, call->scope.inbound),
@@ -124,7 +127,7 @@ static bool cut_stuck_write(const struct nd_tls_call *call) {
 static void remember(const struct nd_tls_call *call) {
     const uint32_t ours = ND_SOCK_SCOPED | ND_SOCK_TLS_OWN, flags = ND_SOCK_SCOPED | (call->own ? ND_SOCK_TLS_OWN : 0);
     struct nd_sock *sock = call->sock;
-    const void *const *word = nd_tls_method(call->tls, call->scope.object);
+    const void *const *word = nd_observing ? NULL : nd_tls_method(call->tls, call->scope.object);
     if (!word || sock->tls_word != word || sock->tls_method != *word || sock->tls_functions != call->tls) {
         sock->tls_functions = NULL;
         sock->tls_word = word;
@@ -154,10 +157,11 @@ static void find_socket(struct nd_tls_call *call, enum nd_call operation) {
     call->fd = nd_tls_seek_known(call->scope.object, &sock);
     call->sock = stream(call->fd);
     call->scope.inbound = is_inbound(call->sock);
-    if (call->action != ND_TLS_SHAKES || (call->sock && clock_runs(call, ND_SCOPE_HANDSHAKE)) ||
-        (call->library->handshaking && !handshaking(call)))
+    if (call->operation->action != ND_TLS_SHAKES || (call->sock && clock_runs(call, ND_SCOPE_HANDSHAKE)) ||
+        (call->operation->library->handshaking && !handshaking(call)))
         return;
-    bool serving = operation != ND_OPERATION_SSL_connect && call->library->serving(call->tls, call->scope.object);
+    bool serving =
+        operation != ND_OPERATION_SSL_connect && call->operation->library->serving(call->tls, call->scope.object);
     if (!(serving ? inbound : outbound)->tls_handshake && nd_profile_shortest == ND_NEVER)
         return; /* sections of the config file may have a limit for the socket that is found */
     if (call->sock)
@@ -184,7 +188,7 @@ static void begin_scope(struct nd_scope *scope, const void *object, enum nd_call
     scope->operation = nd_operation_names[operation];
     scope->object = object;
     scope->fd = -1;
-    scope->inbound = false;
+    scope->inbound = scope->fresh = false;
     scope->limit = ND_SCOPE_NONE;
     scope->began = scope->timeout = 0;
 }
@@ -199,20 +203,82 @@ static void note(struct nd_tls_call *call, enum nd_call operation, const uintptr
                          nd_limit_of(call->sock, limits[scope->limit]), NULL);
 }
 
+/* RECV, which only a read has that waits. */
+static void limit_calm_read(struct nd_tls_call *call) {
+    const nd_time timeout = call->scope.fd >= 0 ? limit_of(call->sock, ND_SCOPE_RECV) : 0;
+    call->scope.limit = ND_SCOPE_RECV;
+    if (!timeout)
+        return;
+    call->scope.began = nd_now_coarse() + ND_SCOPE_TICK;
+    call->scope.timeout = timeout;
+    call->scope.fresh = true;
+    note(call, call->operation->name, nd_scope_current.slot);
+}
+
+/* Makes a whole scope of a calm one, which is the thread's innermost. */
+static void make_whole(struct nd_tls_call *call) {
+    const int fd = nd_scope_current.fd;
+    call->caller = (const void *)nd_scope_current.return_to; // NOLINT(performance-no-int-to-ptr)
+    call->own = nd_sock_flags(call->sock) & ND_SOCK_TLS_OWN;
+    call->open = call->calm = true;
+    call->unfinished = call->noted = call->ended = false;
+    begin_scope(&call->scope, call->scope.object, call->operation->name);
+    call->scope.inbound = is_inbound(call->sock);
+    call->scope.fd = fd;
+    nd_scope_whole(&call->scope);
+    if (call->operation->action == ND_TLS_READS)
+        limit_calm_read(call);
+}
+
+static void update_calm(struct nd_scope *scope) {
+    if (scope->kind == &nd_scope_calm)
+        make_whole((struct nd_tls_call *)scope);
+    update(scope);
+}
+
+static bool expects_calm(const struct nd_scope *scope, const void *caller) {
+    if (scope->kind == &nd_scope_calm)
+        make_whole((struct nd_tls_call *)(uintptr_t)scope);
+    return expects(scope, caller);
+}
+
+static bool bounds_calm(struct nd_scope *scope, const void *caller) {
+    struct nd_tls_call *call = (struct nd_tls_call *)scope;
+    const bool limited = call->operation->action == ND_TLS_READS && limit_of(call->sock, ND_SCOPE_RECV);
+    if (!limited && !handshaking(call))
+        return false;
+    make_whole(call);
+    return bounds(scope, caller);
+}
+
+const struct nd_scope_kind nd_scope_calm = {update_calm, expects_calm, bounds_calm, found};
+
+void nd_tls_calm_settle(struct nd_tls_call *call, bool (*unfinished)(const struct nd_tls_call *call, long result),
+                        long result) {
+    const int saved = errno;
+    if (call->scope.kind == &nd_scope_calm) {
+        if (!handshaking(call) || nd_scope_current.scope != &call->scope)
+            return;
+        make_whole(call);
+    }
+    errno = saved;
+    nd_tls_late(call, unfinished(call, result));
+}
+
 bool nd_tls_expired(const struct nd_tls_call *call) {
     return call->sock && (nd_sock_flags(call->sock) & ND_SOCK_EXPIRED) && nd_expired(call->fd, call->sock);
 }
 
 bool nd_tls_refuses(const struct nd_tls_call *call) {
     if (call->ended)
-        nd_expired_fail(call->fd, call->sock, call->action == ND_TLS_WRITES ? ND_OUT : ND_IN);
+        nd_expired_fail(call->fd, call->sock, call->operation->action == ND_TLS_WRITES ? ND_OUT : ND_IN);
     return call->ended;
 }
 
 /* Begins any other call. Returns false where it is to fail. */
 static bool enter(struct nd_tls_call *call, enum nd_call operation) {
     const int saved = errno;
-    call->fd = call->library->descriptor(call->tls, call->scope.object, &call->own);
+    call->fd = call->operation->library->descriptor(call->tls, call->scope.object, &call->own);
     call->sock = stream(call->fd);
     if (call->fd < 0)
         find_socket(call, operation);
@@ -230,7 +296,8 @@ static bool enter(struct nd_tls_call *call, enum nd_call operation) {
         return !nd_tls_refuses(call);
     }
     if (call->sock)
-        limit_by(call, handshaking(call) && call->action != ND_TLS_CLOSES ? ND_SCOPE_HANDSHAKE : own_limit(call));
+        limit_by(call,
+                 handshaking(call) && call->operation->action != ND_TLS_CLOSES ? ND_SCOPE_HANDSHAKE : own_limit(call));
     errno = saved;
     return true;
 }
@@ -239,24 +306,47 @@ static bool enter(struct nd_tls_call *call, enum nd_call operation) {
 static bool find_functions(struct nd_tls_call *call, const struct nd_scope *outer) {
     const struct nd_tls_call *around = (const struct nd_tls_call *)outer;
     if (!outer) {
-        call->tls = nd_tls_find(call->library->kind, call->caller, call->scope.object, &call->room);
+        call->tls = nd_tls_find(call->operation->library->kind, call->caller, call->scope.object, &call->room);
         return call->tls && nd_active;
     }
     call->tls = around->tls; /* the library calls itself by name: where it was found once it is again */
     /* The outermost counts, unless it is a read that has turned into a handshake. */
-    return nd_active && around->action != call->action && call->action == ND_TLS_SHAKES;
+    return nd_active && around->operation->action != call->operation->action &&
+           call->operation->action == ND_TLS_SHAKES;
 }
 
-__attribute__((noinline)) static bool enter_first(struct nd_tls_call *call, enum nd_call operation, const void *object,
-                                                  uintptr_t *slot) {
+/* Begins a read or write on a connection that is calm, where the thread is in a scope already: a handler's, or one that was left
+ * by a jump and is never ended. */
+static bool enter_calmly(struct nd_tls_call *call, uintptr_t *slot) {
+    if (call->operation->action != ND_TLS_READS && call->operation->action != ND_TLS_WRITES)
+        return false;
+    call->tls = nd_tls_calm_functions(call->scope.object, &call->fd, &call->sock);
+    if (!call->tls)
+        return false;
+    call->own = nd_sock_flags(call->sock) & ND_SOCK_TLS_OWN;
+    call->calm = call->open = true;
+    call->scope.inbound = is_inbound(call->sock);
+    call->scope.fd = nd_sock_flags(call->sock) & ND_SOCK_NONBLOCK ? -1 : call->fd;
+    nd_scope_open(&call->scope, slot);
+    if (call->operation->action == ND_TLS_READS)
+        limit_calm_read(call);
+    return true;
+}
+
+bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_operation *operation, const void *object,
+                  const void *caller, uintptr_t *slot) {
     const struct nd_scope *outer = nd_scope_around(object);
+    call->operation = operation;
+    call->caller = caller;
+    call->open = call->unfinished = call->noted = call->ended = call->calm = false;
+    begin_scope(&call->scope, object, operation->name);
+    if (!outer && enter_calmly(call, slot))
+        return true;
     call->tls = NULL;
     call->sock = NULL;
-    call->open = call->unfinished = call->noted = call->ended = call->calm = false;
-    begin_scope(&call->scope, object, operation);
     if (!find_functions(call, outer))
         return call->tls ? true : refuse(ENOSYS);
-    if (!enter(call, operation))
+    if (!enter(call, operation->name))
         return false;
     if (call->ended)
         return true;
@@ -265,60 +355,8 @@ __attribute__((noinline)) static bool enter_first(struct nd_tls_call *call, enum
     nd_scope_open(&call->scope, slot);
     call->open = true;
     if (call->scope.timeout)
-        note(call, operation, slot);
+        note(call, operation->name, slot);
     return true;
-}
-
-/* The functions for `object`, which reads or writes through `sock`, if nothing is under way, and all is as an earlier call found
- * it; or NULL. */
-static inline const struct nd_tls *calm_functions(const struct nd_sock *sock, const void *object) {
-    const uint32_t needs = ND_SOCK_SCOPED | ND_SOCK_STREAM, never = ND_SOCK_EXPIRED | ND_SOCK_SOUGHT;
-    const struct nd_tls *tls = sock->tls_functions;
-    bool calm = tls && (nd_sock_flags(sock) & (needs | never)) == needs && !sock->operation.timeout &&
-                sock->settings == nd_settings_generation && !nd_observing && nd_active &&
-                nd_tls_still(tls, sock->tls_word, sock->tls_method) &&
-                (!nd_scope_current.scope || !nd_scope_around(object));
-    return calm ? tls : NULL;
-}
-
-/* RECV, which only a read has that waits. */
-__attribute__((noinline)) static void limit_read(struct nd_tls_call *call, enum nd_call operation,
-                                                 const uintptr_t *slot) {
-    limit_by(call, ND_SCOPE_RECV);
-    note(call, operation, slot);
-}
-
-/* Begins a read or write of a connection that is calm. */
-static inline bool enter_calmly(struct nd_tls_call *call, enum nd_call operation, const void *object, uintptr_t *slot) {
-    struct nd_sock *sock;
-    if (call->action != ND_TLS_READS && call->action != ND_TLS_WRITES)
-        return false;
-    int fd = nd_tls_seek_known(object, &sock);
-    call->tls = fd >= 0 ? calm_functions(sock, object) : NULL;
-    if (!call->tls)
-        return false;
-    uint32_t flags = nd_sock_flags(sock);
-    call->fd = fd;
-    call->sock = sock;
-    call->own = flags & ND_SOCK_TLS_OWN;
-    call->calm = true;
-    call->unfinished = call->noted = call->ended = false;
-    begin_scope(&call->scope, object, operation);
-    call->scope.inbound = flags & ND_SOCK_INBOUND;
-    call->scope.fd = flags & ND_SOCK_NONBLOCK ? -1 : fd;
-    nd_scope_open(&call->scope, slot);
-    call->open = true;
-    if (call->action == ND_TLS_READS && nd_sock_limits(sock)->recv && !(flags & ND_SOCK_NONBLOCK))
-        limit_read(call, operation, slot);
-    return true;
-}
-
-bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_library *library, enum nd_call operation,
-                  const void *object, enum nd_tls_action action, const void *caller, uintptr_t *slot) {
-    call->library = library;
-    call->caller = caller;
-    call->action = action;
-    return enter_calmly(call, operation, object, slot) || enter_first(call, operation, object, slot);
 }
 
 bool nd_tls_late(struct nd_tls_call *call, bool unfinished) {

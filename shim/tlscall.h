@@ -20,15 +20,22 @@ struct nd_tls_library {
     bool (*serving)(const struct nd_tls *tls, const void *object);
 };
 
+/* What a hook calls. Constant. */
+struct nd_tls_operation {
+    const struct nd_tls_library *library;
+    enum nd_call name;
+    enum nd_tls_action action;
+};
+
 /* Lives in the hook's frame, and is left by nd_tls_leave however the frame is left: ND_TLS_CALL declares it. */
 struct nd_tls_call {
     struct nd_scope scope;    /* first: what it is asked to update is this */
     const struct nd_tls *tls; /* NULL: no such library is loaded */
-    const struct nd_tls_library *library;
-    const void *caller; /* the code that made it */
-    enum nd_tls_action action;
-    int fd;
+    const struct nd_tls_operation *operation;
     struct nd_sock *sock; /* NULL: the call passes through */
+    int fd;
+    /* A call that is calm still (nd_scope_calm) has set none of what follows. */
+    const void *caller; /* the code that made it */
     bool open, own, unfinished, noted;
     bool calm;  /* no handshake is under way, and all is as an earlier call found it */
     bool ended; /* the connection has been ended: no result of the real function can stand */
@@ -39,10 +46,10 @@ struct nd_tls_call {
 /* Begins the call `operation` on `object`: finds the real functions, the socket and the limit. Returns false where the real
  * function is not to be called, with errno set: there is none (a weak reference that our export made non-null), or the
  * connection has been ended. `slot` is ND_FRAME_SLOT() of the hook. */
-bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_library *library, enum nd_call operation,
-                  const void *object, enum nd_tls_action action, const void *caller, uintptr_t *slot);
+bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_operation *operation, const void *object,
+                  const void *caller, uintptr_t *slot);
 
-/* Whether a read or write that has succeeded leaves nothing to do but nd_tls_leave: no handshake is under way, or was before. */
+/* Whether no handshake is under way, or was before. */
 static inline bool nd_tls_calm(const struct nd_tls_call *call) {
     return call->calm && !call->sock->operation.timeout;
 }
@@ -61,10 +68,7 @@ bool nd_tls_expired(const struct nd_tls_call *call);
 void nd_tls_leave_noted(struct nd_tls_call *call);
 
 static inline void nd_tls_leave(struct nd_tls_call *call) {
-    const enum nd_scope_limit limit = call->scope.limit;
-    if (call->open && call->calm && !call->noted && (limit == ND_SCOPE_NONE || limit == ND_SCOPE_RECV))
-        nd_scope_close(&call->scope);
-    else if (call->open)
+    if (call->open)
         nd_tls_leave_noted(call);
 }
 

@@ -1,6 +1,7 @@
 """Handshakes, reads and closes of OpenSSL and GnuTLS, blocking and under an event loop, against peers that never end them."""
 
 import socket
+import threading
 
 import pytest
 
@@ -160,6 +161,42 @@ def test_a_scope_left_by_a_jump_does_not_bound_what_comes_after(net, library):
     server = net.serve(lambda connection, stop: (stop.wait(1.2), connection.sendall(b"plain")))
     (leave,) = make(net, library, "block", server, "leave", TLS_HANDSHAKE="500ms")
     assert leave.result == 5 and leave.ms > 1000, leave
+
+
+@pytest.mark.skipif(bool(programs.RUNTIME), reason="a jump out of an instrumented frame leaves its stack poisoned")
+@libraries
+def test_a_read_left_by_a_jump_does_not_bound_what_comes_after(net, library):
+    """The same of a read on a connection that stands: what is read then are records as they are."""
+    say = threading.Event()
+
+    def behaviour(secure, stop):
+        secure.sendall(b"hello")
+        say.wait(5)
+        secure.sendall(b"later")
+        stop.wait()
+
+    threading.Timer(2, say.set).start()
+    *_, leave = make(net, library, "block", net.serve(tls.over_tls(behaviour)), "handshake", "recv", "leave-recv",
+                     TLS_HANDSHAKE="500ms")
+    assert leave.result > 5 and leave.meaning == "", leave
+
+
+@pytest.mark.skipif(bool(programs.RUNTIME), reason="a jump out of an instrumented frame leaves its stack poisoned")
+@libraries
+@pytest.mark.parametrize("limits", [{}, {"RECV": "500ms"}], ids=["defaults", "recv"])
+def test_calls_after_a_read_left_by_a_jump_are_as_ever(net, library, limits):
+    """They succeed while the other side speaks, and are bounded where it does not."""
+    def behaviour(secure, stop):
+        secure.sendall(b"hello")
+        for _ in range(2):
+            secure.recv(5)
+            secure.sendall(b"hello")
+        stop.wait()
+
+    steps = ["handshake", "recv", "jump", "send", "recv", "jump", "send", "recv"]
+    *calls, last = make(net, library, "block", net.serve(tls.over_tls(behaviour)), *steps, *(["recv"] if limits else []), **limits)
+    assert all(call.result > 0 for call in calls if call.name != "handshake"), calls
+    last.expect_expired(500) if limits else last.expect_done()
 
 
 @pytest.mark.skipif("tsan" in programs.RUNTIME, reason="it keeps a cancelled thread")

@@ -240,6 +240,70 @@ START_TEST(a_scope_is_its_threads) {
 }
 END_TEST
 
+/* A calm operation: its object is the one that talks through the descriptor. */
+static NOINLINE void calm_operation(void (*inside)(void)) {
+    struct nd_scope scope;
+    nd_scope_open_calm(&scope, &an_object, FD, ND_FRAME_SLOT());
+    inside();
+    nd_scope_close_calm(&scope);
+}
+
+static NOINLINE bool is_calm(void) {
+    bool calm = nd_scope_current.scope && nd_scope_is_calm(FD);
+    __asm__ volatile("" ::: "memory");
+    return calm;
+}
+
+static void look_calmly(void) {
+    ck_assert(is_calm() && nd_scope_around(&an_object) && !nd_scope_around(&another_object));
+    nd_sock_peek(FD)->tls = &another_object;
+    ck_assert(!is_calm());
+    nd_sock_peek(FD)->tls = &an_object;
+    nd_scope_current.return_to++;
+    ck_assert(!is_calm() && !nd_scope_around(&an_object));
+    nd_scope_current.return_to--;
+}
+
+START_TEST(a_calm_scope_is_its_objects) {
+    nd_sock_born(FD, ND_SOCK_STREAM)->tls = &an_object;
+    calm_operation(look_calmly);
+    ck_assert_ptr_null(nd_scope_current.scope);
+}
+END_TEST
+
+static NOINLINE bool calm_in_a_buffer(void) {
+    char buffer[8192];
+    __asm__ volatile("" : : "r"(buffer) : "memory");
+    return is_calm();
+}
+
+static NOINLINE void deep_calm_operation(void) {
+    char above[2048];
+    __asm__ volatile("" : : "r"(above) : "memory");
+    calm_operation(jump);
+}
+
+static NOINLINE void spoil_calm(void) {
+    char buffer[8192];
+    __asm__ volatile("" : : "r"(buffer) : "memory");
+    if (is_calm())
+        nd_scope_current.scope->object = &another_object;
+}
+
+START_TEST(a_calm_scope_left_by_longjmp_is_recognised) {
+    nd_sock_born(FD, ND_SOCK_STREAM)->tls = &an_object;
+    if (setjmp(away) == 0)
+        calm_operation(jump);
+    ck_assert(!is_calm());
+    if (setjmp(away) == 0)
+        deep_calm_operation();
+    spoil_calm();
+    ck_assert(!calm_in_a_buffer());
+    operation(FD, ND_SCOPE_HANDSHAKE, look); /* over one that was left */
+    ck_assert(!is_calm());
+}
+END_TEST
+
 static const struct {
     enum nd_scope_limit limit;
     bool inbound;
@@ -297,6 +361,8 @@ int main(void) {
     tcase_add_test(tests, a_frame_left_in_a_buffer_does_not_bound_the_programs_own_calls);
     tcase_add_test(tests, an_operation_in_a_callback_gives_the_outer_back);
     tcase_add_test(tests, a_scope_left_by_longjmp_is_recognised);
+    tcase_add_test(tests, a_calm_scope_is_its_objects);
+    tcase_add_test(tests, a_calm_scope_left_by_longjmp_is_recognised);
     tcase_add_test(tests, after_a_longjmp_the_next_operation_has_its_own_scope);
     tcase_add_test(tests, a_closed_descriptor_has_no_scope);
     tcase_add_test(tests, a_scope_is_its_threads);
