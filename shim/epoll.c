@@ -99,11 +99,12 @@ ND_INLINE int wait_for(void *arg, nd_time timeout) {
 }
 
 ND_INLINE void settle(void *arg, nd_time began, nd_time ended, bool ready) {
+    (void)ready;
     const struct call *call = arg;
     if (is_plain(call))
-        nd_epoll_waited_here(call->set, began, ended, ready);
+        nd_epoll_waited_here(call->set, began, ended);
     else
-        nd_epoll_waited(call->epfd, began, ended, ready);
+        nd_epoll_waited(call->epfd, began, ended);
 }
 
 static bool expire(void *arg, nd_time now) {
@@ -116,12 +117,12 @@ static int show(void *arg, int ready) {
     return nd_epoll_show(call->epfd, call->events, ready, call->count);
 }
 
-/* A wait that did not wait, or found nothing: what the program does next may start a clock all the same. */
+/* A call that did not wait: what the program does next may start a clock all the same. */
 static void over(const struct call *call) {
     if (is_plain(call) && nd_epoll_is_hurried(&call->set->epoll, nd_epoll_delay(&call->set->epoll)))
         return;
     const nd_time now = nd_now_coarse();
-    nd_epoll_waited(call->epfd, now, now, true);
+    nd_epoll_waited(call->epfd, now, now);
 }
 
 static inline struct nd_sock *set_itself(int epfd) {
@@ -137,7 +138,7 @@ ND_INLINE int run(struct call *call, nd_time timeout) {
     int ready = timeout != 0 || nd_epoll_shows(call->epfd)
                     ? nd_wait_loop(&how, call->mask != NULL, call, timeout, &shown)
                     : wait_for(call, ND_AS_GIVEN);
-    if (nd_unlikely(timeout == 0 || ready == 0))
+    if (nd_unlikely(timeout == 0))
         over(call);
     nd_shown_epoll(call->epfd, call->events, ready);
     return ready;

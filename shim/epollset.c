@@ -297,13 +297,13 @@ void nd_epoll_look_by(int epfd, nd_time now, nd_time period) {
             nd_epoll_look_by(set->inner[i] - 1, now, period);
 }
 
-void nd_epoll_waited(int epfd, nd_time began, nd_time ended, bool ready) {
+void nd_epoll_waited(int epfd, nd_time began, nd_time ended) {
     struct nd_sock *sock = nd_epoll_set_of(nd_epoll_home(epfd));
     if (!sock)
         return;
     const struct nd_epoll *set = &sock->epoll;
-    nd_epoll_waited_here(sock, began, ended, ready);
+    nd_epoll_waited_here(sock, began, ended);
     for (int i = 0; set->nested && i < ND_INNER_SETS; i++)
         if (set->inner[i])
-            nd_epoll_waited(set->inner[i] - 1, began, ended, ready);
+            nd_epoll_waited(set->inner[i] - 1, began, ended);
 }

@@ -37,16 +37,16 @@ nd_time nd_epoll_due(int epfd, nd_time now);
  * `now` at the latest. */
 void nd_epoll_look_by(int epfd, nd_time now, nd_time period);
 
-/* A thread has waited for the set from `began` to `ended`. What a program does with what is `ready` may start a clock, so the
- * set is looked through soon after. */
-void nd_epoll_waited(int epfd, nd_time began, nd_time ended, bool ready);
+/* A thread has waited for the set from `began` to `ended`. What a program does then may start a clock, so the set is looked
+ * through soon after. */
+void nd_epoll_waited(int epfd, nd_time began, nd_time ended);
 
 /* The same for a set alone, without those within. */
-static inline void nd_epoll_waited_here(struct nd_sock *sock, nd_time began, nd_time ended, bool ready) {
+static inline void nd_epoll_waited_here(struct nd_sock *sock, nd_time began, nd_time ended) {
     struct nd_epoll *set = &sock->epoll;
     if (ended > began)
         nd_stopwatch_add(&set->time, began, ended);
-    if (ready && __builtin_expect(!nd_epoll_is_hurried(set, nd_epoll_delay(set)), 0))
+    if (__builtin_expect(!nd_epoll_is_hurried(set, nd_epoll_delay(set)), 0))
         nd_epoll_hurry_within(sock, ended, nd_epoll_delay(set));
 }
 

@@ -80,6 +80,7 @@ int nd_wait_go_on(const struct nd_waiting *how, void *set, struct nd_wait_progre
         error = errno;
         call->ended = nd_now();
     }
+    how->settle(set, call->ended, call->ended, ready > 0); /* a look takes back what the wait before it has hurried */
     nd_signals_let_go(&call->held);
     errno = ready < 0 ? error : untouched;
     return ready;

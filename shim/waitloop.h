@@ -20,7 +20,7 @@ struct nd_waiting {
     nd_time (*due)(void *set, nd_time now);
     /* Makes the real call on the program's set, for a timeout or ND_AS_GIVEN; repeatable. */
     int (*wait)(void *set, nd_time timeout);
-    /* The call has waited from `began` to `ended`, and found something ready or not. */
+    /* The call has waited from `began` to `ended`, and found something ready or not; where both are the same it is over. */
     void (*settle)(void *set, nd_time began, nd_time ended, bool ready);
     /* Ends what is due at `now`. Returns whether the kernel will show something new. */
     bool (*expire)(void *set, nd_time now);

@@ -99,7 +99,7 @@ static nd_time due(void *arg, nd_time now) {
 
 static void settle_entry(const struct nd_wait_entry *entry, struct nd_sock *sock, nd_time began, nd_time ended) {
     if (is_set(sock)) {
-        nd_epoll_waited(entry->fd, began, ended, entry->ready != 0);
+        nd_epoll_waited(entry->fd, began, ended);
         return;
     }
     if (nd_sock_flags(sock) & ND_SOCK_CONNECTING) {

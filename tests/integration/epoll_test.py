@@ -137,6 +137,7 @@ def fill():
 BEFORE = {
     "a wait in vain": "epoll.modify(s, select.EPOLLOUT | select.EPOLLET); epoll.poll(0); told['ready'] = epoll.poll(0.5); fill(); "
                       "told['ready'] = wait(3)",
+    "a look that finds room": "epoll.poll(); epoll.poll(); time.sleep(0.5); epoll.poll(); fill(); told['ready'] = wait(3)",
     "another thread's send": "epoll.modify(s, select.EPOLLOUT | select.EPOLLET); epoll.poll(0); time.sleep(0.5); "
                              "threading.Timer(0.5, fill).start(); told['ready'] = wait(3)",
 }
