@@ -9,6 +9,7 @@
 #include "shim/discover.h"
 #include "shim/expiry.h"
 #include "shim/hook.h"
+#include "shim/kept.h"
 #include "shim/late.h"
 #include "shim/pace.h"
 #include "shim/scope.h"
@@ -409,14 +410,9 @@ ND_COLD static ssize_t kept_result(const struct nd_receive_call *call, struct nd
     return finish(call, sock, waited(call, sock, began + SLOP, result));
 }
 
-/* Under RECV, with the kernel's timer alone. */
-static ssize_t receive_limited(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit) {
-    struct nd_slot_use use;
-    const uint32_t generation = atomic_load_explicit(&sock->generation, memory_order_relaxed);
-    const nd_time began = nd_now_coarse();
-    nd_slot_begin(&use, operation_of(call), call->fd, began, nd_time_after(began, limit),
-                  nd_limit_of(sock, ND_LIMIT_RECV));
-    ssize_t result = plain(call);
+/* Under RECV, with the kernel's timer alone: the call that began at `began` has given `result`. */
+static ssize_t limited_result(const struct nd_receive_call *call, struct nd_sock *sock, uint32_t generation,
+                              nd_time began, ssize_t result) {
     if (nd_unlikely(sock->generation !=
                     generation)) { /* closed by another thread; the number may be a stranger's by now */
         if (would_block(result))
@@ -428,7 +424,17 @@ static ssize_t receive_limited(const struct nd_receive_call *call, struct nd_soc
     } else {
         nd_sock_heard(sock);
     }
-    nd_slot_end(&use, nd_unlikely(result < 0) ? nd_slot_how(result) : ND_SLOT_DONE, nd_now_coarse());
+    return result;
+}
+
+static ssize_t receive_limited(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit) {
+    struct nd_slot_use use;
+    const uint32_t generation = atomic_load_explicit(&sock->generation, memory_order_relaxed);
+    const nd_time began = nd_now_coarse();
+    nd_slot_begin(&use, operation_of(call), call->fd, began, nd_time_after(began, limit),
+                  nd_limit_of(sock, ND_LIMIT_RECV));
+    ssize_t result = limited_result(call, sock, generation, began, plain(call));
+    nd_slot_end(&use, nd_slot_how(result), nd_now_coarse());
     return result;
 }
 
@@ -561,6 +567,19 @@ ssize_t nd_receive_ended(const struct nd_receive_call *call, ssize_t result) {
     int saved = errno;
     if (sock)
         result = finish(call, sock, result);
+    if (result >= 0)
+        errno = saved;
+    return result;
+}
+
+ssize_t nd_kept_went_on(const struct nd_receive_call *call, struct nd_kept *kept, ssize_t result) {
+    const int saved = kept->limit ? kept->error : errno; /* a call that does not wait and fails does not succeed */
+    if (kept->limit) {
+        result = limited_result(call, kept->sock, kept->generation, kept->use.began, result);
+        nd_slot_end(&kept->use, nd_slot_how(result), nd_now_coarse());
+    } else if (kept->sock->generation == kept->generation) {
+        result = waited_for_own(call, kept->sock, result);
+    }
     if (result >= 0)
         errno = saved;
     return result;

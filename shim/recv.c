@@ -4,6 +4,7 @@
 
 #include "shim/discover.h"
 #include "shim/hook.h"
+#include "shim/kept.h"
 #include "shim/receiving.h"
 #include "shim/scope.h"
 #include "shim/sockets.h"
@@ -18,7 +19,18 @@ ND_INLINE bool goes_straight(unsigned watch, int fd, const void *caller) {
            (nd_tls_read_is_calm(fd, caller) || !nd_scope_bounds(fd, caller));
 }
 
+ND_COLD static ssize_t read_on(int fd, void *buf, size_t len, const void *caller, struct nd_kept *kept,
+                               ssize_t result) {
+    const struct nd_receive_call call = {.kind = ND_READ, .fd = fd, .buf = buf, .len = len, .caller = caller};
+    return nd_kept_went_on(&call, kept, result);
+}
+
 ND_APART static ssize_t read_watched(int fd, void *buf, size_t len, const void *caller, unsigned watch) {
+    struct nd_kept kept;
+    if (nd_kept_begin(&kept, ND_OPERATION_read, watch, fd, 0)) {
+        const ssize_t result = nd_real.read(fd, buf, len);
+        return nd_likely(nd_kept_end(&kept, result, len, 0)) ? result : read_on(fd, buf, len, caller, &kept, result);
+    }
     const bool straight = goes_straight(watch, fd, caller);
     ssize_t got = straight ? nd_real.read(fd, buf, len) : -1;
     if (got > 0)
@@ -56,7 +68,20 @@ ssize_t nd_hook_readv(int fd, const struct iovec *iov, int count) {
     return nd_real.readv(fd, iov, count);
 }
 
+ND_COLD static ssize_t recv_on(int fd, void *buf, size_t len, int flags, const void *caller, struct nd_kept *kept,
+                               ssize_t result) {
+    const struct nd_receive_call call = {
+        .kind = ND_RECV, .fd = fd, .buf = buf, .len = len, .flags = flags, .caller = caller};
+    return nd_kept_went_on(&call, kept, result);
+}
+
 ND_APART static ssize_t recv_watched(int fd, void *buf, size_t len, int flags, const void *caller, unsigned watch) {
+    struct nd_kept kept;
+    if (nd_kept_begin(&kept, ND_OPERATION_recv, watch, fd, flags)) {
+        const ssize_t result = nd_real.recv(fd, buf, len, flags);
+        return nd_likely(nd_kept_end(&kept, result, len, flags)) ? result
+                                                                 : recv_on(fd, buf, len, flags, caller, &kept, result);
+    }
     const bool straight = goes_straight(watch, fd, caller);
     ssize_t got = straight ? nd_real.recv(fd, buf, len, flags) : -1;
     if (got > 0)
