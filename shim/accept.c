@@ -17,20 +17,21 @@
 #include "shim/wait.h"
 #include "shim/waitclock.h"
 
-ND_COLD static void accepted(int listener, int fd, int flags) {
+static void accepted(int listener, int fd, int flags) {
     int saved = errno;
     nd_live_check();
     const struct nd_sock *from = nd_sock_peek(listener);
     const uint32_t kind = ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_LOCAL | ND_SOCK_LINGER;
-    struct nd_sock *sock;
-    if (from && (nd_sock_flags(from) & ND_SOCK_KNOWN))
-        sock = nd_sock_born(fd, (nd_sock_flags(from) & kind) | (flags & SOCK_NONBLOCK ? ND_SOCK_NONBLOCK : 0));
-    else
-        sock = nd_sock_discover(fd);
+    const uint32_t stands = ND_SOCK_CONNECTED | ND_SOCK_INBOUND,
+                   nonblock = flags & SOCK_NONBLOCK ? ND_SOCK_NONBLOCK : 0;
+    const uint32_t known = from ? nd_sock_flags(from) : 0, soon = nd_rules.has_inbound ? 0 : stands;
+    struct nd_sock *sock =
+        known & ND_SOCK_KNOWN ? nd_sock_born(fd, (known & kind) | nonblock | soon) : nd_sock_discover(fd);
     if (sock) {
         if (nd_rules.has_inbound)
             sock->profile = nd_profile_from(fd);
-        nd_sock_change(fd, sock, ND_SOCK_CONNECTED | ND_SOCK_INBOUND, 0);
+        if (nd_unlikely((nd_sock_flags(sock) & stands) != stands))
+            nd_sock_change(fd, sock, stands, 0);
         nd_timers_arm(fd, sock);
     }
     errno = saved;
@@ -207,7 +208,7 @@ static int accept_limited(const struct call *call, struct nd_sock *sock) {
     return made;
 }
 
-ND_COLD static int accept_bounded(const struct call *call) {
+ND_APART static int accept_bounded(const struct call *call) {
     struct nd_sock *sock = nd_settings.accept || nd_rules.has_accept ? limited(call->fd) : NULL;
     int made = sock ? accept_limited(call, sock) : plain(call);
     if (made < 0)

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "shim/epollset.h"
+#include "shim/hook.h"
 #include "shim/real.h"
 #include "shim/scope.h"
 #include "shim/start.h"
@@ -24,16 +25,13 @@ void nd_close_forget(int fd) {
 
 /* SEND and UNACKED bound this wait from its start, in the kernel's whole seconds. Nothing is lost by that: the kernel goes on
  * delivering, as it does after the program's own time. */
-void nd_linger_begin(int fd, const struct nd_sock *sock, struct nd_lingering *lingering) {
+ND_COLD static void bound_linger(int fd, const struct nd_sock *sock, struct nd_lingering *lingering) {
     struct linger linger = {0, 0};
     socklen_t len = sizeof linger;
     nd_time send = nd_sock_send_limit(sock), unacked = nd_sock_limits(sock)->unacked;
     bool is_send = send && (!unacked || send < unacked);
     nd_time limit = is_send ? send : unacked;
     long seconds = (long)((limit + ND_SEC - 1) / ND_SEC);
-    lingering->bound = 0;
-    if (!(nd_sock_flags(sock) & ND_SOCK_LINGER))
-        return;
     if (!limit || nd_observing || !(nd_sock_flags(sock) & ND_SOCK_INET) ||
         nd_real.getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) != 0 || !linger.l_onoff ||
         linger.l_linger <= seconds)
@@ -54,9 +52,15 @@ void nd_linger_begin(int fd, const struct nd_sock *sock, struct nd_lingering *li
                            .peer_len = known ? len : 0};
 }
 
-void nd_linger_end(int fd, struct nd_lingering *lingering) {
-    lingering->expiry.elapsed = lingering->bound ? nd_now() - lingering->began : 0;
-    if (lingering->bound && lingering->expiry.elapsed >= lingering->bound)
+void nd_linger_begin(int fd, const struct nd_sock *sock, struct nd_lingering *lingering) {
+    lingering->bound = 0;
+    if (nd_sock_flags(sock) & ND_SOCK_LINGER)
+        bound_linger(fd, sock, lingering);
+}
+
+void nd_linger_tell(int fd, struct nd_lingering *lingering) {
+    lingering->expiry.elapsed = nd_now() - lingering->began;
+    if (lingering->expiry.elapsed >= lingering->bound)
         nd_expire_told(fd, &lingering->expiry);
 }
 

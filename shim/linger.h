@@ -21,7 +21,11 @@ struct nd_lingering {
 void nd_linger_begin(int fd, const struct nd_sock *sock, struct nd_lingering *lingering);
 
 /* It has been closed; tells if the limit ended the wait. */
-void nd_linger_end(int fd, struct nd_lingering *lingering);
+void nd_linger_tell(int fd, struct nd_lingering *lingering);
+static inline void nd_linger_end(int fd, struct nd_lingering *lingering) {
+    if (__builtin_expect(lingering->bound != 0, 0))
+        nd_linger_tell(fd, lingering);
+}
 
 /* It has not: what nd_linger_begin did is undone. */
 void nd_linger_undo(int fd, const struct nd_lingering *lingering);

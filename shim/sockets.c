@@ -113,10 +113,13 @@ static unsigned watch_for(const struct nd_sock *sock) {
     return watch;
 }
 
+/* Records come and go with every connection: plain stores, after the generation has changed. */
+#define put(field, value) atomic_store_explicit(field, value, memory_order_relaxed)
+
 /* LIFETIME counts from here. The inode is there to know the connection by when it ends. */
 static void begin_life(int fd, struct nd_sock *sock) {
-    sock->pace.born = nd_now_coarse();
-    sock->inode = nd_sock_limits(sock)->lifetime ? nd_sock_inode(fd) : 0;
+    put(&sock->pace.born, nd_now_coarse());
+    put(&sock->inode, nd_sock_limits(sock)->lifetime ? nd_sock_inode(fd) : 0);
 }
 
 void nd_sock_change(int fd, struct nd_sock *sock, uint32_t set, uint32_t clear) {
@@ -187,8 +190,9 @@ struct nd_sock *nd_sock_born(int fd, uint32_t flags) {
         return NULL;
     nd_sock_forget(fd);
     sock->generation++;
-    sock->settings = nd_settings_generation;
-    nd_sock_any = true;
+    put(&sock->settings, nd_settings_generation);
+    if (!nd_sock_any)
+        nd_sock_any = true;
     int seen = nd_sock_table.highest;
     while (fd > seen && !atomic_compare_exchange_weak(&nd_sock_table.highest, &seen, fd))
         ;
@@ -198,26 +202,31 @@ struct nd_sock *nd_sock_born(int fd, uint32_t flags) {
 
 void nd_sock_forget(int fd) {
     struct nd_sock *sock = nd_sock_peek(fd);
-    if (!sock || !nd_sock_flags(sock))
+    const uint32_t flags = sock ? nd_sock_flags(sock) : 0;
+    if (!flags)
         return;
     set_watch(fd, sock, 0);
     sock->generation++;
-    atomic_store_explicit(&sock->flags, 0, memory_order_relaxed);
-    sock->own_rcvtimeo = sock->own_sndtimeo = 0;
-    sock->inode = 0;
-    sock->own_marked = 0;
-    sock->profile = 0;
-    sock->connect_began = 0;
-    sock->stuck = 0;
-    sock->operation.timeout = 0;
-    sock->tls = NULL;
-    sock->tls_functions = NULL;
-    sock->accepting = sock->asked = sock->heard = 0;
+    put(&sock->flags, 0);
+    put(&sock->own_rcvtimeo, 0);
+    put(&sock->own_sndtimeo, 0);
+    put(&sock->inode, 0);
+    put(&sock->own_marked, 0);
+    put(&sock->profile, 0);
+    put(&sock->connect_began, 0);
+    put(&sock->stuck, 0);
+    put(&sock->operation.timeout, 0);
+    put(&sock->tls, NULL);
+    put(&sock->tls_functions, NULL);
+    put(&sock->accepting, 0);
+    put(&sock->asked, 0);
+    put(&sock->heard, 0);
     memset(&sock->pace, 0, sizeof sock->pace);
     memset(&sock->vain, 0, sizeof sock->vain);
     memset(sock->in, 0, sizeof sock->in);
-    memset(&sock->epoll, 0, sizeof sock->epoll);
     memset(sock->clock, 0, sizeof sock->clock);
+    if (flags & ND_SOCK_EPOLL)
+        memset(&sock->epoll, 0, sizeof sock->epoll);
 }
 
 void nd_sock_forget_all(void) {

@@ -101,20 +101,22 @@ void nd_timers_return(int fd, struct nd_sock *sock, const struct nd_borrowed *bo
 }
 
 void nd_timers_arm(int fd, struct nd_sock *sock) {
-    if (nd_observing)
+    const struct nd_limits *limits = nd_sock_limits(sock);
+    if (nd_observing ||
+        (!(nd_sock_flags(sock) & ND_SOCK_BORROWED) && !limits->recv && !limits->send && !limits->keepalive))
         return;
     int saved = errno;
     if (nd_sock_flags(sock) & ND_SOCK_BORROWED)
         nd_timers_give_back(fd, sock);
     uint32_t flags = nd_sock_flags(sock);
-    nd_time recv = nd_sock_recv_limit(sock);
-    nd_time send = nd_sock_send_limit(sock);
+    nd_time recv = nd_recv_limit_by(flags, limits);
+    nd_time send = nd_send_limit_by(flags, limits);
     if (recv && !(flags & ND_SOCK_RCVTIMEO))
         arm_timeout(fd, sock, SO_RCVTIMEO, recv, &sock->own_rcvtimeo, ND_SOCK_RCVTIMEO);
     if (send && !(flags & ND_SOCK_SNDTIMEO))
         arm_timeout(fd, sock, SO_SNDTIMEO, send, &sock->own_sndtimeo, ND_SOCK_SNDTIMEO);
-    if ((flags & ND_SOCK_INET) && (flags & ND_SOCK_STREAM) && nd_sock_limits(sock)->keepalive)
-        arm_keepalive(fd, sock, nd_sock_limits(sock)->keepalive);
+    if ((flags & ND_SOCK_INET) && (flags & ND_SOCK_STREAM) && limits->keepalive)
+        arm_keepalive(fd, sock, limits->keepalive);
     errno = saved;
 }
 
