@@ -78,6 +78,15 @@ def test_epoll_is_the_same_under_every_limit(net, limits):
     assert sum(calls.values()) < 3050, calls
 
 
+@pytest.mark.parametrize("limits", [{}, TIMES], ids=["defaults", "limits"])
+def test_asking_for_room_costs_no_look(net, limits):
+    """A client's loop that asks for room with each question: what looks at the set every 10 ms would make 200 calls more here, for
+    the one socket that it does look at."""
+    calls = per_round(net, "toggled", **limits)
+    assert {name: calls.get(name, 0) for name in ("epoll_ctl", "recvfrom", "sendto")} == {"epoll_ctl": 4000, "recvfrom": 1000, "sendto": 1000}
+    assert abs(calls.get("epoll_wait", 0) - 2000) < 10 and sum(calls.values()) < 8060, calls
+
+
 TLS_LOOP = """
 import socket, ssl, sys
 secure = ssl._create_unverified_context().wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))))

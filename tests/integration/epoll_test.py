@@ -133,6 +133,32 @@ def fill():
         pass
 """
 
+# Waits for room that are over before a single one would be looked into.
+SHORT_WAITS = {
+    "poll": ("poll = select.poll(); poll.register(s, select.POLLOUT)", "poll.poll(1)"),
+    "epoll": ("epoll.modify(s, select.EPOLLOUT)", "epoll.poll(0.001)"),
+    "epoll, with and without": ("", "epoll.modify(s, select.EPOLLOUT); epoll.poll(0.001); epoll.modify(s, select.EPOLLIN); epoll.poll(0.001)"),
+    "epoll, in and out": ("", "epoll.unregister(s); epoll.register(s, select.EPOLLOUT); epoll.poll(0.001)"),
+}
+
+
+@pytest.mark.parametrize("before, wait", SHORT_WAITS.values(), ids=SHORT_WAITS)
+def test_short_waits_for_room_add_up(net, before, wait):
+    answer = told(net, FILL + f"""
+s = dialled()
+fill()
+time.sleep(0.1)
+fill()
+{before}
+began = time.monotonic()
+while error(lambda: s.send(b"x")) == "EAGAIN" and time.monotonic() - began < 6:
+    {wait}
+told["after"] = time.monotonic() - began
+told["it"] = [error(lambda: s.send(b"x")), error(lambda: s.recv(1))]
+""", net.serve(tcp.silent, receive_buffer=4096), SEND="300ms")
+    assert LIMIT <= answer["after"] < 5 and answer["it"] == ["EPIPE", "ETIMEDOUT"], answer
+
+
 # What happens between the end of the connect, seen in a wait, and the long wait for room in a set that tells of it all along.
 BEFORE = {
     "a wait in vain": "epoll.modify(s, select.EPOLLOUT | select.EPOLLET); epoll.poll(0); told['ready'] = epoll.poll(0.5); fill(); "
@@ -279,7 +305,7 @@ epoll.register(a, 0)
 while time.monotonic() - began < 2:
     epoll.modify(a, select.EPOLLOUT if int(time.monotonic() * 100) % 2 else 0)
     epoll.modify(s, select.EPOLLIN)
-    if any(fd == s.fileno() for fd, _ in epoll.poll(0.005)):
+    if any(fd == s.fileno() for fd, _ in epoll.poll(0.001)):
         break
 told["after"] = time.monotonic() - began
 """, RECV="300ms")

@@ -17,9 +17,11 @@ TOLD = hasattr(ctypes.CDLL(None), "__libc_single_threaded") and platform.machine
 
 # mode of loop.c: calls in a round, and the most that each may cost more, with the defaults and with every limit set. The aim is 15
 # everywhere. Under RECV a receive is noted (netdeadline ps) before it is known whether it waits. A round of polled is a send, a
-# poll and a receive; one of epolled the same with epoll_wait, which is the program's own at the defaults.
-MODES = {"files": (4, 15, 15), "reads": (1, 15, 400), "sends": (1, 20 if TOLD else 80, 60 if TOLD else 130),
-         "polled": (1, 120 if TOLD else 180, 1500), "epolled": (1, 80 if TOLD else 140, 1000)}
+# poll and a receive; one of epolled the same with epoll_wait, which is the program's own at the defaults. One of toggled is four calls
+# of epoll_ctl, two of epoll_wait, a send and a receive; one of served what a server does for a connection, from accept to close.
+MODES = {"files": (4, 15, 15), "reads": (1, 15, 280), "sends": (1, 20 if TOLD else 80, 60 if TOLD else 130),
+         "polled": (1, 120 if TOLD else 180, 1400), "epolled": (1, 80 if TOLD else 140, 700 if TOLD else 1000),
+         "toggled": (8, 270 if TOLD else 350, 310 if TOLD else 400), "served": (5, 270 if TOLD else 330, 270 if TOLD else 330)}
 
 pytestmark = [pytest.mark.skipif(bool(programs.RUNTIME), reason="a sanitizer adds instructions of its own"),
               pytest.mark.skipif(not shutil.which("valgrind"), reason="valgrind is missing")]

@@ -255,6 +255,20 @@ START_TEST(a_wait_for_room_ends_by_send) {
 END_TEST
 
 /* Sets of others are not disturbed by observing. */
+/* None of them lasts as long as the first look is put off. */
+START_TEST(short_waits_for_room_add_up) {
+    nd_settings.outbound.recv = 0;
+    nd_settings.outbound.send = LIMIT;
+    connection(0, INET, POLLOUT);
+    int calls = 0;
+    while (calls < 500 && run(1, 5 * ND_MSEC, NULL, 0) == 0)
+        calls++;
+    ck_assert_uint_eq(fake.told, 1);
+    ck_assert_str_eq(fake.last.limit, "SEND");
+    ck_assert_int_ge(calls, LIMIT / (5 * ND_MSEC) - 1);
+}
+END_TEST
+
 START_TEST(observing_ends_nothing) {
     nd_observing = true;
     connection(0, INET, POLLIN);
@@ -287,6 +301,7 @@ int main(void) {
     tcase_add_test(tests, a_connect_that_came_about_unseen_lives);
     tcase_add_test(tests, a_ready_connect_stands_and_is_armed);
     tcase_add_test(tests, a_wait_for_room_ends_by_send);
+    tcase_add_test(tests, short_waits_for_room_add_up);
     tcase_add_test(tests, observing_ends_nothing);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
