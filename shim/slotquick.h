@@ -8,7 +8,6 @@
 #include "shim/slots.h"
 #include "shim/start.h"
 
-
 /* What the calling thread knows of itself. True only of the process it was found out in: a forked child sees another
  * `process`. */
 struct nd_slots_self {
