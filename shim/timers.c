@@ -162,6 +162,7 @@ void nd_timers_catch_up(int fd, struct nd_sock *sock) {
     if (stands && !(flags & ND_SOCK_EXPIRED)) {
         put_back(fd, sock);
         sock->inode = nd_sock_limits(sock)->lifetime ? nd_sock_inode(fd) : 0;
+        nd_sock_change(fd, sock, 0, ND_SOCK_OPEN); /* perhaps nobody has noted who spoke on it until now */
         nd_timers_arm(fd, sock);
     }
     if (flags & ND_SOCK_EPOLL)

@@ -3,6 +3,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "shim/timers.h"
 #include "tests/unit/fake_kernel.h"
 
 #define FD 700
@@ -56,6 +57,17 @@ START_TEST(and_a_servers_that_is_spoken_to) {
 }
 END_TEST
 
+START_TEST(who_spoke_first_before_a_limit_was_on_is_not_known) {
+    nd_settings.outbound.recv = 0;
+    bind_to(0);
+    nd_settings.outbound.recv = RECV;
+    nd_settings_generation++;
+    nd_timers_refresh(FD, sock);
+    nd_datagram_sent(FD, sock, NULL, 0);
+    ck_assert_int_eq(nd_sock_recv_limit(sock), 0);
+}
+END_TEST
+
 START_TEST(who_connects_asks) {
     bind_to(53);
     nd_datagram_connected(FD, sock, true);
@@ -98,6 +110,7 @@ int main(void) {
     tcase_add_test(tests, a_port_of_its_choice_is_a_servers);
     tcase_add_test(tests, a_port_of_the_kernels_choice_is_a_clients_that_speaks_first);
     tcase_add_test(tests, and_a_servers_that_is_spoken_to);
+    tcase_add_test(tests, who_spoke_first_before_a_limit_was_on_is_not_known);
     tcase_add_test(tests, who_connects_asks);
     tcase_add_test(tests, who_was_asked_first_is_the_peer);
     tcase_add_test(tests, a_local_one_asks_only_where_it_is_connected);
