@@ -6,6 +6,7 @@
 #include <sys/time.h>
 
 #include "shim/connect.h"
+#include "shim/copies.h"
 #include "shim/datagram.h"
 #include "shim/discover.h"
 #include "shim/expiry.h"
@@ -22,6 +23,7 @@
 static void connected(int fd, struct nd_sock *sock) {
     nd_sock_change(fd, sock, ND_SOCK_CONNECTED | (nd_scope_seeks() ? ND_SOCK_SOUGHT : 0), ND_SOCK_CONNECTING);
     nd_timers_arm(fd, sock);
+    nd_copies_tell(fd, sock);
 }
 
 static struct nd_expiry connect_expiry(const struct nd_sock *sock, const struct sockaddr *addr, socklen_t len,
@@ -97,6 +99,7 @@ static void pending(int fd, struct nd_sock *sock, const struct sockaddr *addr, s
     note_attempt(sock, addr, len, began);
     nd_timers_arm(fd, sock); /* programs that go back to blocking mode once connected are bounded too */
     nd_sock_change(fd, sock, ND_SOCK_CONNECTING, ND_SOCK_CONNECTED);
+    nd_copies_tell(fd, sock);
 }
 
 static void expire(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {

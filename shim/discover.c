@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "shim/copies.h"
 #include "shim/expiry.h"
 #include "shim/real.h"
 #include "shim/timers.h"
@@ -136,6 +137,17 @@ static bool may_be_socket(int status) {
     return (status & ~(O_NONBLOCK | O_ASYNC)) == O_RDWR;
 }
 
+/* One socket on several descriptors: inetd's 0, 1 and 2. */
+static void find_copy(int fd) {
+    struct nd_sock *sock = nd_sock_peek(fd);
+    const uint64_t inode = sock && nd_sock_flags(sock) ? nd_sock_inode(fd) : 0;
+    for (int other = 0; inode && other < fd; other++) {
+        struct nd_sock *its = nd_sock_peek(other);
+        if (its && nd_sock_flags(its) && nd_sock_inode(other) == inode)
+            nd_copies_join(its, sock);
+    }
+}
+
 void nd_discover_inherited(void) {
     int saved = errno;
     for (int fd = 0, closed = 0; closed < GAP; fd++) {
@@ -143,6 +155,7 @@ void nd_discover_inherited(void) {
         closed = status < 0 ? closed + 1 : 0;
         if (status >= 0 && may_be_socket(status))
             nd_discover_arrived(fd);
+        find_copy(fd);
     }
     errno = saved;
 }

@@ -45,7 +45,7 @@ static short wants_now(int fd, struct nd_sock *sock, uint32_t events) {
 }
 
 static struct nd_company company_of(int epfd, struct nd_epoll *set, int depth) {
-    struct nd_company company = {0, 0, 0};
+    struct nd_company company = {.all = 0};
     struct nd_membership *member;
     for (int fd = 0; fd <= set->highest; fd++) {
         const struct nd_sock *sock = nd_epoll_member_of(epfd, fd, &member);
@@ -66,7 +66,7 @@ static struct nd_company company_of(int epfd, struct nd_epoll *set, int depth) {
 struct nd_company nd_epoll_company(int epfd) {
     epfd = nd_epoll_home(epfd);
     struct nd_sock *set = nd_epoll_set_of(epfd);
-    return set ? company_of(epfd, &set->epoll, 0) : (struct nd_company){0, 0, 0};
+    return set ? company_of(epfd, &set->epoll, 0) : (struct nd_company){.all = 0};
 }
 
 /* One look through a set. */

@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <sys/ioctl.h>
 
+#include "shim/copies.h"
 #include "shim/hook.h"
 #include "shim/sockets.h"
 #include "shim/waitclock.h"
@@ -14,6 +15,7 @@ static void blocking_mode(int fd, bool nonblocking) {
     nd_sock_change(fd, sock, nonblocking ? ND_SOCK_NONBLOCK : 0, nonblocking ? 0 : ND_SOCK_NONBLOCK);
     if (!nonblocking)
         nd_clock_settle_connect(fd, sock);
+    nd_copies_tell(fd, sock);
 }
 
 static void changed(int fd, int command, const void *arg, int result) {

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "shim/copies.h"
 #include "shim/expiry.h"
 #include "shim/hook.h"
 #include "shim/sockets.h"
@@ -53,8 +54,9 @@ static void program_set(int fd, struct nd_sock *sock, int level, int name, const
     else if (level == SOL_SOCKET && name == SO_RCVLOWAT)
         note(fd, sock, ND_SOCK_LOWAT,
              *(const unsigned *)value > 1 && (flags & ND_SOCK_INET) && (flags & ND_SOCK_STREAM));
-    else
-        nd_timers_program_set(fd, sock, level, name);
+    else if (!nd_timers_program_set(fd, sock, level, name))
+        return;
+    nd_copies_tell(fd, sock);
 }
 
 int nd_hook_setsockopt(int fd, int level, int name, const void *value, socklen_t len) {

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "shim/copies.h"
 #include "shim/epollset.h"
 #include "shim/real.h"
 #include "shim/start.h"
@@ -211,6 +212,7 @@ void nd_sock_forget(int fd) {
     put(&sock->own_rcvtimeo, 0);
     put(&sock->own_sndtimeo, 0);
     put(&sock->inode, 0);
+    put(&sock->group, 0);
     put(&sock->own_marked, 0);
     put(&sock->profile, 0);
     put(&sock->connect_began, 0);
@@ -282,4 +284,6 @@ void nd_sock_copy(int fd, int to) {
     nd_sock_change(to, copy, nd_sock_flags(from) & ~(uint32_t)(ND_SOCK_SCOPED | ND_SOCK_TLS_OWN | ND_SOCK_LATE), 0);
     copy->pace.born = atomic_load(&from->pace.born);
     copy->inode = atomic_load(&from->inode);
+    if (!(nd_sock_flags(from) & ND_SOCK_EPOLL))
+        nd_copies_join(from, copy);
 }

@@ -158,6 +158,7 @@ struct nd_operation {
 struct nd_sock {
     _Atomic uint32_t flags;
     _Atomic uint32_t generation; /* changes whenever the descriptor becomes another one */
+    _Atomic uint32_t group;      /* of descriptors that are one socket, as far as we saw; 0: there are no others */
     _Atomic uint32_t settings;   /* the nd_settings_generation that its timers and watch bits are made from */
     _Atomic uint8_t watch;       /* for descriptors past ND_WATCH_FAST */
     _Atomic uint8_t profile;     /* its limits, where the config file has a section for the other side; or 0 */

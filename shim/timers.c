@@ -238,10 +238,11 @@ static bool is_timeout(int level, int name, int which) {
     return level == SOL_SOCKET && (name == which || name == (which == SO_RCVTIMEO ? RCVTIMEO_NEW : SNDTIMEO_NEW));
 }
 
-void nd_timers_program_set(int fd, struct nd_sock *sock, int level, int name) {
+bool nd_timers_program_set(int fd, struct nd_sock *sock, int level, int name) {
     int saved = errno;
     uint32_t flags = nd_sock_flags(sock);
     int keepalive = keepalive_index(level, name);
+    bool ours = true;
     if (is_timeout(level, name, SO_RCVTIMEO) && (flags & ND_SOCK_RCVTIMEO || sock->own_rcvtimeo))
         arm_timeout(fd, sock, SO_RCVTIMEO, nd_sock_recv_limit(sock), &sock->own_rcvtimeo, ND_SOCK_RCVTIMEO);
     else if (is_timeout(level, name, SO_SNDTIMEO) && (flags & ND_SOCK_SNDTIMEO || sock->own_sndtimeo))
@@ -254,8 +255,11 @@ void nd_timers_program_set(int fd, struct nd_sock *sock, int level, int name) {
         for (int i = 3; i >= 0; i--)
             if (i != keepalive)
                 set_int(fd, keepalive_options[i][0], keepalive_options[i][1], sock->own_keepalive[i]);
+    } else {
+        ours = false;
     }
     errno = saved;
+    return ours;
 }
 
 static bool give(const void *what, size_t size, void *value, socklen_t *len) {

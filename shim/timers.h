@@ -59,8 +59,9 @@ void nd_timers_backstop(int fd, struct nd_sock *sock);
 /* The number of SYN retransmissions whose time is not below `timeout`, for every kernel. */
 int nd_timers_syn_count(nd_time timeout);
 
-/* After the program's own setsockopt of a timeout succeeded: notes it and puts ours back in force where it is shorter. */
-void nd_timers_program_set(int fd, struct nd_sock *sock, int level, int name);
+/* After the program's own setsockopt of a timeout succeeded: notes it and puts ours back in force where it is shorter. Returns
+ * whether it was one of those. */
+bool nd_timers_program_set(int fd, struct nd_sock *sock, int level, int name);
 
 /* Gives in *value what the program would read for an option that holds our value; false where the option is not ours. */
 bool nd_timers_read_back(const struct nd_sock *sock, int level, int name, void *value, socklen_t *len);

@@ -46,11 +46,11 @@ ND_COLD static ssize_t splice_watched(enum nd_direction direction, int in, off64
                                              in_offset, out_offset, count, flags, flags | SPLICE_F_NONBLOCK});
 }
 
+/* SPLICE_F_NONBLOCK is about the pipe: the kernel waits for a TCP socket all the same. */
 ssize_t nd_hook_splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t count, unsigned flags) {
-    bool waits = !(flags & SPLICE_F_NONBLOCK);
-    if (nd_unlikely(nd_watch(out) & ND_WATCH_OUT) && waits)
+    if (nd_unlikely(nd_watch(out) & ND_WATCH_OUT))
         return splice_watched(ND_OUT, in, in_offset, out, out_offset, count, (int)flags);
-    if (nd_unlikely(nd_watch(in) & ND_WATCH_IN) && waits)
+    if (nd_unlikely(nd_watch(in) & ND_WATCH_IN))
         return splice_watched(ND_IN, in, in_offset, out, out_offset, count, (int)flags);
-    return nd_transfer_unbounded(out, nd_real.splice(in, in_offset, out, out_offset, count, flags));
+    return nd_real.splice(in, in_offset, out, out_offset, count, flags);
 }

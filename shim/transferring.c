@@ -4,6 +4,7 @@
 #include "shim/transferring.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/time.h>
 
@@ -217,28 +218,44 @@ static long send_bounded(const struct nd_transfer *call, struct nd_sock *sock) {
     return result;
 }
 
+static short pipe_state(int pipe) {
+    struct pollfd pollfd = {.fd = pipe, .events = POLLOUT};
+    return nd_real.poll(&pollfd, 1, 0) >= 0 ? pollfd.revents : POLLNVAL;
+}
+
+/* Whether it is the socket that the call waits for: there is nothing to take from it, and the pipe has room. */
+static bool waits_for_bytes(const struct nd_transfer *call) {
+    struct pollfd pollfd = {.fd = call->fd, .events = POLLIN};
+    return nd_real.poll(&pollfd, 1, 0) == 0 && (pipe_state(call->out) & POLLOUT);
+}
+
 /* The kernel keeps RECV. An interrupted call goes on where the program would not have seen the interruption. */
 static long receive_kept(const struct nd_transfer *call, struct nd_sock *sock, nd_time limit, nd_time began) {
     const uint32_t generation = sock->generation;
-    nd_time elapsed;
-    long result;
-    bool goes_on;
-    do {
-        result = call->make(call);
-        elapsed = nd_now() - began;
-        goes_on = result < 0 && errno == EINTR && elapsed < limit && sock->own_rcvtimeo == 0 && nd_signals_restart();
-    } while (goes_on && sock->generation == generation);
-    bool late = result < 0 && elapsed >= limit && (errno == EAGAIN || errno == EINTR);
-    if (!late || sock->generation != generation || nd_nonblocking(call->fd))
-        return finish(call, sock, result);
-    struct nd_expiry expiry = {.limit = ND_LIMIT_NAME(sock, "RECV"), .timeout = limit, .elapsed = elapsed};
-    return expire(call, sock, &expiry, 0);
+    for (;;) {
+        long result = call->make(call);
+        const int error = errno;
+        const bool none = result < 0 && (error == EAGAIN || error == EINTR);
+        if (!none || sock->generation != generation || nd_nonblocking(call->fd))
+            return finish(call, sock, result);
+        const nd_time now = nd_now(), elapsed = now - began;
+        if (elapsed >= limit && waits_for_bytes(call)) {
+            struct nd_expiry expiry = {.limit = ND_LIMIT_NAME(sock, "RECV"), .timeout = limit, .elapsed = elapsed};
+            return expire(call, sock, &expiry, 0);
+        }
+        const bool goes_on = error == EINTR ? sock->own_rcvtimeo == 0 && nd_signals_restart() : elapsed >= limit;
+        errno = error;
+        if (!goes_on)
+            return finish(call, sock, result);
+        if (elapsed >= limit)
+            began = now; /* bytes have come after all, or it waits for the pipe */
+    }
 }
 
-/* A pipe that nobody reads is told of before anything is waited for. */
-static bool is_broken(int pipe) {
-    struct pollfd pollfd = {.fd = pipe, .events = POLLOUT};
-    return nd_real.poll(&pollfd, 1, 0) != 0 && (pollfd.revents & (POLLERR | POLLNVAL));
+/* A pipe that nobody reads is told of before anything is waited for, and one that is full if it is not to be waited for. */
+static bool is_refused(const struct nd_transfer *call) {
+    const short state = pipe_state(call->out);
+    return (state & (POLLERR | POLLNVAL)) || ((call->flags & SPLICE_F_NONBLOCK) && !(state & POLLOUT));
 }
 
 static nd_time own_receive_timeout(int fd, const struct nd_sock *sock) {
@@ -282,7 +299,7 @@ static long receive_paced(const struct nd_transfer *call, struct nd_sock *sock, 
 
 static long receive_bounded(const struct nd_transfer *call, struct nd_sock *sock) {
     nd_time limit = nd_sock_flags(sock) & ND_SOCK_RCVTIMEO ? nd_sock_recv_limit(sock) : 0;
-    bool paced = nd_sock_paced(sock) && !nd_nonblocking(call->fd) && !is_broken(call->out);
+    bool paced = nd_sock_paced(sock) && !nd_nonblocking(call->fd) && !is_refused(call);
     if (!limit && !paced)
         return finish(call, sock, call->make(call));
     struct nd_slot_use use;

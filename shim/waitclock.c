@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "shim/copies.h"
 #include "shim/expiry.h"
 #include "shim/pace.h"
 #include "shim/real.h"
@@ -19,6 +20,15 @@
 
 /* Of a connection on which nothing has been sent the kernel may tell a tick less for that than since it heard of it. */
 #define TICK (10 * ND_MSEC)
+
+bool nd_company_knows(struct nd_company *company, uint32_t group) {
+    for (unsigned i = 0; i < company->group_count; i++)
+        if (company->groups[i] == group)
+            return true;
+    if (company->group_count < ND_COMPANY_GROUPS)
+        company->groups[company->group_count++] = group;
+    return false;
+}
 
 void nd_clock_add(struct nd_sock *sock, short wants, nd_time began, nd_time ended) {
     if (ended <= began)
@@ -93,6 +103,7 @@ void nd_clock_connected(int fd, struct nd_sock *sock, short ready) {
     nd_sock_change(fd, sock, ready & ND_ENDED ? 0 : ND_SOCK_CONNECTED, ND_SOCK_CONNECTING);
     if (!(ready & ND_ENDED))
         nd_timers_arm(fd, sock);
+    nd_copies_tell(fd, sock);
 }
 
 void nd_clock_settle_connect(int fd, struct nd_sock *sock) {

@@ -19,13 +19,22 @@ static inline short nd_wants_of(short asked, short ready) {
 }
 
 /* The connected sockets that are waited for together. */
+enum { ND_COMPANY_GROUPS = 4 };
+
 struct nd_company {
     unsigned inet, streams, all;
+    unsigned group_count;
+    uint32_t groups[ND_COMPANY_GROUPS]; /* sockets that have several descriptors count once */
 };
+
+/* Whether one of the group has been added before; it has been now. */
+bool nd_company_knows(struct nd_company *company, uint32_t group);
 
 /* Adds a descriptor of the wait that is no epoll set. */
 static inline void nd_company_add(struct nd_company *company, const struct nd_sock *sock) {
-    const bool connected = (nd_sock_flags(sock) & ND_SOCK_CONNECTED) != 0;
+    const uint32_t group = atomic_load_explicit(&sock->group, memory_order_relaxed);
+    const bool known = __builtin_expect(group != 0, 0) && nd_company_knows(company, group);
+    const bool connected = (nd_sock_flags(sock) & ND_SOCK_CONNECTED) && !known;
     company->all += connected;
     company->inet += connected && (nd_sock_flags(sock) & ND_SOCK_INET);
     company->streams += connected && (nd_sock_flags(sock) & ND_SOCK_STREAM);

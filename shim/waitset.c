@@ -132,7 +132,7 @@ static void settle(void *arg, nd_time began, nd_time ended, bool ready) {
 /* The connections that are waited for together, also those that no limit is set for. One that stands in the set twice in a row
  * counts once. */
 static struct nd_company company_of(const struct nd_waitset *set) {
-    struct nd_company company = {0, 0, 0};
+    struct nd_company company = {.all = 0};
     struct nd_wait_entry entry;
     int last = -1;
     for (unsigned i = 0; i < set->count; i++) {

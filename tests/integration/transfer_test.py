@@ -279,3 +279,44 @@ def test_results_are_the_kernels(net, limits):
     """Counts, errors, and an errno that success leaves alone."""
     without = run(net, net.serve(tcp.echo), RESULTS, library=False)
     assert without[0][0] == [2, 77] and run(net, net.serve(tcp.echo), RESULTS, **limits) == without
+
+
+@pytest.mark.parametrize("limit", [{"RECV": "300ms"}, {"IDLE": "300ms"}], ids=str)
+def test_a_full_pipe_is_not_the_peer(net, limit):
+    """Bytes wait in the socket, and the call for the pipe; a signal then ends the call, not the connection."""
+    answer = run(net, net.serve(tcp.drip(b"drip" * 20, 0.1)), """
+s.send(b"question")
+os.set_blocking(w, False)
+try:
+    while True:
+        os.write(w, bytes(4096))
+except BlockingIOError:
+    os.set_blocking(w, True)
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.siginterrupt(signal.SIGALRM, True)
+signal.setitimer(signal.ITIMER_REAL, 0.8)
+told = [until_error("splice_in")[1], s.recv(1).decode()]
+""", **limit)
+    assert answer == ["EINTR", "d"], answer
+
+
+SPLICE_F_NONBLOCK = 2
+
+
+@pytest.mark.parametrize("limit", [{"RECV": "300ms"}, {"IDLE": "300ms"}], ids=str)
+def test_splice_nonblock_is_about_the_pipe(net, limit):
+    """The kernel waits for a TCP socket all the same, but not for a full pipe."""
+    answer = run(net, net.serve(tcp.silent), f"""
+def splice_in():
+    return libc.splice(s.fileno(), None, w, None, ctypes.c_size_t(100), {SPLICE_F_NONBLOCK})
+os.set_blocking(w, False)
+try:
+    while True:
+        os.write(w, bytes(4096))
+except BlockingIOError:
+    os.set_blocking(w, True)
+told = [until_error("splice_in")]
+os.read(r, 1 << 20)
+told.append(until_error("splice_in"))
+""", **limit)
+    assert answer[0][1] == "EAGAIN" and answer[1][1] == "ETIMEDOUT" and answer[1][2] < 3.3, answer

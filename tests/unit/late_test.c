@@ -12,7 +12,8 @@
 
 static struct nd_sock *sock;
 static bool data;
-static const struct nd_company none, alone = {1, 0, 1}, two = {2, 0, 2}, streams = {1, 1, 1};
+static const struct nd_company none, alone = {.inet = 1, .all = 1}, two = {.inet = 2, .all = 2},
+                                     streams = {.inet = 1, .streams = 1, .all = 1};
 
 static int fake_poll(struct pollfd *fds, nfds_t count, int timeout) {
     (void)count, (void)timeout;

@@ -1,0 +1,132 @@
+"""Several descriptors of one socket: what is set through one holds for all, and a wait for two of them is a wait for one connection."""
+
+import json
+import socket
+import subprocess
+import sys
+
+import pytest
+
+import programs
+from faults import tcp
+
+SETTING = """
+import fcntl, json, os, socket, struct, sys
+def show(s):
+    return [s.getsockopt(*o, 16).hex() for o in ((1, socket.SO_RCVTIMEO), (1, socket.SO_SNDTIMEO), (1, socket.SO_KEEPALIVE),
+            (6, socket.TCP_KEEPIDLE), (6, socket.TCP_SYNCNT), (1, socket.SO_LINGER), (1, socket.SO_RCVLOWAT))]
+a = socket.socket()
+b = a.dup()
+a.connect(("127.0.0.1", int(sys.argv[1])))
+c = socket.socket(fileno=fcntl.fcntl(b.fileno(), fcntl.F_DUPFD_CLOEXEC, 20))
+seen = []
+for n, s in enumerate((a, b, c, a)):
+    for o, value in (((1, socket.SO_RCVTIMEO), struct.pack("ll", 7 - n, 0)), ((1, socket.SO_SNDTIMEO), struct.pack("ll", 0, 1000 * n)),
+                     ((1, socket.SO_KEEPALIVE), n % 2), ((6, socket.TCP_KEEPIDLE), 90 + n), ((1, socket.SO_RCVTIMEO), bytes(16))):
+        s.setsockopt(*o, value)
+        seen.append([show(x) for x in (a, b, c)])
+print(json.dumps(seen))
+"""
+
+
+@pytest.mark.parametrize("limits", [{}, {"RECV": "300ms", "SEND": "300ms", "KEEPALIVE": "30s"}], ids=str)
+def test_options(net, limits):
+    server = net.serve(tcp.silent)
+    without, under = (net.run([sys.executable, "-c", SETTING, server.port], library=library, **limits) for library in (False, True))
+    assert without.status == under.status == 0, (without, under)
+    assert json.loads(under.out) == json.loads(without.out)
+
+
+BEGIN = """
+import errno, json, os, select, socket, sys, time
+port = int(sys.argv[1])
+def late(call):
+    began = time.monotonic()
+    try:
+        got = call()
+    except OSError as e:
+        got = errno.errorcode[e.errno]
+    return str(got), time.monotonic() - began
+def dial():
+    s = socket.socket()
+    s.connect(("127.0.0.1", port))
+    return s
+"""
+
+# What is done, with the error that the copy's next call gives.
+WAITS = {
+    "made before connect": """
+a = socket.socket()
+b = a.dup()
+a.connect(("127.0.0.1", port))
+told = late(lambda: b.recv(1))
+""",
+    "blocking again": """
+a = dial()
+os.set_blocking(a.fileno(), False)
+b = a.dup()
+os.set_blocking(b.fileno(), True)
+told = late(lambda: os.read(a.fileno(), 1))
+""",
+    "poll": """
+a = dial()
+b = a.dup()
+p = select.poll()
+p.register(a, select.POLLIN)
+p.register(b, select.POLLIN)
+waited = late(lambda: p.poll(6000))
+told = late(lambda: b.recv(1))[0], waited[1]
+""",
+    "select": """
+a = dial()
+b = a.dup()
+waited = late(lambda: select.select([a, b], [], [], 6))
+told = late(lambda: b.recv(1))[0], waited[1]
+""",
+    "epoll": """
+a = dial()
+b = a.dup()
+p = select.epoll()
+p.register(a, select.EPOLLIN)
+p.register(b, select.EPOLLIN)
+waited = late(lambda: p.poll(6))
+told = late(lambda: b.recv(1))[0], waited[1]
+""",
+}
+
+
+@pytest.mark.parametrize("wait", WAITS)
+def test_waits(net, wait):
+    done = net.run([sys.executable, "-c", BEGIN + WAITS[wait] + "print(json.dumps(told))", net.serve(tcp.silent).port], RECV="300ms")
+    assert done.status == 0, done
+    error, seconds = json.loads(done.out)
+    assert error == "ETIMEDOUT" and 0.29 <= seconds < 3.3, (error, seconds)
+
+
+def test_two_connections_are_two(net):
+    """Where neither owes a reply none is ended, however many descriptors each has."""
+    body = BEGIN + """
+a, b = dial(), dial()
+c, d = a.dup(), b.dup()
+print(json.dumps(late(lambda: select.select([a, b, c, d], [], [], 0.9))))
+"""
+    done = net.run([sys.executable, "-c", body, net.serve(tcp.silent).port], RECV="300ms")
+    assert done.status == 0 and json.loads(done.out)[0] == "([], [], [])", done
+
+
+def test_inetd(net):
+    """One connection on 0 and 1, and a server that waits for both."""
+    with net.inside():
+        ours, theirs = tcp_pair()
+    with ours, theirs:
+        body = "import select, os; p = select.poll(); p.register(0, 1); p.register(1, 0); print(p.poll(6000), file=__import__('sys').stderr)"
+        process = subprocess.Popen([sys.executable, "-c", body], stdin=theirs, stdout=theirs, stderr=subprocess.PIPE,
+                                   env=programs.environment(INBOUND_RECV="300ms", RECV="300ms"))
+        _, told = process.communicate(timeout=20)
+        assert process.returncode == 0 and b"(0, 25)" in told, told
+
+
+def tcp_pair():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ours = socket.create_connection(listener.getsockname())
+        return ours, listener.accept()[0]
