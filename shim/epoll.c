@@ -117,14 +117,6 @@ static int show(void *arg, int ready) {
     return nd_epoll_show(call->epfd, call->events, ready, call->count);
 }
 
-/* A call that did not wait: what the program does next may start a clock all the same. */
-static void over(const struct call *call) {
-    if (is_plain(call) && nd_epoll_is_hurried(&call->set->epoll, nd_epoll_delay(&call->set->epoll)))
-        return;
-    const nd_time now = nd_now_coarse();
-    nd_epoll_waited(call->epfd, now, now);
-}
-
 static inline struct nd_sock *set_itself(int epfd) {
     struct nd_sock *set = nd_epoll_set_of(epfd);
     return set && !set->epoll.copy_of ? set : NULL;
@@ -135,11 +127,7 @@ ND_INLINE int run(struct call *call, nd_time timeout) {
     /* Which of its sockets comes first is only known when they are looked through. */
     const struct nd_wait_shown shown = {call->operation, call->epfd, ND_NEVER, ND_LIMIT_NONE};
     call->set = set_itself(call->epfd);
-    int ready = timeout != 0 || nd_epoll_shows(call->epfd)
-                    ? nd_wait_loop(&how, call->mask != NULL, call, timeout, &shown)
-                    : wait_for(call, ND_AS_GIVEN);
-    if (nd_unlikely(timeout == 0))
-        over(call);
+    int ready = nd_wait_loop(&how, call->mask != NULL, call, timeout, &shown);
     nd_shown_epoll(call->epfd, call->events, ready);
     return ready;
 }

@@ -179,7 +179,9 @@ bool nd_sock_held(int fd, const struct nd_sock *sock, const struct nd_sock_hold 
 
 void nd_stopwatch_add(struct nd_stopwatch *watch, nd_time began, nd_time ended) {
     nd_time from = watch->accounted > began ? watch->accounted : began;
-    if (ended > from) {
+    if (began == ND_LOOKED && ended - from > ND_LOOKS_APART)
+        atomic_store_explicit(&watch->accounted, ended, memory_order_relaxed);
+    else if (ended > from) {
         atomic_fetch_add_explicit(&watch->waited, ended - from, memory_order_relaxed);
         atomic_store_explicit(&watch->accounted, ended, memory_order_relaxed);
     }

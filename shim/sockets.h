@@ -72,7 +72,13 @@ struct nd_stopwatch {
     _Atomic nd_time accounted; /* the monotonic time up to which that holds */
 };
 
-/* A thread has waited from `began` to `ended`. */
+/* In place of where a wait began: the call did not wait, and found nothing. Who looks again and again, or sleeps between, waits as
+ * much as who waits: the time since the call before counts, where that is no more than ND_LOOKS_APART. (Who looks now and then
+ * whether an idle connection still stands does not wait for it.) */
+#define ND_LOOKED ((nd_time)-1)
+#define ND_LOOKS_APART (100 * ND_MSEC)
+
+/* A thread has waited from `began`, or ND_LOOKED, to `ended`. */
 void nd_stopwatch_add(struct nd_stopwatch *watch, nd_time began, nd_time ended);
 
 /* The wait clock of one direction: how long threads have waited for the socket, and when in that time there was progress. */

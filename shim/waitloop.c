@@ -67,6 +67,8 @@ int nd_wait_go_on(const struct nd_waiting *how, void *set, struct nd_wait_progre
         end_first(call);
     else
         call->ended = nd_now_coarse();
+    if (ready == 0 && !call->given)
+        call->began = ND_LOOKED;
     for (;;) {
         ready = settle(how, set, call, ready, &error);
         if (ready != 0 || call->ended >= call->deadline)

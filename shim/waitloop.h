@@ -20,7 +20,7 @@ struct nd_waiting {
     nd_time (*due)(void *set, nd_time now);
     /* Makes the real call on the program's set, for a timeout or ND_AS_GIVEN; repeatable. */
     int (*wait)(void *set, nd_time timeout);
-    /* The call has waited from `began` to `ended`, and found something ready or not; where both are the same it is over. */
+    /* The call has waited from `began` (or ND_LOOKED) to `ended`, and found something ready or not; where both are the same it is over. */
     void (*settle)(void *set, nd_time began, nd_time ended, bool ready);
     /* Ends what is due at `now`. Returns whether the kernel will show something new. */
     bool (*expire)(void *set, nd_time now);
@@ -77,7 +77,7 @@ ND_INLINE int nd_wait_first(const struct nd_waiting *how, void *set, struct nd_w
     return ready;
 }
 
-/* Waits for `timeout` (ND_NEVER for none, but not 0) and returns what the real call returns. *shown is read after the first
+/* Waits for `timeout` (ND_NEVER for none) and returns what the real call returns. *shown is read after the first
  * how->due, which may fill it in. Where nothing is due there are two clock reads: coarse ones (7 ns) where something was ready, an
  * exact one after a wait in vain. In MODE=observe the wait is the program's own, and its clocks are read when it returns. In the
  * calling function itself, so that a constant *how costs no calls. Async-signal-safe; a cancellation point as the real call. */

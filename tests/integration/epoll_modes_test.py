@@ -62,7 +62,7 @@ s = dialled(IN | {flags})
 sets = [epoll, other, select.epoll()]
 for each in sets[1:]:
     each.register(s, IN | {flags})
-woken = []
+woken = []  # of three clocks that ran at a time the kernel's, since the connection was made, is what counts
 threads = [threading.Thread(target=lambda each=each: woken.append(bool(each.poll(9)))) for each in sets]
 began = time.monotonic()
 for thread in threads:
@@ -72,7 +72,7 @@ for thread in threads:
     thread.join()
 told["woken"], told["after"], told["call"] = woken, time.monotonic() - began, error(lambda: s.recv(1))
 """, RECV="500ms")
-    assert answer["woken"] == [True] * 3 and 0.49 <= answer["after"] < 5 and answer["call"] == "ETIMEDOUT", answer
+    assert answer["woken"] == [True] * 3 and 0.4 <= answer["after"] < 5 and answer["call"] == "ETIMEDOUT", answer
 
 
 def test_a_connection_made_anew_after_an_expiry(net):
