@@ -173,9 +173,15 @@ static nd_time to_time(long long sec, long long fraction, nd_time unit) {
     return sec > ND_NEVER / ND_SEC - 1 ? ND_NEVER : sec * ND_SEC + fraction * unit;
 }
 
+/* Of microseconds select takes more than make a second; pselect does not take so many nanoseconds. */
+static nd_time from_timeval(const struct timeval *timeout) {
+    const long long sec = timeout->tv_sec, more = timeout->tv_usec / 1000000;
+    return sec > LLONG_MAX - more ? -1 : to_time(sec + more, timeout->tv_usec % 1000000, ND_USEC);
+}
+
 ND_APART static int select_watched(int count, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout,
                                    int first) {
-    nd_time given = timeout ? to_time(timeout->tv_sec, timeout->tv_usec, ND_USEC) : ND_NEVER;
+    nd_time given = timeout ? from_timeval(timeout) : ND_NEVER;
     if (given < 0)
         return nd_real.select(count, in, out, except, timeout);
     struct call call;

@@ -119,8 +119,9 @@ static unsigned watch_for(const struct nd_sock *sock) {
 
 /* LIFETIME counts from here. The inode is there to know the connection by when it ends. */
 static void begin_life(int fd, struct nd_sock *sock) {
-    put(&sock->pace.born, nd_now_coarse());
-    put(&sock->inode, nd_sock_limits(sock)->lifetime ? nd_sock_inode(fd) : 0);
+    const bool limited = nd_sock_limits(sock)->lifetime != 0;
+    put(&sock->pace.born, limited ? nd_now() : nd_now_coarse()); /* which may be a tick old, and so end it early */
+    put(&sock->inode, limited ? nd_sock_inode(fd) : 0);
 }
 
 void nd_sock_change(int fd, struct nd_sock *sock, uint32_t set, uint32_t clear) {

@@ -1,0 +1,52 @@
+"""How long a limit is: never shorter than it says; and which timeouts of the program's are longer than it."""
+
+import json
+import sys
+
+from faults import tcp
+
+BEGIN = """
+import ctypes, errno, json, socket, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+def dial():
+    s = socket.socket()
+    s.connect(("127.0.0.1", int(sys.argv[1])))
+    return s
+def error(call):
+    try:
+        return repr(call())
+    except OSError as e:
+        return errno.errorcode[e.errno]
+"""
+
+
+def run(net, body, **limits):
+    done = net.run([sys.executable, "-c", f"{BEGIN}\n{body}\nprint(json.dumps(told))", net.serve(tcp.silent).port], **limits)
+    assert done.status == 0, done
+    return json.loads(done.out)
+
+
+def test_lifetime_is_never_short(net):
+    told = run(net, """
+told = []
+for i in range(12):
+    time.sleep(0.003)
+    began = time.monotonic()
+    s = dial()
+    told.append((error(lambda: s.recv(1)), time.monotonic() - began))
+""", LIFETIME="100ms")
+    assert all(name == "ETIMEDOUT" and 0.1 <= seconds < 3.1 for name, seconds in told), told
+
+
+def test_select_takes_any_number_of_microseconds(net):
+    """A timeout of 4,000,000 us is one of 4 s."""
+    ready, left, seconds, name = run(net, """
+s = dial()
+fds = (ctypes.c_ulong * 16)(1 << s.fileno())
+timeout = (ctypes.c_long * 2)(0, 4000000)
+began = time.monotonic()
+ready = libc.select(s.fileno() + 1, fds, None, None, timeout)
+told = ready, list(timeout), time.monotonic() - began, error(lambda: s.recv(1))
+""", RECV="300ms")
+    assert (ready, name) == (1, "ETIMEDOUT") and 0.29 <= seconds < 3.5, (ready, seconds, name)
+    assert left[0] <= 3 and 0 <= left[1] < 1000000, left
