@@ -14,6 +14,7 @@
 #include "shim/sockets.h"
 #include "shim/start.h"
 #include "shim/timers.h"
+#include "shim/vain.h"
 #include "shim/wait.h"
 
 #define CALLER __builtin_return_address(0)
@@ -133,21 +134,35 @@ static int receive(const struct call *call, int more_flags) {
     return nd_real.recvmmsg(call->fd, call->messages, call->count, call->flags | more_flags, call->timeout);
 }
 
+/* What counts for the calls after this one. */
+static int received(const struct call *call, struct nd_sock *sock, nd_time began, int got) {
+    const int error = errno;
+    if (got > 0)
+        nd_vain_end(call->fd, sock, ND_IN);
+    else if (got < 0 && (error == EINTR || error == EAGAIN))
+        nd_vain_receive(call->fd, sock, began, nd_now());
+    errno = error;
+    return got;
+}
+
 /* An interrupted call goes on where the program would not have seen the interruption. */
 static int receive_kept(const struct call *call, struct nd_sock *sock, nd_time limit, nd_time began) {
     const uint32_t generation = sock->generation;
     const char *name = nd_operation_names[ND_OPERATION_recvmmsg];
+    const nd_time since = nd_vain_received(sock, began);
     nd_time elapsed;
     int got;
     bool goes_on;
     do {
         got = receive(call, 0);
-        elapsed = nd_now() - began;
+        elapsed = nd_now() - since;
         goes_on = got < 0 && errno == EINTR && elapsed < limit && sock->own_rcvtimeo == 0 && nd_signals_restart();
     } while (goes_on && sock->generation == generation);
     bool late = got < 0 && elapsed >= limit && (errno == EAGAIN || errno == EINTR);
-    if (!late || sock->generation != generation || nd_nonblocking(call->fd))
+    if (sock->generation != generation || nd_nonblocking(call->fd))
         return got;
+    if (!late)
+        return received(call, sock, began, got);
     struct nd_expiry expiry = {
         .operation = name, .limit = ND_LIMIT_NAME(sock, "RECV"), .timeout = limit, .elapsed = elapsed};
     if (!(nd_sock_flags(sock) & ND_SOCK_STREAM)) {

@@ -107,7 +107,7 @@ static bool is_over(const struct progress *progress, long piece, nd_time own) {
 }
 
 /* The call ends where the program would see it end, for all that its limits do not. */
-static long in_vain(const struct progress *progress, struct nd_sock *sock, const struct nd_room *room, int error) {
+static long end_in_vain(const struct progress *progress, struct nd_sock *sock, const struct nd_room *room, int error) {
     if (progress->moved == 0)
         nd_vain_send(progress->rest.fd, sock, room, nd_now());
     return moved_or_fail(progress->moved, error);
@@ -127,7 +127,7 @@ static bool wait_for_room(struct progress *progress, struct nd_sock *sock, struc
             return false;
         }
         if (now >= own_end) {
-            *result = in_vain(progress, sock, room, EAGAIN);
+            *result = end_in_vain(progress, sock, room, EAGAIN);
             return false;
         }
         enum nd_waited waited = nd_wait_paced(call->fd, sock, POLLOUT, sooner(next, own_end), &expiry);
@@ -140,7 +140,7 @@ static bool wait_for_room(struct progress *progress, struct nd_sock *sock, struc
             return false;
         }
         if (waited == ND_INTERRUPTED && shows_interruption(progress, own)) {
-            *result = in_vain(progress, sock, room, EINTR);
+            *result = end_in_vain(progress, sock, room, EINTR);
             return false;
         }
         if (waited == ND_ENDED_STREAM && (progress->moved > 0 || nd_expired_anywhere(call->fd, sock))) {
@@ -156,18 +156,27 @@ static long send_pieces(const struct nd_transfer *call, struct nd_sock *sock, nd
     struct progress progress = {.rest = *call};
     struct nd_room room;
     nd_time began = nd_now(), own_end = own ? nd_time_after(began, own) : ND_NEVER;
-    bool waited = false;
+    bool waited = (nd_sock_flags(sock) & ND_SOCK_VAIN_OUT) != 0;
+    long result;
+    if (waited) { /* a signal that comes more often than a piece takes must not end each before it is looked at */
+        room = nd_vain_room(call->fd, sock, began);
+        if (!wait_for_room(&progress, sock, &room, own, own_end, &result))
+            return result;
+    }
     for (;;) {
-        long piece = move_piece(&progress, nd_sock_paced(sock)), result;
+        long piece = move_piece(&progress, nd_sock_paced(sock));
         nd_time now = nd_now();
         nd_pace_waited(sock, began, now);
-        if (is_over(&progress, piece, own))
+        const bool over = is_over(&progress, piece, own), in_vain = piece < 0 && errno == EINTR;
+        if (over && !in_vain)
             return progress.moved > 0 ? (long)progress.moved : finish(call, sock, piece);
         if (!waited) {
-            if (nd_nonblocking(call->fd))
+            if (!over && nd_nonblocking(call->fd))
                 return moved_or_fail(progress.moved, EAGAIN);
             room = nd_vain_room(call->fd, sock, began);
         }
+        if (over)
+            return end_in_vain(&progress, sock, &room, EINTR);
         if (piece > 0) {
             room.progress = now;
             own_end = own ? nd_time_after(now, own) : ND_NEVER;
@@ -232,23 +241,26 @@ static bool waits_for_bytes(const struct nd_transfer *call) {
 /* The kernel keeps RECV. An interrupted call goes on where the program would not have seen the interruption. */
 static long receive_kept(const struct nd_transfer *call, struct nd_sock *sock, nd_time limit, nd_time began) {
     const uint32_t generation = sock->generation;
+    nd_time since = nd_vain_received(sock, began);
     for (;;) {
         long result = call->make(call);
         const int error = errno;
         const bool none = result < 0 && (error == EAGAIN || error == EINTR);
         if (!none || sock->generation != generation || nd_nonblocking(call->fd))
             return finish(call, sock, result);
-        const nd_time now = nd_now(), elapsed = now - began;
+        const nd_time now = nd_now(), elapsed = now - since;
         if (elapsed >= limit && waits_for_bytes(call)) {
             struct nd_expiry expiry = {.limit = ND_LIMIT_NAME(sock, "RECV"), .timeout = limit, .elapsed = elapsed};
             return expire(call, sock, &expiry, 0);
         }
         const bool goes_on = error == EINTR ? sock->own_rcvtimeo == 0 && nd_signals_restart() : elapsed >= limit;
+        if (!goes_on && waits_for_bytes(call))
+            nd_vain_receive(call->fd, sock, began, now);
         errno = error;
         if (!goes_on)
             return finish(call, sock, result);
         if (elapsed >= limit)
-            began = now; /* bytes have come after all, or it waits for the pipe */
+            since = now; /* bytes have come after all, or it waits for the pipe */
     }
 }
 

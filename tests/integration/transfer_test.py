@@ -320,3 +320,19 @@ os.read(r, 1 << 20)
 told.append(until_error("splice_in"))
 """, **limit)
     assert answer[0][1] == "EAGAIN" and answer[1][1] == "ETIMEDOUT" and answer[1][2] < 3.3, answer
+
+
+@pytest.mark.parametrize("call, limit", [("sendfile", "SEND"), ("splice_out", "SEND"), ("splice_in", "RECV"), ("recvmmsg", "RECV")])
+def test_interrupted_calls_add_up(net, call, limit):
+    """The handler asks for no restart, and the program calls again each time."""
+    outcome, seconds = run(net, net.serve(tcp.silent, receive_buffer=4096), f"""
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.siginterrupt(signal.SIGALRM, True)
+signal.setitimer(signal.ITIMER_REAL, 0.015, 0.015)
+began = time.monotonic()
+while (n := {call}()) > 0 or (n < 0 and ctypes.get_errno() == errno.EINTR and time.monotonic() - began < 6):
+    pass
+told = [n < 0 and errno.errorcode[ctypes.get_errno()], time.monotonic() - began]
+signal.setitimer(signal.ITIMER_REAL, 0)
+""", **{limit: "300ms"})
+    assert outcome == "ETIMEDOUT" and seconds < 5.5, (outcome, seconds)
