@@ -49,9 +49,15 @@ static bool unfinished(const struct nd_tls_call *call, long result) {
     return error != ERROR_NONE && error != ERROR_SSL && error != ERROR_SYSCALL && error != ERROR_ZERO_RETURN;
 }
 
-/* What a failed call of the _ex forms leaves behind, whose 0 Python cannot tell from an end of file. */
-static void fail(const struct nd_tls_call *call, int failure) {
-    if (failure == 0 && nd_tls_expired(call))
+/* What a call leaves behind that has failed since its time was up: ETIMEDOUT, which a transport that reads once more (BIO_f_buffer)
+ * has hidden behind the error of the second read; and in the queue for the _ex forms, whose 0 Python cannot tell from an end of
+ * file. `before`: the connection had ended before. */
+static void fail(const struct nd_tls_call *call, int failure, bool before) {
+    if (!nd_tls_expired(call))
+        return;
+    if (!before)
+        errno = ETIMEDOUT;
+    if (failure == 0)
         nd_tls_queue_errno(call->tls);
 }
 
@@ -61,7 +67,7 @@ static void fail(const struct nd_tls_call *call, int failure) {
     ND_TLS_CALL(call);                                                                                                 \
     if (!nd_tls_enter(&call, &operation, ssl, caller, slot)) {                                                         \
         if (call.tls)                                                                                                  \
-            fail(&call, failure);                                                                                      \
+            fail(&call, failure, call.ended);                                                                          \
         return failure;                                                                                                \
     }                                                                                                                  \
     if (nd_unlikely(!call.tls->function)) {                                                                            \
@@ -74,7 +80,7 @@ static void fail(const struct nd_tls_call *call, int failure) {
     if (nd_unlikely(call.ended) && result > (failure) && nd_tls_refuses(&call))                                        \
         result = failure;                                                                                              \
     if (result <= 0)                                                                                                   \
-        fail(&call, failure);                                                                                          \
+        fail(&call, failure, call.ended);                                                                              \
     return result
 
 #define PARAMETERS(...) __VA_ARGS__
@@ -101,7 +107,7 @@ static void fail(const struct nd_tls_call *call, int failure) {
 
 ND_COLD static void settle(struct nd_tls_call *call, long result, int failure) {
     nd_tls_calm_settle(call, unfinished, result);
-    fail(call, failure);
+    fail(call, failure, false);
 }
 
 #define SLOT ND_FRAME_SLOT()

@@ -1,6 +1,7 @@
 /* Makes TLS calls by name on one connection, with OpenSSL or GnuTLS, and tells of each: its name, milliseconds, what it returned,
  * how the library explains it, and errno: tls LIBRARY WAIT PORT STEP...
- * LIBRARY: `openssl`, `gnutls`; OpenSSL with a transport of our own, `own`, or one that connects by itself, `connecting`.
+ * LIBRARY: `openssl`, `gnutls`; OpenSSL with a transport of our own, `own`, one that reads ahead, `buffered`, or
+ * one that connects by itself, `connecting`.
  * WAIT: `block`, or for a non-blocking socket `poll`, `select`, `epoll`, `edge` (an edge-triggered epoll), `sleep` (no wait at
  * all, a nap between two calls).
  * The tests read these lines. */
@@ -303,7 +304,10 @@ static void begin_openssl(const char *transport) {
     if (getenv("VERIFY"))
         SSL_CTX_set_verify(context, SSL_VERIFY_PEER, verify);
     ssl = SSL_new(context);
-    BIO *bio = !strcmp(transport, "own") ? own_bio() : !strcmp(transport, "connecting") ? connecting_bio() : NULL;
+    BIO *bio = !strcmp(transport, "own")          ? own_bio()
+               : !strcmp(transport, "connecting") ? connecting_bio()
+               : !strcmp(transport, "buffered")   ? BIO_push(BIO_new(BIO_f_buffer()), BIO_new_socket(fd, BIO_NOCLOSE))
+                                                  : NULL;
     bio ? SSL_set_bio(ssl, bio, bio) : (void)SSL_set_fd(ssl, fd);
     SSL_set_connect_state(ssl);
 }

@@ -69,6 +69,15 @@ def test_handshake_that_connects_by_itself(net, behaviour):
     make(net, "connecting", "block", net.serve(behaviour), "handshake", TLS_HANDSHAKE=MS)[0].expect_expired()
 
 
+@pytest.mark.parametrize("step", ["handshake", "recv"])
+def test_a_transport_that_reads_once_more_hides_no_error(net, step):
+    """BIO_f_buffer gives what it has where its read fails, and OpenSSL asks again."""
+    behaviour = hello_that_drips if step == "handshake" else tls.drips_record(b"x" * 100, asked=False)
+    *_, last = make(net, "buffered", "block", net.serve(behaviour), *["handshake", "recv"][:1 if step == "handshake" else 2],
+                    RECV=MS, TLS_HANDSHAKE=MS)
+    last.expect_expired()
+
+
 @pytest.mark.parametrize("library", [*LIBRARIES, "own", "connecting"])
 @ways
 def test_nothing_is_ended_that_goes_well(net, library, way):
