@@ -451,14 +451,6 @@ static ssize_t receive_late(const struct nd_receive_call *call, struct nd_sock *
     return -1;
 }
 
-/* A read that begins this soon after its scope may be left to the kernel's timer of the same length: the same system calls
- * as without us, and at most this much late. */
-#define SCOPE_SLACK (20 * ND_MSEC)
-
-static bool kernel_keeps(const struct nd_scope *scope, nd_time limit, nd_time now) {
-    return limit == scope->timeout && now - scope->began < SCOPE_SLACK;
-}
-
 /* MODE=observe. A wait in a TLS operation is told by the operation as a whole. */
 static ssize_t receive_observed(const struct nd_receive_call *call, struct nd_sock *sock,
                                 const struct nd_scope *scope) {
@@ -495,7 +487,7 @@ static ssize_t receive_bounded(const struct nd_receive_call *call) {
     const struct nd_scope *scope = flags & ND_SOCK_SCOPED ? nd_scope_of(call->fd, call->caller) : NULL;
     if (nd_observing)
         return receive_observed(call, sock, scope);
-    if (scope && scope->timeout && !(limit && kernel_keeps(scope, limit, nd_now_coarse())))
+    if (scope && scope->timeout && !(limit && nd_scope_is_kept(scope, limit, nd_now_coarse())))
         return receive_scoped(call, sock, scope);
     const bool ours =
         (nd_sock_paced(sock) && (flags & ND_SOCK_STREAM)) || ((flags & (ND_SOCK_VAIN_IN | ND_SOCK_LOWAT)) && limit);
@@ -516,41 +508,10 @@ static inline ssize_t receive_straight(const struct nd_receive_call *call) {
     return result;
 }
 
-/* Whether a call in a TLS operation under RECV, which begins at *now, is left to the kernel's timer. */
-static inline bool is_kept_in(const struct nd_receive_call *call, const struct nd_sock *sock, struct nd_scope *scope,
-                              nd_time *now) {
-    const uint32_t flags = nd_sock_flags(sock) & (ND_SOCK_NONBLOCK | ND_SOCK_RCVTIMEO);
-    *now = scope->fresh ? scope->began - ND_SCOPE_TICK : nd_now_coarse();
-    scope->fresh = false;
-    return scope->limit == ND_SCOPE_RECV && flags == ND_SOCK_RCVTIMEO &&
-           !(call->flags & (MSG_DONTWAIT | MSG_ERRQUEUE)) && kernel_keeps(scope, nd_sock_limits(sock)->recv, *now);
-}
-
-/* Such a call. It is noted as part of the operation. */
-static inline ssize_t receive_kept_in(const struct nd_receive_call *call, struct nd_sock *sock, nd_time began) {
-    const uint32_t generation = atomic_load_explicit(&sock->generation, memory_order_relaxed);
-    ssize_t result = plain(call);
-    if (nd_unlikely(atomic_load_explicit(&sock->generation, memory_order_relaxed) != generation)) {
-        if (would_block(result))
-            errno = ETIMEDOUT;
-    } else if (nd_unlikely(result <= 0) || nd_unlikely(wants_more(call, sock, (size_t)result))) {
-        result = kept_result(call, sock, began, result);
-    } else {
-        nd_sock_heard(sock);
-    }
-    return result;
-}
-
 static inline ssize_t receive(const struct nd_receive_call *call) {
     const unsigned watch = nd_watch(call->fd);
-    struct nd_scope *scope = watch & ND_WATCH_SCOPE ? nd_scope_bounds(call->fd, call->caller) : NULL;
-    struct nd_sock *sock = nd_sock_peek(call->fd);
-    if (!(watch & ND_WATCH_KEPT))
-        return receive_bounded(call);
-    if (!scope)
-        return receive_straight(call);
-    nd_time now;
-    return is_kept_in(call, sock, scope, &now) ? receive_kept_in(call, sock, now) : receive_bounded(call);
+    const bool kept = (watch & ND_WATCH_KEPT) && !((watch & ND_WATCH_SCOPE) && nd_scope_bounds(call->fd, call->caller));
+    return kept ? receive_straight(call) : receive_bounded(call);
 }
 
 /* A call that succeeds leaves errno as it was, whatever it went through. */
@@ -580,6 +541,18 @@ ssize_t nd_kept_went_on(const struct nd_receive_call *call, struct nd_kept *kept
     } else if (kept->sock->generation == kept->generation) {
         result = waited_for_own(call, kept->sock, result);
     }
+    if (result >= 0)
+        errno = saved;
+    return result;
+}
+
+ssize_t nd_receive_kept(const struct nd_receive_call *call, uint32_t generation, nd_time began, ssize_t result) {
+    struct nd_sock *sock = nd_sock_peek(call->fd);
+    int saved = errno;
+    if (sock->generation == generation)
+        result = kept_result(call, sock, began, result);
+    else if (would_block(result))
+        errno = ETIMEDOUT;
     if (result >= 0)
         errno = saved;
     return result;

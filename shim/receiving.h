@@ -4,7 +4,10 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
+
+#include "resolver/clock.h"
 
 enum nd_receive_kind { ND_READ, ND_READV, ND_RECV, ND_RECVFROM, ND_RECVMSG };
 
@@ -27,5 +30,8 @@ ssize_t nd_receive(const struct nd_receive_call *call);
 
 /* The call was made as it is, since nothing bounded it, and has given `result`, which is no byte: what it is to give. */
 ssize_t nd_receive_ended(const struct nd_receive_call *call, ssize_t result);
+
+/* The same of a call that began at `began` under the kernel's timer, on a descriptor that had `generation`. */
+ssize_t nd_receive_kept(const struct nd_receive_call *call, uint32_t generation, nd_time began, ssize_t result);
 
 #endif

@@ -19,6 +19,58 @@ ND_INLINE bool goes_straight(unsigned watch, int fd, const void *caller) {
            (nd_tls_read_is_calm(fd, caller) || !nd_scope_bounds(fd, caller));
 }
 
+/* A call in a TLS operation under RECV that is made as it is, since the kernel's timer keeps it. */
+struct timed {
+    struct nd_sock *sock;
+    uint32_t generation;
+    nd_time began;
+};
+
+ND_INLINE bool begin_timed(struct timed *how, int fd, int flags, const void *caller) {
+    how->sock = nd_sock_peek(fd);
+    how->generation = atomic_load_explicit(&how->sock->generation, memory_order_relaxed);
+    return flags == 0 && nd_tls_read_is_kept(fd, how->sock, caller, &how->began);
+}
+
+ND_INLINE bool end_timed(const struct timed *how, ssize_t got) {
+    if (nd_unlikely(got <= 0) ||
+        nd_unlikely(atomic_load_explicit(&how->sock->generation, memory_order_relaxed) != how->generation))
+        return false;
+    nd_sock_heard(how->sock);
+    return true;
+}
+
+ND_APART static ssize_t read_bounded(int fd, void *buf, size_t len, const void *caller) {
+    return nd_receive(&(struct nd_receive_call){.kind = ND_READ, .fd = fd, .buf = buf, .len = len, .caller = caller});
+}
+
+ND_COLD static ssize_t read_ended(int fd, void *buf, size_t len, const void *caller, ssize_t got) {
+    const struct nd_receive_call call = {.kind = ND_READ, .fd = fd, .buf = buf, .len = len, .caller = caller};
+    return nd_receive_ended(&call, got);
+}
+
+ND_COLD static ssize_t read_failed(int fd, void *buf, size_t len, const struct timed *how, ssize_t got) {
+    const struct nd_receive_call call = {.kind = ND_READ, .fd = fd, .buf = buf, .len = len};
+    return nd_receive_kept(&call, how->generation, how->began, got);
+}
+
+/* On a descriptor that TLS operations are made on. */
+ND_APART static ssize_t read_in_tls(int fd, void *buf, size_t len, const void *caller, unsigned watch) {
+    if (!goes_straight(watch, fd, caller))
+        return read_bounded(fd, buf, len, caller);
+    const ssize_t got = nd_real.read(fd, buf, len);
+    return nd_likely(got > 0) ? got : read_ended(fd, buf, len, caller, got);
+}
+
+/* The same under RECV. */
+ND_APART static ssize_t read_in_tls_kept(int fd, void *buf, size_t len, const void *caller) {
+    struct timed how;
+    if (!begin_timed(&how, fd, 0, caller))
+        return read_bounded(fd, buf, len, caller);
+    const ssize_t got = nd_real.read(fd, buf, len);
+    return nd_likely(end_timed(&how, got)) ? got : read_failed(fd, buf, len, &how, got);
+}
+
 ND_COLD static ssize_t read_on(int fd, void *buf, size_t len, const void *caller, struct nd_kept *kept,
                                ssize_t result) {
     const struct nd_receive_call call = {.kind = ND_READ, .fd = fd, .buf = buf, .len = len, .caller = caller};
@@ -31,18 +83,15 @@ ND_APART static ssize_t read_watched(int fd, void *buf, size_t len, const void *
         const ssize_t result = nd_real.read(fd, buf, len);
         return nd_likely(nd_kept_end(&kept, result, len, 0)) ? result : read_on(fd, buf, len, caller, &kept, result);
     }
-    const bool straight = goes_straight(watch, fd, caller);
-    ssize_t got = straight ? nd_real.read(fd, buf, len) : -1;
-    if (got > 0)
-        return got;
-    const struct nd_receive_call call = {.kind = ND_READ, .fd = fd, .buf = buf, .len = len, .caller = caller};
-    return straight ? nd_receive_ended(&call, got) : nd_receive(&call);
+    return read_bounded(fd, buf, len, caller);
 }
 
 static inline ssize_t read_for(int fd, void *buf, size_t len, const void *caller) {
     const unsigned watch = nd_watch(fd);
     if (nd_unlikely(watch & ND_WATCH_IN))
-        return read_watched(fd, buf, len, caller, watch);
+        return !(watch & ND_WATCH_SCOPE)  ? read_watched(fd, buf, len, caller, watch)
+               : !(watch & ND_WATCH_KEPT) ? read_in_tls(fd, buf, len, caller, watch)
+                                          : read_in_tls_kept(fd, buf, len, caller);
     return nd_real.read(fd, buf, len);
 }
 
@@ -68,6 +117,37 @@ ssize_t nd_hook_readv(int fd, const struct iovec *iov, int count) {
     return nd_real.readv(fd, iov, count);
 }
 
+ND_APART static ssize_t recv_bounded(int fd, void *buf, size_t len, int flags, const void *caller) {
+    return nd_receive(
+        &(struct nd_receive_call){.kind = ND_RECV, .fd = fd, .buf = buf, .len = len, .flags = flags, .caller = caller});
+}
+
+ND_COLD static ssize_t recv_ended(int fd, void *buf, size_t len, int flags, const void *caller, ssize_t got) {
+    const struct nd_receive_call call = {
+        .kind = ND_RECV, .fd = fd, .buf = buf, .len = len, .flags = flags, .caller = caller};
+    return nd_receive_ended(&call, got);
+}
+
+ND_COLD static ssize_t recv_failed(int fd, void *buf, size_t len, const struct timed *how, ssize_t got) {
+    const struct nd_receive_call call = {.kind = ND_RECV, .fd = fd, .buf = buf, .len = len};
+    return nd_receive_kept(&call, how->generation, how->began, got);
+}
+
+ND_APART static ssize_t recv_in_tls(int fd, void *buf, size_t len, int flags, const void *caller, unsigned watch) {
+    if (!goes_straight(watch, fd, caller))
+        return recv_bounded(fd, buf, len, flags, caller);
+    const ssize_t got = nd_real.recv(fd, buf, len, flags);
+    return nd_likely(got > 0) ? got : recv_ended(fd, buf, len, flags, caller, got);
+}
+
+ND_APART static ssize_t recv_in_tls_kept(int fd, void *buf, size_t len, int flags, const void *caller) {
+    struct timed how;
+    if (!begin_timed(&how, fd, flags, caller))
+        return recv_bounded(fd, buf, len, flags, caller);
+    const ssize_t got = nd_real.recv(fd, buf, len, flags);
+    return nd_likely(end_timed(&how, got)) ? got : recv_failed(fd, buf, len, &how, got);
+}
+
 ND_COLD static ssize_t recv_on(int fd, void *buf, size_t len, int flags, const void *caller, struct nd_kept *kept,
                                ssize_t result) {
     const struct nd_receive_call call = {
@@ -82,19 +162,15 @@ ND_APART static ssize_t recv_watched(int fd, void *buf, size_t len, int flags, c
         return nd_likely(nd_kept_end(&kept, result, len, flags)) ? result
                                                                  : recv_on(fd, buf, len, flags, caller, &kept, result);
     }
-    const bool straight = goes_straight(watch, fd, caller);
-    ssize_t got = straight ? nd_real.recv(fd, buf, len, flags) : -1;
-    if (got > 0)
-        return got;
-    const struct nd_receive_call call = {
-        .kind = ND_RECV, .fd = fd, .buf = buf, .len = len, .flags = flags, .caller = caller};
-    return straight ? nd_receive_ended(&call, got) : nd_receive(&call);
+    return recv_bounded(fd, buf, len, flags, caller);
 }
 
 static inline ssize_t recv_for(int fd, void *buf, size_t len, int flags, const void *caller) {
     const unsigned watch = nd_watch(fd);
     if (nd_unlikely(watch & ND_WATCH_IN))
-        return recv_watched(fd, buf, len, flags, caller, watch);
+        return !(watch & ND_WATCH_SCOPE)  ? recv_watched(fd, buf, len, flags, caller, watch)
+               : !(watch & ND_WATCH_KEPT) ? recv_in_tls(fd, buf, len, flags, caller, watch)
+                                          : recv_in_tls_kept(fd, buf, len, flags, caller);
     return nd_real.recv(fd, buf, len, flags);
 }
 

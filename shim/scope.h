@@ -129,6 +129,21 @@ ND_SCOPE_UNCHECKED static inline __attribute__((always_inline)) bool nd_scope_is
            link->scope->object == sock->tls;
 }
 
+/* The same of one that is not calm. */
+ND_SCOPE_UNCHECKED static inline __attribute__((always_inline)) bool nd_scope_is_whole(void) {
+    const struct nd_scope_link *link = &nd_scope_current;
+    return (uintptr_t)link->scope - (uintptr_t)__builtin_frame_address(0) < ND_SCOPE_DEEPEST &&
+           *link->slot == link->return_to && nd_scope_seal(link->scope) == link->seal;
+}
+
+/* A read that begins this soon after its scope may be left to the kernel's timer of the same length: the same system calls
+ * as without us, and at most this much late. */
+#define ND_SCOPE_SLACK (20 * ND_MSEC)
+
+static inline bool nd_scope_is_kept(const struct nd_scope *scope, nd_time limit, nd_time now) {
+    return limit == scope->timeout && now - scope->began < ND_SCOPE_SLACK;
+}
+
 /* Ends it, and gives the outer one back. Async-signal-safe; keeps errno. */
 static inline void nd_scope_close(const struct nd_scope *scope) {
     nd_scope_current = scope->outer;

@@ -230,6 +230,10 @@ static void make_whole(struct nd_tls_call *call) {
         limit_calm_read(call);
 }
 
+void nd_tls_calm_limit(struct nd_tls_call *call) {
+    make_whole(call);
+}
+
 static void update_calm(struct nd_scope *scope) {
     if (scope->kind == &nd_scope_calm)
         make_whole((struct nd_tls_call *)scope);

@@ -49,6 +49,29 @@ ND_INLINE bool nd_tls_read_is_calm(int fd, const void *caller) {
            call->tls->SSL_is_init_finished(call->scope.object);
 }
 
+/* Makes a whole call of a calm read, under RECV. */
+void nd_tls_calm_limit(struct nd_tls_call *call);
+
+/* Whether a read on `fd`, of `sock`, made from `caller`, has RECV of a calm operation as its only limit, which the kernel's timer
+ * keeps. *now: when it begins, by the coarse clock. */
+ND_INLINE bool nd_tls_read_is_kept(int fd, const struct nd_sock *sock, const void *caller, nd_time *now) {
+    const uint32_t ours = ND_SOCK_RCVTIMEO, others = ND_SOCK_NONBLOCK | ND_SOCK_VAIN_IN | ND_SOCK_LOWAT;
+    struct nd_tls_call *call = (struct nd_tls_call *)nd_scope_current.scope;
+    struct nd_scope *scope = &call->scope;
+    if (!call || nd_scope_current.fd != fd)
+        return false;
+    const bool calm = nd_scope_is_calm(fd);
+    if ((!calm && !(nd_scope_is_whole() && call->calm)) || !nd_tls_contains(call->tls, caller) ||
+        (call->tls->SSL_is_init_finished && !call->tls->SSL_is_init_finished(scope->object)))
+        return false;
+    if (calm)
+        nd_tls_calm_limit(call);
+    *now = scope->fresh ? scope->began - ND_SCOPE_TICK : nd_now_coarse();
+    scope->fresh = false;
+    return scope->limit == ND_SCOPE_RECV && scope->timeout && (nd_sock_flags(sock) & (ours | others)) == ours &&
+           nd_scope_is_kept(scope, nd_sock_limits(sock)->recv, *now);
+}
+
 /* The real function has given `result`, which is no success. `unfinished` tells whether it wants to
  * be called again when the socket is ready. Keeps errno. */
 void nd_tls_calm_settle(struct nd_tls_call *call, bool (*unfinished)(const struct nd_tls_call *call, long result),

@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.skipif(bool(programs.RUNTIME), reason="a sanitizer add
 
 
 # The same of a request over TLS: an SSL_write and an SSL_read, with the writes and reads that they make.
-TLS_MODES = {"defaults": (480, {}), "limits": (1400, LIMITS)}
+TLS_MODES = {"defaults": (480, {}), "limits": (1150, LIMITS)}
 
 
 def instructions(net, *loop, **how):
