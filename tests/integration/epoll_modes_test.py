@@ -58,13 +58,13 @@ told["after"], told["calls"] = wait(9), [error(lambda: s.recv(1)), error(lambda:
 def test_an_expiry_wakes_the_other_sets(net, flags):
     """The same connection in the sets of other threads, which wait on: their own clocks began later."""
     answer = told(net, MODES + f"""
+began = time.monotonic()
 s = dialled(IN | {flags})
 sets = [epoll, other, select.epoll()]
 for each in sets[1:]:
     each.register(s, IN | {flags})
 woken = []  # of three clocks that ran at a time the kernel's, since the connection was made, is what counts
 threads = [threading.Thread(target=lambda each=each: woken.append(bool(each.poll(9)))) for each in sets]
-began = time.monotonic()
 for thread in threads:
     thread.start()
     time.sleep(0.1)
