@@ -52,5 +52,5 @@ ssize_t nd_hook_splice(int in, off64_t *in_offset, int out, off64_t *out_offset,
         return splice_watched(ND_OUT, in, in_offset, out, out_offset, count, (int)flags);
     if (nd_unlikely(nd_watch(in) & ND_WATCH_IN))
         return splice_watched(ND_IN, in, in_offset, out, out_offset, count, (int)flags);
-    return nd_real.splice(in, in_offset, out, out_offset, count, flags);
+    return nd_transfer_unbounded(out, nd_real.splice(in, in_offset, out, out_offset, count, flags));
 }

@@ -171,6 +171,18 @@ told["rcvtimeo"] = bytes(s.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16)
     assert answer["recv"] == answer["blocking"] == "ETIMEDOUT" and answer["dissolved"] == 0 and answer["rcvtimeo"], answer
 
 
+def test_the_programs_own_timeout(net):
+    """Calls that it ends add up; once that is told they begin anew."""
+    answer = told(net, """
+import struct
+s = dial()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 120000))
+told["calls"] = [error(lambda: s.recv(10)) for i in range(8)]
+""", RECV=RECV)
+    calls = "".join({"EAGAIN": ".", "ETIMEDOUT": "!"}[call] for call in answer["calls"])
+    assert "!" in calls and "!!" not in calls, calls
+
+
 def test_ipv6(net):
     answer = told(net, """
 s = udp(("::1", 0), socket.AF_INET6)
@@ -369,7 +381,7 @@ s, e = dial(), select.epoll()
 e.register(s, select.EPOLLIN)
 told["first"] = timed(lambda: len(poll_in(s)))
 told["again"] = [len(poll_in(s, timeout=0)), len(select_in(s, timeout=0)), len(epoll_in(s, timeout=0)), len(e.poll(0)),
-                 len(e.poll(1))]
+                 len(e.poll(0))]
 told["shown"] = sum(len(poll_in(s, timeout=0)) for i in range(1000))
 s.setblocking(False)
 told["recv"] = error(lambda: s.recv(10))
@@ -421,12 +433,13 @@ s, e, outer = dial(), select.epoll(), select.epoll()
 e.register(s, select.EPOLLIN)
 outer.register(e, select.EPOLLIN)
 told["outer"] = timed(lambda: len({outer}))
+told["again"] = len(outer.poll(0)), len(poll_in(outer, timeout=0))
 told["inner"] = len(e.poll(0))
 s.setblocking(False)
 told["recv"] = error(lambda: s.recv(10))
 told["after"] = len(e.poll(0))
 """, RECV=RECV)
-    assert answer["outer"][0] == 1 and late(answer["outer"][1]), answer
+    assert answer["outer"][0] == 1 and late(answer["outer"][1]) and answer["again"] == [1, 1], answer
     assert (answer["inner"], answer["recv"], answer["after"]) == (1, "ETIMEDOUT", 0), answer
 
 
