@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "shim/fdtable.h"
 #include "shim/hook.h"
 #include "shim/readable.h"
 #include "shim/slots.h"
@@ -11,7 +12,7 @@
 #include "shim/waitset.h"
 
 /* With a larger count the kernel reads no further than its own table of descriptors goes, and the program's sets may well end
- * there: such calls are left alone. */
+ * there (select(getdtablesize(), ...) under a high limit). Where that table is larger, too, such calls are left alone. */
 #define MOST FD_SETSIZE
 #define LONG_BITS ((int)(sizeof(long) * CHAR_BIT))
 
@@ -205,7 +206,16 @@ ND_APART static int pselect_watched(int count, fd_set *in, fd_set *out, fd_set *
     return wait_watched(&call, in, out, except, first, given);
 }
 
+/* The count that the kernel makes of a large one, where a descriptor is watched; else `count`. */
+ND_APART static int cut(int count, const fd_set *in, const fd_set *out, const fd_set *except) {
+    int saved = errno, size = first_watched(MOST, in, out, except) < MOST ? nd_fdtable_size() : -1;
+    errno = saved;
+    return size > 0 && size <= MOST ? size : count;
+}
+
 int nd_hook_select(int count, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout) {
+    if (nd_unlikely(count > MOST))
+        count = cut(count, in, out, except);
     int first = count > 0 && count <= MOST ? first_watched(count, in, out, except) : count;
     if (nd_unlikely(first < count))
         return select_watched(count, in, out, except, timeout, first);
@@ -215,6 +225,8 @@ ND_ALIAS_OF(__select, select);
 
 int nd_hook_pselect(int count, fd_set *in, fd_set *out, fd_set *except, const struct timespec *timeout,
                     const sigset_t *mask) {
+    if (nd_unlikely(count > MOST))
+        count = cut(count, in, out, except);
     int first = count > 0 && count <= MOST ? first_watched(count, in, out, except) : count;
     if (nd_unlikely(first < count))
         return pselect_watched(count, in, out, except, timeout, mask, first);

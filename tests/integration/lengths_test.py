@@ -50,3 +50,21 @@ told = ready, list(timeout), time.monotonic() - began, error(lambda: s.recv(1))
 """, RECV="300ms")
     assert (ready, name) == (1, "ETIMEDOUT") and 0.29 <= seconds < 3.5, (ready, seconds, name)
     assert left[0] <= 3 and 0 <= left[1] < 1000000, left
+
+
+def test_select_with_a_count_beyond_every_descriptor(net):
+    """As of select(getdtablesize(), ...) under a high limit: the kernel reads no more than its table of descriptors has."""
+    told = run(net, """
+s = dial()
+table = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("FDSize"))
+words = (ctypes.c_ulong * 64)(1 << s.fileno())
+for i in range(table // 64, 64):
+    words[i] = 0xA5A5A5A5A5A5A5A5
+before = list(words)
+timeout = (ctypes.c_long * 2)(6, 0)
+began = time.monotonic()
+ready = libc.select(100000, words, None, None, timeout)
+told = ready, list(words) == before, time.monotonic() - began, error(lambda: s.recv(1))
+""", RECV="300ms")
+    ready, kept, seconds, name = told
+    assert (ready, kept, name) == (1, True, "ETIMEDOUT") and 0.29 <= seconds < 3.5, told
