@@ -44,7 +44,7 @@ CLIENTS = {
     "dig": ("dns", "dig +notcp +tries=1 +timeout=60 +short -p {port} @{host} good.test"),
     "host": ("dns", "host -W 60 -R 1 -t A -p {port} good.test {host}"),
     "nslookup": ("dns", "nslookup -timeout=60 -retry=1 -port={port} -type=a good.test {host}"),
-    "snmpget": ("snmp", "snmpget -v2c -c public -t2 -r0 -On {host}:{port} 1.3.6.1.2.1.1.3.0"),
+    "snmpget": ("snmp", "snmpget -v2c -c public -t4 -r0 -On {host}:{port} 1.3.6.1.2.1.1.3.0"),
     "python3 asyncio": ("any", "python3 {source} {host} {port}", PYTHON_ASYNCIO),
     "python3 select": ("any", "python3 {source} {host} {port}", PYTHON_SELECTORS),
     "perl": ("any", "perl {source} {host} {port}", PERL),
