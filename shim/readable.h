@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #define ND_PAGE_SHIFT 12 /* larger pages are asked about in parts */
 #define ND_PAGES_KNOWN 64
@@ -26,6 +27,17 @@ static inline bool nd_readable(const void *memory, size_t size) {
             atomic_load_explicit(&nd_pages_known[page % ND_PAGES_KNOWN], memory_order_relaxed) == page && page, 1))
         return true;
     return nd_readable_asked(memory, size);
+}
+
+/* Whether `count` buffers, at least one, have no bytes at all, or cannot be read. readv and writev answer to both themselves,
+ * whatever the descriptor is: 0, not the wait, the empty datagram or the error of recvmsg and sendmsg; and EFAULT. */
+static inline bool nd_vector_is_void(const struct iovec *iov, int count) {
+    if (!nd_readable(iov, (size_t)count * sizeof *iov))
+        return true;
+    for (int i = 0; i < count; i++)
+        if (iov[i].iov_len)
+            return false;
+    return true;
 }
 
 #endif

@@ -12,6 +12,7 @@
 #include "shim/kept.h"
 #include "shim/late.h"
 #include "shim/pace.h"
+#include "shim/readable.h"
 #include "shim/scope.h"
 #include "shim/signals.h"
 #include "shim/slots.h"
@@ -149,6 +150,16 @@ struct patience {
     nd_time deadline, own;
 };
 
+/* Of a datagram socket that is shut down for reading a call that may wait gives 0 at once, one that may not EAGAIN for ever. */
+static bool reads_end(int fd, const struct nd_sock *sock) {
+    struct pollfd pollfd = {.fd = fd, .events = POLLRDHUP};
+    if (nd_sock_flags(sock) & ND_SOCK_STREAM)
+        return false;
+    const bool ended = nd_real.poll(&pollfd, 1, 0) > 0 && (pollfd.revents & POLLRDHUP);
+    errno = EAGAIN;
+    return ended;
+}
+
 enum rest { GOT, LATE, ENDED };
 
 /* Waits and makes the call then. GOT: *result is what it gave, finished, or EAGAIN at the program's own deadline; LATE: ours is
@@ -184,6 +195,8 @@ static enum rest wait_for_rest(const struct nd_receive_call *call, struct nd_soc
             return GOT;
         }
         *result = without_waiting(call);
+        if (would_block(*result) && reads_end(call->fd, sock))
+            *result = plain(call);
         if (!would_block(*result)) { /* else: no bytes after all (a bad checksum, another thread was first) */
             *result = finish(call, sock, *result);
             return GOT;
@@ -234,6 +247,15 @@ static bool wants_all(const struct nd_receive_call *call, const struct nd_sock *
 static bool peeks_all(const struct nd_receive_call *call) {
     const int both = MSG_WAITALL | MSG_PEEK;
     return call->kind >= ND_RECV && (call->flags & both) == both;
+}
+
+/* A receive of nothing waits for bytes on some sockets, and gives 0 when its time is up: the kernel does it all. */
+static bool has_room(const struct nd_receive_call *call) {
+    const struct msghdr *msg = call->buf;
+    if (call->kind != ND_RECVMSG)
+        return call->len > 0;
+    return nd_readable(msg, sizeof *msg) && msg->msg_iovlen > 0 && msg->msg_iovlen <= IOV_MAX &&
+           !nd_vector_is_void(msg->msg_iov, (int)msg->msg_iovlen);
 }
 
 /* Whether it was to wait for more than the `got` bytes. */
@@ -491,7 +513,7 @@ static ssize_t receive_bounded(const struct nd_receive_call *call) {
         return receive_scoped(call, sock, scope);
     const bool ours =
         (nd_sock_paced(sock) && (flags & ND_SOCK_STREAM)) || ((flags & (ND_SOCK_VAIN_IN | ND_SOCK_LOWAT)) && limit);
-    if (ours && !peeks_all(call))
+    if (ours && !peeks_all(call) && has_room(call))
         return receive_paced(call, sock, limit);
     return limit ? receive_limited(call, sock, limit) : waited_for_own(call, sock, plain(call));
 }

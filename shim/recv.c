@@ -5,6 +5,7 @@
 #include "shim/discover.h"
 #include "shim/hook.h"
 #include "shim/kept.h"
+#include "shim/readable.h"
 #include "shim/receiving.h"
 #include "shim/scope.h"
 #include "shim/sockets.h"
@@ -41,6 +42,8 @@ ND_INLINE bool end_timed(const struct timed *how, ssize_t got) {
 }
 
 ND_APART static ssize_t read_bounded(int fd, void *buf, size_t len, const void *caller) {
+    if (nd_unlikely(!len)) /* gives 0 at once, where recv would wait, or take a datagram */
+        return nd_real.read(fd, buf, len);
     return nd_receive(&(struct nd_receive_call){.kind = ND_READ, .fd = fd, .buf = buf, .len = len, .caller = caller});
 }
 
@@ -107,6 +110,8 @@ ssize_t nd_hook___read_chk(int fd, void *buf, size_t len, size_t room) {
 }
 
 ND_APART static ssize_t readv_watched(int fd, const struct iovec *iov, int count, const void *caller) {
+    if (nd_vector_is_void(iov, count))
+        return nd_real.readv(fd, iov, count);
     return nd_receive(&(struct nd_receive_call){
         .kind = ND_READV, .fd = fd, .buf = (void *)(uintptr_t)iov, .len = (size_t)count, .caller = caller});
 }

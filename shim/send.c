@@ -4,6 +4,7 @@
 
 #include "shim/connect.h"
 #include "shim/hook.h"
+#include "shim/readable.h"
 #include "shim/sending.h"
 #include "shim/sockets.h"
 #include "shim/start.h"
@@ -130,6 +131,8 @@ ND_ALIAS_OF(__write, write);
 ND_APART static ssize_t writev_watched(int fd, const struct iovec *iov, int count, const void *caller) {
     struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)count};
     const unsigned watch = nd_watch(fd);
+    if (nd_vector_is_void(iov, count))
+        return nd_real.writev(fd, iov, count);
     return goes_straight(watch, 0)
                ? send_message_straight(ND_WRITEV, watch, fd, &msg, 0, caller)
                : nd_send(&(struct nd_send_call){.kind = ND_WRITEV, .fd = fd, .msg = &msg, .caller = caller});

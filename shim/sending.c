@@ -184,6 +184,18 @@ static ssize_t in_vain(const struct nd_send_call *call, struct nd_sock *sock, co
     return sent_or_fail(done, error);
 }
 
+/* What there is room for now. The kernel's own wait looks again each time that it has filled the room: what it has just sent may
+ * have freed some, less than the third that poll calls room. So does this, until there is none. Returns what the last attempt gave
+ * if that was not bytes. */
+static ssize_t fill(const struct nd_send_call *call, struct nd_sock *sock, size_t *done, size_t total) {
+    ssize_t sent = 1;
+    while (sent > 0 && *done < total) {
+        sent = without_waiting(call, sock, *done);
+        *done += sent > 0 ? (size_t)sent : 0;
+    }
+    return sent;
+}
+
 /* Waits for room for what is left as a blocking call does, until a limit fires. */
 static ssize_t send_waiting(const struct nd_send_call *call, struct nd_sock *sock, size_t done, size_t total,
                             nd_time now) {
@@ -214,12 +226,14 @@ static ssize_t send_waiting(const struct nd_send_call *call, struct nd_sock *soc
             return in_vain(call, sock, &bounds, done, error);
         if ((nd_sock_flags(sock) & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock)) /* by another thread: no SIGPIPE */
             return done > 0 ? (ssize_t)done : nd_expired_fail(call->fd, sock, ND_OUT);
-        ssize_t sent = waited == ND_READY || waited == ND_ENDED_STREAM ? without_waiting(call, sock, done) : 0;
+        const size_t before = done;
+        ssize_t sent = waited == ND_READY || waited == ND_ENDED_STREAM ? fill(call, sock, &done, total) : 0;
         now = nd_now();
-        if (sent > 0) {
-            done += (size_t)sent;
+        if (done > before)
             bounds.room.progress = now;
-        } else if (would_block(sent)) {
+        if (done > before && (sent > 0 || would_block(sent)))
+            continue;
+        if (would_block(sent)) {
             error = outcome(breathe(), &bounds, done);
             if (error)
                 return in_vain(call, sock, &bounds, done, error);
@@ -241,6 +255,11 @@ static enum nd_limit room_limit(const struct nd_sock *sock, nd_time now, nd_time
 /* There was no room for everything. */
 static ssize_t send_rest(const struct nd_send_call *call, struct nd_sock *sock, size_t done, size_t total) {
     struct nd_slot_use use;
+    if (done > 0) {
+        const ssize_t sent = fill(call, sock, &done, total);
+        if (done == total || !would_block(sent))
+            return sent < 0 ? failed(call, sock, done) : (ssize_t)done;
+    }
     nd_time now = nd_now(), deadline;
     enum nd_limit limit = room_limit(sock, now, &deadline);
     const struct nd_scope *scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(call->fd, call->caller) : NULL;

@@ -156,7 +156,7 @@ static long send_pieces(const struct nd_transfer *call, struct nd_sock *sock, nd
     struct progress progress = {.rest = *call};
     struct nd_room room;
     nd_time began = nd_now(), own_end = own ? nd_time_after(began, own) : ND_NEVER;
-    bool waited = (nd_sock_flags(sock) & ND_SOCK_VAIN_OUT) != 0;
+    bool waited = (nd_sock_flags(sock) & ND_SOCK_VAIN_OUT) && nd_real.fcntl(call->in, F_GETFL, NULL) >= 0;
     long result;
     if (waited) { /* a signal that comes more often than a piece takes must not end each before it is looked at */
         room = nd_vain_room(call->fd, sock, began);
@@ -264,9 +264,12 @@ static long receive_kept(const struct nd_transfer *call, struct nd_sock *sock, n
     }
 }
 
-/* A pipe that nobody reads is told of before anything is waited for, and one that is full if it is not to be waited for. */
+/* Whether the kernel answers before it waits for bytes: to nothing asked for, what is no pipe, a pipe that nobody reads, and one
+ * that is full if it is not to be waited for. */
 static bool is_refused(const struct nd_transfer *call) {
     const short state = pipe_state(call->out);
+    if (!call->count || nd_real.fcntl(call->out, F_GETPIPE_SZ, NULL) < 0)
+        return true;
     return (state & (POLLERR | POLLNVAL)) || ((call->flags & SPLICE_F_NONBLOCK) && !(state & POLLOUT));
 }
 
