@@ -172,7 +172,7 @@ static enum rest wait_for_rest(const struct nd_receive_call *call, struct nd_soc
     struct nd_expiry expiry;
     for (;;) {
         *result = -1;
-        enum nd_waited waited = nd_wait_paced(call->fd, sock, call->flags & MSG_OOB ? POLLPRI : POLLIN, until, &expiry);
+        enum nd_waited waited = nd_wait_paced(call->fd, sock, POLLIN, until, &expiry);
         if (!nd_sock_held(call->fd, sock, &hold) || (leave_error && waited == ND_ENDED_STREAM)) {
             errno = EBADF;
             return ENDED;
@@ -503,7 +503,8 @@ static ssize_t receive_bounded(const struct nd_receive_call *call) {
         return nd_expired_fail(call->fd, sock, ND_IN);
     if (nd_unlikely(flags & ND_SOCK_LATE))
         return receive_late(call, sock);
-    if ((call->flags & (MSG_DONTWAIT | MSG_ERRQUEUE)) || (flags & ND_SOCK_NONBLOCK))
+    const int prompt = flags & ND_SOCK_STREAM ? MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB : MSG_DONTWAIT | MSG_ERRQUEUE;
+    if ((call->flags & prompt) || (flags & ND_SOCK_NONBLOCK)) /* a receive of a stream's urgent byte never waits */
         return finish(call, sock, plain(call));
     nd_time limit = flags & (ND_SOCK_RCVTIMEO | ND_SOCK_VAIN_IN) ? nd_sock_recv_limit(sock) : 0;
     const struct nd_scope *scope = flags & ND_SOCK_SCOPED ? nd_scope_of(call->fd, call->caller) : NULL;

@@ -268,7 +268,8 @@ static long receive_kept(const struct nd_transfer *call, struct nd_sock *sock, n
  * that is full if it is not to be waited for. */
 static bool is_refused(const struct nd_transfer *call) {
     const short state = pipe_state(call->out);
-    if (!call->count || nd_real.fcntl(call->out, F_GETPIPE_SZ, NULL) < 0)
+    const int mode = nd_real.fcntl(call->out, F_GETFL, NULL);
+    if (!call->count || mode < 0 || (mode & O_ACCMODE) == O_RDONLY || nd_real.fcntl(call->out, F_GETPIPE_SZ, NULL) < 0)
         return true;
     return (state & (POLLERR | POLLNVAL)) || ((call->flags & SPLICE_F_NONBLOCK) && !(state & POLLOUT));
 }

@@ -51,9 +51,14 @@ a.shutdown(socket.SHUT_RD)
 note("recv shut down", lambda: a.recv(10))
 
 a, b = pair()
+a.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 100)
+note("recv of an urgent byte", lambda: a.recv(1, socket.MSG_OOB))
+
+a, b = pair()
 with tempfile.TemporaryFile() as file:
     note("splice to a file", lambda: os.splice(a.fileno(), file.fileno(), 100))
 r, w = os.pipe()
+note("splice to an end that is for reading", lambda: os.splice(a.fileno(), r, 100))
 note("splice of nothing", lambda: os.splice(a.fileno(), w, 0))
 
 a, b = pair()
