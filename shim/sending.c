@@ -103,10 +103,6 @@ static ssize_t without_waiting(const struct nd_send_call *call, struct nd_sock *
     return send_checked(call, sock, done, call->flags | MSG_DONTWAIT);
 }
 
-static bool would_block(ssize_t result) {
-    return result < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-}
-
 /* The time at which the program's own SO_SNDTIMEO ends the call. */
 static nd_time own_deadline(const struct nd_send_call *call, const struct nd_sock *sock, nd_time now) {
     struct timeval value = {0, 0};
@@ -231,9 +227,9 @@ static ssize_t send_waiting(const struct nd_send_call *call, struct nd_sock *soc
         now = nd_now();
         if (done > before)
             bounds.room.progress = now;
-        if (done > before && (sent > 0 || would_block(sent)))
+        if (done > before && (sent > 0 || nd_would_block(sent)))
             continue;
-        if (would_block(sent)) {
+        if (nd_would_block(sent)) {
             error = outcome(breathe(), &bounds, done);
             if (error)
                 return in_vain(call, sock, &bounds, done, error);
@@ -257,7 +253,7 @@ static ssize_t send_rest(const struct nd_send_call *call, struct nd_sock *sock, 
     struct nd_slot_use use;
     if (done > 0) {
         const ssize_t sent = fill(call, sock, &done, total);
-        if (done == total || !would_block(sent))
+        if (done == total || !nd_would_block(sent))
             return sent < 0 ? failed(call, sock, done) : (ssize_t)done;
     }
     nd_time now = nd_now(), deadline;
@@ -310,7 +306,7 @@ static ssize_t send_on(const struct nd_send_call *call, struct nd_sock *sock, ss
     }
     if (sent < 0 && errno == ETIMEDOUT)
         nd_expire_by_kernel(call->fd, sock, ND_OUT);
-    if ((sent < 0 && !would_block(sent)) || nd_nonblocking(call->fd))
+    if ((sent < 0 && !nd_would_block(sent)) || nd_nonblocking(call->fd))
         return sent;
     total = nd_send_total(call);
     return total > 0 ? send_rest(call, sock, sent > 0 ? (size_t)sent : 0, total) : nd_send_plain(call);

@@ -2,6 +2,7 @@
 #ifndef ND_WAIT_H
 #define ND_WAIT_H
 
+#include <errno.h>
 #include <stdbool.h>
 
 #include "resolver/clock.h"
@@ -9,6 +10,11 @@
 #include "shim/pace.h"
 
 enum nd_waited { ND_READY, ND_ENDED_STREAM, ND_TIMED_OUT, ND_INTERRUPTED, ND_EXPIRED };
+
+/* Whether the call that gave `result`, and errno, would have waited, or has waited for as long as the kernel was told to. */
+static inline bool nd_would_block(long result) {
+    return result < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
 
 /* Polls `fd` for `events` until `deadline`. ND_ENDED_STREAM: an error or a hang-up is there, perhaps beside what was asked
  * for. ND_INTERRUPTED (errno EINTR): a signal handler ran. */
