@@ -17,7 +17,7 @@ struct look {
     struct block block;
     enum block_found found;
     struct nd_slot *slots;
-    unsigned slot_count, threads_seen, added;
+    unsigned slot_count, added;
     bool is_64, denied;
     int64_t now;
     pid_t pid;
@@ -108,7 +108,8 @@ static void add_slot(struct look *look, pid_t tid, const struct nd_slot *slot, c
         put_escaped(entry->limit_name, sizeof entry->limit_name, limit);
     }
     if (slot->deadline > 0 && slot->deadline != ND_NEVER && slot->began > 0) {
-        entry->left = slot->deadline > look->now ? slot->deadline - look->now : 0;
+        const int64_t now = slot->began + entry->waiting; /* not before it began */
+        entry->left = slot->deadline > now ? slot->deadline - now : 0;
         if (slot->limit && slot->deadline > slot->began)
             entry->limit = slot->deadline - slot->began;
     }
@@ -125,18 +126,35 @@ static void add_call(struct look *look, pid_t tid, const struct system_call *cal
     describe_peer(entry, call);
 }
 
+/* The slots as they are now, which their list of threads may no longer be. */
+static void read_slots(struct look *look) {
+    free(look->slots);
+    look->slots = block_slots(&look->block, &look->slot_count);
+}
+
+/* A thread has its slot before it blocks. One that is seen to block without has begun since the slots were read, or that call was
+ * over before its slot was looked for; it bears out that there is none if that goes on. */
 static void look_at_thread(pid_t tid, void *arg) {
+    enum { LOOKS = 4 };
     struct look *look = arg;
     struct system_call call;
-    struct nd_slot slot;
-    look->threads_seen++;
-    int status = system_call_look(look->pid, tid, look->is_64, &call);
-    if (status != 0)
-        look->denied = true;
-    if (look->slots && find_slot(look, process_inner_tid(look->pid, tid), call.stack, &slot))
-        add_slot(look, tid, &slot, &call);
-    else if (status == 0 && call.name)
-        add_call(look, tid, &call);
+    for (int i = 0; i < LOOKS; i++) {
+        struct nd_slot slot;
+        int status = system_call_look(look->pid, tid, look->is_64, &call);
+        if (status != 0)
+            look->denied = true;
+        if (i > 0)
+            read_slots(look);
+        if (look->slots && find_slot(look, process_inner_tid(look->pid, tid), call.stack, &slot)) {
+            add_slot(look, tid, &slot, &call);
+            return;
+        }
+        if (status != 0 || !call.name)
+            return;
+        if (!look->slots)
+            break;
+    }
+    add_call(look, tid, &call);
 }
 
 /* As the process's own clock says. */
@@ -158,7 +176,7 @@ enum block_found blocked_collect(struct blocked_list *list, pid_t pid, bool name
     look->found = block_open(&look->block, pid, named);
     look->now = now(pid);
     if (look->found == BLOCK_FOUND)
-        look->slots = block_slots(&look->block, &look->slot_count);
+        read_slots(look);
     if (look->found != BLOCK_GONE)
         process_each_thread(pid, look_at_thread, look);
     if (look->found == BLOCK_FOUND && look->added == 0 && process_exists(pid))

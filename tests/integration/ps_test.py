@@ -123,6 +123,23 @@ time.sleep(30)
     assert look.stats(pid_of(program))[pid_of(program)]["recv"]["calls"] == 40
 
 
+def test_calls_that_begin_and_end_meanwhile(net):
+    """A thread that enters its call while ps looks is in it with its limit."""
+    server = net.serve(tcp.drip(bytes(100000), 0.001))
+    code = f"""
+import os, socket, threading
+def read_on(s):
+    s.send(b"?")
+    while os.read(s.fileno(), 1): pass
+for _ in range(10): threading.Thread(target=read_on, args=(socket.create_connection(("127.0.0.1", {server.port})),)).start()
+"""
+    program = net.start([programs.PYTHON, "-c", code], **LIMITS)
+    waiting(program, "read")
+    rows = [row for _ in range(150) for row in ps(pid_of(program)) if row["CALL"] == "read" and row["PEER"].endswith(f":{server.port}")]
+    assert len(rows) > 150
+    assert not [row for row in rows if row["LIMIT"] != "RECV=30s"], len(rows)
+
+
 def test_a_forked_child_starts_anew(net):
     """A child has its parent's memory, but not its waits and counts."""
     server = net.serve(tcp.silent)
