@@ -18,12 +18,14 @@
 #include "shim/start.h"
 #include "shim/tcp_info.h"
 #include "shim/timers.h"
+#include "shim/vain.h"
 #include "shim/wait.h"
 
 static void connected(int fd, struct nd_sock *sock) {
     nd_sock_change(fd, sock, ND_SOCK_CONNECTED | (nd_scope_seeks() ? ND_SOCK_SOUGHT : 0), ND_SOCK_CONNECTING);
     nd_timers_arm(fd, sock);
     nd_copies_tell(fd, sock);
+    nd_vain_end(fd, sock, ND_OUT);
 }
 
 static struct nd_expiry connect_expiry(const struct nd_sock *sock, const struct sockaddr *addr, socklen_t len,
@@ -107,6 +109,7 @@ static void expire(int fd, struct nd_sock *sock, const struct sockaddr *addr, so
     nd_expire_told(fd, &expiry);
     nd_expire_attempt(fd);
     nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
+    nd_vain_end(fd, sock, ND_OUT);
 }
 
 /* Whether `fd` is an internet socket: an AF_UNIX connect that has not come about leaves nothing behind. */
@@ -114,11 +117,33 @@ static bool leaves_attempt(const struct nd_sock *sock) {
     return (nd_sock_flags(sock) & ND_SOCK_INET) != 0;
 }
 
-static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
+/* Whether the call waits for the outcome of an attempt under way. */
+static bool goes_on(const struct nd_sock *sock) {
+    return (nd_sock_flags(sock) & ND_SOCK_CONNECTING) != 0;
+}
+
+/* When a call that is made now is taken to have begun. */
+static nd_time beginning(const struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
+    if (goes_on(sock))
+        return sock->connect_began;
+    return leaves_attempt(sock) ? nd_now() : nd_vain_connecting(sock, addr, len, nd_now());
+}
+
+/* The call has failed for good, or leaves nothing behind but the time that it waited since `began`. */
+static void not_connected(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began,
+                          int error) {
+    nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
+    if (!leaves_attempt(sock) && (error == EINTR || error == EAGAIN))
+        nd_vain_connect(fd, sock, addr, len, nd_now() - began);
+    else
+        nd_vain_end(fd, sock, ND_OUT);
+}
+
+static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
     if (nd_observing)
         return connect_observed(fd, sock, addr, len);
-    bool again = (nd_sock_flags(sock) & ND_SOCK_CONNECTING) != 0; /* waits for the outcome of an attempt under way */
-    nd_time began = again ? sock->connect_began : nd_now(), deadline = nd_connect_deadline(sock, began);
+    const bool again = goes_on(sock);
+    const nd_time deadline = nd_connect_deadline(sock, began);
     const uint32_t generation = sock->generation;
     struct nd_borrowed timer;
     bool bounded = deadline != ND_NEVER && nd_timers_borrow(fd, sock, &timer);
@@ -147,7 +172,7 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
         nd_timers_backstop(fd, sock);
         pending(fd, sock, addr, len, began);
     } else {
-        nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
+        not_connected(fd, sock, addr, len, began, error);
     }
     errno = error;
     return result;
@@ -156,11 +181,10 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
 /* The call that waits, as it is seen from outside. */
 static int connect_waiting(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
     struct nd_slot_use use;
-    bool again = (nd_sock_flags(sock) & ND_SOCK_CONNECTING) && !nd_observing;
-    nd_time began = again ? sock->connect_began : nd_now();
+    const nd_time began = nd_observing ? nd_now() : beginning(sock, addr, len);
     nd_slot_begin(&use, ND_OPERATION_connect, fd, began, nd_observing ? ND_NEVER : nd_connect_deadline(sock, began),
                   ND_LIMIT_CONNECT);
-    int result = connect_blocking(fd, sock, addr, len);
+    int result = connect_blocking(fd, sock, addr, len, began);
     nd_slot_end(&use, nd_slot_how(result), nd_now());
     return result;
 }

@@ -108,7 +108,7 @@ struct nd_vain {
     struct nd_stopwatch in;
     _Atomic nd_time silence,
         unacked;             /* sending calls': how long ago struct nd_room's progress and unacked_since were; or -1 */
-    _Atomic uint32_t queued; /* struct nd_room's */
+    _Atomic uint32_t queued; /* struct nd_room's. A connect has waited for `silence`; this tells its address */
 };
 
 /* An epoll set that a descriptor is in. */

@@ -19,7 +19,13 @@ void nd_vain_send(int fd, struct nd_sock *sock, const struct nd_room *room, nd_t
 /* What a sending call that begins to wait for room at `now` starts from. */
 struct nd_room nd_vain_room(int fd, struct nd_sock *sock, nd_time now);
 
-/* Bytes have moved. */
+/* A connect to `addr` that leaves no attempt behind (AF_UNIX, no room in the backlog) has waited for `waited` in all. */
+void nd_vain_connect(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time waited);
+
+/* When one that begins at `now` is taken to have begun. */
+nd_time nd_vain_connecting(const struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time now);
+
+/* Bytes have moved, or a connection has come about. */
 static inline void nd_vain_end(int fd, struct nd_sock *sock, enum nd_direction direction) {
     const uint32_t flag = direction == ND_IN ? ND_SOCK_VAIN_IN : ND_SOCK_VAIN_OUT;
     if (__builtin_expect(nd_sock_flags(sock) & flag, 0))

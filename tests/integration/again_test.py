@@ -1,10 +1,13 @@
 """Calls that a signal or the program's own timeout ends, and that the program makes again: what they waited adds up."""
 
+import contextlib
 import json
+import socket
 import sys
 
 import pytest
 
+from calls import make
 from faults import tcp
 
 LIMIT = 0.3
@@ -104,6 +107,35 @@ def test_answers_that_come_in_time(net, how):
 
     outcome, _, tries = ask(net, how, late, 8, RECV="1s")
     assert outcome == "b'answer'" and (how == "interrupted" or tries > 8), (outcome, tries)
+
+
+@pytest.fixture
+def full(tmp_path):
+    """Paths of two AF_UNIX listeners that have no room for another connection."""
+    with contextlib.ExitStack() as stack:
+        paths = [str(tmp_path / name) for name in "ab"]
+        for path in paths:
+            listener, filler = (stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(2))
+            listener.bind(path)
+            listener.listen(0)
+            filler.connect(path)
+        yield paths
+
+
+@pytest.mark.parametrize("ends", ["alarm:50:no", "set:sndtimeo:80"])
+def test_connecting(net, full, ends):
+    """An AF_UNIX connect leaves no attempt behind: what it waited is all there is."""
+    tries = make(net, "connect:/nowhere", ends, *[f"again:{full[0]}"] * 30, CONNECT="300ms")[2:]
+    late = [call.errno for call in tries].index("ETIMEDOUT")
+    waited = sum(call.ms for call in tries[:late + 1]) / 1000
+    assert LIMIT - 0.02 <= waited < LIMIT + 3, tries
+    assert {"EINTR", "EAGAIN"} & {call.errno for call in tries[late + 1:]}, "it is a new beginning"
+
+
+def test_connecting_to_another(net, full):
+    """What was waited for one address is not the other's."""
+    second = make(net, "connect:/nowhere", "set:sndtimeo:1000", *(f"again:{path}" for path in full), CONNECT="1900ms")[-1]
+    assert second.errno == "EAGAIN", second
 
 
 def test_a_later_question_has_the_whole_limit(net):

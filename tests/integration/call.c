@@ -60,17 +60,21 @@ static long make(int domain, int type) {
     return fd = socket(domain, type, 0);
 }
 
-static long connect_to(const char *host, const char *port, int type) {
+/* Connects the descriptor that stands. */
+static long do_again(char *host, char *port) {
     struct sockaddr_in inet = {.sin_family = AF_INET, .sin_port = htons((uint16_t)number(port, 0))};
     struct sockaddr_un local = {.sun_family = AF_UNIX};
     if (*host == '/') {
         strncpy(local.sun_path, host, sizeof local.sun_path - 1);
-        make(AF_UNIX, type);
         return connect(fd, (struct sockaddr *)&local, sizeof local);
     }
     inet_pton(AF_INET, host, &inet.sin_addr);
-    make(AF_INET, type);
     return connect(fd, (struct sockaddr *)&inet, sizeof inet);
+}
+
+static long connect_to(char *host, char *port, int type) {
+    make(*host == '/' ? AF_UNIX : AF_INET, type);
+    return do_again(host, port);
 }
 
 STEP(connect, connect_to(a, b, SOCK_STREAM));
@@ -78,13 +82,6 @@ STEP(start, connect_to(a, b, SOCK_STREAM | SOCK_NONBLOCK));
 STEP(udp, connect_to(a, b, SOCK_DGRAM));
 
 STEP(socket, make(AF_INET, SOCK_STREAM));
-
-/* Connects the descriptor that stands. */
-static long do_again(char *host, char *port) {
-    struct sockaddr_in inet = {.sin_family = AF_INET, .sin_port = htons((uint16_t)number(port, 0))};
-    inet_pton(AF_INET, host, &inet.sin_addr);
-    return connect(fd, (struct sockaddr *)&inet, sizeof inet);
-}
 
 /* Listens on a free port, tells it, and goes on with the first connection. */
 static long do_accept(char *a, char *b) {
