@@ -24,6 +24,11 @@ static inline nd_time nd_time_after(nd_time start, nd_time timeout) {
     return timeout > ND_NEVER - start ? ND_NEVER : start + timeout;
 }
 
+/* The smaller of two times, or of two lengths of time. */
+static inline nd_time nd_time_sooner(nd_time a, nd_time b) {
+    return a < b ? a : b;
+}
+
 /* Milliseconds from `now` to `deadline` for poll(2): rounded up, so that the deadline has passed when poll has timed out;
  * 0 when it has passed already; -1 for ND_NEVER. Async-signal-safe. */
 int nd_time_poll_ms(nd_time deadline, nd_time now);

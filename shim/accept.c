@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/time.h>
 
 #include "shim/discover.h"
 #include "shim/expiry.h"
@@ -51,10 +50,6 @@ static void tell(const char *operation, int fd, struct nd_sock *sock, nd_time el
         .operation = operation, .limit = "ACCEPT", .timeout = nd_sock_accept_limit(sock), .elapsed = elapsed};
     nd_expire_told(fd, &expiry);
     nd_clock_progress(&sock->clock[ND_IN]);
-}
-
-static nd_time silence(const struct nd_sock *sock) {
-    return sock->clock[ND_IN].time.waited - sock->clock[ND_IN].progress;
 }
 
 static bool has_connection(int fd) {
@@ -122,22 +117,15 @@ static void end_turn(int fd, struct nd_sock *sock) {
     errno = saved;
 }
 
-static nd_time own_deadline(int fd) {
-    struct timeval own = {0, 0};
-    socklen_t len = sizeof own;
-    nd_real.getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &own, &len);
-    nd_time timeout = own.tv_sec * ND_SEC + own.tv_usec * ND_USEC;
-    return timeout ? nd_time_after(nd_now(), timeout) : ND_NEVER;
-}
-
 /* Waits for a connection and takes the turn to accept it. False, with errno, where there will be none. */
 static bool wait_for_connection(const char *operation, int fd, struct nd_sock *sock) {
-    const nd_time own = own_deadline(fd), limit = nd_sock_accept_limit(sock), before = silence(sock), began = nd_now();
+    const nd_time began = nd_now(), own = nd_timers_own_deadline(fd, sock, ND_IN, began);
+    const nd_time limit = nd_sock_accept_limit(sock), before = nd_clock_silence(&sock->clock[ND_IN]);
     const nd_time deadline = nd_time_after(began, before < limit ? limit - before : 0);
     for (;;) {
         uint32_t turns = sock->turns;
         nd_time now = nd_now();
-        enum nd_waited waited = nd_wait(fd, POLLIN, own < deadline ? own : deadline);
+        enum nd_waited waited = nd_wait(fd, POLLIN, nd_time_sooner(own, deadline));
         nd_time ended = nd_now();
         nd_stopwatch_add(&sock->clock[ND_IN].time, now, ended);
         if (waited == ND_TIMED_OUT) {
@@ -175,8 +163,9 @@ static int accept_observed(const struct call *call, struct nd_sock *sock) {
     int made = plain(call), error = errno;
     nd_time ended = nd_now();
     nd_stopwatch_add(&sock->clock[ND_IN].time, began, ended);
-    if (silence(sock) >= nd_sock_accept_limit(sock))
-        tell(call->operation, call->fd, sock, silence(sock));
+    const nd_time silence = nd_clock_silence(&sock->clock[ND_IN]);
+    if (silence >= nd_sock_accept_limit(sock))
+        tell(call->operation, call->fd, sock, silence);
     errno = error;
     return made;
 }

@@ -32,17 +32,13 @@ static void look_at_listener(const char *operation, int fd, struct nd_sock *sock
     tell(fd, sock, &(struct nd_expiry){.operation = operation, .limit = "ACCEPT", .timeout = limit, .elapsed = waited});
 }
 
-static nd_time sooner(nd_time a, nd_time b) {
-    return a < b ? a : b;
-}
-
 /* How long nothing has come: by the clock of the waits, which an epoll set brings up to date only now and then, but no longer than
  * since a datagram came, nor since the question went out. */
 static nd_time silence(const struct nd_sock *sock, nd_time now) {
     nd_time silent = nd_clock_silence(&sock->clock[ND_IN]);
     if (sock->heard)
-        silent = sooner(silent, now - sock->heard);
-    return nd_sock_flags(sock) & ND_SOCK_SENT_LAST ? sooner(silent, now - sock->asked) : silent;
+        silent = nd_time_sooner(silent, now - sock->heard);
+    return nd_sock_flags(sock) & ND_SOCK_SENT_LAST ? nd_time_sooner(silent, now - sock->asked) : silent;
 }
 
 /* Whether the number still is this socket's: what stands on it may have been closed, and the number given to something else, where

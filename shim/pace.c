@@ -45,10 +45,6 @@ static nd_time window_look(const struct nd_sock *sock, const struct nd_limits *l
     return sock->pace.look ? sock->pace.look : limits->min_rate_window / LOOKS_PER_WINDOW;
 }
 
-static nd_time sooner(nd_time a, nd_time b) {
-    return a < b ? a : b;
-}
-
 nd_time nd_pace_due(const struct nd_sock *sock, nd_time now) {
     const struct nd_limits *limits = nd_sock_limits(sock);
     const struct nd_pace *pace = &sock->pace;
@@ -58,9 +54,9 @@ nd_time nd_pace_due(const struct nd_sock *sock, nd_time now) {
     if (limits->lifetime && pace->born)
         due = nd_time_after(pace->born, limits->lifetime);
     if (limits->idle)
-        due = sooner(due, nd_time_after(now, limits->idle - (pace->time.waited - pace->moved)));
+        due = nd_time_sooner(due, nd_time_after(now, limits->idle - (pace->time.waited - pace->moved)));
     if (limits->min_rate_bytes)
-        due = sooner(due, nd_time_after(now, window_look(sock, limits) - pace->time.waited));
+        due = nd_time_sooner(due, nd_time_after(now, window_look(sock, limits) - pace->time.waited));
     return due;
 }
 
@@ -94,7 +90,7 @@ static bool too_silent(const struct flow *flow, struct nd_sock *sock, struct nd_
         return false;
     if (flow->bytes != pace->still || pace->counting) {
         nd_time since = flow->since + ND_MSEC; /* whole milliseconds, rounded down */
-        silent = sooner(silent, since);
+        silent = nd_time_sooner(silent, since);
         pace->still = flow->bytes;
         pace->moved = waited - silent;
     }
@@ -126,7 +122,7 @@ static bool too_slow(const struct flow *flow, struct nd_sock *sock, bool busy, s
         pace->window = waited;
         pace->bytes = flow->bytes - surplus(moved, limits, elapsed);
     }
-    pace->look = sooner(waited + window / LOOKS_PER_WINDOW, pace->window + window);
+    pace->look = nd_time_sooner(waited + window / LOOKS_PER_WINDOW, pace->window + window);
     if (moved >= limits->min_rate_bytes || !over || !drips)
         return false;
     *expiry = (struct nd_expiry){.limit = ND_LIMIT_NAME(sock, "MIN_RATE"), .timeout = window, .elapsed = elapsed};

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sys/time.h>
 
 #include "shim/expiry.h"
 #include "shim/pace.h"
@@ -11,6 +10,7 @@
 #include "shim/signals.h"
 #include "shim/slots.h"
 #include "shim/tcp_info.h"
+#include "shim/timers.h"
 #include "shim/vain.h"
 #include "shim/wait.h"
 
@@ -45,7 +45,7 @@ enum rest { GOT, LATE, ENDED };
 static enum rest wait_for_rest(const struct nd_receive_call *call, struct nd_sock *sock,
                                const struct patience *patience, bool leave_error, ssize_t *result) {
     const struct nd_sock_hold hold = nd_sock_take(call->fd, sock);
-    const nd_time until = patience->own < patience->deadline ? patience->own : patience->deadline;
+    const nd_time until = nd_time_sooner(patience->own, patience->deadline);
     struct nd_expiry expiry;
     for (;;) {
         *result = -1;
@@ -81,16 +81,6 @@ static enum rest wait_for_rest(const struct nd_receive_call *call, struct nd_soc
     }
 }
 
-/* When the program's own SO_RCVTIMEO ends a call that begins to wait now. */
-static nd_time own_deadline(int fd, const struct nd_sock *sock) {
-    struct timeval value = {0, 0};
-    socklen_t len = sizeof value;
-    int64_t usec = sock->own_rcvtimeo;
-    if (!(nd_sock_flags(sock) & ND_SOCK_RCVTIMEO) && nd_real.getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &value, &len) == 0)
-        usec = (int64_t)value.tv_sec * 1000000 + value.tv_usec;
-    return usec > 0 ? nd_time_after(nd_now(), usec * ND_USEC) : ND_NEVER;
-}
-
 /* Inside a TLS operation: try, then wait for what is left of it. */
 ssize_t nd_receive_scoped(const struct nd_receive_call *call, struct nd_sock *sock, const struct nd_scope *scope) {
     ssize_t result = nd_receive_at_once(call);
@@ -102,7 +92,8 @@ ssize_t nd_receive_scoped(const struct nd_receive_call *call, struct nd_sock *so
         return nd_receive_finish(call, sock, result);
     if (nd_nonblocking(call->fd))
         return result;
-    const struct patience patience = {nd_time_after(scope->began, scope->timeout), own_deadline(call->fd, sock)};
+    const struct patience patience = {nd_time_after(scope->began, scope->timeout),
+                                      nd_timers_own_deadline(call->fd, sock, ND_IN, nd_now())};
     if (wait_for_rest(call, sock, &patience, false, &result) == LATE)
         return nd_receive_expire(call, sock, nd_scope_expiry(scope, nd_now()));
     return result;
@@ -251,7 +242,7 @@ ssize_t nd_receive_paced(const struct nd_receive_call *call, struct nd_sock *soc
     if ((!nd_would_block(result) && !more) || nd_nonblocking(call->fd))
         return nd_receive_finish(call, sock, result);
     struct nd_slot_use use;
-    const nd_time own = own_deadline(call->fd, sock), began = nd_now();
+    const nd_time began = nd_now(), own = nd_timers_own_deadline(call->fd, sock, ND_IN, began);
     nd_slot_begin(&use, nd_receive_operation(call), call->fd, began, ND_NEVER, ND_LIMIT_NONE);
     if (!more) {
         result = go_on(call, sock, limit, own, began);

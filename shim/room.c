@@ -52,10 +52,6 @@ struct nd_room nd_room_begin(int fd, nd_time now) {
     return room;
 }
 
-static nd_time sooner(nd_time a, nd_time b) {
-    return a < b ? a : b;
-}
-
 static nd_time look_interval(nd_time limit) {
     nd_time interval = limit / LOOKS_PER_LIMIT;
     if (interval < SHORTEST_LOOK)
@@ -64,7 +60,7 @@ static nd_time look_interval(nd_time limit) {
 }
 
 static nd_time next_look(nd_time limit, nd_time since, nd_time now) {
-    return limit ? sooner(nd_time_after(since, limit), now + look_interval(limit)) : ND_NEVER;
+    return limit ? nd_time_sooner(nd_time_after(since, limit), now + look_interval(limit)) : ND_NEVER;
 }
 
 bool nd_room_look(int fd, const struct nd_sock *sock, struct nd_room *room, nd_time now, struct nd_expiry *expiry,
@@ -94,7 +90,7 @@ bool nd_room_look(int fd, const struct nd_sock *sock, struct nd_room *room, nd_t
     else if (gone)
         *expiry = (struct nd_expiry){
             .limit = ND_LIMIT_NAME(sock, "UNACKED"), .timeout = unacked, .elapsed = now - room->unacked_since};
-    *next = sooner(next_look(send, room->progress, now),
-                   next_look(unacked, room->unacked_since < 0 ? now : room->unacked_since, now));
+    *next = nd_time_sooner(next_look(send, room->progress, now),
+                           next_look(unacked, room->unacked_since < 0 ? now : room->unacked_since, now));
     return silent || gone;
 }

@@ -1,7 +1,6 @@
 #include "shim/sending.h"
 
 #include <errno.h>
-#include <sys/time.h>
 
 #include "shim/datagram.h"
 #include "shim/expiry.h"
@@ -103,17 +102,6 @@ static ssize_t without_waiting(const struct nd_send_call *call, struct nd_sock *
     return send_checked(call, sock, done, call->flags | MSG_DONTWAIT);
 }
 
-/* The time at which the program's own SO_SNDTIMEO ends the call. */
-static nd_time own_deadline(const struct nd_send_call *call, const struct nd_sock *sock, nd_time now) {
-    struct timeval value = {0, 0};
-    socklen_t len = sizeof value;
-    int64_t usec = sock->own_sndtimeo;
-    if (!(nd_sock_flags(sock) & ND_SOCK_SNDTIMEO) &&
-        nd_real.getsockopt(call->fd, SOL_SOCKET, SO_SNDTIMEO, &value, &len) == 0)
-        usec = (int64_t)value.tv_sec * 1000000 + value.tv_usec;
-    return usec > 0 ? nd_time_after(now, usec * ND_USEC) : ND_NEVER;
-}
-
 static ssize_t sent_or_fail(size_t done, int error) {
     if (done > 0)
         return (ssize_t)done;
@@ -196,7 +184,7 @@ static ssize_t fill(const struct nd_send_call *call, struct nd_sock *sock, size_
 static ssize_t send_waiting(const struct nd_send_call *call, struct nd_sock *sock, size_t done, size_t total,
                             nd_time now) {
     struct bounds bounds = {.scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(call->fd, call->caller) : NULL,
-                            .own = own_deadline(call, sock, now),
+                            .own = nd_timers_own_deadline(call->fd, sock, ND_OUT, now),
                             .room = nd_vain_room(call->fd, sock, now)};
     bounds.scope_end = nd_scope_end(bounds.scope);
     const struct nd_sock_hold hold = nd_sock_take(call->fd, sock);

@@ -93,6 +93,14 @@ bool nd_timers_borrow(int fd, struct nd_sock *sock, struct nd_borrowed *borrowed
     return true;
 }
 
+nd_time nd_timers_own_deadline(int fd, const struct nd_sock *sock, enum nd_direction direction, nd_time now) {
+    const bool in = direction == ND_IN, ours = nd_sock_flags(sock) & (in ? ND_SOCK_RCVTIMEO : ND_SOCK_SNDTIMEO);
+    int64_t usec = in ? sock->own_rcvtimeo : sock->own_sndtimeo;
+    if (!ours)
+        usec = get_timeout(fd, in ? SO_RCVTIMEO : SO_SNDTIMEO);
+    return usec > 0 ? nd_time_after(now, usec * ND_USEC) : ND_NEVER;
+}
+
 void nd_timers_return(int fd, struct nd_sock *sock, const struct nd_borrowed *borrowed) {
     nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &borrowed->before, sizeof borrowed->before);
     nd_sock_change(fd, sock, 0, ND_SOCK_BORROWED | (borrowed->ours_before ? 0 : ND_SOCK_SNDTIMEO));

@@ -63,6 +63,10 @@ int nd_timers_syn_count(nd_time timeout);
  * whether it was one of those. */
 bool nd_timers_program_set(int fd, struct nd_sock *sock, int level, int name);
 
+/* When the program's own SO_RCVTIMEO (ND_IN) or SO_SNDTIMEO ends a call that begins to wait at `now`; ND_NEVER without one. A system
+ * call where none of ours stands there. Async-signal-safe; errno undefined. */
+nd_time nd_timers_own_deadline(int fd, const struct nd_sock *sock, enum nd_direction direction, nd_time now);
+
 /* Gives in *value what the program would read for an option that holds our value; false where the option is not ours. */
 bool nd_timers_read_back(const struct nd_sock *sock, int level, int name, void *value, socklen_t *len);
 

@@ -59,10 +59,6 @@ static long finish(const struct nd_transfer *call, struct nd_sock *sock, long re
     return result;
 }
 
-static nd_time sooner(nd_time a, nd_time b) {
-    return a < b ? a : b;
-}
-
 /* For this long the kernel waits for room; then we do. At HZ=100 an old kernel's timer may fire after half of it. */
 #define SLICE (20 * ND_MSEC)
 
@@ -130,7 +126,7 @@ static bool wait_for_room(struct progress *progress, struct nd_sock *sock, struc
             *result = end_in_vain(progress, sock, room, EAGAIN);
             return false;
         }
-        enum nd_waited waited = nd_wait_paced(call->fd, sock, POLLOUT, sooner(next, own_end), &expiry);
+        enum nd_waited waited = nd_wait_paced(call->fd, sock, POLLOUT, nd_time_sooner(next, own_end), &expiry);
         if (!nd_sock_held(call->fd, sock, &hold)) {
             *result = moved_or_fail(progress->moved, EBADF); /* the number is a stranger's now */
             return false;
@@ -274,29 +270,20 @@ static bool is_refused(const struct nd_transfer *call) {
     return (state & (POLLERR | POLLNVAL)) || ((call->flags & SPLICE_F_NONBLOCK) && !(state & POLLOUT));
 }
 
-static nd_time own_receive_timeout(int fd, const struct nd_sock *sock) {
-    struct timeval value = {0, 0};
-    socklen_t len = sizeof value;
-    if (nd_sock_flags(sock) & ND_SOCK_RCVTIMEO)
-        return sock->own_rcvtimeo * ND_USEC;
-    nd_real.getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &value, &len);
-    return value.tv_sec * ND_SEC + value.tv_usec * ND_USEC;
-}
-
 /* Waits for bytes under limits that no timer of the kernel's keeps. */
 static long receive_paced(const struct nd_transfer *call, struct nd_sock *sock, nd_time limit, nd_time began) {
     const struct nd_sock_hold hold = nd_sock_take(call->fd, sock);
-    const nd_time own = own_receive_timeout(call->fd, sock), own_end = own ? nd_time_after(began, own) : ND_NEVER;
+    const nd_time own_end = nd_timers_own_deadline(call->fd, sock, ND_IN, began);
     const nd_time deadline = limit ? nd_time_after(began, limit) : ND_NEVER;
     struct nd_expiry expiry;
     enum nd_waited waited;
     do {
-        waited = nd_wait_paced(call->fd, sock, POLLIN, sooner(deadline, own_end), &expiry);
+        waited = nd_wait_paced(call->fd, sock, POLLIN, nd_time_sooner(deadline, own_end), &expiry);
         if (!nd_sock_held(call->fd, sock, &hold)) {
             errno = EBADF;
             return -1;
         }
-        if (waited == ND_INTERRUPTED && (own || !nd_signals_restart())) {
+        if (waited == ND_INTERRUPTED && (own_end != ND_NEVER || !nd_signals_restart())) {
             errno = EINTR;
             return -1;
         }

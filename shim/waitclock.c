@@ -63,14 +63,10 @@ static nd_time operation_deadline(const struct nd_sock *sock) {
     return spared ? spared + SPARED : nd_time_after(sock->operation.began, timeout);
 }
 
-static nd_time sooner(nd_time a, nd_time b) {
-    return a < b ? a : b;
-}
-
 static nd_time first_look(uint32_t flags, const struct nd_limits *limits) {
     const nd_time send = nd_send_limit_by(flags, limits), unacked = limits->unacked;
     const nd_time part = (send && (send < unacked || !unacked) ? send : unacked) / FIRST_LOOK_SHARE;
-    return part < SHORTEST_FIRST_LOOK ? SHORTEST_FIRST_LOOK : sooner(part, LONGEST_FIRST_LOOK);
+    return part < SHORTEST_FIRST_LOOK ? SHORTEST_FIRST_LOOK : nd_time_sooner(part, LONGEST_FIRST_LOOK);
 }
 
 nd_time nd_clock_left(const struct nd_sock *sock, short wants) {
@@ -83,18 +79,18 @@ nd_time nd_clock_left(const struct nd_sock *sock, short wants) {
         left = limit ? limit - nd_clock_silence(&sock->clock[ND_IN]) : ND_NEVER;
     }
     if ((wants & ND_WANTS_OUT) && nd_room_limited_by(flags, limits))
-        left =
-            sooner(left, out->look ? out->look - out->time.waited : first_look(flags, limits) - nd_clock_silence(out));
+        left = nd_time_sooner(left, out->look ? out->look - out->time.waited
+                                              : first_look(flags, limits) - nd_clock_silence(out));
     return left;
 }
 
 nd_time nd_clock_due(const struct nd_sock *sock, short wants, nd_time now) {
     if (nd_sock_flags(sock) & ND_SOCK_CONNECTING)
-        return sooner(nd_connect_deadline(sock, sock->connect_began), operation_deadline(sock));
+        return nd_time_sooner(nd_connect_deadline(sock, sock->connect_began), operation_deadline(sock));
     nd_time due = operation_deadline(sock);
     if (nd_sock_paced(sock))
-        due = sooner(due, nd_pace_due(sock, now));
-    return sooner(due, nd_time_after(now, nd_clock_left(sock, wants)));
+        due = nd_time_sooner(due, nd_pace_due(sock, now));
+    return nd_time_sooner(due, nd_time_after(now, nd_clock_left(sock, wants)));
 }
 
 void nd_clock_connected(int fd, struct nd_sock *sock, short ready) {
@@ -196,7 +192,7 @@ static bool expire_in(const char *operation, int fd, struct nd_sock *sock, short
         }
         nd_time heard = (nd_time)info.tcpi_last_data_recv * ND_MSEC, sent = (nd_time)info.tcpi_last_data_sent * ND_MSEC;
         bool owes = sent + TICK < heard || (sent <= heard && (nd_sock_flags(sock) & ND_SOCK_SENT_LAST));
-        nd_time since = alone ? sooner(heard, asked(sock, now)) : owes ? sent : 0;
+        nd_time since = alone ? nd_time_sooner(heard, asked(sock, now)) : owes ? sent : 0;
         bool both = (wants & ND_WANTS_OUT) || in_epoll_for_room(sock);
         if (alone && both && sent < since)
             since = sent;              /* who waits for both is content with either */
