@@ -37,6 +37,14 @@ static bool reads_end(int fd, const struct nd_sock *sock) {
     return ended;
 }
 
+/* The bytes that are there, too few for SO_RCVLOWAT: the kernel's wait has taken them before it ends without more. */
+static bool takes_few(const struct nd_receive_call *call, struct nd_sock *sock, ssize_t *result) {
+    if (!(nd_sock_flags(sock) & ND_SOCK_LOWAT) || (*result = nd_receive_at_once(call)) <= 0)
+        return false;
+    *result = nd_receive_finish(call, sock, *result);
+    return true;
+}
+
 enum rest { GOT, LATE, ENDED };
 
 /* Waits and makes the call then. GOT: *result is what it gave, finished, or EAGAIN at the program's own deadline; LATE: ours is
@@ -62,12 +70,18 @@ static enum rest wait_for_rest(const struct nd_receive_call *call, struct nd_soc
             return leave_error ? ENDED : GOT;
         }
         if (waited == ND_TIMED_OUT) {
+            if (until != patience->deadline && takes_few(call, sock, result))
+                return GOT;
+            *result = -1;
             errno = EAGAIN;
             return until == patience->deadline ? LATE : GOT;
         }
         if (waited == ND_INTERRUPTED) {
             if (!shows_interruption(sock) && patience->own == ND_NEVER)
                 continue;
+            if (takes_few(call, sock, result))
+                return GOT;
+            *result = -1;
             errno = EINTR;
             return GOT;
         }

@@ -53,6 +53,9 @@ note("recv shut down", lambda: a.recv(10))
 a, b = pair()
 a.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 100)
 note("recv of an urgent byte", lambda: a.recv(1, socket.MSG_OOB))
+a.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 200000))
+b.send(b"few")
+note("recv of few", lambda: a.recv(200))
 
 a, b = pair()
 with tempfile.TemporaryFile() as file:

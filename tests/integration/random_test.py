@@ -1,0 +1,35 @@
+"""A random walk through the socket calls is the same with and without the library, under limits that lie far away."""
+
+import pytest
+
+import programs
+
+NAMES = ("RECV", "SEND", "UNACKED", "IDLE", "LIFETIME", "KEEPALIVE")
+LIMITS = {"defaults": {}, "RECV": {"RECV": "30s", "INBOUND_RECV": "30s"},
+          "all": {f"{side}{name}": "30s" for side in ("", "INBOUND_") for name in NAMES} |
+                 {"MIN_RATE": "1/30s", "CONNECT": "30s", "ACCEPT": "30s"}}
+WALKS = 40
+
+
+def walk(net, seed, **how):
+    result = net.run([programs.BUILD / "tests/random", seed, 150], **how)
+    assert result.status == 0 and not result.cut, (seed, how, result)
+    return result.out.decode().splitlines()
+
+
+def differs(net, seed, limits):
+    """The first step that differs, or None. Some depend on time: only a difference that is there each time counts."""
+    without, within = [], []
+    for _ in range(4):
+        without.append(walk(net, seed, library=False))
+        within.append(walk(net, seed, **limits))
+        if within[-1] in without or without[-1] in within or without[-1] != without[0] or within[-1] != within[0]:
+            return None
+    return next(((seed, *lines) for lines in zip(without[0], within[0]) if lines[0] != lines[1]), (seed, "length"))
+
+
+@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
+def test_nothing_differs(net, limits, part):
+    found = [differs(net, seed, limits) for seed in range(part, WALKS, 4)]
+    assert not any(found), [each for each in found if each]
