@@ -1,7 +1,7 @@
 /* Which threads are inside a call that waits, and how long such calls take: what `netdeadline ps`, `top` and `stats` read from
- * outside. Only calls that leave the straight path come here. No lock, no system call but one gettid in a thread's life (and, where slots run out, a look once a second for those of dead threads), and
- * no cache line that two threads write as long as there are no more than ND_SHARDS of them. Everything here is
- * async-signal-safe and keeps errno. */
+ * outside. Only calls that leave the straight path come here. No lock, no system call but one gettid in a thread's life (and,
+ * where slots run out, a look once a second for those of dead threads), and no cache line that two threads write as long as
+ * there are no more than ND_SHARDS of them. Everything here is async-signal-safe and keeps errno. */
 #ifndef ND_SLOTS_H
 #define ND_SLOTS_H
 
