@@ -11,6 +11,7 @@
 #include "shim/discover.h"
 #include "shim/expiry.h"
 #include "shim/hook.h"
+#include "shim/readable.h"
 #include "shim/scope.h"
 #include "shim/signals.h"
 #include "shim/slots.h"
@@ -218,10 +219,12 @@ static int connect_nonblocking(int fd, struct nd_sock *sock, const struct sockad
     return result;
 }
 
-/* A datagram socket does not wait to connect; a timer for its answers was set at birth. */
-static bool waits_to_connect(const struct nd_sock *sock, const struct sockaddr *addr) {
+/* A datagram socket does not wait to connect; a timer for its answers was set at birth. Nor does a call with an address that the
+ * kernel refuses, which may be a wild pointer. */
+static bool waits_to_connect(const struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
     uint32_t flags = nd_sock_flags(sock);
-    return (flags & ND_SOCK_STREAM) && (flags & (ND_SOCK_INET | ND_SOCK_LOCAL)) && addr && addr->sa_family != AF_UNSPEC;
+    return (flags & ND_SOCK_STREAM) && (flags & (ND_SOCK_INET | ND_SOCK_LOCAL)) && len >= sizeof addr->sa_family &&
+           len <= sizeof(struct sockaddr_storage) && nd_readable(addr, len) && addr->sa_family != AF_UNSPEC;
 }
 
 /* A connect on a socket that a deadline ended. Where that was a connect under way, this call asks for its outcome: true, with
@@ -260,7 +263,7 @@ ND_COLD static int connect_watched(int fd, const struct sockaddr *addr, socklen_
     struct nd_sock *sock = nd_sock_peek(fd);
     if (!sock || !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
         sock = nd_sock_discover(fd);
-    if (!sock || len < sizeof addr->sa_family || !waits_to_connect(sock, addr))
+    if (!sock || !waits_to_connect(sock, addr, len))
         return connect_at_once(fd, sock, addr, len);
     if ((nd_sock_flags(sock) & ND_SOCK_EXPIRED) && after_expiry(fd, sock))
         return -1;
@@ -281,8 +284,8 @@ static struct nd_sock *unconnected(int fd, const struct sockaddr *addr, socklen_
     struct nd_sock *sock = nd_sock_peek(fd);
     if (!sock || !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
         sock = nd_sock_discover(fd);
-    if (!sock || nd_observing || len < sizeof addr->sa_family || !waits_to_connect(sock, addr) ||
-        !(nd_sock_flags(sock) & ND_SOCK_INET) || (nd_sock_flags(sock) & (ND_SOCK_CONNECTED | ND_SOCK_CONNECTING)))
+    if (!sock || nd_observing || !waits_to_connect(sock, addr, len) || !(nd_sock_flags(sock) & ND_SOCK_INET) ||
+        (nd_sock_flags(sock) & (ND_SOCK_CONNECTED | ND_SOCK_CONNECTING)))
         return NULL;
     return sock;
 }

@@ -71,6 +71,7 @@ int main(void) {
     TELL(connect(-1, none, 0));
     TELL(connect(fd, none, 0));
     TELL(connect(fd, none, 16));
+    TELL(connect(fd, low, 16));
     TELL(connect(nothing, none, 0));
     TELL(connect(pipe_ends[0], (struct sockaddr *)name, 16));
     TELL(recv(-1, none, 0, 0));
