@@ -28,7 +28,7 @@ static bool serving(const struct nd_tls *tls, const void *session) {
            (tls->gnutls_session_get_flags((struct gnutls_session_int *)(uintptr_t)session) & GNUTLS_SERVER);
 }
 
-static const struct nd_tls_library gnutls = {ND_GNUTLS, descriptor, NULL, serving};
+static const struct nd_tls_library gnutls = {ND_GNUTLS, descriptor, NULL, serving, NULL};
 
 enum {
     WARNING_ALERT_RECEIVED = -16,

@@ -35,7 +35,11 @@ static bool serving(const struct nd_tls *tls, const void *ssl) {
     return tls->SSL_is_server && tls->SSL_is_server(ssl);
 }
 
-static const struct nd_tls_library openssl = {ND_OPENSSL, descriptor, handshaking, serving};
+static bool holding(const struct nd_tls *tls, const void *ssl) {
+    return !tls->SSL_has_pending || tls->SSL_has_pending(ssl);
+}
+
+static const struct nd_tls_library openssl = {ND_OPENSSL, descriptor, handshaking, serving, holding};
 
 enum { ERROR_NONE, ERROR_SSL, ERROR_SYSCALL = 5, ERROR_ZERO_RETURN };
 

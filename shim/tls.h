@@ -18,6 +18,7 @@ struct bio_st;
     X(BIO_method_type, int, (const struct bio_st *bio))                                                                \
     X(SSL_is_server, int, (const struct ssl_st *ssl))        /* since 1.1.0 */                                         \
     X(SSL_is_init_finished, int, (const struct ssl_st *ssl)) /* since 1.1.0 */                                         \
+    X(SSL_has_pending, int, (const struct ssl_st *ssl))      /* since 1.1.0 */                                         \
     X(SSL_state, int, (const struct ssl_st *ssl))            /* before */                                              \
     X(ERR_peek_error, unsigned long, (void))                                                                           \
     X(ERR_put_error, void, (int lib, int func, int reason, const char *file, int line)) /* before 3.0 */               \

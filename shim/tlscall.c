@@ -257,11 +257,34 @@ static bool bounds_calm(struct nd_scope *scope, const void *caller) {
 
 const struct nd_scope_kind nd_scope_calm = {update_calm, expects_calm, bounds_calm, found};
 
+/* Whether bytes have come in this read, and a question had gone out before. */
+static bool heard_of_question(const struct nd_tls_call *call) {
+    return call->asks && call->operation->action == ND_TLS_READS && !(nd_sock_flags(call->sock) & ND_SOCK_SENT_LAST);
+}
+
+/* There was nothing for the program: what came was TLS's own (a session ticket). The question stands unanswered, though the
+ * kernel knows of bytes since. Where the library holds some, the answer may be there, and come without a read of ours. */
+static void keep_question(const struct nd_tls_call *call) {
+    const struct nd_tls_library *library = call->operation->library;
+    if (!library->holding || !library->holding(call->tls, call->scope.object))
+        atomic_fetch_or_explicit(&call->sock->flags, ND_SOCK_SENT_LAST, memory_order_relaxed);
+}
+
+/* A handshake is over: its last word was no question. */
+static void forget_handshake(const struct nd_tls_call *call) {
+    if (nd_sock_flags(call->sock) & ND_SOCK_SENT_LAST)
+        atomic_fetch_and_explicit(&call->sock->flags, ~(uint32_t)ND_SOCK_SENT_LAST, memory_order_relaxed);
+}
+
 void nd_tls_calm_settle(struct nd_tls_call *call, bool (*unfinished)(const struct nd_tls_call *call, long result),
                         long result) {
     const int saved = errno;
     if (call->scope.kind == &nd_scope_calm) {
-        if (!handshaking(call) || nd_scope_current.scope != &call->scope)
+        const bool shaking = handshaking(call);
+        call->calm = false;
+        if (!shaking && heard_of_question(call) && unfinished(call, result))
+            keep_question(call);
+        if (!shaking || nd_scope_current.scope != &call->scope)
             return;
         make_whole(call);
     }
@@ -342,7 +365,7 @@ bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_operation *opera
     const struct nd_scope *outer = nd_scope_around(object);
     call->operation = operation;
     call->caller = caller;
-    call->open = call->unfinished = call->noted = call->ended = call->calm = false;
+    call->open = call->unfinished = call->noted = call->ended = call->calm = call->asks = false;
     begin_scope(&call->scope, object, operation->name);
     if (!outer && enter_calmly(call, slot))
         return true;
@@ -358,6 +381,7 @@ bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_operation *opera
         call->scope.fd = call->fd;
     nd_scope_open(&call->scope, slot);
     call->open = true;
+    call->asks = call->sock && (nd_sock_flags(call->sock) & ND_SOCK_SENT_LAST);
     if (call->scope.timeout)
         note(call, operation->name, slot);
     return true;
@@ -370,6 +394,8 @@ bool nd_tls_late(struct nd_tls_call *call, bool unfinished) {
         return false;
     const int saved = errno;
     update(scope);
+    if (unfinished && heard_of_question(call))
+        keep_question(call);
     nd_time now = unfinished && has_clock(scope->limit) ? nd_now() : 0;
     bool late = now >= nd_scope_end(scope) && !nd_observing;
     if (late) {
@@ -386,8 +412,11 @@ void nd_tls_leave_noted(struct nd_tls_call *call) {
         nd_scope_observe(&call->scope);
     if (call->noted)
         nd_slot_end(&call->use, nd_tls_expired(call) ? ND_SLOT_EXPIRED : ND_SLOT_DONE, nd_now_coarse());
-    if (call->sock && has_clock(call->scope.limit) && !call->unfinished)
+    if (call->sock && has_clock(call->scope.limit) && !call->unfinished) {
         stop_clock(call, call->scope.limit);
+        if (call->operation->action == ND_TLS_SHAKES)
+            forget_handshake(call);
+    }
     nd_scope_close(&call->scope);
     errno = saved;
 }

@@ -18,6 +18,8 @@ struct nd_tls_library {
     bool (*handshaking)(const struct nd_tls *tls, const void *object);
     /* Whether `object` is the side that accepts. */
     bool (*serving)(const struct nd_tls *tls, const void *object);
+    /* Whether it may hold bytes of the connection that it has read and not looked at yet. NULL: it reads no more than it needs. */
+    bool (*holding)(const struct nd_tls *tls, const void *object);
 };
 
 /* What a hook calls. Constant. */
@@ -34,6 +36,7 @@ struct nd_tls_call {
     const struct nd_tls_operation *operation;
     struct nd_sock *sock; /* NULL: the call passes through */
     int fd;
+    bool asks; /* when it began, what had gone out last was ours, and no handshake's */
     /* A call that is calm still (nd_scope_calm) has set none of what follows. */
     const void *caller; /* the code that made it */
     bool open, own, unfinished, noted;

@@ -36,6 +36,7 @@ ND_INLINE void nd_tls_calm_open(struct nd_tls_call *call, const struct nd_tls_op
     call->operation = operation;
     call->sock = sock;
     call->fd = fd;
+    call->asks = nd_sock_flags(sock) & ND_SOCK_SENT_LAST;
     nd_scope_open_calm(&call->scope, object, bounded && !(nd_sock_flags(sock) & ND_SOCK_NONBLOCK) ? fd : -1, slot);
 }
 

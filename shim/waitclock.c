@@ -173,7 +173,8 @@ bool nd_clock_readable(int fd) {
 }
 
 /* RECV is up by our clock. Bytes that came without a wait of ours (a non-blocking recv between two polls) are known to the
- * kernel; and among several connections only one that owes a reply is bounded: we sent last and have heard nothing since. */
+ * kernel; and among several connections only one that owes a reply is bounded: we sent last and have heard nothing since, or
+ * nothing but what TLS says for itself (session tickets come after the first question). */
 static bool expire_in(const char *operation, int fd, struct nd_sock *sock, short wants, bool alone, nd_time now) {
     struct nd_wait_clock *clock = &sock->clock[ND_IN];
     nd_time limit = nd_sock_recv_limit(sock), silent = nd_clock_silence(clock);
@@ -191,8 +192,9 @@ static bool expire_in(const char *operation, int fd, struct nd_sock *sock, short
             return false;
         }
         nd_time heard = (nd_time)info.tcpi_last_data_recv * ND_MSEC, sent = (nd_time)info.tcpi_last_data_sent * ND_MSEC;
-        bool owes = sent + TICK < heard || (sent <= heard && (nd_sock_flags(sock) & ND_SOCK_SENT_LAST));
-        nd_time since = alone ? nd_time_sooner(heard, asked(sock, now)) : owes ? sent : 0;
+        const uint32_t flags = nd_sock_flags(sock);
+        bool owes = sent + TICK < heard || ((sent <= heard || (flags & ND_SOCK_SCOPED)) && (flags & ND_SOCK_SENT_LAST));
+        nd_time since = alone ? nd_time_sooner(heard, asked(sock, now)) : owes ? nd_time_sooner(heard, sent) : 0;
         bool both = (wants & ND_WANTS_OUT) || in_epoll_for_room(sock);
         if (alone && both && sent < since)
             since = sent;              /* who waits for both is content with either */
