@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "shim/copies.h"
 #include "shim/hook.h"
 #include "shim/linger.h"
 #include "shim/sockets.h"
@@ -11,6 +12,7 @@ ND_COLD static int close_watched(int fd, const struct nd_sock *sock, uint32_t fl
     if (nd_linger_is_parents(flags))
         return nd_real.close(fd);
     struct nd_lingering lingering;
+    nd_copies_bequeath(fd, sock);
     nd_linger_begin(fd, sock, &lingering);
     nd_close_forget(fd);
     int result = nd_real.close(fd);
@@ -29,6 +31,7 @@ ND_ALIAS_OF(__close, close);
 
 ND_COLD static int fclose_watched(FILE *stream, int fd, const struct nd_sock *sock) {
     struct nd_lingering lingering;
+    nd_copies_bequeath(fd, sock);
     nd_linger_begin(fd, sock, &lingering);
     nd_close_forget(fd);
     int result = nd_real.fclose(stream);

@@ -1,5 +1,12 @@
 #include "shim/copies.h"
 
+#include <string.h>
+
+#include "shim/waitclock.h"
+
+/* The kernel tells times of TCP's bytes by its tick. */
+#define TICK (10 * ND_MSEC)
+
 /* What belongs to the socket, rather than to one descriptor's use. */
 #define SHARED                                                                                                         \
     (ND_SOCK_NONBLOCK | ND_SOCK_CONNECTING | ND_SOCK_CONNECTED | ND_SOCK_BOUND | ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO | \
@@ -38,4 +45,71 @@ void nd_copies_tell(int fd, const struct nd_sock *sock) {
         if (copy && copy != sock && copy->group == sock->group && nd_sock_inode(other) == inode)
             tell(sock, other, copy);
     }
+}
+
+/* Of a TCP connection the kernel says, before a limit fires, when bytes moved last, whichever descriptor they moved through. Of
+ * others only the clock knows, and must not be behind. */
+static bool kernel_knows(const struct nd_sock *sock) {
+    const uint32_t all = ND_SOCK_STREAM | ND_SOCK_INET;
+    return (nd_sock_flags(sock) & (all | ND_SOCK_LISTENING)) == all;
+}
+
+static bool kernel_counts(const struct nd_sock *sock) {
+    return !sock->pace.counting;
+}
+
+void nd_copies_inherit(const struct nd_sock *sock, struct nd_sock *copy) {
+    if (!kernel_knows(sock))
+        return;
+    memcpy(copy->clock, sock->clock, sizeof copy->clock);
+    if (kernel_counts(sock))
+        memcpy(&copy->pace, &sock->pace, sizeof copy->pace);
+    copy->asked = atomic_load(&sock->asked);
+}
+
+/* What the heir has waited itself since bytes moved is its own. */
+static void bequeath(const struct nd_sock *sock, struct nd_sock *heir) {
+    for (int i = 0; i < 2; i++)
+        if (nd_clock_silence(&sock->clock[i]) > nd_clock_silence(&heir->clock[i]))
+            memcpy(&heir->clock[i], &sock->clock[i], sizeof heir->clock[i]);
+    if (kernel_counts(sock) && sock->pace.time.waited > heir->pace.time.waited)
+        memcpy(&heir->pace, &sock->pace, sizeof heir->pace);
+    if ((nd_sock_flags(sock) & ~nd_sock_flags(heir)) & ND_SOCK_SENT_LAST) {
+        heir->asked = atomic_load(&sock->asked);
+        atomic_fetch_or(&heir->flags, ND_SOCK_SENT_LAST);
+    }
+}
+
+void nd_copies_bequeath(int fd, const struct nd_sock *sock) {
+    const nd_time waited = sock->clock[ND_IN].time.waited + sock->clock[ND_OUT].time.waited + sock->pace.time.waited;
+    const bool tells = waited || (nd_sock_flags(sock) & ND_SOCK_SENT_LAST);
+    if (!sock->group || !tells || !kernel_knows(sock))
+        return;
+    const uint64_t inode = nd_sock_inode(fd);
+    for (int other = 0; inode && other <= nd_sock_highest(); other++) {
+        struct nd_sock *heir = nd_sock_peek(other);
+        if (heir && heir != sock && heir->group == sock->group && nd_sock_inode(other) == inode)
+            bequeath(sock, heir);
+    }
+}
+
+nd_time nd_copies_asked(int fd, struct nd_sock *sock, nd_time sent, nd_time heard, nd_time now) {
+    const uint64_t inode = sock->group ? nd_sock_inode(fd) : 0;
+    nd_time first = -1;
+    for (int other = inode ? 0 : fd; other <= (inode ? nd_sock_highest() : fd); other++) {
+        struct nd_sock *copy = nd_sock_peek(other);
+        if (!copy || !(nd_sock_flags(copy) & ND_SOCK_SENT_LAST) || !copy->asked)
+            continue;
+        nd_time since = now - copy->asked;
+        if (copy != sock && (copy->group != sock->group || nd_sock_inode(other) != inode))
+            continue;
+        if (sock->group && since > heard + TICK) {
+            atomic_fetch_and(&copy->flags,
+                             ~(uint32_t)ND_SOCK_SENT_LAST); /* answered through another; it notes the next */
+            since = sent;
+        }
+        if (since > first)
+            first = since;
+    }
+    return first < 0 ? ND_NEVER : first;
 }

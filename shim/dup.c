@@ -1,4 +1,5 @@
 /* dup, dup2, dup3: the copy is the same socket, and what was in its place is closed. */
+#include "shim/copies.h"
 #include "shim/hook.h"
 #include "shim/linger.h"
 #include "shim/sockets.h"
@@ -19,6 +20,7 @@ ND_COLD static int replace(int fd, int to, const int *flags, const struct nd_soc
     if (nd_linger_is_parents(nd_sock_flags(sock)))
         return plain(fd, to, flags);
     struct nd_lingering lingering;
+    nd_copies_bequeath(to, sock);
     nd_linger_begin(to, sock, &lingering);
     int made = plain(fd, to, flags);
     if (made < 0) {

@@ -287,6 +287,8 @@ void nd_sock_copy(int fd, int to) {
     nd_sock_change(to, copy, nd_sock_flags(from) & ~(uint32_t)(ND_SOCK_SCOPED | ND_SOCK_TLS_OWN | ND_SOCK_LATE), 0);
     copy->pace.born = atomic_load(&from->pace.born);
     copy->inode = atomic_load(&from->inode);
-    if (!(nd_sock_flags(from) & ND_SOCK_EPOLL))
+    if (!(nd_sock_flags(from) & ND_SOCK_EPOLL)) {
+        nd_copies_inherit(from, copy);
         nd_copies_join(from, copy);
+    }
 }

@@ -140,12 +140,6 @@ static bool in_epoll_for_room(const struct nd_sock *sock) {
     return false;
 }
 
-/* How long ago the question went out whose answer is waited for: an idle connection does not owe from before. */
-static nd_time asked(const struct nd_sock *sock, nd_time now) {
-    nd_time when = sock->asked;
-    return (nd_sock_flags(sock) & ND_SOCK_SENT_LAST) && when ? now - when : ND_NEVER;
-}
-
 unsigned nd_clock_bound(const struct nd_sock *sock, short wants, nd_time now, nd_time *deadline) {
     uint32_t flags = nd_sock_flags(sock);
     nd_time recv = nd_sock_recv_limit(sock), send = nd_sock_send_limit(sock);
@@ -194,7 +188,10 @@ static bool expire_in(const char *operation, int fd, struct nd_sock *sock, short
         nd_time heard = (nd_time)info.tcpi_last_data_recv * ND_MSEC, sent = (nd_time)info.tcpi_last_data_sent * ND_MSEC;
         const uint32_t flags = nd_sock_flags(sock);
         bool owes = sent + TICK < heard || ((sent <= heard || (flags & ND_SOCK_SCOPED)) && (flags & ND_SOCK_SENT_LAST));
-        nd_time since = alone ? nd_time_sooner(heard, asked(sock, now)) : owes ? nd_time_sooner(heard, sent) : 0;
+        /* An idle connection does not owe from before it was asked. */
+        nd_time since = alone  ? nd_time_sooner(heard, nd_copies_asked(fd, sock, sent, heard, now))
+                        : owes ? nd_time_sooner(heard, sent)
+                               : 0;
         bool both = (wants & ND_WANTS_OUT) || in_epoll_for_room(sock);
         if (alone && both && sent < since)
             since = sent;              /* who waits for both is content with either */

@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -101,6 +102,99 @@ def test_waits(net, wait):
     assert done.status == 0, done
     error, seconds = json.loads(done.out)
     assert error == "ETIMEDOUT" and 0.29 <= seconds < 3.3, (error, seconds)
+
+
+# Each look is through a copy of its own.
+LOOKS = {
+    "replaced": """
+for i in range(60):
+    os.dup2(a.fileno(), 50)
+    told = look(50)
+    os.dup2(2, 50)
+""",
+    "closed": """
+for i in range(60):
+    copy = os.dup(a.fileno())
+    told = look(copy)
+    os.close(copy)
+""",
+    "moved": """
+last = a.detach()
+for i in range(60):
+    copy = fcntl.fcntl(last, fcntl.F_DUPFD_CLOEXEC, 30)
+    os.close(last)
+    last = copy
+    told = look(last)
+""",
+}
+
+BEGIN_LOOKS = BEGIN + """
+import fcntl
+def look(fd):
+    if not select.select([fd], [], [], 0.1)[0]:
+        return
+    print(json.dumps([late(lambda: os.read(fd, 1))[0], time.monotonic() - began]))
+    sys.exit()
+a = dial()
+began = time.monotonic()
+"""
+
+
+@pytest.mark.parametrize("limits", [{"RECV": "300ms"}, {"IDLE": "300ms"}], ids=str)
+@pytest.mark.parametrize("how", LOOKS)
+def test_waits_of_new_copies_add_up(net, how, limits):
+    done = net.run([sys.executable, "-c", BEGIN_LOOKS + LOOKS[how], net.serve(tcp.silent).port], **limits)
+    assert done.status == 0 and done.out, done
+    error, seconds = json.loads(done.out)
+    assert error == "ETIMEDOUT" and 0.29 <= seconds < 3.3, (error, seconds)
+
+
+def test_a_shell_that_looks_again_and_again(net):
+    script = "exec 3<>/dev/tcp/127.0.0.1/$1; for i in {1..60}; do read -t 0.1 -r line <&3; [ $? -gt 128 ] || { echo ended; exit; }; done"
+    done = net.run(["bash", "-c", script, "bash", net.serve(tcp.silent).port], RECV="300ms")
+    assert done.status == 0 and done.out == b"ended\n" and b"Connection timed out" in done.err, done
+    assert done.elapsed < 4, done
+
+
+# The side that asks, waited in vain and then asks through a copy, has its whole limit for the answer; asking again does not renew it.
+ASKS = """
+import fcntl
+def ask(byte):
+    copy = os.dup(a.fileno())
+    os.write(copy, byte)
+    os.close(copy)
+a = dial()
+keep = a.dup()
+"""
+
+
+def answers_late(connection, _):
+    """Each question a second after it was asked, the last never."""
+    for _ in range(2):
+        connection.recv(1)
+        time.sleep(1)
+        connection.sendall(b"a")
+    while connection.recv(1):
+        pass
+
+
+def test_a_question_through_a_copy(net):
+    body = BEGIN + ASKS + """
+told = []
+for i in range(2):
+    told.append(select.select([a], [], [], 0.8)[0] == [])
+    ask(b"q")
+    told.append(late(lambda: (select.select([a], [], [], 6), a.recv(1).decode())[1])[0])
+began = time.monotonic()
+while not select.select([a], [], [], 0.1)[0] and time.monotonic() < began + 9:
+    ask(b"q")
+told.append(late(lambda: a.recv(1))[0])
+print(json.dumps([told, time.monotonic() - began]))
+"""
+    done = net.run([sys.executable, "-c", body, net.serve(answers_late).port], RECV="1500ms")
+    assert done.status == 0, done
+    told, seconds = json.loads(done.out)
+    assert told == [True, "a", True, "a", "ETIMEDOUT"] and 1.4 <= seconds < 6, (told, seconds)
 
 
 def test_two_connections_are_two(net):
