@@ -103,9 +103,9 @@ nd_time nd_copies_asked(int fd, struct nd_sock *sock, nd_time sent, nd_time hear
         nd_time since = now - copy->asked;
         if (copy != sock && (copy->group != sock->group || nd_sock_inode(other) != inode))
             continue;
-        if (sock->group && since > heard + TICK) {
-            atomic_fetch_and(&copy->flags,
-                             ~(uint32_t)ND_SOCK_SENT_LAST); /* answered through another; it notes the next */
+        /* It was answered through another descriptor, and notes the next. (TLS hears things that answer nothing.) */
+        if (sock->group && since > heard + TICK && !((nd_sock_flags(sock) | nd_sock_flags(copy)) & ND_SOCK_SCOPED)) {
+            atomic_fetch_and(&copy->flags, ~(uint32_t)ND_SOCK_SENT_LAST);
             since = sent;
         }
         if (since > first)
