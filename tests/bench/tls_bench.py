@@ -26,13 +26,13 @@ def rate(mode, count, environment):
 def main():
     # Both ends on one processor: where the scheduler puts them would otherwise matter more than what is measured.
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 31
     print(f"{'TLS':24}{'without':>12}{'defaults':>12}{'ratio':>8}{'limits set':>12}{'ratio':>8}   (a second, median of {rounds})")
     for mode, count, text in MODES:
         rates = {kind: [] for kind in KINDS}
-        for _ in range(rounds):
-            for kind, environment in KINDS.items():
-                rates[kind].append(rate(mode, count, environment))
+        for turn in range(rounds):
+            for kind in sorted(KINDS, key=list(KINDS).index, reverse=bool(turn % 2)):  # in turns, so that none is always first
+                rates[kind].append(rate(mode, count, KINDS[kind]))
         medians = {kind: statistics.median(each) for kind, each in rates.items()}
         base = medians["without"]
         print(f"{text:24}{base:12.0f}" +
