@@ -33,6 +33,7 @@ void nd_datagram_sent(int fd, struct nd_sock *sock, const void *to, socklen_t le
             memcpy(&sock->peer, to, len < sizeof sock->peer ? len : sizeof sock->peer);
     }
     nd_sock_said(sock);
+    nd_vain_end(fd, sock, ND_IN); /* another question, which has the whole limit; nd_sock_said dates the first */
     if (!(nd_sock_flags(sock) & ND_SOCK_OPEN))
         return;
     nd_sock_change(fd, sock, ND_SOCK_ASKS, ND_SOCK_OPEN);

@@ -331,8 +331,6 @@ static ssize_t finish(const struct nd_send_call *call, ssize_t result, int error
         nd_sock_said(sock);
         nd_pace_count(sock, (size_t)result);
         nd_vain_end(call->fd, sock, ND_OUT);
-        if (!(nd_sock_flags(sock) & ND_SOCK_STREAM))
-            nd_vain_end(call->fd, sock, ND_IN); /* another question, as a stream's is dated by nd_sock_said */
     }
     if (result >= 0)
         errno = error_before;

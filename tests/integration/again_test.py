@@ -161,3 +161,31 @@ s.connect(("127.0.0.1", port))""")
         done = net.run([sys.executable, "-c", program, "interrupted", server.getsockname()[1], 6, 2], RECV="300ms")
     outcome, seconds = json.loads(done.out)[0]
     assert outcome == "ETIMEDOUT" and LIMIT - 0.02 <= seconds < LIMIT + 3, (outcome, seconds)
+
+
+RETRIES = """
+import errno, json, socket, struct, sys, time
+s = socket.socket(type=socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 700000))
+if sys.argv[2] == "connected":
+    s.connect(("127.0.0.1", int(sys.argv[1])))
+told = []
+for _ in range(3):
+    s.send(b"question") if sys.argv[2] == "connected" else s.sendto(b"question", ("127.0.0.1", int(sys.argv[1])))
+    try:
+        s.recv(100)
+    except OSError as error:
+        told.append(errno.errorcode[error.errno])
+print(json.dumps(told))
+"""
+
+
+@pytest.mark.parametrize("how", ["connected", "unconnected"])
+def test_who_asks_again_has_the_whole_limit(net, how):
+    """A client of datagrams that tries again after a shorter timeout of its own, each time with a question."""
+    with net.inside():
+        server = socket.socket(type=socket.SOCK_DGRAM)
+    with server:
+        server.bind(("127.0.0.1", 0))
+        done = net.run([sys.executable, "-c", RETRIES, server.getsockname()[1], how], RECV="1s")
+    assert done.status == 0 and json.loads(done.out) == ["EAGAIN"] * 3, done
