@@ -2,10 +2,8 @@
 
 #include <string.h>
 
+#include "shim/tcp_info.h"
 #include "shim/waitclock.h"
-
-/* The kernel tells times of TCP's bytes by its tick. */
-#define TICK (10 * ND_MSEC)
 
 /* What belongs to the socket, rather than to one descriptor's use. */
 #define SHARED                                                                                                         \
@@ -38,13 +36,32 @@ static void tell(const struct nd_sock *sock, int fd, struct nd_sock *copy) {
         nd_sock_change(fd, copy, flags, which & ~flags);
 }
 
-void nd_copies_tell(int fd, const struct nd_sock *sock) {
-    const uint64_t inode = sock->group ? nd_sock_inode(fd) : 0;
-    for (int other = 0; inode && other <= nd_sock_highest(); other++) {
-        struct nd_sock *copy = nd_sock_peek(other);
-        if (copy && copy != sock && copy->group == sock->group && nd_sock_inode(other) == inode)
-            tell(sock, other, copy);
+/* One pass over the other descriptors of a socket. */
+struct copies {
+    const struct nd_sock *of;
+    uint64_t inode; /* 0: it has none */
+    int fd;         /* where it is */
+};
+
+static struct copies copies_of(int fd, const struct nd_sock *sock) {
+    return (struct copies){sock, sock->group ? nd_sock_inode(fd) : 0, -1};
+}
+
+/* The next record, or NULL. */
+static struct nd_sock *next_copy(struct copies *copies) {
+    const struct nd_sock *of = copies->of;
+    while (copies->inode && ++copies->fd <= nd_sock_highest()) {
+        struct nd_sock *copy = nd_sock_peek(copies->fd);
+        if (copy && copy != of && copy->group == of->group && nd_sock_inode(copies->fd) == copies->inode)
+            return copy;
     }
+    return NULL;
+}
+
+void nd_copies_tell(int fd, const struct nd_sock *sock) {
+    struct nd_sock *copy;
+    for (struct copies copies = copies_of(fd, sock); (copy = next_copy(&copies));)
+        tell(sock, copies.fd, copy);
 }
 
 /* Of a TCP connection the kernel says, before a limit fires, when bytes moved last, whichever descriptor they moved through. Of
@@ -83,33 +100,32 @@ static void bequeath(const struct nd_sock *sock, struct nd_sock *heir) {
 void nd_copies_bequeath(int fd, const struct nd_sock *sock) {
     const nd_time waited = sock->clock[ND_IN].time.waited + sock->clock[ND_OUT].time.waited + sock->pace.time.waited;
     const bool tells = waited || (nd_sock_flags(sock) & ND_SOCK_SENT_LAST);
-    if (!sock->group || !tells || !kernel_knows(sock))
+    struct nd_sock *heir;
+    if (!tells || !kernel_knows(sock))
         return;
-    const uint64_t inode = nd_sock_inode(fd);
-    for (int other = 0; inode && other <= nd_sock_highest(); other++) {
-        struct nd_sock *heir = nd_sock_peek(other);
-        if (heir && heir != sock && heir->group == sock->group && nd_sock_inode(other) == inode)
-            bequeath(sock, heir);
-    }
+    for (struct copies copies = copies_of(fd, sock); (heir = next_copy(&copies));)
+        bequeath(sock, heir);
+}
+
+/* How long ago a question went out through `asker`, one of the descriptors of `sock`; -1 for none. */
+static nd_time asked_through(struct nd_sock *asker, const struct nd_sock *sock, nd_time sent, nd_time heard,
+                             nd_time now) {
+    if (!(nd_sock_flags(asker) & ND_SOCK_SENT_LAST) || !asker->asked)
+        return -1;
+    const nd_time since = now - asker->asked;
+    if (!sock->group || since <= heard + ND_TCP_TICK || ((nd_sock_flags(sock) | nd_sock_flags(asker)) & ND_SOCK_SCOPED))
+        return since;
+    /* It was answered through another descriptor, and notes the next. (TLS hears things that answer nothing.) */
+    atomic_fetch_and(&asker->flags, ~(uint32_t)ND_SOCK_SENT_LAST);
+    return sent;
 }
 
 nd_time nd_copies_asked(int fd, struct nd_sock *sock, nd_time sent, nd_time heard, nd_time now) {
-    const uint64_t inode = sock->group ? nd_sock_inode(fd) : 0;
-    nd_time first = -1;
-    for (int other = inode ? 0 : fd; other <= (inode ? nd_sock_highest() : fd); other++) {
-        struct nd_sock *copy = nd_sock_peek(other);
-        if (!copy || !(nd_sock_flags(copy) & ND_SOCK_SENT_LAST) || !copy->asked)
-            continue;
-        nd_time since = now - copy->asked;
-        if (copy != sock && (copy->group != sock->group || nd_sock_inode(other) != inode))
-            continue;
-        /* It was answered through another descriptor, and notes the next. (TLS hears things that answer nothing.) */
-        if (sock->group && since > heard + TICK && !((nd_sock_flags(sock) | nd_sock_flags(copy)) & ND_SOCK_SCOPED)) {
-            atomic_fetch_and(&copy->flags, ~(uint32_t)ND_SOCK_SENT_LAST);
-            since = sent;
-        }
-        if (since > first)
-            first = since;
+    nd_time first = asked_through(sock, sock, sent, heard, now);
+    struct nd_sock *copy;
+    for (struct copies copies = copies_of(fd, sock); (copy = next_copy(&copies));) {
+        const nd_time its = asked_through(copy, sock, sent, heard, now);
+        first = its > first ? its : first;
     }
     return first < 0 ? ND_NEVER : first;
 }

@@ -153,8 +153,9 @@ void nd_discover_inherited(void) {
     for (int fd = 0, closed = 0; closed < GAP; fd++) {
         int status = nd_real.fcntl(fd, F_GETFL, NULL);
         closed = status < 0 ? closed + 1 : 0;
-        if (status >= 0 && may_be_socket(status))
-            nd_discover_arrived(fd);
+        if (status < 0 || !may_be_socket(status))
+            continue;
+        nd_discover_arrived(fd);
         find_copy(fd);
     }
     errno = saved;

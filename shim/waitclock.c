@@ -18,9 +18,6 @@
 #define SHORTEST_FIRST_LOOK (10 * ND_MSEC)
 #define LONGEST_FIRST_LOOK ND_SEC
 
-/* Of a connection on which nothing has been sent the kernel may tell a tick less for that than since it heard of it. */
-#define TICK (10 * ND_MSEC)
-
 bool nd_company_knows(struct nd_company *company, uint32_t group) {
     for (unsigned i = 0; i < company->group_count; i++)
         if (company->groups[i] == group)
@@ -187,7 +184,8 @@ static bool expire_in(const char *operation, int fd, struct nd_sock *sock, short
         }
         nd_time heard = (nd_time)info.tcpi_last_data_recv * ND_MSEC, sent = (nd_time)info.tcpi_last_data_sent * ND_MSEC;
         const uint32_t flags = nd_sock_flags(sock);
-        bool owes = sent + TICK < heard || ((sent <= heard || (flags & ND_SOCK_SCOPED)) && (flags & ND_SOCK_SENT_LAST));
+        /* Where nothing has been sent that may seem a tick less long ago than it was heard of. */
+        bool owes = sent + ND_TCP_TICK < heard || ((sent <= heard || (flags & ND_SOCK_SCOPED)) && (flags & ND_SOCK_SENT_LAST));
         /* An idle connection does not owe from before it was asked. */
         nd_time since = alone  ? nd_time_sooner(heard, nd_copies_asked(fd, sock, sent, heard, now))
                         : owes ? nd_time_sooner(heard, sent)
