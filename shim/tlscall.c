@@ -6,6 +6,7 @@
 #include "shim/loaded.h"
 #include "shim/start.h"
 #include "shim/tlscalm.h"
+#include "shim/tlsquestion.h"
 #include "shim/tlsseek.h"
 
 static nd_time limit_of(const struct nd_sock *sock, enum nd_scope_limit limit) {
@@ -215,8 +216,7 @@ static void limit_calm_read(struct nd_tls_call *call) {
     note(call, call->operation->name, nd_scope_current.slot);
 }
 
-/* Makes a whole scope of a calm one, which is the thread's innermost. */
-static void make_whole(struct nd_tls_call *call) {
+void nd_tls_calm_make_whole(struct nd_tls_call *call) {
     const int fd = nd_scope_current.fd;
     call->caller = (const void *)nd_scope_current.return_to; // NOLINT(performance-no-int-to-ptr)
     call->own = nd_sock_flags(call->sock) & ND_SOCK_TLS_OWN;
@@ -230,19 +230,15 @@ static void make_whole(struct nd_tls_call *call) {
         limit_calm_read(call);
 }
 
-void nd_tls_calm_limit(struct nd_tls_call *call) {
-    make_whole(call);
-}
-
 static void update_calm(struct nd_scope *scope) {
     if (scope->kind == &nd_scope_calm)
-        make_whole((struct nd_tls_call *)scope);
+        nd_tls_calm_make_whole((struct nd_tls_call *)scope);
     update(scope);
 }
 
 static bool expects_calm(const struct nd_scope *scope, const void *caller) {
     if (scope->kind == &nd_scope_calm)
-        make_whole((struct nd_tls_call *)(uintptr_t)scope);
+        nd_tls_calm_make_whole((struct nd_tls_call *)(uintptr_t)scope);
     return expects(scope, caller);
 }
 
@@ -251,30 +247,11 @@ static bool bounds_calm(struct nd_scope *scope, const void *caller) {
     const bool limited = call->operation->action == ND_TLS_READS && limit_of(call->sock, ND_SCOPE_RECV);
     if (!limited && !handshaking(call))
         return false;
-    make_whole(call);
+    nd_tls_calm_make_whole(call);
     return bounds(scope, caller);
 }
 
 const struct nd_scope_kind nd_scope_calm = {update_calm, expects_calm, bounds_calm, found};
-
-/* Whether bytes have come in this read, and a question had gone out before. */
-static bool heard_of_question(const struct nd_tls_call *call) {
-    return call->asks && call->operation->action == ND_TLS_READS && !(nd_sock_flags(call->sock) & ND_SOCK_SENT_LAST);
-}
-
-/* There was nothing for the program: what came was TLS's own (a session ticket). The question stands unanswered, though the
- * kernel knows of bytes since. Where the library holds some, the answer may be there, and come without a read of ours. */
-static void keep_question(const struct nd_tls_call *call) {
-    const struct nd_tls_library *library = call->operation->library;
-    if (!library->holding || !library->holding(call->tls, call->scope.object))
-        atomic_fetch_or_explicit(&call->sock->flags, ND_SOCK_SENT_LAST, memory_order_relaxed);
-}
-
-/* A handshake is over: its last word was no question. */
-static void forget_handshake(const struct nd_tls_call *call) {
-    if (nd_sock_flags(call->sock) & ND_SOCK_SENT_LAST)
-        atomic_fetch_and_explicit(&call->sock->flags, ~(uint32_t)ND_SOCK_SENT_LAST, memory_order_relaxed);
-}
 
 void nd_tls_calm_settle(struct nd_tls_call *call, bool (*unfinished)(const struct nd_tls_call *call, long result),
                         long result) {
@@ -282,11 +259,11 @@ void nd_tls_calm_settle(struct nd_tls_call *call, bool (*unfinished)(const struc
     if (call->scope.kind == &nd_scope_calm) {
         const bool shaking = handshaking(call);
         call->calm = false;
-        if (!shaking && heard_of_question(call) && unfinished(call, result))
-            keep_question(call);
+        if (!shaking && nd_tls_heard_of_question(call) && unfinished(call, result))
+            nd_tls_keep_question(call);
         if (!shaking || nd_scope_current.scope != &call->scope)
             return;
-        make_whole(call);
+        nd_tls_calm_make_whole(call);
     }
     errno = saved;
     nd_tls_late(call, unfinished(call, result));
@@ -394,8 +371,8 @@ bool nd_tls_late(struct nd_tls_call *call, bool unfinished) {
         return false;
     const int saved = errno;
     update(scope);
-    if (unfinished && heard_of_question(call))
-        keep_question(call);
+    if (unfinished && nd_tls_heard_of_question(call))
+        nd_tls_keep_question(call);
     nd_time now = unfinished && has_clock(scope->limit) ? nd_now() : 0;
     bool late = now >= nd_scope_end(scope) && !nd_observing;
     if (late) {
@@ -415,7 +392,7 @@ void nd_tls_leave_noted(struct nd_tls_call *call) {
     if (call->sock && has_clock(call->scope.limit) && !call->unfinished) {
         stop_clock(call, call->scope.limit);
         if (call->operation->action == ND_TLS_SHAKES)
-            forget_handshake(call);
+            nd_tls_forget_handshake(call);
     }
     nd_scope_close(&call->scope);
     errno = saved;

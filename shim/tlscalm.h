@@ -50,8 +50,8 @@ ND_INLINE bool nd_tls_read_is_calm(int fd, const void *caller) {
            call->tls->SSL_is_init_finished(call->scope.object);
 }
 
-/* Makes a whole call of a calm read, under RECV. */
-void nd_tls_calm_limit(struct nd_tls_call *call);
+/* Makes a whole call of a calm one, which is the thread's innermost; a read that waits has RECV from then on. */
+void nd_tls_calm_make_whole(struct nd_tls_call *call);
 
 /* Whether a read on `fd`, of `sock`, made from `caller`, has RECV of a calm operation as its only limit, which the kernel's timer
  * keeps. *now: when it begins, by the coarse clock. */
@@ -66,7 +66,7 @@ ND_INLINE bool nd_tls_read_is_kept(int fd, const struct nd_sock *sock, const voi
         (call->tls->SSL_is_init_finished && !call->tls->SSL_is_init_finished(scope->object)))
         return false;
     if (calm)
-        nd_tls_calm_limit(call);
+        nd_tls_calm_make_whole(call);
     *now = scope->fresh ? scope->began - ND_SCOPE_TICK : nd_now_coarse();
     scope->fresh = false;
     return scope->limit == ND_SCOPE_RECV && scope->timeout && (nd_sock_flags(sock) & (ours | others)) == ours &&

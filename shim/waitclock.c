@@ -185,7 +185,8 @@ static bool expire_in(const char *operation, int fd, struct nd_sock *sock, short
         nd_time heard = (nd_time)info.tcpi_last_data_recv * ND_MSEC, sent = (nd_time)info.tcpi_last_data_sent * ND_MSEC;
         const uint32_t flags = nd_sock_flags(sock);
         /* Where nothing has been sent that may seem a tick less long ago than it was heard of. */
-        bool owes = sent + ND_TCP_TICK < heard || ((sent <= heard || (flags & ND_SOCK_SCOPED)) && (flags & ND_SOCK_SENT_LAST));
+        bool owes =
+            sent + ND_TCP_TICK < heard || ((sent <= heard || (flags & ND_SOCK_SCOPED)) && (flags & ND_SOCK_SENT_LAST));
         /* An idle connection does not owe from before it was asked. */
         nd_time since = alone  ? nd_time_sooner(heard, nd_copies_asked(fd, sock, sent, heard, now))
                         : owes ? nd_time_sooner(heard, sent)

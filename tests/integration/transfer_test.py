@@ -43,6 +43,14 @@ def sendmmsg():
 def splice_in():
     return libc.splice(s.fileno(), None, w, None, ctypes.c_size_t(100), 0)
 
+def fill_pipe():
+    os.set_blocking(w, False)
+    try:
+        while True:
+            os.write(w, bytes(4096))
+    except BlockingIOError:
+        os.set_blocking(w, True)
+
 def splice_out(count=1 << 20):
     os.set_blocking(w, False)
     try:
@@ -290,12 +298,7 @@ def test_a_full_pipe_is_not_the_peer(net, limit):
     """Bytes wait in the socket, and the call for the pipe; a signal then ends the call, not the connection."""
     answer = run(net, net.serve(tcp.drip(b"drip" * 20, 0.1)), """
 s.send(b"question")
-os.set_blocking(w, False)
-try:
-    while True:
-        os.write(w, bytes(4096))
-except BlockingIOError:
-    os.set_blocking(w, True)
+fill_pipe()
 signal.signal(signal.SIGALRM, lambda *_: None)
 signal.siginterrupt(signal.SIGALRM, True)
 signal.setitimer(signal.ITIMER_REAL, 0.8)
@@ -313,12 +316,7 @@ def test_splice_nonblock_is_about_the_pipe(net, limit):
     answer = run(net, net.serve(tcp.silent), f"""
 def splice_in():
     return libc.splice(s.fileno(), None, w, None, ctypes.c_size_t(100), {SPLICE_F_NONBLOCK})
-os.set_blocking(w, False)
-try:
-    while True:
-        os.write(w, bytes(4096))
-except BlockingIOError:
-    os.set_blocking(w, True)
+fill_pipe()
 told = [until_error("splice_in")]
 os.read(r, 1 << 20)
 told.append(until_error("splice_in"))
