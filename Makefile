@@ -28,13 +28,14 @@ CARES_A ?= $(firstword $(wildcard /usr/lib/$(MULTIARCH)/libcares.a /usr/lib64/li
 # A position independent libunwind.a to link in; without one the host's libunwind is loaded where BACKTRACE=1 asks for it.
 UNWIND_A ?=
 
-# Families of hooks; everything else in shim/ is plain code that unit tests can link.
-HOOKS := accept close connect dup epoll fcntl getaddrinfo getaddrinfo_a gethostbyname getsockopt gnutls mmsg poll recv res seccomp select send socket ssl syscall syscall32 time64 transfer
-HOOK_OBJS := $(HOOKS:%=$(BUILD)/shim/%.o)
-SHIM_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard shim/*.c))
-PLAIN_OBJS := $(filter-out $(HOOK_OBJS),$(SHIM_OBJS))
-RESOLVER_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard resolver/*.c))
-CLI_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard cli/*.c))
+# `ls shim/hook` is the list of what is interposed. The rest of shim/ is plain code that unit tests and the command can link,
+# but for what makes a library of it: the constructor, and the stand-ins for libgcc's functions.
+sources = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)))
+HOOK_OBJS := $(call sources,shim/hook/*.c shim/start.c shim/cleanup.c)
+PLAIN_OBJS := $(filter-out $(HOOK_OBJS),$(call sources,shim/*.c shim/*/*.c)) $(call sources,base/*.c)
+RESOLVER_OBJS := $(call sources,resolver/*.c)
+SHIM_OBJS := $(HOOK_OBJS) $(PLAIN_OBJS)
+CLI_OBJS := $(call sources,cli/*.c cli/process/*.c)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*_test.c))
 TEST_PROGRAMS := $(patsubst tests/integration/%.c,$(BUILD)/tests/%,$(wildcard tests/integration/*.c))
 
@@ -82,7 +83,7 @@ $(BUILD)/libnetdeadline.so: $(SHIM_OBJS) $(BUILD)/renamed/resolver.o $(BUILD)/re
 # The command and the unit tests take what they need from an archive; a test can stand in for the clock or the kernel.
 $(BUILD)/libplain.a: $(PLAIN_OBJS) $(RESOLVER_OBJS)
 	@mkdir -p $(@D)
-	rm -f $@ && $(AR) rcs $@ $^
+	rm -f $@ && $(AR) qcs $@ $^
 
 $(BUILD)/unit/%_test: tests/unit/%_test.c $(BUILD)/libplain.a Makefile
 	@mkdir -p $(@D)

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "shim/line.h"
+#include "base/line.h"
 
 static int by_process(const void *a, const void *b) {
     const struct blocked *x = a, *y = b;

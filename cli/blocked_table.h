@@ -2,7 +2,7 @@
 #ifndef CLI_BLOCKED_TABLE_H
 #define CLI_BLOCKED_TABLE_H
 
-#include "cli/blocked.h"
+#include "cli/process/blocked.h"
 #include "cli/table.h"
 
 /* Sorts the list: who waits longest comes first where `by_time`, else by process. */

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "resolver/nsswitch.h"
-#include "shim/rules.h"
+#include "shim/settings/rules.h"
 
 bool check_is_preloaded_everywhere(void) {
     FILE *file = fopen("/etc/ld.so.preload", "re");

@@ -9,12 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/block.h"
 #include "cli/cli.h"
 #include "cli/findings.h"
+#include "cli/process/block.h"
 #include "cli/program.h"
 #include "cli/statistics.h"
-#include "shim/settings.h"
+#include "shim/settings/settings.h"
 
 enum { MOST_VARIABLES = 64, MOST_ENVIRONMENT = 1 << 20 };
 

@@ -8,9 +8,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/line.h"
 #include "cli/cli.h"
-#include "shim/line.h"
-#include "shim/rules.h"
+#include "shim/settings/rules.h"
 
 enum { IN_ORDER = 0, MISTAKES = 1 };
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "shim/line.h"
+#include "base/line.h"
 
 static void print_escaped(const char *prefix, const char *text) {
     char escaped[4096];

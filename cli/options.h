@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "cli/library.h"
-#include "shim/settings.h"
+#include "shim/settings/settings.h"
 
 struct options {
     const char *command; /* whose they are, for complaints */

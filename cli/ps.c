@@ -3,8 +3,8 @@
 
 #include "cli/blocked_table.h"
 #include "cli/cli.h"
-#include "cli/processes.h"
-#include "cli/stack.h"
+#include "cli/process/processes.h"
+#include "cli/process/stack.h"
 
 static void print_help(FILE *to) {
     fprintf(

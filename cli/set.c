@@ -6,12 +6,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/block.h"
+#include "base/line.h"
 #include "cli/cli.h"
-#include "cli/memory.h"
-#include "cli/processes.h"
+#include "cli/process/block.h"
+#include "cli/process/memory.h"
+#include "cli/process/processes.h"
 #include "cli/statistics.h"
-#include "shim/line.h"
 
 static void print_help(FILE *to) {
     fprintf(

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/processes.h"
-#include "shim/line.h"
+#include "base/line.h"
+#include "cli/process/processes.h"
 
 enum { FEWEST_WAITS = 20, OUTLIERS_ONE_IN = 1000, MARGIN = 3 };
 

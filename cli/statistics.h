@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "cli/block.h"
+#include "cli/process/block.h"
 
 struct process_statistics {
     pid_t pid;

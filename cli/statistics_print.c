@@ -2,9 +2,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/line.h"
 #include "cli/statistics.h"
 #include "cli/table.h"
-#include "shim/line.h"
 
 static void put_escaped(char *out, size_t size, const char *text) {
     struct nd_line line;

@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "cli/processes.h"
+#include "cli/process/processes.h"
 #include "cli/statistics.h"
 
 static void print_help(FILE *to) {

@@ -10,8 +10,8 @@
 
 #include "cli/blocked_table.h"
 #include "cli/cli.h"
-#include "cli/processes.h"
-#include "cli/sockets.h"
+#include "cli/process/processes.h"
+#include "cli/process/sockets.h"
 
 enum { INTERVAL_MS = 1000, HEADER_LINES = 2 };
 

@@ -84,7 +84,7 @@ int compat_fstat(int fd, struct stat *status) {
     return old_fstat(STAT_VERSION, fd, status);
 }
 
-/* glibc 2.9. Only libunwind refers to it, in a part that is not used (shim/unwind.h). */
+/* glibc 2.9. Only libunwind refers to it, in a part that is not used (shim/report/unwind.h). */
 HIDDEN int compat_pipe2(int ends[2], int flags) __asm__("pipe2");
 int compat_pipe2(int ends[2], int flags) {
     return (int)ND_RAW3(pipe2, ends, flags, 0);

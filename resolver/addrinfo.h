@@ -1,6 +1,6 @@
 /* Lists of struct addrinfo laid out as glibc's, and the socket types and ports that each address gets. */
-#ifndef ND_ADDRINFO_H
-#define ND_ADDRINFO_H
+#ifndef ND_RESOLVER_ADDRINFO_H
+#define ND_RESOLVER_ADDRINFO_H
 
 #include <netdb.h>
 #include <stdbool.h>

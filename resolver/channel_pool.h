@@ -1,7 +1,7 @@
 /* c-ares channels between two exchanges: setting one up costs more than asking a server on loopback (73 KB to clear, in
  * 1.18 also /dev/urandom to open). A few are kept, without sockets, and only those whose exchange ended cleanly. */
-#ifndef ND_CHANNEL_POOL_H
-#define ND_CHANNEL_POOL_H
+#ifndef ND_RESOLVER_CHANNEL_POOL_H
+#define ND_RESOLVER_CHANNEL_POOL_H
 
 struct ares_channeldata;
 

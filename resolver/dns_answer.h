@@ -1,6 +1,6 @@
 /* What DNS answers say about a host, as glibc's nss_dns reads them. */
-#ifndef ND_DNS_ANSWER_H
-#define ND_DNS_ANSWER_H
+#ifndef ND_RESOLVER_DNS_ANSWER_H
+#define ND_RESOLVER_DNS_ANSWER_H
 
 #include "resolver/dns_packet.h"
 #include "resolver/host.h"

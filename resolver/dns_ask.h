@@ -1,8 +1,8 @@
 /* One or two questions (the A and AAAA of a name) asked of the configured servers in turn: what res_nsend is in libc.
  * The times are glibc's, pressed together where the budget is shorter, and a server that has been passed over is still
  * listened to: its late answer counts. */
-#ifndef ND_DNS_ASK_H
-#define ND_DNS_ASK_H
+#ifndef ND_RESOLVER_DNS_ASK_H
+#define ND_RESOLVER_DNS_ASK_H
 
 #include "resolver/dns_answer.h"
 #include "resolver/resolv_conf.h"

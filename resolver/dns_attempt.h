@@ -1,8 +1,8 @@
 /* One exchange with one name server, by c-ares: a channel that lives as long as the exchange, driven by the caller's
  * poll. c-ares does the sockets, the matching of answers by id and question, and TCP where an answer is truncated; which
  * server is asked when is decided in dns_ask.c. Works with c-ares 1.18 to 1.34. */
-#ifndef ND_DNS_ATTEMPT_H
-#define ND_DNS_ATTEMPT_H
+#ifndef ND_RESOLVER_DNS_ATTEMPT_H
+#define ND_RESOLVER_DNS_ATTEMPT_H
 
 #include <poll.h>
 #include <stdbool.h>

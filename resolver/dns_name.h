@@ -1,6 +1,6 @@
 /* Domain names: text, wire form (uncompressed), and names inside a packet. Withstands any bytes. Async-signal-safe. */
-#ifndef ND_DNS_NAME_H
-#define ND_DNS_NAME_H
+#ifndef ND_RESOLVER_DNS_NAME_H
+#define ND_RESOLVER_DNS_NAME_H
 
 #include <stdbool.h>
 #include <stddef.h>

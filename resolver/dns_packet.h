@@ -1,6 +1,6 @@
 /* DNS messages as bytes: questions made, records of an answer walked. Withstands any bytes. */
-#ifndef ND_DNS_PACKET_H
-#define ND_DNS_PACKET_H
+#ifndef ND_RESOLVER_DNS_PACKET_H
+#define ND_RESOLVER_DNS_PACKET_H
 
 #include "resolver/dns_name.h"
 #include "resolver/resolv_conf.h"

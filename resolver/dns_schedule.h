@@ -1,8 +1,8 @@
 /* When which server is asked: glibc's times, pressed together so that every server is asked within the budget. */
-#ifndef ND_DNS_SCHEDULE_H
-#define ND_DNS_SCHEDULE_H
+#ifndef ND_RESOLVER_DNS_SCHEDULE_H
+#define ND_RESOLVER_DNS_SCHEDULE_H
 
-#include "resolver/clock.h"
+#include "base/clock.h"
 #include "resolver/resolv_conf.h"
 
 #define ND_MAX_SLOTS (ND_MAX_SERVERS * 5)

@@ -1,7 +1,7 @@
 /* A name asked of DNS, with the search list: what res_nquery and res_nsearch are in libc, for one type or for A and AAAA
  * together. */
-#ifndef ND_DNS_SEARCH_H
-#define ND_DNS_SEARCH_H
+#ifndef ND_RESOLVER_DNS_SEARCH_H
+#define ND_RESOLVER_DNS_SEARCH_H
 
 #include "resolver/dns_ask.h"
 

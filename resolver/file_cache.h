@@ -1,8 +1,8 @@
 /* Configuration files, read again when they change (device, inode, size, mtime, ctime), as glibc does since 2.26. A
  * reader holds a counted snapshot, so that nothing is locked while a lookup waits; the list itself is guarded for some
  * tens of nanoseconds by a lock that a forked child may find held by a thread it does not have, and then takes over. */
-#ifndef ND_FILE_CACHE_H
-#define ND_FILE_CACHE_H
+#ifndef ND_RESOLVER_FILE_CACHE_H
+#define ND_RESOLVER_FILE_CACHE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,8 +3,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "base/words.h"
 #include "resolver/file_cache.h"
-#include "resolver/words.h"
 
 /* Any line that is no comment counts as a change, "reload" and mistakes too: what glibc makes of it is glibc's. */
 static void *parse_gai_conf(struct nd_snapshot *s) {

@@ -1,7 +1,7 @@
 /* gethostbyname(3), gethostbyaddr(3) and their relatives inside a deadline, with glibc's results, h_errno and errno.
  * Where libc has to be asked instead, lookup->libc_why is set, and -1 or NULL returned. At the deadline: TRY_AGAIN. */
-#ifndef ND_GETHOSTBY_H
-#define ND_GETHOSTBY_H
+#ifndef ND_RESOLVER_GETHOSTBY_H
+#define ND_RESOLVER_GETHOSTBY_H
 
 #include "resolver/resolver.h"
 

@@ -2,8 +2,8 @@
  * to a source that only libc knows. The threads are detached, have all signals blocked and a small stack, are never
  * cancelled, and are at most 64; the same question asked by many is asked of libc once; a forked child knows nothing
  * of its parent's. Where the program has no libpthread (glibc < 2.34), the call is made without a bound. */
-#ifndef ND_HELPER_H
-#define ND_HELPER_H
+#ifndef ND_RESOLVER_HELPER_H
+#define ND_RESOLVER_HELPER_H
 
 #include "resolver/resolver.h"
 

@@ -1,6 +1,6 @@
 /* res_query(3) and its relatives as libc makes them, in a helper thread: for a configuration that only libc follows. */
-#ifndef ND_HELPER_RES_H
-#define ND_HELPER_RES_H
+#ifndef ND_RESOLVER_HELPER_RES_H
+#define ND_RESOLVER_HELPER_RES_H
 
 #include "resolver/res.h"
 

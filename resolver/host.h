@@ -1,7 +1,7 @@
 /* What a source of names (the hosts file, DNS) says about one name: the common form from which addrinfo lists and
  * hostents are made. */
-#ifndef ND_HOST_H
-#define ND_HOST_H
+#ifndef ND_RESOLVER_HOST_H
+#define ND_RESOLVER_HOST_H
 
 #include <netinet/in.h>
 #include <stdbool.h>

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/words.h"
 #include "resolver/file_cache.h"
-#include "resolver/words.h"
 
 struct settings {
     bool multi, reorder, overridden;

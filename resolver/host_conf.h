@@ -1,6 +1,6 @@
 /* /etc/host.conf, as far as it changes answers, and the environment variables that override it. */
-#ifndef ND_HOST_CONF_H
-#define ND_HOST_CONF_H
+#ifndef ND_RESOLVER_HOST_CONF_H
+#define ND_RESOLVER_HOST_CONF_H
 
 #include <stdbool.h>
 

@@ -1,6 +1,6 @@
 /* struct hostent made from what was looked up, in the caller's buffer or in a static one. */
-#ifndef ND_HOSTENT_H
-#define ND_HOSTENT_H
+#ifndef ND_RESOLVER_HOSTENT_H
+#define ND_RESOLVER_HOSTENT_H
 
 #include <netdb.h>
 

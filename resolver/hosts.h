@@ -1,6 +1,6 @@
 /* /etc/hosts, with the answers of glibc's "files" source. Thread-safe; keeps errno. */
-#ifndef ND_HOSTS_H
-#define ND_HOSTS_H
+#ifndef ND_RESOLVER_HOSTS_H
+#define ND_RESOLVER_HOSTS_H
 
 #include "resolver/host.h"
 

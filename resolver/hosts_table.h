@@ -1,7 +1,7 @@
 /* The text of a hosts file, taken apart and indexed by name: a name among 100,000 lines is found without reading them.
  * Reads any bytes whatever without harm. */
-#ifndef ND_HOSTS_TABLE_H
-#define ND_HOSTS_TABLE_H
+#ifndef ND_RESOLVER_HOSTS_TABLE_H
+#define ND_RESOLVER_HOSTS_TABLE_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,13 +1,13 @@
 /* The machine's own addresses, by a netlink read with a limit: libc's can wait for ever, and does it under a lock of the
  * whole process (BZ 12926, 20975). */
-#ifndef ND_INTERFACES_H
-#define ND_INTERFACES_H
+#ifndef ND_RESOLVER_INTERFACES_H
+#define ND_RESOLVER_INTERFACES_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "resolver/clock.h"
+#include "base/clock.h"
 
 struct nd_interface_address {
     uint8_t address[16]; /* IPv4 as ::ffff:a.b.c.d */

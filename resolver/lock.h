@@ -1,7 +1,7 @@
 /* A lock for a few instructions at a time, never across a wait. A forked child that finds it held by a thread of its
  * parent takes it over; what it guards must be whole between any two instructions, or be thrown away in a child. */
-#ifndef ND_LOCK_H
-#define ND_LOCK_H
+#ifndef ND_RESOLVER_LOCK_H
+#define ND_RESOLVER_LOCK_H
 
 #include <stdbool.h>
 

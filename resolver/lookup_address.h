@@ -1,6 +1,6 @@
 /* The name of an address, from the sources that nsswitch lists. */
-#ifndef ND_LOOKUP_ADDRESS_H
-#define ND_LOOKUP_ADDRESS_H
+#ifndef ND_RESOLVER_LOOKUP_ADDRESS_H
+#define ND_RESOLVER_LOOKUP_ADDRESS_H
 
 #include "resolver/lookup_name.h"
 

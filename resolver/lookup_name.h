@@ -1,6 +1,6 @@
 /* A host's name looked up in the sources that nsswitch lists, as glibc's getaddrinfo and gethostbyname do it. */
-#ifndef ND_LOOKUP_NAME_H
-#define ND_LOOKUP_NAME_H
+#ifndef ND_RESOLVER_LOOKUP_NAME_H
+#define ND_RESOLVER_LOOKUP_NAME_H
 
 #include "resolver/host.h"
 #include "resolver/nsswitch.h"

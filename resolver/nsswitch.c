@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "resolver/words.h"
+#include "base/words.h"
 
 static struct nd_file nsswitch_file = {.path = "/etc/nsswitch.conf"};
 

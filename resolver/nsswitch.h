@@ -1,6 +1,6 @@
 /* /etc/nsswitch.conf: which sources of names are asked, for one name at a time, as Go's resolver decides it. */
-#ifndef ND_NSSWITCH_H
-#define ND_NSSWITCH_H
+#ifndef ND_RESOLVER_NSSWITCH_H
+#define ND_RESOLVER_NSSWITCH_H
 
 #include <stdbool.h>
 

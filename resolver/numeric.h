@@ -1,6 +1,6 @@
 /* Addresses and scopes written as numbers, in all the forms that glibc's getaddrinfo takes. Keeps errno. */
-#ifndef ND_NUMERIC_H
-#define ND_NUMERIC_H
+#ifndef ND_RESOLVER_NUMERIC_H
+#define ND_RESOLVER_NUMERIC_H
 
 #include <netinet/in.h>
 #include <stdbool.h>

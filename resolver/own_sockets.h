@@ -1,8 +1,8 @@
 /* Which descriptors are still the sockets that a lookup opened. A daemon may close all descriptors in one thread while
  * another looks a name up, and open something else under the same numbers: that must not be written to, read from or
  * closed (glibc had such a bug, CVE-2013-7423). Async-signal-safe. */
-#ifndef ND_OWN_SOCKETS_H
-#define ND_OWN_SOCKETS_H
+#ifndef ND_RESOLVER_OWN_SOCKETS_H
+#define ND_RESOLVER_OWN_SOCKETS_H
 
 #include <stdbool.h>
 #include <sys/types.h>

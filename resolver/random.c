@@ -6,7 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "resolver/clock.h"
+#include "base/clock.h"
 
 #ifndef SYS_getrandom
 #if defined(__x86_64__)

@@ -1,7 +1,7 @@
 /* Unpredictable bytes for query ids. Not from c-ares: 1.18 falls back to rand(3) where /dev/urandom cannot be opened, in
  * a chroot for instance (CVE-2023-31147). */
-#ifndef ND_RANDOM_H
-#define ND_RANDOM_H
+#ifndef ND_RESOLVER_RANDOM_H
+#define ND_RESOLVER_RANDOM_H
 
 #include <stddef.h>
 

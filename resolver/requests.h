@@ -1,13 +1,13 @@
 /* The lookups of getaddrinfo_a(3): libc makes them by a call inside itself, where its getaddrinfo cannot be replaced. As in
  * libc, up to 16 threads work through the list, and each lookup has its own time. Not async-signal-safe. */
-#ifndef ND_REQUESTS_H
-#define ND_REQUESTS_H
+#ifndef ND_RESOLVER_REQUESTS_H
+#define ND_RESOLVER_REQUESTS_H
 
 #include <netdb.h>
 #include <signal.h>
 #include <stdbool.h>
 
-#include "resolver/clock.h"
+#include "base/clock.h"
 
 #define ND_REQUEST_THREADS 16
 

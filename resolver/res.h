@@ -1,7 +1,7 @@
 /* The res_… functions inside a deadline: raw answers, flags and h_errno as libc's. `state` is the program's own for the
  * res_n… forms; NULL means _res. Each sets lookup->libc_why and returns -1 where libc has to be asked instead. */
-#ifndef ND_RES_H
-#define ND_RES_H
+#ifndef ND_RESOLVER_RES_H
+#define ND_RESOLVER_RES_H
 
 #include <resolv.h>
 

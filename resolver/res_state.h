@@ -1,6 +1,6 @@
 /* The program's own resolver state (_res, or the one it gives to res_n… functions) as a configuration. */
-#ifndef ND_RES_STATE_H
-#define ND_RES_STATE_H
+#ifndef ND_RESOLVER_RES_STATE_H
+#define ND_RESOLVER_RES_STATE_H
 
 #include <resolv.h>
 

@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/words.h"
 #include "resolver/file_cache.h"
 #include "resolver/numeric.h"
-#include "resolver/words.h"
 
 #define MAX_NDOTS 15
 #define MAX_TIMEOUT_S 30

@@ -1,6 +1,6 @@
 /* /etc/resolv.conf with LOCALDOMAIN and RES_OPTIONS, read as glibc reads it. */
-#ifndef ND_RESOLV_CONF_H
-#define ND_RESOLV_CONF_H
+#ifndef ND_RESOLVER_RESOLV_CONF_H
+#define ND_RESOLVER_RESOLV_CONF_H
 
 #include <netinet/in.h>
 #include <stdbool.h>

@@ -1,12 +1,12 @@
 /* Name lookup with a deadline, on c-ares, with the answers of the host's glibc. A plain library: it knows nothing of
  * interposition and keeps nothing open between calls. Thread-safe. Nothing here is async-signal-safe. */
-#ifndef ND_RESOLVER_H
-#define ND_RESOLVER_H
+#ifndef ND_RESOLVER_RESOLVER_H
+#define ND_RESOLVER_RESOLVER_H
 
 #include <netdb.h>
 #include <stdbool.h>
 
-#include "resolver/clock.h"
+#include "base/clock.h"
 
 /* What a lookup was allowed and what became of it. */
 struct nd_lookup {

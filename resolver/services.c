@@ -3,8 +3,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/words.h"
 #include "resolver/file_cache.h"
-#include "resolver/words.h"
 
 static struct nd_file services_file = {.path = "/etc/services"};
 

@@ -1,6 +1,6 @@
 /* /etc/services, with the answers of glibc's "files" source. */
-#ifndef ND_SERVICES_H
-#define ND_SERVICES_H
+#ifndef ND_RESOLVER_SERVICES_H
+#define ND_RESOLVER_SERVICES_H
 
 #include <stddef.h>
 

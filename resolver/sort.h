@@ -1,6 +1,6 @@
 /* The order of addresses: RFC 6724's rules as glibc applies them with its built-in tables. */
-#ifndef ND_SORT_H
-#define ND_SORT_H
+#ifndef ND_RESOLVER_SORT_H
+#define ND_RESOLVER_SORT_H
 
 #include <netdb.h>
 

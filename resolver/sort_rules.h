@@ -1,6 +1,6 @@
 /* RFC 6724's comparison of two destinations, with the tables of glibc. Pure. */
-#ifndef ND_SORT_RULES_H
-#define ND_SORT_RULES_H
+#ifndef ND_RESOLVER_SORT_RULES_H
+#define ND_RESOLVER_SORT_RULES_H
 
 #include <netinet/in.h>
 #include <stdbool.h>

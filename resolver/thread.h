@@ -1,10 +1,10 @@
 /* Threads that nobody joins, and how they are waited for. Not async-signal-safe, but for the futex calls. */
-#ifndef ND_THREAD_H
-#define ND_THREAD_H
+#ifndef ND_RESOLVER_THREAD_H
+#define ND_RESOLVER_THREAD_H
 
 #include <stdbool.h>
 
-#include "resolver/clock.h"
+#include "base/clock.h"
 
 /* Start `run(arg)` detached, with all signals blocked and a small stack. False: the program has no libpthread, or no
  * thread is to be had. */

@@ -8,16 +8,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "shim/discover.h"
-#include "shim/hook.h"
-#include "shim/profile.h"
+#include "shim/call/direct_send.h"
+#include "shim/hook/hook.h"
 #include "shim/real.h"
-#include "shim/report.h"
-#include "shim/settings.h"
-#include "shim/sockets.h"
-#include "shim/state.h"
-#include "shim/straight.h"
-#include "shim/unwind.h"
+#include "shim/report/report.h"
+#include "shim/report/state.h"
+#include "shim/report/unwind.h"
+#include "shim/settings/settings.h"
+#include "shim/socket/discover.h"
+#include "shim/socket/profile.h"
+#include "shim/socket/record.h"
 
 #define DISABLE_FILE "/etc/netdeadline.disable"
 

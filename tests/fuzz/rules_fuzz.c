@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shim/rules.h"
+#include "shim/settings/rules.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "shim/state.h"
+#include "shim/report/state.h"
 
 #define EVIL "\033[2J\033]0;owned\007\n\"}"
 

@@ -1,4 +1,4 @@
-#include "shim/backtrace.h"
+#include "shim/report/backtrace.h"
 
 #include <check.h>
 #include <errno.h>
@@ -15,8 +15,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "shim/report.h"
-#include "shim/unwind.h"
+#include "shim/report/report.h"
+#include "shim/report/unwind.h"
 
 #define NOINLINE __attribute__((noinline, noclone))
 #define AFTER_CALL() __asm__ volatile("") /* the call before it is no tail call */

@@ -1,4 +1,4 @@
-#include "resolver/clock.h"
+#include "base/clock.h"
 
 #include <check.h>
 #include <errno.h>

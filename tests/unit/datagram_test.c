@@ -1,9 +1,9 @@
-#include "shim/datagram.h"
+#include "shim/limit/datagram.h"
 
 #include <check.h>
 #include <stdlib.h>
 
-#include "shim/timers.h"
+#include "shim/socket/kernel_timers.h"
 #include "tests/unit/fake_kernel.h"
 
 #define FD 700

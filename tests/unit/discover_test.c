@@ -1,4 +1,4 @@
-#include "shim/discover.h"
+#include "shim/socket/discover.h"
 
 #include <arpa/inet.h>
 #include <check.h>

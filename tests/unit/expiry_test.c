@@ -1,4 +1,4 @@
-#include "shim/expiry.h"
+#include "shim/limit/expiry.h"
 
 #include <check.h>
 #include <fcntl.h>

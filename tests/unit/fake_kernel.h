@@ -3,13 +3,13 @@
 #ifndef FAKE_KERNEL_H
 #define FAKE_KERNEL_H
 
-#include "resolver/clock.h"
+#include "base/clock.h"
 
 nd_time nd_system_now(void);
 nd_time nd_system_now_coarse(void);
 #define nd_now nd_system_now
 #define nd_now_coarse nd_system_now_coarse
-#include "resolver/clock.c"
+#include "base/clock.c"
 #undef nd_now
 #undef nd_now_coarse
 
@@ -19,8 +19,8 @@ nd_time nd_system_now_coarse(void);
 #include <sys/time.h>
 
 #include "shim/real.h"
-#include "shim/report.h"
-#include "shim/sockets.h"
+#include "shim/report/report.h"
+#include "shim/socket/record.h"
 #include "shim/start.h"
 
 nd_time nd_now(void);

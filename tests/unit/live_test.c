@@ -1,4 +1,4 @@
-#include "shim/live.h"
+#include "shim/settings/live.h"
 
 #include <check.h>
 #include <stdlib.h>

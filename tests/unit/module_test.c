@@ -1,4 +1,4 @@
-#include "shim/module.h"
+#include "shim/report/module.h"
 
 #include <check.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "shim/profile.h"
+#include "shim/socket/profile.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <sys/un.h>
 
-#include "shim/named.h"
+#include "shim/settings/resolved_names.h"
 
 static struct nd_program program;
 

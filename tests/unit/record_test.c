@@ -1,218 +1,277 @@
-#include "shim/record.h"
+#include "shim/socket/record.h"
 
-#include <arpa/inet.h>
 #include <check.h>
-#include <stdio.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/un.h>
-#include <time.h>
 
-static const struct nd_event event = {
-    .operation = "recv", .limit = "RECV", .timeout = 90 * ND_SEC, .elapsed = 90 * ND_SEC + 7 * ND_MSEC, .fd = 5};
+#include "shim/real.h"
+#include "shim/start.h"
 
-static const struct nd_origin origin = {
-    .time = {.tv_sec = 1709210096, .tv_nsec = 7999999}, .pid = 12, .tid = 34, .program = "prog"};
+/* The start-up state, so that the constructor is not linked. */
+bool nd_active = true;
+_Atomic bool nd_observing;
+pid_t nd_process;
 
-static const char *event_line(enum nd_log_format format, const struct nd_event *of) {
-    static char text[2000];
-    struct nd_line line;
-    nd_line_start(&line, text, sizeof text);
-    nd_record_put_event(&line, format, of, &origin);
-    nd_record_end(&line, format);
-    ck_assert(!line.cut);
-    return text;
+#define FD 700
+#define FAR 100000 /* past the byte array */
+#define INET (ND_SOCK_STREAM | ND_SOCK_INET)
+#define ALL (ND_WATCH_IN | ND_WATCH_OUT | ND_WATCH_WAIT)
+#define ROOM (ND_WATCH_OUT | ND_WATCH_TRY | ND_WATCH_WAIT_OUT)
+#define STRAIGHT (ND_WATCH_TRY | ND_WATCH_TELL | ND_WATCH_KEPT)
+
+static void start(void) {
+    nd_settings_defaults(&nd_settings);
+    nd_observing = false;
+    nd_find_real();
 }
 
-START_TEST(writes_logfmt) {
-    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons(80), .sin_addr = {htonl(0xc0000201)}};
-    struct nd_event with_peer = event;
-    with_peer.peer = (const struct sockaddr *)&peer;
-    with_peer.peer_len = sizeof peer;
-    ck_assert_str_eq(event_line(ND_LOG_LOGFMT, &with_peer),
-                     "time=2024-02-29T12:34:56.007Z pid=12 tid=34 program=prog operation=recv fd=5 peer=192.0.2.1:80 "
-                     "limit=RECV timeout=1m30s elapsed=90.007s observed=false\n");
-}
-END_TEST
-
-START_TEST(writes_json) {
-    struct nd_event lookup = {.operation = "getaddrinfo",
-                              .limit = "RESOLVE",
-                              .timeout = 5 * ND_SEC,
-                              .elapsed = 5 * ND_SEC,
-                              .fd = -1,
-                              .name = "a\"b\\c\n\x1b\xc3\xa9\xff",
-                              .observed = true};
-    ck_assert_str_eq(
-        event_line(ND_LOG_JSON, &lookup),
-        "{\"time\":\"2024-02-29T12:34:56.007Z\",\"pid\":12,\"tid\":34,\"program\":\"prog\","
-        "\"operation\":\"getaddrinfo\",\"name\":\"a\\\"b\\\\c\\n\\u001b\\u00e9\\ufffd\",\"limit\":\"RESOLVE\","
-        "\"timeout\":5.000,\"elapsed\":5.000,\"observed\":true}\n");
+START_TEST(nothing_is_known_at_first) {
+    ck_assert_uint_eq(nd_watch(FD), 0);
+    ck_assert_uint_eq(nd_watch_exact(FD), 0);
+    ck_assert_uint_eq(nd_watch_exact(FAR), 0);
+    ck_assert_uint_eq(nd_watch_exact(-1), 0);
 }
 END_TEST
 
-START_TEST(quotes_in_logfmt_what_could_mislead) {
-    static const char *const pairs[][2] = {
-        {"db.example", "name=db.example "},   {"a b", "name=\"a b\" "},   {"", "name=\"\" "},
-        {"x limit=y", "name=\"x limit=y\" "}, {"a\"", "name=\"a\\\"\" "}, {"a\r\nb", "name=\"a\\u000d\\nb\" "},
-    };
-    struct nd_event lookup = event;
-    lookup.name = pairs[_i][0];
-    ck_assert_ptr_nonnull(strstr(event_line(ND_LOG_LOGFMT, &lookup), pairs[_i][1]));
+static const int out_of_range[] = {-1, -1000000, 1 << 20, INT32_MAX};
+
+START_TEST(descriptors_out_of_range_have_no_record) {
+    int fd = out_of_range[_i];
+    ck_assert_ptr_null(nd_sock_peek(fd));
+    ck_assert_ptr_null(nd_sock_get(fd));
+    ck_assert_ptr_null(nd_sock_born(fd, INET));
+    nd_sock_forget(fd);
+    nd_sock_copy(FD, fd);
+    nd_sock_copy(fd, FD);
+    ck_assert_uint_eq(nd_watch_exact(FD), 0);
 }
 END_TEST
 
-/* The longest of everything still fits the buffers of report.c, and ends as it should. */
-START_TEST(longest_event_fits) {
-    char name[2000], program[200];
-    struct sockaddr_un peer = {.sun_family = AF_UNIX};
-    struct nd_event longest = event;
-    struct nd_origin from = origin;
-    struct nd_line line;
-    char text[1280];
-    memset(name, 1, sizeof name - 1);
-    name[sizeof name - 1] = '\0';
-    memset(program, 2, sizeof program - 1);
-    program[sizeof program - 1] = '\0';
-    memset(peer.sun_path, 3, sizeof peer.sun_path);
-    longest.operation = "gethostbyname2_r";
-    longest.limit = "INBOUND_TLS_HANDSHAKE";
-    longest.name = name;
-    longest.timeout = longest.elapsed = INT64_MAX;
-    longest.fd = INT32_MAX;
-    longest.peer = (const struct sockaddr *)&peer;
-    longest.peer_len = sizeof peer;
-    from.program = program;
-    from.dropped = UINT32_MAX;
-    from.pid = from.tid = INT32_MAX;
-    nd_line_start(&line, text, sizeof text);
-    nd_record_put_event(&line, ND_LOG_JSON, &longest, &from);
-    nd_record_end(&line, ND_LOG_JSON);
-    ck_assert(!line.cut);
-    ck_assert_uint_lt(line.used, 1100);
+START_TEST(a_million_descriptors_have_records) {
+    errno = 7;
+    struct nd_sock *sock = nd_sock_born((1 << 20) - 1, INET | ND_SOCK_CONNECTED);
+    ck_assert_ptr_nonnull(sock);
+    ck_assert_ptr_eq(nd_sock_peek((1 << 20) - 1), sock);
+    ck_assert_uint_eq(nd_watch_exact((1 << 20) - 1), ROOM);
+    ck_assert_uint_eq(nd_watch((1 << 20) - 1), ALL); /* one load cannot tell */
+    ck_assert_int_eq(errno, 7);
 }
 END_TEST
 
+/* flags, recv and send limits in force, what is watched at the defaults otherwise */
 static const struct {
-    time_t time;
-    const char *text;
-} dates[] = {
-    {0, "1970-01-01T00:00:00"},          {951782399, "2000-02-28T23:59:59"},  {951782400, "2000-02-29T00:00:00"},
-    {951868800, "2000-03-01T00:00:00"},  {1735689599, "2024-12-31T23:59:59"}, {1735689600, "2025-01-01T00:00:00"},
-    {4107542399, "2100-02-28T23:59:59"}, {4107542400, "2100-03-01T00:00:00"},
+    uint32_t flags;
+    bool recv, send;
+    unsigned watch;
+} watching[] = {
+    {INET, false, false, 0},
+    {INET | ND_SOCK_CONNECTED, false, false, ROOM},
+    {INET | ND_SOCK_LISTENING, false, false, 0},
+    {INET | ND_SOCK_CONNECTED | ND_SOCK_NONBLOCK, false, false, ND_WATCH_WAIT_OUT},
+    {INET | ND_SOCK_CONNECTING | ND_SOCK_NONBLOCK, false, false, ND_WATCH_WAIT},
+    {INET | ND_SOCK_CONNECTED | ND_SOCK_RCVTIMEO, true, false, ALL | STRAIGHT},
+    {INET | ND_SOCK_CONNECTED | ND_SOCK_RCVTIMEO | ND_SOCK_SOUGHT, true, false, ALL},
+    {INET | ND_SOCK_CONNECTING | ND_SOCK_RCVTIMEO, true, false, ALL},
+    {INET | ND_SOCK_CONNECTED | ND_SOCK_NONBLOCK, true, false, (ALL | STRAIGHT) & ~ND_WATCH_TRY},
+    {INET | ND_SOCK_CONNECTED | ND_SOCK_KEEPALIVE, false, false, ROOM | ND_WATCH_IN | ND_WATCH_KEPT},
+    {INET | ND_SOCK_EXPIRED, false, false, ALL},
+    {INET | ND_SOCK_SCOPED, false, false, ND_WATCH_IN | ND_WATCH_SCOPE | ND_WATCH_OUT},
+    {ND_SOCK_STREAM | ND_SOCK_LOCAL | ND_SOCK_CONNECTED, false, false, 0},
+    {ND_SOCK_STREAM | ND_SOCK_LOCAL | ND_SOCK_CONNECTED, false, true, ROOM},
+    {INET | ND_SOCK_CONNECTED | ND_SOCK_SCOPED, false, false, ND_WATCH_IN | ND_WATCH_SCOPE | ROOM},
+    {INET | ND_SOCK_CONNECTED | ND_SOCK_SCOPED | ND_SOCK_NONBLOCK, false, false, ND_WATCH_WAIT_OUT},
+    {INET | ND_SOCK_CONNECTED | ND_SOCK_SCOPED | ND_SOCK_RCVTIMEO, true, false, ALL | STRAIGHT | ND_WATCH_SCOPE},
+    {ND_SOCK_STREAM | ND_SOCK_LOCAL | ND_SOCK_CONNECTED | ND_SOCK_SCOPED, false, false,
+     ND_WATCH_IN | ND_WATCH_SCOPE | ND_WATCH_OUT | ND_WATCH_TRY},
+    {INET | ND_SOCK_CONNECTED | ND_SOCK_EXPIRED, false, false, ND_WATCH_IN | ND_WATCH_OUT | ND_WATCH_WAIT},
+    {INET | ND_SOCK_CONNECTED, true, false, ALL | STRAIGHT},
+    {ND_SOCK_INET, false, true, 0},
+    {ND_SOCK_INET, true, true, ND_WATCH_WAIT_IN | ND_WATCH_IN | ND_WATCH_OUT},
+    {ND_SOCK_INET | ND_SOCK_BOUND, true, true, 0},
+    {ND_SOCK_INET | ND_SOCK_BOUND | ND_SOCK_OPEN, true, true, ND_WATCH_IN | ND_WATCH_OUT},
+    {ND_SOCK_INET | ND_SOCK_BOUND | ND_SOCK_OPEN, false, true, 0},
+    {ND_SOCK_LOCAL, true, true, 0},
+    {ND_SOCK_LOCAL | ND_SOCK_BOUND | ND_SOCK_ASKS, true, true, ND_WATCH_WAIT_IN | ND_WATCH_IN | ND_WATCH_OUT},
 };
 
-START_TEST(counts_the_days) {
-    char text[400];
-    struct nd_line line;
-    struct nd_origin at = origin;
-    at.time = (struct timespec){.tv_sec = dates[_i].time};
-    nd_line_start(&line, text, sizeof text);
-    nd_record_put_notice(&line, ND_LOG_LOGFMT, "x", &at);
-    ck_assert_msg(strncmp(text + 5, dates[_i].text, 19) == 0, "%s is not %s", text, dates[_i].text);
+START_TEST(watches_what_a_limit_bounds) {
+    nd_settings.outbound.recv = watching[_i].recv ? ND_SEC : 0;
+    nd_settings.outbound.send = watching[_i].send ? ND_SEC : 0;
+    nd_sock_born(FD, watching[_i].flags);
+    ck_assert_uint_eq(nd_watch(FD), watching[_i].watch);
+    nd_sock_born(FAR, watching[_i].flags);
+    ck_assert_uint_eq(nd_watch_exact(FAR), watching[_i].watch);
 }
 END_TEST
 
-/* The same for days of every month in 400 years, against libc. */
-START_TEST(counts_the_days_as_libc_does) {
-    char text[400], expected[40];
-    struct nd_line line;
-    struct nd_origin at = origin;
-    for (time_t day = 0; day < 146097; day += 13) {
-        time_t time = day * 86400 + 3661;
-        struct tm broken;
-        at.time = (struct timespec){.tv_sec = time};
-        nd_line_start(&line, text, sizeof text);
-        nd_record_put_notice(&line, ND_LOG_LOGFMT, "x", &at);
-        strftime(expected, sizeof expected, "time=%Y-%m-%dT%H:%M:%S.", gmtime_r(&time, &broken));
-        if (strncmp(text, expected, strlen(expected)) != 0)
-            ck_abort_msg("%s is not %s", text, expected);
+START_TEST(each_side_has_its_limits) {
+    nd_settings.outbound.recv = ND_SEC;
+    nd_settings.inbound.recv = 2 * ND_SEC;
+    nd_settings.inbound.send = 3 * ND_SEC;
+    struct nd_sock *sock = nd_sock_born(FD, INET | ND_SOCK_CONNECTED);
+    ck_assert_int_eq(nd_sock_recv_limit(sock), ND_SEC);
+    ck_assert_int_eq(nd_sock_send_limit(sock), 0);
+    ck_assert_str_eq(ND_LIMIT_NAME(sock, "RECV"), "RECV");
+    nd_sock_change(FD, sock, ND_SOCK_INBOUND, 0);
+    ck_assert_int_eq(nd_sock_recv_limit(sock), 2 * ND_SEC);
+    ck_assert_int_eq(nd_sock_send_limit(sock), 3 * ND_SEC);
+    ck_assert_str_eq(ND_LIMIT_NAME(sock, "RECV"), "INBOUND_RECV");
+}
+END_TEST
+
+START_TEST(a_bound_datagram_socket_waits_for_strangers) {
+    nd_settings.outbound.recv = nd_settings.outbound.send = ND_SEC;
+    struct nd_sock *sock = nd_sock_born(FD, ND_SOCK_INET);
+    ck_assert_int_eq(nd_sock_recv_limit(sock), ND_SEC);
+    ck_assert_int_eq(nd_sock_send_limit(sock), 0);
+    nd_sock_change(FD, sock, ND_SOCK_BOUND, 0);
+    ck_assert_int_eq(nd_sock_recv_limit(sock), 0);
+}
+END_TEST
+
+START_TEST(a_new_socket_knows_nothing_of_the_old) {
+    struct nd_sock *sock = nd_sock_born(FD, INET | ND_SOCK_CONNECTED | ND_SOCK_EXPIRED);
+    sock->inode = 5;
+    sock->own_rcvtimeo = 6;
+    sock->connect_began = 7;
+    sock->clock[ND_IN].time.waited = sock->clock[ND_OUT].look = 8;
+    ck_assert_ptr_eq(nd_sock_born(FD, INET), sock);
+    ck_assert_uint_eq(nd_sock_flags(sock), INET | ND_SOCK_KNOWN);
+    ck_assert_uint_eq(sock->inode, 0);
+    ck_assert_int_eq(sock->own_rcvtimeo, 0);
+    ck_assert_int_eq(sock->connect_began, 0);
+    ck_assert_int_eq(sock->clock[ND_IN].time.waited, 0);
+    ck_assert_int_eq(sock->clock[ND_OUT].look, 0);
+    nd_sock_forget(FD);
+    ck_assert_uint_eq(nd_sock_flags(sock), 0);
+    ck_assert_uint_eq(nd_watch(FD), 0);
+}
+END_TEST
+
+START_TEST(a_copy_is_the_same_socket_outside_any_scope) {
+    struct nd_sock *from = nd_sock_born(FD, INET | ND_SOCK_CONNECTED | ND_SOCK_EXPIRED | ND_SOCK_SCOPED);
+    from->inode = 5;
+    from->own_rcvtimeo = 6;
+    nd_sock_copy(FD, FD + 1);
+    struct nd_sock *to = nd_sock_peek(FD + 1);
+    ck_assert_uint_eq(nd_sock_flags(to), nd_sock_flags(from) & ~(uint32_t)ND_SOCK_SCOPED);
+    ck_assert_uint_eq(to->inode, 5);
+    ck_assert_int_eq(to->own_rcvtimeo, 6);
+    ck_assert_uint_eq(nd_watch(FD + 1), nd_watch(FD));
+}
+END_TEST
+
+START_TEST(a_copy_of_something_unknown_is_unknown) {
+    nd_sock_forget(FD);
+    nd_sock_born(FD + 1, INET | ND_SOCK_CONNECTED);
+    nd_sock_copy(FD, FD + 1);
+    ck_assert_uint_eq(nd_watch_exact(FD + 1), 0);
+    nd_sock_born(FD, INET | ND_SOCK_CONNECTED);
+    nd_sock_copy(FD, FD); /* dup2 onto itself */
+    ck_assert_uint_ne(nd_watch_exact(FD), 0);
+}
+END_TEST
+
+START_TEST(nothing_is_left_to_look_at) {
+    nd_sock_born(FD, INET | ND_SOCK_CONNECTED);
+    ck_assert(nd_sock_any);
+    nd_sock_forget_all(); /* a filter begins: no hook may ask anything of the kernel any more */
+    ck_assert(!nd_sock_any);
+    ck_assert_uint_eq(nd_watch(FD), 0);
+}
+END_TEST
+
+START_TEST(remembers_who_spoke_last) {
+    struct nd_sock *sock = nd_sock_born(FD, INET | ND_SOCK_CONNECTED);
+    nd_sock_said(sock);
+    ck_assert(nd_sock_flags(sock) & ND_SOCK_SENT_LAST);
+    sock->clock[ND_IN].time.waited = 5;
+    nd_sock_heard(sock);
+    ck_assert(!(nd_sock_flags(sock) & ND_SOCK_SENT_LAST));
+    ck_assert_int_eq(sock->clock[ND_IN].progress, 5);
+}
+END_TEST
+
+static void *change_often(void *bit) {
+    struct nd_sock *sock = nd_sock_peek(FD);
+    for (int i = 0; i < 20000; i++) {
+        nd_sock_change(FD, sock, *(uint32_t *)bit, 0);
+        nd_sock_change(FD, sock, 0, *(uint32_t *)bit);
     }
+    nd_sock_change(FD, sock, *(uint32_t *)bit, 0);
+    return NULL;
+}
+
+START_TEST(threads_lose_no_change) {
+    uint32_t bits[4] = {ND_SOCK_BOUND, ND_SOCK_INBOUND, ND_SOCK_SENT_LAST, ND_SOCK_TOLD_IN};
+    pthread_t threads[4];
+    struct nd_sock *sock = nd_sock_born(FD, INET | ND_SOCK_CONNECTED);
+    for (int i = 0; i < 4; i++)
+        pthread_create(&threads[i], NULL, change_often, &bits[i]);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    uint32_t all = bits[0] | bits[1] | bits[2] | bits[3];
+    ck_assert_uint_eq(nd_sock_flags(sock), all | INET | ND_SOCK_CONNECTED | ND_SOCK_KNOWN);
 }
 END_TEST
 
-static const char *const v6_texts[] = {
-    "::",
-    "::1",
-    "1::",
-    "2001:db8::1",
-    "2001:db8:0:1:1:1:1:1",
-    "1:0:0:2::3",
-    "1::2:0:0:3:4",
-    "1:2:3:4:5:6:7:8",
-    "fe80::ffff:0:1",
-    "0:1::",
-    "::ffff:1.2.3.4",
-    "1:0:0:4:5:0:0:8",
-};
+#define RACERS 2
+#define RACES 800              /* each for a record nobody has asked for before */
+static atomic_int at_the_line; /* a barrier that spins: sleepers would wake one after the other */
 
-START_TEST(writes_v6_as_libc_does) {
-    char text[80], expected[INET6_ADDRSTRLEN + 8], address[INET6_ADDRSTRLEN];
-    struct sockaddr_in6 peer = {.sin6_family = AF_INET6, .sin6_port = htons(443)};
-    struct nd_line line;
-    ck_assert_int_eq(inet_pton(AF_INET6, v6_texts[_i], &peer.sin6_addr), 1);
-    snprintf(expected, sizeof expected, "[%s]:443", inet_ntop(AF_INET6, &peer.sin6_addr, address, sizeof address));
-    nd_line_start(&line, text, sizeof text);
-    nd_record_put_peer(&line, (const struct sockaddr *)&peer, sizeof peer);
-    ck_assert_str_eq(text, expected);
+static void line_up(int race) {
+    atomic_fetch_add(&at_the_line, 1);
+    for (int turns = 1; atomic_load(&at_the_line) < RACERS * (race + 1); turns++)
+        if (turns % 5000 == 0)
+            sched_yield();
 }
-END_TEST
 
-START_TEST(writes_other_peers) {
-    char text[400];
-    struct nd_line line;
-    struct sockaddr_un local = {.sun_family = AF_UNIX, .sun_path = "/run/a b"};
-    struct sockaddr_un abstract = {.sun_family = AF_UNIX, .sun_path = "\0name\x1b"};
-    struct sockaddr_in6 scoped = {.sin6_family = AF_INET6, .sin6_port = htons(1), .sin6_scope_id = 3};
-    scoped.sin6_addr.s6_addr[0] = 0xfe;
-    const struct {
-        const void *peer;
-        socklen_t length;
-        const char *text;
-    } cases[] = {
-        {&local, sizeof local, "unix:/run/a b"},
-        {&local, 2 + 4, "unix:/run"},
-        {&local, 2, "unix:"},
-        {&abstract, 2 + 6, "unix:@name\\u001b"},
-        {&scoped, sizeof scoped, "[fe00::%3]:1"},
-        {&local, 0, "family-0"},
-        {&(struct sockaddr){.sa_family = AF_NETLINK}, sizeof(struct sockaddr), "family-16"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        nd_line_start(&line, text, sizeof text);
-        nd_record_put_peer(&line, cases[i].peer, cases[i].length);
-        ck_assert_str_eq(text, cases[i].text);
+static void *get_far(void *arg) {
+    struct nd_sock **found = arg;
+    for (int i = 0; i < RACES; i++) {
+        line_up(i);
+        found[i] = nd_sock_get(FAR + 1024 * (i + 1));
     }
+    return NULL;
+}
+
+START_TEST(threads_agree_on_a_record) {
+    static struct nd_sock *found[RACERS][RACES];
+    pthread_t threads[RACERS];
+    for (int i = 0; i < RACERS; i++)
+        pthread_create(&threads[i], NULL, get_far, found[i]);
+    for (int i = 0; i < RACERS; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < RACES; i++)
+        for (int racer = 0; racer < RACERS; racer++) {
+            ck_assert_ptr_nonnull(found[racer][i]);
+            ck_assert_ptr_eq(found[racer][i], found[0][i]);
+        }
 }
 END_TEST
 
-START_TEST(escapes_are_bounded_and_whole) {
-    char small[8], text[64];
-    struct nd_line line;
-    nd_line_start(&line, small, sizeof small);
-    nd_line_put_escaped(&line, "abcdefghij", 10, 100);
-    ck_assert_str_eq(small, "abcd...");
-    nd_line_start(&line, text, sizeof text);
-    nd_line_put_escaped(&line, "\x01\x02", 2, 7);
-    ck_assert_str_eq(text, "\\u0001...");
-    nd_line_start(&line, text, sizeof text);
-    nd_line_put_escaped(&line, "\xf0\x9f\x98\x80\xf0\x9f\x98\xed\xa0\x80\xc0\x80", 12, 100);
-    ck_assert_ptr_nonnull(strstr(text, "\\ud83d\\ude00\\ufffd\\ufffd"));
-}
-END_TEST
+#define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
 int main(void) {
-    Suite *suite = suite_create("record");
-    TCase *tests = tcase_create("record");
-    tcase_add_test(tests, writes_logfmt);
-    tcase_add_test(tests, writes_json);
-    tcase_add_loop_test(tests, quotes_in_logfmt_what_could_mislead, 0, 6);
-    tcase_add_test(tests, longest_event_fits);
-    tcase_add_loop_test(tests, counts_the_days, 0, (int)(sizeof dates / sizeof dates[0]));
-    tcase_add_test(tests, counts_the_days_as_libc_does);
-    tcase_add_loop_test(tests, writes_v6_as_libc_does, 0, (int)(sizeof v6_texts / sizeof v6_texts[0]));
-    tcase_add_test(tests, writes_other_peers);
-    tcase_add_test(tests, escapes_are_bounded_and_whole);
+    Suite *suite = suite_create("sockets");
+    TCase *tests = tcase_create("sockets");
+    tcase_add_checked_fixture(tests, start, NULL);
+    tcase_add_test(tests, nothing_is_known_at_first);
+    tcase_add_loop_test(tests, descriptors_out_of_range_have_no_record, 0, COUNT(out_of_range));
+    tcase_add_test(tests, a_million_descriptors_have_records);
+    tcase_add_loop_test(tests, watches_what_a_limit_bounds, 0, COUNT(watching));
+    tcase_add_test(tests, each_side_has_its_limits);
+    tcase_add_test(tests, a_bound_datagram_socket_waits_for_strangers);
+    tcase_add_test(tests, a_new_socket_knows_nothing_of_the_old);
+    tcase_add_test(tests, a_copy_is_the_same_socket_outside_any_scope);
+    tcase_add_test(tests, a_copy_of_something_unknown_is_unknown);
+    tcase_add_test(tests, nothing_is_left_to_look_at);
+    tcase_add_test(tests, remembers_who_spoke_last);
+    tcase_add_test(tests, threads_lose_no_change);
+    tcase_add_test(tests, threads_agree_on_a_record);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

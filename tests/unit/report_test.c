@@ -1,4 +1,4 @@
-#include "shim/report.h"
+#include "shim/report/report.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -15,9 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "shim/destination.h"
-#include "shim/record.h"
-#include "shim/settings.h"
+#include "shim/report/format.h"
+#include "shim/report/sink.h"
+#include "shim/settings/settings.h"
 #include "shim/start.h"
 
 /* In place of the constructor, which would have started the report already. */
@@ -25,10 +25,10 @@ bool nd_active;
 _Atomic bool nd_observing;
 pid_t nd_process;
 
-/* The clock of the rate limit: this definition stands in for resolver/clock.c's, which linked objects need the rest of. */
+/* The clock of the rate limit: this definition stands in for base/clock.c's, which linked objects need the rest of. */
 nd_time nd_system_now(void);
 #define nd_now nd_system_now
-#include "resolver/clock.c"
+#include "base/clock.c"
 #undef nd_now
 
 static nd_time now = 1000 * ND_SEC;

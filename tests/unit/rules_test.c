@@ -1,4 +1,4 @@
-#include "shim/rules.h"
+#include "shim/settings/rules.h"
 
 #include <arpa/inet.h>
 #include <check.h>

@@ -1,4 +1,4 @@
-#include "shim/scope.h"
+#include "shim/tls/scope.h"
 
 #include <check.h>
 #include <pthread.h>

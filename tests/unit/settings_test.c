@@ -1,11 +1,11 @@
-#include "shim/settings.h"
+#include "shim/settings/settings.h"
 
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "shim/line.h"
+#include "base/line.h"
 
 /* What nd_settings_from_environment makes of `environment`. */
 static struct nd_settings settings;

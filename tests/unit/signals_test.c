@@ -1,4 +1,4 @@
-#include "shim/signals.h"
+#include "shim/wait/signals.h"
 
 #include <check.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "shim/slots.h"
+#include "shim/report/slots.h"
 
 #include <check.h>
 #include <pthread.h>

@@ -1,4 +1,4 @@
-#include "shim/wait.h"
+#include "shim/wait/wait.h"
 
 #include <check.h>
 #include <fcntl.h>

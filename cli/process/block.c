@@ -1,0 +1,165 @@
+#include "cli/process/block.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/process/image.h"
+#include "cli/process/memory.h"
+
+struct search {
+    struct block *block;
+    bool thoroughly;
+    enum block_found found;
+};
+
+static bool fits(const struct nd_state_table *table, size_t entry_size, uint32_t most) {
+    return table->entry_size == entry_size && table->count > 0 && table->count <= most;
+}
+
+static bool is_sane(const struct nd_state *state) {
+    return fits(&state->operations, ND_OPERATION_NAME, BLOCK_MOST_OPERATIONS) &&
+           fits(&state->limits, ND_OPERATION_NAME, BLOCK_MOST_LIMITS) &&
+           fits(&state->buckets, sizeof(uint32_t), ND_BUCKETS) && state->buckets.count == ND_BUCKETS &&
+           fits(&state->slots, sizeof(struct nd_slot), BLOCK_MOST_SLOTS) && state->shards > 0 &&
+           state->shards <= BLOCK_MOST_SHARDS &&
+           fits(&state->counters, sizeof(struct nd_counters), BLOCK_MOST_OPERATIONS * BLOCK_MOST_SHARDS) &&
+           state->counters.count == state->operations.count * state->shards &&
+           fits(&state->settings, sizeof(struct nd_live_row), ND_LIVE_ROWS) &&
+           fits(&state->wish, sizeof(struct nd_live_wish), 1) && fits(&state->watch, 1, 1 << 20);
+}
+
+static enum block_found read_state(struct block *block) {
+    struct nd_state *state = &block->state;
+    if (memory_read(block->pid, block->address, state, sizeof *state) != 0)
+        return errno == ESRCH ? BLOCK_GONE : BLOCK_STRANGE;
+    if (memcmp(state->magic, ND_STATE_MAGIC, sizeof state->magic) != 0 || state->version != ND_STATE_VERSION ||
+        state->size < sizeof *state || !is_sane(state))
+        return BLOCK_STRANGE;
+    return state->active ? BLOCK_FOUND : BLOCK_PASSIVE;
+}
+
+/* Of several copies the first in the search order works; the others pass through, and say so. */
+static bool visit(const struct image *image, void *arg) {
+    struct search *search = arg;
+    struct block *block = search->block;
+    const char *base = strrchr(image->path, '/');
+    if (!search->thoroughly && !strstr(base ? base : image->path, "libnetdeadline"))
+        return false;
+    uint64_t address = image_symbol(block->pid, image, "netdeadline_state");
+    if (!address)
+        return false;
+    block->address = address;
+    snprintf(block->path, sizeof block->path, "%s", image->path);
+    search->found = read_state(block);
+    return search->found == BLOCK_FOUND;
+}
+
+static enum block_found search_images(struct block *block, bool thoroughly) {
+    struct search search = {block, thoroughly, BLOCK_NONE};
+    if (image_each(block->pid, visit, &search) < 0 && search.found == BLOCK_NONE)
+        return errno == ENOENT || errno == ESRCH ? BLOCK_GONE : BLOCK_DENIED;
+    return search.found;
+}
+
+enum block_found block_open(struct block *block, pid_t pid, bool thoroughly) {
+    *block = (struct block){.pid = pid};
+    enum block_found found = search_images(block, false);
+    if (found == BLOCK_NONE && thoroughly)
+        found = search_images(block, true);
+    return found;
+}
+
+static void read_name(const struct block *block, const struct nd_state_table *table, unsigned number,
+                      char name[ND_OPERATION_NAME]) {
+    if (number == 0 || number >= table->count ||
+        memory_read(block->pid, table->address + (uint64_t)number * ND_OPERATION_NAME, name, ND_OPERATION_NAME) != 0)
+        strcpy(name, "?");
+    name[ND_OPERATION_NAME - 1] = '\0';
+}
+
+void block_operation(const struct block *block, unsigned operation, char name[ND_OPERATION_NAME]) {
+    read_name(block, &block->state.operations, operation, name);
+}
+
+void block_limit(const struct block *block, unsigned limit, char name[2 * ND_OPERATION_NAME]) {
+    char own[ND_OPERATION_NAME];
+    read_name(block, &block->state.limits, limit & ~(unsigned)ND_LIMIT_INBOUND, own);
+    snprintf(name, 2 * ND_OPERATION_NAME, "%s%s", limit & ND_LIMIT_INBOUND ? "INBOUND_" : "", own);
+}
+
+/* A whole table, to be freed. */
+static void *read_table(const struct block *block, const struct nd_state_table *table) {
+    size_t size = (size_t)table->entry_size * table->count;
+    void *entries = malloc(size);
+    if (entries && memory_read(block->pid, table->address, entries, size) != 0) {
+        free(entries);
+        entries = NULL;
+    }
+    return entries;
+}
+
+struct nd_slot *block_slots(const struct block *block, unsigned *count) {
+    *count = block->state.slots.count;
+    return read_table(block, &block->state.slots);
+}
+
+int block_slot(const struct block *block, unsigned index, struct nd_slot *slot) {
+    enum { TRIES = 4 };
+    struct nd_slot again;
+    uint64_t address = block->state.slots.address + (uint64_t)index * sizeof *slot;
+    if (index >= block->state.slots.count)
+        return -1;
+    for (int i = 0; i < TRIES; i++) {
+        if (memory_read(block->pid, address, slot, sizeof *slot) != 0 ||
+            memory_read(block->pid, address, &again, sizeof again) != 0 || slot->tid == 0)
+            return -1;
+        if (!(slot->sequence & 1) && slot->sequence == again.sequence && slot->tid == again.tid)
+            return 0;
+    }
+    return -1;
+}
+
+bool block_slot_stands(const struct block *block, const struct nd_slot *slot) {
+    uint64_t word = 0;
+    size_t size = slot->return_to > UINT32_MAX ? 8 : 4; /* a 32-bit process: little endian */
+    return memory_read(block->pid, slot->frame, &word, size) == 0 &&
+           (size == 8 ? word == slot->return_to : (uint32_t)word == (uint32_t)slot->return_to);
+}
+
+static void add(struct block_counters *sum, const struct nd_counters *part) {
+    sum->total += part->total;
+    sum->longest = part->longest > sum->longest ? part->longest : sum->longest;
+    sum->expired += part->expired;
+    sum->observed += part->observed;
+    sum->quiet += part->quiet;
+    for (int i = 0; i <= ND_BUCKETS; i++) {
+        sum->buckets[i] += part->buckets[i];
+        sum->done += part->buckets[i];
+    }
+}
+
+struct block_counters *block_counters(const struct block *block, unsigned *operations) {
+    struct nd_counters *parts = read_table(block, &block->state.counters);
+    struct block_counters *sums = calloc(block->state.operations.count, sizeof *sums);
+    *operations = block->state.operations.count;
+    for (unsigned i = 0; parts && sums && i < block->state.counters.count; i++)
+        add(&sums[i % block->state.operations.count], &parts[i]);
+    if (!parts) {
+        free(sums);
+        sums = NULL;
+    }
+    free(parts);
+    return sums;
+}
+
+struct nd_live_row *block_settings(const struct block *block, unsigned *count) {
+    struct nd_live_row *rows = read_table(block, &block->state.settings);
+    *count = 0;
+    while (rows && *count < block->state.settings.count && rows[*count].name[0]) {
+        rows[*count].name[sizeof rows->name - 1] = '\0';
+        ++*count;
+    }
+    return rows;
+}

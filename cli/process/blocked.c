@@ -1,0 +1,203 @@
+#include "cli/process/blocked.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/line.h"
+#include "cli/process/memory.h"
+#include "cli/process/processes.h"
+#include "cli/process/system_call.h"
+
+/* One process being looked at. */
+struct look {
+    struct blocked_list *list;
+    struct block block;
+    enum block_found found;
+    struct nd_slot *slots;
+    unsigned slot_count, added;
+    bool is_64, denied;
+    int64_t now;
+    pid_t pid;
+    char program[64];
+};
+
+static struct blocked *add_entry(struct look *look) {
+    struct blocked_list *list = look->list;
+    if (list->count == list->room) {
+        size_t room = list->room ? 2 * list->room : 64;
+        struct blocked *entries = realloc(list->entries, room * sizeof *entries);
+        if (!entries)
+            return NULL;
+        list->entries = entries;
+        list->room = room;
+    }
+    struct blocked *entry = &list->entries[list->count++];
+    *entry = (struct blocked){.pid = look->pid, .fd = -1, .waiting = -1, .left = -1, .limit = -1};
+    entry->has_library = look->found == BLOCK_FOUND;
+    snprintf(entry->program, sizeof entry->program, "%s", look->program);
+    look->added++;
+    return entry;
+}
+
+static void put_escaped(char *out, size_t size, const char *text) {
+    struct nd_line line;
+    nd_line_start(&line, out, size);
+    nd_line_put_escaped(&line, text, strlen(text), size - 1);
+}
+
+/* The thread's slot, read whole; the newest, where a call that it left behind has one too. */
+static bool find_slot(const struct look *look, pid_t inner_tid, uint64_t stack, struct nd_slot *found) {
+    bool any = false;
+    for (unsigned i = 0; i < look->slot_count; i++) {
+        struct nd_slot slot;
+        if (look->slots[i].tid != (uint32_t)inner_tid || block_slot(&look->block, i, &slot) != 0 ||
+            slot.tid != (uint32_t)inner_tid || !block_slot_stands(&look->block, &slot))
+            continue;
+        if (stack && slot.frame < stack && stack - slot.frame < (uint64_t)1 << 20)
+            continue; /* its frame is below where the thread's stack ends: left by a jump */
+        if (!any || slot.began > found->began)
+            *found = slot;
+        any = true;
+    }
+    return any;
+}
+
+static void describe_peer(struct blocked *entry, const struct system_call *call) {
+    if (call->more)
+        snprintf(entry->peer, sizeof entry->peer, "%s (+%u)", call->info.peer, call->more);
+    else
+        snprintf(entry->peer, sizeof entry->peer, "%s", call->info.peer);
+}
+
+static void describe_target(struct look *look, struct blocked *entry, const struct nd_slot *slot,
+                            const struct system_call *call) {
+    char text[256];
+    struct system_call set = {.fd = -1};
+    if (slot->name && memory_read_text(look->pid, slot->name, text, sizeof text) == 0) {
+        struct nd_slot again; /* if the call is over by now the text may be anything */
+        if (memory_read_text(look->pid, slot->name, text, sizeof text) == 0 &&
+            find_slot(look, (pid_t)slot->tid, 0, &again) && again.sequence == slot->sequence)
+            put_escaped(entry->peer, sizeof entry->peer, text);
+        return;
+    }
+    entry->fd = slot->fd;
+    if (slot->fd >= 0 &&
+        (socket_look(look->pid, slot->fd, &set.info) == 0 || system_call_look_at_epoll(look->pid, slot->fd, &set)))
+        describe_peer(entry, &set);
+    else if (call->name) {
+        entry->fd = call->fd;
+        describe_peer(entry, call);
+    }
+}
+
+static void add_slot(struct look *look, pid_t tid, const struct nd_slot *slot, const struct system_call *call) {
+    char name[ND_OPERATION_NAME], limit[2 * ND_OPERATION_NAME];
+    struct blocked *entry = add_entry(look);
+    if (!entry)
+        return;
+    entry->tid = tid;
+    entry->is_observed = slot->observed;
+    entry->waiting = slot->began > 0 && slot->began <= look->now ? look->now - slot->began : 0;
+    block_operation(&look->block, slot->operation, name);
+    put_escaped(entry->call, sizeof entry->call, name);
+    if (slot->limit) {
+        block_limit(&look->block, slot->limit, limit);
+        put_escaped(entry->limit_name, sizeof entry->limit_name, limit);
+    }
+    if (slot->deadline > 0 && slot->deadline != ND_NEVER && slot->began > 0) {
+        const int64_t now = slot->began + entry->waiting; /* not before it began */
+        entry->left = slot->deadline > now ? slot->deadline - now : 0;
+        if (slot->limit && slot->deadline > slot->began)
+            entry->limit = slot->deadline - slot->began;
+    }
+    describe_target(look, entry, slot, call);
+}
+
+static void add_call(struct look *look, pid_t tid, const struct system_call *call) {
+    struct blocked *entry = add_entry(look);
+    if (!entry)
+        return;
+    entry->tid = tid;
+    entry->fd = call->fd;
+    snprintf(entry->call, sizeof entry->call, "%s", call->name);
+    describe_peer(entry, call);
+}
+
+/* The slots as they are now, which their list of threads may no longer be. */
+static void read_slots(struct look *look) {
+    free(look->slots);
+    look->slots = block_slots(&look->block, &look->slot_count);
+}
+
+/* A thread has its slot before it blocks. One that is seen to block without has begun since the slots were read, or that call was
+ * over before its slot was looked for; it bears out that there is none if that goes on. */
+static void look_at_thread(pid_t tid, void *arg) {
+    enum { LOOKS = 4 };
+    struct look *look = arg;
+    struct system_call call;
+    for (int i = 0; i < LOOKS; i++) {
+        struct nd_slot slot;
+        int status = system_call_look(look->pid, tid, look->is_64, &call);
+        if (status != 0)
+            look->denied = true;
+        if (i > 0)
+            read_slots(look);
+        if (look->slots && find_slot(look, process_inner_tid(look->pid, tid), call.stack, &slot)) {
+            add_slot(look, tid, &slot, &call);
+            return;
+        }
+        if (status != 0 || !call.name)
+            return;
+        if (!look->slots)
+            break;
+    }
+    add_call(look, tid, &call);
+}
+
+/* As the process's own clock says. */
+static int64_t now(pid_t pid) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec + process_clock_offset(pid) -
+           process_clock_offset(getpid());
+}
+
+enum block_found blocked_collect(struct blocked_list *list, pid_t pid, bool named) {
+    struct look *look = calloc(1, sizeof *look);
+    if (!look)
+        return BLOCK_DENIED;
+    look->list = list;
+    look->pid = pid;
+    look->is_64 = process_is_64(pid);
+    process_name(pid, look->program, sizeof look->program);
+    look->found = block_open(&look->block, pid, named);
+    look->now = now(pid);
+    if (look->found == BLOCK_FOUND)
+        read_slots(look);
+    if (look->found != BLOCK_GONE)
+        process_each_thread(pid, look_at_thread, look);
+    if (look->found == BLOCK_FOUND && look->added == 0 && process_exists(pid))
+        add_entry(look);
+    if (look->found == BLOCK_DENIED && process_exists(pid))
+        list->denied++;
+    enum block_found found = look->found;
+    free(look->slots);
+    free(look);
+    return found;
+}
+
+static void collect_one(pid_t pid, void *arg) {
+    blocked_collect(arg, pid, false);
+}
+
+void blocked_collect_all(struct blocked_list *list) {
+    process_each(collect_one, list);
+}
+
+void blocked_free(struct blocked_list *list) {
+    free(list->entries);
+    *list = (struct blocked_list){0};
+}

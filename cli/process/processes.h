@@ -1,0 +1,31 @@
+/* The processes and threads that /proc lists. */
+#ifndef CLI_PROCESS_PROCESSES_H
+#define CLI_PROCESS_PROCESSES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Calls visit(number, arg) for each process, or for each thread of `pid`. -1 where they cannot be listed. */
+int process_each(void (*visit)(pid_t pid, void *arg), void *arg);
+int process_each_thread(pid_t pid, void (*visit)(pid_t tid, void *arg), void *arg);
+
+/* Reads a process ID: digits, at most 2^22. 0 if it is none. */
+pid_t process_parse(const char *text);
+
+bool process_exists(pid_t pid);
+
+/* Its name (comm), escaped, or as it came; "?" where it is gone. */
+void process_name(pid_t pid, char *out, size_t size);
+void process_raw_name(pid_t pid, char *out, size_t size);
+
+bool process_is_64(pid_t pid);
+
+/* What its CLOCK_MONOTONIC is ahead of the host's, in ns: not 0 in a time namespace. */
+int64_t process_clock_offset(pid_t pid);
+
+/* What thread `tid` of `pid` is called in its own PID namespace. */
+pid_t process_inner_tid(pid_t pid, pid_t tid);
+
+#endif

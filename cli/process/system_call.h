@@ -1,0 +1,26 @@
+/* The system call that a thread is blocked in, from /proc: for what the library does not see, or is not there to see. */
+#ifndef CLI_PROCESS_SYSTEM_CALL_H
+#define CLI_PROCESS_SYSTEM_CALL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "cli/process/sockets.h"
+
+struct system_call {
+    const char *name;        /* "recvfrom"; NULL for one that waits for no socket */
+    int fd;                  /* the socket, or the first connection of a set */
+    unsigned more;           /* further connections in the set */
+    struct socket_info info; /* of fd */
+    uint64_t stack;          /* the thread's stack pointer; 0 where it is running */
+};
+
+/* Looks at thread `tid` of `pid`. 0, or -1 where it may not be looked at, or has ended. Of a set of descriptors only the
+ * connections of the internet count, so that idle event loops stay out. */
+int system_call_look(pid_t pid, pid_t tid, bool is_64, struct system_call *call);
+
+/* The same of an epoll set alone. False where no connection is in it. */
+bool system_call_look_at_epoll(pid_t pid, int epfd, struct system_call *call);
+
+#endif

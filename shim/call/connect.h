@@ -1,0 +1,18 @@
+/* What connect shares with sends that connect (MSG_FASTOPEN). */
+#ifndef ND_CALL_CONNECT_H
+#define ND_CALL_CONNECT_H
+
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+typedef ssize_t nd_connecting_send(const void *call);
+
+/* A send with an address on a stream that is not connected: the kernel connects it first. Makes the real call, send(call), and
+ * puts CONNECT on the connecting: within the call where it may wait, for the waits after it where it may not. Without a cookie of
+ * the server's the kernel sends no data in such a call that does not wait (EINPROGRESS). An interrupted one says so (EINTR) even
+ * where the handler restarts. Async-signal-safe. */
+ssize_t nd_connect_by_send(int fd, const struct sockaddr *addr, socklen_t len, bool wait, nd_connecting_send *send,
+                           const void *call);
+
+#endif

@@ -1,0 +1,65 @@
+/* A send that does not wait, in the fewest instructions: the system call itself, which leaves the registers of its arguments and
+ * errno alone. Only where nothing is lost by going past libc: its send is the next one (no other library has put itself
+ * between), and the process has one thread, so that no cancellation can be pending that libc would act on. Where that cannot be
+ * known (glibc before 2.32, other architectures) libc is called. */
+#ifndef ND_CALL_DIRECT_SEND_H
+#define ND_CALL_DIRECT_SEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+/* libc's __libc_single_threaded, or a zero. */
+extern const char *nd_straight_single __attribute__((visibility("hidden")));
+
+/* Called once at start, when the real functions are bound. */
+void nd_straight_start(void);
+
+#if (defined(__x86_64__) && !defined(__ILP32__)) || defined(__aarch64__)
+
+/* Whether nd_straight_send may be called. */
+static inline bool nd_straight_possible(void) {
+    return *nd_straight_single != 0;
+}
+
+/* send(2) without waiting or SIGPIPE; minus the error for -1. *flags comes back as it was, so that the compiler need not save
+ * it: without an address the kernel does not look at the register of the address's length. */
+static inline long nd_straight_send(int fd, const void *buf, size_t len, int *flags) {
+#ifdef __x86_64__
+    long result = SYS_sendto;
+    register int r10 __asm__("r10") = *flags | MSG_DONTWAIT | MSG_NOSIGNAL;
+    register const void *r8 __asm__("r8") = NULL;
+    register int r9 __asm__("r9") = *flags;
+    __asm__ volatile("syscall"
+                     : "+a"(result), "+r"(r9)
+                     : "D"(fd), "S"(buf), "d"(len), "r"(r10), "r"(r8)
+                     : "rcx", "r11", "memory");
+    *flags = r9;
+    return result;
+#else
+    register long x8 __asm__("x8") = SYS_sendto;
+    register long x0 __asm__("x0") = fd;
+    register const void *x1 __asm__("x1") = buf;
+    register size_t x2 __asm__("x2") = len;
+    register long x3 __asm__("x3") = *flags | MSG_DONTWAIT | MSG_NOSIGNAL;
+    register const void *x4 __asm__("x4") = NULL;
+    __asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
+    return x0;
+#endif
+}
+
+#else
+
+static inline bool nd_straight_possible(void) {
+    return false;
+}
+
+static inline long nd_straight_send(int fd, const void *buf, size_t len, int *flags) {
+    (void)fd, (void)buf, (void)len, (void)flags;
+    return 0;
+}
+
+#endif
+
+#endif

@@ -1,0 +1,73 @@
+#include "shim/call/linger.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "shim/hook/hook.h"
+#include "shim/real.h"
+#include "shim/start.h"
+#include "shim/tls/scope.h"
+#include "shim/wait/epoll_set.h"
+
+/* A child of vfork closes descriptors in memory it shares with its parent, whose sockets stay open. Only sockets that carry
+ * a timer of ours are worth asking who we are: without the memory the parent would see that timer's EAGAIN. */
+#define TIMED (ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO | ND_SOCK_EXPIRED)
+
+bool nd_linger_is_parents(uint32_t flags) {
+    return (flags & (TIMED | ND_SOCK_LINGER)) && nd_process && getpid() != nd_process;
+}
+
+void nd_close_forget(int fd) {
+    nd_scope_drop(fd);
+    nd_epoll_closed(fd);
+    nd_sock_forget(fd);
+}
+
+/* SEND and UNACKED bound this wait from its start, in the kernel's whole seconds. Nothing is lost by that: the kernel goes on
+ * delivering, as it does after the program's own time. */
+ND_COLD static void bound_linger(int fd, const struct nd_sock *sock, struct nd_lingering *lingering) {
+    struct linger linger = {0, 0};
+    socklen_t len = sizeof linger;
+    nd_time send = nd_sock_send_limit(sock), unacked = nd_sock_limits(sock)->unacked;
+    bool is_send = send && (!unacked || send < unacked);
+    nd_time limit = is_send ? send : unacked;
+    long seconds = (long)((limit + ND_SEC - 1) / ND_SEC);
+    if (!limit || nd_observing || !(nd_sock_flags(sock) & ND_SOCK_INET) ||
+        nd_real.getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) != 0 || !linger.l_onoff ||
+        linger.l_linger <= seconds)
+        return;
+    lingering->own = linger.l_linger;
+    linger.l_linger = (int)seconds;
+    if (nd_real.setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger) != 0)
+        return;
+    len = sizeof lingering->peer;
+    bool known = getpeername(fd, (struct sockaddr *)&lingering->peer, &len) == 0;
+    lingering->began = nd_now();
+    lingering->bound = seconds * ND_SEC;
+    lingering->expiry =
+        (struct nd_expiry){.operation = "close",
+                           .limit = is_send ? ND_LIMIT_NAME(sock, "SEND") : ND_LIMIT_NAME(sock, "UNACKED"),
+                           .timeout = limit,
+                           .peer = (struct sockaddr *)&lingering->peer,
+                           .peer_len = known ? len : 0};
+}
+
+void nd_linger_begin(int fd, const struct nd_sock *sock, struct nd_lingering *lingering) {
+    lingering->bound = 0;
+    if (nd_sock_flags(sock) & ND_SOCK_LINGER)
+        bound_linger(fd, sock, lingering);
+}
+
+void nd_linger_tell(int fd, struct nd_lingering *lingering) {
+    lingering->expiry.elapsed = nd_now() - lingering->began;
+    if (lingering->expiry.elapsed >= lingering->bound)
+        nd_expire_told(fd, &lingering->expiry);
+}
+
+void nd_linger_undo(int fd, const struct nd_lingering *lingering) {
+    const struct linger own = {1, lingering->own};
+    int saved = errno;
+    if (lingering->bound)
+        nd_real.setsockopt(fd, SOL_SOCKET, SO_LINGER, &own, sizeof own);
+    errno = saved;
+}

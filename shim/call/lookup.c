@@ -1,0 +1,80 @@
+#include "shim/call/lookup.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "shim/report/report.h"
+#include "shim/settings/live.h"
+#include "shim/settings/settings.h"
+#include "shim/start.h"
+
+bool nd_names_bounded(const char *name) {
+    nd_live_check();
+    return nd_active && !nd_observing && nd_profile_resolve(name);
+}
+
+static void begin_slot(struct nd_lookup *lookup) {
+    struct nd_names_use *use = lookup->caller;
+    nd_slot_begin_in(use->frame, &use->slot, use->operation, -1, lookup->deadline - lookup->limit, lookup->deadline,
+                     ND_LIMIT_RESOLVE, use->name);
+}
+
+struct nd_lookup nd_names_begin_in(const uintptr_t *frame, struct nd_names_use *use, enum nd_call operation,
+                                   const char *name) {
+    use->frame = frame;
+    use->operation = operation;
+    use->name = name;
+    return (struct nd_lookup){.limit = nd_profile_resolve(name), .begins = begin_slot, .caller = use};
+}
+
+static void tell(const char *operation, const char *name, nd_time limit, nd_time elapsed) {
+    struct nd_event event = {.operation = operation,
+                             .limit = "RESOLVE",
+                             .timeout = limit,
+                             .elapsed = elapsed,
+                             .fd = -1,
+                             .name = name,
+                             .observed = nd_observing};
+    nd_report_expiry(&event);
+}
+
+static void tell_libc_once(const char *why, bool unbounded) {
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+    if (nd_settings.log == ND_LOG_OFF || atomic_flag_test_and_set(&told))
+        return;
+    char line[200];
+    snprintf(line, sizeof line, "netdeadline: lookups left to libc%s: %s",
+             unbounded ? ", without a limit as there are no threads (libpthread is not loaded)" : "", why);
+    nd_report_notice(line);
+}
+
+void nd_names_end(struct nd_names_use *use, const char *name, const struct nd_lookup *lookup) {
+    int saved = errno;
+    if (lookup->deadline != 0)
+        nd_slot_end(&use->slot, lookup->expired ? ND_SLOT_EXPIRED : ND_SLOT_DONE, nd_now());
+    if (lookup->libc_why)
+        tell_libc_once(lookup->libc_why, lookup->unbounded);
+    if (lookup->expired)
+        tell(nd_operation_names[use->operation], name, lookup->limit, nd_now() - (lookup->deadline - lookup->limit));
+    errno = saved;
+}
+
+void nd_names_observed(struct nd_slot_use *use, const char *name) {
+    int saved = errno;
+    nd_time now = nd_now(), elapsed = now - use->began, limit = nd_profile_resolve(name);
+    nd_slot_end(use, ND_SLOT_DONE, now);
+    if (limit && elapsed >= limit)
+        tell(nd_operation_names[use->operation], name, limit, elapsed);
+    errno = saved;
+}
+
+void nd_names_found(const char *name, const char *canonical, const struct addrinfo *list) {
+    if (nd_names_wanted() && name)
+        nd_profile_found(name, canonical && canonical[0] ? canonical : list->ai_canonname, list);
+}
+
+void nd_names_found_host(const char *name, const struct hostent *host) {
+    if (nd_names_wanted() && name && host)
+        nd_profile_found_host(name, host);
+}

@@ -1,0 +1,100 @@
+#include "shim/call/receive_call.h"
+
+#include <errno.h>
+
+#include "shim/hook/hook.h"
+#include "shim/limit/carry_over.h"
+#include "shim/limit/connection_limits.h"
+#include "shim/limit/datagram.h"
+#include "shim/socket/kernel_timers.h"
+#include "shim/wait/wait.h"
+
+static ssize_t real_recvmsg(const struct nd_receive_call *call, int flags) {
+#ifdef __i386__
+    if (call->has_time64)
+        return nd_real.__recvmsg64(call->fd, call->buf, flags);
+#endif
+    return nd_real.recvmsg(call->fd, call->buf, flags);
+}
+
+ssize_t nd_receive_plain(const struct nd_receive_call *call) {
+    switch (call->kind) {
+    case ND_READ:
+        return nd_real.read(call->fd, call->buf, call->len);
+    case ND_READV:
+        return nd_real.readv(call->fd, call->buf, (int)call->len);
+    case ND_RECV:
+        return nd_real.recv(call->fd, call->buf, call->len, call->flags);
+    case ND_RECVFROM:
+        return nd_real.recvfrom(call->fd, call->buf, call->len, call->flags, call->from, call->from_len);
+    default:
+        return real_recvmsg(call, call->flags);
+    }
+}
+
+ssize_t nd_receive_at_once(const struct nd_receive_call *call) {
+    struct msghdr msg = {.msg_iov = call->buf, .msg_iovlen = call->len};
+    switch (call->kind) {
+    case ND_READ:
+        return nd_real.recv(call->fd, call->buf, call->len, MSG_DONTWAIT);
+    case ND_READV:
+        return nd_real.recvmsg(call->fd, &msg, MSG_DONTWAIT);
+    case ND_RECV:
+        return nd_real.recv(call->fd, call->buf, call->len, call->flags | MSG_DONTWAIT);
+    case ND_RECVFROM:
+        return nd_real.recvfrom(call->fd, call->buf, call->len, call->flags | MSG_DONTWAIT, call->from, call->from_len);
+    default:
+        return real_recvmsg(call, call->flags | MSG_DONTWAIT);
+    }
+}
+
+ssize_t nd_receive_expire(const struct nd_receive_call *call, struct nd_sock *sock, struct nd_expiry expiry) {
+    if (!(nd_sock_flags(sock) & ND_SOCK_STREAM)) {
+        expiry.peer = nd_datagram_peer(sock);
+        expiry.peer_len = sizeof sock->peer;
+        nd_expire_told(call->fd, &expiry); /* a lost datagram ends nothing */
+        nd_vain_end(call->fd, sock, ND_IN);
+        errno = ETIMEDOUT;
+        return -1;
+    }
+    nd_expire_stream(call->fd, sock, &expiry);
+    return nd_expired_fail(call->fd, sock, ND_IN);
+}
+
+static bool is_end(const struct nd_receive_call *call, ssize_t result) {
+    return result < 0 ? nd_is_end(errno) : result == 0 && call->len > 0;
+}
+
+/* Whether a deadline ended the stream where this process did not see it: in another one, or in the kernel, whose error another
+ * call may have taken. */
+static bool ended_unseen(int fd, struct nd_sock *sock) {
+    return nd_expired_anywhere(fd, sock) || ((nd_sock_flags(sock) & ND_SOCK_KEEPALIVE) && nd_ended_by_kernel(fd, sock));
+}
+
+/* Whether a datagram was received, or an error that came in place of one (ICMP). */
+static bool has_come(ssize_t result) {
+    return result >= 0 || !(errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == EFAULT);
+}
+
+/* The call ended with `result`: an end that a deadline, ours or the kernel's, brought about is told as such. */
+ssize_t nd_receive_finish(const struct nd_receive_call *call, struct nd_sock *sock, ssize_t result) {
+    if (nd_unlikely(nd_sock_is_datagram(sock))) {
+        if (has_come(result) && !(call->flags & MSG_ERRQUEUE))
+            nd_datagram_received(call->fd, sock);
+        return result;
+    }
+    if (result > 0) {
+        nd_sock_heard(sock);
+        nd_pace_count(sock, (size_t)result);
+        nd_vain_end(call->fd, sock, ND_IN);
+    }
+    if (result > 0 || !(nd_sock_flags(sock) & ND_SOCK_STREAM))
+        return result;
+    if (nd_unlikely(nd_sock_flags(sock) & ND_SOCK_EXPIRED) && !nd_would_block(result) && nd_expired(call->fd, sock))
+        return call->len || result < 0 ? nd_expired_fail(call->fd, sock, ND_IN) : result;
+    if (result < 0 && errno == ETIMEDOUT)
+        nd_expire_by_kernel(call->fd, sock, ND_IN);
+    else if (is_end(call, result) && ended_unseen(call->fd, sock))
+        return nd_expired_fail(call->fd, sock, ND_IN);
+    return result;
+}

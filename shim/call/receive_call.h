@@ -1,0 +1,32 @@
+/* A receiving call made as it is, and what its result means for the socket. Everything here is async-signal-safe. */
+#ifndef ND_CALL_RECEIVE_CALL_H
+#define ND_CALL_RECEIVE_CALL_H
+
+#include "shim/call/receive.h"
+#include "shim/limit/expiry.h"
+#include "shim/report/slots.h"
+#include "shim/socket/record.h"
+
+static inline enum nd_call nd_receive_operation(const struct nd_receive_call *call) {
+    return call->many ? ND_OPERATION_recvmmsg : (enum nd_call)(ND_OPERATION_read + call->kind);
+}
+
+/* As it stands in a report. */
+static inline const char *nd_receive_name(const struct nd_receive_call *call) {
+    return nd_operation_names[nd_receive_operation(call)];
+}
+
+/* The program's own call. */
+ssize_t nd_receive_plain(const struct nd_receive_call *call);
+
+/* The same with MSG_DONTWAIT; read and readv fail with ENOTSOCK where the descriptor is no socket any more. */
+ssize_t nd_receive_at_once(const struct nd_receive_call *call);
+
+/* The call ended with `result`, and errno: what the program is to be given. An end that a deadline, ours or the kernel's, brought
+ * about is told as such; bytes end what was waited in vain. */
+ssize_t nd_receive_finish(const struct nd_receive_call *call, struct nd_sock *sock, ssize_t result);
+
+/* Its time is up: reports `expiry` and gives -1 with ETIMEDOUT. A stream is ended, a datagram socket is not. */
+ssize_t nd_receive_expire(const struct nd_receive_call *call, struct nd_sock *sock, struct nd_expiry expiry);
+
+#endif

@@ -1,0 +1,51 @@
+/* close, fclose: what was known of the descriptor is forgotten before the number can be given to somebody else, and a close
+ * that lingers is bounded. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "shim/call/linger.h"
+#include "shim/hook/hook.h"
+#include "shim/socket/duplicates.h"
+#include "shim/socket/record.h"
+
+ND_COLD static int close_watched(int fd, const struct nd_sock *sock, uint32_t flags) {
+    if (nd_linger_is_parents(flags))
+        return nd_real.close(fd);
+    struct nd_lingering lingering;
+    nd_copies_bequeath(fd, sock);
+    nd_linger_begin(fd, sock, &lingering);
+    nd_close_forget(fd);
+    int result = nd_real.close(fd);
+    nd_linger_end(fd, &lingering);
+    return result;
+}
+
+int nd_hook_close(int fd) {
+    const struct nd_sock *sock = nd_sock_peek(fd);
+    uint32_t flags = sock ? nd_sock_flags(sock) : 0;
+    if (nd_unlikely(flags))
+        return close_watched(fd, sock, flags);
+    return nd_real.close(fd);
+}
+ND_ALIAS_OF(__close, close);
+
+ND_COLD static int fclose_watched(FILE *stream, int fd, const struct nd_sock *sock) {
+    struct nd_lingering lingering;
+    nd_copies_bequeath(fd, sock);
+    nd_linger_begin(fd, sock, &lingering);
+    nd_close_forget(fd);
+    int result = nd_real.fclose(stream);
+    nd_linger_end(fd, &lingering);
+    return result;
+}
+
+int nd_hook_fclose(FILE *stream) {
+    int saved = errno;
+    int fd = fileno(stream); /* fails for a stream without one */
+    errno = saved;
+    const struct nd_sock *sock = nd_sock_peek(fd);
+    uint32_t flags = sock ? nd_sock_flags(sock) : 0;
+    if (nd_unlikely(flags))
+        return fclose_watched(stream, fd, sock);
+    return nd_real.fclose(stream);
+}

@@ -1,0 +1,53 @@
+/* dup, dup2, dup3: the copy is the same socket, and what was in its place is closed. */
+#include "shim/call/linger.h"
+#include "shim/hook/hook.h"
+#include "shim/socket/duplicates.h"
+#include "shim/socket/record.h"
+
+int nd_hook_dup(int fd) {
+    int made = nd_real.dup(fd);
+    if (made >= 0)
+        nd_sock_copy(fd, made);
+    return made;
+}
+
+static int plain(int fd, int to, const int *flags) {
+    return flags ? nd_real.dup3(fd, to, *flags) : nd_real.dup2(fd, to);
+}
+
+/* `to` is known. */
+ND_COLD static int replace(int fd, int to, const int *flags, const struct nd_sock *sock) {
+    if (nd_linger_is_parents(nd_sock_flags(sock)))
+        return plain(fd, to, flags);
+    struct nd_lingering lingering;
+    nd_copies_bequeath(to, sock);
+    nd_linger_begin(to, sock, &lingering);
+    int made = plain(fd, to, flags);
+    if (made < 0) {
+        nd_linger_undo(to, &lingering);
+        return made;
+    }
+    nd_close_forget(to);
+    nd_sock_copy(fd, to);
+    nd_linger_end(to, &lingering);
+    return made;
+}
+
+static int copy_to(int fd, int to, const int *flags) {
+    const struct nd_sock *sock = nd_sock_peek(to);
+    if (nd_unlikely(sock && nd_sock_flags(sock)) && fd != to)
+        return replace(fd, to, flags, sock);
+    int made = plain(fd, to, flags);
+    if (made >= 0 && fd != to)
+        nd_sock_copy(fd, made);
+    return made;
+}
+
+int nd_hook_dup2(int fd, int to) {
+    return copy_to(fd, to, NULL);
+}
+ND_ALIAS_OF(__dup2, dup2);
+
+int nd_hook_dup3(int fd, int to, int flags) {
+    return copy_to(fd, to, &flags);
+}

@@ -1,0 +1,211 @@
+/* epoll_create, epoll_ctl, epoll_wait and its kin: a wait clock for the sockets in the set, see epollset.h. */
+#include <errno.h>
+
+#include "shim/call/direct_send.h"
+#include "shim/hook/hook.h"
+#include "shim/report/slots.h"
+#include "shim/socket/record.h"
+#include "shim/start.h"
+#include "shim/wait/epoll_member.h"
+#include "shim/wait/epoll_set.h"
+#include "shim/wait/epoll_time.h"
+#include "shim/wait/loop.h"
+#include "shim/wait/results.h"
+
+/* Known from its birth, so that one that is added to another while it is empty is known there. */
+int nd_hook_epoll_create(int size) {
+    int fd = nd_real.epoll_create(size);
+    if (fd >= 0 && nd_active)
+        nd_sock_born(fd, ND_SOCK_EPOLL);
+    return fd;
+}
+
+int nd_hook_epoll_create1(int flags) {
+    int fd = nd_real.epoll_create1(flags);
+    if (fd >= 0 && nd_active)
+        nd_sock_born(fd, ND_SOCK_EPOLL);
+    return fd;
+}
+
+int nd_hook_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event) {
+    int result = nd_real.epoll_ctl(epfd, op, fd, event);
+    if (result == 0 && nd_active)
+        nd_epoll_noted(epfd, fd, op == EPOLL_CTL_DEL ? NULL : event);
+    return result;
+}
+
+/* One wait on a set, as the program made it. */
+struct call {
+    enum nd_call operation;
+    int epfd;
+    struct nd_sock *set; /* NULL where that is not its only descriptor, so that it must be looked for */
+    int (*wait)(const struct call *call, nd_time timeout);
+    struct epoll_event *events;
+    int count, timeout_ms;
+    const struct timespec *timeout;
+    const sigset_t *mask;
+};
+
+static inline int wait_plain(const struct call *call, nd_time timeout) {
+    int ms = timeout == ND_AS_GIVEN ? call->timeout_ms : nd_time_poll_ms(timeout, 0);
+    return nd_real.epoll_wait(call->epfd, call->events, call->count, ms);
+}
+
+static int wait_masked(const struct call *call, nd_time timeout) {
+    int ms = timeout == ND_AS_GIVEN ? call->timeout_ms : nd_time_poll_ms(timeout, 0);
+    return nd_real.epoll_pwait(call->epfd, call->events, call->count, ms, call->mask);
+}
+
+static int wait_exact(const struct call *call, nd_time timeout) {
+    struct timespec ts = {(time_t)(timeout / ND_SEC), (long)(timeout % ND_SEC)};
+    const struct timespec *given = timeout == ND_AS_GIVEN ? call->timeout : timeout == ND_NEVER ? NULL : &ts;
+    return nd_real.epoll_pwait2(call->epfd, call->events, call->count, given, call->mask);
+}
+
+/* Another thread may add a socket to the set, begin an operation on one, or fill one that had room, while this thread waits in
+ * the kernel, and nothing wakes it then: so it comes back now and then, where there are other threads. Where calls have a mask
+ * that would cost two system calls each, to hold signals. */
+static bool may_change(const sigset_t *mask) {
+    return !*nd_straight_single && !mask;
+}
+
+/* Whether all there is to know of the set stands in the one record. */
+static inline bool is_plain(const struct call *call) {
+    return nd_likely(call->set != NULL) && nd_likely(!call->set->epoll.nested);
+}
+
+ND_APART static nd_time due_by_period(const struct call *call, nd_time now) {
+    const nd_time period = nd_epoll_period(), next = now + period;
+    nd_epoll_look_by(call->epfd, now, period);
+    const nd_time its = nd_epoll_due(call->epfd, now);
+    return its < next ? its : next;
+}
+
+ND_INLINE nd_time due(void *arg, nd_time now) {
+    const struct call *call = arg;
+    if (nd_epoll_shows(call->epfd))
+        return now;
+    if (may_change(call->mask))
+        return due_by_period(call, now);
+    return is_plain(call) && nd_epoll_is_current(call->set) ? call->set->epoll.due : nd_epoll_due(call->epfd, now);
+}
+
+ND_INLINE int wait_for(void *arg, nd_time timeout) {
+    const struct call *call = arg;
+    int ready = call->wait(call, timeout);
+    if (ready > 0 && !(call->set && !call->set->epoll.one_shots))
+        nd_epoll_delivered(call->epfd, call->events, ready);
+    return ready;
+}
+
+ND_INLINE void settle(void *arg, nd_time began, nd_time ended, bool ready) {
+    (void)ready;
+    const struct call *call = arg;
+    if (is_plain(call))
+        nd_epoll_waited_here(call->set, began, ended);
+    else
+        nd_epoll_waited(call->epfd, began, ended);
+}
+
+static bool expire(void *arg, nd_time now) {
+    const struct call *call = arg;
+    return nd_epoll_look(nd_operation_names[call->operation], call->epfd, NULL, now);
+}
+
+static int show(void *arg, int ready) {
+    const struct call *call = arg;
+    return nd_epoll_show(call->epfd, call->events, ready, call->count);
+}
+
+static inline struct nd_sock *set_itself(int epfd) {
+    struct nd_sock *set = nd_epoll_set_of(epfd);
+    return set && !set->epoll.copy_of ? set : NULL;
+}
+
+ND_INLINE int run(struct call *call, nd_time timeout) {
+    static const struct nd_waiting how = {due, wait_for, settle, expire, show};
+    /* Which of its sockets comes first is only known when they are looked through. */
+    const struct nd_wait_shown shown = {call->operation, call->epfd, ND_NEVER, ND_LIMIT_NONE};
+    call->set = set_itself(call->epfd);
+    int ready = nd_wait_loop(&how, call->mask != NULL, call, timeout, &shown);
+    nd_shown_epoll(call->epfd, call->events, ready);
+    return ready;
+}
+
+static nd_time from_ms(int ms) {
+    return ms < 0 ? ND_NEVER : ms * ND_MSEC;
+}
+
+ND_APART static int wait_watched(int epfd, struct epoll_event *events, int count, int timeout) {
+    struct call call = {.operation = ND_OPERATION_epoll_wait,
+                        .epfd = epfd,
+                        .wait = wait_plain,
+                        .events = events,
+                        .count = count,
+                        .timeout_ms = timeout};
+    return run(&call, from_ms(timeout));
+}
+
+/* Of a set in which nothing is bounded the first wait is a plain one: most end in it. */
+ND_APART static int wait_changing(int epfd, struct epoll_event *events, int count, int timeout) {
+    const int piece = nd_time_poll_ms(nd_epoll_period(), 0);
+    if (!nd_epoll_set_of(epfd) || nd_observing || (timeout >= 0 && timeout <= piece))
+        return nd_real.epoll_wait(epfd, events, count, timeout);
+    int ready = nd_real.epoll_wait(epfd, events, count, piece);
+    return ready != 0 ? ready : wait_watched(epfd, events, count, timeout < 0 ? timeout : timeout - piece);
+}
+
+/* Timeouts that may be longer than nd_epoll_period() is. */
+static bool is_long(int timeout) {
+    return (unsigned)timeout > ND_EPOLL_SHORTEST_PERIOD / ND_MSEC;
+}
+
+int nd_hook_epoll_wait(int epfd, struct epoll_event *events, int count, int timeout) {
+    if (nd_unlikely(nd_watch(epfd) & ND_WATCH_WAIT))
+        return wait_watched(epfd, events, count, timeout);
+    if (is_long(timeout) && nd_active && may_change(NULL))
+        return wait_changing(epfd, events, count, timeout);
+    return nd_real.epoll_wait(epfd, events, count, timeout);
+}
+
+ND_APART static int pwait_watched(int epfd, struct epoll_event *events, int count, int timeout, const sigset_t *mask) {
+    struct call call = {.operation = ND_OPERATION_epoll_pwait,
+                        .epfd = epfd,
+                        .wait = wait_masked,
+                        .events = events,
+                        .count = count,
+                        .timeout_ms = timeout,
+                        .mask = mask};
+    return run(&call, from_ms(timeout));
+}
+
+int nd_hook_epoll_pwait(int epfd, struct epoll_event *events, int count, int timeout, const sigset_t *mask) {
+    if (nd_unlikely(nd_watch(epfd) & ND_WATCH_WAIT))
+        return pwait_watched(epfd, events, count, timeout, mask);
+    if (is_long(timeout) && nd_active && may_change(mask))
+        return wait_changing(epfd, events, count, timeout);
+    return nd_real.epoll_pwait(epfd, events, count, timeout, mask);
+}
+
+ND_APART static int pwait2_watched(int epfd, struct epoll_event *events, int count, const struct timespec *timeout,
+                                   const sigset_t *mask) {
+    struct call call = {.operation = ND_OPERATION_epoll_pwait2,
+                        .epfd = epfd,
+                        .wait = wait_exact,
+                        .events = events,
+                        .count = count,
+                        .timeout = timeout,
+                        .mask = mask};
+    nd_time seconds = timeout ? timeout->tv_sec : 0;
+    bool never = !timeout || seconds > ND_NEVER / ND_SEC - 1;
+    bool valid = !timeout || (timeout->tv_sec >= 0 && timeout->tv_nsec >= 0 && timeout->tv_nsec < ND_SEC);
+    nd_time given = never ? ND_NEVER : seconds * ND_SEC + timeout->tv_nsec;
+    return run(&call, valid ? given : 0);
+}
+
+int nd_hook_epoll_pwait2(int epfd, struct epoll_event *events, int count, const struct timespec *timeout,
+                         const sigset_t *mask) {
+    if (nd_unlikely(nd_watch(epfd) & ND_WATCH_WAIT))
+        return pwait2_watched(epfd, events, count, timeout, mask);
+    return nd_real.epoll_pwait2(epfd, events, count, timeout, mask);
+}

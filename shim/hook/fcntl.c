@@ -1,0 +1,55 @@
+/* fcntl, fcntl64, ioctl: a change of blocking mode, and copies of descriptors. They take any argument and pass it on. */
+#include <fcntl.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+
+#include "shim/hook/hook.h"
+#include "shim/limit/wait_clock.h"
+#include "shim/socket/duplicates.h"
+#include "shim/socket/record.h"
+
+static void blocking_mode(int fd, bool nonblocking) {
+    struct nd_sock *sock = nd_sock_peek(fd);
+    if (!sock || !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
+        return;
+    nd_sock_change(fd, sock, nonblocking ? ND_SOCK_NONBLOCK : 0, nonblocking ? 0 : ND_SOCK_NONBLOCK);
+    if (!nonblocking)
+        nd_clock_settle_connect(fd, sock);
+    nd_copies_tell(fd, sock);
+}
+
+static void changed(int fd, int command, const void *arg, int result) {
+    if (command == F_SETFL)
+        blocking_mode(fd, ((uintptr_t)arg & O_NONBLOCK) != 0);
+    else if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
+        nd_sock_copy(fd, result);
+}
+
+int nd_hook_fcntl(int fd, int command, void *arg) {
+    int result = nd_real.fcntl(fd, command, arg);
+    if (result >= 0)
+        changed(fd, command, arg, result);
+    return result;
+}
+ND_ALIAS_OF(__fcntl, fcntl);
+
+int nd_hook_fcntl64(int fd, int command, void *arg) {
+    int result = nd_real.fcntl64(fd, command, arg);
+    if (result >= 0)
+        changed(fd, command, arg, result);
+    return result;
+}
+
+#ifdef __i386__
+ND_ALIAS_OF(__fcntl_time64, fcntl64);
+#endif
+
+int nd_hook_ioctl(int fd, unsigned long request, void *arg) {
+    int result = nd_real.ioctl(fd, request, arg);
+    if (nd_unlikely(request == FIONBIO) && result >= 0)
+        blocking_mode(fd, *(const int *)arg != 0);
+    return result;
+}
+#ifdef __i386__
+ND_ALIAS_OF(__ioctl_time64, ioctl);
+#endif

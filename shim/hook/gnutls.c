@@ -1,0 +1,137 @@
+/* GnuTLS's operations, each as one scope: the reads and writes it makes share one absolute deadline. */
+/* An address kept in a register over the real call costs a push and a pop, to make it anew one instruction. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("no-gcse")
+#endif
+#include <errno.h>
+
+#include "shim/hook/hook.h"
+#include "shim/tls/call.h"
+#include "shim/tls/call_fast.h"
+
+/* By default the transport is a descriptor in the place of a pointer; a program with functions of its own may have a pointer to
+ * anything there, which no descriptor is as large as. */
+#define MOST_DESCRIPTORS ((uintptr_t)1 << 20)
+
+static int descriptor(const struct nd_tls *tls, const void *session, bool *own) {
+    if (!tls->gnutls_transport_get_ptr)
+        return -1;
+    uintptr_t transport = (uintptr_t)tls->gnutls_transport_get_ptr((struct gnutls_session_int *)(uintptr_t)session);
+    *own = transport < MOST_DESCRIPTORS;
+    return transport < MOST_DESCRIPTORS ? (int)transport : -1;
+}
+
+#define GNUTLS_SERVER 1U
+
+static bool serving(const struct nd_tls *tls, const void *session) {
+    return tls->gnutls_session_get_flags &&
+           (tls->gnutls_session_get_flags((struct gnutls_session_int *)(uintptr_t)session) & GNUTLS_SERVER);
+}
+
+static const struct nd_tls_library gnutls = {ND_GNUTLS, descriptor, NULL, serving, NULL};
+
+enum {
+    WARNING_ALERT_RECEIVED = -16,
+    AGAIN = -28,
+    INTERRUPTED = -52,
+    PUSH_ERROR = -53,
+    PULL_ERROR = -54,
+};
+
+static bool unfinished(const struct nd_tls_call *call, long result) {
+    (void)call;
+    return result == AGAIN || result == INTERRUPTED || result == WARNING_ALERT_RECEIVED;
+}
+
+/* The body of a hook: the real function in its scope, which is the calling function's, at `slot`. */
+#define OPERATION(function, kind, caller, slot, ...)                                                                   \
+    static const struct nd_tls_operation operation = {&gnutls, ND_OPERATION_##function, kind};                         \
+    ND_TLS_CALL(call);                                                                                                 \
+    if (!nd_tls_enter(&call, &operation, session, caller, slot) || !call.tls->function)                                \
+        return (kind) == ND_TLS_WRITES ? PUSH_ERROR : PULL_ERROR;                                                      \
+    __typeof__(call.tls->function(__VA_ARGS__)) result = call.tls->function(__VA_ARGS__);                              \
+    if (!(result > 0 && nd_tls_calm(&call)) && nd_tls_late(&call, unfinished(&call, (long)result)))                    \
+        result = call.tls->function(__VA_ARGS__);                                                                      \
+    if (nd_unlikely(call.ended) && result >= 0 && nd_tls_refuses(&call))                                               \
+        return (kind) == ND_TLS_WRITES ? PUSH_ERROR : PULL_ERROR;                                                      \
+    return result >= 0 && (kind) == ND_TLS_CLOSES && nd_tls_expired(&call) ? PULL_ERROR : result
+
+#define PARAMETERS(...) __VA_ARGS__
+
+/* The hook of a record that is sent or received. Mostly it is quick; all else is done by a function apart. */
+#define TRANSFER(type, function, kind, parameters, ...)                                                                \
+    ND_COLD static type function##_anyhow(const void *caller, uintptr_t *slot, PARAMETERS parameters) {                \
+        OPERATION(function, kind, caller, slot, __VA_ARGS__);                                                          \
+    }                                                                                                                  \
+    type nd_hook_##function parameters {                                                                               \
+        static const struct nd_tls_operation operation = {&gnutls, ND_OPERATION_##function, kind};                     \
+        struct nd_sock *sock;                                                                                          \
+        int fd;                                                                                                        \
+        const struct nd_tls *tls = nd_tls_calm_functions(session, &fd, &sock);                                         \
+        if (nd_unlikely(!tls) || nd_unlikely(!tls->function) || nd_unlikely(nd_scope_current.scope))                   \
+            return function##_anyhow(__builtin_return_address(0), ND_FRAME_SLOT(), __VA_ARGS__);                       \
+        ND_TLS_CALM_CALL(call);                                                                                        \
+        nd_tls_calm_open(&call, &operation, tls, session, fd, sock, ND_FRAME_SLOT());                                  \
+        type result = tls->function(__VA_ARGS__);                                                                      \
+        if (nd_unlikely(result <= 0))                                                                                  \
+            nd_tls_calm_settle(&call, unfinished, (long)result);                                                       \
+        return result;                                                                                                 \
+    }
+
+#define SLOT ND_FRAME_SLOT()
+#define CALLER __builtin_return_address(0)
+
+int nd_hook_gnutls_handshake(struct gnutls_session_int *session) {
+    OPERATION(gnutls_handshake, ND_TLS_SHAKES, CALLER, SLOT, session);
+}
+
+int nd_hook_gnutls_rehandshake(struct gnutls_session_int *session) {
+    OPERATION(gnutls_rehandshake, ND_TLS_SHAKES, CALLER, SLOT, session);
+}
+
+int nd_hook_gnutls_reauth(struct gnutls_session_int *session, unsigned flags) {
+    OPERATION(gnutls_reauth, ND_TLS_SHAKES, CALLER, SLOT, session, flags);
+}
+
+/* A bye that waits for the peer's takes any broken connection for it: 0 would say that the end was orderly. */
+int nd_hook_gnutls_bye(struct gnutls_session_int *session, int how) {
+    OPERATION(gnutls_bye, ND_TLS_CLOSES, CALLER, SLOT, session, how);
+}
+
+/* A ping waits for its answer where it is asked to. */
+int nd_hook_gnutls_heartbeat_ping(struct gnutls_session_int *session, size_t size, unsigned tries, unsigned flags) {
+    OPERATION(gnutls_heartbeat_ping, ND_TLS_READS, CALLER, SLOT, session, size, tries, flags);
+}
+
+int nd_hook_gnutls_record_uncork(struct gnutls_session_int *session, unsigned flags) {
+    OPERATION(gnutls_record_uncork, ND_TLS_WRITES, CALLER, SLOT, session, flags);
+}
+
+TRANSFER(ssize_t, gnutls_record_recv, ND_TLS_READS, (struct gnutls_session_int * session, void *data, size_t size),
+         session, data, size)
+
+TRANSFER(ssize_t, gnutls_record_recv_seq, ND_TLS_READS,
+         (struct gnutls_session_int * session, void *data, size_t size, unsigned char *seq), session, data, size, seq)
+
+TRANSFER(ssize_t, gnutls_record_recv_packet, ND_TLS_READS,
+         (struct gnutls_session_int * session, struct mbuffer_st **packet), session, packet)
+
+TRANSFER(ssize_t, gnutls_record_recv_early_data, ND_TLS_READS,
+         (struct gnutls_session_int * session, void *data, size_t size), session, data, size)
+
+TRANSFER(ssize_t, gnutls_record_send, ND_TLS_WRITES,
+         (struct gnutls_session_int * session, const void *data, size_t size), session, data, size)
+
+TRANSFER(ssize_t, gnutls_record_send2, ND_TLS_WRITES,
+         (struct gnutls_session_int * session, const void *data, size_t size, size_t pad, unsigned flags), session,
+         data, size, pad, flags)
+
+TRANSFER(ssize_t, gnutls_record_send_range, ND_TLS_WRITES,
+         (struct gnutls_session_int * session, const void *data, size_t size, const void *range), session, data, size,
+         range)
+
+TRANSFER(ssize_t, gnutls_record_send_early_data, ND_TLS_WRITES,
+         (struct gnutls_session_int * session, const void *data, size_t size), session, data, size)
+
+TRANSFER(ssize_t, gnutls_record_send_file, ND_TLS_WRITES,
+         (struct gnutls_session_int * session, int file, off_t *offset, size_t count), session, file, offset, count)

@@ -1,0 +1,26 @@
+/* Declares each hook nd_hook_X under the exported name X, so that a hook is defined without a quarrel with libc's headers. */
+#ifndef ND_HOOK_HOOK_H
+#define ND_HOOK_HOOK_H
+
+#include "shim/real.h"
+
+#define ND_EXPORT __attribute__((visibility("default")))
+#define ND_COLD __attribute__((cold, noinline))
+#define ND_APART __attribute__((noinline)) /* off the straight path, but made for speed */
+#define nd_likely(condition) __builtin_expect(!!(condition), 1)
+#define ND_INLINE static inline __attribute__((always_inline))
+#define nd_unlikely(condition) __builtin_expect(!!(condition), 0)
+
+#define ND_HOOK(name, type, params, args, raw) ND_EXPORT type nd_hook_##name params __asm__(#name);
+#define ND_ALIAS(name, of)
+#define ND_TLS(name, type, params, args) ND_EXPORT type nd_hook_##name params __asm__(#name);
+#include "shim/hooks.def"
+#undef ND_HOOK
+#undef ND_ALIAS
+#undef ND_TLS
+
+/* Exports the hook `of`, which stands in the same file, under an older name too. */
+#define ND_ALIAS_OF(name, of)                                                                                          \
+    extern __typeof__(nd_hook_##of) nd_hook_##name __asm__(#name) ND_EXPORT __attribute__((alias(#of)))
+
+#endif

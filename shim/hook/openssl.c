@@ -1,0 +1,189 @@
+/* OpenSSL's operations, each as one scope: the reads and writes it makes share one absolute deadline. */
+/* An address kept in a register over the real call costs a push and a pop, to make it anew one instruction. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("no-gcse")
+#endif
+#include <errno.h>
+
+#include "shim/hook/hook.h"
+#include "shim/socket/discover.h"
+#include "shim/tls/call.h"
+#include "shim/tls/call_fast.h"
+#include "shim/tls/find_socket.h"
+
+/* Of BIO_TYPE_SOCKET and BIO_TYPE_FD: such a BIO makes its system calls in libcrypto. Others (libpq's) only say that they have
+ * a descriptor. */
+#define BIO_SOCKET (5 | 0x0400 | 0x0100)
+#define BIO_FD (4 | 0x0400 | 0x0100)
+
+static int descriptor(const struct nd_tls *tls, const void *ssl, bool *own) {
+    const struct bio_st *bio = tls->SSL_get_rbio && tls->BIO_method_type ? tls->SSL_get_rbio(ssl) : NULL;
+    int type = bio ? tls->BIO_method_type(bio) : 0;
+    *own = type == BIO_SOCKET || type == BIO_FD;
+    return tls->SSL_get_rfd ? tls->SSL_get_rfd(ssl) : -1;
+}
+
+#define SSL_ST_OK 3 /* of 1.0.2, which has no function for it */
+
+static bool handshaking(const struct nd_tls *tls, const void *ssl) {
+    if (tls->SSL_is_init_finished)
+        return !tls->SSL_is_init_finished(ssl);
+    return tls->SSL_state && tls->SSL_state(ssl) != SSL_ST_OK;
+}
+
+static bool serving(const struct nd_tls *tls, const void *ssl) {
+    return tls->SSL_is_server && tls->SSL_is_server(ssl);
+}
+
+static bool holding(const struct nd_tls *tls, const void *ssl) {
+    return !tls->SSL_has_pending || tls->SSL_has_pending(ssl);
+}
+
+static const struct nd_tls_library openssl = {ND_OPENSSL, descriptor, handshaking, serving, holding};
+
+enum { ERROR_NONE, ERROR_SSL, ERROR_SYSCALL = 5, ERROR_ZERO_RETURN };
+
+/* Whether the call asked for readiness, or for something else that the program is to do before it calls again. */
+static bool unfinished(const struct nd_tls_call *call, long result) {
+    const struct ssl_st *ssl = call->scope.object;
+    if (result > 0 || !call->sock || !call->tls->SSL_get_error || (nd_tls_calm(call) && !handshaking(call->tls, ssl)))
+        return false;
+    int saved = errno, error = call->tls->SSL_get_error(ssl, (int)result);
+    errno = saved;
+    return error != ERROR_NONE && error != ERROR_SSL && error != ERROR_SYSCALL && error != ERROR_ZERO_RETURN;
+}
+
+/* What a call leaves behind that has failed since its time was up: ETIMEDOUT, which a transport that reads once more (BIO_f_buffer)
+ * has hidden behind the error of the second read; and in the queue for the _ex forms, whose 0 Python cannot tell from an end of
+ * file. `before`: the connection had ended before. */
+static void fail(const struct nd_tls_call *call, int failure, bool before) {
+    if (!nd_tls_expired(call))
+        return;
+    if (!before)
+        errno = ETIMEDOUT;
+    if (failure == 0)
+        nd_tls_queue_errno(call->tls);
+}
+
+/* The body of a hook: the real function in its scope, which is the calling function's, at `slot`. */
+#define OPERATION(function, kind, failure, caller, slot, ...)                                                          \
+    static const struct nd_tls_operation operation = {&openssl, ND_OPERATION_##function, kind};                        \
+    ND_TLS_CALL(call);                                                                                                 \
+    if (!nd_tls_enter(&call, &operation, ssl, caller, slot)) {                                                         \
+        if (call.tls)                                                                                                  \
+            fail(&call, failure, call.ended);                                                                          \
+        return failure;                                                                                                \
+    }                                                                                                                  \
+    if (nd_unlikely(!call.tls->function)) {                                                                            \
+        errno = ENOSYS;                                                                                                \
+        return failure;                                                                                                \
+    }                                                                                                                  \
+    __typeof__(call.tls->function(__VA_ARGS__)) result = call.tls->function(__VA_ARGS__);                              \
+    if (!(result > 0 && nd_tls_calm(&call)) && nd_tls_late(&call, unfinished(&call, (long)result)))                    \
+        result = call.tls->function(__VA_ARGS__);                                                                      \
+    if (nd_unlikely(call.ended) && result > (failure) && nd_tls_refuses(&call))                                        \
+        result = failure;                                                                                              \
+    if (result <= 0)                                                                                                   \
+        fail(&call, failure, call.ended);                                                                              \
+    return result
+
+#define PARAMETERS(...) __VA_ARGS__
+
+/* The hook of a read or write. Mostly it is quick; all else is done by a function apart, which keeps its registers itself. */
+#define TRANSFER(type, function, kind, failure, parameters, ...)                                                       \
+    ND_COLD static type function##_anyhow(const void *caller, uintptr_t *slot, PARAMETERS parameters) {                \
+        OPERATION(function, kind, failure, caller, slot, __VA_ARGS__);                                                 \
+    }                                                                                                                  \
+    type nd_hook_##function parameters {                                                                               \
+        static const struct nd_tls_operation operation = {&openssl, ND_OPERATION_##function, kind};                    \
+        struct nd_sock *sock;                                                                                          \
+        int fd;                                                                                                        \
+        const struct nd_tls *tls = nd_tls_calm_functions(ssl, &fd, &sock);                                             \
+        if (nd_unlikely(!tls) || nd_unlikely(!tls->function) || nd_unlikely(nd_scope_current.scope))                   \
+            return function##_anyhow(__builtin_return_address(0), ND_FRAME_SLOT(), __VA_ARGS__);                       \
+        ND_TLS_CALM_CALL(call);                                                                                        \
+        nd_tls_calm_open(&call, &operation, tls, ssl, fd, sock, ND_FRAME_SLOT());                                      \
+        type result = tls->function(__VA_ARGS__);                                                                      \
+        if (nd_unlikely(result <= 0))                                                                                  \
+            settle(&call, (long)result, failure);                                                                      \
+        return result;                                                                                                 \
+    }
+
+ND_COLD static void settle(struct nd_tls_call *call, long result, int failure) {
+    nd_tls_calm_settle(call, unfinished, result);
+    fail(call, failure, false);
+}
+
+#define SLOT ND_FRAME_SLOT()
+#define CALLER __builtin_return_address(0)
+
+int nd_hook_SSL_connect(struct ssl_st *ssl) {
+    OPERATION(SSL_connect, ND_TLS_SHAKES, -1, CALLER, SLOT, ssl);
+}
+
+int nd_hook_SSL_accept(struct ssl_st *ssl) {
+    OPERATION(SSL_accept, ND_TLS_SHAKES, -1, CALLER, SLOT, ssl);
+}
+
+int nd_hook_SSL_do_handshake(struct ssl_st *ssl) {
+    OPERATION(SSL_do_handshake, ND_TLS_SHAKES, -1, CALLER, SLOT, ssl);
+}
+
+int nd_hook_SSL_stateless(struct ssl_st *ssl) {
+    OPERATION(SSL_stateless, ND_TLS_SHAKES, -1, CALLER, SLOT, ssl);
+}
+
+int nd_hook_SSL_shutdown(struct ssl_st *ssl) {
+    OPERATION(SSL_shutdown, ND_TLS_CLOSES, -1, CALLER, SLOT, ssl);
+}
+
+TRANSFER(int, SSL_read, ND_TLS_READS, -1, (struct ssl_st * ssl, void *buf, int len), ssl, buf, len)
+
+TRANSFER(int, SSL_read_ex, ND_TLS_READS, 0, (struct ssl_st * ssl, void *buf, size_t len, size_t *done), ssl, buf, len,
+         done)
+
+TRANSFER(int, SSL_read_early_data, ND_TLS_READS, 0, (struct ssl_st * ssl, void *buf, size_t len, size_t *done), ssl,
+         buf, len, done)
+
+TRANSFER(int, SSL_peek, ND_TLS_READS, -1, (struct ssl_st * ssl, void *buf, int len), ssl, buf, len)
+
+TRANSFER(int, SSL_peek_ex, ND_TLS_READS, 0, (struct ssl_st * ssl, void *buf, size_t len, size_t *done), ssl, buf, len,
+         done)
+
+TRANSFER(int, SSL_write, ND_TLS_WRITES, -1, (struct ssl_st * ssl, const void *buf, int len), ssl, buf, len)
+
+TRANSFER(int, SSL_write_ex, ND_TLS_WRITES, 0, (struct ssl_st * ssl, const void *buf, size_t len, size_t *done), ssl,
+         buf, len, done)
+
+TRANSFER(int, SSL_write_ex2, ND_TLS_WRITES, 0,
+         (struct ssl_st * ssl, const void *buf, size_t len, uint64_t flags, size_t *done), ssl, buf, len, flags, done)
+
+TRANSFER(int, SSL_write_early_data, ND_TLS_WRITES, 0, (struct ssl_st * ssl, const void *buf, size_t len, size_t *done),
+         ssl, buf, len, done)
+
+TRANSFER(ssize_t, SSL_sendfile, ND_TLS_WRITES, -1,
+         (struct ssl_st * ssl, int file, off_t offset, size_t size, int flags), ssl, file, offset, size, flags)
+
+/* What OpenSSL remembers of a call that we did not let happen is the one before it, which may have wanted to read: a program
+ * would wait for that and call again. */
+int nd_hook_SSL_get_error(const struct ssl_st *ssl, int result) {
+    struct nd_tls room;
+    bool own;
+    int saved = errno;
+    const struct nd_scope *outer = nd_scope_around(ssl);
+    const struct nd_tls *tls = outer ? ((const struct nd_tls_call *)outer)->tls
+                                     : nd_tls_find(ND_OPENSSL, __builtin_return_address(0), ssl, &room);
+    if (!tls || !tls->SSL_get_error)
+        return ERROR_SYSCALL;
+    int error = tls->SSL_get_error(ssl, result);
+    if (result > 0 || error == ERROR_SSL || error == ERROR_SYSCALL || outer)
+        return error;
+    int fd = descriptor(tls, ssl, &own);
+    struct nd_sock *sock;
+    fd = fd < 0 ? nd_tls_seek_known(ssl, &sock) : fd;
+    sock = fd >= 0 ? nd_sock_peek(fd) : NULL;
+    if (sock && (nd_sock_flags(sock) & ND_SOCK_EXPIRED) && nd_expired(fd, sock))
+        error = ERROR_SYSCALL;
+    errno = saved;
+    return error;
+}

@@ -1,0 +1,118 @@
+/* poll, ppoll: a wait clock for the sockets in the set, see waitset.h. */
+#include <errno.h>
+#include <limits.h>
+
+#include "shim/hook/hook.h"
+#include "shim/readable.h"
+#include "shim/report/slots.h"
+#include "shim/socket/record.h"
+#include "shim/wait/loop.h"
+#include "shim/wait/results.h"
+#include "shim/wait/set.h"
+
+struct call {
+    struct pollfd *fds;
+    nfds_t count;
+    int timeout_ms;
+    const struct timespec *timeout; /* ppoll's, where `is_ppoll` */
+    const sigset_t *mask;
+    bool is_ppoll;
+};
+
+/* The first entry that is watched, or -1. */
+static inline int first_watched(const struct pollfd *fds, nfds_t count) {
+    if (!nd_sock_any || count > INT_MAX || !nd_readable(fds, count * sizeof *fds))
+        return -1; /* the kernel says what there is to say */
+    for (nfds_t i = 0; i < count; i++) {
+        unsigned wants = nd_watch_events(fds[i].events);
+        if (nd_unlikely(nd_watch(fds[i].fd) & wants) && (nd_watch_exact(fds[i].fd) & wants))
+            return (int)i;
+    }
+    return -1;
+}
+
+static bool entry(const struct nd_waitset *set, unsigned index, struct nd_wait_entry *entry) {
+    const struct pollfd *pollfd = &((const struct call *)set->state)->fds[index];
+    *entry = (struct nd_wait_entry){.fd = pollfd->fd,
+                                    .wants = nd_wants_of(pollfd->events, pollfd->events),
+                                    .ready = nd_wants_of(pollfd->events, pollfd->revents)};
+    return pollfd->fd >= 0;
+}
+
+static int wait_for(struct nd_waitset *set, nd_time timeout) {
+    const struct call *call = set->state;
+    if (timeout == ND_AS_GIVEN)
+        return call->is_ppoll ? nd_real.ppoll(call->fds, call->count, call->timeout, call->mask)
+                              : nd_real.poll(call->fds, call->count, call->timeout_ms);
+    if (!call->is_ppoll)
+        return nd_real.poll(call->fds, call->count, nd_time_poll_ms(timeout, 0));
+    struct timespec ts = {(time_t)(timeout / ND_SEC), (long)(timeout % ND_SEC)};
+    return nd_real.ppoll(call->fds, call->count, timeout == ND_NEVER ? NULL : &ts, call->mask);
+}
+
+static int show(struct nd_waitset *set, unsigned index) {
+    struct pollfd *pollfd = &((const struct call *)set->state)->fds[index];
+    const int ready = pollfd->revents != 0;
+    pollfd->revents = (short)(pollfd->revents | (pollfd->events & (ND_WANTS_IN | ND_WAIT_URGENT)));
+    return 1 - ready;
+}
+
+static int wait_watched(enum nd_call operation, struct call *call, int first, nd_time timeout) {
+    struct nd_waitset set;
+    set.operation = operation;
+    set.first = (unsigned)first;
+    set.count = (unsigned)call->count;
+    set.timeout = timeout;
+    set.entry = entry;
+    set.wait = wait_for;
+    set.show = show;
+    set.masked = call->mask != NULL;
+    set.state = call;
+    int ready = nd_waitset_run(&set);
+    nd_shown_poll(call->fds, call->count, ready);
+    return ready;
+}
+
+ND_APART static int poll_watched(struct pollfd *fds, nfds_t count, int timeout, int first) {
+    struct call call = {.fds = fds, .count = count, .timeout_ms = timeout};
+    return wait_watched(ND_OPERATION_poll, &call, first, timeout < 0 ? ND_NEVER : timeout * ND_MSEC);
+}
+
+int nd_hook_poll(struct pollfd *fds, nfds_t count, int timeout) {
+    int first = first_watched(fds, count);
+    return nd_unlikely(first >= 0) ? poll_watched(fds, count, timeout, first) : nd_real.poll(fds, count, timeout);
+}
+ND_ALIAS_OF(__poll, poll);
+
+int nd_hook___poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t room) {
+    if (nd_unlikely(room / sizeof *fds < count))
+        return nd_real.__poll_chk(fds, count, timeout, room);
+    return nd_hook_poll(fds, count, timeout);
+}
+
+static bool valid(const struct timespec *timeout) {
+    return !timeout || (timeout->tv_sec >= 0 && timeout->tv_nsec >= 0 && timeout->tv_nsec < ND_SEC);
+}
+
+ND_APART static int ppoll_watched(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                                  const sigset_t *mask, int first) {
+    struct call call = {.fds = fds, .count = count, .timeout = timeout, .mask = mask, .is_ppoll = true};
+    nd_time seconds = timeout ? timeout->tv_sec : 0;
+    bool never = !timeout || seconds > ND_NEVER / ND_SEC - 1;
+    nd_time given = never ? ND_NEVER : seconds * ND_SEC + timeout->tv_nsec;
+    return wait_watched(ND_OPERATION_ppoll, &call, first, given);
+}
+
+int nd_hook_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
+    int first = first_watched(fds, count);
+    if (nd_unlikely(first >= 0) && valid(timeout))
+        return ppoll_watched(fds, count, timeout, mask, first);
+    return nd_real.ppoll(fds, count, timeout, mask);
+}
+
+int nd_hook___ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
+                        size_t room) {
+    if (nd_unlikely(room / sizeof *fds < count))
+        return nd_real.__ppoll_chk(fds, count, timeout, mask, room);
+    return nd_hook_ppoll(fds, count, timeout, mask);
+}

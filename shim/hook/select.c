@@ -1,0 +1,234 @@
+/* select, pselect: a wait clock for the sockets in the sets, see waitset.h. */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "shim/hook/hook.h"
+#include "shim/readable.h"
+#include "shim/report/slots.h"
+#include "shim/socket/fdtable.h"
+#include "shim/socket/record.h"
+#include "shim/wait/loop.h"
+#include "shim/wait/set.h"
+
+/* With a larger count the kernel reads no further than its own table of descriptors goes, and the program's sets may well end
+ * there (select(getdtablesize(), ...) under a high limit). Where that table is larger, too, such calls are left alone. */
+#define MOST FD_SETSIZE
+#define LONG_BITS ((int)(sizeof(long) * CHAR_BIT))
+
+enum { IN, OUT, EXCEPT, SETS };
+
+struct call {
+    int count;
+    long *sets[SETS];                   /* the program's */
+    long asked[SETS][MOST / LONG_BITS]; /* what it asked for: the kernel overwrites the sets */
+    long own[SETS][MOST / LONG_BITS];   /* the results, where it passed one set for two */
+    struct timeval *timeval;            /* select's */
+    const struct timespec *timespec;    /* pselect's, where `is_pselect` */
+    const sigset_t *mask;
+    bool is_pselect;
+    nd_time left; /* of select's timeout */
+};
+
+static bool bit(const long *set, int fd) {
+    return set && (set[fd / LONG_BITS] >> (fd % LONG_BITS) & 1);
+}
+
+static size_t bytes(int count) {
+    return (size_t)((count + LONG_BITS - 1) / LONG_BITS) * sizeof(long);
+}
+
+/* The first descriptor of the set that is watched, or `count`. */
+static int first_in(int count, const long *set, unsigned wants) {
+    if (!set || !nd_readable(set, bytes(count)))
+        return count;
+    for (int word = 0; word * LONG_BITS < count; word++)
+        for (int fd = word * LONG_BITS; set[word] && fd < count && fd < (word + 1) * LONG_BITS; fd++)
+            if (bit(set, fd) && (nd_watch(fd) & wants))
+                return fd;
+    return count;
+}
+
+static int least(int a, int b) {
+    return a < b ? a : b;
+}
+
+static int first_watched(int count, const fd_set *in, const fd_set *out, const fd_set *except) {
+    if (!nd_sock_any)
+        return count;
+    int first = least(first_in(count, (const long *)in, ND_WATCH_WAIT_IN),
+                      first_in(count, (const long *)out, ND_WATCH_WAIT_OUT));
+    return except ? least(first, first_in(count, (const long *)except, ND_WATCH_WAIT_IN)) : first;
+}
+
+static bool entry(const struct nd_waitset *set, unsigned index, struct nd_wait_entry *entry) {
+    static const short events[SETS] = {POLLIN, POLLOUT, POLLPRI};
+    const struct call *call = set->state;
+    *entry = (struct nd_wait_entry){.fd = (int)index};
+    for (int i = 0; i < SETS; i++) {
+        if (bit(call->asked[i], (int)index))
+            entry->wants |= events[i];
+        if (bit(call->sets[i], (int)index))
+            entry->ready |= events[i];
+    }
+    entry->ready = nd_wants_of(entry->wants, entry->ready);
+    entry->wants = nd_wants_of(entry->wants, entry->wants);
+    return entry->wants != 0;
+}
+
+static int real_pselect(struct call *call, fd_set **sets, nd_time timeout) {
+    struct timespec ts = {(time_t)(timeout / ND_SEC), (long)(timeout % ND_SEC)};
+    const struct timespec *given = timeout == ND_AS_GIVEN ? call->timespec : timeout == ND_NEVER ? NULL : &ts;
+    return nd_real.pselect(call->count, sets[IN], sets[OUT], sets[EXCEPT], given, call->mask);
+}
+
+/* The timeout of another length than the program's; in its place Linux writes what is left of that. */
+static int select_for(struct call *call, fd_set **sets, nd_time timeout) {
+    nd_time usec = timeout == ND_NEVER ? timeout : (timeout + ND_USEC - 1) / ND_USEC;
+    struct timeval tv = {(time_t)(usec / 1000000), (suseconds_t)(usec % 1000000)};
+    int ready = nd_real.select(call->count, sets[IN], sets[OUT], sets[EXCEPT], timeout == ND_NEVER ? NULL : &tv);
+    if (call->timeval) {
+        nd_time rest = (nd_time)tv.tv_sec * ND_SEC + tv.tv_usec * ND_USEC, left = call->left - (timeout - rest);
+        call->left = left > 0 ? left : 0;
+        usec = call->left / ND_USEC;
+        *call->timeval = (struct timeval){(time_t)(usec / 1000000), (suseconds_t)(usec % 1000000)};
+    }
+    return ready;
+}
+
+static int real_select(struct call *call, nd_time timeout) {
+    fd_set *sets[SETS] = {(fd_set *)call->sets[IN], (fd_set *)call->sets[OUT], (fd_set *)call->sets[EXCEPT]};
+    if (call->is_pselect)
+        return real_pselect(call, sets, timeout);
+    if (timeout != ND_AS_GIVEN)
+        return select_for(call, sets, timeout);
+    int ready = nd_real.select(call->count, sets[IN], sets[OUT], sets[EXCEPT], call->timeval);
+    if (call->timeval)
+        call->left = (nd_time)call->timeval->tv_sec * ND_SEC + call->timeval->tv_usec * ND_USEC;
+    return ready;
+}
+
+static int wait_for(struct nd_waitset *set, nd_time timeout) {
+    struct call *call = set->state;
+    for (int i = 0; i < SETS; i++)
+        if (call->sets[i])
+            memcpy(call->sets[i], call->asked[i], bytes(call->count));
+    return real_select(call, timeout);
+}
+
+static int show(struct nd_waitset *set, unsigned index) {
+    const struct call *call = set->state;
+    long *shown = call->sets[bit(call->asked[IN], (int)index) ? IN : EXCEPT];
+    shown[index / (unsigned)LONG_BITS] |= (long)(1UL << (index % (unsigned)LONG_BITS));
+    return 1;
+}
+
+/* Perl's IO::Socket::IP passes the same set for room and for exceptions, and the kernel writes both results there: of the
+ * first nothing is left. */
+static bool share(fd_set *const sets[SETS]) {
+    return (sets[IN] && (sets[IN] == sets[OUT] || sets[IN] == sets[EXCEPT])) ||
+           (sets[OUT] && sets[OUT] == sets[EXCEPT]);
+}
+
+static void write_results(const struct call *call, fd_set *const sets[SETS]) {
+    for (int i = 0; i < SETS; i++)
+        if (sets[i])
+            memcpy(sets[i], call->own[i], bytes(call->count));
+}
+
+static int wait_watched(struct call *call, fd_set *in, fd_set *out, fd_set *except, int first, nd_time timeout) {
+    fd_set *sets[SETS] = {in, out, except};
+    const bool shared = share(sets);
+    for (int i = 0; i < SETS; i++)
+        call->sets[i] = (long *)sets[i];
+    for (int i = 0; i < SETS; i++) {
+        if (sets[i] && !nd_readable(sets[i], bytes(call->count)))
+            return real_select(call, ND_AS_GIVEN);
+        memset(call->asked[i], 0, bytes(call->count));
+        if (sets[i])
+            memcpy(call->asked[i], sets[i], bytes(call->count));
+    }
+    for (int i = 0; shared && i < SETS; i++)
+        call->sets[i] = sets[i] ? call->own[i] : NULL;
+    call->left = timeout;
+    struct nd_waitset set;
+    set.operation = call->is_pselect ? ND_OPERATION_pselect : ND_OPERATION_select;
+    set.first = (unsigned)first;
+    set.count = (unsigned)call->count;
+    set.timeout = timeout;
+    set.entry = entry;
+    set.wait = wait_for;
+    set.show = show;
+    set.masked = call->is_pselect && call->mask;
+    set.state = call;
+    int ready = nd_waitset_run(&set);
+    if (shared && ready >= 0)
+        write_results(call, sets);
+    return ready;
+}
+
+/* The timeout in nanoseconds; -1 for one the kernel will refuse. */
+static nd_time to_time(long long sec, long long fraction, nd_time unit) {
+    if (sec < 0 || fraction < 0 || fraction * unit >= ND_SEC)
+        return -1;
+    return sec > ND_NEVER / ND_SEC - 1 ? ND_NEVER : sec * ND_SEC + fraction * unit;
+}
+
+/* Of microseconds select takes more than make a second; pselect does not take so many nanoseconds. */
+static nd_time from_timeval(const struct timeval *timeout) {
+    const long long sec = timeout->tv_sec, more = timeout->tv_usec / 1000000;
+    return sec > LLONG_MAX - more ? -1 : to_time(sec + more, timeout->tv_usec % 1000000, ND_USEC);
+}
+
+ND_APART static int select_watched(int count, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout,
+                                   int first) {
+    nd_time given = timeout ? from_timeval(timeout) : ND_NEVER;
+    if (given < 0)
+        return nd_real.select(count, in, out, except, timeout);
+    struct call call;
+    call.count = count;
+    call.timeval = timeout;
+    call.is_pselect = false;
+    return wait_watched(&call, in, out, except, first, given);
+}
+
+ND_APART static int pselect_watched(int count, fd_set *in, fd_set *out, fd_set *except, const struct timespec *timeout,
+                                    const sigset_t *mask, int first) {
+    nd_time given = timeout ? to_time(timeout->tv_sec, timeout->tv_nsec, 1) : ND_NEVER;
+    if (given < 0)
+        return nd_real.pselect(count, in, out, except, timeout, mask);
+    struct call call;
+    call.count = count;
+    call.timeval = NULL;
+    call.timespec = timeout;
+    call.mask = mask;
+    call.is_pselect = true;
+    return wait_watched(&call, in, out, except, first, given);
+}
+
+/* The count that the kernel makes of a large one, where a descriptor is watched; else `count`. */
+ND_APART static int cut(int count, const fd_set *in, const fd_set *out, const fd_set *except) {
+    int saved = errno, size = first_watched(MOST, in, out, except) < MOST ? nd_fdtable_size() : -1;
+    errno = saved;
+    return size > 0 && size <= MOST ? size : count;
+}
+
+int nd_hook_select(int count, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout) {
+    if (nd_unlikely(count > MOST))
+        count = cut(count, in, out, except);
+    int first = count > 0 && count <= MOST ? first_watched(count, in, out, except) : count;
+    if (nd_unlikely(first < count))
+        return select_watched(count, in, out, except, timeout, first);
+    return nd_real.select(count, in, out, except, timeout);
+}
+ND_ALIAS_OF(__select, select);
+
+int nd_hook_pselect(int count, fd_set *in, fd_set *out, fd_set *except, const struct timespec *timeout,
+                    const sigset_t *mask) {
+    if (nd_unlikely(count > MOST))
+        count = cut(count, in, out, except);
+    int first = count > 0 && count <= MOST ? first_watched(count, in, out, except) : count;
+    if (nd_unlikely(first < count))
+        return pselect_watched(count, in, out, except, timeout, mask, first);
+    return nd_real.pselect(count, in, out, except, timeout, mask);
+}

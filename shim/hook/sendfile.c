@@ -1,0 +1,56 @@
+/* sendfile, splice. */
+#include <fcntl.h>
+
+#include "shim/call/transfer.h"
+#include "shim/hook/hook.h"
+#include "shim/socket/record.h"
+
+static long make_sendfile(const struct nd_transfer *call) {
+    return nd_real.sendfile(call->out, call->in, call->first, call->count);
+}
+
+ND_COLD static ssize_t sendfile_watched(int out, int in, off_t *offset, size_t count) {
+    return nd_transfer(
+        &(struct nd_transfer){"sendfile", out, ND_OUT, make_sendfile, in, out, offset, NULL, count, 0, 0});
+}
+
+ssize_t nd_hook_sendfile(int out, int in, off_t *offset, size_t count) {
+    if (nd_unlikely(nd_watch(out) & ND_WATCH_OUT))
+        return sendfile_watched(out, in, offset, count);
+    return nd_transfer_unbounded(out, nd_real.sendfile(out, in, offset, count));
+}
+
+static long make_sendfile64(const struct nd_transfer *call) {
+    return nd_real.sendfile64(call->out, call->in, call->first, call->count);
+}
+
+ND_COLD static ssize_t sendfile64_watched(int out, int in, off64_t *offset, size_t count) {
+    return nd_transfer(
+        &(struct nd_transfer){"sendfile64", out, ND_OUT, make_sendfile64, in, out, offset, NULL, count, 0, 0});
+}
+
+ssize_t nd_hook_sendfile64(int out, int in, off64_t *offset, size_t count) {
+    if (nd_unlikely(nd_watch(out) & ND_WATCH_OUT))
+        return sendfile64_watched(out, in, offset, count);
+    return nd_transfer_unbounded(out, nd_real.sendfile64(out, in, offset, count));
+}
+
+static long make_splice(const struct nd_transfer *call) {
+    return nd_real.splice(call->in, call->first, call->out, call->second, call->count, (unsigned)call->flags);
+}
+
+/* A pipe is waited for only until something has come out of it. */
+ND_COLD static ssize_t splice_watched(enum nd_direction direction, int in, off64_t *in_offset, int out,
+                                      off64_t *out_offset, size_t count, int flags) {
+    return nd_transfer(&(struct nd_transfer){"splice", direction == ND_OUT ? out : in, direction, make_splice, in, out,
+                                             in_offset, out_offset, count, flags, flags | SPLICE_F_NONBLOCK});
+}
+
+/* SPLICE_F_NONBLOCK is about the pipe: the kernel waits for a TCP socket all the same. */
+ssize_t nd_hook_splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t count, unsigned flags) {
+    if (nd_unlikely(nd_watch(out) & ND_WATCH_OUT))
+        return splice_watched(ND_OUT, in, in_offset, out, out_offset, count, (int)flags);
+    if (nd_unlikely(nd_watch(in) & ND_WATCH_IN))
+        return splice_watched(ND_IN, in, in_offset, out, out_offset, count, (int)flags);
+    return nd_transfer_unbounded(out, nd_real.splice(in, in_offset, out, out_offset, count, flags));
+}

@@ -1,0 +1,64 @@
+/* socket, socketpair, bind, listen: what a descriptor is, so that the other hooks need not ask. */
+#include <errno.h>
+
+#include "shim/hook/hook.h"
+#include "shim/limit/datagram.h"
+#include "shim/socket/kernel_timers.h"
+#include "shim/socket/record.h"
+#include "shim/start.h"
+
+#define TYPE_MASK 0xf /* SOCK_TYPE_MASK of the kernel: the rest are flags */
+
+ND_COLD static void born(int fd, int domain, int type, int protocol) {
+    int saved = errno;
+    int kind = type & TYPE_MASK;
+    uint32_t flags = nd_sock_family(domain, kind, protocol);
+    if (type & SOCK_NONBLOCK)
+        flags |= ND_SOCK_NONBLOCK;
+    struct nd_sock *sock = nd_sock_born(fd, flags);
+    if (sock && kind == SOCK_DGRAM)
+        nd_timers_arm(fd, sock);
+    errno = saved;
+}
+
+int nd_hook_socket(int domain, int type, int protocol) {
+    int fd = nd_real.socket(domain, type, protocol);
+    if (fd >= 0 && nd_active)
+        born(fd, domain, type, protocol);
+    return fd;
+}
+
+/* A pair is a pipe, which nothing bounds; the numbers may have been another's. */
+int nd_hook_socketpair(int domain, int type, int protocol, int fds[2]) {
+    int result = nd_real.socketpair(domain, type, protocol, fds);
+    for (int i = 0; i < 2 && result == 0; i++)
+        nd_sock_forget(fds[i]);
+    return result;
+}
+
+int nd_hook_bind(int fd, const struct sockaddr *addr, socklen_t len) {
+    int result = nd_real.bind(fd, addr, len);
+    struct nd_sock *sock = result == 0 && nd_active ? nd_sock_peek(fd) : NULL;
+    if (sock && (nd_sock_flags(sock) & ND_SOCK_KNOWN)) {
+        if (nd_sock_is_datagram(sock))
+            nd_datagram_bound(fd, sock, addr, len);
+        else
+            nd_sock_change(fd, sock, ND_SOCK_BOUND, 0);
+    }
+    return result;
+}
+
+ND_COLD static void listens(int fd, struct nd_sock *sock) {
+    sock->profile = nd_profile_listening(fd);
+    nd_sock_change(fd, sock, ND_SOCK_LISTENING, 0);
+}
+
+int nd_hook_listen(int fd, int backlog) {
+    struct nd_sock *sock = nd_active ? nd_sock_peek(fd) : NULL;
+    if (sock && (nd_sock_flags(sock) & ND_SOCK_RCVTIMEO))
+        nd_timers_disarm(fd, sock); /* left by a connect that did not come about */
+    int result = nd_real.listen(fd, backlog);
+    if (result == 0 && sock && (nd_sock_flags(sock) & ND_SOCK_KNOWN))
+        listens(fd, sock);
+    return result;
+}

@@ -1,0 +1,344 @@
+/* syscall: the hooked calls made by number. They are bounded as the functions are, and everything else leaves by a jump, so that
+ * no frame of ours stands on the stack of a clone or vfork made this way. libc's syscall is no cancellation point; the functions
+ * are, so cancellation is held off meanwhile. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+
+#include "shim/hook/hook.h"
+#include "shim/hook/prctl.h"
+#include "shim/hook/syscall32.h"
+#include "shim/raw.h"
+#include "shim/readable.h"
+#include "shim/socket/discover.h"
+#include "shim/socket/record.h"
+#include "shim/start.h"
+#include "shim/wait/uring.h"
+
+/* When a number leaves the straight path: with a descriptor whose calls of that kind do, or always. */
+enum { ALWAYS = 0x80 };
+
+/* clang-format off */
+static const uint8_t forms[] = {
+    [SYS_read] = ND_WATCH_IN,    [SYS_readv] = ND_WATCH_IN,   [SYS_recvfrom] = ND_WATCH_IN, [SYS_write] = ND_WATCH_OUT,
+    [SYS_writev] = ND_WATCH_OUT, [SYS_sendto] = ND_WATCH_OUT, [SYS_sendmsg] = ND_WATCH_OUT, [SYS_recvmsg] = ALWAYS,
+    [SYS_recvmmsg] = ALWAYS,     [SYS_sendmmsg] = ALWAYS,     [SYS_sendfile] = ALWAYS,      [SYS_splice] = ALWAYS,
+    [SYS_socket] = ALWAYS,       [SYS_socketpair] = ALWAYS,   [SYS_bind] = ALWAYS,          [SYS_listen] = ALWAYS,
+    [SYS_connect] = ALWAYS,      [SYS_accept4] = ALWAYS,      [SYS_getsockopt] = ALWAYS,    [SYS_setsockopt] = ALWAYS,
+    [SYS_close] = ALWAYS,        [SYS_dup] = ALWAYS,          [SYS_dup3] = ALWAYS,          [SYS_fcntl] = ALWAYS,
+    [SYS_ioctl] = ALWAYS,        [SYS_ppoll] = ALWAYS,        [SYS_pselect6] = ALWAYS,      [SYS_epoll_ctl] = ALWAYS,
+    [SYS_epoll_pwait] = ALWAYS,  [SYS_prctl] = ALWAYS,
+#ifdef SYS_accept
+    [SYS_accept] = ALWAYS,
+#endif
+#ifdef SYS_dup2
+    [SYS_dup2] = ALWAYS,
+#endif
+#ifdef SYS_poll
+    [SYS_poll] = ALWAYS,
+#endif
+#if defined(SYS_select) && !defined(__i386__) /* there it is another call: syscall32.c */
+    [SYS_select] = ALWAYS,
+#endif
+#ifdef SYS__newselect
+    [SYS__newselect] = ALWAYS,
+#endif
+#ifdef SYS_fcntl64
+    [SYS_fcntl64] = ALWAYS,
+#endif
+#ifdef SYS_sendfile64
+    [SYS_sendfile64] = ALWAYS,
+#endif
+#ifdef SYS_epoll_wait
+    [SYS_epoll_wait] = ALWAYS,
+#endif
+#ifdef SYS_epoll_pwait2
+    [SYS_epoll_pwait2] = ALWAYS,
+#endif
+#ifdef SYS_seccomp
+    [SYS_seccomp] = ALWAYS,
+#endif
+#ifdef SYS_pidfd_getfd
+    [SYS_pidfd_getfd] = ALWAYS,
+#endif
+#ifdef SYS_io_uring_enter
+    [SYS_io_uring_setup] = ALWAYS,
+    [SYS_io_uring_enter] = ALWAYS,
+#endif
+#ifdef __i386__
+    [SYS_socketcall] = ALWAYS,
+    [SYS_select] = ALWAYS,
+    [SYS_ppoll_time64] = ALWAYS,
+    [SYS_pselect6_time64] = ALWAYS,
+    [SYS_recvmmsg_time64] = ALWAYS,
+#endif
+};
+/* clang-format on */
+
+/* ppoll and pselect6 write back what is left of the timeout, which the functions do not. */
+static void write_back(struct timespec *timeout, nd_time began) {
+    nd_time left = timeout->tv_sec * ND_SEC + timeout->tv_nsec - (nd_now() - began);
+    left = left > 0 ? left : 0;
+    timeout->tv_sec = (time_t)(left / ND_SEC);
+    timeout->tv_nsec = (long)(left % ND_SEC);
+}
+
+/* A timeout so long that nobody counts it, or one that the kernel refuses, is left to the kernel. */
+static bool counts(const struct timespec *timeout) {
+    nd_time seconds = nd_readable(timeout, sizeof *timeout) ? timeout->tv_sec : -1;
+    return seconds >= 0 && seconds < ND_NEVER / ND_SEC - 1 && timeout->tv_nsec >= 0 && timeout->tv_nsec < ND_SEC;
+}
+
+static long by_ppoll(long a, long b, long c, long d, long e) {
+    struct timespec *timeout = (void *)c;
+    if ((d && e != ND_KERNEL_SIGSET_SIZE) || (timeout && !counts(timeout)))
+        return nd_real.syscall(SYS_ppoll, a, b, c, d, e, 0);
+    nd_time began = nd_now();
+    int ready = nd_hook_ppoll((void *)a, (nfds_t)b, timeout, (void *)d);
+    if (timeout)
+        write_back(timeout, began);
+    return ready;
+}
+
+static long by_pselect(long a, long b, long c, long d, long e, long f) {
+    const struct {
+        const sigset_t *set;
+        size_t size;
+    } *mask = (void *)f;
+    struct timespec *timeout = (void *)e;
+    if ((mask && mask->set && mask->size != ND_KERNEL_SIGSET_SIZE) || (timeout && !counts(timeout)))
+        return nd_real.syscall(SYS_pselect6, a, b, c, d, e, f);
+    nd_time began = nd_now();
+    int ready = nd_hook_pselect((int)a, (void *)b, (void *)c, (void *)d, timeout, mask ? mask->set : NULL);
+    if (timeout)
+        write_back(timeout, began);
+    return ready;
+}
+
+static long by_epoll(long number, long a, long b, long c, long d, long e, long f) {
+    if (e && f != ND_KERNEL_SIGSET_SIZE)
+        return nd_real.syscall(number, a, b, c, d, e, f);
+#ifdef SYS_epoll_pwait2
+    if (number == SYS_epoll_pwait2)
+#ifdef __i386__ /* its times have 64 bits everywhere */
+        return nd_hook___epoll_pwait2_time64((int)a, (void *)b, (int)c, (void *)d, (void *)e);
+#else
+        return nd_hook_epoll_pwait2((int)a, (void *)b, (int)c, (void *)d, (void *)e);
+#endif
+#endif
+    return nd_hook_epoll_pwait((int)a, (void *)b, (int)c, (int)d, (void *)e);
+}
+
+/* libc's fcntl makes some commands of others. */
+static long by_fcntl(long number, long a, long b, long c) {
+    bool ours = b == F_SETFL || b == F_DUPFD || b == F_DUPFD_CLOEXEC;
+    return ours ? nd_hook_fcntl((int)a, (int)b, (void *)c) : nd_real.syscall(number, a, b, c, 0, 0, 0);
+}
+
+/* Calls on a socket as such. */
+static long about_sockets(long number, long a, long b, long c, long d, long e) {
+    switch (number) {
+    case SYS_socket:
+        return nd_hook_socket((int)a, (int)b, (int)c);
+    case SYS_socketpair:
+        return nd_hook_socketpair((int)a, (int)b, (int)c, (void *)d);
+    case SYS_bind:
+        return nd_hook_bind((int)a, (void *)b, (socklen_t)c);
+    case SYS_listen:
+        return nd_hook_listen((int)a, (int)b);
+    case SYS_connect:
+        return nd_hook_connect((int)a, (void *)b, (socklen_t)c);
+#ifdef SYS_accept
+    case SYS_accept:
+        return nd_hook_accept((int)a, (void *)b, (void *)c);
+#endif
+    case SYS_accept4:
+        return nd_hook_accept4((int)a, (void *)b, (void *)c, (int)d);
+    case SYS_getsockopt:
+        return nd_hook_getsockopt((int)a, (int)b, (int)c, (void *)d, (void *)e);
+    default:
+        return nd_hook_setsockopt((int)a, (int)b, (int)c, (void *)d, (socklen_t)e);
+    }
+}
+
+/* Calls on any descriptor as such. */
+static long about_descriptors(long number, long a, long b, long c, long d) {
+    switch (number) {
+    case SYS_close:
+        return nd_hook_close((int)a);
+    case SYS_dup:
+        return nd_hook_dup((int)a);
+#ifdef SYS_dup2
+    case SYS_dup2:
+        return nd_hook_dup2((int)a, (int)b);
+#endif
+    case SYS_dup3:
+        return nd_hook_dup3((int)a, (int)b, (int)c);
+    case SYS_ioctl:
+        return nd_hook_ioctl((int)a, (unsigned long)b, (void *)c);
+    case SYS_epoll_ctl:
+        return nd_hook_epoll_ctl((int)a, (int)b, (int)c, (void *)d);
+    default:
+        return by_fcntl(number, a, b, c);
+    }
+}
+
+static long transfer(long number, long a, long b, long c, long d, long e, long f) {
+    switch (number) {
+    case SYS_read:
+        return nd_hook_read((int)a, (void *)b, (size_t)c);
+    case SYS_readv:
+        return nd_hook_readv((int)a, (void *)b, (int)c);
+    case SYS_recvfrom:
+        return nd_hook_recvfrom((int)a, (void *)b, (size_t)c, (int)d, (void *)e, (void *)f);
+    case SYS_recvmsg:
+        return nd_hook_recvmsg((int)a, (void *)b, (int)c);
+    case SYS_recvmmsg:
+        return nd_hook_recvmmsg((int)a, (void *)b, (unsigned)c, (int)d, (void *)e);
+    case SYS_write:
+        return nd_hook_write((int)a, (void *)b, (size_t)c);
+    case SYS_writev:
+        return nd_hook_writev((int)a, (void *)b, (int)c);
+    case SYS_sendto:
+        return nd_hook_sendto((int)a, (void *)b, (size_t)c, (int)d, (void *)e, (socklen_t)f);
+    case SYS_sendmsg:
+        return nd_hook_sendmsg((int)a, (void *)b, (int)c);
+    case SYS_sendmmsg:
+        return nd_hook_sendmmsg((int)a, (void *)b, (unsigned)c, (int)d);
+    case SYS_sendfile:
+        return nd_hook_sendfile((int)a, (int)b, (void *)c, (size_t)d);
+#ifdef SYS_sendfile64
+    case SYS_sendfile64:
+        return nd_hook_sendfile64((int)a, (int)b, (void *)c, (size_t)d);
+#endif
+    default:
+        return nd_hook_splice((int)a, (void *)b, (int)c, (void *)d, (size_t)e, (unsigned)f);
+    }
+}
+
+static long form(long number, long a, long b, long c, long d, long e, long f) {
+    switch (number) {
+    case SYS_read:
+    case SYS_readv:
+    case SYS_recvfrom:
+    case SYS_recvmsg:
+    case SYS_recvmmsg:
+    case SYS_write:
+    case SYS_writev:
+    case SYS_sendto:
+    case SYS_sendmsg:
+    case SYS_sendmmsg:
+    case SYS_sendfile:
+#ifdef SYS_sendfile64
+    case SYS_sendfile64:
+#endif
+    case SYS_splice:
+        return transfer(number, a, b, c, d, e, f);
+    case SYS_socket:
+    case SYS_socketpair:
+    case SYS_bind:
+    case SYS_listen:
+    case SYS_connect:
+#ifdef SYS_accept
+    case SYS_accept:
+#endif
+    case SYS_accept4:
+    case SYS_getsockopt:
+    case SYS_setsockopt:
+        return about_sockets(number, a, b, c, d, e);
+#ifdef SYS_poll
+    case SYS_poll:
+        return nd_hook_poll((void *)a, (nfds_t)b, (int)c);
+#endif
+    case SYS_ppoll:
+        return by_ppoll(a, b, c, d, e);
+#if defined(SYS_select) && !defined(__i386__)
+    case SYS_select:
+        return nd_hook_select((int)a, (void *)b, (void *)c, (void *)d, (void *)e);
+#endif
+#ifdef SYS__newselect
+    case SYS__newselect:
+        return nd_hook_select((int)a, (void *)b, (void *)c, (void *)d, (void *)e);
+#endif
+    case SYS_pselect6:
+        return by_pselect(a, b, c, d, e, f);
+#ifdef SYS_epoll_wait
+    case SYS_epoll_wait:
+        return nd_hook_epoll_wait((int)a, (void *)b, (int)c, (int)d);
+#endif
+#ifdef SYS_epoll_pwait2
+    case SYS_epoll_pwait2:
+#endif
+    case SYS_epoll_pwait:
+        return by_epoll(number, a, b, c, d, e, f);
+#ifdef __i386__
+    case SYS_socketcall:
+    case SYS_select:
+    case SYS_ppoll_time64:
+    case SYS_pselect6_time64:
+    case SYS_recvmmsg_time64:
+        return nd_syscall32(number, a, b, c, d, e, f);
+#endif
+    default:
+        return about_descriptors(number, a, b, c, d);
+    }
+}
+
+/* Calls that are not hooked as functions, or whose function is not called for it. */
+static long noted(long number, long a, long b, long c, long d, long e, long f) {
+    long result = nd_real.syscall(number, a, b, c, d, e, f);
+#ifdef SYS_pidfd_getfd
+    if (number == SYS_pidfd_getfd) {
+        int saved = errno;
+        if (result >= 0 && nd_active)
+            nd_discover_arrived((int)result);
+        errno = saved;
+        return result;
+    }
+#endif
+#ifdef SYS_io_uring_enter
+    if (number == SYS_io_uring_setup || number == SYS_io_uring_enter) {
+        if (result >= 0 && nd_active && (number == SYS_io_uring_setup || b > 0))
+            nd_uring_noted(number == SYS_io_uring_setup);
+        return result;
+    }
+#endif
+    if (result >= 0)
+        nd_seccomp_noted(number, a, b);
+    return result;
+}
+
+static bool is_noted(long number) {
+#ifdef SYS_seccomp
+    if (number == SYS_seccomp)
+        return true;
+#endif
+#ifdef SYS_pidfd_getfd
+    if (number == SYS_pidfd_getfd)
+        return true;
+#endif
+#ifdef SYS_io_uring_enter
+    if (number == SYS_io_uring_setup || number == SYS_io_uring_enter)
+        return true;
+#endif
+    return number == SYS_prctl;
+}
+
+ND_COLD static long syscall_watched(long number, long a, long b, long c, long d, long e, long f) {
+    if (is_noted(number))
+        return noted(number, a, b, c, d, e, f);
+    int state = PTHREAD_CANCEL_ENABLE;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    long result = form(number, a, b, c, d, e, f);
+    pthread_setcancelstate(state, NULL);
+    return result;
+}
+
+long nd_hook_syscall(long number, long a, long b, long c, long d, long e, long f) {
+    unsigned when = (unsigned long)number < sizeof forms ? forms[number] : 0;
+    if (nd_unlikely(when) && ((when & ALWAYS) || (nd_watch((int)a) & when)))
+        return syscall_watched(number, a, b, c, d, e, f);
+    return nd_real.syscall(number, a, b, c, d, e, f);
+}

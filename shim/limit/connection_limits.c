@@ -1,0 +1,163 @@
+#include "shim/limit/connection_limits.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+#include "shim/real.h"
+
+/* How often MIN_RATE looks in its window: a connection that slows down is ended at most this part of a window late. */
+#define LOOKS_PER_WINDOW 4
+
+/* What the kernel tells of a connection's movement, in both directions. A receiver that uploads meanwhile, or a sender that is
+ * answered, is not slow. */
+struct flow {
+    uint64_t bytes; /* in all */
+    nd_time since;  /* how long ago the last were sent or came */
+};
+
+/* The counts stand in struct tcp_info where old headers have none yet. */
+enum { BYTES_ACKED = 120, BYTES_RECEIVED = 128, COUNTED_LENGTH = 136 };
+
+/* False where there is nothing to go by yet. */
+static bool read_flow(int fd, struct nd_sock *sock, struct flow *flow) {
+    union {
+        struct tcp_info info;
+        unsigned char raw[COUNTED_LENGTH];
+    } kernel;
+    uint64_t acked, received;
+    socklen_t len = sizeof kernel;
+    memset(&kernel, 0, sizeof kernel);
+    if (nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &kernel, &len) != 0 || kernel.info.tcpi_state == TCP_CLOSE)
+        return false; /* not the connection we knew */
+    const struct tcp_info *info = &kernel.info;
+    uint32_t since =
+        info->tcpi_last_data_recv < info->tcpi_last_data_sent ? info->tcpi_last_data_recv : info->tcpi_last_data_sent;
+    flow->since = (nd_time)since * ND_MSEC;
+    memcpy(&acked, kernel.raw + BYTES_ACKED, sizeof acked);
+    memcpy(&received, kernel.raw + BYTES_RECEIVED, sizeof received);
+    flow->bytes = len >= COUNTED_LENGTH ? acked + received : sock->pace.counted;
+    return len >= COUNTED_LENGTH || atomic_exchange(&sock->pace.counting, true); /* we count from here on */
+}
+
+static nd_time window_look(const struct nd_sock *sock, const struct nd_limits *limits) {
+    return sock->pace.look ? sock->pace.look : limits->min_rate_window / LOOKS_PER_WINDOW;
+}
+
+nd_time nd_pace_due(const struct nd_sock *sock, nd_time now) {
+    const struct nd_limits *limits = nd_sock_limits(sock);
+    const struct nd_pace *pace = &sock->pace;
+    nd_time due = ND_NEVER;
+    if (!nd_sock_paced(sock))
+        return due;
+    if (limits->lifetime && pace->born)
+        due = nd_time_after(pace->born, limits->lifetime);
+    if (limits->idle)
+        due = nd_time_sooner(due, nd_time_after(now, limits->idle - (pace->time.waited - pace->moved)));
+    if (limits->min_rate_bytes)
+        due = nd_time_sooner(due, nd_time_after(now, window_look(sock, limits) - pace->time.waited));
+    return due;
+}
+
+static bool too_old(int fd, struct nd_sock *sock, nd_time now, struct nd_expiry *expiry) {
+    nd_time limit = nd_sock_limits(sock)->lifetime, born = sock->pace.born;
+    if (!limit || !born || now - born < limit)
+        return false;
+    int saved = errno;
+    sock->pace.born = 0; /* told once, also where MODE=observe lets it live on */
+    if (sock->inode && nd_sock_inode(fd) != sock->inode)
+        return false; /* the number was given to another, unseen */
+    errno = saved;
+    *expiry = (struct nd_expiry){.limit = ND_LIMIT_NAME(sock, "LIFETIME"), .timeout = limit, .elapsed = now - born};
+    return true;
+}
+
+bool nd_pace_outlived(int fd, struct nd_sock *sock, const char *operation) {
+    struct nd_expiry expiry;
+    if (!nd_sock_limits(sock)->lifetime || !nd_sock_paced(sock) || !too_old(fd, sock, nd_now_coarse(), &expiry))
+        return false;
+    expiry.operation = operation;
+    nd_expire_stream(fd, sock, &expiry);
+    return (nd_sock_flags(sock) & ND_SOCK_EXPIRED) != 0;
+}
+
+/* What the kernel sends again to a peer that is gone is no movement, though it dates it: the counts decide. */
+static bool too_silent(const struct flow *flow, struct nd_sock *sock, struct nd_expiry *expiry) {
+    struct nd_pace *pace = &sock->pace;
+    nd_time limit = nd_sock_limits(sock)->idle, waited = pace->time.waited, silent = waited - pace->moved;
+    if (!limit || silent < limit)
+        return false;
+    if (flow->bytes != pace->still || pace->counting) {
+        nd_time since = flow->since + ND_MSEC; /* whole milliseconds, rounded down */
+        silent = nd_time_sooner(silent, since);
+        pace->still = flow->bytes;
+        pace->moved = waited - silent;
+    }
+    if (silent < limit)
+        return false;
+    pace->moved = waited;
+    *expiry = (struct nd_expiry){.limit = ND_LIMIT_NAME(sock, "IDLE"), .timeout = limit, .elapsed = silent};
+    return true;
+}
+
+/* What came beyond the rate counts in the next window, up to as much as that one asks for: who sends in bursts is not slow
+ * between two. */
+static uint64_t surplus(uint64_t moved, const struct nd_limits *limits, nd_time elapsed) {
+    double asked = (double)limits->min_rate_bytes * (double)elapsed / (double)limits->min_rate_window;
+    double more = (double)moved - asked;
+    return more <= 0 ? 0 : more < (double)limits->min_rate_bytes ? (uint64_t)more : limits->min_rate_bytes;
+}
+
+static bool too_slow(const struct flow *flow, struct nd_sock *sock, bool busy, struct nd_expiry *expiry) {
+    const struct nd_limits *limits = nd_sock_limits(sock);
+    struct nd_pace *pace = &sock->pace;
+    nd_time window = limits->min_rate_window, waited = pace->time.waited, elapsed = waited - pace->window;
+    if (!limits->min_rate_bytes || waited < window_look(sock, limits))
+        return false;
+    uint64_t moved = flow->bytes - pace->bytes;
+    bool over = elapsed >= window;
+    bool drips = busy || (moved > 0 && flow->since < window / 2);
+    if (moved >= limits->min_rate_bytes || over || (!busy && moved == 0)) {
+        pace->window = waited;
+        pace->bytes = flow->bytes - surplus(moved, limits, elapsed);
+    }
+    pace->look = nd_time_sooner(waited + window / LOOKS_PER_WINDOW, pace->window + window);
+    if (moved >= limits->min_rate_bytes || !over || !drips)
+        return false;
+    *expiry = (struct nd_expiry){.limit = ND_LIMIT_NAME(sock, "MIN_RATE"), .timeout = window, .elapsed = elapsed};
+    return true;
+}
+
+bool nd_pace_look(int fd, struct nd_sock *sock, bool busy, nd_time now, struct nd_expiry *expiry) {
+    struct flow flow;
+    int saved = errno;
+    bool fired = too_old(fd, sock, now, expiry);
+    if (!fired && nd_sock_paced(sock) && now >= nd_pace_due(sock, now)) {
+        if (read_flow(fd, sock, &flow)) {
+            fired = too_silent(&flow, sock, expiry) || too_slow(&flow, sock, busy, expiry);
+        } else {
+            struct nd_pace *pace = &sock->pace;
+            pace->moved = pace->window = atomic_load(&pace->time.waited);
+            pace->look = pace->window + nd_sock_limits(sock)->min_rate_window / LOOKS_PER_WINDOW;
+        }
+    }
+    errno = saved;
+    return fired;
+}
+
+void nd_pace_observed(int fd, struct nd_sock *sock, const char *operation, nd_time began) {
+    struct nd_expiry expiry;
+    if (!nd_sock_paced(sock))
+        return;
+    nd_time now = nd_now(), idle = nd_sock_limits(sock)->idle;
+    nd_pace_waited(sock, began, now);
+    if (idle && now - began >= idle) { /* what ended the call ended the silence: nothing shows it any more */
+        nd_expire_observed(fd, operation, ND_LIMIT_NAME(sock, "IDLE"), idle, began);
+        sock->pace.moved = atomic_load(&sock->pace.time.waited);
+    }
+    if (!nd_pace_look(fd, sock, true, now, &expiry))
+        return;
+    expiry.operation = operation;
+    nd_expire_stream(fd, sock, &expiry);
+}

@@ -1,0 +1,97 @@
+#include "shim/limit/pending_timeout.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "shim/limit/datagram.h"
+#include "shim/limit/expiry.h"
+#include "shim/real.h"
+#include "shim/socket/kernel_timers.h"
+#include "shim/start.h"
+#include "shim/wait/epoll_set.h"
+
+static void tell(int fd, struct nd_sock *sock, const struct nd_expiry *expiry) {
+    nd_clock_progress(&sock->clock[ND_IN]);
+    nd_expire_told(fd, expiry);
+    if (nd_observing)
+        return;
+    sock->shown = 0;
+    nd_sock_change(fd, sock, ND_SOCK_LATE, 0);
+    nd_epoll_member_late(sock);
+}
+
+static void look_at_listener(const char *operation, int fd, struct nd_sock *sock, const struct nd_company *company) {
+    struct nd_wait_clock *clock = &sock->clock[ND_IN];
+    nd_time limit = nd_sock_accept_limit(sock), waited = nd_clock_silence(clock);
+    if (!limit || waited < limit)
+        return;
+    if (company->streams > 0) {
+        nd_clock_progress(clock);
+        return;
+    }
+    tell(fd, sock, &(struct nd_expiry){.operation = operation, .limit = "ACCEPT", .timeout = limit, .elapsed = waited});
+}
+
+/* How long nothing has come: by the clock of the waits, which an epoll set brings up to date only now and then, but no longer than
+ * since a datagram came, nor since the question went out. */
+static nd_time silence(const struct nd_sock *sock, nd_time now) {
+    nd_time silent = nd_clock_silence(&sock->clock[ND_IN]);
+    if (sock->heard)
+        silent = nd_time_sooner(silent, now - sock->heard);
+    return nd_sock_flags(sock) & ND_SOCK_SENT_LAST ? nd_time_sooner(silent, now - sock->asked) : silent;
+}
+
+/* Whether the number still is this socket's: what stands on it may have been closed, and the number given to something else, where
+ * no hook saw it. */
+static bool is_same(int fd, struct nd_sock *sock) {
+    int type = 0;
+    socklen_t len = sizeof type;
+    if (nd_real.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 || type != SOCK_DGRAM)
+        return false;
+    return !(nd_sock_flags(sock) & ND_SOCK_RCVTIMEO) || nd_timers_found(fd, sock);
+}
+
+static void look_at_datagrams(const char *operation, int fd, struct nd_sock *sock, const struct nd_company *company,
+                              nd_time now) {
+    struct nd_wait_clock *clock = &sock->clock[ND_IN];
+    nd_time limit = nd_sock_recv_limit(sock);
+    if (!limit || nd_clock_silence(clock) < limit)
+        return;
+    const uint32_t flags = nd_sock_flags(sock);
+    const bool asks = (flags & ND_SOCK_SENT_LAST) || ((flags & ND_SOCK_CONNECTED) && nd_alone(company, sock));
+    const nd_time silent = asks ? silence(sock, now) : 0;
+    if (silent < limit) {
+        clock->progress = clock->time.waited - silent;
+        return;
+    }
+    if (!nd_observing && (!is_same(fd, sock) || nd_clock_readable(fd))) {
+        nd_clock_progress(clock);
+        return;
+    }
+    tell(fd, sock,
+         &(struct nd_expiry){.operation = operation,
+                             .limit = "RECV",
+                             .timeout = limit,
+                             .elapsed = silent,
+                             .peer = nd_datagram_peer(sock),
+                             .peer_len = sizeof sock->peer});
+}
+
+void nd_late_look(const char *operation, int fd, struct nd_sock *sock, short wants, const struct nd_company *company,
+                  nd_time now) {
+    if (!(wants & ND_WANTS_IN))
+        return;
+    if (nd_sock_flags(sock) & ND_SOCK_LISTENING)
+        look_at_listener(operation, fd, sock, company);
+    else
+        look_at_datagrams(operation, fd, sock, company, now);
+}
+
+bool nd_late_take(int fd, struct nd_sock *sock) {
+    if (!(nd_sock_flags(sock) & ND_SOCK_LATE))
+        return false;
+    nd_sock_change(fd, sock, 0, ND_SOCK_LATE);
+    sock->heard = nd_now_coarse();
+    nd_clock_progress(&sock->clock[ND_IN]);
+    return true;
+}

@@ -1,0 +1,218 @@
+#include "shim/report/report.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/line.h"
+#include "shim/raw.h"
+#include "shim/report/backtrace.h"
+#include "shim/report/format.h"
+#include "shim/report/probes.h"
+#include "shim/report/sink.h"
+#include "shim/report/slots.h"
+#include "shim/settings/settings.h"
+
+#define NOINLINE __attribute__((noinline))
+
+/* The name libc found at start. Later the program may write over its argv. */
+extern char *program_invocation_short_name;
+static char program_name[64] = "?";
+
+static bool has_started;
+static bool has_given_notice;
+
+/* The second, mod 2^24, of the line last counted, and in the low 8 bits how many there were in it. 32 bits, because old
+ * i386 has no atomic 64. */
+static uint32_t lines_in_second;
+static uint32_t dropped_lines;
+
+enum { LINES_PER_SECOND = 10 };
+
+void nd_report_start(void) {
+    int saved = errno;
+    if (program_invocation_short_name) {
+        size_t length = strnlen(program_invocation_short_name, sizeof program_name - 1);
+        memcpy(program_name, program_invocation_short_name, length);
+        program_name[length] = '\0';
+    }
+    if (nd_settings.log != ND_LOG_OFF)
+        nd_remember_stderr();
+    has_started = true;
+    errno = saved;
+}
+
+const char *nd_report_program(void) {
+    return program_name;
+}
+
+static bool may_tell(nd_time now) {
+    uint32_t second = (uint32_t)(now / ND_SEC) & 0xffffff;
+    uint32_t before = __atomic_load_n(&lines_in_second, __ATOMIC_RELAXED);
+    uint32_t after;
+    do {
+        after = before >> 8 == second ? before + 1 : second << 8 | 1;
+        if ((after & 0xff) > LINES_PER_SECOND)
+            return false;
+    } while (!__atomic_compare_exchange_n(&lines_in_second, &before, after, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    return true;
+}
+
+static struct nd_origin origin_now(void) {
+    struct nd_origin origin = {.program = program_name};
+    if (clock_gettime(CLOCK_REALTIME, &origin.time) != 0)
+        origin.time = (struct timespec){0, 0};
+    origin.pid = (int)ND_RAW3(getpid, 0, 0, 0);
+    origin.tid = (int)ND_RAW3(gettid, 0, 0, 0);
+    return origin;
+}
+
+/* "<28>": daemon, warning. No time: the receiver's own is as good, and that of the host's zone would need a lock. */
+static NOINLINE int send_to_syslog(const char *text, size_t length) {
+    char buffer[1500];
+    struct nd_line line;
+    nd_line_start(&line, buffer, sizeof buffer);
+    nd_line_put(&line, "<28>netdeadline[");
+    nd_line_put_number(&line, (uint64_t)ND_RAW3(getpid, 0, 0, 0), 1);
+    nd_line_put(&line, "]: ");
+    length -= length > 0 && text[length - 1] == '\n';
+    if (length >= sizeof buffer - line.used)
+        length = sizeof buffer - line.used - 1; /* a long stack is cut: the frames nearest to the call come first */
+    memcpy(buffer + line.used, text, length);
+    return nd_send_to_syslog(buffer, line.used + length);
+}
+
+static int send_to_log(const char *text, size_t length) {
+    switch (nd_settings.log) {
+    case ND_LOG_STDERR:
+        return nd_send_to_stderr(text, length);
+    case ND_LOG_SYSLOG:
+        return send_to_syslog(text, length);
+    case ND_LOG_FILE:
+        return nd_send_to_file(nd_settings.log_path, text, length);
+    case ND_LOG_OFF:
+        break;
+    }
+    return -1;
+}
+
+static bool is_first_notice(void) {
+    return !__atomic_exchange_n(&has_given_notice, true, __ATOMIC_RELAXED);
+}
+
+static NOINLINE void tell_lost_log(int error) {
+    char buffer[400];
+    struct nd_line line;
+    if (nd_settings.log != ND_LOG_FILE || error == EAGAIN || !is_first_notice())
+        return;
+    nd_line_start(&line, buffer, sizeof buffer);
+    nd_line_put(&line, "netdeadline: cannot write to the log \"");
+    nd_line_put_escaped(&line, nd_settings.log_path, strlen(nd_settings.log_path), 300);
+    nd_line_put(&line, "\" (error ");
+    nd_line_put_number(&line, (uint64_t)error, 1);
+    nd_line_put(&line, ")\n");
+    nd_send_to_stderr(buffer, line.used);
+}
+
+static void send_or_complain(const struct nd_line *line) {
+    errno = 0;
+    if (send_to_log(line->text, line->used) != 0)
+        tell_lost_log(errno);
+}
+
+/* Apart from the plain form, so that a report without a stack fits on a small one. */
+static NOINLINE void tell_with_stack(const struct nd_event *event, const struct nd_origin *origin) {
+    char buffer[4096]; /* what a pipe takes as one piece */
+    struct nd_line line;
+    nd_line_start(&line, buffer, sizeof buffer - sizeof "\"}\n");
+    nd_record_put_event(&line, nd_settings.log_format, event, origin);
+    nd_record_open_stack(&line, nd_settings.log_format);
+    nd_backtrace_put(&line);
+    line.size = sizeof buffer;
+    nd_record_close_stack(&line);
+    nd_record_end(&line, nd_settings.log_format);
+    send_or_complain(&line);
+}
+
+static NOINLINE void tell_plainly(const struct nd_event *event, const struct nd_origin *origin) {
+    char buffer[1280];
+    struct nd_line line;
+    nd_line_start(&line, buffer, sizeof buffer);
+    nd_record_put_event(&line, nd_settings.log_format, event, origin);
+    nd_record_end(&line, nd_settings.log_format);
+    send_or_complain(&line);
+}
+
+static NOINLINE void count_in_statsd(const struct nd_event *event) {
+    char buffer[640];
+    struct nd_line line;
+    nd_line_start(&line, buffer, sizeof buffer);
+    nd_record_put_statsd(&line, event, program_name);
+    nd_send_to_statsd(nd_settings.statsd, buffer, line.used);
+}
+
+static void tell(const struct nd_event *event) {
+    if (!may_tell(nd_now())) {
+        __atomic_fetch_add(&dropped_lines, 1, __ATOMIC_RELAXED);
+        return;
+    }
+    struct nd_origin origin = origin_now();
+    origin.dropped = __atomic_exchange_n(&dropped_lines, 0, __ATOMIC_RELAXED);
+    if (nd_settings.backtrace && nd_backtrace_begin()) {
+        tell_with_stack(event, &origin);
+        nd_backtrace_end();
+    } else {
+        tell_plainly(event, &origin);
+    }
+}
+
+void nd_report_expiry(const struct nd_event *event) {
+    int saved = errno;
+    struct nd_hushed hushed;
+    nd_slots_count_expiry(event->operation, event->observed);
+    ND_PROBE5(netdeadline, expiry, event->operation, event->limit, event->timeout, event->elapsed,
+              (int)event->observed);
+    if (nd_settings.statsd[0])
+        count_in_statsd(event);
+    if (nd_settings.log != ND_LOG_OFF) {
+        nd_hush(&hushed);
+        tell(event);
+        nd_unhush(&hushed);
+    }
+    errno = saved;
+}
+
+/* Descriptor 2 gets plain text, unless whoever reads it asked for JSON. */
+static bool notice_goes_plain(void) {
+    return nd_settings.log == ND_LOG_OFF ||
+           (nd_settings.log == ND_LOG_STDERR && nd_settings.log_format == ND_LOG_LOGFMT);
+}
+
+static NOINLINE void send_notice(const char *text) {
+    char buffer[1280];
+    struct nd_line line;
+    struct nd_origin origin = origin_now();
+    nd_line_start(&line, buffer, sizeof buffer);
+    if (notice_goes_plain()) {
+        nd_line_put(&line, text);
+        nd_line_put_char(&line, '\n');
+    } else {
+        nd_record_put_notice(&line, nd_settings.log_format, text, &origin);
+        nd_record_end(&line, nd_settings.log_format);
+    }
+    if (nd_settings.log == ND_LOG_OFF || send_to_log(buffer, line.used) != 0)
+        nd_send_to_stderr(buffer, line.used);
+}
+
+void nd_report_notice(const char *text) {
+    int saved = errno;
+    struct nd_hushed hushed;
+    /* With the log off nobody remembers what descriptor 2 was, so that a late notice would have nowhere safe to go. */
+    if ((nd_settings.log == ND_LOG_OFF && has_started) || !is_first_notice())
+        return;
+    nd_hush(&hushed);
+    send_notice(text);
+    nd_unhush(&hushed);
+    errno = saved;
+}

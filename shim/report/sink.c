@@ -1,0 +1,179 @@
+#include "shim/report/sink.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "shim/raw.h"
+
+/* Raw system calls throughout: libc's own are cancellation points, and a thread cancelled here would leave a descriptor. */
+
+static int raw_open(const char *path, int flags) {
+    return (int)ND_RAW6(openat, AT_FDCWD, path, flags, 0640, 0, 0);
+}
+
+static void raw_close(int fd) {
+    ND_RAW3(close, fd, 0, 0);
+}
+
+static ssize_t raw_write(int fd, const char *text, size_t length) {
+    return ND_RAW3(write, fd, text, length);
+}
+
+static int raw_socket(int family) {
+#ifdef SYS_socketcall /* i386 has the calls by themselves only since Linux 4.3 */
+    long args[] = {family, SOCK_DGRAM | SOCK_CLOEXEC, 0};
+    return (int)ND_RAW3(socketcall, 1, args, 0);
+#else
+    return (int)ND_RAW3(socket, family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+#endif
+}
+
+static ssize_t raw_send(int fd, const char *text, size_t length, const void *to, socklen_t to_length) {
+    int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+#ifdef SYS_socketcall
+    long args[] = {fd, (long)text, (long)length, flags, (long)to, (long)to_length};
+    return ND_RAW3(socketcall, 11, args, 0);
+#else
+    return ND_RAW6(sendto, fd, text, length, flags, to, to_length);
+#endif
+}
+
+static enum { STDERR_UNKNOWN, STDERR_KNOWN, STDERR_ABSENT } stderr_state;
+static dev_t stderr_device;
+static ino_t stderr_inode;
+
+void nd_remember_stderr(void) {
+    struct stat status;
+    if (fstat(2, &status) != 0) {
+        stderr_state = STDERR_ABSENT;
+        return;
+    }
+    stderr_device = status.st_dev;
+    stderr_inode = status.st_ino;
+    stderr_state = STDERR_KNOWN;
+}
+
+static bool is_same_stderr(const struct stat *now) {
+    if (stderr_state == STDERR_KNOWN)
+        return now->st_dev == stderr_device && now->st_ino == stderr_inode;
+    return stderr_state == STDERR_UNKNOWN;
+}
+
+/* A pipe or terminal that is full would block us, and O_NONBLOCK on descriptor 2 belongs to everybody who shares it: so
+ * a second opening of the same file. Where that is not allowed (another user's terminal, no /proc), poll first; then
+ * only somebody who fills it in between can make us wait. */
+static ssize_t write_without_waiting(const char *text, size_t length) {
+    int fd = raw_open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd >= 0) {
+        ssize_t written = raw_write(fd, text, length);
+        raw_close(fd);
+        return written;
+    }
+    struct pollfd room = {.fd = 2, .events = POLLOUT};
+    if (nd_raw_poll(&room, 1, 0) != 1 || room.revents != POLLOUT)
+        return -1;
+    return raw_write(2, text, length);
+}
+
+int nd_send_to_stderr(const char *text, size_t length) {
+    struct stat status;
+    ssize_t written;
+    if (fstat(2, &status) != 0 || !is_same_stderr(&status))
+        return -1;
+    if (S_ISSOCK(status.st_mode))
+        written = raw_send(2, text, length, NULL, 0);
+    else if (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode))
+        written = write_without_waiting(text, length);
+    else
+        written = raw_write(2, text, length);
+    return written == (ssize_t)length ? 0 : -1;
+}
+
+int nd_send_to_file(const char *path, const char *text, size_t length) {
+    int fd = raw_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    ssize_t written = raw_write(fd, text, length);
+    raw_close(fd);
+    return written == (ssize_t)length ? 0 : -1;
+}
+
+static int send_datagram(const void *to, socklen_t to_length, const char *text, size_t length) {
+    int fd = raw_socket(((const struct sockaddr *)to)->sa_family);
+    if (fd < 0)
+        return -1;
+    ssize_t sent = raw_send(fd, text, length, to, to_length);
+    raw_close(fd);
+    return sent == (ssize_t)length ? 0 : -1;
+}
+
+int nd_send_to_syslog(const char *text, size_t length) {
+    static const struct sockaddr_un to = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
+    return send_datagram(&to, sizeof to, text, length);
+}
+
+/* Reads the port behind the last colon of `address`. */
+static in_port_t read_port(const char *address) {
+    unsigned port = 0;
+    for (const char *digit = strrchr(address, ':') + 1; *digit; digit++)
+        port = port * 10 + (unsigned)(*digit - '0');
+    return htons((uint16_t)port);
+}
+
+int nd_send_to_statsd(const char *address, const char *text, size_t length) {
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    char host[64];
+    bool is_v6 = address[0] == '[';
+    const char *colon = strrchr(address, ':');
+    size_t host_length = colon ? (size_t)(colon - address) : 0;
+    if (host_length <= (is_v6 ? 2U : 0U) || host_length >= sizeof host)
+        return -1;
+    host_length -= is_v6 ? 2 : 0;
+    memcpy(host, address + is_v6, host_length);
+    host[host_length] = '\0';
+    if (is_v6) {
+        v6.sin6_port = read_port(address);
+        return inet_pton(AF_INET6, host, &v6.sin6_addr) == 1 ? send_datagram(&v6, sizeof v6, text, length) : -1;
+    }
+    v4.sin_port = read_port(address);
+    return inet_pton(AF_INET, host, &v4.sin_addr) == 1 ? send_datagram(&v4, sizeof v4, text, length) : -1;
+}
+
+static void held_signals(sigset_t *set) {
+    sigemptyset(set);
+    sigaddset(set, SIGPIPE);
+    sigaddset(set, SIGXFSZ);
+    sigaddset(set, SIGTTOU);
+}
+
+void nd_hush(struct nd_hushed *hushed) {
+    sigset_t held;
+    held_signals(&held);
+    sigprocmask(SIG_BLOCK, &held, &hushed->mask); /* of this thread: that is what Linux does */
+    sigpending(&hushed->pending);
+}
+
+void nd_unhush(const struct nd_hushed *hushed) {
+    static const int raised_by_write[] = {SIGPIPE, SIGXFSZ};
+    struct timespec at_once = {0, 0};
+    sigset_t now, taken;
+    sigpending(&now);
+    for (size_t i = 0; i < sizeof raised_by_write / sizeof raised_by_write[0]; i++) {
+        int number = raised_by_write[i];
+        if (!sigismember(&now, number) || sigismember(&hushed->pending, number))
+            continue;
+        sigemptyset(&taken);
+        sigaddset(&taken, number);
+        ND_RAW6(rt_sigtimedwait, &taken, NULL, &at_once, ND_KERNEL_SIGSET_SIZE, 0, 0);
+    }
+    sigprocmask(SIG_SETMASK, &hushed->mask, NULL);
+}

@@ -1,0 +1,223 @@
+#include "shim/report/slots.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "shim/raw.h"
+#include "shim/report/slots_fast.h"
+
+const char nd_operation_names[ND_OPERATIONS][ND_OPERATION_NAME] = {
+    "",
+#define ND_OPERATION(name) #name,
+#include "shim/report/operations.def"
+#undef ND_OPERATION
+};
+
+const char nd_limit_names[ND_LIMITS][ND_OPERATION_NAME] = {
+    [ND_LIMIT_RESOLVE] = "RESOLVE",
+    [ND_LIMIT_CONNECT] = "CONNECT",
+    [ND_LIMIT_TLS_HANDSHAKE] = "TLS_HANDSHAKE",
+    [ND_LIMIT_TLS_SHUTDOWN] = "TLS_SHUTDOWN",
+    [ND_LIMIT_UNACKED] = "UNACKED",
+    [ND_LIMIT_RECV] = "RECV",
+    [ND_LIMIT_SEND] = "SEND",
+    [ND_LIMIT_ACCEPT] = "ACCEPT",
+    [ND_LIMIT_IDLE] = "IDLE",
+    [ND_LIMIT_LIFETIME] = "LIFETIME",
+    [ND_LIMIT_MIN_RATE] = "MIN_RATE",
+};
+
+const uint32_t nd_bucket_ms[ND_BUCKETS] = {1,      2,      5,      10,      20,      50,     100,   200,
+                                           500,    1000,   2000,   5000,    10000,   20000,  30000, 60000,
+                                           120000, 300000, 600000, 1800000, 3600000, 7200000};
+
+struct nd_slots nd_slots;
+
+__thread struct nd_slots_self nd_slots_self;
+
+/* Slots that are tried before a call goes without one. */
+enum { PROBES = 64, SWEPT_AT_ONCE = 8 };
+
+/* The slots that share a page with what is read anyway. A process of few threads touches no other. */
+enum { FIRST_PAGE = (4096 - offsetof(struct nd_slots, slot)) / sizeof(struct nd_slot) };
+
+enum nd_call nd_operation_find(const char *name) {
+    uintptr_t offset = (uintptr_t)name - (uintptr_t)nd_operation_names;
+    if (offset < sizeof nd_operation_names && offset % ND_OPERATION_NAME == 0)
+        return (enum nd_call)(offset / ND_OPERATION_NAME);
+    for (unsigned i = 1; i < ND_OPERATIONS; i++)
+        if (strcmp(nd_operation_names[i], name) == 0)
+            return (enum nd_call)i;
+    return ND_OPERATION_NONE;
+}
+
+/* MADV_WIPEONFORK (Linux 4.14) also reaches forks that no handler of pthread_atfork sees: _Fork, a raw clone. */
+void nd_slots_start(void) {
+    int saved = errno;
+#ifdef MADV_WIPEONFORK
+    madvise(&nd_slots, sizeof nd_slots, MADV_WIPEONFORK);
+#endif
+    errno = saved;
+}
+
+static void zero_counters(void) {
+    for (int operation = 0; operation < ND_OPERATIONS; operation++)
+        for (int shard = 0; shard < ND_SHARDS; shard++) {
+            struct nd_counters *counters = &nd_slots.counters[shard][operation];
+            if (atomic_load_explicit(&counters->longest, memory_order_relaxed) || counters->expired ||
+                counters->observed) /* not written without need: it would be a page of one's own */
+                memset(counters, 0, sizeof *counters);
+        }
+}
+
+void nd_slots_forked(void) {
+    if (!atomic_load_explicit(&nd_slots.process, memory_order_relaxed))
+        return; /* wiped, or never used */
+    atomic_store_explicit(&nd_slots.process, 0, memory_order_relaxed);
+    for (int i = 0; i < ND_SLOTS; i++)
+        if (atomic_load_explicit(&nd_slots.slot[i].tid, memory_order_relaxed))
+            atomic_store_explicit(&nd_slots.slot[i].tid, 0, memory_order_relaxed);
+    zero_counters();
+}
+
+ND_COLD static uint32_t find_self(void) {
+    uint32_t process = atomic_load_explicit(&nd_slots.process, memory_order_relaxed);
+    if (!process) {
+        process = (uint32_t)ND_RAW3(getpid, 0, 0, 0);
+        atomic_store_explicit(&nd_slots.process, process, memory_order_relaxed);
+    }
+    nd_slots_self.tid = (uint32_t)ND_RAW3(gettid, 0, 0, 0);
+    nd_slots_self.first = &nd_slots.slot[nd_slots_self.tid % FIRST_PAGE];
+    nd_slots_self.process = process;
+    return nd_slots_self.tid;
+}
+
+static uint32_t own_tid(void) {
+    uint32_t process = atomic_load_explicit(&nd_slots.process, memory_order_relaxed);
+    return nd_unlikely(!process || process != nd_slots_self.process) ? find_self() : nd_slots_self.tid;
+}
+
+uint32_t nd_slots_thread(void) {
+    int saved = errno;
+    uint32_t tid = own_tid();
+    errno = saved;
+    return tid;
+}
+
+/* Whether the call that this thread's slot tells of may still be under way: then this one is made by a signal handler. Its frame
+ * is further up the same stack. It is not read, since a frame that was left may be on a stack that is gone; what is left of
+ * one is recognised from outside. */
+static __attribute__((noinline)) bool may_stand(const struct nd_slot *slot) {
+    const uintptr_t deepest = (uintptr_t)1 << 20;
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0), there = (uintptr_t)slot->frame;
+    return there > here && there - here < deepest;
+}
+
+static void set_free(struct nd_slot *slot) {
+    slot->frame = 0;
+    atomic_store_explicit(&slot->tid, 0, memory_order_release);
+}
+
+/* Frees slots of threads that ended inside a call. Once a second at most: a system call for each. */
+ND_COLD static void sweep(uint32_t tid, nd_time now) {
+    uint32_t second = (uint32_t)(now / ND_SEC), before = atomic_load_explicit(&nd_slots.swept, memory_order_relaxed);
+    if (before == second || !atomic_compare_exchange_strong(&nd_slots.swept, &before, second))
+        return;
+    int saved = errno;
+    for (uint32_t i = 0; i < SWEPT_AT_ONCE; i++) {
+        struct nd_slot *slot = &nd_slots.slot[(tid + (second * SWEPT_AT_ONCE + i) % PROBES) % ND_SLOTS];
+        uint32_t owner = atomic_load_explicit(&slot->tid, memory_order_relaxed);
+        if (owner && ND_RAW3(tgkill, nd_slots.process, owner, 0) != 0 && errno == ESRCH &&
+            atomic_compare_exchange_strong(&slot->tid, &owner, tid))
+            set_free(slot);
+    }
+    errno = saved;
+}
+
+static bool claim(struct nd_slot *slot, uint32_t tid) {
+    uint32_t owner = atomic_load_explicit(&slot->tid, memory_order_relaxed);
+    return owner == tid || (!owner && atomic_compare_exchange_strong_explicit(
+                                          &slot->tid, &owner, tid, memory_order_acquire, memory_order_relaxed));
+}
+
+/* The thread's slot: the one it has already, or a free one; NULL where there is none. */
+static struct nd_slot *take(uint32_t tid) {
+    if (claim(nd_slots_self.first, tid))
+        return nd_slots_self.first;
+    for (uint32_t i = 1; i < PROBES; i++)
+        if (claim(&nd_slots.slot[(tid + i) % ND_SLOTS], tid))
+            return &nd_slots.slot[(tid + i) % ND_SLOTS];
+    return NULL;
+}
+
+static void copy_fields(struct nd_slot *to, const struct nd_slot *from) {
+    to->fd = from->fd;
+    to->operation = from->operation;
+    to->limit = from->limit;
+    to->observed = from->observed;
+    to->began = from->began;
+    to->deadline = from->deadline;
+    to->name = from->name;
+    to->frame = from->frame;
+    to->return_to = from->return_to;
+}
+
+/* Its first call, or its slot is not at once to be had, or is this thread's already. */
+void nd_slot_begin_slowly(struct nd_slot_use *use, int fd, nd_time deadline, unsigned limit, const char *name) {
+    uint32_t tid = own_tid();
+    use->shard = (uint8_t)(tid % ND_SHARDS);
+    use->slot = take(tid);
+    if (!use->slot) {
+        sweep(tid, use->began);
+        return;
+    }
+    if (use->slot->frame && may_stand(use->slot)) { /* the call is made by a handler that has interrupted another one */
+        copy_fields(&use->outer, use->slot);
+        use->outer.tid = tid;
+    }
+    nd_slot_fill(use, fd, deadline, limit, name);
+}
+
+void nd_slot_begin_in(const uintptr_t *frame, struct nd_slot_use *use, enum nd_call operation, int fd, nd_time began,
+                      nd_time deadline, unsigned limit, const char *name) {
+    nd_slot_begin_here(frame, use, operation, fd, began, deadline, limit, name);
+}
+
+static void count_longest(struct nd_counters *counters, uint64_t elapsed) {
+    uint64_t longest = atomic_load_explicit(&counters->longest, memory_order_relaxed);
+    while (elapsed > longest && !atomic_compare_exchange_weak_explicit(&counters->longest, &longest, elapsed,
+                                                                       memory_order_relaxed, memory_order_relaxed))
+        ;
+}
+
+void nd_slot_count(struct nd_counters *counters, enum nd_slot_end how, uint64_t elapsed) {
+    unsigned bucket = 0;
+    count_longest(counters, elapsed ? elapsed : 1); /* not 0: that is one that was never used */
+    if (how == ND_SLOT_QUIET)
+        atomic_fetch_add_explicit(&counters->quiet, 1, memory_order_relaxed);
+    if (how != ND_SLOT_DONE)
+        return;
+    while (bucket < ND_BUCKETS && elapsed > nd_bucket_ms[bucket] * (uint64_t)ND_MSEC)
+        bucket++;
+    atomic_fetch_add_explicit(&counters->buckets[bucket], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&counters->total, elapsed, memory_order_relaxed);
+}
+
+void nd_slot_restore(const struct nd_slot_use *use) {
+    const uint32_t sequence = nd_slot_open(use->slot);
+    copy_fields(use->slot, &use->outer);
+    nd_slot_close(use->slot, sequence);
+}
+
+void nd_slot_end(struct nd_slot_use *use, enum nd_slot_end how, nd_time now) {
+    nd_slot_end_here(use, how, now);
+}
+
+void nd_slots_count_expiry(const char *operation, bool observed) {
+    enum nd_call found = nd_operation_find(operation);
+    struct nd_counters *counters = &nd_slots.counters[own_tid() % ND_SHARDS][found];
+    atomic_fetch_add_explicit(observed ? &counters->observed : &counters->expired, 1, memory_order_relaxed);
+}

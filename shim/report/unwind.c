@@ -1,0 +1,81 @@
+#include "shim/report/unwind.h"
+
+#include <fcntl.h>
+#include <stddef.h>
+#include <sys/stat.h>
+
+#include "shim/raw.h"
+
+static unw_addr_space_t space;
+
+#ifdef ND_STATIC_UNWIND
+
+static bool find_functions(void) {
+    return true;
+}
+
+#else
+
+#include <dlfcn.h>
+
+#define TEXT_OF(name) #name
+#define TEXT(name) TEXT_OF(name)
+
+struct nd_unwind nd_unwind;
+
+/* The library for all uses is named after the machine; libunwind.so.8 is cut down to unwinding by itself. */
+#define LIBRARY "libunwind-" TEXT(UNW_TARGET) ".so.8"
+
+static bool find_functions(void) {
+    struct nd_unwind found = {0};
+    bool complete = true;
+    void *handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    if (!handle)
+        return false;
+#define ND_UNWIND(name, type, params)                                                                                  \
+    *(void **)&found.name = dlsym(handle, TEXT(UNW_OBJ(name)));                                                        \
+    complete = complete && found.name;
+    ND_UNWIND_FUNCTIONS
+#undef ND_UNWIND
+    if (complete)
+        nd_unwind = found;
+    return complete;
+}
+
+#endif
+
+static bool is_pipe(int fd) {
+    struct stat status;
+    return fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+/* Its first use opens the pipe that only unwinding by itself needs. No one else opens anything yet, so that it gets the two
+ * lowest numbers that are free. */
+static void use_once(void) {
+    int lowest[2];
+    unw_cursor_t cursor;
+    struct nd_unwinding unwinding = {.next_block = 0};
+    bool known = ND_RAW3(pipe2, lowest, O_CLOEXEC, 0) == 0;
+    for (int i = 0; known && i < 2; i++)
+        ND_RAW3(close, lowest[i], 0, 0);
+    if (getcontext(&unwinding.context) == 0)
+        nd_unwind_start(&cursor, &unwinding);
+    for (int i = 0; known && i < 2; i++)
+        if (is_pipe(lowest[i]))
+            ND_RAW3(close, lowest[i], 0, 0);
+}
+
+bool nd_unwind_load(void) {
+    if (space)
+        return true;
+    if (!find_functions())
+        return false;
+    space = unw_create_addr_space(&nd_unwind_accessors, 0);
+    if (space)
+        use_once();
+    return space != NULL;
+}
+
+int nd_unwind_start(unw_cursor_t *cursor, struct nd_unwinding *unwinding) {
+    return space ? unw_init_remote(cursor, space, unwinding) : -UNW_EUNSPEC;
+}

@@ -1,0 +1,121 @@
+/* How libunwind reads this process: memory only where it can be read, registers from the context, and the tables that the
+ * linker made for each module. */
+#include <string.h>
+
+#include "shim/memory.h"
+#include "shim/report/module.h"
+#include "shim/report/unwind.h"
+
+enum { BLOCK = ND_UNWIND_BLOCK_WORDS * sizeof(unw_word_t) };
+
+/* The block of memory at `start`, or NULL where it cannot be read. */
+static const unw_word_t *find_block(struct nd_unwinding *unwinding, uintptr_t start) {
+    for (unsigned i = 0; i < ND_UNWIND_BLOCKS; i++)
+        if (unwinding->blocks[i].start == start)
+            return unwinding->blocks[i].words;
+    unsigned next = unwinding->next_block++ % ND_UNWIND_BLOCKS;
+    bool is_read = nd_memory_copy(unwinding->blocks[next].words, start, BLOCK) == BLOCK;
+    unwinding->blocks[next].start = is_read ? start : 0;
+    return is_read ? unwinding->blocks[next].words : NULL;
+}
+
+static int access_memory(unw_addr_space_t space, unw_word_t address, unw_word_t *value, int is_write, void *arg) {
+    uintptr_t at = (uintptr_t)address;
+    (void)space;
+    if (is_write || at < BLOCK)
+        return -UNW_EINVAL;
+    if (at % sizeof *value != 0)
+        return nd_memory_copy(value, at, sizeof *value) == sizeof *value ? 0 : -UNW_EINVAL;
+    const unw_word_t *block = find_block(arg, at - at % BLOCK);
+    if (!block)
+        return -UNW_EINVAL;
+    *value = block[at % BLOCK / sizeof *value];
+    return 0;
+}
+
+#if defined(__x86_64__)
+/* In libunwind's order, which is DWARF's. */
+static const int register_numbers[] = {REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP, REG_R8,
+                                       REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP};
+#elif defined(__i386__)
+static const int register_numbers[] = {REG_EAX, REG_EDX, REG_ECX, REG_EBX, REG_ESI, REG_EDI, REG_EBP, REG_ESP, REG_EIP};
+#endif
+
+static int access_register(unw_addr_space_t space, unw_regnum_t number, unw_word_t *value, int is_write, void *arg) {
+    const struct nd_unwinding *unwinding = arg;
+    (void)space;
+    if (is_write || number < 0)
+        return -UNW_EREADONLYREG;
+#if defined(__x86_64__) || defined(__i386__)
+    if ((size_t)number >= sizeof register_numbers / sizeof register_numbers[0])
+        return -UNW_EBADREG;
+    *value = (unw_word_t)unwinding->context.uc_mcontext.gregs[register_numbers[number]];
+#elif defined(__aarch64__)
+    if (number > UNW_AARCH64_PC)
+        return -UNW_EBADREG;
+    *value = number == UNW_AARCH64_PC   ? unwinding->context.uc_mcontext.pc
+             : number == UNW_AARCH64_SP ? unwinding->context.uc_mcontext.sp
+                                        : unwinding->context.uc_mcontext.regs[number];
+#else
+    (void)unwinding;
+    (void)value;
+    return -UNW_EBADREG;
+#endif
+    return 0;
+}
+
+static int find_function(unw_addr_space_t space, unw_word_t address, unw_proc_info_t *info, int need_unwind_info,
+                         void *arg) {
+    /* .eh_frame_hdr as every linker writes it: version, three encodings, the frames' place, the table's length, the table. */
+    static const uint8_t start[4] = {1, 0x1b, 0x03, 0x3b}; /* pcrel|sdata4, udata4, datarel|sdata4 */
+    enum { COUNT_AT = 8, TABLE_AT = 12, ENTRY = 8 };
+    struct nd_module module = {.base = 0};
+    uint8_t header[TABLE_AT];
+    uint32_t count;
+    if (!nd_module_find((uintptr_t)address, &module) || !module.unwinding)
+        return -UNW_ENOINFO;
+    if (nd_memory_copy(header, module.unwinding, sizeof header) != sizeof header ||
+        memcmp(header, start, sizeof start) != 0)
+        return -UNW_ENOINFO;
+    memcpy(&count, header + COUNT_AT, sizeof count);
+    unw_dyn_info_t table = {.start_ip = module.start, .end_ip = module.end, .format = UNW_INFO_FORMAT_REMOTE_TABLE};
+    table.u.rti.segbase = module.unwinding;
+    table.u.rti.table_data = module.unwinding + TABLE_AT;
+    table.u.rti.table_len = (unw_word_t)count * ENTRY / sizeof(unw_word_t);
+    return nd_search_unwind_table(space, address, &table, info, need_unwind_info, arg);
+}
+
+static void put_unwind_info(unw_addr_space_t space, unw_proc_info_t *info, void *arg) {
+    (void)space, (void)info, (void)arg;
+}
+
+static int no_dynamic_code(unw_addr_space_t space, unw_word_t *list, void *arg) {
+    (void)space, (void)list, (void)arg;
+    return -UNW_ENOINFO;
+}
+
+static int no_float_register(unw_addr_space_t space, unw_regnum_t number, unw_fpreg_t *value, int is_write, void *arg) {
+    (void)space, (void)number, (void)value, (void)is_write, (void)arg;
+    return -UNW_EBADREG;
+}
+
+static int no_resume(unw_addr_space_t space, unw_cursor_t *cursor, void *arg) {
+    (void)space, (void)cursor, (void)arg;
+    return -UNW_EINVAL;
+}
+
+static int no_name(unw_addr_space_t space, unw_word_t address, char *name, size_t size, unw_word_t *offset, void *arg) {
+    (void)space, (void)address, (void)name, (void)size, (void)offset, (void)arg;
+    return -UNW_ENOINFO;
+}
+
+unw_accessors_t nd_unwind_accessors = {
+    .find_proc_info = find_function,
+    .put_unwind_info = put_unwind_info,
+    .get_dyn_info_list_addr = no_dynamic_code,
+    .access_mem = access_memory,
+    .access_reg = access_register,
+    .access_fpreg = no_float_register,
+    .resume = no_resume,
+    .get_proc_name = no_name,
+};

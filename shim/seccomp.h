@@ -1,9 +1,0 @@
-/* Where the program puts itself under a seccomp filter. */
-#ifndef ND_SECCOMP_H
-#define ND_SECCOMP_H
-
-/* The system call prctl or seccomp has succeeded with these arguments: if that began a filter, no system call is added any
- * more. Async-signal-safe. */
-void nd_seccomp_noted(long number, long first, long second);
-
-#endif

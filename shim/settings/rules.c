@@ -1,0 +1,243 @@
+#include "base/line.h"
+#include "shim/settings/rules_parse.h"
+
+#define INBOUND "INBOUND_"
+
+enum { MOST_LINE_NUMBER = 65535 };
+
+void nd_rules_start(struct nd_rules *rules, struct nd_settings *settings, const struct nd_program *program,
+                    const char *file, void (*complain)(const char *text, void *arg), void *arg) {
+    rules->settings = settings;
+    rules->program = program;
+    rules->file = file;
+    rules->complain = complain;
+    rules->arg = arg;
+}
+
+static void start_complaint(const struct nd_rules *rules, struct nd_line *line, char *text, size_t size,
+                            unsigned number) {
+    nd_line_start(line, text, size);
+    nd_line_put_escaped(line, rules->file, strlen(rules->file), 160);
+    nd_line_put_char(line, ':');
+    if (number > 0) {
+        nd_line_put_number(line, number, 1);
+        nd_line_put_char(line, ':');
+    }
+    nd_line_put_char(line, ' ');
+}
+
+void nd_rules_wrong(const struct nd_rules *rules, unsigned number, const char *what) {
+    char text[400];
+    struct nd_line line;
+    start_complaint(rules, &line, text, sizeof text, number);
+    nd_line_put(&line, what);
+    rules->complain(text, rules->arg);
+}
+
+void nd_rules_wrong_word(const struct nd_rules *rules, unsigned number, struct nd_word word, const char *what) {
+    char text[400];
+    struct nd_line line;
+    start_complaint(rules, &line, text, sizeof text, number);
+    nd_line_put_char(&line, '"');
+    nd_line_put_escaped(&line, word.at, word.size, 64);
+    nd_line_put(&line, "\" ");
+    nd_line_put(&line, what);
+    rules->complain(text, rules->arg);
+}
+
+static struct nd_word trimmed(struct nd_word word) {
+    while (word.size > 0 && nd_is_space(*word.at))
+        word.at++, word.size--;
+    while (word.size > 0 && nd_is_space(word.at[word.size - 1]))
+        word.size--;
+    return word;
+}
+
+static unsigned row_of(const struct nd_setting *setting) {
+    return (unsigned)(setting - nd_setting_table);
+}
+
+static bool is_inbound(const struct nd_setting *setting) {
+    return strncmp(setting->name, INBOUND, sizeof INBOUND - 1) == 0;
+}
+
+static bool is_accept(const struct nd_setting *setting) {
+    return strcmp(setting->name, "ACCEPT") == 0;
+}
+
+static bool is_limit(const struct nd_setting *setting) {
+    return setting->kind == ND_SETTING_TIME || setting->kind == ND_SETTING_RATE;
+}
+
+/* The setting of that name: in any case, and with dashes, as the command's options have it. */
+static const struct nd_setting *find_setting(const char *prefix, struct nd_word name) {
+    char upper[64];
+    size_t length = 0;
+    if (name.size >= sizeof upper - sizeof INBOUND)
+        return NULL;
+    while (*prefix)
+        upper[length++] = *prefix++;
+    for (size_t i = 0; i < name.size; i++) {
+        char c = name.at[i];
+        upper[length++] = c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c == '-' ? '_' : c;
+    }
+    return nd_setting_find(upper, length);
+}
+
+/* The setting that the name stands for in this section; or NULL, and what is wrong with it. */
+static const struct nd_setting *setting_here(const struct nd_rules *rules, struct nd_word name, const char **wrong) {
+    const struct nd_setting *setting = find_setting("", name), *inbound = find_setting(INBOUND, name);
+    bool has_places = rules->section.rule_count > 0;
+    *wrong = "is not a setting";
+    if (!setting || strcmp(setting->name, "CONFIG") == 0)
+        return NULL;
+    if (rules->section.is_inbound) {
+        *wrong = has_places ? "cannot be set for single peers" : "is no limit of accepted connections";
+        if (inbound)
+            return inbound;
+        return is_inbound(setting) || (is_accept(setting) && !rules->section.has_peers) ? setting : NULL;
+    }
+    if (rules->section.is_outbound) {
+        *wrong = "is no limit of connections that the program makes";
+        if (!is_limit(setting) || is_inbound(setting) || is_accept(setting))
+            return NULL;
+        *wrong = "can be set for host names only, not for addresses: those come of it";
+        return strcmp(setting->name, "RESOLVE") == 0 && has_places && !rules->section.has_names_only ? NULL : setting;
+    }
+    *wrong = "stands above the first section only";
+    return setting->kind == ND_SETTING_UNREAD && rules->section.program_rank ? NULL : setting;
+}
+
+static void *field_of(const struct nd_setting *setting, struct nd_settings *settings) {
+    return (char *)settings + setting->field;
+}
+
+static void take_values(const struct nd_setting *setting, struct nd_settings *settings, int64_t out[2]) {
+    const struct nd_limits *limits = field_of(setting, settings);
+    out[0] =
+        setting->kind == ND_SETTING_RATE ? (int64_t)limits->min_rate_bytes : *(nd_time *)field_of(setting, settings);
+    out[1] = setting->kind == ND_SETTING_RATE ? limits->min_rate_window : 0;
+}
+
+void nd_rules_put(const struct nd_setting *setting, struct nd_settings *settings, const int64_t values[2]) {
+    struct nd_limits *limits = field_of(setting, settings);
+    if (setting->kind == ND_SETTING_RATE) {
+        limits->min_rate_bytes = (uint64_t)values[0];
+        limits->min_rate_window = values[1];
+    } else {
+        *(nd_time *)field_of(setting, settings) = values[0];
+    }
+}
+
+static const char *add_value(struct nd_rules *rules, const struct nd_setting *setting, const int64_t values[2],
+                             unsigned number) {
+    if (rules->value_count >= ND_RULES_MOST_VALUES)
+        return "does not fit any more: there are more than 512 values for places";
+    rules->has_accept |= is_accept(setting);
+    rules->values[rules->value_count++] = (struct nd_rule_value){
+        .value = {values[0], values[1]}, .line = (uint16_t)number, .setting = (uint8_t)row_of(setting)};
+    return NULL;
+}
+
+/* A value for everything, where no narrower section has set it. */
+static void set_base(struct nd_rules *rules, const struct nd_setting *setting, const char *value, unsigned number) {
+    unsigned row = row_of(setting);
+    uint32_t rank = rules->section.program_rank << 1 | (rules->section.is_inbound || rules->section.is_outbound);
+    struct nd_setting alone = *setting;
+    if (rank < rules->base_rank[row])
+        return;
+    rules->base_rank[row] = rank;
+    rules->base_line[row] = (uint16_t)number;
+    alone.follower = 0; /* nd_rules_finish sees to it */
+    nd_setting_read(&alone, value, rules->settings);
+}
+
+/* ONLY and SKIP: the names of several lines add up. */
+static void take_list(struct nd_rules *rules, const struct nd_setting *setting, struct nd_word list, unsigned number) {
+    bool is_in = rules->program && nd_program_in(rules->program, list);
+    if (strcmp(setting->name, "SKIP") == 0) {
+        rules->skip_line = is_in && !rules->in_skip ? (uint16_t)number : rules->skip_line;
+        rules->in_skip |= is_in;
+        return;
+    }
+    rules->only_line = is_in || !rules->has_only ? (uint16_t)number : rules->only_line;
+    rules->has_only |= rules->program && list.size > 0;
+    rules->in_only |= is_in;
+}
+
+static void take_setting(struct nd_rules *rules, struct nd_word name, struct nd_word value, unsigned number) {
+    char text[ND_RULES_MOST_LINE], wrong_value[200];
+    struct nd_line expected;
+    struct nd_settings scratch;
+    const char *wrong;
+    int64_t values[2];
+    const struct nd_setting *setting = setting_here(rules, name, &wrong);
+    if (rules->section.is_broken) /* said already */
+        return;
+    if (!setting) {
+        nd_rules_wrong_word(rules, number, name, wrong);
+        return;
+    }
+    memcpy(text, value.at, value.size);
+    text[value.size] = '\0';
+    scratch = *rules->settings;
+    if (memchr(text, '\0', value.size) || nd_setting_read(setting, text, &scratch) != 0) {
+        nd_line_start(&expected, wrong_value, sizeof wrong_value);
+        nd_line_put(&expected, "is not ");
+        nd_line_put(&expected, nd_setting_expects(setting->kind));
+        nd_rules_wrong_word(rules, number, value, wrong_value);
+        return;
+    }
+    if (rules->section.is_ignored)
+        return;
+    if (setting->kind == ND_SETTING_UNREAD) {
+        take_list(rules, setting, value, number);
+    } else if (rules->section.rule_count > 0) {
+        take_values(setting, &scratch, values);
+        wrong = add_value(rules, setting, values, number);
+        if (wrong)
+            nd_rules_wrong_word(rules, number, name, wrong);
+    } else {
+        set_base(rules, setting, text, number);
+    }
+}
+
+/* Ends the value before a comment: a `#` with white space before it. */
+static struct nd_word without_comment(struct nd_word value) {
+    for (size_t i = 0; i < value.size; i++)
+        if (value.at[i] == '#' && (i == 0 || nd_is_space(value.at[i - 1])))
+            value.size = i;
+    return trimmed(value);
+}
+
+void nd_rules_take_line(struct nd_rules *rules, const char *line, size_t size, unsigned number) {
+    struct nd_word word = trimmed((struct nd_word){line, size});
+    if (number > MOST_LINE_NUMBER || word.size == 0 || *word.at == '#' || *word.at == ';')
+        return;
+    if (size >= ND_RULES_MOST_LINE) {
+        nd_rules_wrong(rules, number, "the line is longer than 1023 bytes and is left out");
+        return;
+    }
+    if (*word.at == '[') {
+        word = without_comment(word);
+        struct nd_word inside = {word.at + 1, word.size - 1};
+        bool is_closed = inside.size > 0 && inside.at[inside.size - 1] == ']';
+        inside.size -= is_closed;
+        if (is_closed) {
+            nd_rules_take_header(rules, inside, number);
+            return;
+        }
+        nd_rules_wrong_word(rules, number, word, "has no ] at its end");
+        nd_rules_end_section(rules);
+        rules->section.is_broken = rules->section.is_ignored = true;
+        return;
+    }
+    const char *equals = memchr(word.at, '=', word.size);
+    if (!equals) {
+        nd_rules_wrong_word(rules, number, word, "is neither NAME = VALUE nor [section]");
+        return;
+    }
+    struct nd_word name = trimmed((struct nd_word){word.at, (size_t)(equals - word.at)});
+    struct nd_word value = without_comment((struct nd_word){equals + 1, word.size - (size_t)(equals + 1 - word.at)});
+    take_setting(rules, name, value, number);
+}

@@ -1,0 +1,131 @@
+/* What the config file says to one program: values for everything, and rules for single destinations and peers. It is read line
+ * by line while the library starts. Nothing here allocates, locks or makes a system call. */
+#ifndef ND_SETTINGS_RULES_H
+#define ND_SETTINGS_RULES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shim/settings/endpoint.h"
+#include "shim/settings/program.h"
+#include "shim/settings/settings.h"
+
+enum {
+    ND_RULES_MOST = 256,         /* places, each with its values */
+    ND_RULES_MOST_VALUES = 512,  /* of all places */
+    ND_RULES_MOST_TEXT = 8192,   /* bytes of their names */
+    ND_RULES_MOST_LINE = 1024,   /* bytes of a line */
+    ND_RULES_MOST_SETTINGS = 64, /* rows of nd_setting_table */
+};
+
+/* One value of a rule. */
+struct nd_rule_value {
+    int64_t value[2]; /* a time; or the bytes and the time of a rate */
+    uint16_t line;
+    uint8_t setting; /* its row in nd_setting_table */
+};
+
+/* Values for the connections to one place, or from it. */
+struct nd_rule {
+    struct nd_where where;
+    uint32_t rank;         /* of two rules that set the same, the higher rank wins, then the later line */
+    uint16_t line;         /* of the section's header */
+    uint16_t first, count; /* its values */
+    bool inbound;
+};
+
+struct nd_rules {
+    struct nd_settings *settings;     /* what holds without a rule */
+    const struct nd_program *program; /* NULL: take the sections of all programs, to check them */
+    const char *file;                 /* its name in complaints */
+    void (*complain)(const char *text, void *arg);
+    void *arg;
+
+    unsigned count, value_count;
+    size_t text_size;
+    bool has_names;   /* a rule has a host's name */
+    bool has_inbound; /* a rule is for peers */
+    bool has_accept;  /* a rule is for listeners */
+
+    /* Where each value of `settings` comes from, by row: the line of the file, 0 for none; bits for the environment. */
+    uint16_t base_line[ND_RULES_MOST_SETTINGS];
+    uint32_t base_rank[ND_RULES_MOST_SETTINGS];
+    uint64_t from_environment;
+
+    bool has_only, in_only, in_skip; /* ONLY and SKIP */
+    uint16_t only_line, skip_line;   /* 0 where they come from the environment */
+
+    struct { /* the section that is being read */
+        bool is_ignored, is_broken, is_inbound, is_outbound, has_names_only, has_peers;
+        unsigned first_rule, rule_count;
+        uint32_t program_rank;
+    } section;
+
+    /* The large ones last: without a file they are never touched, and cost no memory. */
+    struct nd_rule rules[ND_RULES_MOST]; /* by rank, lowest first, once nd_rules_finish was called */
+    struct nd_rule_value values[ND_RULES_MOST_VALUES];
+    char text[ND_RULES_MOST_TEXT];
+};
+
+/* Starts with `settings`, which hold the defaults. `rules` is all zeros. What is wrong is told to complain(text, arg), one line
+ * each, "FILE:LINE: what", and is left out; everything else counts. */
+void nd_rules_start(struct nd_rules *rules, struct nd_settings *settings, const struct nd_program *program,
+                    const char *file, void (*complain)(const char *text, void *arg), void *arg);
+
+/* Takes the next line, without its newline. Lines are counted from 1. */
+void nd_rules_take_line(struct nd_rules *rules, const char *line, size_t size, unsigned number);
+
+/* Complains of the line. */
+void nd_rules_wrong(const struct nd_rules *rules, unsigned line, const char *what);
+
+/* Takes NETDEADLINE_X of `environment` over what the file says. Between the last line and nd_rules_finish. */
+void nd_rules_take_environment(struct nd_rules *rules, char *const *environment);
+
+/* To be called last. */
+void nd_rules_finish(struct nd_rules *rules);
+
+/* Whether ONLY or SKIP leave the program out. */
+static inline bool nd_rules_pass(const struct nd_rules *rules) {
+    return rules->in_skip || (rules->has_only && !rules->in_only);
+}
+
+/* A set of rules, by their index. */
+struct nd_rule_set {
+    uint64_t bits[ND_RULES_MOST / 64];
+};
+
+static inline bool nd_rule_set_has(const struct nd_rule_set *set, unsigned rule) {
+    return set->bits[rule / 64] >> (rule % 64) & 1;
+}
+
+static inline void nd_rule_set_add(struct nd_rule_set *set, unsigned rule) {
+    set->bits[rule / 64] |= (uint64_t)1 << (rule % 64);
+}
+
+/* The rules for a connection to (or, `inbound`, from) an address. The port of an inbound place is the local one. `named`: the
+ * rules whose host was found to have that address; or NULL. Async-signal-safe. */
+struct nd_rule_set nd_rules_at(const struct nd_rules *rules, bool inbound, const struct nd_place *place,
+                               const struct nd_rule_set *named);
+
+/* The same for an AF_UNIX address: of the other side, inbound our own. Async-signal-safe. */
+struct nd_rule_set nd_rules_at_path(const struct nd_rules *rules, bool inbound, const struct sockaddr *address,
+                                    socklen_t length);
+
+/* The rules that have a host's name which `name` is. Async-signal-safe. */
+struct nd_rule_set nd_rules_named(const struct nd_rules *rules, const char *name);
+
+/* Puts the values of these rules over *settings, but those of the rows in `kept` (bits). Where `sources` is not NULL it gets for
+ * each row the line that gave the value. Async-signal-safe. */
+void nd_rules_apply(const struct nd_rules *rules, const struct nd_rule_set *set, uint64_t kept,
+                    struct nd_settings *settings, uint16_t *sources);
+
+/* Opens the file that nd_rules_start was told of, without waiting. -1 where there is none that counts: a missing file says
+ * nothing where it is `optional`. `is_secure`: only one counts that root alone can write. Raw system calls; keeps errno. */
+int nd_rules_open_file(const struct nd_rules *rules, bool is_secure, bool optional);
+
+/* Takes its lines, at most a megabyte, and closes it. */
+void nd_rules_read_file(struct nd_rules *rules, int fd);
+
+#define ND_RULES_FILE "/etc/netdeadline.conf"
+
+#endif

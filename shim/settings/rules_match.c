@@ -1,0 +1,112 @@
+/* Which rules hold for a connection, and what they and the environment make of the settings. */
+#include "shim/settings/rules_parse.h"
+
+struct nd_rule_set nd_rules_at(const struct nd_rules *rules, bool inbound, const struct nd_place *place,
+                               const struct nd_rule_set *named) {
+    struct nd_rule_set set = {{0}};
+    for (unsigned i = 0; i < rules->count; i++) {
+        const struct nd_where *where = &rules->rules[i].where;
+        if (rules->rules[i].inbound == inbound && nd_where_has_port(where, place->port) &&
+            (nd_where_has_address(where, &place->address) || (named && nd_rule_set_has(named, i))))
+            nd_rule_set_add(&set, i);
+    }
+    return set;
+}
+
+struct nd_rule_set nd_rules_at_path(const struct nd_rules *rules, bool inbound, const struct sockaddr *address,
+                                    socklen_t length) {
+    struct nd_rule_set set = {{0}};
+    for (unsigned i = 0; i < rules->count; i++)
+        if (rules->rules[i].inbound == inbound && nd_where_has_path(&rules->rules[i].where, address, length))
+            nd_rule_set_add(&set, i);
+    return set;
+}
+
+struct nd_rule_set nd_rules_named(const struct nd_rules *rules, const char *name) {
+    struct nd_rule_set set = {{0}};
+    for (unsigned i = 0; i < rules->count && rules->has_names; i++)
+        if (nd_where_has_name(&rules->rules[i].where, name))
+            nd_rule_set_add(&set, i);
+    return set;
+}
+
+void nd_rules_apply(const struct nd_rules *rules, const struct nd_rule_set *set, uint64_t kept,
+                    struct nd_settings *settings, uint16_t *sources) {
+    for (unsigned i = 0; i < rules->count; i++) {
+        const struct nd_rule *rule = &rules->rules[i];
+        if (!nd_rule_set_has(set, i))
+            continue;
+        for (unsigned at = rule->first; at < (unsigned)rule->first + rule->count; at++) {
+            const struct nd_rule_value *value = &rules->values[at];
+            if (kept >> value->setting & 1)
+                continue;
+            nd_rules_put(&nd_setting_table[value->setting], settings, value->value);
+            if (sources)
+                sources[value->setting] = value->line;
+        }
+    }
+}
+
+static nd_time *time_of(const struct nd_rules *rules, size_t row) {
+    return (nd_time *)(void *)((char *)rules->settings + nd_setting_table[row].field);
+}
+
+/* The first row from `row` on that another one follows; *follower gets that one. False where there is none any more. */
+static bool next_pair(size_t *row, size_t *follower) {
+    for (; *row < nd_setting_count; ++*row)
+        for (*follower = 0; nd_setting_table[*row].follower && *follower < nd_setting_count; ++*follower)
+            if (nd_setting_table[*follower].field == nd_setting_table[*row].follower)
+                return true;
+    return false;
+}
+
+/* UNACKED sets INBOUND_UNACKED too, unless that is set itself, in the file or in the environment. */
+static void follow(struct nd_rules *rules) {
+    for (size_t row = 0, follower; next_pair(&row, &follower); row++)
+        if (!rules->base_line[follower] && !(rules->from_environment >> follower & 1))
+            *time_of(rules, follower) = *time_of(rules, row);
+}
+
+static void take_lists(struct nd_rules *rules, char *const *environment) {
+    const char *only = nd_settings_variable(environment, "ONLY"), *skip = nd_settings_variable(environment, "SKIP");
+    if (only) {
+        struct nd_word list = {only, strlen(only)};
+        rules->has_only = list.size > 0;
+        rules->in_only = rules->program && nd_program_in(rules->program, list);
+        rules->only_line = 0;
+    }
+    if (skip) {
+        rules->in_skip = rules->program && nd_program_in(rules->program, (struct nd_word){skip, strlen(skip)});
+        rules->skip_line = 0;
+    }
+}
+
+void nd_rules_take_environment(struct nd_rules *rules, char *const *environment) {
+    if (!environment)
+        return;
+    nd_time file_value[ND_RULES_MOST_SETTINGS];
+    for (size_t row = 0, follower; next_pair(&row, &follower); row++)
+        file_value[follower] = *time_of(rules, follower);
+    rules->from_environment = nd_settings_from_environment(rules->settings, environment, rules->complain, rules->arg);
+    for (size_t row = 0, follower; next_pair(&row, &follower); row++) /* one that the file has set follows no more */
+        if (rules->base_line[follower] && !(rules->from_environment >> follower & 1))
+            *time_of(rules, follower) = file_value[follower];
+    take_lists(rules, environment);
+}
+
+/* By rank; of the same rank, by line. There are few. */
+static void sort(struct nd_rules *rules) {
+    for (unsigned i = 1; i < rules->count; i++) {
+        struct nd_rule rule = rules->rules[i];
+        unsigned at = i;
+        for (; at > 0 && rules->rules[at - 1].rank > rule.rank; at--)
+            rules->rules[at] = rules->rules[at - 1];
+        rules->rules[at] = rule;
+    }
+}
+
+void nd_rules_finish(struct nd_rules *rules) {
+    nd_rules_end_section(rules);
+    sort(rules);
+    follow(rules);
+}

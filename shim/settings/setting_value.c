@@ -1,0 +1,221 @@
+/* Reads and writes the value of one setting. */
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "base/line.h"
+#include "shim/settings/settings.h"
+
+/* The words that stand for 0, 1, 2 … of an enum. */
+static const char *const mode_words[] = {"enforce", "observe", "off", NULL};
+static const char *const format_words[] = {"logfmt", "json", NULL};
+static const char *const switch_words[] = {"0", "1", NULL};
+static const char *const switch_long_words[] = {"off", "on", NULL};
+
+/* The index of `value` in `words`, or -1. */
+static int find_word(const char *const *words, const char *value) {
+    for (int i = 0; words[i]; i++)
+        if (strcmp(words[i], value) == 0)
+            return i;
+    return -1;
+}
+
+static nd_time *time_at(const struct nd_settings *settings, size_t offset) {
+    return (nd_time *)((char *)(uintptr_t)settings + offset);
+}
+
+static struct nd_limits *limits_at(const struct nd_settings *settings, size_t offset) {
+    return (struct nd_limits *)((char *)(uintptr_t)settings + offset);
+}
+
+static int read_time(const struct nd_setting *setting, const char *value, struct nd_settings *settings) {
+    nd_time time;
+    if (nd_duration_parse(value, &time) != 0)
+        return -1;
+    *time_at(settings, setting->field) = time;
+    if (setting->follower)
+        *time_at(settings, setting->follower) = time;
+    return 0;
+}
+
+/* The factor of the suffix at *text, which is moved past it: 1 where there is none. Powers of 1024, as curl's rates. */
+static uint64_t read_factor(const char **text) {
+    int shift = **text == 'k' || **text == 'K' ? 10 : **text == 'M' ? 20 : **text == 'G' ? 30 : 0;
+    *text += shift != 0;
+    return (uint64_t)1 << shift;
+}
+
+/* `1k/30s` */
+static int read_rate(const char *value, struct nd_limits *limits) {
+    uint64_t bytes = 0;
+    nd_time window;
+    const char *at = value;
+    if (strcmp(value, "off") == 0) {
+        limits->min_rate_bytes = 0;
+        limits->min_rate_window = 0;
+        return 0;
+    }
+    for (; *at >= '0' && *at <= '9'; at++)
+        if (__builtin_mul_overflow(bytes, 10, &bytes) || __builtin_add_overflow(bytes, *at - '0', &bytes))
+            return -1;
+    if (bytes == 0 || __builtin_mul_overflow(bytes, read_factor(&at), &bytes) || *at != '/')
+        return -1;
+    if (nd_duration_parse(at + 1, &window) != 0 || window == 0)
+        return -1;
+    limits->min_rate_bytes = bytes;
+    limits->min_rate_window = window;
+    return 0;
+}
+
+static int read_log(const char *value, struct nd_settings *settings) {
+    static const char *const words[] = {"off", "stderr", "syslog", NULL};
+    int word = find_word(words, value);
+    if (word >= 0) {
+        settings->log = (enum nd_log)word;
+        return 0;
+    }
+    if (value[0] != '/' || strlen(value) >= sizeof settings->log_path)
+        return -1;
+    settings->log = ND_LOG_FILE;
+    strcpy(settings->log_path, value);
+    return 0;
+}
+
+static bool is_port(const char *text) {
+    unsigned port = 0;
+    size_t length = strspn(text, "0123456789");
+    if (length == 0 || length > 5 || text[length] != '\0')
+        return false;
+    for (; *text; text++)
+        port = port * 10 + (unsigned)(*text - '0');
+    return port > 0 && port <= 65535;
+}
+
+/* `127.0.0.1:8125`, `[::1]:8125`: numeric, because whoever sends to it may not look names up. */
+static int read_address(const char *value, char *out, size_t size) {
+    unsigned char address[16];
+    char host[64];
+    bool v6 = value[0] == '[';
+    const char *end = v6 ? strchr(value, ']') : strchr(value, ':');
+    if (strcmp(value, "off") == 0) {
+        out[0] = '\0';
+        return 0;
+    }
+    value += v6;
+    if (!end || (size_t)(end - value) >= sizeof host || strlen(value - v6) >= size)
+        return -1;
+    memcpy(host, value, (size_t)(end - value));
+    host[end - value] = '\0';
+    end += v6;
+    if (*end != ':' || !is_port(end + 1) || inet_pton(v6 ? AF_INET6 : AF_INET, host, address) != 1)
+        return -1;
+    strcpy(out, value - v6);
+    return 0;
+}
+
+int nd_setting_read(const struct nd_setting *setting, const char *value, struct nd_settings *settings) {
+    int word = -1;
+    switch (setting->kind) {
+    case ND_SETTING_TIME:
+        return read_time(setting, value, settings);
+    case ND_SETTING_RATE:
+        return read_rate(value, limits_at(settings, setting->field));
+    case ND_SETTING_MODE:
+        word = find_word(mode_words, value);
+        if (word >= 0)
+            settings->mode = (enum nd_mode)word;
+        break;
+    case ND_SETTING_LOG:
+        return read_log(value, settings);
+    case ND_SETTING_LOG_FORMAT:
+        word = find_word(format_words, value);
+        if (word >= 0)
+            settings->log_format = (enum nd_log_format)word;
+        break;
+    case ND_SETTING_SWITCH:
+        word = find_word(switch_words, value);
+        word = word >= 0 ? word : find_word(switch_long_words, value);
+        if (word >= 0)
+            settings->backtrace = word == 1;
+        break;
+    case ND_SETTING_ADDRESS:
+        return read_address(value, settings->statsd, sizeof settings->statsd);
+    case ND_SETTING_UNREAD:
+        return 0;
+    }
+    return word >= 0 ? 0 : -1;
+}
+
+static void put_rate(struct nd_line *line, const struct nd_limits *limits) {
+    static const char suffixes[] = {'\0', 'k', 'M', 'G'};
+    uint64_t bytes = limits->min_rate_bytes;
+    size_t suffix = 0;
+    if (bytes == 0) {
+        nd_line_put(line, "off");
+        return;
+    }
+    for (; suffix < 3 && bytes % 1024 == 0; suffix++)
+        bytes /= 1024;
+    nd_line_put_number(line, bytes, 1);
+    if (suffix > 0)
+        nd_line_put_char(line, suffixes[suffix]);
+    nd_line_put_char(line, '/');
+    nd_line_put_duration(line, limits->min_rate_window);
+}
+
+static void put_log(struct nd_line *line, const struct nd_settings *settings) {
+    static const char *const words[] = {"off", "stderr", "syslog"};
+    if (settings->log == ND_LOG_FILE)
+        nd_line_put_escaped(line, settings->log_path, strlen(settings->log_path), sizeof settings->log_path);
+    else
+        nd_line_put(line, words[settings->log]);
+}
+
+void nd_setting_put(const struct nd_setting *setting, const struct nd_settings *settings, struct nd_line *line) {
+    switch (setting->kind) {
+    case ND_SETTING_TIME:
+        nd_line_put_duration(line, *time_at(settings, setting->field));
+        break;
+    case ND_SETTING_RATE:
+        put_rate(line, limits_at(settings, setting->field));
+        break;
+    case ND_SETTING_MODE:
+        nd_line_put(line, mode_words[settings->mode]);
+        break;
+    case ND_SETTING_LOG:
+        put_log(line, settings);
+        break;
+    case ND_SETTING_LOG_FORMAT:
+        nd_line_put(line, format_words[settings->log_format]);
+        break;
+    case ND_SETTING_SWITCH:
+        nd_line_put(line, switch_words[settings->backtrace]);
+        break;
+    case ND_SETTING_ADDRESS:
+        nd_line_put(line, settings->statsd[0] ? settings->statsd : "off");
+        break;
+    case ND_SETTING_UNREAD:
+        break;
+    }
+}
+
+const char *nd_setting_expects(enum nd_setting_kind kind) {
+    switch (kind) {
+    case ND_SETTING_TIME:
+        return "a duration such as 250ms, 3s or 1m30s, or off";
+    case ND_SETTING_RATE:
+        return "bytes over a duration such as 1k/30s, or off";
+    case ND_SETTING_MODE:
+        return "enforce, observe or off";
+    case ND_SETTING_LOG:
+        return "off, stderr, syslog or an absolute path of at most 255 bytes";
+    case ND_SETTING_LOG_FORMAT:
+        return "logfmt or json";
+    case ND_SETTING_SWITCH:
+        return "0 or 1";
+    case ND_SETTING_ADDRESS:
+        return "a numeric address and port such as 127.0.0.1:8125 or [::1]:8125, or off";
+    case ND_SETTING_UNREAD:
+        break;
+    }
+    return "anything";
+}

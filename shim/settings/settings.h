@@ -1,0 +1,124 @@
+/* What the operator asked for: the NETDEADLINE_ environment, parsed once when the library starts. */
+#ifndef ND_SETTINGS_SETTINGS_H
+#define ND_SETTINGS_SETTINGS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+
+enum nd_mode { ND_MODE_ENFORCE, ND_MODE_OBSERVE, ND_MODE_OFF };
+
+enum nd_log { ND_LOG_OFF, ND_LOG_STDERR, ND_LOG_SYSLOG, ND_LOG_FILE };
+
+enum nd_log_format { ND_LOG_LOGFMT, ND_LOG_JSON };
+
+/* What may change while other threads read it: whole, also where a 64-bit value takes two words. */
+typedef _Atomic nd_time nd_live_time;
+
+/* Limits of one direction. A time of 0 is off. */
+struct nd_limits {
+    nd_live_time tls_handshake, tls_shutdown;
+    nd_live_time unacked, recv, send, keepalive, idle, lifetime;
+    _Atomic uint64_t min_rate_bytes; /* per min_rate_window; 0 is off */
+    nd_live_time min_rate_window;
+};
+
+/* Each value whole: other threads may read *to, or write *from. */
+void nd_limits_copy(struct nd_limits *to, const struct nd_limits *from);
+
+struct nd_settings {
+    _Atomic enum nd_mode mode;
+    nd_live_time resolve, connect, accept; /* 0 is off */
+    struct nd_limits outbound, inbound;
+    enum nd_log log;
+    enum nd_log_format log_format;
+    bool backtrace;
+    char log_path[256]; /* for ND_LOG_FILE */
+    char statsd[64];    /* address:port or [v6]:port, numeric; empty is off */
+};
+
+/* Copies what may change while the program runs: mode and limits. The rest of *to becomes 0. */
+void nd_settings_copy_live(struct nd_settings *to, const struct nd_settings *from);
+
+/* The settings in force. Written while the library starts, and while the program runs by live.h; read anywhere. */
+extern struct nd_settings nd_settings;
+
+/* Changes, after them, whenever they change; a socket that was brought up to date before catches up (nd_timers_refresh). */
+extern _Atomic uint32_t nd_settings_generation;
+
+/* What a setting's value looks like. */
+enum nd_setting_kind {
+    ND_SETTING_TIME,
+    ND_SETTING_RATE,
+    ND_SETTING_MODE,
+    ND_SETTING_LOG,
+    ND_SETTING_LOG_FORMAT,
+    ND_SETTING_SWITCH,
+    ND_SETTING_ADDRESS,
+    ND_SETTING_UNREAD /* a name that is known but read elsewhere */
+};
+
+/* One row per setting. The environment, the command's options and its help are all made from this table. */
+struct nd_setting {
+    const char *name; /* "RECV": the variable without NETDEADLINE_ */
+    enum nd_setting_kind kind;
+    size_t field;             /* its offset in struct nd_settings: a nd_time, or for a rate the struct nd_limits */
+    size_t follower;          /* a nd_time that takes the same value unless it has one of its own; 0 for none */
+    const char *default_text; /* as an operator would write it */
+    const char *meaning;      /* one line for a person */
+};
+
+extern const struct nd_setting nd_setting_table[];
+extern const size_t nd_setting_count;
+
+/* The row of the setting called `name` (`length` bytes, without prefix), or NULL. Async-signal-safe. */
+const struct nd_setting *nd_setting_find(const char *name, size_t length);
+
+/* Reads `value` into *settings. Returns 0, or -1 with *settings as it was. Async-signal-safe. */
+int nd_setting_read(const struct nd_setting *setting, const char *value, struct nd_settings *settings);
+
+struct nd_line;
+
+/* Writes the value that *settings holds, in the form nd_setting_read takes. Async-signal-safe. */
+void nd_setting_put(const struct nd_setting *setting, const struct nd_settings *settings, struct nd_line *line);
+
+/* What a value of this kind must be: "a duration such as 250ms, 3s or 1m30s, or off". */
+const char *nd_setting_expects(enum nd_setting_kind kind);
+
+/* Fills *settings with the defaults of DESIGN.md §5. Async-signal-safe. */
+void nd_settings_defaults(struct nd_settings *settings);
+
+/* Reads every NETDEADLINE_X of `environment` (environ's form) over what *settings holds. For each name it does not know
+ * and each value it cannot read, calls complain(text, arg) with one line without newline that names the variable, the
+ * value (shortened, escaped) and what is used instead; the value in *settings is then left. Of a name that stands there
+ * twice the first counts, as with getenv. Returns a bit for each row of the table that was read. Allocates nothing. */
+uint64_t nd_settings_from_environment(struct nd_settings *settings, char *const *environment,
+                                      void (*complain)(const char *text, void *arg), void *arg);
+
+/* The value of NETDEADLINE_`name` in `environment`, or NULL. Async-signal-safe. */
+const char *nd_settings_variable(char *const *environment, const char *name);
+
+/* Complaints gathered into one line, because the library may say only one (law 2). */
+struct nd_complaints {
+    char text[512];
+    size_t used;
+    unsigned untold; /* that did not fit any more */
+};
+
+void nd_complaints_start(struct nd_complaints *complaints);
+
+/* Adds one; has the form of nd_settings_from_environment's `complain`. `complaints` is a struct nd_complaints. */
+void nd_complaints_add(const char *text, void *complaints);
+
+/* The line, "netdeadline: A; B; and 3 more", without newline; NULL when there was no complaint. Valid as long as
+ * *complaints is. To be called once, last. */
+const char *nd_complaints_line(struct nd_complaints *complaints);
+
+/* Reads a duration: `250ms`, `3s`, `1m30s`, `2h`, `off`; whole numbers with a unit each, largest unit first; 0 is refused
+ * except as `off`. Returns 0 and the time in *out (0 for off), or -1 when it cannot be read. Async-signal-safe. */
+int nd_duration_parse(const char *text, nd_time *out);
+
+#endif

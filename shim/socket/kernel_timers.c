@@ -1,0 +1,308 @@
+#include "shim/socket/kernel_timers.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "shim/real.h"
+#include "shim/start.h"
+#include "shim/wait/epoll_set.h"
+
+#define USEC_PER_SEC 1000000
+
+/* The kernel rounds a timeout up to its tick; the longest in use is HZ=100's. */
+#define JIFFY 10000
+
+static int64_t get_timeout(int fd, int name) {
+    struct timeval value = {0, 0};
+    socklen_t len = sizeof value;
+    if (nd_real.getsockopt(fd, SOL_SOCKET, name, &value, &len) != 0)
+        return -1;
+    return (int64_t)value.tv_sec * USEC_PER_SEC + value.tv_usec;
+}
+
+static int set_timeout(int fd, int name, int64_t usec) {
+    struct timeval value = {(time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC)};
+    return nd_real.setsockopt(fd, SOL_SOCKET, name, &value, sizeof value);
+}
+
+static int get_int(int fd, int level, int name) {
+    int value = 0;
+    socklen_t len = sizeof value;
+    return nd_real.getsockopt(fd, level, name, &value, &len) == 0 ? value : -1;
+}
+
+static int set_int(int fd, int level, int name, int value) {
+    return nd_real.setsockopt(fd, level, name, &value, sizeof value);
+}
+
+/* Whichever is shorter, the program's own timeout or ours, is put in force; the flag says that it is ours. */
+static void arm_timeout(int fd, struct nd_sock *sock, int name, nd_time limit, _Atomic int64_t *own, uint32_t flag) {
+    int64_t current = get_timeout(fd, name);
+    if (current < 0)
+        return;
+    int64_t ours = (limit + ND_USEC - 1) / ND_USEC;
+    *own = current;
+    if ((current == 0 || current > ours) && set_timeout(fd, name, ours) == 0)
+        nd_sock_change(fd, sock, flag, 0);
+    else
+        nd_sock_change(fd, sock, 0, flag);
+}
+
+static const int keepalive_options[4][2] = {
+    {SOL_SOCKET, SO_KEEPALIVE}, {IPPROTO_TCP, TCP_KEEPIDLE}, {IPPROTO_TCP, TCP_KEEPINTVL}, {IPPROTO_TCP, TCP_KEEPCNT}};
+
+/* The first probe after KEEPALIVE of silence, five more a second or a tenth of it apart. A program that has switched
+ * keepalive on itself keeps its own. */
+static void arm_keepalive(int fd, struct nd_sock *sock, nd_time limit) {
+    nd_time idle = (limit + ND_SEC - 1) / ND_SEC;
+    nd_time interval = idle < 20 ? 1 : idle / 10;
+    int ours[4] = {1, idle > 32767 ? 32767 : (int)idle, interval > 32767 ? 32767 : (int)interval, 5};
+    if (nd_sock_flags(sock) & ND_SOCK_KEEPALIVE)
+        return;
+    for (int i = 0; i < 4; i++) {
+        sock->own_keepalive[i] = get_int(fd, keepalive_options[i][0], keepalive_options[i][1]);
+        if (sock->own_keepalive[i] < 0 || sock->own_keepalive[0] > 0)
+            return;
+    }
+    for (int i = 3; i >= 0; i--)
+        if (set_int(fd, keepalive_options[i][0], keepalive_options[i][1], ours[i]) != 0)
+            return;
+    nd_sock_change(fd, sock, ND_SOCK_KEEPALIVE, 0);
+}
+
+void nd_timers_give_back(int fd, struct nd_sock *sock) {
+    int saved = errno;
+    set_timeout(fd, SO_SNDTIMEO, sock->own_sndtimeo);
+    sock->own_sndtimeo = 0;
+    nd_sock_change(fd, sock, 0, ND_SOCK_BORROWED | ND_SOCK_SNDTIMEO);
+    errno = saved;
+}
+
+bool nd_timers_borrow(int fd, struct nd_sock *sock, struct nd_borrowed *borrowed) {
+    socklen_t size = sizeof borrowed->before;
+    if (nd_real.getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &borrowed->before, &size) != 0)
+        return false;
+    borrowed->ours_before = (nd_sock_flags(sock) & ND_SOCK_SNDTIMEO) != 0;
+    if (!borrowed->ours_before)
+        sock->own_sndtimeo = (int64_t)borrowed->before.tv_sec * USEC_PER_SEC + borrowed->before.tv_usec;
+    borrowed->own = sock->own_sndtimeo;
+    nd_sock_change(fd, sock, ND_SOCK_SNDTIMEO | ND_SOCK_BORROWED, 0);
+    return true;
+}
+
+nd_time nd_timers_own_deadline(int fd, const struct nd_sock *sock, enum nd_direction direction, nd_time now) {
+    const bool in = direction == ND_IN, ours = nd_sock_flags(sock) & (in ? ND_SOCK_RCVTIMEO : ND_SOCK_SNDTIMEO);
+    int64_t usec = in ? sock->own_rcvtimeo : sock->own_sndtimeo;
+    if (!ours)
+        usec = get_timeout(fd, in ? SO_RCVTIMEO : SO_SNDTIMEO);
+    return usec > 0 ? nd_time_after(now, usec * ND_USEC) : ND_NEVER;
+}
+
+void nd_timers_return(int fd, struct nd_sock *sock, const struct nd_borrowed *borrowed) {
+    nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &borrowed->before, sizeof borrowed->before);
+    nd_sock_change(fd, sock, 0, ND_SOCK_BORROWED | (borrowed->ours_before ? 0 : ND_SOCK_SNDTIMEO));
+    if (!borrowed->ours_before)
+        sock->own_sndtimeo = 0;
+}
+
+void nd_timers_arm(int fd, struct nd_sock *sock) {
+    const struct nd_limits *limits = nd_sock_limits(sock);
+    if (nd_observing ||
+        (!(nd_sock_flags(sock) & ND_SOCK_BORROWED) && !limits->recv && !limits->send && !limits->keepalive))
+        return;
+    int saved = errno;
+    if (nd_sock_flags(sock) & ND_SOCK_BORROWED)
+        nd_timers_give_back(fd, sock);
+    uint32_t flags = nd_sock_flags(sock);
+    nd_time recv = nd_recv_limit_by(flags, limits);
+    nd_time send = nd_send_limit_by(flags, limits);
+    if (recv && !(flags & ND_SOCK_RCVTIMEO))
+        arm_timeout(fd, sock, SO_RCVTIMEO, recv, &sock->own_rcvtimeo, ND_SOCK_RCVTIMEO);
+    if (send && !(flags & ND_SOCK_SNDTIMEO))
+        arm_timeout(fd, sock, SO_SNDTIMEO, send, &sock->own_sndtimeo, ND_SOCK_SNDTIMEO);
+    if ((flags & ND_SOCK_INET) && (flags & ND_SOCK_STREAM) && limits->keepalive)
+        arm_keepalive(fd, sock, limits->keepalive);
+    errno = saved;
+}
+
+/* Gives the kernel the program's own values back, wherever ours stand. */
+static void put_back(int fd, struct nd_sock *sock) {
+    uint32_t flags = nd_sock_flags(sock);
+    if (flags & ND_SOCK_RCVTIMEO)
+        set_timeout(fd, SO_RCVTIMEO, sock->own_rcvtimeo);
+    if (flags & ND_SOCK_SNDTIMEO)
+        set_timeout(fd, SO_SNDTIMEO, sock->own_sndtimeo);
+    for (int i = 3; i >= 0 && (flags & ND_SOCK_KEEPALIVE); i--)
+        set_int(fd, keepalive_options[i][0], keepalive_options[i][1], sock->own_keepalive[i]);
+    nd_sock_change(fd, sock, 0, ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO | ND_SOCK_KEEPALIVE);
+}
+
+void nd_timers_profile(int fd, struct nd_sock *sock, uint8_t profile) {
+    int saved = errno;
+    if (profile == sock->profile)
+        return;
+    put_back(fd, sock);
+    if (nd_sock_flags(sock) & ND_SOCK_SYNCNT) {
+        set_int(fd, IPPROTO_TCP, TCP_SYNCNT, sock->own_syncnt);
+        nd_sock_change(fd, sock, 0, ND_SOCK_SYNCNT);
+    }
+    sock->profile = profile;
+    if (!(nd_sock_flags(sock) & ND_SOCK_STREAM))
+        nd_timers_arm(fd, sock);
+    nd_sock_change(fd, sock, 0, 0);
+    errno = saved;
+}
+
+void nd_timers_catch_up(int fd, struct nd_sock *sock) {
+    const int saved = errno;
+    const uint32_t now = nd_settings_generation, flags = nd_sock_flags(sock);
+    if (atomic_exchange(&sock->settings, now) == now)
+        return; /* another thread is at it */
+    nd_profile_renew();
+    sock->tls_functions = NULL; /* the next TLS call looks at all anew */
+    /* A connect under way has SO_SNDTIMEO on loan, and is armed when it has come about. */
+    bool stands = !(flags & ND_SOCK_KNOWN)   ? false
+                  : (flags & ND_SOCK_STREAM) ? (flags & ND_SOCK_CONNECTED)
+                                             : nd_sock_is_datagram(sock);
+    if (stands && !(flags & ND_SOCK_EXPIRED)) {
+        put_back(fd, sock);
+        sock->inode = nd_sock_limits(sock)->lifetime ? nd_sock_inode(fd) : 0;
+        nd_sock_change(fd, sock, 0, ND_SOCK_OPEN); /* perhaps nobody has noted who spoke on it until now */
+        nd_timers_arm(fd, sock);
+    }
+    if (flags & ND_SOCK_EPOLL)
+        nd_epoll_limits_changed(fd, sock);
+    nd_sock_change(fd, sock, 0, 0); /* the watch bits, which whoever changed the settings has set to all */
+    errno = saved;
+}
+
+static bool in_force(int fd, int name, nd_time limit) {
+    int64_t ours = (limit + ND_USEC - 1) / ND_USEC, current = limit ? get_timeout(fd, name) : -1;
+    return current >= ours && current - ours < JIFFY;
+}
+
+bool nd_timers_found(int fd, struct nd_sock *sock) {
+    int saved = errno;
+    uint32_t found = in_force(fd, SO_RCVTIMEO, nd_sock_recv_limit(sock)) ? ND_SOCK_RCVTIMEO : 0;
+    found |= in_force(fd, SO_SNDTIMEO, nd_sock_send_limit(sock)) ? ND_SOCK_SNDTIMEO : 0;
+    if (found)
+        nd_sock_change(fd, sock, found, 0);
+    errno = saved;
+    return found != 0;
+}
+
+void nd_timers_disarm(int fd, struct nd_sock *sock) {
+    int saved = errno;
+    if (nd_sock_flags(sock) & ND_SOCK_RCVTIMEO) {
+        set_timeout(fd, SO_RCVTIMEO, sock->own_rcvtimeo);
+        nd_sock_change(fd, sock, 0, ND_SOCK_RCVTIMEO);
+    }
+    errno = saved;
+}
+
+/* A SYN is repeated after 1, 2, 4 ... seconds; since Linux 6.5 the first four (net.ipv4.tcp_syn_linear_timeouts) come a
+ * second apart, and only then does it double. The slower growth counts: never too early. */
+int nd_timers_syn_count(nd_time timeout) {
+    nd_time total = ND_SEC, step = ND_SEC;
+    int count = 0;
+    while (total < timeout && count < 127) {
+        count++;
+        if (count > 4)
+            step = step < 120 * ND_SEC ? 2 * step : step;
+        total += step;
+    }
+    return count < 1 ? 1 : count;
+}
+
+void nd_timers_backstop(int fd, struct nd_sock *sock) {
+    uint32_t flags = nd_sock_flags(sock);
+    if (!(flags & ND_SOCK_INET) || !(flags & ND_SOCK_STREAM) || (flags & ND_SOCK_SYNCNT) || nd_observing ||
+        !nd_sock_connect_limit(sock))
+        return;
+    int saved = errno;
+    int ours = nd_timers_syn_count(nd_sock_connect_limit(sock));
+    int own = get_int(fd, IPPROTO_TCP, TCP_SYNCNT);
+    if (own > ours && own <= 127 && set_int(fd, IPPROTO_TCP, TCP_SYNCNT, ours) == 0) {
+        sock->own_syncnt = (int8_t)own;
+        nd_sock_change(fd, sock, ND_SOCK_SYNCNT, 0);
+    }
+    errno = saved;
+}
+
+static int keepalive_index(int level, int name) {
+    for (int i = 0; i < 4; i++)
+        if (keepalive_options[i][0] == level && keepalive_options[i][1] == name)
+            return i;
+    return -1;
+}
+
+/* What SO_RCVTIMEO and SO_SNDTIMEO are to a program with 64-bit times on a 32-bit system. */
+enum { RCVTIMEO_NEW = 66, SNDTIMEO_NEW = 67 };
+
+static bool is_timeout(int level, int name, int which) {
+    return level == SOL_SOCKET && (name == which || name == (which == SO_RCVTIMEO ? RCVTIMEO_NEW : SNDTIMEO_NEW));
+}
+
+bool nd_timers_program_set(int fd, struct nd_sock *sock, int level, int name) {
+    int saved = errno;
+    uint32_t flags = nd_sock_flags(sock);
+    int keepalive = keepalive_index(level, name);
+    bool ours = true;
+    if (is_timeout(level, name, SO_RCVTIMEO) && (flags & ND_SOCK_RCVTIMEO || sock->own_rcvtimeo))
+        arm_timeout(fd, sock, SO_RCVTIMEO, nd_sock_recv_limit(sock), &sock->own_rcvtimeo, ND_SOCK_RCVTIMEO);
+    else if (is_timeout(level, name, SO_SNDTIMEO) && (flags & ND_SOCK_SNDTIMEO || sock->own_sndtimeo))
+        arm_timeout(fd, sock, SO_SNDTIMEO, nd_sock_send_limit(sock), &sock->own_sndtimeo, ND_SOCK_SNDTIMEO);
+    else if (level == IPPROTO_TCP && name == TCP_SYNCNT)
+        nd_sock_change(fd, sock, 0, ND_SOCK_SYNCNT);
+    else if (keepalive >= 0 && (flags & ND_SOCK_KEEPALIVE)) {
+        /* From here on the program keeps house: what it has not set goes back to what it was. */
+        nd_sock_change(fd, sock, 0, ND_SOCK_KEEPALIVE);
+        for (int i = 3; i >= 0; i--)
+            if (i != keepalive)
+                set_int(fd, keepalive_options[i][0], keepalive_options[i][1], sock->own_keepalive[i]);
+    } else {
+        ours = false;
+    }
+    errno = saved;
+    return ours;
+}
+
+static bool give(const void *what, size_t size, void *value, socklen_t *len) {
+    if (*len > size)
+        *len = (socklen_t)size;
+    memcpy(value, what, *len);
+    return true;
+}
+
+bool nd_timers_read_back(const struct nd_sock *sock, int level, int name, void *value, socklen_t *len) {
+    uint32_t flags = nd_sock_flags(sock);
+    bool inet = (flags & ND_SOCK_INET) != 0;
+    if ((flags & ND_SOCK_EXPIRED) && level == (inet ? IPPROTO_TCP : SOL_SOCKET) &&
+        name == (inet ? TCP_USER_TIMEOUT : SO_RCVLOWAT)) { // NOLINT(bugprone-branch-clone): 18 on either level
+        int own = sock->own_marked;
+        return give(&own, sizeof own, value, len);
+    }
+    int keepalive = flags & ND_SOCK_KEEPALIVE ? keepalive_index(level, name) : -1;
+    if (keepalive >= 0) {
+        int own = sock->own_keepalive[keepalive];
+        return give(&own, sizeof own, value, len);
+    }
+    if ((flags & ND_SOCK_SYNCNT) && level == IPPROTO_TCP && name == TCP_SYNCNT) {
+        int own = sock->own_syncnt;
+        return give(&own, sizeof own, value, len);
+    }
+    bool in = (flags & ND_SOCK_RCVTIMEO) && is_timeout(level, name, SO_RCVTIMEO);
+    bool out = (flags & ND_SOCK_SNDTIMEO) && is_timeout(level, name, SO_SNDTIMEO);
+    if (!in && !out)
+        return false;
+    int64_t usec = in ? sock->own_rcvtimeo : sock->own_sndtimeo;
+    if (name == RCVTIMEO_NEW || name == SNDTIMEO_NEW) {
+        int64_t wide[] = {usec / USEC_PER_SEC, usec % USEC_PER_SEC};
+        return give(wide, sizeof wide, value, len);
+    }
+    struct timeval own = {(time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC)};
+    return give(&own, sizeof own, value, len);
+}

@@ -1,0 +1,205 @@
+#include "shim/socket/profile.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdatomic.h>
+
+#include "shim/report/report.h"
+#include "shim/settings/resolved_names.h"
+
+struct nd_rules nd_rules;
+struct nd_profile nd_profiles[ND_PROFILES];
+nd_time nd_profile_shortest = ND_NEVER;
+
+enum state { FREE, BEING_MADE, READY };
+
+static struct nd_settings started; /* as they were at start: what differs was changed since */
+static uint64_t resolve_bit;       /* the row of RESOLVE, where a rule sets it; or 0 */
+static _Atomic uint32_t renewed;   /* the nd_settings_generation of the profiles */
+
+void nd_profile_start(void) {
+    started = nd_settings;
+    for (unsigned i = 0; i < nd_rules.value_count; i++) {
+        const struct nd_rule_value *value = &nd_rules.values[i];
+        const struct nd_setting *setting = &nd_setting_table[value->setting];
+        nd_time time = setting->kind == ND_SETTING_RATE ? value->value[1] : value->value[0];
+        if (time && time < nd_profile_shortest)
+            nd_profile_shortest = time;
+        if (setting->field == offsetof(struct nd_settings, resolve))
+            resolve_bit = (uint64_t)1 << value->setting;
+    }
+}
+
+static bool is_changed(const struct nd_setting *setting) {
+    const char *now = (const char *)&nd_settings + setting->field, *then = (const char *)&started + setting->field;
+    if (setting->kind == ND_SETTING_TIME)
+        return *(const nd_live_time *)(const void *)now != *(const nd_live_time *)(const void *)then;
+    const struct nd_limits *limits = (const void *)now, *before = (const void *)then;
+    return setting->kind == ND_SETTING_RATE &&
+           (limits->min_rate_bytes != before->min_rate_bytes || limits->min_rate_window != before->min_rate_window);
+}
+
+/* The rows that hold everywhere, whatever the sections say: the environment's, and those changed in the running process. */
+static uint64_t kept_rows(void) {
+    uint64_t kept = nd_rules.from_environment;
+    for (size_t row = 0; row < nd_setting_count; row++)
+        if (is_changed(&nd_setting_table[row]))
+            kept |= (uint64_t)1 << row;
+    return kept;
+}
+
+static void fill(struct nd_profile *profile) {
+    struct nd_settings made;
+    nd_settings_copy_live(&made, &nd_settings);
+    if (made.mode != ND_MODE_OFF) /* which has been set since: every limit is off */
+        nd_rules_apply(&nd_rules, &profile->rules, kept_rows(), &made, NULL);
+    nd_limits_copy(&profile->limits, profile->inbound ? &made.inbound : &made.outbound);
+    profile->connect = made.connect;
+    profile->accept = made.accept;
+}
+
+static bool is_same(const struct nd_profile *profile, const struct nd_rule_set *rules, bool inbound) {
+    return profile->inbound == inbound && memcmp(&profile->rules, rules, sizeof *rules) == 0;
+}
+
+/* A thread that meets a profile being made by another makes one more of the same. */
+static uint8_t intern(const struct nd_rule_set *rules, bool inbound) {
+    for (unsigned i = 1; i < ND_PROFILES; i++) {
+        struct nd_profile *profile = &nd_profiles[i];
+        uint32_t state = atomic_load_explicit(&profile->state, memory_order_acquire);
+        if (state == READY && is_same(profile, rules, inbound))
+            return (uint8_t)i;
+        if (state != FREE || !atomic_compare_exchange_strong(&profile->state, &state, BEING_MADE))
+            continue;
+        profile->rules = *rules;
+        profile->inbound = inbound;
+        fill(profile);
+        atomic_store_explicit(&profile->state, READY, memory_order_release);
+        return (uint8_t)i;
+    }
+    nd_report_notice("netdeadline: more than 255 combinations of sections of the config file are in use: "
+                     "further ones have no effect");
+    return 0;
+}
+
+static uint8_t profile_of(const struct nd_rule_set *rules, bool inbound) {
+    static const struct nd_rule_set none;
+    return memcmp(rules, &none, sizeof none) == 0 ? 0 : intern(rules, inbound);
+}
+
+uint8_t nd_profile_to(const struct sockaddr *address, socklen_t length) {
+    struct nd_place place;
+    struct nd_rule_set rules, named;
+    if (nd_place_of(address, length, &place)) {
+        named = nd_rules.has_names ? nd_named_get(&place.address) : (struct nd_rule_set){{0}};
+        rules = nd_rules_at(&nd_rules, false, &place, &named);
+    } else if (length >= sizeof address->sa_family && address->sa_family == AF_UNIX) {
+        rules = nd_rules_at_path(&nd_rules, false, address, length);
+    } else {
+        return 0;
+    }
+    return profile_of(&rules, false);
+}
+
+uint8_t nd_profile_from(int fd) {
+    struct sockaddr_storage own = {.ss_family = AF_UNSPEC}, peer;
+    socklen_t own_length = sizeof own, peer_length = sizeof peer;
+    struct nd_place local, place;
+    struct nd_rule_set rules = {{0}};
+    int saved = errno;
+    if (nd_rules.has_inbound && getsockname(fd, (struct sockaddr *)&own, &own_length) == 0) {
+        if (own.ss_family == AF_UNIX) {
+            rules = nd_rules_at_path(&nd_rules, true, (struct sockaddr *)&own, own_length);
+        } else if (getpeername(fd, (struct sockaddr *)&peer, &peer_length) == 0 &&
+                   nd_place_of((struct sockaddr *)&peer, peer_length, &place) &&
+                   nd_place_of((struct sockaddr *)&own, own_length, &local)) {
+            place.port = local.port;
+            rules = nd_rules_at(&nd_rules, true, &place, NULL);
+        }
+    }
+    errno = saved;
+    return profile_of(&rules, true);
+}
+
+uint8_t nd_profile_listening(int fd) {
+    struct sockaddr_storage own = {.ss_family = AF_UNSPEC};
+    socklen_t length = sizeof own;
+    struct nd_place place;
+    struct nd_rule_set rules = {{0}};
+    int saved = errno;
+    if (nd_rules.has_accept && getsockname(fd, (struct sockaddr *)&own, &length) == 0) {
+        if (own.ss_family == AF_UNIX) {
+            rules = nd_rules_at_path(&nd_rules, true, (struct sockaddr *)&own, length);
+        } else if (nd_place_of((struct sockaddr *)&own, length, &place)) {
+            memset(&place.address, 0, sizeof place.address); /* no peer yet */
+            rules = nd_rules_at(&nd_rules, true, &place, NULL);
+        }
+    }
+    errno = saved;
+    return profile_of(&rules, true);
+}
+
+void nd_profile_renew(void) {
+    uint32_t now = nd_settings_generation;
+    if (nd_rules.count == 0 || atomic_exchange(&renewed, now) == now)
+        return;
+    for (unsigned i = 1; i < ND_PROFILES; i++)
+        if (atomic_load_explicit(&nd_profiles[i].state, memory_order_acquire) == READY)
+            fill(&nd_profiles[i]);
+}
+
+nd_time nd_profile_resolve(const char *name) {
+    if (!resolve_bit || !name || nd_settings.mode == ND_MODE_OFF || (kept_rows() & resolve_bit))
+        return nd_settings.resolve;
+    struct nd_settings made;
+    nd_settings_copy_live(&made, &nd_settings);
+    struct nd_rule_set rules = nd_rules_named(&nd_rules, name);
+    nd_rules_apply(&nd_rules, &rules, 0, &made, NULL);
+    return made.resolve;
+}
+
+static struct nd_rule_set rules_of_names(const char *asked, const char *canonical) {
+    struct nd_rule_set rules = nd_rules_named(&nd_rules, asked), more;
+    if (canonical && canonical[0]) {
+        more = nd_rules_named(&nd_rules, canonical);
+        for (size_t i = 0; i < sizeof rules.bits / sizeof rules.bits[0]; i++)
+            rules.bits[i] |= more.bits[i];
+    }
+    return rules;
+}
+
+/* Programs turn an address into text and back: that does not say whose it is. */
+static bool is_numeric(const char *name) {
+    return strchr(name, ':') || name[strspn(name, "0123456789.")] == '\0';
+}
+
+void nd_profile_found(const char *asked, const char *canonical, const struct addrinfo *list) {
+    if (is_numeric(asked))
+        return;
+    struct nd_rule_set rules = rules_of_names(asked, canonical);
+    struct nd_place place;
+    for (; list; list = list->ai_next)
+        if (nd_place_of(list->ai_addr, list->ai_addrlen, &place))
+            nd_named_put(&place.address, &rules);
+}
+
+void nd_profile_found_host(const char *asked, const struct hostent *host) {
+    if (is_numeric(asked))
+        return;
+    struct nd_rule_set rules = rules_of_names(asked, host->h_name);
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6};
+    struct sockaddr_in *v4 = (void *)&address;
+    struct nd_place place;
+    for (char *const *at = host->h_addr_list; *at; at++) {
+        if (host->h_addrtype == AF_INET6 && host->h_length == 16) {
+            memcpy(&address.sin6_addr, *at, 16);
+        } else if (host->h_addrtype == AF_INET && host->h_length == 4) {
+            *v4 = (struct sockaddr_in){.sin_family = AF_INET};
+            memcpy(&v4->sin_addr, *at, 4);
+        } else {
+            return;
+        }
+        if (nd_place_of((struct sockaddr *)&address, sizeof address, &place))
+            nd_named_put(&place.address, &rules);
+    }
+}

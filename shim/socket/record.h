@@ -1,0 +1,402 @@
+/* What we remember of descriptors. It is a hint: programs close and replace descriptors where no hook sees it, so it is
+ * checked against the kernel before it changes an outcome (nd_sock_is_gone, limit/expiry.h). Everything here is
+ * async-signal-safe, lock-free, and keeps errno where it does not say otherwise. */
+#ifndef ND_SOCKET_RECORD_H
+#define ND_SOCKET_RECORD_H
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "shim/settings/settings.h"
+#include "shim/socket/profile.h"
+
+struct nd_tls;
+
+enum nd_sock_flag {
+    ND_SOCK_KNOWN = 1 << 0,      /* a socket whose birth we saw */
+    ND_SOCK_STREAM = 1 << 1,     /* SOCK_STREAM or SOCK_SEQPACKET */
+    ND_SOCK_INET = 1 << 2,       /* AF_INET or AF_INET6 */
+    ND_SOCK_LOCAL = 1 << 3,      /* AF_UNIX */
+    ND_SOCK_NONBLOCK = 1 << 4,   /* as far as we saw */
+    ND_SOCK_CONNECTING = 1 << 5, /* a non-blocking connect is under way since ->connect_began */
+    ND_SOCK_CONNECTED = 1 << 6,
+    ND_SOCK_INBOUND = 1 << 7,     /* accepted */
+    ND_SOCK_BOUND = 1 << 8,       /* bind() was called */
+    ND_SOCK_RCVTIMEO = 1 << 9,    /* the kernel's SO_RCVTIMEO is our RECV, the program's own stands in ->own_rcvtimeo */
+    ND_SOCK_SNDTIMEO = 1 << 10,   /* the same for SO_SNDTIMEO and SEND */
+    ND_SOCK_SYNCNT = 1 << 11,     /* the kernel's TCP_SYNCNT is ours, what it was stands in ->own_syncnt */
+    ND_SOCK_KEEPALIVE = 1 << 12,  /* the kernel's keepalive is ours, ->own_keepalive holds what it was */
+    ND_SOCK_SCOPED = 1 << 13,     /* TLS operations are made on it (tls/scope.h) */
+    ND_SOCK_EXPIRED = 1 << 14,    /* a deadline fired: the stream with inode ->inode is finished */
+    ND_SOCK_TOLD_IN = 1 << 15,    /* ... and a receiving call has given ETIMEDOUT */
+    ND_SOCK_TOLD_OUT = 1 << 16,   /* ... and a sending call */
+    ND_SOCK_TOLD_ERROR = 1 << 17, /* ... and SO_ERROR */
+    ND_SOCK_SENT_LAST = 1 << 18,  /* bytes went out after the last ones came in, as far as we saw */
+    ND_SOCK_EPOLL = 1 << 19,      /* no socket, but an epoll set: ->epoll */
+    ND_SOCK_LISTENING = 1 << 20,
+    ND_SOCK_LATE = 1 << 21, /* a deadline fired on what is not ended: the next call says so (limit/pending_timeout.h) */
+    ND_SOCK_TLS_OWN = 1 << 22,  /* the TLS library makes the system calls itself */
+    ND_SOCK_VAIN_IN = 1 << 23,  /* receiving calls have waited in vain: ->vain */
+    ND_SOCK_VAIN_OUT = 1 << 24, /* and sending calls */
+    ND_SOCK_ASKS = 1 << 25,     /* a datagram socket that was connected, or spoke first: what comes are answers */
+    ND_SOCK_OPEN = 1 << 26,     /* one bound to a port of the kernel's choice, on which nobody has spoken yet */
+    ND_SOCK_LINGER = 1 << 27,   /* the program has set SO_LINGER: close may wait */
+    ND_SOCK_BORROWED = 1 << 28, /* SO_SNDTIMEO is a call's; the program's own stands in ->own_sndtimeo */
+    ND_SOCK_LOWAT = 1 << 29,    /* the program has set SO_RCVLOWAT: poll knows when there is enough */
+    ND_SOCK_SOUGHT =
+        1 << 30 /* may be what a TLS operation talks through, whose library does not say: tls/find_socket.h */
+};
+
+/* Which calls must leave the straight path for a descriptor. */
+enum nd_watch {
+    ND_WATCH_WAIT_IN = POLLIN,   /* waits for input in poll, select, epoll */
+    ND_WATCH_IN = 1 << 1,        /* receiving calls */
+    ND_WATCH_WAIT_OUT = POLLOUT, /* waits for room, or for a connect */
+    ND_WATCH_OUT = 1 << 3,       /* sending calls */
+    ND_WATCH_TRY = 1 << 4,   /* with ND_WATCH_OUT: only to wait for room; where there is room nothing is to be done */
+    ND_WATCH_SCOPE = 1 << 5, /* with ND_WATCH_IN: only where the thread is in a TLS operation that has a deadline */
+    ND_WATCH_TELL = 1 << 6,  /* with ND_WATCH_OUT: to note that bytes went out, if not for ND_WATCH_TRY only */
+    ND_WATCH_KEPT = 1 << 7, /* with ND_WATCH_IN: only for what the kernel keeps (RECV, KEEPALIVE), and ND_WATCH_SCOPE */
+    ND_WATCH_WAIT = ND_WATCH_WAIT_IN | ND_WATCH_WAIT_OUT
+};
+
+enum nd_direction { ND_IN, ND_OUT };
+
+/* How long threads have waited for something: several at a time count once. */
+struct nd_stopwatch {
+    _Atomic nd_time waited;    /* in all */
+    _Atomic nd_time accounted; /* the monotonic time up to which that holds */
+};
+
+/* In place of where a wait began: the call did not wait, and found nothing. Who looks again and again, or sleeps between, waits as
+ * much as who waits: the time since the call before counts, where that is no more than ND_LOOKS_APART. (Who looks now and then
+ * whether an idle connection still stands does not wait for it.) */
+#define ND_LOOKED ((nd_time)-1)
+#define ND_LOOKS_APART (100 * ND_MSEC)
+
+/* A thread has waited from `began`, or ND_LOOKED, to `ended`. */
+void nd_stopwatch_add(struct nd_stopwatch *watch, nd_time began, nd_time ended);
+
+/* The wait clock of one direction: how long threads have waited for the socket, and when in that time there was progress. */
+struct nd_wait_clock {
+    struct nd_stopwatch time;
+    _Atomic nd_time progress; /* `waited` at the last progress */
+    _Atomic nd_time look;     /* ND_OUT: `waited` when the send queue is to be looked at again; 0: not looked yet */
+    _Atomic nd_time unacked;  /* ND_OUT: struct nd_room's unacked_since, in `waited` */
+    _Atomic uint32_t queued;  /* ND_OUT: struct nd_room's queued */
+};
+
+/* What limits a connection whichever way it is waited for (limit/connection_limits.h). Times are in `waited` but for `born`. */
+struct nd_pace {
+    struct nd_stopwatch time;
+    _Atomic nd_time born;     /* when the connection came about, or we learned of it; 0: it has not */
+    _Atomic nd_time moved;    /* when bytes moved last, as far as known */
+    _Atomic uint64_t still;   /* bytes that had moved by then */
+    _Atomic nd_time window;   /* when MIN_RATE's window began */
+    _Atomic nd_time look;     /* when to look next how much it has moved; 0: a quarter of the window */
+    _Atomic uint64_t bytes;   /* bytes that had moved when the window began */
+    _Atomic uint64_t counted; /* bytes that moved in calls we saw, where the kernel does not count them */
+    _Atomic bool counting;
+};
+
+/* What calls have waited that came back with nothing (limit/carry_over.h). */
+struct nd_vain {
+    struct nd_stopwatch in;
+    _Atomic nd_time silence,
+        unacked;             /* sending calls': how long ago struct nd_room's progress and unacked_since were; or -1 */
+    _Atomic uint32_t queued; /* struct nd_room's. A connect has waited for `silence`; this tells its address */
+};
+
+/* An epoll set that a descriptor is in. */
+struct nd_membership {
+    _Atomic int set;             /* plus 1; 0 for none */
+    _Atomic uint32_t generation; /* the set's */
+    _Atomic uint32_t events;     /* what it is waited for; without IN and OUT once a one-shot has been delivered */
+    _Atomic uint64_t data;       /* what the program gets with an event */
+    _Atomic nd_time seen;        /* the set's `waited` that the clocks hold */
+    _Atomic uint32_t reading;    /* the set's, when it was noted last */
+    _Atomic bool shown;          /* as late, since it became that or was noted */
+};
+
+/* The sets that are noted of a descriptor; being in more is rare. */
+#define ND_MEMBERSHIPS 4
+
+/* The epoll sets in an epoll set that are noted. */
+#define ND_INNER_SETS 4
+
+#define ND_SEVERAL_THREADS UINT32_MAX
+
+/* What is known of an epoll set (wait/epoll_set.h). */
+struct nd_epoll {
+    struct nd_stopwatch time;
+    _Atomic nd_time due;      /* when its sockets are to be looked through */
+    _Atomic nd_time hurried;  /* the shortest time by which that was brought near since they were; 0: it was not */
+    _Atomic nd_time cost;     /* how long that took last */
+    _Atomic nd_time shortest; /* limit of a socket in it; 0 for none */
+    _Atomic nd_time delay;    /* nd_epoll_delay, by those two; 0: to be found anew */
+    _Atomic int highest;      /* no socket of the set is above this descriptor */
+    _Atomic int inner[ND_INNER_SETS]; /* epoll sets in it, plus 1 */
+    _Atomic nd_time looking;          /* since when a thread looks through it; 0: none does */
+    _Atomic uint32_t changes;         /* what may have made it timed */
+    _Atomic uint32_t thread;          /* the only one that puts sockets into it; 0: none yet; ND_SEVERAL_THREADS */
+    _Atomic uint32_t rings, reading;  /* the nd_uring_changes it was read at, and how often it was */
+    _Atomic bool one_shots, used;     /* one-shot registrations were made; there are sockets in it, or in inner sets */
+    _Atomic bool timed;               /* a limit holds for one of them, as it is waited for */
+    _Atomic bool nested;              /* there have been sets in it */
+    _Atomic bool has_copies;          /* other descriptors of the set have been made */
+    _Atomic bool late;                /* a socket in it has become late, and may not have been shown yet */
+    _Atomic int copy_of;              /* the descriptor whose record says all this of the set, plus 1; 0 for this one */
+    _Atomic uint32_t copy_generation; /* its */
+};
+
+/* An operation that takes several calls which do not block (a TLS handshake in an event loop): one absolute deadline, kept by
+ * every wait for the socket. */
+struct nd_operation {
+    _Atomic nd_time timeout, began;    /* a timeout of 0: none is under way */
+    _Atomic nd_time spared;            /* when its time was up with bytes there that nobody had read; 0: it was not */
+    _Atomic(const char *) name, limit; /* "SSL_connect", "TLS_HANDSHAKE": static strings */
+};
+
+struct nd_sock {
+    _Atomic uint32_t flags;
+    _Atomic uint32_t generation; /* changes whenever the descriptor becomes another one */
+    _Atomic uint32_t group;      /* of descriptors that are one socket, as far as we saw; 0: there are no others */
+    _Atomic uint32_t settings;   /* the nd_settings_generation that its timers and watch bits are made from */
+    _Atomic uint8_t watch;       /* for descriptors past ND_WATCH_FAST */
+    _Atomic uint8_t profile;     /* its limits, where the config file has a section for the other side; or 0 */
+    _Atomic int8_t own_syncnt;
+    _Atomic(const void *) tls;             /* the TLS object that talks through it, or NULL: tls/find_socket.h */
+    _Atomic(const void *const *) tls_word; /* in the object: its method, and what that was */
+    _Atomic(const void *) tls_method;
+    _Atomic(const struct nd_tls *) tls_functions; /* the functions for it: nd_tls_still */
+    struct nd_operation operation;
+    _Atomic int own_keepalive[4];               /* SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT */
+    _Atomic int64_t own_rcvtimeo, own_sndtimeo; /* microseconds as read back, 0 for none */
+    _Atomic int own_marked; /* what the program had where an expiry left its mark (limit/expiry.c) */
+    _Atomic uint64_t inode;
+    _Atomic int stuck; /* threads that wait in a sending call for room */
+    _Atomic nd_time connect_began;
+    struct sockaddr_in6
+        peer; /* of a connect under way, or a datagram's, which the kernel does not tell; AF_INET fits too */
+    struct nd_wait_clock clock[2]; /* by nd_direction */
+    _Atomic nd_time asked;         /* when bytes went out first since some came in last, as far as we saw */
+    _Atomic nd_time heard;         /* of a datagram socket: when one came in, or a call said that none did; 0: never */
+    struct nd_pace pace;
+    struct nd_vain vain;
+    _Atomic nd_time accepting; /* of a listener: when a thread took its turn to accept (hook/accept.c); 0: nobody has */
+    _Atomic uint32_t turns;    /* that were taken */
+    _Atomic uint32_t
+        shown; /* how often a wait has shown that it is late, or that something in the set is (limit/pending_timeout.h) */
+    struct nd_membership in[ND_MEMBERSHIPS];
+    struct nd_epoll epoll; /* of an ND_SOCK_EPOLL */
+};
+
+/* Descriptors below this are looked up in one byte array, one load on the hot path; 64 Ki bytes of untouched zero pages. */
+#define ND_WATCH_FAST 65536
+
+extern _Atomic uint8_t nd_watch_fast[ND_WATCH_FAST] __attribute__((visibility("hidden")));
+
+/* The enum nd_watch bits of `fd`, in one load; all of them for a descriptor past the array, whose slow path then asks
+ * nd_watch_exact. 0 for anything unknown. */
+static inline unsigned nd_watch(int fd) {
+    if (__builtin_expect((unsigned)fd < ND_WATCH_FAST, 1))
+        return atomic_load_explicit(&nd_watch_fast[fd], memory_order_relaxed);
+    return ND_WATCH_IN | ND_WATCH_OUT | ND_WATCH_WAIT;
+}
+
+/* The same for every descriptor. */
+static inline unsigned nd_watch_exact(int fd);
+
+/* Whoever waits for one of these, and for neither input nor room, waits for the other side to say something. */
+#define ND_WAIT_URGENT (POLLPRI | POLLRDBAND | POLLRDHUP)
+
+/* The ND_WATCH_WAIT_ bits of poll(2) events: POLLRDNORM and POLLWRNORM lie six bits above POLLIN and POLLOUT. */
+static inline unsigned nd_watch_events(short events) {
+    unsigned wants = ((unsigned)events | (unsigned)events >> 6) & ND_WATCH_WAIT;
+    return __builtin_expect(wants != 0, 1) ? wants : events & ND_WAIT_URGENT ? ND_WATCH_WAIT_IN : 0;
+}
+
+enum { ND_SOCK_CHUNK = 1024, ND_SOCK_CHUNKS = 1024 };
+
+/* The records. In this order, so that a program with few descriptors writes to one page. */
+struct nd_sock_table {
+    _Atomic(struct nd_sock *) chunks[ND_SOCK_CHUNKS]; /* but for the first */
+    _Atomic int highest;
+    struct nd_sock first_chunk[ND_SOCK_CHUNK];
+};
+extern struct nd_sock_table nd_sock_table __attribute__((visibility("hidden")));
+
+/* The record of `fd`, or NULL where there is none yet. */
+static inline struct nd_sock *nd_sock_peek(int fd) {
+    const unsigned number = (unsigned)fd;
+    if (__builtin_expect(number < ND_SOCK_CHUNK, 1))
+        return &nd_sock_table.first_chunk[number];
+    if (number >= ND_SOCK_CHUNK * ND_SOCK_CHUNKS)
+        return NULL;
+    struct nd_sock *chunk = atomic_load_explicit(&nd_sock_table.chunks[number / ND_SOCK_CHUNK], memory_order_acquire);
+    return chunk ? &chunk[number % ND_SOCK_CHUNK] : NULL;
+}
+
+/* The record of `fd`, made if needed (beyond descriptor 1023 that may map memory); NULL when there is no memory or fd is out
+ * of range (negative, above 2^20). */
+struct nd_sock *nd_sock_get(int fd);
+
+static inline unsigned nd_watch_exact(int fd) {
+    if (__builtin_expect((unsigned)fd < ND_WATCH_FAST, 1))
+        return nd_watch(fd);
+    const struct nd_sock *sock = nd_sock_peek(fd);
+    return sock ? atomic_load_explicit(&sock->watch, memory_order_relaxed) : 0;
+}
+
+/* The flags that say what kind of socket it is. Streams of the internet other than TCP are left alone (no ND_SOCK_INET): what
+ * TCP_INFO says of MPTCP is its first subflow's. */
+uint32_t nd_sock_family(int domain, int type, int protocol);
+
+/* Starts a new record for a socket just made, with these flags. */
+struct nd_sock *nd_sock_born(int fd, uint32_t flags);
+
+/* What a call that is about to wait holds on to: while it waits, another thread may close the descriptor, and the number be
+ * given to a stranger. (The kernel's own waiting calls hold the file; ours comes back to the number.) */
+struct nd_sock_hold {
+    uint32_t generation;
+    uint64_t inode;
+};
+
+/* Takes hold of `fd`: one fstat. Keeps errno. */
+struct nd_sock_hold nd_sock_take(int fd, const struct nd_sock *sock);
+
+/* Whether `fd` is still what was held. Keeps errno. */
+bool nd_sock_held(int fd, const struct nd_sock *sock, const struct nd_sock_hold *hold);
+
+/* The inode of the socket behind `fd`, 0 if it is none. Keeps errno. */
+uint64_t nd_sock_inode(int fd);
+
+/* Whether any descriptor has had a record, since all were forgotten last. */
+extern _Atomic bool nd_sock_any __attribute__((visibility("hidden")));
+
+/* No descriptor above this has ever had a record. */
+int nd_sock_highest(void);
+
+/* Forgets `fd`. */
+void nd_sock_forget(int fd);
+
+/* Forgets every descriptor. */
+void nd_sock_forget_all(void);
+
+/* Makes `to` a copy of what is known of `fd` (dup). */
+void nd_sock_copy(int fd, int to);
+
+static inline uint32_t nd_sock_flags(const struct nd_sock *sock) {
+    return atomic_load_explicit(&sock->flags, memory_order_relaxed);
+}
+
+/* Sets and clears flags, and brings the watch bits of `fd` up to date. */
+void nd_sock_change(int fd, struct nd_sock *sock, uint32_t set, uint32_t clear);
+
+/* Bytes came in, or went out. (Of TCP the kernel knows when, but only by its tick: what lies within one is ordered here.) */
+static inline void nd_sock_heard(struct nd_sock *sock) {
+    struct nd_wait_clock *in = &sock->clock[ND_IN];
+    nd_time waited = atomic_load_explicit(&in->time.waited, memory_order_relaxed);
+    atomic_store_explicit(&in->progress, waited, memory_order_relaxed);
+    if (nd_sock_flags(sock) & ND_SOCK_SENT_LAST)
+        atomic_fetch_and_explicit(&sock->flags, ~(uint32_t)ND_SOCK_SENT_LAST, memory_order_relaxed);
+}
+
+static inline void nd_sock_said(struct nd_sock *sock) {
+    if (nd_sock_flags(sock) & ND_SOCK_SENT_LAST)
+        return;
+    atomic_store_explicit(&sock->asked, nd_now_coarse(), memory_order_relaxed);
+    atomic_fetch_or_explicit(&sock->flags, ND_SOCK_SENT_LAST, memory_order_relaxed);
+}
+
+/* The limits that hold for this socket, which has these `flags`: of the config file's sections for the other side, or outbound or
+ * inbound. */
+static inline const struct nd_limits *nd_sock_limits_by(const struct nd_sock *sock, uint32_t flags) {
+    uint8_t profile = atomic_load_explicit(&sock->profile, memory_order_relaxed);
+    if (__builtin_expect(profile != 0, 0))
+        return &nd_profiles[profile].limits;
+    return flags & ND_SOCK_INBOUND ? &nd_settings.inbound : &nd_settings.outbound;
+}
+
+static inline const struct nd_limits *nd_sock_limits(const struct nd_sock *sock) {
+    return nd_sock_limits_by(sock, nd_sock_flags(sock));
+}
+
+/* Whether it is a datagram socket of the kinds we bound. */
+static inline bool nd_sock_is_datagram(const struct nd_sock *sock) {
+    return (nd_sock_flags(sock) & (ND_SOCK_INET | ND_SOCK_LOCAL)) && !(nd_sock_flags(sock) & ND_SOCK_STREAM);
+}
+
+/* RECV or SEND as they hold for this socket (AF_UNIX and UDP have rules of their own); 0 for off. */
+static inline nd_time nd_recv_limit_by(uint32_t flags, const struct nd_limits *limits) {
+    if (flags & ND_SOCK_STREAM)
+        return flags & (ND_SOCK_INET | ND_SOCK_LOCAL) ? limits->recv : 0;
+    /* One that was bound waits for strangers, as a listener does, unless it is known to ask; the others wait for an answer. */
+    return (flags & ND_SOCK_ASKS) || ((flags & ND_SOCK_INET) && !(flags & ND_SOCK_BOUND)) ? limits->recv : 0;
+}
+
+static inline nd_time nd_sock_recv_limit(const struct nd_sock *sock) {
+    return nd_recv_limit_by(nd_sock_flags(sock), nd_sock_limits(sock));
+}
+
+static inline nd_time nd_send_limit_by(uint32_t flags, const struct nd_limits *limits) {
+    return (flags & ND_SOCK_STREAM) && (flags & (ND_SOCK_INET | ND_SOCK_LOCAL)) ? limits->send : 0;
+}
+
+static inline nd_time nd_sock_send_limit(const struct nd_sock *sock) {
+    return nd_send_limit_by(nd_sock_flags(sock), nd_sock_limits(sock));
+}
+
+/* Whether a wait for room on this socket has a limit: SEND, or UNACKED, which needs TCP's acknowledgements. */
+static inline bool nd_room_limited_by(uint32_t flags, const struct nd_limits *limits) {
+    const uint32_t tcp = ND_SOCK_STREAM | ND_SOCK_INET;
+    return nd_send_limit_by(flags, limits) || ((flags & tcp) == tcp && limits->unacked);
+}
+
+static inline bool nd_sock_room_limited(const struct nd_sock *sock) {
+    return nd_room_limited_by(nd_sock_flags(sock), nd_sock_limits(sock));
+}
+
+/* Whether IDLE, LIFETIME or MIN_RATE is on for this socket: an internet connection that stands. */
+static inline bool nd_paced_by(uint32_t flags, const struct nd_limits *limits) {
+    const uint32_t needs = ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED;
+    return (limits->idle || limits->lifetime || limits->min_rate_bytes) && (flags & needs) == needs;
+}
+
+static inline bool nd_sock_paced(const struct nd_sock *sock) {
+    return nd_paced_by(nd_sock_flags(sock), nd_sock_limits(sock));
+}
+
+/* CONNECT as it holds for this socket, and ACCEPT as it holds for this listener; 0 for off. */
+static inline nd_time nd_sock_connect_limit(const struct nd_sock *sock) {
+    uint8_t profile = atomic_load_explicit(&sock->profile, memory_order_relaxed);
+    return profile ? nd_profiles[profile].connect : nd_settings.connect;
+}
+
+static inline nd_time nd_sock_accept_limit(const struct nd_sock *sock) {
+    uint8_t profile = atomic_load_explicit(&sock->profile, memory_order_relaxed);
+    if (!(nd_sock_flags(sock) & ND_SOCK_LISTENING))
+        return 0;
+    return profile ? nd_profiles[profile].accept : nd_settings.accept;
+}
+
+/* When a connect of this socket that began at `began` has used up CONNECT; ND_NEVER where that is off. */
+static inline nd_time nd_connect_deadline(const struct nd_sock *sock, nd_time began) {
+    nd_time limit = nd_sock_connect_limit(sock);
+    return limit ? nd_time_after(began, limit) : ND_NEVER;
+}
+
+/* Begins and ends the operation that every wait for this socket bounds. Those keep it only where the watch bits let them:
+ * nd_sock_change sees to that. Keeps errno. */
+void nd_sock_begin_operation(int fd, struct nd_sock *sock, const char *name, const char *limit, nd_time timeout);
+void nd_sock_end_operation(int fd, struct nd_sock *sock);
+
+/* The name of a limit as the operator sets it, "RECV" or "INBOUND_RECV". */
+#define ND_LIMIT_NAME(sock, name) (nd_sock_flags(sock) & ND_SOCK_INBOUND ? "INBOUND_" name : name)
+
+#endif

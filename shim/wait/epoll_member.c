@@ -1,0 +1,68 @@
+#include "shim/wait/epoll_member.h"
+
+#include <string.h>
+
+int nd_epoll_home(int epfd) {
+    const struct nd_sock *set = nd_epoll_set_of(epfd);
+    int home = set ? set->epoll.copy_of - 1 : -1;
+    const struct nd_sock *its = home >= 0 ? nd_epoll_set_of(home) : NULL;
+    return its && its->generation == set->epoll.copy_generation ? home : epfd;
+}
+
+void nd_epoll_note_inner(struct nd_epoll *set, int from, int to) {
+    if (to)
+        set->nested = true;
+    for (int i = 0; i < ND_INNER_SETS; i++) {
+        int slot = from;
+        if (set->inner[i] == to && to)
+            return;
+        if (atomic_compare_exchange_strong(&set->inner[i], &slot, to))
+            return;
+    }
+}
+
+/* Another descriptor of a set that is about to be closed, or -1; the further ones become copies of it. */
+static int heir_of(int epfd, const struct nd_sock *set) {
+    int heir = -1;
+    for (int fd = 0; set->epoll.has_copies && fd <= nd_sock_highest(); fd++) {
+        struct nd_sock *copy = nd_epoll_set_of(fd);
+        if (!copy || copy->epoll.copy_of != epfd + 1 || copy->epoll.copy_generation != set->generation)
+            continue;
+        if (heir < 0) {
+            heir = fd;
+            continue;
+        }
+        copy->epoll.copy_of = heir + 1;
+        copy->epoll.copy_generation = atomic_load(&nd_sock_peek(heir)->generation);
+    }
+    return heir;
+}
+
+/* The set lives on under another descriptor. */
+static void hand_over(int epfd, struct nd_sock *set, int to) {
+    struct nd_sock *heir = nd_sock_peek(to);
+    memcpy(&heir->epoll, &set->epoll, sizeof heir->epoll);
+    memcpy(heir->in, set->in, sizeof heir->in);
+    for (int fd = 0; fd <= set->epoll.highest; fd++) {
+        struct nd_sock *sock = nd_sock_peek(fd);
+        struct nd_membership *member = sock ? nd_epoll_membership(sock, epfd) : NULL;
+        if (!member)
+            continue;
+        member->generation = atomic_load(&heir->generation);
+        member->set = to + 1;
+    }
+    for (int i = 0; i < ND_MEMBERSHIPS; i++) {
+        struct nd_sock *outer = set->in[i].set ? nd_epoll_set_of(set->in[i].set - 1) : NULL;
+        if (outer)
+            nd_epoll_note_inner(&outer->epoll, epfd + 1, to + 1);
+    }
+    nd_sock_change(to, heir, 0, 0);
+}
+
+bool nd_epoll_handed_over(int epfd) {
+    struct nd_sock *set = nd_epoll_set_of(epfd);
+    int heir = set && !set->epoll.copy_of ? heir_of(epfd, set) : -1;
+    if (heir >= 0)
+        hand_over(epfd, set, heir);
+    return heir >= 0;
+}

@@ -1,0 +1,121 @@
+/* What is late (limit/pending_timeout.h) in the events of an epoll set, and of the sets around it: the kernel does not know of it. Async-signal-safe.
+ */
+#include "shim/limit/pending_timeout.h"
+#include "shim/real.h"
+#include "shim/wait/epoll_member.h"
+#include "shim/wait/epoll_set.h"
+#include "shim/wait/epoll_time.h"
+
+/* Sets in sets: no deeper than the kernel lets them be. */
+#define DEEPEST 5
+
+/* All sets that it is in, and those around them, are to show it. */
+static void mark(struct nd_sock *sock, int depth) {
+    for (int i = 0; i < ND_MEMBERSHIPS; i++) {
+        struct nd_sock *set = sock->in[i].set ? nd_epoll_set_of(sock->in[i].set - 1) : NULL;
+        if (!set || set->generation != sock->in[i].generation)
+            continue;
+        sock->in[i].shown = false;
+        set->shown = 0;
+        if (depth == 0)
+            set->epoll.late = true;
+        if (depth < DEEPEST)
+            mark(set, depth + 1);
+    }
+}
+
+_Atomic bool nd_epoll_any_late;
+
+void nd_epoll_member_late(struct nd_sock *sock) {
+    nd_epoll_any_late = true;
+    mark(sock, 0);
+}
+
+/* Whether something late is shown of this member, a socket or an inner set, as it is waited for. */
+static bool shows(const struct nd_sock *sock, const struct nd_membership *member) {
+    return (member->events & ND_WANTS_IN) && sock->shown < ND_LATE_SHOWN &&
+           !((member->events & EPOLLET) && member->shown);
+}
+
+static bool has_late(int epfd, int depth) {
+    epfd = nd_epoll_home(epfd);
+    const struct nd_sock *sock = nd_epoll_set_of(epfd);
+    if (!sock || sock->epoll.late)
+        return sock != NULL;
+    for (int i = 0; sock->epoll.nested && depth < DEEPEST && i < ND_INNER_SETS; i++) {
+        struct nd_sock *inner = sock->epoll.inner[i] ? nd_epoll_set_of(sock->epoll.inner[i] - 1) : NULL;
+        const struct nd_membership *member = inner ? nd_epoll_membership(inner, epfd) : NULL;
+        if (member && shows(inner, member) && has_late(sock->epoll.inner[i] - 1, depth + 1))
+            return true;
+    }
+    return false;
+}
+
+bool nd_epoll_has_late(int epfd) {
+    return has_late(epfd, 0);
+}
+
+/* What a wait has found. */
+struct found {
+    struct epoll_event *events;
+    int ready, count;
+};
+
+/* False where there is no room left. */
+static bool add(struct found *found, uint64_t data) {
+    for (int i = 0; i < found->ready; i++)
+        if (found->events[i].data.u64 == data) {
+            found->events[i].events |= EPOLLIN;
+            return true;
+        }
+    if (found->ready == found->count)
+        return false;
+    found->events[found->ready++] = (struct epoll_event){.events = EPOLLIN, .data.u64 = data};
+    return true;
+}
+
+/* A one-shot registration is over with its event. What the kernel still tells of it (errors) it would not have told then. */
+static void end_one_shot(int epfd, int fd, struct nd_sock *sock, struct nd_membership *member) {
+    struct epoll_event none = {.events = member->events & (EPOLLONESHOT | EPOLLET), .data.u64 = member->data};
+    nd_epoll_run_clocks(sock, member, &nd_sock_peek(epfd)->epoll);
+    member->events &= ~(uint32_t)(ND_WANTS_IN | ND_WANTS_OUT | ND_WAIT_URGENT);
+    nd_real.epoll_ctl(epfd, EPOLL_CTL_MOD, fd, &none);
+}
+
+/* Shows a member that is late. Returns whether the next wait is to show it again. */
+static bool show_member(int epfd, int fd, struct nd_sock *sock, struct nd_membership *member, struct found *found) {
+    if (!shows(sock, member))
+        return false;
+    if (!add(found, member->data))
+        return true;
+    member->shown = true;
+    sock->shown++;
+    if (member->events & EPOLLONESHOT)
+        end_one_shot(epfd, fd, sock, member);
+    return shows(sock, member);
+}
+
+int nd_epoll_show(int epfd, struct epoll_event *events, int ready, int count) {
+    if (!nd_epoll_any_late)
+        return ready;
+    struct nd_membership *member;
+    struct found found = {events, ready, count};
+    epfd = nd_epoll_home(epfd);
+    struct nd_sock *set = nd_epoll_set_of(epfd);
+    bool again = false, late = set && atomic_exchange(&set->epoll.late, false);
+    for (int fd = 0; late && fd <= set->epoll.highest; fd++) {
+        struct nd_sock *sock = nd_sock_peek(fd);
+        if (sock && (nd_sock_flags(sock) & ND_SOCK_LATE) && nd_epoll_member_of(epfd, fd, &member))
+            again |= show_member(epfd, fd, sock, member, &found);
+    }
+    if (again)
+        set->epoll.late = true;
+    for (int i = 0; set && set->epoll.nested && i < ND_INNER_SETS; i++) {
+        const int fd = set->epoll.inner[i] - 1;
+        struct nd_sock *inner = fd >= 0 && has_late(fd, 1) ? nd_sock_peek(fd) : NULL;
+        member = inner ? nd_epoll_membership(inner, epfd) : NULL;
+        if (member)
+            show_member(epfd, fd, inner, member, &found);
+    }
+    return found.ready;
+}

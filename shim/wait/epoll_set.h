@@ -1,0 +1,81 @@
+/* What is in an epoll set. The sockets are noted when they are added, and those that io_uring adds when the set is looked
+ * through (uring.h). Where no limit holds for any of them, as they are waited for, a wait is the program's own. Else it costs the
+ * same however many there are: they are looked through only when something may be due, and so seldom that it takes at most a
+ * hundredth of the time. Everything here is async-signal-safe. */
+#ifndef ND_WAIT_EPOLL_SET_H
+#define ND_WAIT_EPOLL_SET_H
+
+#include <stdint.h>
+#include <sys/epoll.h>
+
+#include "shim/limit/wait_clock.h"
+#include "shim/socket/record.h"
+#include "shim/wait/epoll_time.h"
+#include "shim/wait/uring.h"
+
+/* epoll_ctl has succeeded: `fd` was added to or changed in the set `epfd`, or removed from it where `event` is NULL. Keeps
+ * errno. */
+void nd_epoll_noted(int epfd, int fd, const struct epoll_event *event);
+
+/* A descriptor of the set is about to be closed: its sockets' clocks have run until now, or run on under another one. Keeps
+ * errno. */
+void nd_epoll_closed(int epfd);
+
+/* A socket that is in sets has a limit on waits that it had not. Keeps errno. */
+void nd_epoll_member_changed(int fd, struct nd_sock *sock);
+
+/* The settings have changed: limits may hold now for what is in the set. Keeps errno. */
+void nd_epoll_limits_changed(int epfd, struct nd_sock *set);
+
+/* `count` events were delivered: a one-shot registration among them is not waited for any more. */
+void nd_epoll_delivered(int epfd, const struct epoll_event *events, int count);
+
+/* When the set must be looked through, seen from the start of a wait at `now`; ND_NEVER for an empty one. */
+nd_time nd_epoll_due(int epfd, nd_time now);
+
+/* Other threads may start clocks in the set, and in those within, while it is waited for: it is to be looked through `period` from
+ * `now` at the latest. */
+void nd_epoll_look_by(int epfd, nd_time now, nd_time period);
+
+/* A thread has waited for the set from `began` to `ended`. What a program does then may start a clock, so the set is looked
+ * through soon after. */
+void nd_epoll_waited(int epfd, nd_time began, nd_time ended);
+
+/* The same for a set alone, without those within. */
+static inline void nd_epoll_waited_here(struct nd_sock *sock, nd_time began, nd_time ended) {
+    struct nd_epoll *set = &sock->epoll;
+    if (ended > began)
+        nd_stopwatch_add(&set->time, began, ended);
+    if (__builtin_expect(!nd_epoll_is_hurried(set, nd_epoll_delay(set)), 0))
+        nd_epoll_hurry_within(sock, ended, nd_epoll_delay(set));
+}
+
+/* Whether `due` holds in the record of a watched set, without sets in it: neither settings nor rings have changed since. */
+static inline bool nd_epoll_is_current(const struct nd_sock *sock) {
+    return __builtin_expect(
+        sock->epoll.timed && sock->epoll.rings == nd_uring_changes && sock->settings == nd_settings_generation, 1);
+}
+
+/* The connections in it, and in sets within. */
+struct nd_company nd_epoll_company(int epfd);
+
+/* Looks through the set's sockets: ends what is due, told as `operation`, and notes when the next one will be. `company` is
+ * what is waited for together, where the set is only a part of it; else NULL. Returns whether anything ended. Errno undefined. */
+bool nd_epoll_look(const char *operation, int epfd, const struct nd_company *company, nd_time now);
+
+/* A socket has become late (limit/pending_timeout.h): the sets that it is in show it. */
+void nd_epoll_member_late(struct nd_sock *sock);
+
+/* Whether nd_epoll_show has something to add, as far as known without looking through the set. */
+extern _Atomic bool nd_epoll_any_late __attribute__((visibility("hidden")));
+bool nd_epoll_has_late(int epfd);
+
+static inline bool nd_epoll_shows(int epfd) {
+    return __builtin_expect(nd_epoll_any_late, false) && nd_epoll_has_late(epfd);
+}
+
+/* Adds what is late in the set, and the sets in it that hold such, to `events`, which holds `ready` of at most `count`. Returns the
+ * new number. Errno undefined. */
+int nd_epoll_show(int epfd, struct epoll_event *events, int ready, int count);
+
+#endif

@@ -1,0 +1,53 @@
+#include "shim/wait/results.h"
+
+#include "shim/limit/expiry.h"
+#include "shim/limit/wait_clock.h"
+#include "shim/wait/epoll_member.h"
+
+#define READING (POLLIN | POLLRDNORM)
+
+/* What is to be added to what the kernel shows of `fd`, where `wanted` is asked for. */
+static short missing(int fd, short wanted, short shown) {
+    struct nd_sock *sock = nd_sock_peek(fd);
+    if (!sock || !(nd_sock_flags(sock) & ND_SOCK_STREAM) || !nd_expired_anywhere(fd, sock))
+        return 0;
+    return (short)(wanted & (READING | POLLRDHUP) & ~shown);
+}
+
+static bool may_miss(short wanted, short shown) {
+    return (shown & (POLLERR | POLLHUP)) && (wanted & READING) && !(shown & READING);
+}
+
+void nd_shown_poll(struct pollfd *fds, nfds_t count, int ready) {
+    for (nfds_t i = 0; i < count && ready > 0; i++) {
+        ready -= fds[i].revents != 0;
+        if (may_miss(fds[i].events, fds[i].revents))
+            fds[i].revents = (short)(fds[i].revents | missing(fds[i].fd, fds[i].events, fds[i].revents));
+    }
+}
+
+/* The member whose events come with `data`, which is all that tells them apart; or -1. */
+static int member_with(int epfd, const struct nd_sock *set, uint64_t data, short *wanted) {
+    for (int fd = 0; fd <= set->epoll.highest; fd++) {
+        struct nd_sock *sock = nd_sock_peek(fd);
+        const struct nd_membership *member = sock ? nd_epoll_membership(sock, epfd) : NULL;
+        if (!member || member->data != data)
+            continue;
+        *wanted = (short)member->events; /* EPOLLIN and its kin have poll's values */
+        return fd;
+    }
+    return -1;
+}
+
+void nd_shown_epoll_ended(int epfd, struct epoll_event *events, int ready) {
+    epfd = nd_epoll_home(epfd);
+    const struct nd_sock *set = nd_epoll_set_of(epfd);
+    for (int i = 0; set && i < ready; i++) {
+        short shown = (short)events[i].events, wanted = 0;
+        if (!may_miss(POLLIN, shown))
+            continue;
+        int fd = member_with(epfd, set, events[i].data.u64, &wanted);
+        if (fd >= 0 && may_miss(wanted, shown))
+            events[i].events |= (uint32_t)(uint16_t)missing(fd, wanted, shown);
+    }
+}

@@ -1,0 +1,48 @@
+#include "shim/wait/signals.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+
+/* What a thread's own faults raise. Crash handlers (ruby's, the sanitizers') have no SA_RESTART, and none of these ends a
+ * wait: they do not count. */
+static bool is_fault(int number) {
+    return number == SIGSEGV || number == SIGBUS || number == SIGFPE || number == SIGILL || number == SIGABRT ||
+           number == SIGTRAP || number == SIGSYS;
+}
+
+bool nd_signals_restart(void) {
+    int saved = errno;
+    bool restart = true;
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+    for (int number = 1; number < NSIG && restart; number++) {
+        struct sigaction action;
+        if (is_fault(number) || sigismember(&blocked, number) == 1 || sigaction(number, NULL, &action) != 0)
+            continue; /* libc hides its own two signals: EINVAL */
+        bool handler = action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN;
+        bool was_handler = ((unsigned)action.sa_flags & SA_RESETHAND) !=
+                           0; /* the kernel leaves the flags of a one-shot that has run */
+        if ((handler || was_handler) && !(action.sa_flags & SA_RESTART))
+            restart = false;
+    }
+    errno = saved;
+    return restart;
+}
+
+void nd_signals_hold(struct nd_signals_held *held) {
+    sigset_t all;
+    if (held->any)
+        return;
+    sigfillset(&all);
+    for (int number = 1; number < NSIG; number++)
+        if (is_fault(number))
+            sigdelset(&all, number);
+    held->any = sigprocmask(SIG_BLOCK, &all, &held->mask) == 0; /* of this thread: that is what Linux does */
+}
+
+void nd_signals_let_go(const struct nd_signals_held *held) {
+    if (held->any)
+        sigprocmask(SIG_SETMASK, &held->mask, NULL);
+}
