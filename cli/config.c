@@ -76,10 +76,10 @@ static int check(const char *path) {
 struct side {
     bool inbound;
     const char *program;
-    struct nd_where where;
+    struct nd_endpoint where;
     char host[256]; /* its name, or empty */
     char found[INET6_ADDRSTRLEN];
-    struct nd_place place;
+    struct nd_endpoint_address place;
     struct sockaddr_un path;
     bool has_address;
 };
@@ -88,7 +88,7 @@ struct side {
 static void look_up(struct side *side) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
     if (getaddrinfo(side->host, NULL, &hints, &list) == 0 &&
-        nd_place_of(list->ai_addr, list->ai_addrlen, &side->place)) {
+        nd_endpoint_address_of(list->ai_addr, list->ai_addrlen, &side->place)) {
         side->has_address = true;
         getnameinfo(list->ai_addr, list->ai_addrlen, side->found, sizeof side->found, NULL, 0, NI_NUMERICHOST);
     }
@@ -98,17 +98,17 @@ static void look_up(struct side *side) {
 }
 
 static int read_side(struct side *side, const char *text) {
-    const char *wrong = nd_where_parse((struct nd_word){text, strlen(text)}, &side->where);
+    const char *wrong = nd_endpoint_parse((struct nd_word){text, strlen(text)}, &side->where);
     bool is_exact =
-        side->where.kind != ND_WHERE_ANY && (side->where.kind != ND_WHERE_ADDRESS || side->where.bits == 128);
+        side->where.kind != ND_ENDPOINT_ANY && (side->where.kind != ND_ENDPOINT_ADDRESS || side->where.bits == 128);
     if (!wrong && !is_exact)
         wrong = "is not a single host";
     if (wrong)
         return cli_usage_error("config", "'%s' %s", text, wrong);
-    if (side->where.kind == ND_WHERE_ADDRESS) {
-        side->place = (struct nd_place){.address = side->where.address, .port = side->where.port};
+    if (side->where.kind == ND_ENDPOINT_ADDRESS) {
+        side->place = (struct nd_endpoint_address){.address = side->where.address, .port = side->where.port};
         side->has_address = true;
-    } else if (side->where.kind == ND_WHERE_NAME) {
+    } else if (side->where.kind == ND_ENDPOINT_NAME) {
         snprintf(side->host, sizeof side->host, "%.*s", (int)side->where.text.size, side->where.text.at);
         look_up(side);
     } else {
@@ -125,14 +125,14 @@ static int read_side(struct side *side, const char *text) {
 
 static struct nd_rule_set rules_of(const struct side *side) {
     struct nd_rule_set named = nd_rules_named(&rules, side->host), all = {{0}};
-    if (side->where.kind == ND_WHERE_PATH)
+    if (side->where.kind == ND_ENDPOINT_PATH)
         return nd_rules_at_path(&rules, side->inbound, (const struct sockaddr *)&side->path,
                                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + side->where.text.size));
     if (side->has_address)
         return nd_rules_at(&rules, side->inbound, &side->place, &named);
     for (unsigned i = 0; i < rules.count; i++) /* its address is not known: what holds for the name and the port */
-        if (rules.rules[i].inbound == side->inbound && nd_where_has_port(&rules.rules[i].where, side->where.port) &&
-            (rules.rules[i].where.kind == ND_WHERE_ANY || nd_rule_set_has(&named, i)))
+        if (rules.rules[i].inbound == side->inbound && nd_endpoint_has_port(&rules.rules[i].where, side->where.port) &&
+            (rules.rules[i].where.kind == ND_ENDPOINT_ANY || nd_rule_set_has(&named, i)))
             nd_rule_set_add(&all, i);
     return all;
 }

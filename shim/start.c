@@ -62,7 +62,7 @@ static bool disabled(void) {
 }
 
 /* The names of the program are asked for only where somebody wants them: one system call. */
-static void read_rules(struct nd_complaints *complaints) {
+static void read_rules(struct nd_warnings *complaints) {
     struct nd_program program = {{""}};
     bool secure = getauxval(AT_SECURE) != 0;
     /* A set-uid program does not take its limits, or a file to write to, from its user. */
@@ -71,7 +71,7 @@ static void read_rules(struct nd_complaints *complaints) {
     bool is_named = path && path[0];
     bool lists =
         environment && (nd_settings_variable(environment, "ONLY") || nd_settings_variable(environment, "SKIP"));
-    nd_rules_start(&nd_rules, &nd_settings, &program, is_named ? path : ND_RULES_FILE, nd_complaints_add, complaints);
+    nd_rules_start(&nd_rules, &nd_settings, &program, is_named ? path : ND_RULES_FILE, nd_warnings_add, complaints);
     int fd = nd_rules_open_file(&nd_rules, secure, !is_named);
     if (fd >= 0 || lists)
         nd_program_this(&program, secure);
@@ -84,15 +84,15 @@ static void read_rules(struct nd_complaints *complaints) {
 }
 
 static void read_settings(void) {
-    struct nd_complaints complaints;
+    struct nd_warnings complaints;
     nd_settings_defaults(&nd_settings);
-    nd_complaints_start(&complaints);
+    nd_warnings_start(&complaints);
     read_rules(&complaints);
     if (nd_rules_pass(&nd_rules)) { /* ONLY, SKIP: this program is not even told what is wrong */
         nd_settings.mode = ND_MODE_OFF;
         return;
     }
-    const char *line = nd_complaints_line(&complaints);
+    const char *line = nd_warnings_line(&complaints);
     if (line && nd_settings.log == ND_LOG_OFF) /* later nobody remembers what descriptor 2 was */
         nd_report_notice(line);
     nd_report_start();
@@ -116,7 +116,7 @@ __attribute__((constructor(101))) static void start(void) {
     nd_observing = nd_settings.mode == ND_MODE_OBSERVE;
     nd_active = nd_settings.mode != ND_MODE_OFF;
     if (nd_active) {
-        nd_straight_start();
+        nd_direct_send_start();
         nd_slots_start();
         nd_process = getpid();
         __register_atfork(NULL, NULL, forked, &__dso_handle);

@@ -168,7 +168,7 @@ static void describe(const struct entry *entry, struct socket_info *info) {
     if (entry->length == 0)
         nd_line_put(&line, "unix");
     else
-        nd_record_put_peer(&line, shown, entry->length);
+        nd_format_put_peer(&line, shown, entry->length);
     snprintf(info->peer, sizeof info->peer, "%s%s",
              entry->listens                             ? "listening on "
              : info->is_internet && !info->is_connected ? "bound to "

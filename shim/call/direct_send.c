@@ -9,12 +9,12 @@
 #pragma weak gnu_get_libc_version
 
 static const char several = 0;
-const char *nd_straight_single = &several;
+const char *nd_one_thread = &several;
 
-void nd_straight_start(void) {
+void nd_direct_send_start(void) {
     Dl_info of_send, of_libc;
     const char *single = dlsym(RTLD_DEFAULT, "__libc_single_threaded");
     if (single && dladdr(*(void **)&nd_real.send, &of_send) &&
         dladdr((void *)(uintptr_t)gnu_get_libc_version, &of_libc) && of_send.dli_fbase == of_libc.dli_fbase)
-        nd_straight_single = single;
+        nd_one_thread = single;
 }

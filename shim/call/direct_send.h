@@ -11,21 +11,21 @@
 #include <sys/syscall.h>
 
 /* libc's __libc_single_threaded, or a zero. */
-extern const char *nd_straight_single __attribute__((visibility("hidden")));
+extern const char *nd_one_thread __attribute__((visibility("hidden")));
 
 /* Called once at start, when the real functions are bound. */
-void nd_straight_start(void);
+void nd_direct_send_start(void);
 
 #if (defined(__x86_64__) && !defined(__ILP32__)) || defined(__aarch64__)
 
-/* Whether nd_straight_send may be called. */
-static inline bool nd_straight_possible(void) {
-    return *nd_straight_single != 0;
+/* Whether nd_direct_send may be called. */
+static inline bool nd_direct_send_possible(void) {
+    return *nd_one_thread != 0;
 }
 
 /* send(2) without waiting or SIGPIPE; minus the error for -1. *flags comes back as it was, so that the compiler need not save
  * it: without an address the kernel does not look at the register of the address's length. */
-static inline long nd_straight_send(int fd, const void *buf, size_t len, int *flags) {
+static inline long nd_direct_send(int fd, const void *buf, size_t len, int *flags) {
 #ifdef __x86_64__
     long result = SYS_sendto;
     register int r10 __asm__("r10") = *flags | MSG_DONTWAIT | MSG_NOSIGNAL;
@@ -51,11 +51,11 @@ static inline long nd_straight_send(int fd, const void *buf, size_t len, int *fl
 
 #else
 
-static inline bool nd_straight_possible(void) {
+static inline bool nd_direct_send_possible(void) {
     return false;
 }
 
-static inline long nd_straight_send(int fd, const void *buf, size_t len, int *flags) {
+static inline long nd_direct_send(int fd, const void *buf, size_t len, int *flags) {
     (void)fd, (void)buf, (void)len, (void)flags;
     return 0;
 }

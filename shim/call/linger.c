@@ -17,10 +17,10 @@ bool nd_linger_is_parents(uint32_t flags) {
     return (flags & (TIMED | ND_SOCK_LINGER)) && nd_process && getpid() != nd_process;
 }
 
-void nd_close_forget(int fd) {
+void nd_close_clear(int fd) {
     nd_scope_drop(fd);
     nd_epoll_closed(fd);
-    nd_sock_forget(fd);
+    nd_sock_clear(fd);
 }
 
 /* SEND and UNACKED bound this wait from its start, in the kernel's whole seconds. Nothing is lost by that: the kernel goes on
@@ -58,10 +58,10 @@ void nd_linger_begin(int fd, const struct nd_sock *sock, struct nd_lingering *li
         bound_linger(fd, sock, lingering);
 }
 
-void nd_linger_tell(int fd, struct nd_lingering *lingering) {
+void nd_linger_report(int fd, struct nd_lingering *lingering) {
     lingering->expiry.elapsed = nd_now() - lingering->began;
     if (lingering->expiry.elapsed >= lingering->bound)
-        nd_expire_told(fd, &lingering->expiry);
+        nd_expiry_report(fd, &lingering->expiry);
 }
 
 void nd_linger_undo(int fd, const struct nd_lingering *lingering) {

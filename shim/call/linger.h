@@ -21,17 +21,17 @@ struct nd_lingering {
 void nd_linger_begin(int fd, const struct nd_sock *sock, struct nd_lingering *lingering);
 
 /* It has been closed; tells if the limit ended the wait. */
-void nd_linger_tell(int fd, struct nd_lingering *lingering);
+void nd_linger_report(int fd, struct nd_lingering *lingering);
 static inline void nd_linger_end(int fd, struct nd_lingering *lingering) {
     if (__builtin_expect(lingering->bound != 0, 0))
-        nd_linger_tell(fd, lingering);
+        nd_linger_report(fd, lingering);
 }
 
 /* It has not: what nd_linger_begin did is undone. */
 void nd_linger_undo(int fd, const struct nd_lingering *lingering);
 
 /* Forgets `fd`, and what it was to others. */
-void nd_close_forget(int fd);
+void nd_close_clear(int fd);
 
 /* Whether a descriptor with these flags is closed by a child of vfork, in memory that it shares with its parent, whose sockets
  * stay open: what is known of them is to stay. */

@@ -9,19 +9,19 @@
 #include "shim/settings/settings.h"
 #include "shim/start.h"
 
-bool nd_names_bounded(const char *name) {
+bool nd_lookup_is_bounded(const char *name) {
     nd_live_check();
     return nd_active && !nd_observing && nd_profile_resolve(name);
 }
 
 static void begin_slot(struct nd_lookup *lookup) {
-    struct nd_names_use *use = lookup->caller;
+    struct nd_lookup_use *use = lookup->caller;
     nd_slot_begin_in(use->frame, &use->slot, use->operation, -1, lookup->deadline - lookup->limit, lookup->deadline,
                      ND_LIMIT_RESOLVE, use->name);
 }
 
-struct nd_lookup nd_names_begin_in(const uintptr_t *frame, struct nd_names_use *use, enum nd_call operation,
-                                   const char *name) {
+struct nd_lookup nd_lookup_begin_in(const uintptr_t *frame, struct nd_lookup_use *use, enum nd_call operation,
+                                    const char *name) {
     use->frame = frame;
     use->operation = operation;
     use->name = name;
@@ -49,7 +49,7 @@ static void tell_libc_once(const char *why, bool unbounded) {
     nd_report_notice(line);
 }
 
-void nd_names_end(struct nd_names_use *use, const char *name, const struct nd_lookup *lookup) {
+void nd_lookup_end(struct nd_lookup_use *use, const char *name, const struct nd_lookup *lookup) {
     int saved = errno;
     if (lookup->deadline != 0)
         nd_slot_end(&use->slot, lookup->expired ? ND_SLOT_EXPIRED : ND_SLOT_DONE, nd_now());
@@ -60,7 +60,7 @@ void nd_names_end(struct nd_names_use *use, const char *name, const struct nd_lo
     errno = saved;
 }
 
-void nd_names_observed(struct nd_slot_use *use, const char *name) {
+void nd_lookup_observed(struct nd_slot_use *use, const char *name) {
     int saved = errno;
     nd_time now = nd_now(), elapsed = now - use->began, limit = nd_profile_resolve(name);
     nd_slot_end(use, ND_SLOT_DONE, now);
@@ -69,12 +69,12 @@ void nd_names_observed(struct nd_slot_use *use, const char *name) {
     errno = saved;
 }
 
-void nd_names_found(const char *name, const char *canonical, const struct addrinfo *list) {
-    if (nd_names_wanted() && name)
+void nd_lookup_found(const char *name, const char *canonical, const struct addrinfo *list) {
+    if (nd_lookup_results_wanted() && name)
         nd_profile_found(name, canonical && canonical[0] ? canonical : list->ai_canonname, list);
 }
 
-void nd_names_found_host(const char *name, const struct hostent *host) {
-    if (nd_names_wanted() && name && host)
+void nd_lookup_found_host(const char *name, const struct hostent *host) {
+    if (nd_lookup_results_wanted() && name && host)
         nd_profile_found_host(name, host);
 }

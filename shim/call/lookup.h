@@ -11,10 +11,10 @@
 #include "shim/start.h"
 
 /* Whether lookups of `name` (NULL: of an address) are ours: RESOLVE is on for it, and enforced. */
-bool nd_names_bounded(const char *name);
+bool nd_lookup_is_bounded(const char *name);
 
 /* A lookup under way. Its slot is taken when it may wait: a numeric address costs neither that nor a look at the clock. */
-struct nd_names_use {
+struct nd_lookup_use {
     const uintptr_t *frame;
     enum nd_call operation;
     const char *name;
@@ -22,29 +22,29 @@ struct nd_names_use {
 };
 
 /* Begins a lookup of `name` under RESOLVE, in the frame of the function that uses this. */
-#define nd_names_begin(use, operation, name) nd_names_begin_in(ND_FRAME_SLOT(), use, operation, name)
-struct nd_lookup nd_names_begin_in(const uintptr_t *frame, struct nd_names_use *use, enum nd_call operation,
-                                   const char *name);
+#define nd_lookup_begin(use, operation, name) nd_lookup_begin_in(ND_FRAME_SLOT(), use, operation, name)
+struct nd_lookup nd_lookup_begin_in(const uintptr_t *frame, struct nd_lookup_use *use, enum nd_call operation,
+                                    const char *name);
 
 /* Whether the config file has sections for host names: then what a lookup finds is to be told. */
-static inline bool nd_names_wanted(void) {
+static inline bool nd_lookup_results_wanted(void) {
     return nd_unlikely(nd_rules.has_names) && nd_active;
 }
 
 /* Tell what a lookup of `name` found, where it is wanted. `canonical`: the host's own name, where the result does not have it. */
-void nd_names_found(const char *name, const char *canonical, const struct addrinfo *list);
-void nd_names_found_host(const char *name, const struct hostent *host);
+void nd_lookup_found(const char *name, const char *canonical, const struct addrinfo *list);
+void nd_lookup_found_host(const char *name, const struct hostent *host);
 
 /* The lookup is over. Tells the operator what became of it: that its time was up, or, once in a process, that it was left to
  * libc. Keeps errno. */
-void nd_names_end(struct nd_names_use *use, const char *name, const struct nd_lookup *lookup);
+void nd_lookup_end(struct nd_lookup_use *use, const char *name, const struct nd_lookup *lookup);
 
 /* MODE=observe: libc's own lookup has returned. Keeps errno. */
-void nd_names_observed(struct nd_slot_use *use, const char *name);
+void nd_lookup_observed(struct nd_slot_use *use, const char *name);
 
 /* Makes libc's call as it is, timed in MODE=observe; `then` may look at what it gave, as given_. */
-#define ND_NAMES_LIBC(type, operation, name, call) ND_NAMES_LIBC_THEN(type, operation, name, call, (void)0)
-#define ND_NAMES_LIBC_THEN(type, operation, name, call, then)                                                          \
+#define ND_LOOKUP_BY_LIBC(type, operation, name, call) ND_LOOKUP_BY_LIBC_THEN(type, operation, name, call, (void)0)
+#define ND_LOOKUP_BY_LIBC_THEN(type, operation, name, call, then)                                                      \
     do {                                                                                                               \
         struct nd_slot_use use_;                                                                                       \
         bool observed_ = nd_observing;                                                                                 \
@@ -52,7 +52,7 @@ void nd_names_observed(struct nd_slot_use *use, const char *name);
             nd_slot_begin_in(ND_FRAME_SLOT(), &use_, operation, -1, nd_now(), ND_NEVER, ND_LIMIT_RESOLVE, name);       \
         type given_ = call;                                                                                            \
         if (observed_)                                                                                                 \
-            nd_names_observed(&use_, name);                                                                            \
+            nd_lookup_observed(&use_, name);                                                                           \
         then;                                                                                                          \
         return given_;                                                                                                 \
     } while (0)

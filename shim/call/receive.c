@@ -27,7 +27,7 @@ static ssize_t waited_for_own(const struct nd_receive_call *call, struct nd_sock
     if (nd_would_block(result) && own > 0 && !(nd_sock_flags(sock) & ND_SOCK_NONBLOCK) &&
         !(call->flags & MSG_DONTWAIT) && nd_sock_recv_limit(sock) && !nd_nonblocking(call->fd)) {
         nd_time now = nd_now();
-        nd_vain_receive(call->fd, sock, now - own, now);
+        nd_carry_over_receive(call->fd, sock, now - own, now);
         errno = EAGAIN;
     }
     return nd_receive_finish(call, sock, result);
@@ -62,11 +62,11 @@ static ssize_t limited_result(const struct nd_receive_call *call, struct nd_sock
         if (nd_would_block(result))
             errno = ETIMEDOUT;
     } else if (nd_unlikely(result <= 0) || nd_unlikely(wants_more(call, sock, (size_t)result))) {
-        result = nd_receive_kept_result(call, sock, began, result);
+        result = nd_receive_kernel_timed_result(call, sock, began, result);
     } else if (nd_unlikely(nd_sock_is_datagram(sock))) {
         nd_datagram_received(call->fd, sock);
     } else {
-        nd_sock_heard(sock);
+        nd_sock_received(sock);
     }
     return result;
 }
@@ -86,10 +86,10 @@ static ssize_t receive_limited(const struct nd_receive_call *call, struct nd_soc
 static ssize_t receive_late(const struct nd_receive_call *call, struct nd_sock *sock) {
     ssize_t result = call->flags & MSG_ERRQUEUE ? nd_receive_plain(call) : nd_receive_at_once(call);
     if (result < 0 && errno == ENOTSOCK) {
-        nd_sock_forget(call->fd);
+        nd_sock_clear(call->fd);
         return nd_receive_plain(call);
     }
-    if ((call->flags & MSG_ERRQUEUE) || !nd_would_block(result) || !nd_late_take(call->fd, sock))
+    if ((call->flags & MSG_ERRQUEUE) || !nd_would_block(result) || !nd_pending_timeout_take(call->fd, sock))
         return nd_receive_finish(call, sock, result);
     errno = ETIMEDOUT;
     return -1;
@@ -106,57 +106,58 @@ static ssize_t receive_observed(const struct nd_receive_call *call, struct nd_so
     ssize_t result = nd_receive_plain(call);
     nd_slot_end(&use, nd_slot_how(result), nd_now());
     if (limit)
-        nd_expire_observed(call->fd, nd_receive_name(call), ND_LIMIT_NAME(sock, "RECV"), limit, began);
-    nd_pace_observed(call->fd, sock, nd_receive_name(call), began);
+        nd_expiry_report_observed(call->fd, nd_receive_name(call), ND_LIMIT_NAME(sock, "RECV"), limit, began);
+    nd_connection_limits_observed(call->fd, sock, nd_receive_name(call), began);
     return nd_sock_is_datagram(sock) ? nd_receive_finish(call, sock, result) : result;
 }
 
 static ssize_t receive_bounded(const struct nd_receive_call *call) {
-    struct nd_sock *sock = nd_sock_peek(call->fd);
+    struct nd_sock *sock = nd_sock_lookup(call->fd);
     if (!sock)
         return nd_receive_plain(call);
-    nd_timers_refresh(call->fd, sock);
+    nd_kernel_timers_refresh(call->fd, sock);
     if (!(nd_watch_exact(call->fd) & ND_WATCH_IN))
         return nd_receive_plain(call);
-    if (nd_sock_flags(sock) & ND_SOCK_SOUGHT)
+    if (nd_sock_flags(sock) & ND_SOCK_TLS_CANDIDATE)
         nd_scope_touched(call->fd, sock);
     uint32_t flags = nd_sock_flags(sock);
     if (((flags & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock)) ||
-        nd_pace_outlived(call->fd, sock, nd_receive_name(call)))
+        nd_connection_limits_outlived(call->fd, sock, nd_receive_name(call)))
         return nd_expired_fail(call->fd, sock, ND_IN);
-    if (nd_unlikely(flags & ND_SOCK_LATE))
+    if (nd_unlikely(flags & ND_SOCK_TIMEOUT_PENDING))
         return receive_late(call, sock);
     const int prompt = flags & ND_SOCK_STREAM ? MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB : MSG_DONTWAIT | MSG_ERRQUEUE;
     if ((call->flags & prompt) || (flags & ND_SOCK_NONBLOCK)) /* a receive of a stream's urgent byte never waits */
         return nd_receive_finish(call, sock, nd_receive_plain(call));
-    nd_time limit = flags & (ND_SOCK_RCVTIMEO | ND_SOCK_VAIN_IN) ? nd_sock_recv_limit(sock) : 0;
+    nd_time limit = flags & (ND_SOCK_RCVTIMEO | ND_SOCK_CARRIED_IN) ? nd_sock_recv_limit(sock) : 0;
     const struct nd_scope *scope = flags & ND_SOCK_SCOPED ? nd_scope_of(call->fd, call->caller) : NULL;
     if (nd_observing)
         return receive_observed(call, sock, scope);
-    if (scope && scope->timeout && !(limit && nd_scope_is_kept(scope, limit, nd_now_coarse())))
+    if (scope && scope->timeout && !(limit && nd_scope_is_kernel_timed(scope, limit, nd_now_coarse())))
         return nd_receive_scoped(call, sock, scope);
-    const bool ours =
-        (nd_sock_paced(sock) && (flags & ND_SOCK_STREAM)) || ((flags & (ND_SOCK_VAIN_IN | ND_SOCK_LOWAT)) && limit);
+    const bool ours = (nd_sock_connection_limited(sock) && (flags & ND_SOCK_STREAM)) ||
+                      ((flags & (ND_SOCK_CARRIED_IN | ND_SOCK_LOWAT)) && limit);
     if (ours && !peeks_all(call) && has_room(call))
-        return nd_receive_paced(call, sock, limit);
+        return nd_receive_polled(call, sock, limit);
     return limit ? receive_limited(call, sock, limit) : waited_for_own(call, sock, nd_receive_plain(call));
 }
 
 static inline ssize_t receive_straight(const struct nd_receive_call *call) {
-    struct nd_sock *sock = nd_sock_peek(call->fd);
+    struct nd_sock *sock = nd_sock_lookup(call->fd);
     const uint32_t which = nd_sock_flags(sock) & (ND_SOCK_NONBLOCK | ND_SOCK_RCVTIMEO);
     if (which == ND_SOCK_RCVTIMEO && !(call->flags & (MSG_DONTWAIT | MSG_ERRQUEUE)))
         return receive_limited(call, sock, nd_sock_limits(sock)->recv);
     ssize_t result = nd_receive_plain(call);
     if (nd_unlikely(result <= 0))
         return waited_for_own(call, sock, result);
-    nd_sock_heard(sock);
+    nd_sock_received(sock);
     return result;
 }
 
 static inline ssize_t receive(const struct nd_receive_call *call) {
     const unsigned watch = nd_watch(call->fd);
-    const bool kept = (watch & ND_WATCH_KEPT) && !((watch & ND_WATCH_SCOPE) && nd_scope_bounds(call->fd, call->caller));
+    const bool kept =
+        (watch & ND_WATCH_KERNEL_TIMED) && !((watch & ND_WATCH_SCOPE) && nd_scope_bounds(call->fd, call->caller));
     return kept ? receive_straight(call) : receive_bounded(call);
 }
 
@@ -170,7 +171,7 @@ ssize_t nd_receive(const struct nd_receive_call *call) {
 }
 
 ssize_t nd_receive_ended(const struct nd_receive_call *call, ssize_t result) {
-    struct nd_sock *sock = nd_sock_peek(call->fd);
+    struct nd_sock *sock = nd_sock_lookup(call->fd);
     int saved = errno;
     if (sock)
         result = nd_receive_finish(call, sock, result);
@@ -179,7 +180,7 @@ ssize_t nd_receive_ended(const struct nd_receive_call *call, ssize_t result) {
     return result;
 }
 
-ssize_t nd_kept_went_on(const struct nd_receive_call *call, struct nd_kept *kept, ssize_t result) {
+ssize_t nd_kernel_timed_continue(const struct nd_receive_call *call, struct nd_kernel_timed *kept, ssize_t result) {
     const int saved = kept->limit ? kept->error : errno; /* a call that does not wait and fails does not succeed */
     if (kept->limit) {
         result = limited_result(call, kept->sock, kept->generation, kept->use.began, result);
@@ -192,11 +193,12 @@ ssize_t nd_kept_went_on(const struct nd_receive_call *call, struct nd_kept *kept
     return result;
 }
 
-ssize_t nd_receive_kept(const struct nd_receive_call *call, uint32_t generation, nd_time began, ssize_t result) {
-    struct nd_sock *sock = nd_sock_peek(call->fd);
+ssize_t nd_receive_kernel_timed(const struct nd_receive_call *call, uint32_t generation, nd_time began,
+                                ssize_t result) {
+    struct nd_sock *sock = nd_sock_lookup(call->fd);
     int saved = errno;
     if (sock->generation == generation)
-        result = nd_receive_kept_result(call, sock, began, result);
+        result = nd_receive_kernel_timed_result(call, sock, began, result);
     else if (nd_would_block(result))
         errno = ETIMEDOUT;
     if (result >= 0)

@@ -32,6 +32,6 @@ ssize_t nd_receive(const struct nd_receive_call *call);
 ssize_t nd_receive_ended(const struct nd_receive_call *call, ssize_t result);
 
 /* The same of a call that began at `began` under the kernel's timer, on a descriptor that had `generation`. */
-ssize_t nd_receive_kept(const struct nd_receive_call *call, uint32_t generation, nd_time began, ssize_t result);
+ssize_t nd_receive_kernel_timed(const struct nd_receive_call *call, uint32_t generation, nd_time began, ssize_t result);
 
 #endif

@@ -52,8 +52,8 @@ ssize_t nd_receive_expire(const struct nd_receive_call *call, struct nd_sock *so
     if (!(nd_sock_flags(sock) & ND_SOCK_STREAM)) {
         expiry.peer = nd_datagram_peer(sock);
         expiry.peer_len = sizeof sock->peer;
-        nd_expire_told(call->fd, &expiry); /* a lost datagram ends nothing */
-        nd_vain_end(call->fd, sock, ND_IN);
+        nd_expiry_report(call->fd, &expiry); /* a lost datagram ends nothing */
+        nd_carry_over_end(call->fd, sock, ND_IN);
         errno = ETIMEDOUT;
         return -1;
     }
@@ -84,9 +84,9 @@ ssize_t nd_receive_finish(const struct nd_receive_call *call, struct nd_sock *so
         return result;
     }
     if (result > 0) {
-        nd_sock_heard(sock);
-        nd_pace_count(sock, (size_t)result);
-        nd_vain_end(call->fd, sock, ND_IN);
+        nd_sock_received(sock);
+        nd_connection_limits_count(sock, (size_t)result);
+        nd_carry_over_end(call->fd, sock, ND_IN);
     }
     if (result > 0 || !(nd_sock_flags(sock) & ND_SOCK_STREAM))
         return result;

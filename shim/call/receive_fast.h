@@ -9,7 +9,7 @@
 #include "shim/report/slots_fast.h"
 #include "shim/socket/record.h"
 
-struct nd_kept {
+struct nd_kernel_timed {
     struct nd_slot_use use;
     struct nd_sock *sock;
     nd_time limit;       /* 0: the call does not wait, or the program's own timeout is the shorter one */
@@ -18,13 +18,15 @@ struct nd_kept {
 };
 
 /* The call has given `result`, which is not all it was made for: what it is to give. */
-ssize_t nd_kept_went_on(const struct nd_receive_call *call, struct nd_kept *kept, ssize_t result);
+ssize_t nd_kernel_timed_continue(const struct nd_receive_call *call, struct nd_kernel_timed *kept, ssize_t result);
 
 /* True if `operation` on `fd`, which has these `watch` bits, is such a call: it is then to be made as it is. */
-ND_INLINE bool nd_kept_begin(struct nd_kept *kept, enum nd_call operation, unsigned watch, int fd, int flags) {
-    if ((watch & (ND_WATCH_KEPT | ND_WATCH_SCOPE)) != ND_WATCH_KEPT || nd_unlikely(flags & MSG_ERRQUEUE))
+ND_INLINE bool nd_kernel_timed_begin(struct nd_kernel_timed *kept, enum nd_call operation, unsigned watch, int fd,
+                                     int flags) {
+    if ((watch & (ND_WATCH_KERNEL_TIMED | ND_WATCH_SCOPE)) != ND_WATCH_KERNEL_TIMED ||
+        nd_unlikely(flags & MSG_ERRQUEUE))
         return false;
-    kept->sock = nd_sock_peek(fd);
+    kept->sock = nd_sock_lookup(fd);
     const uint32_t its = nd_sock_flags(kept->sock);
     kept->generation = atomic_load_explicit(&kept->sock->generation, memory_order_relaxed);
     kept->limit = 0;
@@ -41,11 +43,11 @@ ND_INLINE bool nd_kept_begin(struct nd_kept *kept, enum nd_call operation, unsig
 }
 
 /* True if it has given all that it was made for, `got` bytes of `len`. */
-ND_INLINE bool nd_kept_end(const struct nd_kept *kept, ssize_t got, size_t len, int flags) {
+ND_INLINE bool nd_kernel_timed_end(const struct nd_kernel_timed *kept, ssize_t got, size_t len, int flags) {
     if (nd_unlikely(got <= 0) || (nd_unlikely(flags & MSG_WAITALL) && (size_t)got != len) ||
         nd_unlikely(kept->sock->generation != kept->generation))
         return false;
-    nd_sock_heard(kept->sock);
+    nd_sock_received(kept->sock);
     if (kept->limit)
         nd_slot_end_here(&kept->use, ND_SLOT_DONE, nd_now_coarse());
     return true;

@@ -57,7 +57,7 @@ static enum rest wait_for_rest(const struct nd_receive_call *call, struct nd_soc
     struct nd_expiry expiry;
     for (;;) {
         *result = -1;
-        enum nd_waited waited = nd_wait_paced(call->fd, sock, POLLIN, until, &expiry);
+        enum nd_waited waited = nd_wait_connection(call->fd, sock, POLLIN, until, &expiry);
         if (!nd_sock_held(call->fd, sock, &hold) || (leave_error && waited == ND_ENDED_STREAM)) {
             errno = EBADF;
             return ENDED;
@@ -99,7 +99,7 @@ static enum rest wait_for_rest(const struct nd_receive_call *call, struct nd_soc
 ssize_t nd_receive_scoped(const struct nd_receive_call *call, struct nd_sock *sock, const struct nd_scope *scope) {
     ssize_t result = nd_receive_at_once(call);
     if (result < 0 && errno == ENOTSOCK) {
-        nd_sock_forget(call->fd);
+        nd_sock_clear(call->fd);
         return nd_receive_plain(call);
     }
     if (!nd_would_block(result))
@@ -107,7 +107,7 @@ ssize_t nd_receive_scoped(const struct nd_receive_call *call, struct nd_sock *so
     if (nd_nonblocking(call->fd))
         return result;
     const struct patience patience = {nd_time_after(scope->began, scope->timeout),
-                                      nd_timers_own_deadline(call->fd, sock, ND_IN, nd_now())};
+                                      nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, nd_now())};
     if (wait_for_rest(call, sock, &patience, false, &result) == LATE)
         return nd_receive_expire(call, sock, nd_scope_expiry(scope, nd_now()));
     return result;
@@ -212,7 +212,7 @@ static ssize_t peek_all(const struct nd_receive_call *call, struct nd_sock *sock
 static ssize_t waited(const struct nd_receive_call *call, struct nd_sock *sock, nd_time began, ssize_t result) {
     const int error = errno;
     if (result < 0 && (error == EINTR || error == EAGAIN))
-        nd_vain_receive(call->fd, sock, began, nd_now());
+        nd_carry_over_receive(call->fd, sock, began, nd_now());
     errno = error;
     return result;
 }
@@ -223,7 +223,7 @@ static ssize_t go_on(const struct nd_receive_call *call, struct nd_sock *sock, n
                      nd_time began) {
     ssize_t result = -1;
     struct patience patience = {ND_NEVER, own};
-    const nd_time since = limit ? nd_vain_received(sock, began) : began;
+    const nd_time since = limit ? nd_carried_over_receive(sock, began) : began;
     for (;;) {
         nd_time now = nd_now(), elapsed = now - since, silent = limit ? silence(call->fd, sock, elapsed) : 0;
         bool over = limit && silent >= limit; /* then a last look: bytes may have come while this process was stopped */
@@ -241,14 +241,14 @@ static ssize_t go_on(const struct nd_receive_call *call, struct nd_sock *sock, n
 }
 
 /* Under a limit that no timer of the kernel's keeps: try, then wait. */
-ssize_t nd_receive_paced(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit) {
+ssize_t nd_receive_polled(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit) {
     ssize_t result = -1;
     if ((nd_sock_flags(sock) & ND_SOCK_LOWAT) && !nd_nonblocking(call->fd))
         errno = EAGAIN; /* the bytes that are there may be too few */
     else
         result = nd_receive_at_once(call);
     if (result < 0 && errno == ENOTSOCK) {
-        nd_sock_forget(call->fd);
+        nd_sock_clear(call->fd);
         return nd_receive_plain(call);
     }
     struct nd_receive_call rest;
@@ -256,7 +256,7 @@ ssize_t nd_receive_paced(const struct nd_receive_call *call, struct nd_sock *soc
     if ((!nd_would_block(result) && !more) || nd_nonblocking(call->fd))
         return nd_receive_finish(call, sock, result);
     struct nd_slot_use use;
-    const nd_time began = nd_now(), own = nd_timers_own_deadline(call->fd, sock, ND_IN, began);
+    const nd_time began = nd_now(), own = nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, began);
     nd_slot_begin(&use, nd_receive_operation(call), call->fd, began, ND_NEVER, ND_LIMIT_NONE);
     if (!more) {
         result = go_on(call, sock, limit, own, began);
@@ -270,12 +270,12 @@ ssize_t nd_receive_paced(const struct nd_receive_call *call, struct nd_sock *soc
 }
 
 /* The kernel keeps RECV for us; the call that began at `began` has given `result`, which is not simply bytes. */
-ssize_t nd_receive_kept_result(const struct nd_receive_call *call, struct nd_sock *sock, nd_time began,
-                               ssize_t result) {
+ssize_t nd_receive_kernel_timed_result(const struct nd_receive_call *call, struct nd_sock *sock, nd_time began,
+                                       ssize_t result) {
     nd_time limit = nd_sock_recv_limit(sock);
     int error = errno;
     if (result > 0) {
-        nd_sock_heard(sock);
+        nd_sock_received(sock);
         if (call->flags & MSG_PEEK)
             return peek_all(call, sock, limit, began, result);
         if (nd_now() - began >= limit && !has_ended(call->fd))

@@ -14,11 +14,11 @@ ssize_t nd_receive_scoped(const struct nd_receive_call *call, struct nd_sock *so
 
 /* Tries, then waits under IDLE, LIFETIME, MIN_RATE, or a `limit` (0: none) that no timer of the kernel's keeps; it has a slot
  * while it waits. */
-ssize_t nd_receive_paced(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit);
+ssize_t nd_receive_polled(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit);
 
 /* The call that began at `began` under the kernel's timer (RECV) has given `result`, which is not simply bytes: what it is to
  * give, after more waiting where it ended before its time or wants more bytes. */
-ND_COLD ssize_t nd_receive_kept_result(const struct nd_receive_call *call, struct nd_sock *sock, nd_time began,
-                                       ssize_t result);
+ND_COLD ssize_t nd_receive_kernel_timed_result(const struct nd_receive_call *call, struct nd_sock *sock, nd_time began,
+                                               ssize_t result);
 
 #endif

@@ -129,13 +129,13 @@ static nd_time soonest(nd_time a, nd_time b, nd_time c) {
 struct bounds {
     const struct nd_scope *scope;
     nd_time own, scope_end; /* ND_NEVER where there is none */
-    struct nd_room room;
+    struct nd_send_space room;
 };
 
 /* Whether a limit has fired at `now`; *next is when to look again. */
 static bool fired(const struct nd_send_call *call, const struct nd_sock *sock, struct bounds *bounds, nd_time now,
                   struct nd_expiry *expiry, nd_time *next) {
-    bool out_of_patience = nd_room_look(call->fd, sock, &bounds->room, now, expiry, next);
+    bool out_of_patience = nd_send_space_check(call->fd, sock, &bounds->room, now, expiry, next);
     if (bounds->scope && now >= bounds->scope_end) {
         *expiry = nd_scope_expiry(bounds->scope, now);
         return true;
@@ -164,7 +164,7 @@ static ssize_t failed(const struct nd_send_call *call, struct nd_sock *sock, siz
 static ssize_t in_vain(const struct nd_send_call *call, struct nd_sock *sock, const struct bounds *bounds, size_t done,
                        int error) {
     if (done == 0 && (error == EINTR || error == EAGAIN))
-        nd_vain_send(call->fd, sock, &bounds->room, nd_now());
+        nd_carry_over_send(call->fd, sock, &bounds->room, nd_now());
     return sent_or_fail(done, error);
 }
 
@@ -184,8 +184,8 @@ static ssize_t fill(const struct nd_send_call *call, struct nd_sock *sock, size_
 static ssize_t send_waiting(const struct nd_send_call *call, struct nd_sock *sock, size_t done, size_t total,
                             nd_time now) {
     struct bounds bounds = {.scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(call->fd, call->caller) : NULL,
-                            .own = nd_timers_own_deadline(call->fd, sock, ND_OUT, now),
-                            .room = nd_vain_room(call->fd, sock, now)};
+                            .own = nd_kernel_timers_own_deadline(call->fd, sock, ND_OUT, now),
+                            .room = nd_carried_over_send(call->fd, sock, now)};
     bounds.scope_end = nd_scope_end(bounds.scope);
     const struct nd_sock_hold hold = nd_sock_take(call->fd, sock);
     while (done < total) {
@@ -195,13 +195,13 @@ static ssize_t send_waiting(const struct nd_send_call *call, struct nd_sock *soc
             return expire(call, sock, &expiry, done);
         if (now >= bounds.own)
             return in_vain(call, sock, &bounds, done, EAGAIN);
-        sock->stuck++;
+        sock->blocked_senders++;
         nd_time until = soonest(next, bounds.own, bounds.scope_end);
-        enum nd_waited waited = nd_wait_paced(call->fd, sock, POLLOUT, until, &expiry);
+        enum nd_waited waited = nd_wait_connection(call->fd, sock, POLLOUT, until, &expiry);
         int error = outcome(waited, &bounds, done);
         if (!nd_sock_held(call->fd, sock, &hold))
             return sent_or_fail(done, EBADF); /* the number is a stranger's now */
-        sock->stuck--;
+        sock->blocked_senders--;
         if (waited == ND_EXPIRED) {
             expiry.operation = name_of(call);
             return expire(call, sock, &expiry, done);
@@ -262,8 +262,8 @@ static ssize_t send_observed(const struct nd_send_call *call, struct nd_sock *so
     nd_slot_begin(&use, operation_of(call), call->fd, began, ND_NEVER, nd_limit_of(sock, ND_LIMIT_SEND));
     ssize_t result = nd_send_plain(call);
     nd_slot_end(&use, nd_slot_how(result), nd_now());
-    nd_expire_observed(call->fd, name_of(call), ND_LIMIT_NAME(sock, "SEND"), nd_sock_send_limit(sock), began);
-    nd_pace_observed(call->fd, sock, name_of(call), began);
+    nd_expiry_report_observed(call->fd, name_of(call), ND_LIMIT_NAME(sock, "SEND"), nd_sock_send_limit(sock), began);
+    nd_connection_limits_observed(call->fd, sock, name_of(call), began);
     return result;
 }
 
@@ -271,7 +271,7 @@ static bool waits_for_room(const struct nd_send_call *call, const struct nd_sock
     uint32_t flags = nd_sock_flags(sock);
     if ((flags & ND_SOCK_NONBLOCK) || (call->flags & (ND_SEND_WHOLE | MSG_DONTWAIT)) || (!call->msg && call->len == 0))
         return false;
-    return nd_sock_room_limited(sock) || nd_sock_paced(sock) || (flags & ND_SOCK_SCOPED);
+    return nd_sock_send_space_limited(sock) || nd_sock_connection_limited(sock) || (flags & ND_SOCK_SCOPED);
 }
 
 /* Nothing bounds the call here, but the stream may have been ended elsewhere. */
@@ -289,7 +289,7 @@ static ssize_t send_on(const struct nd_send_call *call, struct nd_sock *sock, ss
         return sent;
     if (sent < 0 && (errno == ENOTSOCK || errno == EMSGSIZE || errno == EOPNOTSUPP)) {
         if (errno == ENOTSOCK)
-            nd_sock_forget(call->fd); /* the number was given to something else where no hook saw it */
+            nd_sock_clear(call->fd); /* the number was given to something else where no hook saw it */
         return nd_send_plain(call);
     }
     if (sent < 0 && errno == ETIMEDOUT)
@@ -301,19 +301,20 @@ static ssize_t send_on(const struct nd_send_call *call, struct nd_sock *sock, ss
 }
 
 static ssize_t send_bounded(const struct nd_send_call *call) {
-    struct nd_sock *sock = nd_sock_peek(call->fd);
+    struct nd_sock *sock = nd_sock_lookup(call->fd);
     if (!sock)
         return nd_send_plain(call);
-    nd_timers_refresh(call->fd, sock);
+    nd_kernel_timers_refresh(call->fd, sock);
     if (!(nd_watch_exact(call->fd) & ND_WATCH_OUT))
         return nd_send_plain(call);
-    if (nd_sock_flags(sock) & ND_SOCK_SOUGHT)
+    if (nd_sock_flags(sock) & ND_SOCK_TLS_CANDIDATE)
         nd_scope_touched(call->fd, sock);
     uint32_t flags = nd_sock_flags(sock);
-    if (((flags & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock)) || nd_pace_outlived(call->fd, sock, name_of(call)))
+    if (((flags & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock)) ||
+        nd_connection_limits_outlived(call->fd, sock, name_of(call)))
         return nd_expired_fail(call->fd, sock, ND_OUT); /* before the kernel can raise SIGPIPE */
     if (flags & ND_SOCK_BORROWED)
-        nd_timers_give_back(call->fd, sock);
+        nd_kernel_timers_give_back(call->fd, sock);
     if (!waits_for_room(call, sock))
         return send_unlimited(call, sock);
     if (nd_observing)
@@ -323,14 +324,14 @@ static ssize_t send_bounded(const struct nd_send_call *call) {
 
 /* A call that succeeds leaves errno as it was, whatever it went through. */
 static ssize_t finish(const struct nd_send_call *call, ssize_t result, int error_before) {
-    struct nd_sock *sock = result >= 0 ? nd_sock_peek(call->fd) : NULL;
+    struct nd_sock *sock = result >= 0 ? nd_sock_lookup(call->fd) : NULL;
     if (sock && nd_unlikely(nd_sock_is_datagram(sock))) {
         const struct msghdr *msg = call->msg;
         nd_datagram_sent(call->fd, sock, msg ? msg->msg_name : call->to, msg ? msg->msg_namelen : call->to_len);
     } else if (sock && result > 0) {
-        nd_sock_said(sock);
-        nd_pace_count(sock, (size_t)result);
-        nd_vain_end(call->fd, sock, ND_OUT);
+        nd_sock_sent(sock);
+        nd_connection_limits_count(sock, (size_t)result);
+        nd_carry_over_end(call->fd, sock, ND_OUT);
     }
     if (result >= 0)
         errno = error_before;
@@ -343,7 +344,7 @@ ssize_t nd_send(const struct nd_send_call *call) {
 }
 
 ssize_t nd_send_rest(const struct nd_send_call *call, bool tried, ssize_t sent, int error_before) {
-    struct nd_sock *sock = nd_sock_peek(call->fd);
+    struct nd_sock *sock = nd_sock_lookup(call->fd);
     if (!sock)
         return sent < 0 ? nd_send_plain(call) : sent;
     ssize_t result = checked(call, sock, 0, call->flags | (tried ? MSG_DONTWAIT : 0), sent);

@@ -28,9 +28,9 @@ static long observed(const struct nd_transfer *call, struct nd_sock *sock) {
                   nd_limit_of(sock, in ? ND_LIMIT_RECV : ND_LIMIT_SEND));
     long result = call->make(call);
     nd_slot_end(&use, nd_slot_how(result), nd_now());
-    nd_expire_observed(call->fd, call->operation, in ? ND_LIMIT_NAME(sock, "RECV") : ND_LIMIT_NAME(sock, "SEND"),
-                       in ? nd_sock_recv_limit(sock) : nd_sock_send_limit(sock), began);
-    nd_pace_observed(call->fd, sock, call->operation, began);
+    nd_expiry_report_observed(call->fd, call->operation, in ? ND_LIMIT_NAME(sock, "RECV") : ND_LIMIT_NAME(sock, "SEND"),
+                              in ? nd_sock_recv_limit(sock) : nd_sock_send_limit(sock), began);
+    nd_connection_limits_observed(call->fd, sock, call->operation, began);
     return result;
 }
 
@@ -103,22 +103,24 @@ static bool is_over(const struct progress *progress, long piece, nd_time own) {
 }
 
 /* The call ends where the program would see it end, for all that its limits do not. */
-static long end_in_vain(const struct progress *progress, struct nd_sock *sock, const struct nd_room *room, int error) {
+static long end_in_vain(const struct progress *progress, struct nd_sock *sock, const struct nd_send_space *room,
+                        int error) {
     if (progress->moved == 0)
-        nd_vain_send(progress->rest.fd, sock, room, nd_now());
+        nd_carry_over_send(progress->rest.fd, sock, room, nd_now());
     return moved_or_fail(progress->moved, error);
 }
 
 /* Waits for room until a limit fires or `own_end`. True to go on; else the call is over with *result. */
-static bool wait_for_room(struct progress *progress, struct nd_sock *sock, struct nd_room *room, nd_time own,
+static bool wait_for_room(struct progress *progress, struct nd_sock *sock, struct nd_send_space *room, nd_time own,
                           nd_time own_end, long *result) {
     const struct nd_transfer *call = &progress->rest;
     const struct nd_sock_hold hold = nd_sock_take(call->fd, sock);
     for (;;) {
         struct nd_expiry expiry;
         nd_time now = nd_now(), next;
-        if (nd_room_look(call->fd, sock, room, now, &expiry, &next) ||
-            (now >= nd_pace_due(sock, now) && nd_pace_look(call->fd, sock, true, now, &expiry))) {
+        if (nd_send_space_check(call->fd, sock, room, now, &expiry, &next) ||
+            (now >= nd_connection_limits_due(sock, now) &&
+             nd_connection_limits_check(call->fd, sock, true, now, &expiry))) {
             *result = expire(call, sock, &expiry, progress->moved);
             return false;
         }
@@ -126,7 +128,7 @@ static bool wait_for_room(struct progress *progress, struct nd_sock *sock, struc
             *result = end_in_vain(progress, sock, room, EAGAIN);
             return false;
         }
-        enum nd_waited waited = nd_wait_paced(call->fd, sock, POLLOUT, nd_time_sooner(next, own_end), &expiry);
+        enum nd_waited waited = nd_wait_connection(call->fd, sock, POLLOUT, nd_time_sooner(next, own_end), &expiry);
         if (!nd_sock_held(call->fd, sock, &hold)) {
             *result = moved_or_fail(progress->moved, EBADF); /* the number is a stranger's now */
             return false;
@@ -150,26 +152,26 @@ static bool wait_for_room(struct progress *progress, struct nd_sock *sock, struc
 
 static long send_pieces(const struct nd_transfer *call, struct nd_sock *sock, nd_time own) {
     struct progress progress = {.rest = *call};
-    struct nd_room room;
+    struct nd_send_space room;
     nd_time began = nd_now(), own_end = own ? nd_time_after(began, own) : ND_NEVER;
-    bool waited = (nd_sock_flags(sock) & ND_SOCK_VAIN_OUT) && nd_real.fcntl(call->in, F_GETFL, NULL) >= 0;
+    bool waited = (nd_sock_flags(sock) & ND_SOCK_CARRIED_OUT) && nd_real.fcntl(call->in, F_GETFL, NULL) >= 0;
     long result;
     if (waited) { /* a signal that comes more often than a piece takes must not end each before it is looked at */
-        room = nd_vain_room(call->fd, sock, began);
+        room = nd_carried_over_send(call->fd, sock, began);
         if (!wait_for_room(&progress, sock, &room, own, own_end, &result))
             return result;
     }
     for (;;) {
-        long piece = move_piece(&progress, nd_sock_paced(sock));
+        long piece = move_piece(&progress, nd_sock_connection_limited(sock));
         nd_time now = nd_now();
-        nd_pace_waited(sock, began, now);
+        nd_connection_limits_waited(sock, began, now);
         const bool over = is_over(&progress, piece, own), in_vain = piece < 0 && errno == EINTR;
         if (over && !in_vain)
             return progress.moved > 0 ? (long)progress.moved : finish(call, sock, piece);
         if (!waited) {
             if (!over && nd_nonblocking(call->fd))
                 return moved_or_fail(progress.moved, EAGAIN);
-            room = nd_vain_room(call->fd, sock, began);
+            room = nd_carried_over_send(call->fd, sock, began);
         }
         if (over)
             return end_in_vain(&progress, sock, &room, EINTR);
@@ -188,7 +190,7 @@ static long send_pieces(const struct nd_transfer *call, struct nd_sock *sock, nd
 static long send_borrowing(const struct nd_transfer *call, struct nd_sock *sock) {
     const uint32_t generation = sock->generation;
     struct nd_borrowed timer;
-    if (!nd_timers_borrow(call->fd, sock, &timer))
+    if (!nd_kernel_timers_borrow(call->fd, sock, &timer))
         return call->make(call);
     nd_time own = timer.own * ND_USEC;
     nd_time slice = own && own < SLICE ? own : SLICE;
@@ -197,7 +199,7 @@ static long send_borrowing(const struct nd_transfer *call, struct nd_sock *sock)
     long result = send_pieces(call, sock, own);
     int error = errno;
     if (sock->generation == generation)
-        nd_timers_return(call->fd, sock, &timer);
+        nd_kernel_timers_return(call->fd, sock, &timer);
     errno = error;
     return result;
 }
@@ -208,8 +210,8 @@ static long send_borrowing(const struct nd_transfer *call, struct nd_sock *sock)
 static long send_bounded(const struct nd_transfer *call, struct nd_sock *sock) {
     struct pollfd pollfd = {.fd = call->fd, .events = POLLOUT};
     if ((nd_sock_flags(sock) & ND_SOCK_BORROWED) != 0)
-        nd_timers_give_back(call->fd, sock);
-    if (!(nd_sock_room_limited(sock) || nd_sock_paced(sock)) || nd_real.poll(&pollfd, 1, 0) < 0)
+        nd_kernel_timers_give_back(call->fd, sock);
+    if (!(nd_sock_send_space_limited(sock) || nd_sock_connection_limited(sock)) || nd_real.poll(&pollfd, 1, 0) < 0)
         return call->make(call);
     if ((pollfd.revents & (POLLERR | POLLHUP)) && nd_expired_anywhere(call->fd, sock))
         return nd_expired_fail(call->fd, sock, ND_OUT); /* before the kernel can raise SIGPIPE */
@@ -237,7 +239,7 @@ static bool waits_for_bytes(const struct nd_transfer *call) {
 /* The kernel keeps RECV. An interrupted call goes on where the program would not have seen the interruption. */
 static long receive_kept(const struct nd_transfer *call, struct nd_sock *sock, nd_time limit, nd_time began) {
     const uint32_t generation = sock->generation;
-    nd_time since = nd_vain_received(sock, began);
+    nd_time since = nd_carried_over_receive(sock, began);
     for (;;) {
         long result = call->make(call);
         const int error = errno;
@@ -251,7 +253,7 @@ static long receive_kept(const struct nd_transfer *call, struct nd_sock *sock, n
         }
         const bool goes_on = error == EINTR ? sock->own_rcvtimeo == 0 && nd_signals_restart() : elapsed >= limit;
         if (!goes_on && waits_for_bytes(call))
-            nd_vain_receive(call->fd, sock, began, now);
+            nd_carry_over_receive(call->fd, sock, began, now);
         errno = error;
         if (!goes_on)
             return finish(call, sock, result);
@@ -273,12 +275,12 @@ static bool is_refused(const struct nd_transfer *call) {
 /* Waits for bytes under limits that no timer of the kernel's keeps. */
 static long receive_paced(const struct nd_transfer *call, struct nd_sock *sock, nd_time limit, nd_time began) {
     const struct nd_sock_hold hold = nd_sock_take(call->fd, sock);
-    const nd_time own_end = nd_timers_own_deadline(call->fd, sock, ND_IN, began);
+    const nd_time own_end = nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, began);
     const nd_time deadline = limit ? nd_time_after(began, limit) : ND_NEVER;
     struct nd_expiry expiry;
     enum nd_waited waited;
     do {
-        waited = nd_wait_paced(call->fd, sock, POLLIN, nd_time_sooner(deadline, own_end), &expiry);
+        waited = nd_wait_connection(call->fd, sock, POLLIN, nd_time_sooner(deadline, own_end), &expiry);
         if (!nd_sock_held(call->fd, sock, &hold)) {
             errno = EBADF;
             return -1;
@@ -302,7 +304,7 @@ static long receive_paced(const struct nd_transfer *call, struct nd_sock *sock, 
 
 static long receive_bounded(const struct nd_transfer *call, struct nd_sock *sock) {
     nd_time limit = nd_sock_flags(sock) & ND_SOCK_RCVTIMEO ? nd_sock_recv_limit(sock) : 0;
-    bool paced = nd_sock_paced(sock) && !nd_nonblocking(call->fd) && !is_refused(call);
+    bool paced = nd_sock_connection_limited(sock) && !nd_nonblocking(call->fd) && !is_refused(call);
     if (!limit && !paced)
         return finish(call, sock, call->make(call));
     struct nd_slot_use use;
@@ -316,12 +318,13 @@ static long receive_bounded(const struct nd_transfer *call, struct nd_sock *sock
 }
 
 static long bounded(const struct nd_transfer *call) {
-    struct nd_sock *sock = nd_sock_peek(call->fd);
+    struct nd_sock *sock = nd_sock_lookup(call->fd);
     if (!sock)
         return call->make(call);
-    nd_timers_refresh(call->fd, sock);
+    nd_kernel_timers_refresh(call->fd, sock);
     uint32_t flags = nd_sock_flags(sock);
-    if (((flags & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock)) || nd_pace_outlived(call->fd, sock, call->operation))
+    if (((flags & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock)) ||
+        nd_connection_limits_outlived(call->fd, sock, call->operation))
         return nd_expired_fail(call->fd, sock, call->direction);
     if (nd_observing)
         return observed(call, sock);
@@ -333,7 +336,7 @@ static long bounded(const struct nd_transfer *call) {
 }
 
 long nd_transfer_failed(int out) {
-    struct nd_sock *sock = nd_sock_peek(out);
+    struct nd_sock *sock = nd_sock_lookup(out);
     const struct nd_transfer call = {.fd = out, .direction = ND_OUT};
     return sock && (nd_sock_flags(sock) & ND_SOCK_STREAM) ? finish(&call, sock, -1) : -1;
 }
@@ -341,16 +344,16 @@ long nd_transfer_failed(int out) {
 long nd_transfer(const struct nd_transfer *call) {
     int saved = errno;
     long result = bounded(call);
-    struct nd_sock *sock = result > 0 ? nd_sock_peek(call->fd) : NULL;
+    struct nd_sock *sock = result > 0 ? nd_sock_lookup(call->fd) : NULL;
     if (sock && nd_sock_is_datagram(sock))
         nd_datagram_sent(call->fd, sock, NULL, 0); /* there is none to receive them */
     else if (sock && call->direction == ND_OUT)
-        nd_sock_said(sock);
+        nd_sock_sent(sock);
     else if (sock)
-        nd_sock_heard(sock);
+        nd_sock_received(sock);
     if (sock) {
-        nd_pace_count(sock, (size_t)result);
-        nd_vain_end(call->fd, sock, call->direction);
+        nd_connection_limits_count(sock, (size_t)result);
+        nd_carry_over_end(call->fd, sock, call->direction);
     }
     if (result >= 0)
         errno = saved;

@@ -19,26 +19,26 @@
 static void accepted(int listener, int fd, int flags) {
     int saved = errno;
     nd_live_check();
-    const struct nd_sock *from = nd_sock_peek(listener);
+    const struct nd_sock *from = nd_sock_lookup(listener);
     const uint32_t kind = ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_LOCAL | ND_SOCK_LINGER;
     const uint32_t stands = ND_SOCK_CONNECTED | ND_SOCK_INBOUND,
                    nonblock = flags & SOCK_NONBLOCK ? ND_SOCK_NONBLOCK : 0;
     const uint32_t known = from ? nd_sock_flags(from) : 0, soon = nd_rules.has_inbound ? 0 : stands;
     struct nd_sock *sock =
-        known & ND_SOCK_KNOWN ? nd_sock_born(fd, (known & kind) | nonblock | soon) : nd_sock_discover(fd);
+        known & ND_SOCK_KNOWN ? nd_sock_created(fd, (known & kind) | nonblock | soon) : nd_sock_discover(fd);
     if (sock) {
         if (nd_rules.has_inbound)
             sock->profile = nd_profile_from(fd);
         if (nd_unlikely((nd_sock_flags(sock) & stands) != stands))
             nd_sock_change(fd, sock, stands, 0);
-        nd_timers_arm(fd, sock);
+        nd_kernel_timers_arm(fd, sock);
     }
     errno = saved;
 }
 
 /* A listener under ACCEPT, or NULL. */
 static struct nd_sock *limited(int fd) {
-    struct nd_sock *sock = nd_sock_peek(fd);
+    struct nd_sock *sock = nd_sock_lookup(fd);
     if (sock && !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
         sock = nd_sock_discover(fd);
     return sock && nd_sock_accept_limit(sock) ? sock : NULL;
@@ -48,8 +48,8 @@ static struct nd_sock *limited(int fd) {
 static void tell(const char *operation, int fd, struct nd_sock *sock, nd_time elapsed) {
     struct nd_expiry expiry = {
         .operation = operation, .limit = "ACCEPT", .timeout = nd_sock_accept_limit(sock), .elapsed = elapsed};
-    nd_expire_told(fd, &expiry);
-    nd_clock_progress(&sock->clock[ND_IN]);
+    nd_expiry_report(fd, &expiry);
+    nd_wait_clock_progress(&sock->clock[ND_IN]);
 }
 
 static bool has_connection(int fd) {
@@ -119,8 +119,8 @@ static void end_turn(int fd, struct nd_sock *sock) {
 
 /* Waits for a connection and takes the turn to accept it. False, with errno, where there will be none. */
 static bool wait_for_connection(const char *operation, int fd, struct nd_sock *sock) {
-    const nd_time began = nd_now(), own = nd_timers_own_deadline(fd, sock, ND_IN, began);
-    const nd_time limit = nd_sock_accept_limit(sock), before = nd_clock_silence(&sock->clock[ND_IN]);
+    const nd_time began = nd_now(), own = nd_kernel_timers_own_deadline(fd, sock, ND_IN, began);
+    const nd_time limit = nd_sock_accept_limit(sock), before = nd_wait_clock_silence(&sock->clock[ND_IN]);
     const nd_time deadline = nd_time_after(began, before < limit ? limit - before : 0);
     for (;;) {
         uint32_t turns = sock->turns;
@@ -163,7 +163,7 @@ static int accept_observed(const struct call *call, struct nd_sock *sock) {
     int made = plain(call), error = errno;
     nd_time ended = nd_now();
     nd_stopwatch_add(&sock->clock[ND_IN].time, began, ended);
-    const nd_time silence = nd_clock_silence(&sock->clock[ND_IN]);
+    const nd_time silence = nd_wait_clock_silence(&sock->clock[ND_IN]);
     if (silence >= nd_sock_accept_limit(sock))
         tell(call->operation, call->fd, sock, silence);
     errno = error;
@@ -176,7 +176,7 @@ static int accept_limited(const struct call *call, struct nd_sock *sock) {
     int saved = errno;
     uint32_t turns = sock->turns;
     bool turn = has_connection(call->fd) && take_turn(call->fd, sock, turns);
-    if (!turn && nd_late_take(call->fd, sock)) {
+    if (!turn && nd_pending_timeout_take(call->fd, sock)) {
         errno = ETIMEDOUT;
         return -1;
     }
@@ -203,8 +203,8 @@ ND_APART static int accept_bounded(const struct call *call) {
     if (made < 0)
         return made;
     if (sock) {
-        nd_late_take(call->fd, sock);
-        nd_clock_progress(&sock->clock[ND_IN]);
+        nd_pending_timeout_take(call->fd, sock);
+        nd_wait_clock_progress(&sock->clock[ND_IN]);
     }
     accepted(call->fd, made, call->flags);
     return made;

@@ -12,16 +12,16 @@ ND_COLD static int close_watched(int fd, const struct nd_sock *sock, uint32_t fl
     if (nd_linger_is_parents(flags))
         return nd_real.close(fd);
     struct nd_lingering lingering;
-    nd_copies_bequeath(fd, sock);
+    nd_duplicates_hand_over(fd, sock);
     nd_linger_begin(fd, sock, &lingering);
-    nd_close_forget(fd);
+    nd_close_clear(fd);
     int result = nd_real.close(fd);
     nd_linger_end(fd, &lingering);
     return result;
 }
 
 int nd_hook_close(int fd) {
-    const struct nd_sock *sock = nd_sock_peek(fd);
+    const struct nd_sock *sock = nd_sock_lookup(fd);
     uint32_t flags = sock ? nd_sock_flags(sock) : 0;
     if (nd_unlikely(flags))
         return close_watched(fd, sock, flags);
@@ -31,9 +31,9 @@ ND_ALIAS_OF(__close, close);
 
 ND_COLD static int fclose_watched(FILE *stream, int fd, const struct nd_sock *sock) {
     struct nd_lingering lingering;
-    nd_copies_bequeath(fd, sock);
+    nd_duplicates_hand_over(fd, sock);
     nd_linger_begin(fd, sock, &lingering);
-    nd_close_forget(fd);
+    nd_close_clear(fd);
     int result = nd_real.fclose(stream);
     nd_linger_end(fd, &lingering);
     return result;
@@ -43,7 +43,7 @@ int nd_hook_fclose(FILE *stream) {
     int saved = errno;
     int fd = fileno(stream); /* fails for a stream without one */
     errno = saved;
-    const struct nd_sock *sock = nd_sock_peek(fd);
+    const struct nd_sock *sock = nd_sock_lookup(fd);
     uint32_t flags = sock ? nd_sock_flags(sock) : 0;
     if (nd_unlikely(flags))
         return fclose_watched(stream, fd, sock);

@@ -23,10 +23,11 @@
 #include "shim/wait/wait.h"
 
 static void connected(int fd, struct nd_sock *sock) {
-    nd_sock_change(fd, sock, ND_SOCK_CONNECTED | (nd_scope_seeks() ? ND_SOCK_SOUGHT : 0), ND_SOCK_CONNECTING);
-    nd_timers_arm(fd, sock);
-    nd_copies_tell(fd, sock);
-    nd_vain_end(fd, sock, ND_OUT);
+    nd_sock_change(fd, sock, ND_SOCK_CONNECTED | (nd_scope_finds_socket() ? ND_SOCK_TLS_CANDIDATE : 0),
+                   ND_SOCK_CONNECTING);
+    nd_kernel_timers_arm(fd, sock);
+    nd_duplicates_update(fd, sock);
+    nd_carry_over_end(fd, sock, ND_OUT);
 }
 
 static struct nd_expiry connect_expiry(const struct nd_sock *sock, const struct sockaddr *addr, socklen_t len,
@@ -84,7 +85,7 @@ static int connect_observed(int fd, struct nd_sock *sock, const struct sockaddr 
     int result = nd_real.connect(fd, addr, len), error = errno;
     struct nd_expiry expiry = connect_expiry(sock, addr, len, nd_now() - began);
     if (expiry.timeout && expiry.elapsed >= expiry.timeout)
-        nd_expire_told(fd, &expiry);
+        nd_expiry_report(fd, &expiry);
     if (result == 0)
         connected(fd, sock);
     errno = error;
@@ -100,17 +101,17 @@ static void note_attempt(struct nd_sock *sock, const struct sockaddr *addr, sock
 /* The attempt goes on without the call: a wait or another connect asks for its outcome. Its time began at `began`. */
 static void pending(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
     note_attempt(sock, addr, len, began);
-    nd_timers_arm(fd, sock); /* programs that go back to blocking mode once connected are bounded too */
+    nd_kernel_timers_arm(fd, sock); /* programs that go back to blocking mode once connected are bounded too */
     nd_sock_change(fd, sock, ND_SOCK_CONNECTING, ND_SOCK_CONNECTED);
-    nd_copies_tell(fd, sock);
+    nd_duplicates_update(fd, sock);
 }
 
 static void expire(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
     struct nd_expiry expiry = connect_expiry(sock, addr, len, nd_now() - began);
-    nd_expire_told(fd, &expiry);
+    nd_expiry_report(fd, &expiry);
     nd_expire_attempt(fd);
     nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
-    nd_vain_end(fd, sock, ND_OUT);
+    nd_carry_over_end(fd, sock, ND_OUT);
 }
 
 /* Whether `fd` is an internet socket: an AF_UNIX connect that has not come about leaves nothing behind. */
@@ -127,7 +128,7 @@ static bool goes_on(const struct nd_sock *sock) {
 static nd_time beginning(const struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
     if (goes_on(sock))
         return sock->connect_began;
-    return leaves_attempt(sock) ? nd_now() : nd_vain_connecting(sock, addr, len, nd_now());
+    return leaves_attempt(sock) ? nd_now() : nd_carried_over_connect(sock, addr, len, nd_now());
 }
 
 /* The call has failed for good, or leaves nothing behind but the time that it waited since `began`. */
@@ -135,9 +136,9 @@ static void not_connected(int fd, struct nd_sock *sock, const struct sockaddr *a
                           int error) {
     nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
     if (!leaves_attempt(sock) && (error == EINTR || error == EAGAIN))
-        nd_vain_connect(fd, sock, addr, len, nd_now() - began);
+        nd_carry_over_connect(fd, sock, addr, len, nd_now() - began);
     else
-        nd_vain_end(fd, sock, ND_OUT);
+        nd_carry_over_end(fd, sock, ND_OUT);
 }
 
 static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
@@ -147,7 +148,7 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
     const nd_time deadline = nd_connect_deadline(sock, began);
     const uint32_t generation = sock->generation;
     struct nd_borrowed timer;
-    bool bounded = deadline != ND_NEVER && nd_timers_borrow(fd, sock, &timer);
+    bool bounded = deadline != ND_NEVER && nd_kernel_timers_borrow(fd, sock, &timer);
     if (bounded && !again && leaves_attempt(sock)) { /* a jump may leave the call before it returns */
         note_attempt(sock, addr, len, began);
         nd_sock_change(fd, sock, ND_SOCK_CONNECTING, 0);
@@ -163,14 +164,14 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
         return result;
     }
     if (bounded)
-        nd_timers_return(fd, sock, &timer);
+        nd_kernel_timers_return(fd, sock, &timer);
     if (result == 0) {
         connected(fd, sock);
     } else if (late) {
         expire(fd, sock, addr, len, began);
         error = ETIMEDOUT;
     } else if (under_way(error) && leaves_attempt(sock)) {
-        nd_timers_backstop(fd, sock);
+        nd_kernel_timers_backstop(fd, sock);
         pending(fd, sock, addr, len, began);
     } else {
         not_connected(fd, sock, addr, len, began, error);
@@ -206,7 +207,7 @@ static int connect_nonblocking(int fd, struct nd_sock *sock, const struct sockad
         return -1;
     }
     if (leaves_attempt(sock) && !(nd_sock_flags(sock) & ND_SOCK_CONNECTING))
-        nd_timers_backstop(fd, sock);
+        nd_kernel_timers_backstop(fd, sock);
     int result = nd_real.connect(fd, addr, len);
     int error = errno;
     if (result == 0 || error == EISCONN)
@@ -232,8 +233,8 @@ static bool waits_to_connect(const struct nd_sock *sock, const struct sockaddr *
 static bool after_expiry(int fd, struct nd_sock *sock) {
     if (!nd_expired(fd, sock))
         return false;
-    bool tell = !(nd_sock_flags(sock) & (ND_SOCK_TOLD_ERROR | ND_SOCK_CONNECTED));
-    nd_expiry_forget(fd, sock);
+    bool tell = !(nd_sock_flags(sock) & (ND_SOCK_DELIVERED_ERROR | ND_SOCK_CONNECTED));
+    nd_expiry_clear(fd, sock);
     if (tell) {
         nd_expire_attempt(fd);
         errno = ETIMEDOUT;
@@ -244,7 +245,7 @@ static bool after_expiry(int fd, struct nd_sock *sock) {
 /* The config file may have limits for the other side. An attempt under way keeps those it began with. */
 static void choose_profile(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
     if (nd_rules.count > 0 && !(nd_sock_flags(sock) & ND_SOCK_CONNECTING))
-        nd_timers_profile(fd, sock, nd_profile_to(addr, len));
+        nd_kernel_timers_profile(fd, sock, nd_profile_to(addr, len));
 }
 
 /* What does not wait to connect. A datagram socket has an other side from here on. */
@@ -260,7 +261,7 @@ static int connect_at_once(int fd, struct nd_sock *sock, const struct sockaddr *
 
 ND_COLD static int connect_watched(int fd, const struct sockaddr *addr, socklen_t len) {
     nd_live_check();
-    struct nd_sock *sock = nd_sock_peek(fd);
+    struct nd_sock *sock = nd_sock_lookup(fd);
     if (!sock || !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
         sock = nd_sock_discover(fd);
     if (!sock || !waits_to_connect(sock, addr, len))
@@ -273,7 +274,7 @@ ND_COLD static int connect_watched(int fd, const struct sockaddr *addr, socklen_
         return nd_real.connect(fd, addr, len);
     choose_profile(fd, sock, addr, len);
     if (nd_sock_flags(sock) & ND_SOCK_BORROWED)
-        nd_timers_give_back(fd, sock);
+        nd_kernel_timers_give_back(fd, sock);
     bool blocking = !nd_nonblocking(fd);
     nd_sock_change(fd, sock, blocking ? 0 : ND_SOCK_NONBLOCK, blocking ? ND_SOCK_NONBLOCK : 0);
     return blocking ? connect_waiting(fd, sock, addr, len) : connect_nonblocking(fd, sock, addr, len);
@@ -281,7 +282,7 @@ ND_COLD static int connect_watched(int fd, const struct sockaddr *addr, socklen_
 
 /* The record of a stream that a first send with an address connects; NULL where that is none of ours. */
 static struct nd_sock *unconnected(int fd, const struct sockaddr *addr, socklen_t len) {
-    struct nd_sock *sock = nd_sock_peek(fd);
+    struct nd_sock *sock = nd_sock_lookup(fd);
     if (!sock || !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
         sock = nd_sock_discover(fd);
     if (!sock || nd_observing || !waits_to_connect(sock, addr, len) || !(nd_sock_flags(sock) & ND_SOCK_INET) ||
@@ -311,9 +312,9 @@ ND_COLD ssize_t nd_connect_by_send(int fd, const struct sockaddr *addr, socklen_
     const uint32_t generation = sock->generation;
     nd_time began = nd_now(), deadline = nd_connect_deadline(sock, began);
     struct nd_borrowed timer;
-    bool bounded = wait && deadline != ND_NEVER && nd_timers_borrow(fd, sock, &timer);
+    bool bounded = wait && deadline != ND_NEVER && nd_kernel_timers_borrow(fd, sock, &timer);
     if (!wait)
-        nd_timers_backstop(fd, sock);
+        nd_kernel_timers_backstop(fd, sock);
     if (bounded && (!timer.own || nd_time_after(began, timer.own * ND_USEC) > deadline)) {
         struct timeval left = to_timeval(deadline - began);
         nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof left);
@@ -322,7 +323,7 @@ ND_COLD ssize_t nd_connect_by_send(int fd, const struct sockaddr *addr, socklen_
     int error = errno;
     if (sock->generation == generation) {
         if (bounded)
-            nd_timers_return(fd, sock, &timer);
+            nd_kernel_timers_return(fd, sock, &timer);
         if (bounded && result < 0 && (under_way(error) || error == EAGAIN) && nd_now() >= deadline) {
             expire(fd, sock, addr, len, began);
             error = ETIMEDOUT;

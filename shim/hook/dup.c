@@ -20,21 +20,21 @@ ND_COLD static int replace(int fd, int to, const int *flags, const struct nd_soc
     if (nd_linger_is_parents(nd_sock_flags(sock)))
         return plain(fd, to, flags);
     struct nd_lingering lingering;
-    nd_copies_bequeath(to, sock);
+    nd_duplicates_hand_over(to, sock);
     nd_linger_begin(to, sock, &lingering);
     int made = plain(fd, to, flags);
     if (made < 0) {
         nd_linger_undo(to, &lingering);
         return made;
     }
-    nd_close_forget(to);
+    nd_close_clear(to);
     nd_sock_copy(fd, to);
     nd_linger_end(to, &lingering);
     return made;
 }
 
 static int copy_to(int fd, int to, const int *flags) {
-    const struct nd_sock *sock = nd_sock_peek(to);
+    const struct nd_sock *sock = nd_sock_lookup(to);
     if (nd_unlikely(sock && nd_sock_flags(sock)) && fd != to)
         return replace(fd, to, flags, sock);
     int made = plain(fd, to, flags);

@@ -16,14 +16,14 @@
 int nd_hook_epoll_create(int size) {
     int fd = nd_real.epoll_create(size);
     if (fd >= 0 && nd_active)
-        nd_sock_born(fd, ND_SOCK_EPOLL);
+        nd_sock_created(fd, ND_SOCK_EPOLL);
     return fd;
 }
 
 int nd_hook_epoll_create1(int flags) {
     int fd = nd_real.epoll_create1(flags);
     if (fd >= 0 && nd_active)
-        nd_sock_born(fd, ND_SOCK_EPOLL);
+        nd_sock_created(fd, ND_SOCK_EPOLL);
     return fd;
 }
 
@@ -66,7 +66,7 @@ static int wait_exact(const struct call *call, nd_time timeout) {
  * the kernel, and nothing wakes it then: so it comes back now and then, where there are other threads. Where calls have a mask
  * that would cost two system calls each, to hold signals. */
 static bool may_change(const sigset_t *mask) {
-    return !*nd_straight_single && !mask;
+    return !*nd_one_thread && !mask;
 }
 
 /* Whether all there is to know of the set stands in the one record. */
@@ -76,7 +76,7 @@ static inline bool is_plain(const struct call *call) {
 
 ND_APART static nd_time due_by_period(const struct call *call, nd_time now) {
     const nd_time period = nd_epoll_period(), next = now + period;
-    nd_epoll_look_by(call->epfd, now, period);
+    nd_epoll_scan_by(call->epfd, now, period);
     const nd_time its = nd_epoll_due(call->epfd, now);
     return its < next ? its : next;
 }
@@ -109,7 +109,7 @@ ND_INLINE void settle(void *arg, nd_time began, nd_time ended, bool ready) {
 
 static bool expire(void *arg, nd_time now) {
     const struct call *call = arg;
-    return nd_epoll_look(nd_operation_names[call->operation], call->epfd, NULL, now);
+    return nd_epoll_scan(nd_operation_names[call->operation], call->epfd, NULL, now);
 }
 
 static int show(void *arg, int ready) {
@@ -125,10 +125,10 @@ static inline struct nd_sock *set_itself(int epfd) {
 ND_INLINE int run(struct call *call, nd_time timeout) {
     static const struct nd_waiting how = {due, wait_for, settle, expire, show};
     /* Which of its sockets comes first is only known when they are looked through. */
-    const struct nd_wait_shown shown = {call->operation, call->epfd, ND_NEVER, ND_LIMIT_NONE};
+    const struct nd_wait_row shown = {call->operation, call->epfd, ND_NEVER, ND_LIMIT_NONE};
     call->set = set_itself(call->epfd);
     int ready = nd_wait_loop(&how, call->mask != NULL, call, timeout, &shown);
-    nd_shown_epoll(call->epfd, call->events, ready);
+    nd_results_epoll(call->epfd, call->events, ready);
     return ready;
 }
 

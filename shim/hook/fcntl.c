@@ -9,13 +9,13 @@
 #include "shim/socket/record.h"
 
 static void blocking_mode(int fd, bool nonblocking) {
-    struct nd_sock *sock = nd_sock_peek(fd);
+    struct nd_sock *sock = nd_sock_lookup(fd);
     if (!sock || !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
         return;
     nd_sock_change(fd, sock, nonblocking ? ND_SOCK_NONBLOCK : 0, nonblocking ? 0 : ND_SOCK_NONBLOCK);
     if (!nonblocking)
-        nd_clock_settle_connect(fd, sock);
-    nd_copies_tell(fd, sock);
+        nd_wait_clock_settle_connect(fd, sock);
+    nd_duplicates_update(fd, sock);
 }
 
 static void changed(int fd, int command, const void *arg, int result) {

@@ -7,44 +7,44 @@
 #include "shim/start.h"
 
 ND_COLD static int look_up(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res) {
-    struct nd_names_use use;
-    struct nd_lookup lookup = nd_names_begin(&use, ND_OPERATION_getaddrinfo, node);
+    struct nd_lookup_use use;
+    struct nd_lookup lookup = nd_lookup_begin(&use, ND_OPERATION_getaddrinfo, node);
     char canonical[NI_MAXHOST];
     canonical[0] = '\0';
-    if (nd_names_wanted())
+    if (nd_lookup_results_wanted())
         lookup.canonical = canonical;
     int result = nd_getaddrinfo(node, service, hints, res, &lookup);
     if (result == ND_LOOKUP_LIBC)
         result = nd_helper_getaddrinfo(nd_real.getaddrinfo, node, service, hints, res, &lookup);
-    nd_names_end(&use, node, &lookup);
+    nd_lookup_end(&use, node, &lookup);
     if (result == 0)
-        nd_names_found(node, canonical, *res);
+        nd_lookup_found(node, canonical, *res);
     return result;
 }
 
 int nd_hook_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res) {
-    if (nd_names_bounded(node))
+    if (nd_lookup_is_bounded(node))
         return look_up(node, service, hints, res);
-    ND_NAMES_LIBC_THEN(int, ND_OPERATION_getaddrinfo, node, nd_real.getaddrinfo(node, service, hints, res),
-                       given_ == 0 ? nd_names_found(node, NULL, *res) : (void)0);
+    ND_LOOKUP_BY_LIBC_THEN(int, ND_OPERATION_getaddrinfo, node, nd_real.getaddrinfo(node, service, hints, res),
+                           given_ == 0 ? nd_lookup_found(node, NULL, *res) : (void)0);
 }
 
 ND_COLD static int look_up_address(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size,
                                    char *service, socklen_t service_size, int flags) {
-    struct nd_names_use use;
-    struct nd_lookup lookup = nd_names_begin(&use, ND_OPERATION_getnameinfo, NULL);
+    struct nd_lookup_use use;
+    struct nd_lookup lookup = nd_lookup_begin(&use, ND_OPERATION_getnameinfo, NULL);
     int result = nd_getnameinfo(address, length, host, host_size, service, service_size, flags, &lookup);
     if (result == ND_LOOKUP_LIBC)
         result = nd_helper_getnameinfo(nd_real.getnameinfo, address, length, host, host_size, service, service_size,
                                        flags, &lookup);
-    nd_names_end(&use, NULL, &lookup);
+    nd_lookup_end(&use, NULL, &lookup);
     return result;
 }
 
 int nd_hook_getnameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size,
                         char *service, socklen_t service_size, int flags) {
-    if (nd_names_bounded(NULL))
+    if (nd_lookup_is_bounded(NULL))
         return look_up_address(address, length, host, host_size, service, service_size, flags);
-    ND_NAMES_LIBC(int, ND_OPERATION_getnameinfo, NULL,
-                  nd_real.getnameinfo(address, length, host, host_size, service, service_size, flags));
+    ND_LOOKUP_BY_LIBC(int, ND_OPERATION_getnameinfo, NULL,
+                      nd_real.getnameinfo(address, length, host, host_size, service, service_size, flags));
 }

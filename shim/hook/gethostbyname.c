@@ -8,104 +8,105 @@
 
 ND_COLD static int by_name_r(enum nd_call operation, const char *name, int family, struct hostent *entry, char *buffer,
                              size_t size, struct hostent **result, int *h_err) {
-    struct nd_names_use use;
-    struct nd_lookup lookup = nd_names_begin(&use, operation, name);
+    struct nd_lookup_use use;
+    struct nd_lookup lookup = nd_lookup_begin(&use, operation, name);
     int code = nd_gethostbyname2_r(name, family, entry, buffer, size, result, h_err, &lookup);
     if (lookup.libc_why)
         code = nd_helper_gethostbyname2_r(nd_real.gethostbyname2_r, name, family, entry, buffer, size, result, h_err,
                                           &lookup);
-    nd_names_end(&use, name, &lookup);
-    nd_names_found_host(name, code == 0 ? *result : NULL);
+    nd_lookup_end(&use, name, &lookup);
+    nd_lookup_found_host(name, code == 0 ? *result : NULL);
     return code;
 }
 
 int nd_hook_gethostbyname2_r(const char *name, int family, struct hostent *entry, char *buffer, size_t size,
                              struct hostent **result, int *h_err) {
-    if (nd_names_bounded(name))
+    if (nd_lookup_is_bounded(name))
         return by_name_r(ND_OPERATION_gethostbyname2_r, name, family, entry, buffer, size, result, h_err);
-    ND_NAMES_LIBC_THEN(int, ND_OPERATION_gethostbyname2_r, name,
-                       nd_real.gethostbyname2_r(name, family, entry, buffer, size, result, h_err),
-                       nd_names_found_host(name, given_ == 0 ? *result : NULL));
+    ND_LOOKUP_BY_LIBC_THEN(int, ND_OPERATION_gethostbyname2_r, name,
+                           nd_real.gethostbyname2_r(name, family, entry, buffer, size, result, h_err),
+                           nd_lookup_found_host(name, given_ == 0 ? *result : NULL));
 }
 
 int nd_hook_gethostbyname_r(const char *name, struct hostent *entry, char *buffer, size_t size, struct hostent **result,
                             int *h_err) {
-    if (nd_names_bounded(name))
+    if (nd_lookup_is_bounded(name))
         return by_name_r(ND_OPERATION_gethostbyname_r, name, AF_INET, entry, buffer, size, result, h_err);
-    ND_NAMES_LIBC_THEN(int, ND_OPERATION_gethostbyname_r, name,
-                       nd_real.gethostbyname_r(name, entry, buffer, size, result, h_err),
-                       nd_names_found_host(name, given_ == 0 ? *result : NULL));
+    ND_LOOKUP_BY_LIBC_THEN(int, ND_OPERATION_gethostbyname_r, name,
+                           nd_real.gethostbyname_r(name, entry, buffer, size, result, h_err),
+                           nd_lookup_found_host(name, given_ == 0 ? *result : NULL));
 }
 
 /* libc's gethostbyname and gethostbyname2 each have a result of their own; so have ours. */
 ND_COLD static struct hostent *by_name(const char *name) {
-    struct nd_names_use use;
-    struct nd_lookup lookup = nd_names_begin(&use, ND_OPERATION_gethostbyname, name);
+    struct nd_lookup_use use;
+    struct nd_lookup lookup = nd_lookup_begin(&use, ND_OPERATION_gethostbyname, name);
     struct hostent *found = nd_gethostbyname(name, &lookup);
     if (lookup.libc_why)
         found = nd_helper_gethostbyname2(nd_real.gethostbyname2_r, name, AF_INET, &lookup);
-    nd_names_end(&use, name, &lookup);
-    nd_names_found_host(name, found);
+    nd_lookup_end(&use, name, &lookup);
+    nd_lookup_found_host(name, found);
     return found;
 }
 
 struct hostent *nd_hook_gethostbyname(const char *name) {
-    if (nd_names_bounded(name))
+    if (nd_lookup_is_bounded(name))
         return by_name(name);
-    ND_NAMES_LIBC_THEN(struct hostent *, ND_OPERATION_gethostbyname, name, nd_real.gethostbyname(name),
-                       nd_names_found_host(name, given_));
+    ND_LOOKUP_BY_LIBC_THEN(struct hostent *, ND_OPERATION_gethostbyname, name, nd_real.gethostbyname(name),
+                           nd_lookup_found_host(name, given_));
 }
 
 ND_COLD static struct hostent *by_name2(const char *name, int family) {
-    struct nd_names_use use;
-    struct nd_lookup lookup = nd_names_begin(&use, ND_OPERATION_gethostbyname2, name);
+    struct nd_lookup_use use;
+    struct nd_lookup lookup = nd_lookup_begin(&use, ND_OPERATION_gethostbyname2, name);
     struct hostent *found = nd_gethostbyname2(name, family, &lookup);
     if (lookup.libc_why)
         found = nd_helper_gethostbyname2(nd_real.gethostbyname2_r, name, family, &lookup);
-    nd_names_end(&use, name, &lookup);
-    nd_names_found_host(name, found);
+    nd_lookup_end(&use, name, &lookup);
+    nd_lookup_found_host(name, found);
     return found;
 }
 
 struct hostent *nd_hook_gethostbyname2(const char *name, int family) {
-    if (nd_names_bounded(name))
+    if (nd_lookup_is_bounded(name))
         return by_name2(name, family);
-    ND_NAMES_LIBC_THEN(struct hostent *, ND_OPERATION_gethostbyname2, name, nd_real.gethostbyname2(name, family),
-                       nd_names_found_host(name, given_));
+    ND_LOOKUP_BY_LIBC_THEN(struct hostent *, ND_OPERATION_gethostbyname2, name, nd_real.gethostbyname2(name, family),
+                           nd_lookup_found_host(name, given_));
 }
 
 ND_COLD static int by_address_r(const void *address, socklen_t length, int family, struct hostent *entry, char *buffer,
                                 size_t size, struct hostent **result, int *h_err) {
-    struct nd_names_use use;
-    struct nd_lookup lookup = nd_names_begin(&use, ND_OPERATION_gethostbyaddr_r, NULL);
+    struct nd_lookup_use use;
+    struct nd_lookup lookup = nd_lookup_begin(&use, ND_OPERATION_gethostbyaddr_r, NULL);
     int code = nd_gethostbyaddr_r(address, length, family, entry, buffer, size, result, h_err, &lookup);
     if (lookup.libc_why)
         code = nd_helper_gethostbyaddr_r(nd_real.gethostbyaddr_r, address, length, family, entry, buffer, size, result,
                                          h_err, &lookup);
-    nd_names_end(&use, NULL, &lookup);
+    nd_lookup_end(&use, NULL, &lookup);
     return code;
 }
 
 int nd_hook_gethostbyaddr_r(const void *address, socklen_t length, int family, struct hostent *entry, char *buffer,
                             size_t size, struct hostent **result, int *h_err) {
-    if (nd_names_bounded(NULL))
+    if (nd_lookup_is_bounded(NULL))
         return by_address_r(address, length, family, entry, buffer, size, result, h_err);
-    ND_NAMES_LIBC(int, ND_OPERATION_gethostbyaddr_r, NULL,
-                  nd_real.gethostbyaddr_r(address, length, family, entry, buffer, size, result, h_err));
+    ND_LOOKUP_BY_LIBC(int, ND_OPERATION_gethostbyaddr_r, NULL,
+                      nd_real.gethostbyaddr_r(address, length, family, entry, buffer, size, result, h_err));
 }
 
 ND_COLD static struct hostent *by_address(const void *address, socklen_t length, int family) {
-    struct nd_names_use use;
-    struct nd_lookup lookup = nd_names_begin(&use, ND_OPERATION_gethostbyaddr, NULL);
+    struct nd_lookup_use use;
+    struct nd_lookup lookup = nd_lookup_begin(&use, ND_OPERATION_gethostbyaddr, NULL);
     struct hostent *found = nd_gethostbyaddr(address, length, family, &lookup);
     if (lookup.libc_why)
         found = nd_helper_gethostbyaddr(nd_real.gethostbyaddr_r, address, length, family, &lookup);
-    nd_names_end(&use, NULL, &lookup);
+    nd_lookup_end(&use, NULL, &lookup);
     return found;
 }
 
 struct hostent *nd_hook_gethostbyaddr(const void *address, socklen_t length, int family) {
-    if (nd_names_bounded(NULL))
+    if (nd_lookup_is_bounded(NULL))
         return by_address(address, length, family);
-    ND_NAMES_LIBC(struct hostent *, ND_OPERATION_gethostbyaddr, NULL, nd_real.gethostbyaddr(address, length, family));
+    ND_LOOKUP_BY_LIBC(struct hostent *, ND_OPERATION_gethostbyaddr, NULL,
+                      nd_real.gethostbyaddr(address, length, family));
 }

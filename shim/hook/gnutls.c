@@ -50,7 +50,7 @@ static bool unfinished(const struct nd_tls_call *call, long result) {
     if (!nd_tls_enter(&call, &operation, session, caller, slot) || !call.tls->function)                                \
         return (kind) == ND_TLS_WRITES ? PUSH_ERROR : PULL_ERROR;                                                      \
     __typeof__(call.tls->function(__VA_ARGS__)) result = call.tls->function(__VA_ARGS__);                              \
-    if (!(result > 0 && nd_tls_calm(&call)) && nd_tls_late(&call, unfinished(&call, (long)result)))                    \
+    if (!(result > 0 && nd_tls_is_established(&call)) && nd_tls_timed_out(&call, unfinished(&call, (long)result)))     \
         result = call.tls->function(__VA_ARGS__);                                                                      \
     if (nd_unlikely(call.ended) && result >= 0 && nd_tls_refuses(&call))                                               \
         return (kind) == ND_TLS_WRITES ? PUSH_ERROR : PULL_ERROR;                                                      \
@@ -67,14 +67,14 @@ static bool unfinished(const struct nd_tls_call *call, long result) {
         static const struct nd_tls_operation operation = {&gnutls, ND_OPERATION_##function, kind};                     \
         struct nd_sock *sock;                                                                                          \
         int fd;                                                                                                        \
-        const struct nd_tls *tls = nd_tls_calm_functions(session, &fd, &sock);                                         \
+        const struct nd_tls *tls = nd_tls_established_functions(session, &fd, &sock);                                  \
         if (nd_unlikely(!tls) || nd_unlikely(!tls->function) || nd_unlikely(nd_scope_current.scope))                   \
             return function##_anyhow(__builtin_return_address(0), ND_FRAME_SLOT(), __VA_ARGS__);                       \
-        ND_TLS_CALM_CALL(call);                                                                                        \
-        nd_tls_calm_open(&call, &operation, tls, session, fd, sock, ND_FRAME_SLOT());                                  \
+        ND_TLS_ESTABLISHED_CALL(call);                                                                                 \
+        nd_tls_established_open(&call, &operation, tls, session, fd, sock, ND_FRAME_SLOT());                           \
         type result = tls->function(__VA_ARGS__);                                                                      \
         if (nd_unlikely(result <= 0))                                                                                  \
-            nd_tls_calm_settle(&call, unfinished, (long)result);                                                       \
+            nd_tls_established_settle(&call, unfinished, (long)result);                                                \
         return result;                                                                                                 \
     }
 

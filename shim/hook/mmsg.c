@@ -35,7 +35,7 @@ struct call {
 
 static bool ended_before(const struct call *call, struct nd_sock *sock, const char *name) {
     return ((nd_sock_flags(sock) & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock)) ||
-           nd_pace_outlived(call->fd, sock, name);
+           nd_connection_limits_outlived(call->fd, sock, name);
 }
 
 /* Goes on from message `at`, of which a first attempt has sent `sent` bytes, or has failed. */
@@ -63,9 +63,9 @@ static int told(const struct call *call, struct nd_sock *sock, bool in, struct n
                 int result) {
     const char *name = nd_operation_names[in ? ND_OPERATION_recvmmsg : ND_OPERATION_sendmmsg];
     nd_slot_end(use, nd_slot_how(result), nd_now());
-    nd_expire_observed(call->fd, name, in ? ND_LIMIT_NAME(sock, "RECV") : ND_LIMIT_NAME(sock, "SEND"),
-                       in ? nd_sock_recv_limit(sock) : nd_sock_send_limit(sock), began);
-    nd_pace_observed(call->fd, sock, name, began);
+    nd_expiry_report_observed(call->fd, name, in ? ND_LIMIT_NAME(sock, "RECV") : ND_LIMIT_NAME(sock, "SEND"),
+                              in ? nd_sock_recv_limit(sock) : nd_sock_send_limit(sock), began);
+    nd_connection_limits_observed(call->fd, sock, name, began);
     return result;
 }
 
@@ -89,9 +89,9 @@ static int send_datagrams(const struct call *call, struct nd_sock *sock) {
 
 ND_COLD static int send_watched(struct call *call) {
     const int saved = errno;
-    struct nd_sock *sock = nd_sock_peek(call->fd);
+    struct nd_sock *sock = nd_sock_lookup(call->fd);
     if (sock)
-        nd_timers_refresh(call->fd, sock);
+        nd_kernel_timers_refresh(call->fd, sock);
     if (sock && nd_sock_is_datagram(sock))
         return send_datagrams(call, sock);
     if (call->flags & MSG_DONTWAIT)
@@ -109,7 +109,7 @@ ND_COLD static int send_watched(struct call *call) {
         return got;
     if (got <= 0)
         return send_each(call, 0, -1, saved);
-    nd_sock_said(sock);
+    nd_sock_sent(sock);
     unsigned last = (unsigned)got - 1;
     const struct nd_send_call message = {.msg = &call->messages[last].msg_hdr};
     if (last + 1 == call->count && nd_send_total(&message) == call->messages[last].msg_len)
@@ -138,9 +138,9 @@ static int receive(const struct call *call, int more_flags) {
 static int received(const struct call *call, struct nd_sock *sock, nd_time began, int got) {
     const int error = errno;
     if (got > 0)
-        nd_vain_end(call->fd, sock, ND_IN);
+        nd_carry_over_end(call->fd, sock, ND_IN);
     else if (got < 0 && (error == EINTR || error == EAGAIN))
-        nd_vain_receive(call->fd, sock, began, nd_now());
+        nd_carry_over_receive(call->fd, sock, began, nd_now());
     errno = error;
     return got;
 }
@@ -149,7 +149,7 @@ static int received(const struct call *call, struct nd_sock *sock, nd_time began
 static int receive_kept(const struct call *call, struct nd_sock *sock, nd_time limit, nd_time began) {
     const uint32_t generation = sock->generation;
     const char *name = nd_operation_names[ND_OPERATION_recvmmsg];
-    const nd_time since = nd_vain_received(sock, began);
+    const nd_time since = nd_carried_over_receive(sock, began);
     nd_time elapsed;
     int got;
     bool goes_on;
@@ -168,7 +168,7 @@ static int receive_kept(const struct call *call, struct nd_sock *sock, nd_time l
     if (!(nd_sock_flags(sock) & ND_SOCK_STREAM)) {
         expiry.peer = nd_datagram_peer(sock);
         expiry.peer_len = sizeof sock->peer;
-        nd_expire_told(call->fd, &expiry);
+        nd_expiry_report(call->fd, &expiry);
         errno = ETIMEDOUT;
         return -1;
     }
@@ -216,7 +216,7 @@ static int receive_observed(const struct call *call, struct nd_sock *sock) {
 }
 
 static int receive_datagrams(const struct call *call, struct nd_sock *sock) {
-    const bool late = (nd_sock_flags(sock) & ND_SOCK_LATE) != 0;
+    const bool late = (nd_sock_flags(sock) & ND_SOCK_TIMEOUT_PENDING) != 0;
     const nd_time limit = nd_sock_flags(sock) & ND_SOCK_RCVTIMEO ? nd_sock_recv_limit(sock) : 0;
     int got;
     if (late || (call->flags & MSG_DONTWAIT))
@@ -227,15 +227,15 @@ static int receive_datagrams(const struct call *call, struct nd_sock *sock) {
         got = limit ? receive_limited(call, sock, limit) : receive(call, 0);
     if (got > 0)
         nd_datagram_received(call->fd, sock);
-    else if (got < 0 && late && (errno == EAGAIN || errno == EWOULDBLOCK) && nd_late_take(call->fd, sock))
+    else if (got < 0 && late && (errno == EAGAIN || errno == EWOULDBLOCK) && nd_pending_timeout_take(call->fd, sock))
         errno = ETIMEDOUT;
     return got;
 }
 
 static int receive_bounded(const struct call *call) {
-    struct nd_sock *sock = nd_sock_peek(call->fd);
+    struct nd_sock *sock = nd_sock_lookup(call->fd);
     if (sock)
-        nd_timers_refresh(call->fd, sock);
+        nd_kernel_timers_refresh(call->fd, sock);
     if (sock && nd_sock_is_datagram(sock) && call->count > 0)
         return receive_datagrams(call, sock);
     if (call->flags & MSG_DONTWAIT)
@@ -247,7 +247,7 @@ static int receive_bounded(const struct call *call) {
     if (nd_observing)
         return receive_observed(call, sock);
     /* With a timeout, which the kernel looks at after each message, the call stays whole. */
-    if (nd_sock_paced(sock) && !call->timeout && call->count <= MOST)
+    if (nd_sock_connection_limited(sock) && !call->timeout && call->count <= MOST)
         return receive_each(call);
     nd_time limit = nd_sock_flags(sock) & ND_SOCK_RCVTIMEO ? nd_sock_recv_limit(sock) : 0;
     return limit ? receive_limited(call, sock, limit) : receive(call, 0);

@@ -46,7 +46,8 @@ enum { ERROR_NONE, ERROR_SSL, ERROR_SYSCALL = 5, ERROR_ZERO_RETURN };
 /* Whether the call asked for readiness, or for something else that the program is to do before it calls again. */
 static bool unfinished(const struct nd_tls_call *call, long result) {
     const struct ssl_st *ssl = call->scope.object;
-    if (result > 0 || !call->sock || !call->tls->SSL_get_error || (nd_tls_calm(call) && !handshaking(call->tls, ssl)))
+    if (result > 0 || !call->sock || !call->tls->SSL_get_error ||
+        (nd_tls_is_established(call) && !handshaking(call->tls, ssl)))
         return false;
     int saved = errno, error = call->tls->SSL_get_error(ssl, (int)result);
     errno = saved;
@@ -79,7 +80,7 @@ static void fail(const struct nd_tls_call *call, int failure, bool before) {
         return failure;                                                                                                \
     }                                                                                                                  \
     __typeof__(call.tls->function(__VA_ARGS__)) result = call.tls->function(__VA_ARGS__);                              \
-    if (!(result > 0 && nd_tls_calm(&call)) && nd_tls_late(&call, unfinished(&call, (long)result)))                    \
+    if (!(result > 0 && nd_tls_is_established(&call)) && nd_tls_timed_out(&call, unfinished(&call, (long)result)))     \
         result = call.tls->function(__VA_ARGS__);                                                                      \
     if (nd_unlikely(call.ended) && result > (failure) && nd_tls_refuses(&call))                                        \
         result = failure;                                                                                              \
@@ -98,11 +99,11 @@ static void fail(const struct nd_tls_call *call, int failure, bool before) {
         static const struct nd_tls_operation operation = {&openssl, ND_OPERATION_##function, kind};                    \
         struct nd_sock *sock;                                                                                          \
         int fd;                                                                                                        \
-        const struct nd_tls *tls = nd_tls_calm_functions(ssl, &fd, &sock);                                             \
+        const struct nd_tls *tls = nd_tls_established_functions(ssl, &fd, &sock);                                      \
         if (nd_unlikely(!tls) || nd_unlikely(!tls->function) || nd_unlikely(nd_scope_current.scope))                   \
             return function##_anyhow(__builtin_return_address(0), ND_FRAME_SLOT(), __VA_ARGS__);                       \
-        ND_TLS_CALM_CALL(call);                                                                                        \
-        nd_tls_calm_open(&call, &operation, tls, ssl, fd, sock, ND_FRAME_SLOT());                                      \
+        ND_TLS_ESTABLISHED_CALL(call);                                                                                 \
+        nd_tls_established_open(&call, &operation, tls, ssl, fd, sock, ND_FRAME_SLOT());                               \
         type result = tls->function(__VA_ARGS__);                                                                      \
         if (nd_unlikely(result <= 0))                                                                                  \
             settle(&call, (long)result, failure);                                                                      \
@@ -110,7 +111,7 @@ static void fail(const struct nd_tls_call *call, int failure, bool before) {
     }
 
 ND_COLD static void settle(struct nd_tls_call *call, long result, int failure) {
-    nd_tls_calm_settle(call, unfinished, result);
+    nd_tls_established_settle(call, unfinished, result);
     fail(call, failure, false);
 }
 
@@ -180,8 +181,8 @@ int nd_hook_SSL_get_error(const struct ssl_st *ssl, int result) {
         return error;
     int fd = descriptor(tls, ssl, &own);
     struct nd_sock *sock;
-    fd = fd < 0 ? nd_tls_seek_known(ssl, &sock) : fd;
-    sock = fd >= 0 ? nd_sock_peek(fd) : NULL;
+    fd = fd < 0 ? nd_tls_socket_of(ssl, &sock) : fd;
+    sock = fd >= 0 ? nd_sock_lookup(fd) : NULL;
     if (sock && (nd_sock_flags(sock) & ND_SOCK_EXPIRED) && nd_expired(fd, sock))
         error = ERROR_SYSCALL;
     errno = saved;

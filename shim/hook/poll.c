@@ -31,7 +31,7 @@ static inline int first_watched(const struct pollfd *fds, nfds_t count) {
     return -1;
 }
 
-static bool entry(const struct nd_waitset *set, unsigned index, struct nd_wait_entry *entry) {
+static bool entry(const struct nd_wait_set *set, unsigned index, struct nd_wait_entry *entry) {
     const struct pollfd *pollfd = &((const struct call *)set->state)->fds[index];
     *entry = (struct nd_wait_entry){.fd = pollfd->fd,
                                     .wants = nd_wants_of(pollfd->events, pollfd->events),
@@ -39,7 +39,7 @@ static bool entry(const struct nd_waitset *set, unsigned index, struct nd_wait_e
     return pollfd->fd >= 0;
 }
 
-static int wait_for(struct nd_waitset *set, nd_time timeout) {
+static int wait_for(struct nd_wait_set *set, nd_time timeout) {
     const struct call *call = set->state;
     if (timeout == ND_AS_GIVEN)
         return call->is_ppoll ? nd_real.ppoll(call->fds, call->count, call->timeout, call->mask)
@@ -50,7 +50,7 @@ static int wait_for(struct nd_waitset *set, nd_time timeout) {
     return nd_real.ppoll(call->fds, call->count, timeout == ND_NEVER ? NULL : &ts, call->mask);
 }
 
-static int show(struct nd_waitset *set, unsigned index) {
+static int show(struct nd_wait_set *set, unsigned index) {
     struct pollfd *pollfd = &((const struct call *)set->state)->fds[index];
     const int ready = pollfd->revents != 0;
     pollfd->revents = (short)(pollfd->revents | (pollfd->events & (ND_WANTS_IN | ND_WAIT_URGENT)));
@@ -58,7 +58,7 @@ static int show(struct nd_waitset *set, unsigned index) {
 }
 
 static int wait_watched(enum nd_call operation, struct call *call, int first, nd_time timeout) {
-    struct nd_waitset set;
+    struct nd_wait_set set;
     set.operation = operation;
     set.first = (unsigned)first;
     set.count = (unsigned)call->count;
@@ -68,8 +68,8 @@ static int wait_watched(enum nd_call operation, struct call *call, int first, nd
     set.show = show;
     set.masked = call->mask != NULL;
     set.state = call;
-    int ready = nd_waitset_run(&set);
-    nd_shown_poll(call->fds, call->count, ready);
+    int ready = nd_wait_set_run(&set);
+    nd_results_poll(call->fds, call->count, ready);
     return ready;
 }
 

@@ -11,7 +11,7 @@
 
 ND_COLD static void stand_back(void) {
     nd_active = false;
-    nd_sock_forget_all();
+    nd_sock_clear_all();
 }
 
 static bool begins_filter(long number, long first, long second) {
@@ -31,7 +31,7 @@ ND_ALIAS_OF(__prctl_time64, prctl);
 #endif
 
 /* prctl and seccomp, made by number. */
-void nd_seccomp_noted(long number, long first, long second) {
+void nd_prctl_noted(long number, long first, long second) {
     if (begins_filter(number, first, second))
         stand_back();
 }

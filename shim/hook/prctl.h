@@ -4,6 +4,6 @@
 
 /* The system call prctl or seccomp has succeeded with these arguments: if that began a filter, no system call is added any
  * more. Async-signal-safe. */
-void nd_seccomp_noted(long number, long first, long second);
+void nd_prctl_noted(long number, long first, long second);
 
 #endif

@@ -16,8 +16,8 @@
 
 /* Whether nothing bounds the call, since the TLS operation that it may be part of has no deadline. */
 ND_INLINE bool goes_straight(unsigned watch, int fd, const void *caller) {
-    return (watch & (ND_WATCH_SCOPE | ND_WATCH_KEPT)) == ND_WATCH_SCOPE &&
-           (nd_tls_read_is_calm(fd, caller) || !nd_scope_bounds(fd, caller));
+    return (watch & (ND_WATCH_SCOPE | ND_WATCH_KERNEL_TIMED)) == ND_WATCH_SCOPE &&
+           (nd_tls_read_is_established(fd, caller) || !nd_scope_bounds(fd, caller));
 }
 
 /* A call in a TLS operation under RECV that is made as it is, since the kernel's timer keeps it. */
@@ -28,16 +28,16 @@ struct timed {
 };
 
 ND_INLINE bool begin_timed(struct timed *how, int fd, int flags, const void *caller) {
-    how->sock = nd_sock_peek(fd);
+    how->sock = nd_sock_lookup(fd);
     how->generation = atomic_load_explicit(&how->sock->generation, memory_order_relaxed);
-    return flags == 0 && nd_tls_read_is_kept(fd, how->sock, caller, &how->began);
+    return flags == 0 && nd_tls_read_is_kernel_timed(fd, how->sock, caller, &how->began);
 }
 
 ND_INLINE bool end_timed(const struct timed *how, ssize_t got) {
     if (nd_unlikely(got <= 0) ||
         nd_unlikely(atomic_load_explicit(&how->sock->generation, memory_order_relaxed) != how->generation))
         return false;
-    nd_sock_heard(how->sock);
+    nd_sock_received(how->sock);
     return true;
 }
 
@@ -54,7 +54,7 @@ ND_COLD static ssize_t read_ended(int fd, void *buf, size_t len, const void *cal
 
 ND_COLD static ssize_t read_failed(int fd, void *buf, size_t len, const struct timed *how, ssize_t got) {
     const struct nd_receive_call call = {.kind = ND_READ, .fd = fd, .buf = buf, .len = len};
-    return nd_receive_kept(&call, how->generation, how->began, got);
+    return nd_receive_kernel_timed(&call, how->generation, how->began, got);
 }
 
 /* On a descriptor that TLS operations are made on. */
@@ -74,17 +74,18 @@ ND_APART static ssize_t read_in_tls_kept(int fd, void *buf, size_t len, const vo
     return nd_likely(end_timed(&how, got)) ? got : read_failed(fd, buf, len, &how, got);
 }
 
-ND_COLD static ssize_t read_on(int fd, void *buf, size_t len, const void *caller, struct nd_kept *kept,
+ND_COLD static ssize_t read_on(int fd, void *buf, size_t len, const void *caller, struct nd_kernel_timed *kept,
                                ssize_t result) {
     const struct nd_receive_call call = {.kind = ND_READ, .fd = fd, .buf = buf, .len = len, .caller = caller};
-    return nd_kept_went_on(&call, kept, result);
+    return nd_kernel_timed_continue(&call, kept, result);
 }
 
 ND_APART static ssize_t read_watched(int fd, void *buf, size_t len, const void *caller, unsigned watch) {
-    struct nd_kept kept;
-    if (nd_kept_begin(&kept, ND_OPERATION_read, watch, fd, 0)) {
+    struct nd_kernel_timed kept;
+    if (nd_kernel_timed_begin(&kept, ND_OPERATION_read, watch, fd, 0)) {
         const ssize_t result = nd_real.read(fd, buf, len);
-        return nd_likely(nd_kept_end(&kept, result, len, 0)) ? result : read_on(fd, buf, len, caller, &kept, result);
+        return nd_likely(nd_kernel_timed_end(&kept, result, len, 0)) ? result
+                                                                     : read_on(fd, buf, len, caller, &kept, result);
     }
     return read_bounded(fd, buf, len, caller);
 }
@@ -92,9 +93,9 @@ ND_APART static ssize_t read_watched(int fd, void *buf, size_t len, const void *
 static inline ssize_t read_for(int fd, void *buf, size_t len, const void *caller) {
     const unsigned watch = nd_watch(fd);
     if (nd_unlikely(watch & ND_WATCH_IN))
-        return !(watch & ND_WATCH_SCOPE)  ? read_watched(fd, buf, len, caller, watch)
-               : !(watch & ND_WATCH_KEPT) ? read_in_tls(fd, buf, len, caller, watch)
-                                          : read_in_tls_kept(fd, buf, len, caller);
+        return !(watch & ND_WATCH_SCOPE)          ? read_watched(fd, buf, len, caller, watch)
+               : !(watch & ND_WATCH_KERNEL_TIMED) ? read_in_tls(fd, buf, len, caller, watch)
+                                                  : read_in_tls_kept(fd, buf, len, caller);
     return nd_real.read(fd, buf, len);
 }
 
@@ -135,7 +136,7 @@ ND_COLD static ssize_t recv_ended(int fd, void *buf, size_t len, int flags, cons
 
 ND_COLD static ssize_t recv_failed(int fd, void *buf, size_t len, const struct timed *how, ssize_t got) {
     const struct nd_receive_call call = {.kind = ND_RECV, .fd = fd, .buf = buf, .len = len};
-    return nd_receive_kept(&call, how->generation, how->began, got);
+    return nd_receive_kernel_timed(&call, how->generation, how->began, got);
 }
 
 ND_APART static ssize_t recv_in_tls(int fd, void *buf, size_t len, int flags, const void *caller, unsigned watch) {
@@ -153,19 +154,20 @@ ND_APART static ssize_t recv_in_tls_kept(int fd, void *buf, size_t len, int flag
     return nd_likely(end_timed(&how, got)) ? got : recv_failed(fd, buf, len, &how, got);
 }
 
-ND_COLD static ssize_t recv_on(int fd, void *buf, size_t len, int flags, const void *caller, struct nd_kept *kept,
-                               ssize_t result) {
+ND_COLD static ssize_t recv_on(int fd, void *buf, size_t len, int flags, const void *caller,
+                               struct nd_kernel_timed *kept, ssize_t result) {
     const struct nd_receive_call call = {
         .kind = ND_RECV, .fd = fd, .buf = buf, .len = len, .flags = flags, .caller = caller};
-    return nd_kept_went_on(&call, kept, result);
+    return nd_kernel_timed_continue(&call, kept, result);
 }
 
 ND_APART static ssize_t recv_watched(int fd, void *buf, size_t len, int flags, const void *caller, unsigned watch) {
-    struct nd_kept kept;
-    if (nd_kept_begin(&kept, ND_OPERATION_recv, watch, fd, flags)) {
+    struct nd_kernel_timed kept;
+    if (nd_kernel_timed_begin(&kept, ND_OPERATION_recv, watch, fd, flags)) {
         const ssize_t result = nd_real.recv(fd, buf, len, flags);
-        return nd_likely(nd_kept_end(&kept, result, len, flags)) ? result
-                                                                 : recv_on(fd, buf, len, flags, caller, &kept, result);
+        return nd_likely(nd_kernel_timed_end(&kept, result, len, flags))
+                   ? result
+                   : recv_on(fd, buf, len, flags, caller, &kept, result);
     }
     return recv_bounded(fd, buf, len, flags, caller);
 }
@@ -173,9 +175,9 @@ ND_APART static ssize_t recv_watched(int fd, void *buf, size_t len, int flags, c
 static inline ssize_t recv_for(int fd, void *buf, size_t len, int flags, const void *caller) {
     const unsigned watch = nd_watch(fd);
     if (nd_unlikely(watch & ND_WATCH_IN))
-        return !(watch & ND_WATCH_SCOPE)  ? recv_watched(fd, buf, len, flags, caller, watch)
-               : !(watch & ND_WATCH_KEPT) ? recv_in_tls(fd, buf, len, flags, caller, watch)
-                                          : recv_in_tls_kept(fd, buf, len, flags, caller);
+        return !(watch & ND_WATCH_SCOPE)          ? recv_watched(fd, buf, len, flags, caller, watch)
+               : !(watch & ND_WATCH_KERNEL_TIMED) ? recv_in_tls(fd, buf, len, flags, caller, watch)
+                                                  : recv_in_tls_kept(fd, buf, len, flags, caller);
     return nd_real.recv(fd, buf, len, flags);
 }
 

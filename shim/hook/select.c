@@ -61,7 +61,7 @@ static int first_watched(int count, const fd_set *in, const fd_set *out, const f
     return except ? least(first, first_in(count, (const long *)except, ND_WATCH_WAIT_IN)) : first;
 }
 
-static bool entry(const struct nd_waitset *set, unsigned index, struct nd_wait_entry *entry) {
+static bool entry(const struct nd_wait_set *set, unsigned index, struct nd_wait_entry *entry) {
     static const short events[SETS] = {POLLIN, POLLOUT, POLLPRI};
     const struct call *call = set->state;
     *entry = (struct nd_wait_entry){.fd = (int)index};
@@ -108,7 +108,7 @@ static int real_select(struct call *call, nd_time timeout) {
     return ready;
 }
 
-static int wait_for(struct nd_waitset *set, nd_time timeout) {
+static int wait_for(struct nd_wait_set *set, nd_time timeout) {
     struct call *call = set->state;
     for (int i = 0; i < SETS; i++)
         if (call->sets[i])
@@ -116,7 +116,7 @@ static int wait_for(struct nd_waitset *set, nd_time timeout) {
     return real_select(call, timeout);
 }
 
-static int show(struct nd_waitset *set, unsigned index) {
+static int show(struct nd_wait_set *set, unsigned index) {
     const struct call *call = set->state;
     long *shown = call->sets[bit(call->asked[IN], (int)index) ? IN : EXCEPT];
     shown[index / (unsigned)LONG_BITS] |= (long)(1UL << (index % (unsigned)LONG_BITS));
@@ -151,7 +151,7 @@ static int wait_watched(struct call *call, fd_set *in, fd_set *out, fd_set *exce
     for (int i = 0; shared && i < SETS; i++)
         call->sets[i] = sets[i] ? call->own[i] : NULL;
     call->left = timeout;
-    struct nd_waitset set;
+    struct nd_wait_set set;
     set.operation = call->is_pselect ? ND_OPERATION_pselect : ND_OPERATION_select;
     set.first = (unsigned)first;
     set.count = (unsigned)call->count;
@@ -161,7 +161,7 @@ static int wait_watched(struct call *call, fd_set *in, fd_set *out, fd_set *exce
     set.show = show;
     set.masked = call->is_pselect && call->mask;
     set.state = call;
-    int ready = nd_waitset_run(&set);
+    int ready = nd_wait_set_run(&set);
     if (shared && ready >= 0)
         write_results(call, sets);
     return ready;

@@ -15,7 +15,7 @@
 /* The straight path of a descriptor that is watched for room only: an attempt with all there is, which nearly always is the
  * whole call. Also of one of which only a note is made: there the attempt is the call. */
 static inline bool goes_straight(unsigned watch, int flags) {
-    return (watch & (ND_WATCH_TRY | ND_WATCH_TELL)) && !(flags & ~(MSG_NOSIGNAL | MSG_MORE));
+    return (watch & (ND_WATCH_TRY | ND_WATCH_NOTE)) && !(flags & ~(MSG_NOSIGNAL | MSG_MORE));
 }
 
 static inline int straight_flags(unsigned watch, int flags) {
@@ -23,8 +23,8 @@ static inline int straight_flags(unsigned watch, int flags) {
 }
 
 static inline void tell(int fd, unsigned watch, ssize_t sent) {
-    if ((watch & ND_WATCH_TELL) && sent > 0)
-        nd_sock_said(nd_sock_peek(fd));
+    if ((watch & ND_WATCH_NOTE) && sent > 0)
+        nd_sock_sent(nd_sock_lookup(fd));
 }
 
 ND_COLD static ssize_t go_on(const struct nd_send_call *call, unsigned watch, ssize_t sent, int error_before) {
@@ -33,8 +33,8 @@ ND_COLD static ssize_t go_on(const struct nd_send_call *call, unsigned watch, ss
 
 /* Whether the attempt can be one that keeps no registers, and so stands in the hook itself. */
 static inline bool may_try(unsigned watch, int flags) {
-    return (watch & (ND_WATCH_TRY | ND_WATCH_TELL)) == ND_WATCH_TRY && !(flags & ~(MSG_NOSIGNAL | MSG_MORE)) &&
-           nd_straight_possible();
+    return (watch & (ND_WATCH_TRY | ND_WATCH_NOTE)) == ND_WATCH_TRY && !(flags & ~(MSG_NOSIGNAL | MSG_MORE)) &&
+           nd_direct_send_possible();
 }
 
 /* It has given `sent`, which is not the whole call. */
@@ -57,24 +57,24 @@ ND_COLD static ssize_t send_tried(int fd, const void *buf, size_t len, int flags
 }
 
 static ND_APART ssize_t said(struct nd_sock *sock, ssize_t sent) {
-    nd_sock_said(sock);
+    nd_sock_sent(sock);
     return sent;
 }
 
 /* The same attempt where a note is made of it. */
 static inline ssize_t send_and_tell(enum nd_send_kind kind, int fd, const void *buf, size_t len, int flags,
                                     const void *caller) {
-    ssize_t sent = nd_straight_send(fd, buf, len, &flags);
+    ssize_t sent = nd_direct_send(fd, buf, len, &flags);
     if (nd_unlikely(sent != (ssize_t)len))
         return kind == ND_WRITE ? write_tried(fd, buf, len, caller, sent)
                                 : send_tried(fd, buf, len, flags, caller, sent);
-    struct nd_sock *sock = nd_sock_peek(fd);
+    struct nd_sock *sock = nd_sock_lookup(fd);
     return (nd_sock_flags(sock) & ND_SOCK_SENT_LAST) || sent == 0 ? sent : said(sock, sent);
 }
 
 static inline bool may_try_and_tell(unsigned watch, int flags) {
-    return (watch & (ND_WATCH_TRY | ND_WATCH_TELL)) == (ND_WATCH_TRY | ND_WATCH_TELL) &&
-           !(flags & ~(MSG_NOSIGNAL | MSG_MORE)) && nd_straight_possible();
+    return (watch & (ND_WATCH_TRY | ND_WATCH_NOTE)) == (ND_WATCH_TRY | ND_WATCH_NOTE) &&
+           !(flags & ~(MSG_NOSIGNAL | MSG_MORE)) && nd_direct_send_possible();
 }
 
 /* Apart from the hooks, so that those keep no registers where they step in nowhere. */
@@ -121,7 +121,7 @@ ssize_t nd_hook_write(int fd, const void *buf, size_t len) {
         if (!may_try(watch, 0))
             return write_watched(fd, buf, len, CALLER);
         int none = 0;
-        ssize_t sent = nd_straight_send(fd, buf, len, &none);
+        ssize_t sent = nd_direct_send(fd, buf, len, &none);
         return sent == (ssize_t)len ? sent : write_tried(fd, buf, len, CALLER, sent);
     }
     return nd_real.write(fd, buf, len);
@@ -163,7 +163,7 @@ ssize_t nd_hook_send(int fd, const void *buf, size_t len, int flags) {
     if (nd_unlikely(watch & ND_WATCH_OUT)) {
         if (!may_try(watch, flags))
             return send_watched(fd, buf, len, flags, CALLER);
-        ssize_t sent = nd_straight_send(fd, buf, len, &flags);
+        ssize_t sent = nd_direct_send(fd, buf, len, &flags);
         return sent == (ssize_t)len ? sent : send_tried(fd, buf, len, flags, CALLER, sent);
     }
     return nd_real.send(fd, buf, len, flags);

@@ -15,9 +15,9 @@ ND_COLD static void born(int fd, int domain, int type, int protocol) {
     uint32_t flags = nd_sock_family(domain, kind, protocol);
     if (type & SOCK_NONBLOCK)
         flags |= ND_SOCK_NONBLOCK;
-    struct nd_sock *sock = nd_sock_born(fd, flags);
+    struct nd_sock *sock = nd_sock_created(fd, flags);
     if (sock && kind == SOCK_DGRAM)
-        nd_timers_arm(fd, sock);
+        nd_kernel_timers_arm(fd, sock);
     errno = saved;
 }
 
@@ -32,13 +32,13 @@ int nd_hook_socket(int domain, int type, int protocol) {
 int nd_hook_socketpair(int domain, int type, int protocol, int fds[2]) {
     int result = nd_real.socketpair(domain, type, protocol, fds);
     for (int i = 0; i < 2 && result == 0; i++)
-        nd_sock_forget(fds[i]);
+        nd_sock_clear(fds[i]);
     return result;
 }
 
 int nd_hook_bind(int fd, const struct sockaddr *addr, socklen_t len) {
     int result = nd_real.bind(fd, addr, len);
-    struct nd_sock *sock = result == 0 && nd_active ? nd_sock_peek(fd) : NULL;
+    struct nd_sock *sock = result == 0 && nd_active ? nd_sock_lookup(fd) : NULL;
     if (sock && (nd_sock_flags(sock) & ND_SOCK_KNOWN)) {
         if (nd_sock_is_datagram(sock))
             nd_datagram_bound(fd, sock, addr, len);
@@ -54,9 +54,9 @@ ND_COLD static void listens(int fd, struct nd_sock *sock) {
 }
 
 int nd_hook_listen(int fd, int backlog) {
-    struct nd_sock *sock = nd_active ? nd_sock_peek(fd) : NULL;
+    struct nd_sock *sock = nd_active ? nd_sock_lookup(fd) : NULL;
     if (sock && (nd_sock_flags(sock) & ND_SOCK_RCVTIMEO))
-        nd_timers_disarm(fd, sock); /* left by a connect that did not come about */
+        nd_kernel_timers_disarm(fd, sock); /* left by a connect that did not come about */
     int result = nd_real.listen(fd, backlog);
     if (result == 0 && sock && (nd_sock_flags(sock) & ND_SOCK_KNOWN))
         listens(fd, sock);

@@ -19,26 +19,26 @@ static void tell_error(int fd, struct nd_sock *sock, void *value, socklen_t len)
         return;
     memcpy(&error, value, sizeof error);
     bool expired = error == ECONNRESET ? nd_expired_anywhere(fd, sock) : nd_expired(fd, sock);
-    if (expired && !(nd_sock_flags(sock) & ND_SOCK_TOLD_ERROR)) {
+    if (expired && !(nd_sock_flags(sock) & ND_SOCK_DELIVERED_ERROR)) {
         error = ETIMEDOUT;
         memcpy(value, &error, sizeof error);
-        nd_sock_change(fd, sock, ND_SOCK_TOLD_ERROR, 0);
+        nd_sock_change(fd, sock, ND_SOCK_DELIVERED_ERROR, 0);
     } else if (error == ETIMEDOUT && (nd_sock_flags(sock) & ND_SOCK_KEEPALIVE)) {
         nd_ended_by_kernel(fd, sock);
-        nd_sock_change(fd, sock, ND_SOCK_TOLD_ERROR, 0);
+        nd_sock_change(fd, sock, ND_SOCK_DELIVERED_ERROR, 0);
     } else if (error == 0) { /* asked when a connect has come about */
-        nd_clock_settle_connect(fd, sock);
+        nd_wait_clock_settle_connect(fd, sock);
     }
 }
 
 int nd_hook_getsockopt(int fd, int level, int name, void *value, socklen_t *len) {
     int result = nd_real.getsockopt(fd, level, name, value, len);
-    struct nd_sock *sock = result == 0 ? nd_sock_peek(fd) : NULL;
+    struct nd_sock *sock = result == 0 ? nd_sock_lookup(fd) : NULL;
     uint32_t flags = sock ? nd_sock_flags(sock) : 0;
     if (nd_unlikely(flags & ND_SOCK_STREAM) && level == SOL_SOCKET && name == SO_ERROR)
         tell_error(fd, sock, value, *len);
     else if (nd_unlikely(flags & (TIMED | ND_SOCK_EXPIRED)))
-        nd_timers_read_back(sock, level, name, value, len);
+        nd_kernel_timers_read_back(sock, level, name, value, len);
     return result;
 }
 
@@ -54,14 +54,14 @@ static void program_set(int fd, struct nd_sock *sock, int level, int name, const
     else if (level == SOL_SOCKET && name == SO_RCVLOWAT)
         note(fd, sock, ND_SOCK_LOWAT,
              *(const unsigned *)value > 1 && (flags & ND_SOCK_INET) && (flags & ND_SOCK_STREAM));
-    else if (!nd_timers_program_set(fd, sock, level, name))
+    else if (!nd_kernel_timers_program_set(fd, sock, level, name))
         return;
-    nd_copies_tell(fd, sock);
+    nd_duplicates_update(fd, sock);
 }
 
 int nd_hook_setsockopt(int fd, int level, int name, const void *value, socklen_t len) {
     int result = nd_real.setsockopt(fd, level, name, value, len);
-    struct nd_sock *sock = result == 0 ? nd_sock_peek(fd) : NULL;
+    struct nd_sock *sock = result == 0 ? nd_sock_lookup(fd) : NULL;
     if (sock && (nd_sock_flags(sock) & ND_SOCK_KNOWN))
         program_set(fd, sock, level, name, value);
     return result;

@@ -306,7 +306,7 @@ static long noted(long number, long a, long b, long c, long d, long e, long f) {
     }
 #endif
     if (result >= 0)
-        nd_seccomp_noted(number, a, b);
+        nd_prctl_noted(number, a, b);
     return result;
 }
 

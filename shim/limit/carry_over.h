@@ -8,26 +8,26 @@
 #include "shim/socket/record.h"
 
 /* A receiving call has waited from `began` to `ended`. */
-void nd_vain_receive(int fd, struct nd_sock *sock, nd_time began, nd_time ended);
+void nd_carry_over_receive(int fd, struct nd_sock *sock, nd_time began, nd_time ended);
 
 /* When a receiving call that begins at `now` is taken to have begun: not before the question was asked. */
-nd_time nd_vain_received(const struct nd_sock *sock, nd_time now);
+nd_time nd_carried_over_receive(const struct nd_sock *sock, nd_time now);
 
 /* A sending call has waited until `now`, and what it knows of the room is this. */
-void nd_vain_send(int fd, struct nd_sock *sock, const struct nd_room *room, nd_time now);
+void nd_carry_over_send(int fd, struct nd_sock *sock, const struct nd_send_space *room, nd_time now);
 
 /* What a sending call that begins to wait for room at `now` starts from. */
-struct nd_room nd_vain_room(int fd, struct nd_sock *sock, nd_time now);
+struct nd_send_space nd_carried_over_send(int fd, struct nd_sock *sock, nd_time now);
 
 /* A connect to `addr` that leaves no attempt behind (AF_UNIX, no room in the backlog) has waited for `waited` in all. */
-void nd_vain_connect(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time waited);
+void nd_carry_over_connect(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time waited);
 
 /* When one that begins at `now` is taken to have begun. */
-nd_time nd_vain_connecting(const struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time now);
+nd_time nd_carried_over_connect(const struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time now);
 
 /* Bytes have moved, or a connection has come about. */
-static inline void nd_vain_end(int fd, struct nd_sock *sock, enum nd_direction direction) {
-    const uint32_t flag = direction == ND_IN ? ND_SOCK_VAIN_IN : ND_SOCK_VAIN_OUT;
+static inline void nd_carry_over_end(int fd, struct nd_sock *sock, enum nd_direction direction) {
+    const uint32_t flag = direction == ND_IN ? ND_SOCK_CARRIED_IN : ND_SOCK_CARRIED_OUT;
     if (__builtin_expect(nd_sock_flags(sock) & flag, 0))
         nd_sock_change(fd, sock, 0, flag);
 }

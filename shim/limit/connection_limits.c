@@ -37,22 +37,22 @@ static bool read_flow(int fd, struct nd_sock *sock, struct flow *flow) {
     flow->since = (nd_time)since * ND_MSEC;
     memcpy(&acked, kernel.raw + BYTES_ACKED, sizeof acked);
     memcpy(&received, kernel.raw + BYTES_RECEIVED, sizeof received);
-    flow->bytes = len >= COUNTED_LENGTH ? acked + received : sock->pace.counted;
-    return len >= COUNTED_LENGTH || atomic_exchange(&sock->pace.counting, true); /* we count from here on */
+    flow->bytes = len >= COUNTED_LENGTH ? acked + received : sock->connection_clock.counted;
+    return len >= COUNTED_LENGTH || atomic_exchange(&sock->connection_clock.counting, true); /* we count from here on */
 }
 
 static nd_time window_look(const struct nd_sock *sock, const struct nd_limits *limits) {
-    return sock->pace.look ? sock->pace.look : limits->min_rate_window / LOOKS_PER_WINDOW;
+    return sock->connection_clock.look ? sock->connection_clock.look : limits->min_rate_window / LOOKS_PER_WINDOW;
 }
 
-nd_time nd_pace_due(const struct nd_sock *sock, nd_time now) {
+nd_time nd_connection_limits_due(const struct nd_sock *sock, nd_time now) {
     const struct nd_limits *limits = nd_sock_limits(sock);
-    const struct nd_pace *pace = &sock->pace;
+    const struct nd_connection_clock *pace = &sock->connection_clock;
     nd_time due = ND_NEVER;
-    if (!nd_sock_paced(sock))
+    if (!nd_sock_connection_limited(sock))
         return due;
-    if (limits->lifetime && pace->born)
-        due = nd_time_after(pace->born, limits->lifetime);
+    if (limits->lifetime && pace->established)
+        due = nd_time_after(pace->established, limits->lifetime);
     if (limits->idle)
         due = nd_time_sooner(due, nd_time_after(now, limits->idle - (pace->time.waited - pace->moved)));
     if (limits->min_rate_bytes)
@@ -61,11 +61,11 @@ nd_time nd_pace_due(const struct nd_sock *sock, nd_time now) {
 }
 
 static bool too_old(int fd, struct nd_sock *sock, nd_time now, struct nd_expiry *expiry) {
-    nd_time limit = nd_sock_limits(sock)->lifetime, born = sock->pace.born;
+    nd_time limit = nd_sock_limits(sock)->lifetime, born = sock->connection_clock.established;
     if (!limit || !born || now - born < limit)
         return false;
     int saved = errno;
-    sock->pace.born = 0; /* told once, also where MODE=observe lets it live on */
+    sock->connection_clock.established = 0; /* told once, also where MODE=observe lets it live on */
     if (sock->inode && nd_sock_inode(fd) != sock->inode)
         return false; /* the number was given to another, unseen */
     errno = saved;
@@ -73,9 +73,10 @@ static bool too_old(int fd, struct nd_sock *sock, nd_time now, struct nd_expiry 
     return true;
 }
 
-bool nd_pace_outlived(int fd, struct nd_sock *sock, const char *operation) {
+bool nd_connection_limits_outlived(int fd, struct nd_sock *sock, const char *operation) {
     struct nd_expiry expiry;
-    if (!nd_sock_limits(sock)->lifetime || !nd_sock_paced(sock) || !too_old(fd, sock, nd_now_coarse(), &expiry))
+    if (!nd_sock_limits(sock)->lifetime || !nd_sock_connection_limited(sock) ||
+        !too_old(fd, sock, nd_now_coarse(), &expiry))
         return false;
     expiry.operation = operation;
     nd_expire_stream(fd, sock, &expiry);
@@ -84,7 +85,7 @@ bool nd_pace_outlived(int fd, struct nd_sock *sock, const char *operation) {
 
 /* What the kernel sends again to a peer that is gone is no movement, though it dates it: the counts decide. */
 static bool too_silent(const struct flow *flow, struct nd_sock *sock, struct nd_expiry *expiry) {
-    struct nd_pace *pace = &sock->pace;
+    struct nd_connection_clock *pace = &sock->connection_clock;
     nd_time limit = nd_sock_limits(sock)->idle, waited = pace->time.waited, silent = waited - pace->moved;
     if (!limit || silent < limit)
         return false;
@@ -111,7 +112,7 @@ static uint64_t surplus(uint64_t moved, const struct nd_limits *limits, nd_time 
 
 static bool too_slow(const struct flow *flow, struct nd_sock *sock, bool busy, struct nd_expiry *expiry) {
     const struct nd_limits *limits = nd_sock_limits(sock);
-    struct nd_pace *pace = &sock->pace;
+    struct nd_connection_clock *pace = &sock->connection_clock;
     nd_time window = limits->min_rate_window, waited = pace->time.waited, elapsed = waited - pace->window;
     if (!limits->min_rate_bytes || waited < window_look(sock, limits))
         return false;
@@ -129,15 +130,15 @@ static bool too_slow(const struct flow *flow, struct nd_sock *sock, bool busy, s
     return true;
 }
 
-bool nd_pace_look(int fd, struct nd_sock *sock, bool busy, nd_time now, struct nd_expiry *expiry) {
+bool nd_connection_limits_check(int fd, struct nd_sock *sock, bool busy, nd_time now, struct nd_expiry *expiry) {
     struct flow flow;
     int saved = errno;
     bool fired = too_old(fd, sock, now, expiry);
-    if (!fired && nd_sock_paced(sock) && now >= nd_pace_due(sock, now)) {
+    if (!fired && nd_sock_connection_limited(sock) && now >= nd_connection_limits_due(sock, now)) {
         if (read_flow(fd, sock, &flow)) {
             fired = too_silent(&flow, sock, expiry) || too_slow(&flow, sock, busy, expiry);
         } else {
-            struct nd_pace *pace = &sock->pace;
+            struct nd_connection_clock *pace = &sock->connection_clock;
             pace->moved = pace->window = atomic_load(&pace->time.waited);
             pace->look = pace->window + nd_sock_limits(sock)->min_rate_window / LOOKS_PER_WINDOW;
         }
@@ -146,17 +147,17 @@ bool nd_pace_look(int fd, struct nd_sock *sock, bool busy, nd_time now, struct n
     return fired;
 }
 
-void nd_pace_observed(int fd, struct nd_sock *sock, const char *operation, nd_time began) {
+void nd_connection_limits_observed(int fd, struct nd_sock *sock, const char *operation, nd_time began) {
     struct nd_expiry expiry;
-    if (!nd_sock_paced(sock))
+    if (!nd_sock_connection_limited(sock))
         return;
     nd_time now = nd_now(), idle = nd_sock_limits(sock)->idle;
-    nd_pace_waited(sock, began, now);
+    nd_connection_limits_waited(sock, began, now);
     if (idle && now - began >= idle) { /* what ended the call ended the silence: nothing shows it any more */
-        nd_expire_observed(fd, operation, ND_LIMIT_NAME(sock, "IDLE"), idle, began);
-        sock->pace.moved = atomic_load(&sock->pace.time.waited);
+        nd_expiry_report_observed(fd, operation, ND_LIMIT_NAME(sock, "IDLE"), idle, began);
+        sock->connection_clock.moved = atomic_load(&sock->connection_clock.time.waited);
     }
-    if (!nd_pace_look(fd, sock, true, now, &expiry))
+    if (!nd_connection_limits_check(fd, sock, true, now, &expiry))
         return;
     expiry.operation = operation;
     nd_expire_stream(fd, sock, &expiry);

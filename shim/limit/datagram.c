@@ -12,18 +12,18 @@ static bool has_free_port(const struct sockaddr *addr, socklen_t len) {
 
 void nd_datagram_bound(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
     const bool open = (nd_sock_flags(sock) & ND_SOCK_INET) && has_free_port(addr, len);
-    nd_sock_change(fd, sock, ND_SOCK_BOUND | (open ? ND_SOCK_OPEN : 0), 0);
+    nd_sock_change(fd, sock, ND_SOCK_BOUND | (open ? ND_SOCK_ROLE_UNKNOWN : 0), 0);
     if (!nd_sock_recv_limit(sock))
-        nd_timers_disarm(fd, sock);
+        nd_kernel_timers_disarm(fd, sock);
 }
 
 void nd_datagram_connected(int fd, struct nd_sock *sock, bool connected) {
-    const uint32_t past = ND_SOCK_LATE | ND_SOCK_SENT_LAST, now = ND_SOCK_CONNECTED | ND_SOCK_ASKS;
-    nd_sock_change(fd, sock, connected ? now : 0, connected ? past | ND_SOCK_OPEN : past | now);
+    const uint32_t past = ND_SOCK_TIMEOUT_PENDING | ND_SOCK_SENT_LAST, now = ND_SOCK_CONNECTED | ND_SOCK_CLIENT;
+    nd_sock_change(fd, sock, connected ? now : 0, connected ? past | ND_SOCK_ROLE_UNKNOWN : past | now);
     if (nd_sock_recv_limit(sock))
-        nd_timers_arm(fd, sock);
+        nd_kernel_timers_arm(fd, sock);
     else
-        nd_timers_disarm(fd, sock);
+        nd_kernel_timers_disarm(fd, sock);
 }
 
 void nd_datagram_sent(int fd, struct nd_sock *sock, const void *to, socklen_t len) {
@@ -32,18 +32,18 @@ void nd_datagram_sent(int fd, struct nd_sock *sock, const void *to, socklen_t le
         if (to)
             memcpy(&sock->peer, to, len < sizeof sock->peer ? len : sizeof sock->peer);
     }
-    nd_sock_said(sock);
-    nd_vain_end(fd, sock, ND_IN); /* another question, which has the whole limit; nd_sock_said dates the first */
-    if (!(nd_sock_flags(sock) & ND_SOCK_OPEN))
+    nd_sock_sent(sock);
+    nd_carry_over_end(fd, sock, ND_IN); /* another question, which has the whole limit; nd_sock_sent dates the first */
+    if (!(nd_sock_flags(sock) & ND_SOCK_ROLE_UNKNOWN))
         return;
-    nd_sock_change(fd, sock, ND_SOCK_ASKS, ND_SOCK_OPEN);
-    nd_timers_arm(fd, sock);
+    nd_sock_change(fd, sock, ND_SOCK_CLIENT, ND_SOCK_ROLE_UNKNOWN);
+    nd_kernel_timers_arm(fd, sock);
 }
 
 void nd_datagram_received(int fd, struct nd_sock *sock) {
-    sock->heard = nd_now_coarse();
-    nd_sock_heard(sock);
-    nd_vain_end(fd, sock, ND_IN);
-    if (nd_sock_flags(sock) & (ND_SOCK_LATE | ND_SOCK_OPEN))
-        nd_sock_change(fd, sock, 0, ND_SOCK_LATE | ND_SOCK_OPEN);
+    sock->received_at = nd_now_coarse();
+    nd_sock_received(sock);
+    nd_carry_over_end(fd, sock, ND_IN);
+    if (nd_sock_flags(sock) & (ND_SOCK_TIMEOUT_PENDING | ND_SOCK_ROLE_UNKNOWN))
+        nd_sock_change(fd, sock, 0, ND_SOCK_TIMEOUT_PENDING | ND_SOCK_ROLE_UNKNOWN);
 }

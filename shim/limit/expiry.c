@@ -21,7 +21,7 @@ static void wake_all(int fd) {
     disconnect(fd);
 }
 
-void nd_expire_told(int fd, const struct nd_expiry *expiry) {
+void nd_expiry_report(int fd, const struct nd_expiry *expiry) {
     int saved = errno;
     struct sockaddr_storage peer;
     socklen_t len = sizeof peer;
@@ -76,7 +76,8 @@ static void leave_mark(int fd, struct nd_sock *sock) {
 static void mark(int fd, struct nd_sock *sock, uint64_t inode, uint32_t told) {
     sock->inode = inode;
     nd_sock_change(fd, sock, ND_SOCK_EXPIRED | told,
-                   (ND_SOCK_CONNECTING | ND_SOCK_TOLD_IN | ND_SOCK_TOLD_OUT | ND_SOCK_TOLD_ERROR) & ~told);
+                   (ND_SOCK_CONNECTING | ND_SOCK_DELIVERED_IN | ND_SOCK_DELIVERED_OUT | ND_SOCK_DELIVERED_ERROR) &
+                       ~told);
 }
 
 /* The stream may have other descriptors: the dup of an fdopen. An fstat for each stream we know, once in its life. */
@@ -84,7 +85,7 @@ static void mark_all(int fd, struct nd_sock *sock, uint32_t told) {
     uint64_t inode = nd_sock_inode(fd);
     mark(fd, sock, inode, told);
     for (int other = 0; inode && other <= nd_sock_highest(); other++) {
-        struct nd_sock *copy = other == fd ? NULL : nd_sock_peek(other);
+        struct nd_sock *copy = other == fd ? NULL : nd_sock_lookup(other);
         if (copy && (nd_sock_flags(copy) & ND_SOCK_STREAM) && nd_sock_inode(other) == inode)
             mark(other, copy, inode, told);
     }
@@ -92,7 +93,7 @@ static void mark_all(int fd, struct nd_sock *sock, uint32_t told) {
 
 void nd_expire_stream(int fd, struct nd_sock *sock, const struct nd_expiry *expiry) {
     int saved = errno;
-    nd_expire_told(fd, expiry);
+    nd_expiry_report(fd, expiry);
     if (nd_observing)
         return;
     mark_all(fd, sock, 0);
@@ -109,12 +110,12 @@ void nd_expire_stream(int fd, struct nd_sock *sock, const struct nd_expiry *expi
     errno = saved;
 }
 
-void nd_expire_observed(int fd, const char *operation, const char *limit, nd_time timeout, nd_time began) {
+void nd_expiry_report_observed(int fd, const char *operation, const char *limit, nd_time timeout, nd_time began) {
     nd_time elapsed = nd_now() - began;
     if (timeout == 0 || elapsed < timeout)
         return;
     struct nd_expiry expiry = {.operation = operation, .limit = limit, .timeout = timeout, .elapsed = elapsed};
-    nd_expire_told(fd, &expiry);
+    nd_expiry_report(fd, &expiry);
 }
 
 void nd_expire_attempt(int fd) {
@@ -128,8 +129,8 @@ void nd_expire_attempt(int fd) {
 void nd_expire_by_kernel(int fd, struct nd_sock *sock, enum nd_direction direction) {
     int saved = errno;
     if (!nd_expired(fd, sock))
-        mark_all(fd, sock, ND_SOCK_TOLD_ERROR);
-    nd_sock_change(fd, sock, direction == ND_IN ? ND_SOCK_TOLD_IN : ND_SOCK_TOLD_OUT, 0);
+        mark_all(fd, sock, ND_SOCK_DELIVERED_ERROR);
+    nd_sock_change(fd, sock, direction == ND_IN ? ND_SOCK_DELIVERED_IN : ND_SOCK_DELIVERED_OUT, 0);
     errno = saved;
 }
 
@@ -139,7 +140,7 @@ bool nd_expired(int fd, struct nd_sock *sock) {
     uint64_t inode = nd_sock_inode(fd);
     if (inode != 0 && inode == sock->inode)
         return true;
-    nd_sock_forget(fd);
+    nd_sock_clear(fd);
     return false;
 }
 
@@ -167,18 +168,19 @@ bool nd_ended_by_kernel(int fd, struct nd_sock *sock) {
     return ended;
 }
 
-void nd_expiry_forget(int fd, struct nd_sock *sock) {
+void nd_expiry_clear(int fd, struct nd_sock *sock) {
     int saved = errno;
     if (read_mark(fd, sock) == MARK)
         write_mark(fd, sock, sock->own_marked);
     sock->own_marked = 0;
     nd_sock_change(fd, sock, 0,
-                   ND_SOCK_EXPIRED | ND_SOCK_TOLD_IN | ND_SOCK_TOLD_OUT | ND_SOCK_TOLD_ERROR | ND_SOCK_CONNECTED);
+                   ND_SOCK_EXPIRED | ND_SOCK_DELIVERED_IN | ND_SOCK_DELIVERED_OUT | ND_SOCK_DELIVERED_ERROR |
+                       ND_SOCK_CONNECTED);
     errno = saved;
 }
 
 int nd_expired_fail(int fd, struct nd_sock *sock, enum nd_direction direction) {
-    uint32_t told = direction == ND_IN ? ND_SOCK_TOLD_IN : ND_SOCK_TOLD_OUT;
+    uint32_t told = direction == ND_IN ? ND_SOCK_DELIVERED_IN : ND_SOCK_DELIVERED_OUT;
     if (!(nd_sock_flags(sock) & told)) {
         nd_sock_change(fd, sock, told, 0);
         errno = ETIMEDOUT;

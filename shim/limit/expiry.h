@@ -21,11 +21,11 @@ struct nd_expiry {
 void nd_expire_stream(int fd, struct nd_sock *sock, const struct nd_expiry *expiry);
 
 /* Tells the operator of an expiry that ends nothing: a datagram socket, a pending connect that is taken back. Keeps errno. */
-void nd_expire_told(int fd, const struct nd_expiry *expiry);
+void nd_expiry_report(int fd, const struct nd_expiry *expiry);
 
 /* MODE=observe: `operation` on `fd`, which began at `began`, has returned by itself. Tells the operator if `timeout` (0 for
  * off) would have ended it. Keeps errno. */
-void nd_expire_observed(int fd, const char *operation, const char *limit, nd_time timeout, nd_time began);
+void nd_expiry_report_observed(int fd, const char *operation, const char *limit, nd_time timeout, nd_time began);
 
 /* Takes back a connect that has not come about, so that `fd` can be used again or closed. Keeps errno. */
 void nd_expire_attempt(int fd);
@@ -51,7 +51,7 @@ static inline bool nd_is_end(int error) {
 }
 
 /* The descriptor begins anew (a connect after an expiry): forgets, and takes the mark off. Keeps errno. */
-void nd_expiry_forget(int fd, struct nd_sock *sock);
+void nd_expiry_clear(int fd, struct nd_sock *sock);
 
 /* Sets errno for a call on an expired stream and returns -1: ETIMEDOUT the first time in each direction, then ECONNRESET for
  * receiving (wolfSSL takes a second ETIMEDOUT for "try again" and spins) and EPIPE for sending, without SIGPIPE. */

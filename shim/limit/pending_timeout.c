@@ -11,22 +11,23 @@
 #include "shim/wait/epoll_set.h"
 
 static void tell(int fd, struct nd_sock *sock, const struct nd_expiry *expiry) {
-    nd_clock_progress(&sock->clock[ND_IN]);
-    nd_expire_told(fd, expiry);
+    nd_wait_clock_progress(&sock->clock[ND_IN]);
+    nd_expiry_report(fd, expiry);
     if (nd_observing)
         return;
     sock->shown = 0;
-    nd_sock_change(fd, sock, ND_SOCK_LATE, 0);
-    nd_epoll_member_late(sock);
+    nd_sock_change(fd, sock, ND_SOCK_TIMEOUT_PENDING, 0);
+    nd_epoll_member_timeout_pending(sock);
 }
 
-static void look_at_listener(const char *operation, int fd, struct nd_sock *sock, const struct nd_company *company) {
+static void look_at_listener(const char *operation, int fd, struct nd_sock *sock,
+                             const struct nd_connections *company) {
     struct nd_wait_clock *clock = &sock->clock[ND_IN];
-    nd_time limit = nd_sock_accept_limit(sock), waited = nd_clock_silence(clock);
+    nd_time limit = nd_sock_accept_limit(sock), waited = nd_wait_clock_silence(clock);
     if (!limit || waited < limit)
         return;
     if (company->streams > 0) {
-        nd_clock_progress(clock);
+        nd_wait_clock_progress(clock);
         return;
     }
     tell(fd, sock, &(struct nd_expiry){.operation = operation, .limit = "ACCEPT", .timeout = limit, .elapsed = waited});
@@ -35,10 +36,10 @@ static void look_at_listener(const char *operation, int fd, struct nd_sock *sock
 /* How long nothing has come: by the clock of the waits, which an epoll set brings up to date only now and then, but no longer than
  * since a datagram came, nor since the question went out. */
 static nd_time silence(const struct nd_sock *sock, nd_time now) {
-    nd_time silent = nd_clock_silence(&sock->clock[ND_IN]);
-    if (sock->heard)
-        silent = nd_time_sooner(silent, now - sock->heard);
-    return nd_sock_flags(sock) & ND_SOCK_SENT_LAST ? nd_time_sooner(silent, now - sock->asked) : silent;
+    nd_time silent = nd_wait_clock_silence(&sock->clock[ND_IN]);
+    if (sock->received_at)
+        silent = nd_time_sooner(silent, now - sock->received_at);
+    return nd_sock_flags(sock) & ND_SOCK_SENT_LAST ? nd_time_sooner(silent, now - sock->reply_pending_since) : silent;
 }
 
 /* Whether the number still is this socket's: what stands on it may have been closed, and the number given to something else, where
@@ -48,24 +49,25 @@ static bool is_same(int fd, struct nd_sock *sock) {
     socklen_t len = sizeof type;
     if (nd_real.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 || type != SOCK_DGRAM)
         return false;
-    return !(nd_sock_flags(sock) & ND_SOCK_RCVTIMEO) || nd_timers_found(fd, sock);
+    return !(nd_sock_flags(sock) & ND_SOCK_RCVTIMEO) || nd_kernel_timers_found(fd, sock);
 }
 
-static void look_at_datagrams(const char *operation, int fd, struct nd_sock *sock, const struct nd_company *company,
+static void look_at_datagrams(const char *operation, int fd, struct nd_sock *sock, const struct nd_connections *company,
                               nd_time now) {
     struct nd_wait_clock *clock = &sock->clock[ND_IN];
     nd_time limit = nd_sock_recv_limit(sock);
-    if (!limit || nd_clock_silence(clock) < limit)
+    if (!limit || nd_wait_clock_silence(clock) < limit)
         return;
     const uint32_t flags = nd_sock_flags(sock);
-    const bool asks = (flags & ND_SOCK_SENT_LAST) || ((flags & ND_SOCK_CONNECTED) && nd_alone(company, sock));
+    const bool asks =
+        (flags & ND_SOCK_SENT_LAST) || ((flags & ND_SOCK_CONNECTED) && nd_connections_is_only(company, sock));
     const nd_time silent = asks ? silence(sock, now) : 0;
     if (silent < limit) {
         clock->progress = clock->time.waited - silent;
         return;
     }
-    if (!nd_observing && (!is_same(fd, sock) || nd_clock_readable(fd))) {
-        nd_clock_progress(clock);
+    if (!nd_observing && (!is_same(fd, sock) || nd_wait_clock_readable(fd))) {
+        nd_wait_clock_progress(clock);
         return;
     }
     tell(fd, sock,
@@ -77,8 +79,8 @@ static void look_at_datagrams(const char *operation, int fd, struct nd_sock *soc
                              .peer_len = sizeof sock->peer});
 }
 
-void nd_late_look(const char *operation, int fd, struct nd_sock *sock, short wants, const struct nd_company *company,
-                  nd_time now) {
+void nd_pending_timeout_check(const char *operation, int fd, struct nd_sock *sock, short wants,
+                              const struct nd_connections *company, nd_time now) {
     if (!(wants & ND_WANTS_IN))
         return;
     if (nd_sock_flags(sock) & ND_SOCK_LISTENING)
@@ -87,11 +89,11 @@ void nd_late_look(const char *operation, int fd, struct nd_sock *sock, short wan
         look_at_datagrams(operation, fd, sock, company, now);
 }
 
-bool nd_late_take(int fd, struct nd_sock *sock) {
-    if (!(nd_sock_flags(sock) & ND_SOCK_LATE))
+bool nd_pending_timeout_take(int fd, struct nd_sock *sock) {
+    if (!(nd_sock_flags(sock) & ND_SOCK_TIMEOUT_PENDING))
         return false;
-    nd_sock_change(fd, sock, 0, ND_SOCK_LATE);
-    sock->heard = nd_now_coarse();
-    nd_clock_progress(&sock->clock[ND_IN]);
+    nd_sock_change(fd, sock, 0, ND_SOCK_TIMEOUT_PENDING);
+    sock->received_at = nd_now_coarse();
+    nd_wait_clock_progress(&sock->clock[ND_IN]);
     return true;
 }

@@ -42,10 +42,10 @@ static bool unanswered(int fd, nd_time *last_answer) {
     return info.tcpi_unacked > 0 || probe_unanswered(&info);
 }
 
-struct nd_room nd_room_begin(int fd, nd_time now) {
+struct nd_send_space nd_send_space_begin(int fd, nd_time now) {
     int saved = errno;
     nd_time last_answer;
-    struct nd_room room = {now, -1, queued_bytes(fd)};
+    struct nd_send_space room = {now, -1, queued_bytes(fd)};
     if (unanswered(fd, &last_answer))
         room.unacked_since = now;
     errno = saved;
@@ -63,8 +63,8 @@ static nd_time next_look(nd_time limit, nd_time since, nd_time now) {
     return limit ? nd_time_sooner(nd_time_after(since, limit), now + look_interval(limit)) : ND_NEVER;
 }
 
-bool nd_room_look(int fd, const struct nd_sock *sock, struct nd_room *room, nd_time now, struct nd_expiry *expiry,
-                  nd_time *next) {
+bool nd_send_space_check(int fd, const struct nd_sock *sock, struct nd_send_space *room, nd_time now,
+                         struct nd_expiry *expiry, nd_time *next) {
     int saved = errno;
     nd_time send = nd_sock_send_limit(sock);
     nd_time unacked = nd_sock_flags(sock) & ND_SOCK_INET ? nd_sock_limits(sock)->unacked : 0;

@@ -6,20 +6,20 @@
 #include "shim/socket/record.h"
 
 /* Observations of one wait for room. Times are the caller's: real ones, or a wait clock's. */
-struct nd_room {
+struct nd_send_space {
     nd_time progress;      /* when bytes last moved, or the wait began */
     nd_time unacked_since; /* since when something is unanswered; -1 for nothing */
     uint32_t queued;       /* bytes in the send queue then */
 };
 
 /* Begins to watch at `now`: looks at the kernel's state once. Async-signal-safe; keeps errno. */
-struct nd_room nd_room_begin(int fd, nd_time now);
+struct nd_send_space nd_send_space_begin(int fd, nd_time now);
 
 /* Looks again at `now`. Returns true if a limit has fired, and fills *expiry but for the operation; else false, and the time
  * of the next look in *next (ND_NEVER without limits). A peer that acknowledges data or window probes is alive, however long
  * its window is closed: between probes, which come up to 120 s apart, nothing is outstanding and UNACKED does not run.
  * Async-signal-safe; keeps errno. */
-bool nd_room_look(int fd, const struct nd_sock *sock, struct nd_room *room, nd_time now, struct nd_expiry *expiry,
-                  nd_time *next);
+bool nd_send_space_check(int fd, const struct nd_sock *sock, struct nd_send_space *room, nd_time now,
+                         struct nd_expiry *expiry, nd_time *next);
 
 #endif

@@ -79,7 +79,7 @@ static void put_peer(struct nd_line *line, enum nd_log_format format, const stru
     bool quoted = format == ND_LOG_JSON || event->peer->sa_family == AF_UNIX;
     put_key(line, format, "peer");
     nd_line_put(line, quoted ? "\"" : "");
-    nd_record_put_peer(line, event->peer, event->peer_len);
+    nd_format_put_peer(line, event->peer, event->peer_len);
     nd_line_put(line, quoted ? "\"" : "");
 }
 
@@ -95,7 +95,7 @@ static void put_times(struct nd_line *line, enum nd_log_format format, const str
     nd_line_put(line, format == ND_LOG_JSON ? "" : "s");
 }
 
-void nd_record_put_event(struct nd_line *line, enum nd_log_format format, const struct nd_event *event,
+void nd_format_put_event(struct nd_line *line, enum nd_log_format format, const struct nd_event *event,
                          const struct nd_origin *origin) {
     put_origin(line, format, origin);
     put_text(line, format, "operation", event->operation, MOST_PROGRAM);
@@ -113,22 +113,22 @@ void nd_record_put_event(struct nd_line *line, enum nd_log_format format, const 
         put_number(line, format, "dropped", origin->dropped);
 }
 
-void nd_record_put_notice(struct nd_line *line, enum nd_log_format format, const char *text,
+void nd_format_put_notice(struct nd_line *line, enum nd_log_format format, const char *text,
                           const struct nd_origin *origin) {
     put_origin(line, format, origin);
     put_text(line, format, "notice", text, MOST_NOTICE);
 }
 
-void nd_record_open_stack(struct nd_line *line, enum nd_log_format format) {
+void nd_format_open_stack(struct nd_line *line, enum nd_log_format format) {
     put_key(line, format, "stack");
     nd_line_put_char(line, '"');
 }
 
-void nd_record_close_stack(struct nd_line *line) {
+void nd_format_close_stack(struct nd_line *line) {
     nd_line_put_char(line, '"');
 }
 
-void nd_record_end(struct nd_line *line, enum nd_log_format format) {
+void nd_format_end(struct nd_line *line, enum nd_log_format format) {
     nd_line_put(line, format == ND_LOG_JSON ? "}\n" : "\n");
 }
 
@@ -149,7 +149,7 @@ static void put_tags(struct nd_line *line, const struct nd_event *event, const c
     put_tag(line, ",observed:", event->observed ? "true" : "false");
 }
 
-void nd_record_put_statsd(struct nd_line *line, const struct nd_event *event, const char *program) {
+void nd_format_put_statsd(struct nd_line *line, const struct nd_event *event, const char *program) {
     nd_line_put(line, "netdeadline.expiry:1|c");
     put_tags(line, event, program);
     nd_line_put(line, "\nnetdeadline.expiry.elapsed:");

@@ -17,24 +17,24 @@ struct nd_origin {
 };
 
 /* The line up to, but without, its end: further fields may follow. At most 1100 characters. */
-void nd_record_put_event(struct nd_line *line, enum nd_log_format format, const struct nd_event *event,
+void nd_format_put_event(struct nd_line *line, enum nd_log_format format, const struct nd_event *event,
                          const struct nd_origin *origin);
 
 /* The same for a line about the library itself. */
-void nd_record_put_notice(struct nd_line *line, enum nd_log_format format, const char *text,
+void nd_format_put_notice(struct nd_line *line, enum nd_log_format format, const char *text,
                           const struct nd_origin *origin);
 
 /* Opens the field `stack`, whose text the caller writes, escaped; and ends it. */
-void nd_record_open_stack(struct nd_line *line, enum nd_log_format format);
-void nd_record_close_stack(struct nd_line *line);
+void nd_format_open_stack(struct nd_line *line, enum nd_log_format format);
+void nd_format_close_stack(struct nd_line *line);
 
 /* The end of the line, its newline included. */
-void nd_record_end(struct nd_line *line, enum nd_log_format format);
+void nd_format_end(struct nd_line *line, enum nd_log_format format);
 
 /* "netdeadline.expiry:1|c|#op:recv,..." and its duration, as DogStatsD reads them. */
-void nd_record_put_statsd(struct nd_line *line, const struct nd_event *event, const char *program);
+void nd_format_put_statsd(struct nd_line *line, const struct nd_event *event, const char *program);
 
 /* "192.0.2.1:80", "[2001:db8::1]:443", "unix:/run/x", "unix:@abstract"; escaped. */
-void nd_record_put_peer(struct nd_line *line, const struct sockaddr *peer, socklen_t length);
+void nd_format_put_peer(struct nd_line *line, const struct sockaddr *peer, socklen_t length);
 
 #endif

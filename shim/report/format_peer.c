@@ -74,7 +74,7 @@ static void put_unix_peer(struct nd_line *line, const struct sockaddr_un *addres
     }
 }
 
-void nd_record_put_peer(struct nd_line *line, const struct sockaddr *peer, socklen_t length) {
+void nd_format_put_peer(struct nd_line *line, const struct sockaddr *peer, socklen_t length) {
     union {
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;

@@ -38,7 +38,7 @@ void nd_report_start(void) {
         program_name[length] = '\0';
     }
     if (nd_settings.log != ND_LOG_OFF)
-        nd_remember_stderr();
+        nd_sink_remember_stderr();
     has_started = true;
     errno = saved;
 }
@@ -80,17 +80,17 @@ static NOINLINE int send_to_syslog(const char *text, size_t length) {
     if (length >= sizeof buffer - line.used)
         length = sizeof buffer - line.used - 1; /* a long stack is cut: the frames nearest to the call come first */
     memcpy(buffer + line.used, text, length);
-    return nd_send_to_syslog(buffer, line.used + length);
+    return nd_sink_syslog(buffer, line.used + length);
 }
 
 static int send_to_log(const char *text, size_t length) {
     switch (nd_settings.log) {
     case ND_LOG_STDERR:
-        return nd_send_to_stderr(text, length);
+        return nd_sink_stderr(text, length);
     case ND_LOG_SYSLOG:
         return send_to_syslog(text, length);
     case ND_LOG_FILE:
-        return nd_send_to_file(nd_settings.log_path, text, length);
+        return nd_sink_file(nd_settings.log_path, text, length);
     case ND_LOG_OFF:
         break;
     }
@@ -112,7 +112,7 @@ static NOINLINE void tell_lost_log(int error) {
     nd_line_put(&line, "\" (error ");
     nd_line_put_number(&line, (uint64_t)error, 1);
     nd_line_put(&line, ")\n");
-    nd_send_to_stderr(buffer, line.used);
+    nd_sink_stderr(buffer, line.used);
 }
 
 static void send_or_complain(const struct nd_line *line) {
@@ -126,12 +126,12 @@ static NOINLINE void tell_with_stack(const struct nd_event *event, const struct 
     char buffer[4096]; /* what a pipe takes as one piece */
     struct nd_line line;
     nd_line_start(&line, buffer, sizeof buffer - sizeof "\"}\n");
-    nd_record_put_event(&line, nd_settings.log_format, event, origin);
-    nd_record_open_stack(&line, nd_settings.log_format);
+    nd_format_put_event(&line, nd_settings.log_format, event, origin);
+    nd_format_open_stack(&line, nd_settings.log_format);
     nd_backtrace_put(&line);
     line.size = sizeof buffer;
-    nd_record_close_stack(&line);
-    nd_record_end(&line, nd_settings.log_format);
+    nd_format_close_stack(&line);
+    nd_format_end(&line, nd_settings.log_format);
     send_or_complain(&line);
 }
 
@@ -139,8 +139,8 @@ static NOINLINE void tell_plainly(const struct nd_event *event, const struct nd_
     char buffer[1280];
     struct nd_line line;
     nd_line_start(&line, buffer, sizeof buffer);
-    nd_record_put_event(&line, nd_settings.log_format, event, origin);
-    nd_record_end(&line, nd_settings.log_format);
+    nd_format_put_event(&line, nd_settings.log_format, event, origin);
+    nd_format_end(&line, nd_settings.log_format);
     send_or_complain(&line);
 }
 
@@ -148,8 +148,8 @@ static NOINLINE void count_in_statsd(const struct nd_event *event) {
     char buffer[640];
     struct nd_line line;
     nd_line_start(&line, buffer, sizeof buffer);
-    nd_record_put_statsd(&line, event, program_name);
-    nd_send_to_statsd(nd_settings.statsd, buffer, line.used);
+    nd_format_put_statsd(&line, event, program_name);
+    nd_sink_statsd(nd_settings.statsd, buffer, line.used);
 }
 
 static void tell(const struct nd_event *event) {
@@ -198,11 +198,11 @@ static NOINLINE void send_notice(const char *text) {
         nd_line_put(&line, text);
         nd_line_put_char(&line, '\n');
     } else {
-        nd_record_put_notice(&line, nd_settings.log_format, text, &origin);
-        nd_record_end(&line, nd_settings.log_format);
+        nd_format_put_notice(&line, nd_settings.log_format, text, &origin);
+        nd_format_end(&line, nd_settings.log_format);
     }
     if (nd_settings.log == ND_LOG_OFF || send_to_log(buffer, line.used) != 0)
-        nd_send_to_stderr(buffer, line.used);
+        nd_sink_stderr(buffer, line.used);
 }
 
 void nd_report_notice(const char *text) {

@@ -50,7 +50,7 @@ static enum { STDERR_UNKNOWN, STDERR_KNOWN, STDERR_ABSENT } stderr_state;
 static dev_t stderr_device;
 static ino_t stderr_inode;
 
-void nd_remember_stderr(void) {
+void nd_sink_remember_stderr(void) {
     struct stat status;
     if (fstat(2, &status) != 0) {
         stderr_state = STDERR_ABSENT;
@@ -83,7 +83,7 @@ static ssize_t write_without_waiting(const char *text, size_t length) {
     return raw_write(2, text, length);
 }
 
-int nd_send_to_stderr(const char *text, size_t length) {
+int nd_sink_stderr(const char *text, size_t length) {
     struct stat status;
     ssize_t written;
     if (fstat(2, &status) != 0 || !is_same_stderr(&status))
@@ -97,7 +97,7 @@ int nd_send_to_stderr(const char *text, size_t length) {
     return written == (ssize_t)length ? 0 : -1;
 }
 
-int nd_send_to_file(const char *path, const char *text, size_t length) {
+int nd_sink_file(const char *path, const char *text, size_t length) {
     int fd = raw_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0)
         return -1;
@@ -115,7 +115,7 @@ static int send_datagram(const void *to, socklen_t to_length, const char *text, 
     return sent == (ssize_t)length ? 0 : -1;
 }
 
-int nd_send_to_syslog(const char *text, size_t length) {
+int nd_sink_syslog(const char *text, size_t length) {
     static const struct sockaddr_un to = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
     return send_datagram(&to, sizeof to, text, length);
 }
@@ -128,7 +128,7 @@ static in_port_t read_port(const char *address) {
     return htons((uint16_t)port);
 }
 
-int nd_send_to_statsd(const char *address, const char *text, size_t length) {
+int nd_sink_statsd(const char *address, const char *text, size_t length) {
     struct sockaddr_in v4 = {.sin_family = AF_INET};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
     char host[64];

@@ -7,15 +7,15 @@
 #include <stddef.h>
 
 /* Remembers which file stands behind descriptor 2. Until then it is taken to be the one the process was started with. */
-void nd_remember_stderr(void);
+void nd_sink_remember_stderr(void);
 
 /* Each sends `length` bytes, newline included where the place wants one. They return 0, or -1 when it was not written. */
-int nd_send_to_stderr(const char *text, size_t length);
-int nd_send_to_file(const char *path, const char *text, size_t length);
-int nd_send_to_syslog(const char *text, size_t length);
+int nd_sink_stderr(const char *text, size_t length);
+int nd_sink_file(const char *path, const char *text, size_t length);
+int nd_sink_syslog(const char *text, size_t length);
 
 /* One UDP datagram to `address` (NETDEADLINE_STATSD's form). */
-int nd_send_to_statsd(const char *address, const char *text, size_t length);
+int nd_sink_statsd(const char *address, const char *text, size_t length);
 
 /* Holds back what a write can raise (a pipe without reader, a stopped terminal, a file size limit). */
 struct nd_hushed {

@@ -36,7 +36,7 @@ static bool cut_tail(struct nd_word *word, char mark, struct nd_word *tail) {
     return false;
 }
 
-static const char *read_port(struct nd_word word, struct nd_where *where) {
+static const char *read_port(struct nd_word word, struct nd_endpoint *where) {
     int port = read_number(word, 65535);
     if (port <= 0)
         return "is not a port from 1 to 65535";
@@ -50,7 +50,7 @@ static void map_v4(const void *bytes, struct in6_addr *out) {
 }
 
 /* `192.0.2.0/24`, `2001:db8::1` */
-static const char *read_address(struct nd_word word, struct nd_where *where) {
+static const char *read_address(struct nd_word word, struct nd_endpoint *where) {
     char text[INET6_ADDRSTRLEN];
     struct nd_word tail;
     bool has_bits = cut_tail(&word, '/', &tail), is_v6 = memchr(word.at, ':', word.size) != NULL;
@@ -68,7 +68,7 @@ static const char *read_address(struct nd_word word, struct nd_where *where) {
         memcpy(&where->address, bytes, sizeof where->address);
     else
         map_v4(bytes, &where->address);
-    where->kind = ND_WHERE_ADDRESS;
+    where->kind = ND_ENDPOINT_ADDRESS;
     where->bits = (uint8_t)(is_v6 ? bits : bits + V4_BITS);
     return NULL;
 }
@@ -89,14 +89,14 @@ static bool is_numeric(struct nd_word word) {
     return word.size > 0;
 }
 
-static const char *read_name(struct nd_word word, struct nd_where *where) {
+static const char *read_name(struct nd_word word, struct nd_endpoint *where) {
     if (word.size == 0 || nd_word_is(word, "*"))
         return NULL;
     if (!is_name(word))
         return "is neither an address nor a host's name";
     if (word.size > 1 && word.at[word.size - 1] == '.')
         word.size--;
-    where->kind = ND_WHERE_NAME;
+    where->kind = ND_ENDPOINT_NAME;
     where->text = word;
     return NULL;
 }
@@ -109,7 +109,7 @@ static size_t count_colons(struct nd_word word) {
 }
 
 /* `[2001:db8::1]:443` */
-static const char *read_bracketed(struct nd_word word, struct nd_where *where) {
+static const char *read_bracketed(struct nd_word word, struct nd_endpoint *where) {
     struct nd_word inside = {word.at + 1, word.size - 1}, tail = {NULL, 0};
     if (!cut_tail(&inside, ']', &tail) || (tail.size > 0 && tail.at[0] != ':'))
         return "is not an address";
@@ -121,11 +121,11 @@ static const char *read_bracketed(struct nd_word word, struct nd_where *where) {
     return count_colons(inside) > 0 ? read_address(inside, where) : "is not an address";
 }
 
-const char *nd_where_parse(struct nd_word word, struct nd_where *where) {
+const char *nd_endpoint_parse(struct nd_word word, struct nd_endpoint *where) {
     struct nd_word tail;
-    *where = (struct nd_where){.kind = ND_WHERE_ANY};
+    *where = (struct nd_endpoint){.kind = ND_ENDPOINT_ANY};
     if (nd_word_starts(word, "unix:")) {
-        where->kind = ND_WHERE_PATH;
+        where->kind = ND_ENDPOINT_PATH;
         where->text = (struct nd_word){word.at + 5, word.size - 5};
         bool is_path = where->text.size > 1 && (where->text.at[0] == '/' || where->text.at[0] == '@');
         return is_path ? NULL : "is not the path of a socket (unix:/run/x or unix:@abstract)";
@@ -142,22 +142,22 @@ const char *nd_where_parse(struct nd_word word, struct nd_where *where) {
     return is_numeric(word) ? read_address(word, where) : read_name(word, where);
 }
 
-unsigned nd_where_narrowness(const struct nd_where *where) {
+unsigned nd_endpoint_narrowness(const struct nd_endpoint *where) {
     switch (where->kind) {
-    case ND_WHERE_ANY:
+    case ND_ENDPOINT_ANY:
         break;
-    case ND_WHERE_ADDRESS:
+    case ND_ENDPOINT_ADDRESS:
         return 1U + where->bits;
-    case ND_WHERE_NAME:
-    case ND_WHERE_PATH:
+    case ND_ENDPOINT_NAME:
+    case ND_ENDPOINT_PATH:
         if (!nd_pattern_has_wildcard(where->text))
-            return ND_WHERE_MOST_NARROW;
+            return ND_ENDPOINT_MOST_NARROW;
         return 200U + (unsigned)(where->text.size < MOST_NAME ? where->text.size : MOST_NAME);
     }
     return 0;
 }
 
-bool nd_place_of(const struct sockaddr *address, socklen_t length, struct nd_place *place) {
+bool nd_endpoint_address_of(const struct sockaddr *address, socklen_t length, struct nd_endpoint_address *place) {
     const struct sockaddr_in *v4 = (const void *)address;
     const struct sockaddr_in6 *v6 = (const void *)address;
     if (length < sizeof address->sa_family)
@@ -174,10 +174,10 @@ bool nd_place_of(const struct sockaddr *address, socklen_t length, struct nd_pla
     return true;
 }
 
-bool nd_where_has_address(const struct nd_where *where, const struct in6_addr *address) {
-    if (where->kind == ND_WHERE_ANY)
+bool nd_endpoint_has_address(const struct nd_endpoint *where, const struct in6_addr *address) {
+    if (where->kind == ND_ENDPOINT_ANY)
         return true;
-    if (where->kind != ND_WHERE_ADDRESS)
+    if (where->kind != ND_ENDPOINT_ADDRESS)
         return false;
     if (where->bits < V4_BITS && IN6_IS_ADDR_V4MAPPED(address))
         return false; /* ::/0 is no IPv4 */
@@ -188,17 +188,17 @@ bool nd_where_has_address(const struct nd_where *where, const struct in6_addr *a
     return rest == 0 || ((where->address.s6_addr[whole] ^ address->s6_addr[whole]) >> (8 - rest)) == 0;
 }
 
-bool nd_where_has_name(const struct nd_where *where, const char *name) {
-    return where->kind == ND_WHERE_NAME && nd_pattern_matches_host(where->text, name);
+bool nd_endpoint_has_name(const struct nd_endpoint *where, const char *name) {
+    return where->kind == ND_ENDPOINT_NAME && nd_pattern_matches_host(where->text, name);
 }
 
-bool nd_where_has_path(const struct nd_where *where, const struct sockaddr *address, socklen_t length) {
+bool nd_endpoint_has_path(const struct nd_endpoint *where, const struct sockaddr *address, socklen_t length) {
     const struct sockaddr_un *local = (const void *)address;
     const size_t start = offsetof(struct sockaddr_un, sun_path);
     char path[sizeof local->sun_path + 1];
-    if (where->kind == ND_WHERE_ANY && where->port == 0)
+    if (where->kind == ND_ENDPOINT_ANY && where->port == 0)
         return true;
-    if (where->kind != ND_WHERE_PATH || length <= start)
+    if (where->kind != ND_ENDPOINT_PATH || length <= start)
         return false;
     size_t size = length - start < sizeof local->sun_path ? length - start : sizeof local->sun_path;
     memcpy(path, local->sun_path, size);

@@ -19,7 +19,7 @@ struct entry {
     _Atomic uint64_t words[WORDS];
 };
 
-static struct entry entries[ND_NAMED_ADDRESSES];
+static struct entry entries[ND_RESOLVED_NAMES_ADDRESSES];
 static _Atomic unsigned used; /* entries below were written once */
 static _Atomic unsigned oldest;
 
@@ -53,29 +53,29 @@ static bool read_entry(struct entry *entry, union known *known) {
 
 /* The entry of an address, or NULL. What it holds goes to *known. */
 static struct entry *find(const struct in6_addr *address, union known *known) {
-    for (unsigned i = 0; i < used && i < ND_NAMED_ADDRESSES; i++)
+    for (unsigned i = 0; i < used && i < ND_RESOLVED_NAMES_ADDRESSES; i++)
         if (read_entry(&entries[i], known) && IN6_ARE_ADDR_EQUAL(&known->it.address, address))
             return &entries[i];
     return NULL;
 }
 
-void nd_named_put(const struct in6_addr *address, const struct nd_rule_set *rules) {
+void nd_resolved_names_put(const struct in6_addr *address, const struct nd_rule_set *rules) {
     union known known;
     struct entry *entry = find(address, &known);
     if (!entry && is_none(rules))
         return;
-    if (!entry && used < ND_NAMED_ADDRESSES) {
+    if (!entry && used < ND_RESOLVED_NAMES_ADDRESSES) {
         unsigned at = used++;
-        entry = at < ND_NAMED_ADDRESSES ? &entries[at] : NULL;
+        entry = at < ND_RESOLVED_NAMES_ADDRESSES ? &entries[at] : NULL;
     }
     if (!entry)
-        entry = &entries[oldest++ % ND_NAMED_ADDRESSES];
+        entry = &entries[oldest++ % ND_RESOLVED_NAMES_ADDRESSES];
     known.it.address = *address;
     known.it.rules = *rules;
     write_entry(entry, &known);
 }
 
-struct nd_rule_set nd_named_get(const struct in6_addr *address) {
+struct nd_rule_set nd_resolved_names_get(const struct in6_addr *address) {
     union known known;
     return find(address, &known) ? known.it.rules : (struct nd_rule_set){{0}};
 }

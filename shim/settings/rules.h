@@ -27,7 +27,7 @@ struct nd_rule_value {
 
 /* Values for the connections to one place, or from it. */
 struct nd_rule {
-    struct nd_where where;
+    struct nd_endpoint where;
     uint32_t rank;         /* of two rules that set the same, the higher rank wins, then the later line */
     uint16_t line;         /* of the section's header */
     uint16_t first, count; /* its values */
@@ -104,7 +104,7 @@ static inline void nd_rule_set_add(struct nd_rule_set *set, unsigned rule) {
 
 /* The rules for a connection to (or, `inbound`, from) an address. The port of an inbound place is the local one. `named`: the
  * rules whose host was found to have that address; or NULL. Async-signal-safe. */
-struct nd_rule_set nd_rules_at(const struct nd_rules *rules, bool inbound, const struct nd_place *place,
+struct nd_rule_set nd_rules_at(const struct nd_rules *rules, bool inbound, const struct nd_endpoint_address *place,
                                const struct nd_rule_set *named);
 
 /* The same for an AF_UNIX address: of the other side, inbound our own. Async-signal-safe. */

@@ -18,22 +18,22 @@ static const char *keep_text(struct nd_rules *rules, struct nd_word *word) {
 
 /* A place of the section being read; its values come with the lines that follow. */
 static const char *add_place(struct nd_rules *rules, struct nd_word word, unsigned number) {
-    struct nd_where where;
-    const char *wrong = nd_where_parse(word, &where);
+    struct nd_endpoint where;
+    const char *wrong = nd_endpoint_parse(word, &where);
     if (wrong)
         return wrong;
-    if (rules->section.is_inbound && where.kind == ND_WHERE_NAME)
+    if (rules->section.is_inbound && where.kind == ND_ENDPOINT_NAME)
         return "cannot stand there: peers have addresses, not names";
     if (rules->section.first_rule + rules->section.rule_count >= ND_RULES_MOST)
         return "does not fit any more: there are more than 256 places";
     wrong = keep_text(rules, &where.text);
     if (wrong)
         return wrong;
-    rules->section.has_names_only &= where.kind == ND_WHERE_NAME;
-    rules->section.has_peers |= where.kind == ND_WHERE_ADDRESS;
+    rules->section.has_names_only &= where.kind == ND_ENDPOINT_NAME;
+    rules->section.has_peers |= where.kind == ND_ENDPOINT_ADDRESS;
     rules->rules[rules->section.first_rule + rules->section.rule_count++] =
         (struct nd_rule){.where = where,
-                         .rank = nd_where_narrowness(&where) << 20 | (where.port ? 1U << 19 : 0),
+                         .rank = nd_endpoint_narrowness(&where) << 20 | (where.port ? 1U << 19 : 0),
                          .line = (uint16_t)number,
                          .inbound = rules->section.is_inbound};
     return NULL;
@@ -90,7 +90,7 @@ void nd_rules_end_section(struct nd_rules *rules) {
     if (rules->section.rule_count > 0 && rules->value_count > first) {
         rules->count = end;
         for (unsigned i = rules->section.first_rule; i < end; i++) {
-            rules->has_names |= rules->rules[i].where.kind == ND_WHERE_NAME;
+            rules->has_names |= rules->rules[i].where.kind == ND_ENDPOINT_NAME;
             rules->has_inbound |= rules->rules[i].inbound;
         }
     }

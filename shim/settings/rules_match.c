@@ -1,13 +1,13 @@
 /* Which rules hold for a connection, and what they and the environment make of the settings. */
 #include "shim/settings/rules_parse.h"
 
-struct nd_rule_set nd_rules_at(const struct nd_rules *rules, bool inbound, const struct nd_place *place,
+struct nd_rule_set nd_rules_at(const struct nd_rules *rules, bool inbound, const struct nd_endpoint_address *place,
                                const struct nd_rule_set *named) {
     struct nd_rule_set set = {{0}};
     for (unsigned i = 0; i < rules->count; i++) {
-        const struct nd_where *where = &rules->rules[i].where;
-        if (rules->rules[i].inbound == inbound && nd_where_has_port(where, place->port) &&
-            (nd_where_has_address(where, &place->address) || (named && nd_rule_set_has(named, i))))
+        const struct nd_endpoint *where = &rules->rules[i].where;
+        if (rules->rules[i].inbound == inbound && nd_endpoint_has_port(where, place->port) &&
+            (nd_endpoint_has_address(where, &place->address) || (named && nd_rule_set_has(named, i))))
             nd_rule_set_add(&set, i);
     }
     return set;
@@ -17,7 +17,7 @@ struct nd_rule_set nd_rules_at_path(const struct nd_rules *rules, bool inbound, 
                                     socklen_t length) {
     struct nd_rule_set set = {{0}};
     for (unsigned i = 0; i < rules->count; i++)
-        if (rules->rules[i].inbound == inbound && nd_where_has_path(&rules->rules[i].where, address, length))
+        if (rules->rules[i].inbound == inbound && nd_endpoint_has_path(&rules->rules[i].where, address, length))
             nd_rule_set_add(&set, i);
     return set;
 }
@@ -25,7 +25,7 @@ struct nd_rule_set nd_rules_at_path(const struct nd_rules *rules, bool inbound, 
 struct nd_rule_set nd_rules_named(const struct nd_rules *rules, const char *name) {
     struct nd_rule_set set = {{0}};
     for (unsigned i = 0; i < rules->count && rules->has_names; i++)
-        if (nd_where_has_name(&rules->rules[i].where, name))
+        if (nd_endpoint_has_name(&rules->rules[i].where, name))
             nd_rule_set_add(&set, i);
     return set;
 }

@@ -46,7 +46,7 @@ void nd_settings_copy_live(struct nd_settings *to, const struct nd_settings *fro
 /* The settings in force. Written while the library starts, and while the program runs by live.h; read anywhere. */
 extern struct nd_settings nd_settings;
 
-/* Changes, after them, whenever they change; a socket that was brought up to date before catches up (nd_timers_refresh). */
+/* Changes, after them, whenever they change; a socket that was brought up to date before catches up (nd_kernel_timers_refresh). */
 extern _Atomic uint32_t nd_settings_generation;
 
 /* What a setting's value looks like. */
@@ -102,20 +102,20 @@ uint64_t nd_settings_from_environment(struct nd_settings *settings, char *const 
 const char *nd_settings_variable(char *const *environment, const char *name);
 
 /* Complaints gathered into one line, because the library may say only one (law 2). */
-struct nd_complaints {
+struct nd_warnings {
     char text[512];
     size_t used;
     unsigned untold; /* that did not fit any more */
 };
 
-void nd_complaints_start(struct nd_complaints *complaints);
+void nd_warnings_start(struct nd_warnings *complaints);
 
-/* Adds one; has the form of nd_settings_from_environment's `complain`. `complaints` is a struct nd_complaints. */
-void nd_complaints_add(const char *text, void *complaints);
+/* Adds one; has the form of nd_settings_from_environment's `complain`. `complaints` is a struct nd_warnings. */
+void nd_warnings_add(const char *text, void *complaints);
 
 /* The line, "netdeadline: A; B; and 3 more", without newline; NULL when there was no complaint. Valid as long as
  * *complaints is. To be called once, last. */
-const char *nd_complaints_line(struct nd_complaints *complaints);
+const char *nd_warnings_line(struct nd_warnings *complaints);
 
 /* Reads a duration: `250ms`, `3s`, `1m30s`, `2h`, `off`; whole numbers with a unit each, largest unit first; 0 is refused
  * except as `off`. Returns 0 and the time in *out (0 for off), or -1 when it cannot be read. Async-signal-safe. */

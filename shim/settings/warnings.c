@@ -7,14 +7,14 @@ static const char start[] = "netdeadline: ";
 
 enum { TAIL = sizeof "; and 4294967295 more" };
 
-void nd_complaints_start(struct nd_complaints *complaints) {
+void nd_warnings_start(struct nd_warnings *complaints) {
     complaints->text[0] = '\0';
     complaints->used = 0;
     complaints->untold = 0;
 }
 
-void nd_complaints_add(const char *text, void *arg) {
-    struct nd_complaints *complaints = arg;
+void nd_warnings_add(const char *text, void *arg) {
+    struct nd_warnings *complaints = arg;
     const char *joint = complaints->used == 0 ? start : "; ";
     size_t joint_length = strlen(joint);
     size_t length = strlen(text);
@@ -27,7 +27,7 @@ void nd_complaints_add(const char *text, void *arg) {
     complaints->used += joint_length + length;
 }
 
-const char *nd_complaints_line(struct nd_complaints *complaints) {
+const char *nd_warnings_line(struct nd_warnings *complaints) {
     struct nd_line line = {.text = complaints->text, .size = sizeof complaints->text, .used = complaints->used};
     if (complaints->used == 0 && complaints->untold == 0)
         return NULL;

@@ -65,7 +65,7 @@ struct nd_sock *nd_sock_discover(int fd) {
         flags |= ND_SOCK_CONNECTED;
     if (get_int(fd, SOL_SOCKET, SO_LINGER, 0) > 0) /* l_onoff stands first */
         flags |= ND_SOCK_LINGER;
-    struct nd_sock *sock = nd_sock_born(fd, flags);
+    struct nd_sock *sock = nd_sock_created(fd, flags);
     if (sock && (flags & (ND_SOCK_CONNECTED | ND_SOCK_LISTENING)))
         take_profile(fd, sock);
     return sock;
@@ -101,18 +101,18 @@ static bool made_here(int fd) {
 
 /* Whether limits of ours stand on the socket already, put there for this side or the other; it is taken to be that side's. */
 static bool carries_limits(int fd, struct nd_sock *sock) {
-    if (nd_timers_found(fd, sock))
+    if (nd_kernel_timers_found(fd, sock))
         return true;
     uint32_t side = nd_sock_flags(sock) & ND_SOCK_INBOUND;
     nd_sock_change(fd, sock, ND_SOCK_INBOUND & ~side, side);
-    if (nd_timers_found(fd, sock))
+    if (nd_kernel_timers_found(fd, sock))
         return true;
     nd_sock_change(fd, sock, side, ND_SOCK_INBOUND & ~side);
     return false;
 }
 
 void nd_discover_arrived(int fd) {
-    nd_sock_forget(fd);
+    nd_sock_clear(fd);
     struct nd_sock *sock = nd_sock_discover(fd);
     if (!sock)
         return;
@@ -128,7 +128,7 @@ void nd_discover_arrived(int fd) {
     else if (!(nd_sock_flags(sock) & ND_SOCK_STREAM))
         nd_sock_change(fd, sock, ND_SOCK_BOUND, 0); /* it may well be a server's */
     if ((nd_sock_flags(sock) & (ND_SOCK_STREAM | ND_SOCK_CONNECTED)) == (ND_SOCK_STREAM | ND_SOCK_CONNECTED))
-        nd_timers_arm(fd, sock);
+        nd_kernel_timers_arm(fd, sock);
 }
 
 /* Of all descriptors only sockets, and few others, are open for both and nothing else. A filter that the process may be under
@@ -139,12 +139,12 @@ static bool may_be_socket(int status) {
 
 /* One socket on several descriptors: inetd's 0, 1 and 2. */
 static void find_copy(int fd) {
-    struct nd_sock *sock = nd_sock_peek(fd);
+    struct nd_sock *sock = nd_sock_lookup(fd);
     const uint64_t inode = sock && nd_sock_flags(sock) ? nd_sock_inode(fd) : 0;
     for (int other = 0; inode && other < fd; other++) {
-        struct nd_sock *its = nd_sock_peek(other);
+        struct nd_sock *its = nd_sock_lookup(other);
         if (its && nd_sock_flags(its) && nd_sock_inode(other) == inode)
-            nd_copies_join(its, sock);
+            nd_duplicates_join(its, sock);
     }
 }
 

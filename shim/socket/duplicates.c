@@ -10,7 +10,7 @@
     (ND_SOCK_NONBLOCK | ND_SOCK_CONNECTING | ND_SOCK_CONNECTED | ND_SOCK_BOUND | ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO | \
      ND_SOCK_SYNCNT | ND_SOCK_KEEPALIVE | ND_SOCK_LINGER | ND_SOCK_LOWAT)
 
-void nd_copies_join(struct nd_sock *sock, struct nd_sock *copy) {
+void nd_duplicates_join(struct nd_sock *sock, struct nd_sock *copy) {
     static _Atomic uint32_t groups;
     uint32_t none = 0;
     if (!sock->group)
@@ -51,14 +51,14 @@ static struct copies copies_of(int fd, const struct nd_sock *sock) {
 static struct nd_sock *next_copy(struct copies *copies) {
     const struct nd_sock *of = copies->of;
     while (copies->inode && ++copies->fd <= nd_sock_highest()) {
-        struct nd_sock *copy = nd_sock_peek(copies->fd);
+        struct nd_sock *copy = nd_sock_lookup(copies->fd);
         if (copy && copy != of && copy->group == of->group && nd_sock_inode(copies->fd) == copies->inode)
             return copy;
     }
     return NULL;
 }
 
-void nd_copies_tell(int fd, const struct nd_sock *sock) {
+void nd_duplicates_update(int fd, const struct nd_sock *sock) {
     struct nd_sock *copy;
     for (struct copies copies = copies_of(fd, sock); (copy = next_copy(&copies));)
         tell(sock, copies.fd, copy);
@@ -72,33 +72,34 @@ static bool kernel_knows(const struct nd_sock *sock) {
 }
 
 static bool kernel_counts(const struct nd_sock *sock) {
-    return !sock->pace.counting;
+    return !sock->connection_clock.counting;
 }
 
-void nd_copies_inherit(const struct nd_sock *sock, struct nd_sock *copy) {
+void nd_duplicates_inherit(const struct nd_sock *sock, struct nd_sock *copy) {
     if (!kernel_knows(sock))
         return;
     memcpy(copy->clock, sock->clock, sizeof copy->clock);
     if (kernel_counts(sock))
-        memcpy(&copy->pace, &sock->pace, sizeof copy->pace);
-    copy->asked = atomic_load(&sock->asked);
+        memcpy(&copy->connection_clock, &sock->connection_clock, sizeof copy->connection_clock);
+    copy->reply_pending_since = atomic_load(&sock->reply_pending_since);
 }
 
 /* What the heir has waited itself since bytes moved is its own. */
 static void bequeath(const struct nd_sock *sock, struct nd_sock *heir) {
     for (int i = 0; i < 2; i++)
-        if (nd_clock_silence(&sock->clock[i]) > nd_clock_silence(&heir->clock[i]))
+        if (nd_wait_clock_silence(&sock->clock[i]) > nd_wait_clock_silence(&heir->clock[i]))
             memcpy(&heir->clock[i], &sock->clock[i], sizeof heir->clock[i]);
-    if (kernel_counts(sock) && sock->pace.time.waited > heir->pace.time.waited)
-        memcpy(&heir->pace, &sock->pace, sizeof heir->pace);
+    if (kernel_counts(sock) && sock->connection_clock.time.waited > heir->connection_clock.time.waited)
+        memcpy(&heir->connection_clock, &sock->connection_clock, sizeof heir->connection_clock);
     if ((nd_sock_flags(sock) & ~nd_sock_flags(heir)) & ND_SOCK_SENT_LAST) {
-        heir->asked = atomic_load(&sock->asked);
+        heir->reply_pending_since = atomic_load(&sock->reply_pending_since);
         atomic_fetch_or(&heir->flags, ND_SOCK_SENT_LAST);
     }
 }
 
-void nd_copies_bequeath(int fd, const struct nd_sock *sock) {
-    const nd_time waited = sock->clock[ND_IN].time.waited + sock->clock[ND_OUT].time.waited + sock->pace.time.waited;
+void nd_duplicates_hand_over(int fd, const struct nd_sock *sock) {
+    const nd_time waited =
+        sock->clock[ND_IN].time.waited + sock->clock[ND_OUT].time.waited + sock->connection_clock.time.waited;
     const bool tells = waited || (nd_sock_flags(sock) & ND_SOCK_SENT_LAST);
     struct nd_sock *heir;
     if (!tells || !kernel_knows(sock))
@@ -110,9 +111,9 @@ void nd_copies_bequeath(int fd, const struct nd_sock *sock) {
 /* How long ago a question went out through `asker`, one of the descriptors of `sock`; -1 for none. */
 static nd_time asked_through(struct nd_sock *asker, const struct nd_sock *sock, nd_time sent, nd_time heard,
                              nd_time now) {
-    if (!(nd_sock_flags(asker) & ND_SOCK_SENT_LAST) || !asker->asked)
+    if (!(nd_sock_flags(asker) & ND_SOCK_SENT_LAST) || !asker->reply_pending_since)
         return -1;
-    const nd_time since = now - asker->asked;
+    const nd_time since = now - asker->reply_pending_since;
     if (!sock->group || since <= heard + ND_TCP_TICK || ((nd_sock_flags(sock) | nd_sock_flags(asker)) & ND_SOCK_SCOPED))
         return since;
     /* It was answered through another descriptor, and notes the next. (TLS hears things that answer nothing.) */
@@ -120,7 +121,7 @@ static nd_time asked_through(struct nd_sock *asker, const struct nd_sock *sock, 
     return sent;
 }
 
-nd_time nd_copies_asked(int fd, struct nd_sock *sock, nd_time sent, nd_time heard, nd_time now) {
+nd_time nd_duplicates_reply_pending(int fd, struct nd_sock *sock, nd_time sent, nd_time heard, nd_time now) {
     nd_time first = asked_through(sock, sock, sent, heard, now);
     struct nd_sock *copy;
     for (struct copies copies = copies_of(fd, sock); (copy = next_copy(&copies));) {

@@ -73,7 +73,7 @@ static void arm_keepalive(int fd, struct nd_sock *sock, nd_time limit) {
     nd_sock_change(fd, sock, ND_SOCK_KEEPALIVE, 0);
 }
 
-void nd_timers_give_back(int fd, struct nd_sock *sock) {
+void nd_kernel_timers_give_back(int fd, struct nd_sock *sock) {
     int saved = errno;
     set_timeout(fd, SO_SNDTIMEO, sock->own_sndtimeo);
     sock->own_sndtimeo = 0;
@@ -81,7 +81,7 @@ void nd_timers_give_back(int fd, struct nd_sock *sock) {
     errno = saved;
 }
 
-bool nd_timers_borrow(int fd, struct nd_sock *sock, struct nd_borrowed *borrowed) {
+bool nd_kernel_timers_borrow(int fd, struct nd_sock *sock, struct nd_borrowed *borrowed) {
     socklen_t size = sizeof borrowed->before;
     if (nd_real.getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &borrowed->before, &size) != 0)
         return false;
@@ -93,7 +93,7 @@ bool nd_timers_borrow(int fd, struct nd_sock *sock, struct nd_borrowed *borrowed
     return true;
 }
 
-nd_time nd_timers_own_deadline(int fd, const struct nd_sock *sock, enum nd_direction direction, nd_time now) {
+nd_time nd_kernel_timers_own_deadline(int fd, const struct nd_sock *sock, enum nd_direction direction, nd_time now) {
     const bool in = direction == ND_IN, ours = nd_sock_flags(sock) & (in ? ND_SOCK_RCVTIMEO : ND_SOCK_SNDTIMEO);
     int64_t usec = in ? sock->own_rcvtimeo : sock->own_sndtimeo;
     if (!ours)
@@ -101,21 +101,21 @@ nd_time nd_timers_own_deadline(int fd, const struct nd_sock *sock, enum nd_direc
     return usec > 0 ? nd_time_after(now, usec * ND_USEC) : ND_NEVER;
 }
 
-void nd_timers_return(int fd, struct nd_sock *sock, const struct nd_borrowed *borrowed) {
+void nd_kernel_timers_return(int fd, struct nd_sock *sock, const struct nd_borrowed *borrowed) {
     nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &borrowed->before, sizeof borrowed->before);
     nd_sock_change(fd, sock, 0, ND_SOCK_BORROWED | (borrowed->ours_before ? 0 : ND_SOCK_SNDTIMEO));
     if (!borrowed->ours_before)
         sock->own_sndtimeo = 0;
 }
 
-void nd_timers_arm(int fd, struct nd_sock *sock) {
+void nd_kernel_timers_arm(int fd, struct nd_sock *sock) {
     const struct nd_limits *limits = nd_sock_limits(sock);
     if (nd_observing ||
         (!(nd_sock_flags(sock) & ND_SOCK_BORROWED) && !limits->recv && !limits->send && !limits->keepalive))
         return;
     int saved = errno;
     if (nd_sock_flags(sock) & ND_SOCK_BORROWED)
-        nd_timers_give_back(fd, sock);
+        nd_kernel_timers_give_back(fd, sock);
     uint32_t flags = nd_sock_flags(sock);
     nd_time recv = nd_recv_limit_by(flags, limits);
     nd_time send = nd_send_limit_by(flags, limits);
@@ -140,7 +140,7 @@ static void put_back(int fd, struct nd_sock *sock) {
     nd_sock_change(fd, sock, 0, ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO | ND_SOCK_KEEPALIVE);
 }
 
-void nd_timers_profile(int fd, struct nd_sock *sock, uint8_t profile) {
+void nd_kernel_timers_profile(int fd, struct nd_sock *sock, uint8_t profile) {
     int saved = errno;
     if (profile == sock->profile)
         return;
@@ -151,12 +151,12 @@ void nd_timers_profile(int fd, struct nd_sock *sock, uint8_t profile) {
     }
     sock->profile = profile;
     if (!(nd_sock_flags(sock) & ND_SOCK_STREAM))
-        nd_timers_arm(fd, sock);
+        nd_kernel_timers_arm(fd, sock);
     nd_sock_change(fd, sock, 0, 0);
     errno = saved;
 }
 
-void nd_timers_catch_up(int fd, struct nd_sock *sock) {
+void nd_kernel_timers_catch_up(int fd, struct nd_sock *sock) {
     const int saved = errno;
     const uint32_t now = nd_settings_generation, flags = nd_sock_flags(sock);
     if (atomic_exchange(&sock->settings, now) == now)
@@ -170,8 +170,8 @@ void nd_timers_catch_up(int fd, struct nd_sock *sock) {
     if (stands && !(flags & ND_SOCK_EXPIRED)) {
         put_back(fd, sock);
         sock->inode = nd_sock_limits(sock)->lifetime ? nd_sock_inode(fd) : 0;
-        nd_sock_change(fd, sock, 0, ND_SOCK_OPEN); /* perhaps nobody has noted who spoke on it until now */
-        nd_timers_arm(fd, sock);
+        nd_sock_change(fd, sock, 0, ND_SOCK_ROLE_UNKNOWN); /* perhaps nobody has noted who spoke on it until now */
+        nd_kernel_timers_arm(fd, sock);
     }
     if (flags & ND_SOCK_EPOLL)
         nd_epoll_limits_changed(fd, sock);
@@ -184,7 +184,7 @@ static bool in_force(int fd, int name, nd_time limit) {
     return current >= ours && current - ours < JIFFY;
 }
 
-bool nd_timers_found(int fd, struct nd_sock *sock) {
+bool nd_kernel_timers_found(int fd, struct nd_sock *sock) {
     int saved = errno;
     uint32_t found = in_force(fd, SO_RCVTIMEO, nd_sock_recv_limit(sock)) ? ND_SOCK_RCVTIMEO : 0;
     found |= in_force(fd, SO_SNDTIMEO, nd_sock_send_limit(sock)) ? ND_SOCK_SNDTIMEO : 0;
@@ -194,7 +194,7 @@ bool nd_timers_found(int fd, struct nd_sock *sock) {
     return found != 0;
 }
 
-void nd_timers_disarm(int fd, struct nd_sock *sock) {
+void nd_kernel_timers_disarm(int fd, struct nd_sock *sock) {
     int saved = errno;
     if (nd_sock_flags(sock) & ND_SOCK_RCVTIMEO) {
         set_timeout(fd, SO_RCVTIMEO, sock->own_rcvtimeo);
@@ -205,7 +205,7 @@ void nd_timers_disarm(int fd, struct nd_sock *sock) {
 
 /* A SYN is repeated after 1, 2, 4 ... seconds; since Linux 6.5 the first four (net.ipv4.tcp_syn_linear_timeouts) come a
  * second apart, and only then does it double. The slower growth counts: never too early. */
-int nd_timers_syn_count(nd_time timeout) {
+int nd_kernel_timers_syn_count(nd_time timeout) {
     nd_time total = ND_SEC, step = ND_SEC;
     int count = 0;
     while (total < timeout && count < 127) {
@@ -217,13 +217,13 @@ int nd_timers_syn_count(nd_time timeout) {
     return count < 1 ? 1 : count;
 }
 
-void nd_timers_backstop(int fd, struct nd_sock *sock) {
+void nd_kernel_timers_backstop(int fd, struct nd_sock *sock) {
     uint32_t flags = nd_sock_flags(sock);
     if (!(flags & ND_SOCK_INET) || !(flags & ND_SOCK_STREAM) || (flags & ND_SOCK_SYNCNT) || nd_observing ||
         !nd_sock_connect_limit(sock))
         return;
     int saved = errno;
-    int ours = nd_timers_syn_count(nd_sock_connect_limit(sock));
+    int ours = nd_kernel_timers_syn_count(nd_sock_connect_limit(sock));
     int own = get_int(fd, IPPROTO_TCP, TCP_SYNCNT);
     if (own > ours && own <= 127 && set_int(fd, IPPROTO_TCP, TCP_SYNCNT, ours) == 0) {
         sock->own_syncnt = (int8_t)own;
@@ -246,7 +246,7 @@ static bool is_timeout(int level, int name, int which) {
     return level == SOL_SOCKET && (name == which || name == (which == SO_RCVTIMEO ? RCVTIMEO_NEW : SNDTIMEO_NEW));
 }
 
-bool nd_timers_program_set(int fd, struct nd_sock *sock, int level, int name) {
+bool nd_kernel_timers_program_set(int fd, struct nd_sock *sock, int level, int name) {
     int saved = errno;
     uint32_t flags = nd_sock_flags(sock);
     int keepalive = keepalive_index(level, name);
@@ -277,7 +277,7 @@ static bool give(const void *what, size_t size, void *value, socklen_t *len) {
     return true;
 }
 
-bool nd_timers_read_back(const struct nd_sock *sock, int level, int name, void *value, socklen_t *len) {
+bool nd_kernel_timers_read_back(const struct nd_sock *sock, int level, int name, void *value, socklen_t *len) {
     uint32_t flags = nd_sock_flags(sock);
     bool inet = (flags & ND_SOCK_INET) != 0;
     if ((flags & ND_SOCK_EXPIRED) && level == (inet ? IPPROTO_TCP : SOL_SOCKET) &&

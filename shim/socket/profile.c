@@ -88,10 +88,10 @@ static uint8_t profile_of(const struct nd_rule_set *rules, bool inbound) {
 }
 
 uint8_t nd_profile_to(const struct sockaddr *address, socklen_t length) {
-    struct nd_place place;
+    struct nd_endpoint_address place;
     struct nd_rule_set rules, named;
-    if (nd_place_of(address, length, &place)) {
-        named = nd_rules.has_names ? nd_named_get(&place.address) : (struct nd_rule_set){{0}};
+    if (nd_endpoint_address_of(address, length, &place)) {
+        named = nd_rules.has_names ? nd_resolved_names_get(&place.address) : (struct nd_rule_set){{0}};
         rules = nd_rules_at(&nd_rules, false, &place, &named);
     } else if (length >= sizeof address->sa_family && address->sa_family == AF_UNIX) {
         rules = nd_rules_at_path(&nd_rules, false, address, length);
@@ -104,15 +104,15 @@ uint8_t nd_profile_to(const struct sockaddr *address, socklen_t length) {
 uint8_t nd_profile_from(int fd) {
     struct sockaddr_storage own = {.ss_family = AF_UNSPEC}, peer;
     socklen_t own_length = sizeof own, peer_length = sizeof peer;
-    struct nd_place local, place;
+    struct nd_endpoint_address local, place;
     struct nd_rule_set rules = {{0}};
     int saved = errno;
     if (nd_rules.has_inbound && getsockname(fd, (struct sockaddr *)&own, &own_length) == 0) {
         if (own.ss_family == AF_UNIX) {
             rules = nd_rules_at_path(&nd_rules, true, (struct sockaddr *)&own, own_length);
         } else if (getpeername(fd, (struct sockaddr *)&peer, &peer_length) == 0 &&
-                   nd_place_of((struct sockaddr *)&peer, peer_length, &place) &&
-                   nd_place_of((struct sockaddr *)&own, own_length, &local)) {
+                   nd_endpoint_address_of((struct sockaddr *)&peer, peer_length, &place) &&
+                   nd_endpoint_address_of((struct sockaddr *)&own, own_length, &local)) {
             place.port = local.port;
             rules = nd_rules_at(&nd_rules, true, &place, NULL);
         }
@@ -124,13 +124,13 @@ uint8_t nd_profile_from(int fd) {
 uint8_t nd_profile_listening(int fd) {
     struct sockaddr_storage own = {.ss_family = AF_UNSPEC};
     socklen_t length = sizeof own;
-    struct nd_place place;
+    struct nd_endpoint_address place;
     struct nd_rule_set rules = {{0}};
     int saved = errno;
     if (nd_rules.has_accept && getsockname(fd, (struct sockaddr *)&own, &length) == 0) {
         if (own.ss_family == AF_UNIX) {
             rules = nd_rules_at_path(&nd_rules, true, (struct sockaddr *)&own, length);
-        } else if (nd_place_of((struct sockaddr *)&own, length, &place)) {
+        } else if (nd_endpoint_address_of((struct sockaddr *)&own, length, &place)) {
             memset(&place.address, 0, sizeof place.address); /* no peer yet */
             rules = nd_rules_at(&nd_rules, true, &place, NULL);
         }
@@ -177,10 +177,10 @@ void nd_profile_found(const char *asked, const char *canonical, const struct add
     if (is_numeric(asked))
         return;
     struct nd_rule_set rules = rules_of_names(asked, canonical);
-    struct nd_place place;
+    struct nd_endpoint_address place;
     for (; list; list = list->ai_next)
-        if (nd_place_of(list->ai_addr, list->ai_addrlen, &place))
-            nd_named_put(&place.address, &rules);
+        if (nd_endpoint_address_of(list->ai_addr, list->ai_addrlen, &place))
+            nd_resolved_names_put(&place.address, &rules);
 }
 
 void nd_profile_found_host(const char *asked, const struct hostent *host) {
@@ -189,7 +189,7 @@ void nd_profile_found_host(const char *asked, const struct hostent *host) {
     struct nd_rule_set rules = rules_of_names(asked, host->h_name);
     struct sockaddr_in6 address = {.sin6_family = AF_INET6};
     struct sockaddr_in *v4 = (void *)&address;
-    struct nd_place place;
+    struct nd_endpoint_address place;
     for (char *const *at = host->h_addr_list; *at; at++) {
         if (host->h_addrtype == AF_INET6 && host->h_length == 16) {
             memcpy(&address.sin6_addr, *at, 16);
@@ -199,7 +199,7 @@ void nd_profile_found_host(const char *asked, const struct hostent *host) {
         } else {
             return;
         }
-        if (nd_place_of((struct sockaddr *)&address, sizeof address, &place))
-            nd_named_put(&place.address, &rules);
+        if (nd_endpoint_address_of((struct sockaddr *)&address, sizeof address, &place))
+            nd_resolved_names_put(&place.address, &rules);
     }
 }

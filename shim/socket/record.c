@@ -17,7 +17,7 @@ _Atomic uint8_t nd_watch_fast[ND_WATCH_FAST];
 struct nd_sock_table nd_sock_table;
 
 struct nd_sock *nd_sock_get(int fd) {
-    struct nd_sock *sock = nd_sock_peek(fd);
+    struct nd_sock *sock = nd_sock_lookup(fd);
     if (sock || fd < 0 || fd >= ND_SOCK_CHUNK * ND_SOCK_CHUNKS)
         return sock;
     int saved = errno;
@@ -31,7 +31,7 @@ struct nd_sock *nd_sock_get(int fd) {
     if (!atomic_compare_exchange_strong(&nd_sock_table.chunks[fd / ND_SOCK_CHUNK], &expected, chunk))
         munmap(chunk, size);
     errno = saved;
-    return nd_sock_peek(fd);
+    return nd_sock_lookup(fd);
 }
 
 _Atomic bool nd_sock_any;
@@ -47,19 +47,20 @@ static void set_watch(int fd, struct nd_sock *sock, unsigned watch) {
         atomic_store_explicit(&sock->watch, (uint8_t)watch, memory_order_relaxed);
 }
 
-#define NOT_STRAIGHT (ND_SOCK_EXPIRED | ND_SOCK_SOUGHT | ND_SOCK_BORROWED | ND_SOCK_VAIN_IN | ND_SOCK_VAIN_OUT)
+#define NOT_STRAIGHT                                                                                                   \
+    (ND_SOCK_EXPIRED | ND_SOCK_TLS_CANDIDATE | ND_SOCK_BORROWED | ND_SOCK_CARRIED_IN | ND_SOCK_CARRIED_OUT)
 
 /* What lets the calls of a connected stream go straight, unless they must be looked at for more than their limits. */
 static unsigned watch_straight(uint32_t flags, const struct nd_limits *limits, unsigned watch) {
     unsigned straight = 0;
-    if (!(flags & ND_SOCK_CONNECTED) || nd_paced_by(flags, limits) || nd_observing ||
+    if (!(flags & ND_SOCK_CONNECTED) || nd_connection_limited_by(flags, limits) || nd_observing ||
         (flags & (NOT_STRAIGHT | ND_SOCK_LOWAT)))
         return 0;
     if (watch & ND_WATCH_OUT)
-        straight |= (nd_room_limited_by(flags, limits) && !(flags & ND_SOCK_NONBLOCK) ? ND_WATCH_TRY : 0) |
-                    (nd_recv_limit_by(flags, limits) ? ND_WATCH_TELL : 0);
+        straight |= (nd_send_space_limited_by(flags, limits) && !(flags & ND_SOCK_NONBLOCK) ? ND_WATCH_TRY : 0) |
+                    (nd_recv_limit_by(flags, limits) ? ND_WATCH_NOTE : 0);
     if (watch & ND_WATCH_IN)
-        straight |= ND_WATCH_KEPT;
+        straight |= ND_WATCH_KERNEL_TIMED;
     return straight;
 }
 
@@ -67,7 +68,7 @@ static unsigned watch_straight(uint32_t flags, const struct nd_limits *limits, u
 static unsigned watch_datagrams(uint32_t flags, const struct nd_limits *limits) {
     if (nd_recv_limit_by(flags, limits))
         return ND_WATCH_WAIT_IN | ND_WATCH_IN | ND_WATCH_OUT;
-    return (flags & ND_SOCK_OPEN) && limits->recv ? ND_WATCH_IN | ND_WATCH_OUT : 0;
+    return (flags & ND_SOCK_ROLE_UNKNOWN) && limits->recv ? ND_WATCH_IN | ND_WATCH_OUT : 0;
 }
 
 static unsigned watch_unscoped(const struct nd_sock *sock, uint32_t flags) {
@@ -92,9 +93,9 @@ static unsigned watch_unscoped(const struct nd_sock *sock, uint32_t flags) {
         return watch | watch_datagrams(flags, limits);
     if (!(flags & ND_SOCK_STREAM) || !(flags & (ND_SOCK_CONNECTED | ND_SOCK_CONNECTING)))
         return watch;
-    if (nd_room_limited_by(flags, limits))
+    if (nd_send_space_limited_by(flags, limits))
         watch |= ND_WATCH_WAIT_OUT | (flags & ND_SOCK_NONBLOCK ? 0 : ND_WATCH_OUT);
-    if (nd_paced_by(flags, limits))
+    if (nd_connection_limited_by(flags, limits))
         watch |= ND_WATCH_WAIT | ND_WATCH_IN | ND_WATCH_OUT;
     if (recv || nd_observing) /* who spoke last tells who owes a reply */
         watch |= ND_WATCH_WAIT_IN | ND_WATCH_IN | ND_WATCH_OUT;
@@ -107,9 +108,9 @@ static unsigned watch_for(const struct nd_sock *sock) {
     unsigned watch = watch_unscoped(sock, flags);
     if (!(flags & ND_SOCK_SCOPED) || (flags & ND_SOCK_NONBLOCK))
         return watch;
-    if (!(watch & ND_WATCH_IN) || (watch & ND_WATCH_KEPT))
+    if (!(watch & ND_WATCH_IN) || (watch & ND_WATCH_KERNEL_TIMED))
         watch |= ND_WATCH_IN | ND_WATCH_SCOPE;
-    if (!(watch & ND_WATCH_OUT) || (watch & ND_WATCH_TELL))
+    if (!(watch & ND_WATCH_OUT) || (watch & ND_WATCH_NOTE))
         watch |= ND_WATCH_OUT | (flags & ND_SOCK_CONNECTED ? ND_WATCH_TRY : 0);
     return watch;
 }
@@ -120,7 +121,8 @@ static unsigned watch_for(const struct nd_sock *sock) {
 /* LIFETIME counts from here. The inode is there to know the connection by when it ends. */
 static void begin_life(int fd, struct nd_sock *sock) {
     const bool limited = nd_sock_limits(sock)->lifetime != 0;
-    put(&sock->pace.born, limited ? nd_now() : nd_now_coarse()); /* which may be a tick old, and so end it early */
+    put(&sock->connection_clock.established,
+        limited ? nd_now() : nd_now_coarse()); /* which may be a tick old, and so end it early */
     put(&sock->inode, limited ? nd_sock_inode(fd) : 0);
 }
 
@@ -150,7 +152,7 @@ void nd_sock_begin_operation(int fd, struct nd_sock *sock, const char *name, con
     sock->operation.name = name;
     sock->operation.limit = limit;
     sock->operation.began = nd_now();
-    sock->operation.spared = 0;
+    sock->operation.grace_began = 0;
     sock->operation.timeout = timeout;
     nd_sock_change(fd, sock, 0, 0);
 }
@@ -180,7 +182,7 @@ bool nd_sock_held(int fd, const struct nd_sock *sock, const struct nd_sock_hold 
 
 void nd_stopwatch_add(struct nd_stopwatch *watch, nd_time began, nd_time ended) {
     nd_time from = watch->accounted > began ? watch->accounted : began;
-    if (began == ND_LOOKED && ended - from > ND_LOOKS_APART)
+    if (began == ND_POLLED && ended - from > ND_POLLS_APART)
         atomic_store_explicit(&watch->accounted, ended, memory_order_relaxed);
     else if (ended > from) {
         atomic_fetch_add_explicit(&watch->waited, ended - from, memory_order_relaxed);
@@ -188,11 +190,11 @@ void nd_stopwatch_add(struct nd_stopwatch *watch, nd_time began, nd_time ended) 
     }
 }
 
-struct nd_sock *nd_sock_born(int fd, uint32_t flags) {
+struct nd_sock *nd_sock_created(int fd, uint32_t flags) {
     struct nd_sock *sock = nd_sock_get(fd);
     if (!sock)
         return NULL;
-    nd_sock_forget(fd);
+    nd_sock_clear(fd);
     sock->generation++;
     put(&sock->settings, nd_settings_generation);
     if (!nd_sock_any)
@@ -204,8 +206,8 @@ struct nd_sock *nd_sock_born(int fd, uint32_t flags) {
     return sock;
 }
 
-void nd_sock_forget(int fd) {
-    struct nd_sock *sock = nd_sock_peek(fd);
+void nd_sock_clear(int fd) {
+    struct nd_sock *sock = nd_sock_lookup(fd);
     const uint32_t flags = sock ? nd_sock_flags(sock) : 0;
     if (!flags)
         return;
@@ -219,24 +221,24 @@ void nd_sock_forget(int fd) {
     put(&sock->own_marked, 0);
     put(&sock->profile, 0);
     put(&sock->connect_began, 0);
-    put(&sock->stuck, 0);
+    put(&sock->blocked_senders, 0);
     put(&sock->operation.timeout, 0);
     put(&sock->tls, NULL);
     put(&sock->tls_functions, NULL);
     put(&sock->accepting, 0);
-    put(&sock->asked, 0);
-    put(&sock->heard, 0);
-    memset(&sock->pace, 0, sizeof sock->pace);
-    memset(&sock->vain, 0, sizeof sock->vain);
+    put(&sock->reply_pending_since, 0);
+    put(&sock->received_at, 0);
+    memset(&sock->connection_clock, 0, sizeof sock->connection_clock);
+    memset(&sock->carried_over, 0, sizeof sock->carried_over);
     memset(sock->in, 0, sizeof sock->in);
     memset(sock->clock, 0, sizeof sock->clock);
     if (flags & ND_SOCK_EPOLL)
         memset(&sock->epoll, 0, sizeof sock->epoll);
 }
 
-void nd_sock_forget_all(void) {
+void nd_sock_clear_all(void) {
     for (int fd = 0; fd <= nd_sock_table.highest; fd++)
-        nd_sock_forget(fd);
+        nd_sock_clear(fd);
     nd_sock_any = false;
 }
 
@@ -255,7 +257,7 @@ uint32_t nd_sock_family(int domain, int type, int protocol) {
 /* Both are the same set, whose record stays where it is. */
 static void copy_set(int fd, const struct nd_sock *from, struct nd_sock *copy) {
     int home = from->epoll.copy_of ? from->epoll.copy_of - 1 : fd;
-    struct nd_sock *its = nd_sock_peek(home);
+    struct nd_sock *its = nd_sock_lookup(home);
     if (!its)
         return;
     its->epoll.has_copies = true;
@@ -264,15 +266,15 @@ static void copy_set(int fd, const struct nd_sock *from, struct nd_sock *copy) {
 }
 
 void nd_sock_copy(int fd, int to) {
-    struct nd_sock *from = nd_sock_peek(fd);
+    struct nd_sock *from = nd_sock_lookup(fd);
     if (!from || !(nd_sock_flags(from) & ND_SOCK_KNOWN)) {
-        nd_sock_forget(to);
+        nd_sock_clear(to);
         return;
     }
     struct nd_sock *copy = nd_sock_get(to);
     if (!copy || copy == from)
         return;
-    nd_sock_born(to, 0);
+    nd_sock_created(to, 0);
     copy->profile = atomic_load(&from->profile);
     copy->own_syncnt = atomic_load(&from->own_syncnt);
     for (int i = 0; i < 4; i++)
@@ -284,11 +286,12 @@ void nd_sock_copy(int fd, int to) {
     copy->peer = from->peer;
     if (nd_sock_flags(from) & ND_SOCK_EPOLL)
         copy_set(fd, from, copy);
-    nd_sock_change(to, copy, nd_sock_flags(from) & ~(uint32_t)(ND_SOCK_SCOPED | ND_SOCK_TLS_OWN | ND_SOCK_LATE), 0);
-    copy->pace.born = atomic_load(&from->pace.born);
+    nd_sock_change(to, copy,
+                   nd_sock_flags(from) & ~(uint32_t)(ND_SOCK_SCOPED | ND_SOCK_TLS_OWN | ND_SOCK_TIMEOUT_PENDING), 0);
+    copy->connection_clock.established = atomic_load(&from->connection_clock.established);
     copy->inode = atomic_load(&from->inode);
     if (!(nd_sock_flags(from) & ND_SOCK_EPOLL)) {
-        nd_copies_inherit(from, copy);
-        nd_copies_join(from, copy);
+        nd_duplicates_inherit(from, copy);
+        nd_duplicates_join(from, copy);
     }
 }

@@ -25,30 +25,31 @@ enum nd_sock_flag {
     ND_SOCK_NONBLOCK = 1 << 4,   /* as far as we saw */
     ND_SOCK_CONNECTING = 1 << 5, /* a non-blocking connect is under way since ->connect_began */
     ND_SOCK_CONNECTED = 1 << 6,
-    ND_SOCK_INBOUND = 1 << 7,     /* accepted */
-    ND_SOCK_BOUND = 1 << 8,       /* bind() was called */
-    ND_SOCK_RCVTIMEO = 1 << 9,    /* the kernel's SO_RCVTIMEO is our RECV, the program's own stands in ->own_rcvtimeo */
-    ND_SOCK_SNDTIMEO = 1 << 10,   /* the same for SO_SNDTIMEO and SEND */
-    ND_SOCK_SYNCNT = 1 << 11,     /* the kernel's TCP_SYNCNT is ours, what it was stands in ->own_syncnt */
-    ND_SOCK_KEEPALIVE = 1 << 12,  /* the kernel's keepalive is ours, ->own_keepalive holds what it was */
-    ND_SOCK_SCOPED = 1 << 13,     /* TLS operations are made on it (tls/scope.h) */
-    ND_SOCK_EXPIRED = 1 << 14,    /* a deadline fired: the stream with inode ->inode is finished */
-    ND_SOCK_TOLD_IN = 1 << 15,    /* ... and a receiving call has given ETIMEDOUT */
-    ND_SOCK_TOLD_OUT = 1 << 16,   /* ... and a sending call */
-    ND_SOCK_TOLD_ERROR = 1 << 17, /* ... and SO_ERROR */
-    ND_SOCK_SENT_LAST = 1 << 18,  /* bytes went out after the last ones came in, as far as we saw */
-    ND_SOCK_EPOLL = 1 << 19,      /* no socket, but an epoll set: ->epoll */
+    ND_SOCK_INBOUND = 1 << 7,    /* accepted */
+    ND_SOCK_BOUND = 1 << 8,      /* bind() was called */
+    ND_SOCK_RCVTIMEO = 1 << 9,   /* the kernel's SO_RCVTIMEO is our RECV, the program's own stands in ->own_rcvtimeo */
+    ND_SOCK_SNDTIMEO = 1 << 10,  /* the same for SO_SNDTIMEO and SEND */
+    ND_SOCK_SYNCNT = 1 << 11,    /* the kernel's TCP_SYNCNT is ours, what it was stands in ->own_syncnt */
+    ND_SOCK_KEEPALIVE = 1 << 12, /* the kernel's keepalive is ours, ->own_keepalive holds what it was */
+    ND_SOCK_SCOPED = 1 << 13,    /* TLS operations are made on it (tls/scope.h) */
+    ND_SOCK_EXPIRED = 1 << 14,   /* a deadline fired: the stream with inode ->inode is finished */
+    ND_SOCK_DELIVERED_IN = 1 << 15,    /* ... and a receiving call has given ETIMEDOUT */
+    ND_SOCK_DELIVERED_OUT = 1 << 16,   /* ... and a sending call */
+    ND_SOCK_DELIVERED_ERROR = 1 << 17, /* ... and SO_ERROR */
+    ND_SOCK_SENT_LAST = 1 << 18,       /* bytes went out after the last ones came in, as far as we saw */
+    ND_SOCK_EPOLL = 1 << 19,           /* no socket, but an epoll set: ->epoll */
     ND_SOCK_LISTENING = 1 << 20,
-    ND_SOCK_LATE = 1 << 21, /* a deadline fired on what is not ended: the next call says so (limit/pending_timeout.h) */
-    ND_SOCK_TLS_OWN = 1 << 22,  /* the TLS library makes the system calls itself */
-    ND_SOCK_VAIN_IN = 1 << 23,  /* receiving calls have waited in vain: ->vain */
-    ND_SOCK_VAIN_OUT = 1 << 24, /* and sending calls */
-    ND_SOCK_ASKS = 1 << 25,     /* a datagram socket that was connected, or spoke first: what comes are answers */
-    ND_SOCK_OPEN = 1 << 26,     /* one bound to a port of the kernel's choice, on which nobody has spoken yet */
-    ND_SOCK_LINGER = 1 << 27,   /* the program has set SO_LINGER: close may wait */
-    ND_SOCK_BORROWED = 1 << 28, /* SO_SNDTIMEO is a call's; the program's own stands in ->own_sndtimeo */
-    ND_SOCK_LOWAT = 1 << 29,    /* the program has set SO_RCVLOWAT: poll knows when there is enough */
-    ND_SOCK_SOUGHT =
+    ND_SOCK_TIMEOUT_PENDING =
+        1 << 21, /* a deadline fired on what is not ended: the next call says so (limit/pending_timeout.h) */
+    ND_SOCK_TLS_OWN = 1 << 22,      /* the TLS library makes the system calls itself */
+    ND_SOCK_CARRIED_IN = 1 << 23,   /* receiving calls have waited in vain: ->carried_over */
+    ND_SOCK_CARRIED_OUT = 1 << 24,  /* and sending calls */
+    ND_SOCK_CLIENT = 1 << 25,       /* a datagram socket that was connected, or spoke first: what comes are answers */
+    ND_SOCK_ROLE_UNKNOWN = 1 << 26, /* one bound to a port of the kernel's choice, on which nobody has spoken yet */
+    ND_SOCK_LINGER = 1 << 27,       /* the program has set SO_LINGER: close may wait */
+    ND_SOCK_BORROWED = 1 << 28,     /* SO_SNDTIMEO is a call's; the program's own stands in ->own_sndtimeo */
+    ND_SOCK_LOWAT = 1 << 29,        /* the program has set SO_RCVLOWAT: poll knows when there is enough */
+    ND_SOCK_TLS_CANDIDATE =
         1 << 30 /* may be what a TLS operation talks through, whose library does not say: tls/find_socket.h */
 };
 
@@ -60,8 +61,9 @@ enum nd_watch {
     ND_WATCH_OUT = 1 << 3,       /* sending calls */
     ND_WATCH_TRY = 1 << 4,   /* with ND_WATCH_OUT: only to wait for room; where there is room nothing is to be done */
     ND_WATCH_SCOPE = 1 << 5, /* with ND_WATCH_IN: only where the thread is in a TLS operation that has a deadline */
-    ND_WATCH_TELL = 1 << 6,  /* with ND_WATCH_OUT: to note that bytes went out, if not for ND_WATCH_TRY only */
-    ND_WATCH_KEPT = 1 << 7, /* with ND_WATCH_IN: only for what the kernel keeps (RECV, KEEPALIVE), and ND_WATCH_SCOPE */
+    ND_WATCH_NOTE = 1 << 6,  /* with ND_WATCH_OUT: to note that bytes went out, if not for ND_WATCH_TRY only */
+    ND_WATCH_KERNEL_TIMED =
+        1 << 7, /* with ND_WATCH_IN: only for what the kernel keeps (RECV, KEEPALIVE), and ND_WATCH_SCOPE */
     ND_WATCH_WAIT = ND_WATCH_WAIT_IN | ND_WATCH_WAIT_OUT
 };
 
@@ -74,12 +76,12 @@ struct nd_stopwatch {
 };
 
 /* In place of where a wait began: the call did not wait, and found nothing. Who looks again and again, or sleeps between, waits as
- * much as who waits: the time since the call before counts, where that is no more than ND_LOOKS_APART. (Who looks now and then
+ * much as who waits: the time since the call before counts, where that is no more than ND_POLLS_APART. (Who looks now and then
  * whether an idle connection still stands does not wait for it.) */
-#define ND_LOOKED ((nd_time)-1)
-#define ND_LOOKS_APART (100 * ND_MSEC)
+#define ND_POLLED ((nd_time)-1)
+#define ND_POLLS_APART (100 * ND_MSEC)
 
-/* A thread has waited from `began`, or ND_LOOKED, to `ended`. */
+/* A thread has waited from `began`, or ND_POLLED, to `ended`. */
 void nd_stopwatch_add(struct nd_stopwatch *watch, nd_time began, nd_time ended);
 
 /* The wait clock of one direction: how long threads have waited for the socket, and when in that time there was progress. */
@@ -87,29 +89,29 @@ struct nd_wait_clock {
     struct nd_stopwatch time;
     _Atomic nd_time progress; /* `waited` at the last progress */
     _Atomic nd_time look;     /* ND_OUT: `waited` when the send queue is to be looked at again; 0: not looked yet */
-    _Atomic nd_time unacked;  /* ND_OUT: struct nd_room's unacked_since, in `waited` */
-    _Atomic uint32_t queued;  /* ND_OUT: struct nd_room's queued */
+    _Atomic nd_time unacked;  /* ND_OUT: struct nd_send_space's unacked_since, in `waited` */
+    _Atomic uint32_t queued;  /* ND_OUT: struct nd_send_space's queued */
 };
 
 /* What limits a connection whichever way it is waited for (limit/connection_limits.h). Times are in `waited` but for `born`. */
-struct nd_pace {
+struct nd_connection_clock {
     struct nd_stopwatch time;
-    _Atomic nd_time born;     /* when the connection came about, or we learned of it; 0: it has not */
-    _Atomic nd_time moved;    /* when bytes moved last, as far as known */
-    _Atomic uint64_t still;   /* bytes that had moved by then */
-    _Atomic nd_time window;   /* when MIN_RATE's window began */
-    _Atomic nd_time look;     /* when to look next how much it has moved; 0: a quarter of the window */
-    _Atomic uint64_t bytes;   /* bytes that had moved when the window began */
-    _Atomic uint64_t counted; /* bytes that moved in calls we saw, where the kernel does not count them */
+    _Atomic nd_time established; /* when the connection came about, or we learned of it; 0: it has not */
+    _Atomic nd_time moved;       /* when bytes moved last, as far as known */
+    _Atomic uint64_t still;      /* bytes that had moved by then */
+    _Atomic nd_time window;      /* when MIN_RATE's window began */
+    _Atomic nd_time look;        /* when to look next how much it has moved; 0: a quarter of the window */
+    _Atomic uint64_t bytes;      /* bytes that had moved when the window began */
+    _Atomic uint64_t counted;    /* bytes that moved in calls we saw, where the kernel does not count them */
     _Atomic bool counting;
 };
 
 /* What calls have waited that came back with nothing (limit/carry_over.h). */
-struct nd_vain {
+struct nd_carried_over {
     struct nd_stopwatch in;
     _Atomic nd_time silence,
-        unacked;             /* sending calls': how long ago struct nd_room's progress and unacked_since were; or -1 */
-    _Atomic uint32_t queued; /* struct nd_room's. A connect has waited for `silence`; this tells its address */
+        unacked; /* sending calls': how long ago struct nd_send_space's progress and unacked_since were; or -1 */
+    _Atomic uint32_t queued; /* struct nd_send_space's. A connect has waited for `silence`; this tells its address */
 };
 
 /* An epoll set that a descriptor is in. */
@@ -134,12 +136,12 @@ struct nd_membership {
 /* What is known of an epoll set (wait/epoll_set.h). */
 struct nd_epoll {
     struct nd_stopwatch time;
-    _Atomic nd_time due;      /* when its sockets are to be looked through */
-    _Atomic nd_time hurried;  /* the shortest time by which that was brought near since they were; 0: it was not */
-    _Atomic nd_time cost;     /* how long that took last */
-    _Atomic nd_time shortest; /* limit of a socket in it; 0 for none */
-    _Atomic nd_time delay;    /* nd_epoll_delay, by those two; 0: to be found anew */
-    _Atomic int highest;      /* no socket of the set is above this descriptor */
+    _Atomic nd_time due;         /* when its sockets are to be looked through */
+    _Atomic nd_time rescheduled; /* the shortest time by which that was brought near since they were; 0: it was not */
+    _Atomic nd_time cost;        /* how long that took last */
+    _Atomic nd_time shortest;    /* limit of a socket in it; 0 for none */
+    _Atomic nd_time delay;       /* nd_epoll_delay, by those two; 0: to be found anew */
+    _Atomic int highest;         /* no socket of the set is above this descriptor */
     _Atomic int inner[ND_INNER_SETS]; /* epoll sets in it, plus 1 */
     _Atomic nd_time looking;          /* since when a thread looks through it; 0: none does */
     _Atomic uint32_t changes;         /* what may have made it timed */
@@ -149,7 +151,7 @@ struct nd_epoll {
     _Atomic bool timed;               /* a limit holds for one of them, as it is waited for */
     _Atomic bool nested;              /* there have been sets in it */
     _Atomic bool has_copies;          /* other descriptors of the set have been made */
-    _Atomic bool late;                /* a socket in it has become late, and may not have been shown yet */
+    _Atomic bool timeout_pending;     /* a socket in it has become late, and may not have been shown yet */
     _Atomic int copy_of;              /* the descriptor whose record says all this of the set, plus 1; 0 for this one */
     _Atomic uint32_t copy_generation; /* its */
 };
@@ -158,7 +160,7 @@ struct nd_epoll {
  * every wait for the socket. */
 struct nd_operation {
     _Atomic nd_time timeout, began;    /* a timeout of 0: none is under way */
-    _Atomic nd_time spared;            /* when its time was up with bytes there that nobody had read; 0: it was not */
+    _Atomic nd_time grace_began;       /* when its time was up with bytes there that nobody had read; 0: it was not */
     _Atomic(const char *) name, limit; /* "SSL_connect", "TLS_HANDSHAKE": static strings */
 };
 
@@ -179,15 +181,15 @@ struct nd_sock {
     _Atomic int64_t own_rcvtimeo, own_sndtimeo; /* microseconds as read back, 0 for none */
     _Atomic int own_marked; /* what the program had where an expiry left its mark (limit/expiry.c) */
     _Atomic uint64_t inode;
-    _Atomic int stuck; /* threads that wait in a sending call for room */
+    _Atomic int blocked_senders; /* threads that wait in a sending call for room */
     _Atomic nd_time connect_began;
     struct sockaddr_in6
         peer; /* of a connect under way, or a datagram's, which the kernel does not tell; AF_INET fits too */
-    struct nd_wait_clock clock[2]; /* by nd_direction */
-    _Atomic nd_time asked;         /* when bytes went out first since some came in last, as far as we saw */
-    _Atomic nd_time heard;         /* of a datagram socket: when one came in, or a call said that none did; 0: never */
-    struct nd_pace pace;
-    struct nd_vain vain;
+    struct nd_wait_clock clock[2];       /* by nd_direction */
+    _Atomic nd_time reply_pending_since; /* when bytes went out first since some came in last, as far as we saw */
+    _Atomic nd_time received_at; /* of a datagram socket: when one came in, or a call said that none did; 0: never */
+    struct nd_connection_clock connection_clock;
+    struct nd_carried_over carried_over;
     _Atomic nd_time accepting; /* of a listener: when a thread took its turn to accept (hook/accept.c); 0: nobody has */
     _Atomic uint32_t turns;    /* that were taken */
     _Atomic uint32_t
@@ -232,7 +234,7 @@ struct nd_sock_table {
 extern struct nd_sock_table nd_sock_table __attribute__((visibility("hidden")));
 
 /* The record of `fd`, or NULL where there is none yet. */
-static inline struct nd_sock *nd_sock_peek(int fd) {
+static inline struct nd_sock *nd_sock_lookup(int fd) {
     const unsigned number = (unsigned)fd;
     if (__builtin_expect(number < ND_SOCK_CHUNK, 1))
         return &nd_sock_table.first_chunk[number];
@@ -249,7 +251,7 @@ struct nd_sock *nd_sock_get(int fd);
 static inline unsigned nd_watch_exact(int fd) {
     if (__builtin_expect((unsigned)fd < ND_WATCH_FAST, 1))
         return nd_watch(fd);
-    const struct nd_sock *sock = nd_sock_peek(fd);
+    const struct nd_sock *sock = nd_sock_lookup(fd);
     return sock ? atomic_load_explicit(&sock->watch, memory_order_relaxed) : 0;
 }
 
@@ -258,7 +260,7 @@ static inline unsigned nd_watch_exact(int fd) {
 uint32_t nd_sock_family(int domain, int type, int protocol);
 
 /* Starts a new record for a socket just made, with these flags. */
-struct nd_sock *nd_sock_born(int fd, uint32_t flags);
+struct nd_sock *nd_sock_created(int fd, uint32_t flags);
 
 /* What a call that is about to wait holds on to: while it waits, another thread may close the descriptor, and the number be
  * given to a stranger. (The kernel's own waiting calls hold the file; ours comes back to the number.) */
@@ -283,10 +285,10 @@ extern _Atomic bool nd_sock_any __attribute__((visibility("hidden")));
 int nd_sock_highest(void);
 
 /* Forgets `fd`. */
-void nd_sock_forget(int fd);
+void nd_sock_clear(int fd);
 
 /* Forgets every descriptor. */
-void nd_sock_forget_all(void);
+void nd_sock_clear_all(void);
 
 /* Makes `to` a copy of what is known of `fd` (dup). */
 void nd_sock_copy(int fd, int to);
@@ -299,7 +301,7 @@ static inline uint32_t nd_sock_flags(const struct nd_sock *sock) {
 void nd_sock_change(int fd, struct nd_sock *sock, uint32_t set, uint32_t clear);
 
 /* Bytes came in, or went out. (Of TCP the kernel knows when, but only by its tick: what lies within one is ordered here.) */
-static inline void nd_sock_heard(struct nd_sock *sock) {
+static inline void nd_sock_received(struct nd_sock *sock) {
     struct nd_wait_clock *in = &sock->clock[ND_IN];
     nd_time waited = atomic_load_explicit(&in->time.waited, memory_order_relaxed);
     atomic_store_explicit(&in->progress, waited, memory_order_relaxed);
@@ -307,10 +309,10 @@ static inline void nd_sock_heard(struct nd_sock *sock) {
         atomic_fetch_and_explicit(&sock->flags, ~(uint32_t)ND_SOCK_SENT_LAST, memory_order_relaxed);
 }
 
-static inline void nd_sock_said(struct nd_sock *sock) {
+static inline void nd_sock_sent(struct nd_sock *sock) {
     if (nd_sock_flags(sock) & ND_SOCK_SENT_LAST)
         return;
-    atomic_store_explicit(&sock->asked, nd_now_coarse(), memory_order_relaxed);
+    atomic_store_explicit(&sock->reply_pending_since, nd_now_coarse(), memory_order_relaxed);
     atomic_fetch_or_explicit(&sock->flags, ND_SOCK_SENT_LAST, memory_order_relaxed);
 }
 
@@ -337,7 +339,7 @@ static inline nd_time nd_recv_limit_by(uint32_t flags, const struct nd_limits *l
     if (flags & ND_SOCK_STREAM)
         return flags & (ND_SOCK_INET | ND_SOCK_LOCAL) ? limits->recv : 0;
     /* One that was bound waits for strangers, as a listener does, unless it is known to ask; the others wait for an answer. */
-    return (flags & ND_SOCK_ASKS) || ((flags & ND_SOCK_INET) && !(flags & ND_SOCK_BOUND)) ? limits->recv : 0;
+    return (flags & ND_SOCK_CLIENT) || ((flags & ND_SOCK_INET) && !(flags & ND_SOCK_BOUND)) ? limits->recv : 0;
 }
 
 static inline nd_time nd_sock_recv_limit(const struct nd_sock *sock) {
@@ -353,23 +355,23 @@ static inline nd_time nd_sock_send_limit(const struct nd_sock *sock) {
 }
 
 /* Whether a wait for room on this socket has a limit: SEND, or UNACKED, which needs TCP's acknowledgements. */
-static inline bool nd_room_limited_by(uint32_t flags, const struct nd_limits *limits) {
+static inline bool nd_send_space_limited_by(uint32_t flags, const struct nd_limits *limits) {
     const uint32_t tcp = ND_SOCK_STREAM | ND_SOCK_INET;
     return nd_send_limit_by(flags, limits) || ((flags & tcp) == tcp && limits->unacked);
 }
 
-static inline bool nd_sock_room_limited(const struct nd_sock *sock) {
-    return nd_room_limited_by(nd_sock_flags(sock), nd_sock_limits(sock));
+static inline bool nd_sock_send_space_limited(const struct nd_sock *sock) {
+    return nd_send_space_limited_by(nd_sock_flags(sock), nd_sock_limits(sock));
 }
 
 /* Whether IDLE, LIFETIME or MIN_RATE is on for this socket: an internet connection that stands. */
-static inline bool nd_paced_by(uint32_t flags, const struct nd_limits *limits) {
+static inline bool nd_connection_limited_by(uint32_t flags, const struct nd_limits *limits) {
     const uint32_t needs = ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED;
     return (limits->idle || limits->lifetime || limits->min_rate_bytes) && (flags & needs) == needs;
 }
 
-static inline bool nd_sock_paced(const struct nd_sock *sock) {
-    return nd_paced_by(nd_sock_flags(sock), nd_sock_limits(sock));
+static inline bool nd_sock_connection_limited(const struct nd_sock *sock) {
+    return nd_connection_limited_by(nd_sock_flags(sock), nd_sock_limits(sock));
 }
 
 /* CONNECT as it holds for this socket, and ACCEPT as it holds for this listener; 0 for off. */

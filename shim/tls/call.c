@@ -79,7 +79,7 @@ static void update(struct nd_scope *scope) {
         (call->operation->action != ND_TLS_READS && call->operation->action != ND_TLS_WRITES))
         return;
     enum nd_scope_limit limit = handshaking(call) ? ND_SCOPE_HANDSHAKE : own_limit(call);
-    if (limit == scope->limit || (call->calm && limit == ND_SCOPE_HANDSHAKE && has_moved(call)))
+    if (limit == scope->limit || (call->established && limit == ND_SCOPE_HANDSHAKE && has_moved(call)))
         return;
     if (scope->limit == ND_SCOPE_HANDSHAKE)
         stop_clock(call, ND_SCOPE_HANDSHAKE);
@@ -88,15 +88,15 @@ static void update(struct nd_scope *scope) {
 
 static bool expects(const struct nd_scope *scope, const void *caller) {
     const struct nd_tls_call *call = (const struct nd_tls_call *)scope;
-    struct nd_loaded program;
+    struct nd_loaded_file program;
     if (!call->own || nd_tls_contains(call->tls, caller))
         return true;
     /* Another preloaded library (a sanitizer's runtime) may stand between; who called the TLS library must not. */
-    return nd_loaded_find(call->caller, &program) && !nd_loaded_contains(&program, caller);
+    return nd_loaded_file_find(call->caller, &program) && !nd_loaded_file_contains(&program, caller);
 }
 
 static struct nd_sock *stream(int fd) {
-    struct nd_sock *sock = fd >= 0 ? nd_sock_peek(fd) : NULL;
+    struct nd_sock *sock = fd >= 0 ? nd_sock_lookup(fd) : NULL;
     if (sock && !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
         sock = nd_sock_discover(fd);
     return sock && (nd_sock_flags(sock) & ND_SOCK_STREAM) ? sock : NULL;
@@ -115,7 +115,7 @@ static bool refuse(int error) {
  * only queue behind it, inside an object that is in use. The connection is ended instead, and the write returns. */
 static bool cut_stuck_write(const struct nd_tls_call *call) {
     nd_time timeout = limit_of(call->sock, ND_SCOPE_SHUTDOWN);
-    if (call->operation->action != ND_TLS_CLOSES || !call->sock->stuck || nd_observing || !timeout)
+    if (call->operation->action != ND_TLS_CLOSES || !call->sock->blocked_senders || nd_observing || !timeout)
         return false;
     struct nd_expiry expiry = {.operation = call->scope.operation,
                                .limit = nd_scope_limit_name(ND_SCOPE_SHUTDOWN, call->scope.inbound),
@@ -135,7 +135,7 @@ static void remember(const struct nd_tls_call *call) {
         sock->tls_method = word ? *word : NULL;
         sock->tls_functions = word ? call->tls : NULL;
     }
-    nd_tls_seek_found(call->scope.object, call->fd, sock);
+    nd_tls_socket_found(call->scope.object, call->fd, sock);
     if ((nd_sock_flags(sock) & ours) != flags)
         nd_sock_change(call->fd, sock, flags, ours & ~flags);
 }
@@ -155,7 +155,7 @@ static void found(struct nd_scope *scope, int fd, struct nd_sock *sock) {
 static void find_socket(struct nd_tls_call *call, enum nd_call operation) {
     const struct nd_limits *inbound = &nd_settings.inbound, *outbound = &nd_settings.outbound;
     struct nd_sock *sock;
-    call->fd = nd_tls_seek_known(call->scope.object, &sock);
+    call->fd = nd_tls_socket_of(call->scope.object, &sock);
     call->sock = stream(call->fd);
     call->scope.inbound = is_inbound(call->sock);
     if (call->operation->action != ND_TLS_SHAKES || (call->sock && clock_runs(call, ND_SCOPE_HANDSHAKE)) ||
@@ -168,15 +168,15 @@ static void find_socket(struct nd_tls_call *call, enum nd_call operation) {
     if (call->sock)
         call->sock->tls = NULL;
     call->sock = NULL;
-    call->scope.fd = ND_SCOPE_SEEKS;
-    nd_tls_seek_mark();
+    call->scope.fd = ND_SCOPE_FINDS_SOCKET;
+    nd_tls_socket_mark_candidates();
 }
 
 static bool bounds(struct nd_scope *scope, const void *caller) {
     const struct nd_tls_call *call = (const struct nd_tls_call *)scope;
     if (!expects(scope, caller))
         return false;
-    if (!call->calm || scope->limit == ND_SCOPE_HANDSHAKE || handshaking(call))
+    if (!call->established || scope->limit == ND_SCOPE_HANDSHAKE || handshaking(call))
         update(scope);
     return scope->timeout != 0;
 }
@@ -216,29 +216,29 @@ static void limit_calm_read(struct nd_tls_call *call) {
     note(call, call->operation->name, nd_scope_current.slot);
 }
 
-void nd_tls_calm_make_whole(struct nd_tls_call *call) {
+void nd_tls_established_make_full(struct nd_tls_call *call) {
     const int fd = nd_scope_current.fd;
     call->caller = (const void *)nd_scope_current.return_to; // NOLINT(performance-no-int-to-ptr)
     call->own = nd_sock_flags(call->sock) & ND_SOCK_TLS_OWN;
-    call->open = call->calm = true;
+    call->open = call->established = true;
     call->unfinished = call->noted = call->ended = false;
     begin_scope(&call->scope, call->scope.object, call->operation->name);
     call->scope.inbound = is_inbound(call->sock);
     call->scope.fd = fd;
-    nd_scope_whole(&call->scope);
+    nd_scope_make_full(&call->scope);
     if (call->operation->action == ND_TLS_READS)
         limit_calm_read(call);
 }
 
 static void update_calm(struct nd_scope *scope) {
-    if (scope->kind == &nd_scope_calm)
-        nd_tls_calm_make_whole((struct nd_tls_call *)scope);
+    if (scope->kind == &nd_scope_established)
+        nd_tls_established_make_full((struct nd_tls_call *)scope);
     update(scope);
 }
 
 static bool expects_calm(const struct nd_scope *scope, const void *caller) {
-    if (scope->kind == &nd_scope_calm)
-        nd_tls_calm_make_whole((struct nd_tls_call *)(uintptr_t)scope);
+    if (scope->kind == &nd_scope_established)
+        nd_tls_established_make_full((struct nd_tls_call *)(uintptr_t)scope);
     return expects(scope, caller);
 }
 
@@ -247,26 +247,26 @@ static bool bounds_calm(struct nd_scope *scope, const void *caller) {
     const bool limited = call->operation->action == ND_TLS_READS && limit_of(call->sock, ND_SCOPE_RECV);
     if (!limited && !handshaking(call))
         return false;
-    nd_tls_calm_make_whole(call);
+    nd_tls_established_make_full(call);
     return bounds(scope, caller);
 }
 
-const struct nd_scope_kind nd_scope_calm = {update_calm, expects_calm, bounds_calm, found};
+const struct nd_scope_kind nd_scope_established = {update_calm, expects_calm, bounds_calm, found};
 
-void nd_tls_calm_settle(struct nd_tls_call *call, bool (*unfinished)(const struct nd_tls_call *call, long result),
-                        long result) {
+void nd_tls_established_settle(struct nd_tls_call *call,
+                               bool (*unfinished)(const struct nd_tls_call *call, long result), long result) {
     const int saved = errno;
-    if (call->scope.kind == &nd_scope_calm) {
+    if (call->scope.kind == &nd_scope_established) {
         const bool shaking = handshaking(call);
-        call->calm = false;
-        if (!shaking && nd_tls_heard_of_question(call) && unfinished(call, result))
-            nd_tls_keep_question(call);
+        call->established = false;
+        if (!shaking && nd_tls_reply_received(call) && unfinished(call, result))
+            nd_tls_keep_reply_pending(call);
         if (!shaking || nd_scope_current.scope != &call->scope)
             return;
-        nd_tls_calm_make_whole(call);
+        nd_tls_established_make_full(call);
     }
     errno = saved;
-    nd_tls_late(call, unfinished(call, result));
+    nd_tls_timed_out(call, unfinished(call, result));
 }
 
 bool nd_tls_expired(const struct nd_tls_call *call) {
@@ -293,7 +293,7 @@ static bool enter(struct nd_tls_call *call, enum nd_call operation) {
         call->ended = true;
         /* A transport of the program's own must see the failure itself: libcurl goes by what its last read gave, and would
          * wait and call again for ever. */
-        if (!call->own && !call->sock->stuck) {
+        if (!call->own && !call->sock->blocked_senders) {
             errno = saved;
             return true;
         }
@@ -324,11 +324,11 @@ static bool find_functions(struct nd_tls_call *call, const struct nd_scope *oute
 static bool enter_calmly(struct nd_tls_call *call, uintptr_t *slot) {
     if (call->operation->action != ND_TLS_READS && call->operation->action != ND_TLS_WRITES)
         return false;
-    call->tls = nd_tls_calm_functions(call->scope.object, &call->fd, &call->sock);
+    call->tls = nd_tls_established_functions(call->scope.object, &call->fd, &call->sock);
     if (!call->tls)
         return false;
     call->own = nd_sock_flags(call->sock) & ND_SOCK_TLS_OWN;
-    call->calm = call->open = true;
+    call->established = call->open = true;
     call->scope.inbound = is_inbound(call->sock);
     call->scope.fd = nd_sock_flags(call->sock) & ND_SOCK_NONBLOCK ? -1 : call->fd;
     nd_scope_open(&call->scope, slot);
@@ -342,7 +342,7 @@ bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_operation *opera
     const struct nd_scope *outer = nd_scope_around(object);
     call->operation = operation;
     call->caller = caller;
-    call->open = call->unfinished = call->noted = call->ended = call->calm = call->asks = false;
+    call->open = call->unfinished = call->noted = call->ended = call->established = call->asks = false;
     begin_scope(&call->scope, object, operation->name);
     if (!outer && enter_calmly(call, slot))
         return true;
@@ -364,15 +364,15 @@ bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_operation *opera
     return true;
 }
 
-bool nd_tls_late(struct nd_tls_call *call, bool unfinished) {
+bool nd_tls_timed_out(struct nd_tls_call *call, bool unfinished) {
     struct nd_scope *scope = &call->scope;
     call->unfinished = unfinished;
     if (!call->sock || !call->open)
         return false;
     const int saved = errno;
     update(scope);
-    if (unfinished && nd_tls_heard_of_question(call))
-        nd_tls_keep_question(call);
+    if (unfinished && nd_tls_reply_received(call))
+        nd_tls_keep_reply_pending(call);
     nd_time now = unfinished && has_clock(scope->limit) ? nd_now() : 0;
     bool late = now >= nd_scope_end(scope) && !nd_observing;
     if (late) {

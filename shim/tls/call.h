@@ -37,11 +37,11 @@ struct nd_tls_call {
     struct nd_sock *sock; /* NULL: the call passes through */
     int fd;
     bool asks; /* when it began, what had gone out last was ours, and no handshake's */
-    /* A call that is calm still (nd_scope_calm) has set none of what follows. */
+    /* A call that is calm still (nd_scope_established) has set none of what follows. */
     const void *caller; /* the code that made it */
     bool open, own, unfinished, noted;
-    bool calm;  /* no handshake is under way, and all is as an earlier call found it */
-    bool ended; /* the connection has been ended: no result of the real function can stand */
+    bool established; /* no handshake is under way, and all is as an earlier call found it */
+    bool ended;       /* the connection has been ended: no result of the real function can stand */
     struct nd_slot_use use;
     struct nd_tls room;
 };
@@ -53,13 +53,13 @@ bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_operation *opera
                   const void *caller, uintptr_t *slot);
 
 /* Whether no handshake is under way, or was before. */
-static inline bool nd_tls_calm(const struct nd_tls_call *call) {
-    return call->calm && !call->sock->operation.timeout;
+static inline bool nd_tls_is_established(const struct nd_tls_call *call) {
+    return call->established && !call->sock->operation.timeout;
 }
 
 /* The real function has returned; `unfinished`: it wants to be called again when the socket is ready. Returns true if its time
  * is up and the connection has been ended: called once more, it fails. Keeps errno. */
-bool nd_tls_late(struct nd_tls_call *call, bool unfinished);
+bool nd_tls_timed_out(struct nd_tls_call *call, bool unfinished);
 
 /* Whether a result of the real function must be a failure after all: the call's connection had been ended before it. Sets errno
  * if so. */

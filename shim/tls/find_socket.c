@@ -1,22 +1,22 @@
 #include "shim/tls/find_socket.h"
 
-_Atomic int nd_tls_seek_places[1 << ND_TLS_SEEK_BITS]; /* untouched pages cost nothing */
+_Atomic int nd_tls_socket_slots[1 << ND_TLS_SOCKET_BITS]; /* untouched pages cost nothing */
 
-void nd_tls_seek_mark(void) {
+void nd_tls_socket_mark_candidates(void) {
     const uint32_t kind = ND_SOCK_KNOWN | ND_SOCK_STREAM | ND_SOCK_INET;
     for (int fd = 0; fd <= nd_sock_highest(); fd++) {
-        struct nd_sock *sock = nd_sock_peek(fd);
+        struct nd_sock *sock = nd_sock_lookup(fd);
         uint32_t flags = sock ? nd_sock_flags(sock) : 0;
         if ((flags & kind) == kind && (flags & (ND_SOCK_CONNECTED | ND_SOCK_CONNECTING)) &&
             (!sock->tls || (flags & ND_SOCK_TLS_OWN)))
-            nd_sock_change(fd, sock, ND_SOCK_SOUGHT, 0);
+            nd_sock_change(fd, sock, ND_SOCK_TLS_CANDIDATE, 0);
     }
 }
 
-void nd_tls_seek_found(const void *object, int fd, struct nd_sock *sock) {
+void nd_tls_socket_found(const void *object, int fd, struct nd_sock *sock) {
     struct nd_sock *known;
-    if (nd_tls_seek_known(object, &known) == fd)
+    if (nd_tls_socket_of(object, &known) == fd)
         return;
     sock->tls = object;
-    *nd_tls_seek_place(object) = fd + 1;
+    *nd_tls_socket_slot(object) = fd + 1;
 }

@@ -41,8 +41,8 @@ struct entry {
     enum nd_tls_kind kind;
     bool by_object; /* the object alone says which functions they are: all stand in the library that made it */
     bool begun;     /* tls.proof and tls.begin are set */
-    struct nd_loaded library, caller;
-    struct nd_loaded front; /* a library that stands in front of it with functions of the same names; else empty */
+    struct nd_loaded_file library, caller;
+    struct nd_loaded_file front; /* a library that stands in front of it with functions of the same names; else empty */
     struct nd_tls tls;
 };
 
@@ -110,7 +110,7 @@ static bool fill_from_file(enum nd_tls_kind kind, struct nd_tls *tls, const char
  * constant of its own, among the first words. */
 #define WORDS 8
 #define UNCHECKED __attribute__((no_sanitize("address", "thread")))
-UNCHECKED static const void *const *method_of(const void *object, const struct nd_loaded *library) {
+UNCHECKED static const void *const *method_of(const void *object, const struct nd_loaded_file *library) {
     const uintptr_t *words = object;
     if ((uintptr_t)object < 65536 || (uintptr_t)object % sizeof *words)
         return NULL; /* no object at all */
@@ -120,7 +120,7 @@ UNCHECKED static const void *const *method_of(const void *object, const struct n
     return NULL;
 }
 
-static bool made_by(const void *object, const struct nd_loaded *library) {
+static bool made_by(const void *object, const struct nd_loaded_file *library) {
     return method_of(object, library) != NULL;
 }
 
@@ -149,10 +149,10 @@ static bool fill_from_any(enum nd_tls_kind kind, struct nd_tls *tls, const void 
     bool any = false;
     dl_iterate_phdr(gather, &files);
     for (int i = 0; i < files.count; i++) {
-        struct nd_loaded library;
+        struct nd_loaded_file library;
         if (!fill_from_file(kind, &found, files.path[i]))
             continue;
-        bool made = nd_loaded_find(home_of(kind, &found), &library) && made_by(object, &library);
+        bool made = nd_loaded_file_find(home_of(kind, &found), &library) && made_by(object, &library);
         if (made || (!any && !surely))
             *tls = found;
         any = any || !surely;
@@ -172,8 +172,8 @@ static bool fill_from_caller(enum nd_tls_kind kind, struct nd_tls *tls, const vo
 }
 
 static bool made_by_found(const void *object, const struct nd_tls *tls) {
-    struct nd_loaded library;
-    return nd_loaded_find(home_of(ND_OPENSSL, tls), &library) && made_by(object, &library);
+    struct nd_loaded_file library;
+    return nd_loaded_file_find(home_of(ND_OPENSSL, tls), &library) && made_by(object, &library);
 }
 
 /* What comes after us in the order of the loader is what the caller would have had, if it is of the library that made the
@@ -191,15 +191,15 @@ static bool search(enum nd_tls_kind kind, struct nd_tls *tls, const void *return
 
 /* Whether what an entry was made from is there still. */
 static bool stands(const struct entry *entry) {
-    return nd_loaded_still(&entry->library) && (entry->by_object || nd_loaded_still(&entry->caller)) &&
-           (!entry->front.high || nd_loaded_still(&entry->front));
+    return nd_loaded_file_still(&entry->library) && (entry->by_object || nd_loaded_file_still(&entry->caller)) &&
+           (!entry->front.high || nd_loaded_file_still(&entry->front));
 }
 
 static const struct nd_tls *lookup(enum nd_tls_kind kind, const void *return_address, const void *object) {
     int count = atomic_load_explicit(&entry_count, memory_order_acquire);
     for (int i = 0; i < count; i++) {
         const struct entry *entry = &entries[i];
-        if (entry->kind == kind && nd_loaded_contains(&entry->caller, return_address) &&
+        if (entry->kind == kind && nd_loaded_file_contains(&entry->caller, return_address) &&
             (kind != ND_OPENSSL || made_by(object, &entry->library)) && stands(entry))
             return &entry->tls;
     }
@@ -211,9 +211,10 @@ static bool place_functions(struct entry *entry) {
     for (size_t i = 0; i < HOOKED; i++) {
         const void *function;
         memcpy(&function, (const char *)&entry->tls + i * sizeof function, sizeof function);
-        if (!function || nd_loaded_contains(&entry->library, function) || nd_loaded_contains(&entry->front, function))
+        if (!function || nd_loaded_file_contains(&entry->library, function) ||
+            nd_loaded_file_contains(&entry->front, function))
             continue;
-        if (entry->front.high || !nd_loaded_find(function, &entry->front))
+        if (entry->front.high || !nd_loaded_file_find(function, &entry->front))
             return false;
     }
     entry->by_object = entry->kind == ND_OPENSSL && !entry->front.high;
@@ -225,7 +226,8 @@ static bool place_functions(struct entry *entry) {
 
 static void remember(enum nd_tls_kind kind, const struct nd_tls *tls, const void *return_address, const void *object) {
     struct entry entry = {.kind = kind, .tls = *tls};
-    if (!nd_loaded_find(return_address, &entry.caller) || !nd_loaded_find(home_of(kind, tls), &entry.library) ||
+    if (!nd_loaded_file_find(return_address, &entry.caller) ||
+        !nd_loaded_file_find(home_of(kind, tls), &entry.library) ||
         (kind == ND_OPENSSL && !made_by(object, &entry.library)) || !place_functions(&entry))
         return;
     if (atomic_flag_test_and_set(&writing))

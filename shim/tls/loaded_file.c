@@ -21,7 +21,7 @@ __attribute__((constructor(101))) static void start(void) {
 }
 
 static const char *end_of(const char *name) {
-    const size_t room = sizeof((struct nd_loaded *)0)->name;
+    const size_t room = sizeof((struct nd_loaded_file *)0)->name;
     size_t length = name ? strlen(name) : 0;
     return length < room ? name : name + length - room + 1;
 }
@@ -29,7 +29,7 @@ static const char *end_of(const char *name) {
 #define PAGE ((uintptr_t)4096)
 
 /* The bytes from `start` on, if they are in the file's first page, which is mapped wherever any of it is. */
-static const void *in_first_page(const struct nd_loaded *loaded, uintptr_t start, uintptr_t size) {
+static const void *in_first_page(const struct nd_loaded_file *loaded, uintptr_t start, uintptr_t size) {
     uintptr_t offset = start - loaded->low;
     return offset <= PAGE && size <= PAGE - offset ? (const void *)start : NULL; // NOLINT(performance-no-int-to-ptr)
 }
@@ -42,7 +42,7 @@ static const char *build_id_in(const char *note, uintptr_t size) {
         if (length > size || header->n_namesz > size || header->n_descsz > size)
             return NULL;
         if (header->n_type == NT_GNU_BUILD_ID && header->n_namesz == 4 && memcmp(name, "GNU", 4) == 0)
-            return header->n_descsz >= sizeof((struct nd_loaded *)0)->id ? id : NULL;
+            return header->n_descsz >= sizeof((struct nd_loaded_file *)0)->id ? id : NULL;
         note += length;
         size -= length;
     }
@@ -50,7 +50,7 @@ static const char *build_id_in(const char *note, uintptr_t size) {
 }
 
 /* Where the build id of the file stands in memory. The linker puts it right behind the headers. */
-static const char *find_build_id(const struct nd_loaded *loaded, uintptr_t base) {
+static const char *find_build_id(const struct nd_loaded_file *loaded, uintptr_t base) {
     const ElfW(Ehdr) *header = in_first_page(loaded, loaded->low, sizeof *header);
     if (!header || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_phentsize != sizeof(ElfW(Phdr)) ||
         header->e_phoff >= PAGE)
@@ -72,7 +72,7 @@ static bool look(const void *address, struct found *found) {
 
 struct search {
     uintptr_t address;
-    struct nd_loaded *loaded;
+    struct nd_loaded_file *loaded;
     bool found;
 };
 
@@ -105,7 +105,7 @@ static int count_unloads(struct dl_phdr_info *info, size_t size, void *arg) {
     return 1;
 }
 
-bool nd_loaded_find(const void *address, struct nd_loaded *loaded) {
+bool nd_loaded_file_find(const void *address, struct nd_loaded_file *loaded) {
     struct found found;
     memset(loaded, 0, sizeof *loaded);
     if (!find_object) {
@@ -126,7 +126,7 @@ bool nd_loaded_find(const void *address, struct nd_loaded *loaded) {
     return true;
 }
 
-bool nd_loaded_still(const struct nd_loaded *loaded) {
+bool nd_loaded_file_still(const struct nd_loaded_file *loaded) {
     struct found found;
     if (!find_object) {
         unsigned long long unloads = 0;

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct nd_loaded {
+struct nd_loaded_file {
     uintptr_t low, high;
     const void *map, *dynamic;  /* the loader's record of it, where libc has _dl_find_object: records are reused */
     const char *build;          /* where its build id stands; NULL where it has none that is always mapped */
@@ -16,13 +16,13 @@ struct nd_loaded {
 
 /* Finds the file at `address`. Async-signal-safe and without a lock where libc has _dl_find_object (2.35); else it takes the
  * loader's lock. */
-bool nd_loaded_find(const void *address, struct nd_loaded *loaded);
+bool nd_loaded_file_find(const void *address, struct nd_loaded_file *loaded);
 
-static inline bool nd_loaded_contains(const struct nd_loaded *loaded, const void *address) {
+static inline bool nd_loaded_file_contains(const struct nd_loaded_file *loaded, const void *address) {
     return (uintptr_t)address >= loaded->low && (uintptr_t)address < loaded->high;
 }
 
-/* Whether the same file is at the same place still. As nd_loaded_find. */
-bool nd_loaded_still(const struct nd_loaded *loaded);
+/* Whether the same file is at the same place still. As nd_loaded_file_find. */
+bool nd_loaded_file_still(const struct nd_loaded_file *loaded);
 
 #endif

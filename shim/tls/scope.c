@@ -14,12 +14,12 @@ ND_SCOPE_UNCHECKED static inline bool stands(const struct nd_scope_link *link, u
     uintptr_t there = (uintptr_t)link->slot, scope = (uintptr_t)link->scope;
     if (!(scope > here && scope < there && there - here < ND_SCOPE_DEEPEST && *link->slot == link->return_to))
         return false;
-    return link->scope->kind == &nd_scope_calm ? link->scope->object == object && object
-                                               : nd_scope_seal(link->scope) == link->seal;
+    return link->scope->kind == &nd_scope_established ? link->scope->object == object && object
+                                                      : nd_scope_seal(link->scope) == link->seal;
 }
 
 static inline const void *object_of(int fd) {
-    const struct nd_sock *sock = nd_sock_peek(fd);
+    const struct nd_sock *sock = nd_sock_lookup(fd);
     return sock ? sock->tls : NULL;
 }
 
@@ -47,13 +47,13 @@ struct nd_scope *nd_scope_around(const void *object) {
     return scope && STANDS(&nd_scope_current, object) && scope->object == object ? scope : NULL;
 }
 
-bool nd_scope_seeks(void) {
-    return nd_scope_current.scope && nd_scope_current.fd == ND_SCOPE_SEEKS && STANDS(&nd_scope_current, NULL);
+bool nd_scope_finds_socket(void) {
+    return nd_scope_current.scope && nd_scope_current.fd == ND_SCOPE_FINDS_SOCKET && STANDS(&nd_scope_current, NULL);
 }
 
 void nd_scope_touched(int fd, struct nd_sock *sock) {
-    nd_sock_change(fd, sock, 0, ND_SOCK_SOUGHT);
-    if (!nd_scope_seeks())
+    nd_sock_change(fd, sock, 0, ND_SOCK_TLS_CANDIDATE);
+    if (!nd_scope_finds_socket())
         return;
     nd_scope_current.scope->kind->found(nd_scope_current.scope, fd, sock);
     nd_scope_current.fd = nd_scope_current.scope->fd;
@@ -83,5 +83,5 @@ struct nd_expiry nd_scope_expiry(const struct nd_scope *scope, nd_time now) {
 void nd_scope_observe(const struct nd_scope *scope) {
     struct nd_expiry expiry = nd_scope_expiry(scope, nd_now());
     if (scope->timeout && expiry.elapsed >= expiry.timeout)
-        nd_expire_told(scope->fd, &expiry);
+        nd_expiry_report(scope->fd, &expiry);
 }

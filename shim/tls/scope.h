@@ -17,13 +17,13 @@ struct nd_scope_link {
     struct nd_scope *scope;
     uintptr_t *slot;     /* where the frame keeps its return address */
     uintptr_t return_to; /* what stood there */
-    int fd;              /* -1: none that may wait; ND_SCOPE_SEEKS */
+    int fd;              /* -1: none that may wait; ND_SCOPE_FINDS_SOCKET */
     uint32_t seal;       /* of the scope's own words */
 };
 
 /* The operation talks through a socket that its library does not know (a transport of the program's own): the first that the
  * thread touches is it. */
-#define ND_SCOPE_SEEKS (-2)
+#define ND_SCOPE_FINDS_SOCKET (-2)
 
 /* The most that the coarse clock is behind: what begins by it must not end too early. */
 #define ND_SCOPE_TICK (10 * ND_MSEC)
@@ -41,7 +41,7 @@ struct nd_scope_kind {
     bool (*expects)(const struct nd_scope *scope, const void *caller);
     /* All at once: whether `caller` is such code, and the scope has a deadline now. */
     bool (*bounds)(struct nd_scope *scope, const void *caller);
-    /* Of a scope with ND_SCOPE_SEEKS: `fd` has been touched. Sets scope->fd. */
+    /* Of a scope with ND_SCOPE_FINDS_SOCKET: `fd` has been touched. Sets scope->fd. */
     void (*found)(struct nd_scope *scope, int fd, struct nd_sock *sock);
 };
 
@@ -86,14 +86,14 @@ ND_SCOPE_UNCHECKED static inline void nd_scope_open(struct nd_scope *scope, uint
 }
 
 /* The kind of a scope that is opened and closed with few instructions, since most are never asked about: it has no deadline yet,
- * and only `kind` and `object` are set; there is no outer one. Its functions make a whole one of it (nd_scope_whole) before all else. What
+ * and only `kind` and `object` are set; there is no outer one. Its functions make a whole one of it (nd_scope_make_full) before all else. What
  * it is known by is not sealed, but compared: `object` is the one that talks through the descriptor. */
-extern const struct nd_scope_kind nd_scope_calm __attribute__((visibility("hidden")));
+extern const struct nd_scope_kind nd_scope_established __attribute__((visibility("hidden")));
 
 /* Opens such a scope. The same. */
-ND_SCOPE_UNCHECKED static inline void nd_scope_open_calm(struct nd_scope *scope, const void *object, int fd,
-                                                         uintptr_t *slot) {
-    scope->kind = &nd_scope_calm;
+ND_SCOPE_UNCHECKED static inline void nd_scope_open_established(struct nd_scope *scope, const void *object, int fd,
+                                                                uintptr_t *slot) {
+    scope->kind = &nd_scope_established;
     scope->object = object;
     nd_scope_current.scope = scope;            /* first: a handler that comes between gives all back only where */
     atomic_signal_fence(memory_order_seq_cst); /* it finds a scope */
@@ -103,13 +103,13 @@ ND_SCOPE_UNCHECKED static inline void nd_scope_open_calm(struct nd_scope *scope,
 }
 
 /* Ends one that is calm still. Nothing is left in its frame that it could be known by. */
-static inline void nd_scope_close_calm(struct nd_scope *scope) {
+static inline void nd_scope_close_established(struct nd_scope *scope) {
     *(const void *volatile *)&scope->object = NULL;
     nd_scope_current.scope = NULL;
 }
 
 /* The scope was calm, and all but what opening sets has been filled in. */
-ND_SCOPE_UNCHECKED static inline void nd_scope_whole(struct nd_scope *scope) {
+ND_SCOPE_UNCHECKED static inline void nd_scope_make_full(struct nd_scope *scope) {
     scope->outer = (struct nd_scope_link){.fd = -1, .seal = nd_scope_current.seal};
     scope->serial = nd_scope_current.seal + 1;
     if (nd_scope_current.scope == scope)
@@ -121,16 +121,16 @@ ND_SCOPE_UNCHECKED static inline void nd_scope_whole(struct nd_scope *scope) {
 
 /* Whether the thread's innermost scope is calm and stands, asked in the frame of a function that the operation has called
  * on `fd`, the descriptor that it is for. */
-ND_SCOPE_UNCHECKED static inline __attribute__((always_inline)) bool nd_scope_is_calm(int fd) {
+ND_SCOPE_UNCHECKED static inline __attribute__((always_inline)) bool nd_scope_is_established(int fd) {
     const struct nd_scope_link *link = &nd_scope_current;
     const struct nd_sock *sock;
     return (uintptr_t)link->scope - (uintptr_t)__builtin_frame_address(0) < ND_SCOPE_DEEPEST &&
-           *link->slot == link->return_to && link->scope->kind == &nd_scope_calm && (sock = nd_sock_peek(fd)) &&
-           link->scope->object == sock->tls;
+           *link->slot == link->return_to && link->scope->kind == &nd_scope_established &&
+           (sock = nd_sock_lookup(fd)) && link->scope->object == sock->tls;
 }
 
 /* The same of one that is not calm. */
-ND_SCOPE_UNCHECKED static inline __attribute__((always_inline)) bool nd_scope_is_whole(void) {
+ND_SCOPE_UNCHECKED static inline __attribute__((always_inline)) bool nd_scope_is_full(void) {
     const struct nd_scope_link *link = &nd_scope_current;
     return (uintptr_t)link->scope - (uintptr_t)__builtin_frame_address(0) < ND_SCOPE_DEEPEST &&
            *link->slot == link->return_to && nd_scope_seal(link->scope) == link->seal;
@@ -140,7 +140,7 @@ ND_SCOPE_UNCHECKED static inline __attribute__((always_inline)) bool nd_scope_is
  * as without us, and at most this much late. */
 #define ND_SCOPE_SLACK (20 * ND_MSEC)
 
-static inline bool nd_scope_is_kept(const struct nd_scope *scope, nd_time limit, nd_time now) {
+static inline bool nd_scope_is_kernel_timed(const struct nd_scope *scope, nd_time limit, nd_time now) {
     return limit == scope->timeout && now - scope->began < ND_SCOPE_SLACK;
 }
 
@@ -162,7 +162,7 @@ struct nd_scope *nd_scope_bounds(int fd, const void *caller);
 struct nd_scope *nd_scope_around(const void *object);
 
 /* Whether the thread is in an operation that seeks its socket. Async-signal-safe. */
-bool nd_scope_seeks(void);
+bool nd_scope_finds_socket(void);
 
 /* The thread makes a call on a socket that is sought: it is the one, where the thread seeks. Else it is not looked at again.
  * Async-signal-safe; keeps errno. */

@@ -33,18 +33,18 @@ static int heir_of(int epfd, const struct nd_sock *set) {
             continue;
         }
         copy->epoll.copy_of = heir + 1;
-        copy->epoll.copy_generation = atomic_load(&nd_sock_peek(heir)->generation);
+        copy->epoll.copy_generation = atomic_load(&nd_sock_lookup(heir)->generation);
     }
     return heir;
 }
 
 /* The set lives on under another descriptor. */
 static void hand_over(int epfd, struct nd_sock *set, int to) {
-    struct nd_sock *heir = nd_sock_peek(to);
+    struct nd_sock *heir = nd_sock_lookup(to);
     memcpy(&heir->epoll, &set->epoll, sizeof heir->epoll);
     memcpy(heir->in, set->in, sizeof heir->in);
     for (int fd = 0; fd <= set->epoll.highest; fd++) {
-        struct nd_sock *sock = nd_sock_peek(fd);
+        struct nd_sock *sock = nd_sock_lookup(fd);
         struct nd_membership *member = sock ? nd_epoll_membership(sock, epfd) : NULL;
         if (!member)
             continue;

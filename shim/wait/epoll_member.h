@@ -8,7 +8,7 @@
 
 /* The record of a descriptor that is known as an epoll set's; else NULL. */
 static inline struct nd_sock *nd_epoll_set_of(int epfd) {
-    struct nd_sock *sock = nd_sock_peek(epfd);
+    struct nd_sock *sock = nd_sock_lookup(epfd);
     return sock && (nd_sock_flags(sock) & ND_SOCK_EPOLL) ? sock : NULL;
 }
 
@@ -29,7 +29,7 @@ static inline struct nd_membership *nd_epoll_member(struct nd_sock *sock, int ep
 }
 
 static inline struct nd_membership *nd_epoll_membership(struct nd_sock *sock, int epfd) {
-    const struct nd_sock *set = nd_sock_peek(epfd);
+    const struct nd_sock *set = nd_sock_lookup(epfd);
     return set ? nd_epoll_member(sock, epfd, set) : NULL;
 }
 
@@ -43,7 +43,7 @@ struct nd_sock *nd_epoll_member_of(int epfd, int fd, struct nd_membership **memb
  * over is only known from what was delivered. */
 static inline bool nd_epoll_is_timed(int fd, const struct nd_sock *sock, uint32_t events) {
     if (__builtin_expect(nd_sock_flags(sock) & ND_SOCK_EPOLL, 0))
-        return nd_sock_peek(nd_epoll_home(fd))->epoll.timed;
+        return nd_sock_lookup(nd_epoll_home(fd))->epoll.timed;
     return (nd_watch_exact(fd) & nd_watch_events((short)events)) || (events & EPOLLONESHOT);
 }
 

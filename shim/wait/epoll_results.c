@@ -18,29 +18,29 @@ static void mark(struct nd_sock *sock, int depth) {
         sock->in[i].shown = false;
         set->shown = 0;
         if (depth == 0)
-            set->epoll.late = true;
+            set->epoll.timeout_pending = true;
         if (depth < DEEPEST)
             mark(set, depth + 1);
     }
 }
 
-_Atomic bool nd_epoll_any_late;
+_Atomic bool nd_epoll_any_timeout_pending;
 
-void nd_epoll_member_late(struct nd_sock *sock) {
-    nd_epoll_any_late = true;
+void nd_epoll_member_timeout_pending(struct nd_sock *sock) {
+    nd_epoll_any_timeout_pending = true;
     mark(sock, 0);
 }
 
 /* Whether something late is shown of this member, a socket or an inner set, as it is waited for. */
 static bool shows(const struct nd_sock *sock, const struct nd_membership *member) {
-    return (member->events & ND_WANTS_IN) && sock->shown < ND_LATE_SHOWN &&
+    return (member->events & ND_WANTS_IN) && sock->shown < ND_PENDING_TIMEOUT_SHOWN &&
            !((member->events & EPOLLET) && member->shown);
 }
 
 static bool has_late(int epfd, int depth) {
     epfd = nd_epoll_home(epfd);
     const struct nd_sock *sock = nd_epoll_set_of(epfd);
-    if (!sock || sock->epoll.late)
+    if (!sock || sock->epoll.timeout_pending)
         return sock != NULL;
     for (int i = 0; sock->epoll.nested && depth < DEEPEST && i < ND_INNER_SETS; i++) {
         struct nd_sock *inner = sock->epoll.inner[i] ? nd_epoll_set_of(sock->epoll.inner[i] - 1) : NULL;
@@ -51,7 +51,7 @@ static bool has_late(int epfd, int depth) {
     return false;
 }
 
-bool nd_epoll_has_late(int epfd) {
+bool nd_epoll_has_timeout_pending(int epfd) {
     return has_late(epfd, 0);
 }
 
@@ -77,7 +77,7 @@ static bool add(struct found *found, uint64_t data) {
 /* A one-shot registration is over with its event. What the kernel still tells of it (errors) it would not have told then. */
 static void end_one_shot(int epfd, int fd, struct nd_sock *sock, struct nd_membership *member) {
     struct epoll_event none = {.events = member->events & (EPOLLONESHOT | EPOLLET), .data.u64 = member->data};
-    nd_epoll_run_clocks(sock, member, &nd_sock_peek(epfd)->epoll);
+    nd_epoll_run_clocks(sock, member, &nd_sock_lookup(epfd)->epoll);
     member->events &= ~(uint32_t)(ND_WANTS_IN | ND_WANTS_OUT | ND_WAIT_URGENT);
     nd_real.epoll_ctl(epfd, EPOLL_CTL_MOD, fd, &none);
 }
@@ -96,23 +96,23 @@ static bool show_member(int epfd, int fd, struct nd_sock *sock, struct nd_member
 }
 
 int nd_epoll_show(int epfd, struct epoll_event *events, int ready, int count) {
-    if (!nd_epoll_any_late)
+    if (!nd_epoll_any_timeout_pending)
         return ready;
     struct nd_membership *member;
     struct found found = {events, ready, count};
     epfd = nd_epoll_home(epfd);
     struct nd_sock *set = nd_epoll_set_of(epfd);
-    bool again = false, late = set && atomic_exchange(&set->epoll.late, false);
+    bool again = false, late = set && atomic_exchange(&set->epoll.timeout_pending, false);
     for (int fd = 0; late && fd <= set->epoll.highest; fd++) {
-        struct nd_sock *sock = nd_sock_peek(fd);
-        if (sock && (nd_sock_flags(sock) & ND_SOCK_LATE) && nd_epoll_member_of(epfd, fd, &member))
+        struct nd_sock *sock = nd_sock_lookup(fd);
+        if (sock && (nd_sock_flags(sock) & ND_SOCK_TIMEOUT_PENDING) && nd_epoll_member_of(epfd, fd, &member))
             again |= show_member(epfd, fd, sock, member, &found);
     }
     if (again)
-        set->epoll.late = true;
+        set->epoll.timeout_pending = true;
     for (int i = 0; set && set->epoll.nested && i < ND_INNER_SETS; i++) {
         const int fd = set->epoll.inner[i] - 1;
-        struct nd_sock *inner = fd >= 0 && has_late(fd, 1) ? nd_sock_peek(fd) : NULL;
+        struct nd_sock *inner = fd >= 0 && has_late(fd, 1) ? nd_sock_lookup(fd) : NULL;
         member = inner ? nd_epoll_membership(inner, epfd) : NULL;
         if (member)
             show_member(epfd, fd, inner, member, &found);

@@ -15,14 +15,14 @@
 #define DEEPEST 5
 
 struct nd_sock *nd_epoll_member_of(int epfd, int fd, struct nd_membership **member) {
-    struct nd_sock *sock = nd_sock_peek(fd);
+    struct nd_sock *sock = nd_sock_lookup(fd);
     const uint32_t kinds = ND_SOCK_CONNECTED | ND_SOCK_CONNECTING | ND_SOCK_LISTENING;
     if (!sock || !((nd_sock_flags(sock) & kinds) || nd_sock_is_datagram(sock)) ||
         (nd_sock_flags(sock) & ND_SOCK_EXPIRED))
         return NULL;
     *member = nd_epoll_membership(sock, epfd);
     if (*member)
-        nd_timers_refresh(fd, sock);
+        nd_kernel_timers_refresh(fd, sock);
     return *member ? sock : NULL;
 }
 
@@ -36,37 +36,37 @@ static short wants_now(int fd, struct nd_sock *sock, uint32_t events) {
     struct nd_wait_clock *out = &sock->clock[ND_OUT];
     short wants = nd_epoll_wants(events);
     if (!(wants & ND_WANTS_OUT) || (nd_sock_flags(sock) & ND_SOCK_CONNECTING) ||
-        !(nd_clock_room(sock, wants) || nd_sock_paced(sock)))
+        !(nd_wait_clock_send_space(sock, wants) || nd_sock_connection_limited(sock)))
         return wants;
     bool room = has_room(fd);
     if (room || !out->look)
-        nd_clock_progress(out);
+        nd_wait_clock_progress(out);
     return room ? (short)(wants & ~ND_WANTS_OUT) : wants;
 }
 
-static struct nd_company company_of(int epfd, struct nd_epoll *set, int depth) {
-    struct nd_company company = {.all = 0};
+static struct nd_connections company_of(int epfd, struct nd_epoll *set, int depth) {
+    struct nd_connections company = {.all = 0};
     struct nd_membership *member;
     for (int fd = 0; fd <= set->highest; fd++) {
         const struct nd_sock *sock = nd_epoll_member_of(epfd, fd, &member);
         if (sock)
-            nd_company_add(&company, sock);
+            nd_connections_add(&company, sock);
     }
     for (int i = 0; set->nested && depth < DEEPEST && i < ND_INNER_SETS; i++) {
         const int home = set->inner[i] ? nd_epoll_home(set->inner[i] - 1) : -1;
         struct nd_sock *inner = home >= 0 ? nd_epoll_set_of(home) : NULL;
         if (inner) {
-            const struct nd_company its = company_of(home, &inner->epoll, depth + 1);
-            nd_company_join(&company, &its);
+            const struct nd_connections its = company_of(home, &inner->epoll, depth + 1);
+            nd_connections_join(&company, &its);
         }
     }
     return company;
 }
 
-struct nd_company nd_epoll_company(int epfd) {
+struct nd_connections nd_epoll_connections(int epfd) {
     epfd = nd_epoll_home(epfd);
     struct nd_sock *set = nd_epoll_set_of(epfd);
-    return set ? company_of(epfd, &set->epoll, 0) : (struct nd_company){.all = 0};
+    return set ? company_of(epfd, &set->epoll, 0) : (struct nd_connections){.all = 0};
 }
 
 /* One look through a set. */
@@ -74,7 +74,7 @@ struct look {
     const char *operation;
     int epfd;
     struct nd_epoll *set;
-    const struct nd_company *company;
+    const struct nd_connections *company;
     nd_time now;
     nd_time due; /* when something in it is due next */
     bool timed;  /* a limit holds for something in it */
@@ -82,7 +82,7 @@ struct look {
 
 /* A stream that was ended is still to be shown (results.h). */
 static bool is_ended_member(int epfd, int fd) {
-    struct nd_sock *sock = nd_sock_peek(fd);
+    struct nd_sock *sock = nd_sock_lookup(fd);
     return sock && (nd_sock_flags(sock) & ND_SOCK_EXPIRED) && nd_epoll_membership(sock, epfd);
 }
 
@@ -95,15 +95,16 @@ static bool look_at(struct look *look, int fd) {
         return false;
     }
     nd_epoll_run_clocks(sock, member, look->set);
-    nd_clock_settle_connect(fd, sock);
+    nd_wait_clock_settle_connect(fd, sock);
     look->timed |= nd_epoll_is_timed(fd, sock, member->events);
     short wants = wants_now(fd, sock, member->events);
     nd_epoll_note_limit(look->set, sock);
-    if (nd_late_tells(sock))
-        nd_late_look(look->operation, fd, sock, wants, look->company, look->now);
-    else if (nd_clock_expire(look->operation, fd, sock, wants, nd_alone(look->company, sock), look->now))
+    if (nd_pending_timeout_applies(sock))
+        nd_pending_timeout_check(look->operation, fd, sock, wants, look->company, look->now);
+    else if (nd_wait_clock_expire(look->operation, fd, sock, wants, nd_connections_is_only(look->company, sock),
+                                  look->now))
         return true;
-    nd_time its = nd_clock_due(sock, wants, look->now);
+    nd_time its = nd_wait_clock_due(sock, wants, look->now);
     look->due = its < look->due ? its : look->due;
     return false;
 }
@@ -138,9 +139,9 @@ static bool look_through(struct look *look) {
     nd_time cost = nd_now() - look->now; /* more than this only where we were not let run */
     set->cost = cost < COST_PER_SOCKET * (set->highest + 1) ? cost : COST_PER_SOCKET * (set->highest + 1);
     set->delay = nd_epoll_delay_anew(set);
-    nd_time earliest = look->now + ND_EPOLL_LOOK_SHARE * set->cost;
+    nd_time earliest = look->now + ND_EPOLL_SCAN_SHARE * set->cost;
     set->due = look->due < earliest ? earliest : look->due;
-    set->hurried = 0;
+    set->rescheduled = 0;
     settle_timed(look, changes);
     return any;
 }
@@ -153,7 +154,7 @@ static bool begin_look(struct nd_epoll *set, nd_time now) {
     return (other == 0 || now - other > LONGEST_LOOK) && atomic_compare_exchange_strong(&set->looking, &other, now);
 }
 
-bool nd_epoll_look(const char *operation, int epfd, const struct nd_company *company, nd_time now) {
+bool nd_epoll_scan(const char *operation, int epfd, const struct nd_connections *company, nd_time now) {
     epfd = nd_epoll_home(epfd);
     struct nd_sock *sock = nd_epoll_set_of(epfd);
     if (!sock || !begin_look(&sock->epoll, now))
@@ -161,7 +162,7 @@ bool nd_epoll_look(const char *operation, int epfd, const struct nd_company *com
     struct nd_epoll *set = &sock->epoll;
     if (now >= set->due)
         nd_epoll_read_rings(epfd, set);
-    struct nd_company own = company_of(epfd, set, 0);
+    struct nd_connections own = company_of(epfd, set, 0);
     if (company && company->all > own.all)
         own = *company;
     struct look look = {operation, epfd, set, &own, now, ND_NEVER, false};
@@ -169,6 +170,6 @@ bool nd_epoll_look(const char *operation, int epfd, const struct nd_company *com
     set->looking = 0;
     for (int i = 0; set->nested && i < ND_INNER_SETS; i++)
         if (set->inner[i])
-            any |= nd_epoll_look(operation, set->inner[i] - 1, &own, now);
+            any |= nd_epoll_scan(operation, set->inner[i] - 1, &own, now);
     return any;
 }

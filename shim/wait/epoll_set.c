@@ -33,7 +33,7 @@ static struct nd_membership *new_membership(struct nd_sock *sock, int epfd, cons
 static void make_timed(int epfd, struct nd_sock *set, nd_time now) {
     set->epoll.used = true;
     set->epoll.changes++;
-    nd_epoll_hurry_within(set, now, nd_epoll_delay(&set->epoll));
+    nd_epoll_reschedule_within(set, now, nd_epoll_delay(&set->epoll));
     if (set->epoll.timed)
         return;
     set->epoll.timed = true;
@@ -84,7 +84,7 @@ static _Atomic int *hint_for(uint64_t data) {
 
 /* It was not known as a set: made before the library could see it, or its number was. */
 ND_COLD static struct nd_sock *new_set(int epfd) {
-    return nd_sock_born(epfd, ND_SOCK_EPOLL);
+    return nd_sock_created(epfd, ND_SOCK_EPOLL);
 }
 
 /* The record of the set behind *epfd, which becomes its home; NULL where there can be none. */
@@ -120,21 +120,21 @@ ND_COLD static void note_further(struct nd_epoll *set, int fd, bool is_set, cons
 /* Whether more than silence bounds a socket, so that when it is due is not a matter of how long it is waited for. */
 static inline bool is_busy(const struct nd_sock *sock, uint32_t flags) {
     return nd_unlikely(flags & ND_SOCK_CONNECTING) || nd_unlikely(sock->operation.timeout) ||
-           nd_unlikely(nd_paced_by(flags, nd_sock_limits_by(sock, flags)));
+           nd_unlikely(nd_connection_limited_by(flags, nd_sock_limits_by(sock, flags)));
 }
 
 /* A limit holds for what was registered. Nothing is to be done where the set is to be looked through soon enough already. */
 static void note_timed(int epfd, struct nd_sock *set, const struct nd_sock *sock, short wants, bool busy) {
-    const nd_time delay = nd_epoll_delay(&set->epoll), its = nd_clock_left(sock, wants);
+    const nd_time delay = nd_epoll_delay(&set->epoll), its = nd_wait_clock_left(sock, wants);
     if (nd_likely(set->epoll.timed) && nd_likely(!busy) &&
-        nd_likely(nd_epoll_is_hurried(&set->epoll, its < delay ? its : delay)))
+        nd_likely(nd_epoll_is_rescheduled(&set->epoll, its < delay ? its : delay)))
         return;
     const nd_time now = nd_now_coarse();
     make_timed(epfd, set, now);
     if (busy)
-        nd_epoll_hurry(set, nd_clock_due(sock, wants, now));
+        nd_epoll_reschedule(set, nd_wait_clock_due(sock, wants, now));
     else if (its < delay)
-        nd_epoll_hurry_within(set, now, its);
+        nd_epoll_reschedule_within(set, now, its);
 }
 
 /* Writes down how a socket of the set is waited for from now on. */
@@ -164,10 +164,10 @@ static void note_registered(int epfd, struct nd_sock *set, int fd, struct nd_soc
         note_further(&set->epoll, fd, is_set, event);
     if (!is_set && (is_new || busy))
         nd_epoll_note_limit(&set->epoll, sock);
-    if (!*nd_straight_single)
+    if (!*nd_one_thread)
         atomic_thread_fence(memory_order_seq_cst); /* nd_sock_change in another thread sees it, or is seen here */
-    if (nd_unlikely(nd_sock_flags(sock) & ND_SOCK_LATE))
-        set->epoll.late = true;
+    if (nd_unlikely(nd_sock_flags(sock) & ND_SOCK_TIMEOUT_PENDING))
+        set->epoll.timeout_pending = true;
     const bool several = note_thread(&set->epoll);
     if (several)
         set->epoll.changes++;
@@ -181,7 +181,7 @@ static void note_registered(int epfd, struct nd_sock *set, int fd, struct nd_soc
 }
 
 void nd_epoll_noted(int epfd, int fd, const struct epoll_event *event) {
-    struct nd_sock *sock = nd_sock_peek(fd);
+    struct nd_sock *sock = nd_sock_lookup(fd);
     struct nd_sock *set = sock && (nd_sock_flags(sock) & ND_SOCK_KNOWN) ? set_behind(&epfd) : NULL;
     if (!set)
         return;
@@ -211,7 +211,7 @@ static void notice_rings(int epfd, struct nd_sock *set, nd_time now) {
     if (epoll->rings == nd_uring_changes)
         return;
     make_timed(epfd, set, now);
-    nd_epoll_hurry(set, now + nd_epoll_soonest(epoll));
+    nd_epoll_reschedule(set, now + nd_epoll_soonest(epoll));
 }
 
 void nd_epoll_read_rings(int epfd, struct nd_epoll *set) {
@@ -221,10 +221,10 @@ void nd_epoll_read_rings(int epfd, struct nd_epoll *set) {
     uint32_t reading = ++set->reading;
     if (nd_uring_members(epfd, nd_epoll_noted))
         for (int fd = 0; fd <= set->highest; fd++) {
-            struct nd_sock *sock = nd_sock_peek(fd);
+            struct nd_sock *sock = nd_sock_lookup(fd);
             const struct nd_membership *member = sock ? nd_epoll_membership(sock, epfd) : NULL;
             if (member && member->reading != reading)
-                remove_from(epfd, nd_sock_peek(epfd), fd, sock);
+                remove_from(epfd, nd_sock_lookup(epfd), fd, sock);
         }
     set->rings = rings;
 }
@@ -234,7 +234,7 @@ void nd_epoll_closed(int epfd) {
     if (!set || nd_epoll_handed_over(epfd))
         return;
     for (int fd = 0; fd <= set->epoll.highest; fd++) {
-        struct nd_sock *sock = nd_sock_peek(fd);
+        struct nd_sock *sock = nd_sock_lookup(fd);
         if (sock && nd_epoll_member(sock, epfd, set))
             remove_from(epfd, set, fd, sock);
     }
@@ -251,11 +251,11 @@ static void deliver(int epfd, struct nd_sock *set, const struct epoll_event *eve
         return;
     nd_epoll_run_clocks(sock, member, &set->epoll);
     if (event->events & (ND_WANTS_IN | ND_WAIT_URGENT | ND_ENDED))
-        nd_clock_progress(&sock->clock[ND_IN]);
+        nd_wait_clock_progress(&sock->clock[ND_IN]);
     if (event->events & (ND_WANTS_OUT | ND_ENDED))
-        nd_clock_progress(&sock->clock[ND_OUT]);
+        nd_wait_clock_progress(&sock->clock[ND_OUT]);
     if (nd_sock_flags(sock) & ND_SOCK_CONNECTING)
-        nd_clock_connected(fd, sock, (short)event->events);
+        nd_wait_clock_connected(fd, sock, (short)event->events);
     member->events &= ~(uint32_t)(ND_WANTS_IN | ND_WANTS_OUT | ND_WAIT_URGENT);
 }
 
@@ -271,7 +271,7 @@ nd_time nd_epoll_due(int epfd, nd_time now) {
     struct nd_sock *sock = nd_epoll_set_of(epfd);
     if (!sock || (!sock->epoll.used && !nd_uring_changes))
         return ND_NEVER;
-    nd_timers_refresh(epfd, sock);
+    nd_kernel_timers_refresh(epfd, sock);
     notice_rings(epfd, sock, now);
     struct nd_epoll *set = &sock->epoll;
     if (!set->timed)
@@ -284,17 +284,17 @@ nd_time nd_epoll_due(int epfd, nd_time now) {
     return due;
 }
 
-void nd_epoll_look_by(int epfd, nd_time now, nd_time period) {
+void nd_epoll_scan_by(int epfd, nd_time now, nd_time period) {
     struct nd_sock *sock = nd_epoll_set_of(nd_epoll_home(epfd));
     if (!sock || !sock->epoll.timed)
         return;
     const struct nd_epoll *set = &sock->epoll;
     const nd_time soonest = nd_epoll_soonest(set), delay = period > soonest ? period : soonest;
-    if (!nd_epoll_is_hurried(set, delay))
-        nd_epoll_hurry_within(sock, now, delay);
+    if (!nd_epoll_is_rescheduled(set, delay))
+        nd_epoll_reschedule_within(sock, now, delay);
     for (int i = 0; set->nested && i < ND_INNER_SETS; i++)
         if (set->inner[i])
-            nd_epoll_look_by(set->inner[i] - 1, now, period);
+            nd_epoll_scan_by(set->inner[i] - 1, now, period);
 }
 
 void nd_epoll_waited(int epfd, nd_time began, nd_time ended) {

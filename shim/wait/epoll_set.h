@@ -35,7 +35,7 @@ nd_time nd_epoll_due(int epfd, nd_time now);
 
 /* Other threads may start clocks in the set, and in those within, while it is waited for: it is to be looked through `period` from
  * `now` at the latest. */
-void nd_epoll_look_by(int epfd, nd_time now, nd_time period);
+void nd_epoll_scan_by(int epfd, nd_time now, nd_time period);
 
 /* A thread has waited for the set from `began` to `ended`. What a program does then may start a clock, so the set is looked
  * through soon after. */
@@ -46,8 +46,8 @@ static inline void nd_epoll_waited_here(struct nd_sock *sock, nd_time began, nd_
     struct nd_epoll *set = &sock->epoll;
     if (ended > began)
         nd_stopwatch_add(&set->time, began, ended);
-    if (__builtin_expect(!nd_epoll_is_hurried(set, nd_epoll_delay(set)), 0))
-        nd_epoll_hurry_within(sock, ended, nd_epoll_delay(set));
+    if (__builtin_expect(!nd_epoll_is_rescheduled(set, nd_epoll_delay(set)), 0))
+        nd_epoll_reschedule_within(sock, ended, nd_epoll_delay(set));
 }
 
 /* Whether `due` holds in the record of a watched set, without sets in it: neither settings nor rings have changed since. */
@@ -57,21 +57,21 @@ static inline bool nd_epoll_is_current(const struct nd_sock *sock) {
 }
 
 /* The connections in it, and in sets within. */
-struct nd_company nd_epoll_company(int epfd);
+struct nd_connections nd_epoll_connections(int epfd);
 
 /* Looks through the set's sockets: ends what is due, told as `operation`, and notes when the next one will be. `company` is
  * what is waited for together, where the set is only a part of it; else NULL. Returns whether anything ended. Errno undefined. */
-bool nd_epoll_look(const char *operation, int epfd, const struct nd_company *company, nd_time now);
+bool nd_epoll_scan(const char *operation, int epfd, const struct nd_connections *company, nd_time now);
 
 /* A socket has become late (limit/pending_timeout.h): the sets that it is in show it. */
-void nd_epoll_member_late(struct nd_sock *sock);
+void nd_epoll_member_timeout_pending(struct nd_sock *sock);
 
 /* Whether nd_epoll_show has something to add, as far as known without looking through the set. */
-extern _Atomic bool nd_epoll_any_late __attribute__((visibility("hidden")));
-bool nd_epoll_has_late(int epfd);
+extern _Atomic bool nd_epoll_any_timeout_pending __attribute__((visibility("hidden")));
+bool nd_epoll_has_timeout_pending(int epfd);
 
 static inline bool nd_epoll_shows(int epfd) {
-    return __builtin_expect(nd_epoll_any_late, false) && nd_epoll_has_late(epfd);
+    return __builtin_expect(nd_epoll_any_timeout_pending, false) && nd_epoll_has_timeout_pending(epfd);
 }
 
 /* Adds what is late in the set, and the sets in it that hold such, to `events`, which holds `ready` of at most `count`. Returns the

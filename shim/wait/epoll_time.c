@@ -12,7 +12,7 @@ void nd_epoll_run_clocks_by(struct nd_sock *sock, struct nd_membership *member, 
         return;
     sock->clock[ND_IN].time.waited += waited;
     sock->clock[ND_OUT].time.waited += waited;
-    sock->pace.time.waited += waited;
+    sock->connection_clock.time.waited += waited;
 }
 
 /* After something has happened in a set, its sockets are looked through within an eighth of the shortest limit. */
@@ -21,7 +21,7 @@ void nd_epoll_run_clocks_by(struct nd_sock *sock, struct nd_membership *member, 
 #define LONGEST_DELAY ND_SEC
 
 nd_time nd_epoll_soonest(const struct nd_epoll *set) {
-    return ND_EPOLL_LOOK_SHARE * set->cost > SHORTEST_DELAY ? ND_EPOLL_LOOK_SHARE * set->cost : SHORTEST_DELAY;
+    return ND_EPOLL_SCAN_SHARE * set->cost > SHORTEST_DELAY ? ND_EPOLL_SCAN_SHARE * set->cost : SHORTEST_DELAY;
 }
 
 nd_time nd_epoll_delay_anew(const struct nd_epoll *set) {
@@ -64,14 +64,14 @@ nd_time nd_epoll_period(void) {
 }
 
 nd_time nd_epoll_waited_by_now(const struct nd_epoll *set) {
-    if (*nd_straight_single)
+    if (*nd_one_thread)
         return set->time.waited;
     nd_time under_way = nd_now_coarse() - set->time.accounted;
     nd_time period = nd_epoll_period();
     return set->time.waited + (under_way < period ? under_way : period);
 }
 
-void nd_epoll_hurry(struct nd_sock *sock, nd_time soon) {
+void nd_epoll_reschedule(struct nd_sock *sock, nd_time soon) {
     struct nd_epoll *set = &sock->epoll;
     nd_time due = set->due;
     if (due > soon)
@@ -79,10 +79,10 @@ void nd_epoll_hurry(struct nd_sock *sock, nd_time soon) {
 }
 
 /* In this order: a look that ends meanwhile sets `due` first, and then forgets that it was hurried. */
-void nd_epoll_hurry_within(struct nd_sock *sock, nd_time now, nd_time delay) {
+void nd_epoll_reschedule_within(struct nd_sock *sock, nd_time now, nd_time delay) {
     struct nd_epoll *set = &sock->epoll;
-    set->hurried = nd_epoll_shorter(set->hurried, delay > 0 ? delay : 1);
-    nd_epoll_hurry(sock, now + delay);
+    set->rescheduled = nd_epoll_shorter(set->rescheduled, delay > 0 ? delay : 1);
+    nd_epoll_reschedule(sock, now + delay);
 }
 
 static nd_time shortest_limit(const struct nd_sock *sock) {
@@ -94,7 +94,7 @@ static nd_time shortest_limit(const struct nd_sock *sock) {
         shortest = nd_epoll_shorter(shortest, nd_sock_accept_limit(sock));
     if (nd_unlikely(flags & ND_SOCK_CONNECTING))
         shortest = nd_epoll_shorter(shortest, nd_sock_connect_limit(sock));
-    if (nd_unlikely(nd_paced_by(flags, limits)))
+    if (nd_unlikely(nd_connection_limited_by(flags, limits)))
         shortest = nd_epoll_shorter(nd_epoll_shorter(nd_epoll_shorter(shortest, limits->idle), limits->lifetime),
                                     limits->min_rate_window);
     return shortest;

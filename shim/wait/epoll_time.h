@@ -6,7 +6,7 @@
 #include "shim/socket/record.h"
 
 /* A look may take one part in this of the time. */
-#define ND_EPOLL_LOOK_SHARE 100
+#define ND_EPOLL_SCAN_SHARE 100
 
 /* Of two times the shorter one; 0 is none. */
 static inline nd_time nd_epoll_shorter(nd_time a, nd_time b) {
@@ -44,13 +44,13 @@ static inline nd_time nd_epoll_delay(const struct nd_epoll *set) {
 nd_time nd_epoll_soonest(const struct nd_epoll *set);
 
 /* The set is to be looked through by then. What is due is never put off by what happens again and again. */
-void nd_epoll_hurry(struct nd_sock *set, nd_time soon);
+void nd_epoll_reschedule(struct nd_sock *set, nd_time soon);
 
 /* The same for `delay` from `now`. Where it is hurried already, nothing that is due no sooner need be thought about until it is
  * looked through. */
-void nd_epoll_hurry_within(struct nd_sock *set, nd_time now, nd_time delay);
-static inline bool nd_epoll_is_hurried(const struct nd_epoll *set, nd_time delay) {
-    const nd_time hurried = set->hurried;
+void nd_epoll_reschedule_within(struct nd_sock *set, nd_time now, nd_time delay);
+static inline bool nd_epoll_is_rescheduled(const struct nd_epoll *set, nd_time delay) {
+    const nd_time hurried = set->rescheduled;
     return hurried && hurried <= delay;
 }
 

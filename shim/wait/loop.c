@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-int nd_wait_observe(const struct nd_waiting *how, void *set, nd_time given, const struct nd_wait_shown *shown) {
+int nd_wait_observe(const struct nd_waiting *how, void *set, nd_time given, const struct nd_wait_row *shown) {
     struct nd_slot_use use;
     nd_time began = nd_now(), due = how->due(set, began);
     if (given)
@@ -68,7 +68,7 @@ int nd_wait_go_on(const struct nd_waiting *how, void *set, struct nd_wait_progre
     else
         call->ended = nd_now_coarse();
     if (ready == 0 && !call->given)
-        call->began = ND_LOOKED;
+        call->began = ND_POLLED;
     for (;;) {
         ready = settle(how, set, call, ready, &error);
         if (ready != 0 || call->ended >= call->deadline)

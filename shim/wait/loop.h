@@ -20,7 +20,7 @@ struct nd_waiting {
     nd_time (*due)(void *set, nd_time now);
     /* Makes the real call on the program's set, for a timeout or ND_AS_GIVEN; repeatable. */
     int (*wait)(void *set, nd_time timeout);
-    /* The call has waited from `began` (or ND_LOOKED) to `ended`, and found something ready or not; where both are the same it is over. */
+    /* The call has waited from `began` (or ND_POLLED) to `ended`, and found something ready or not; where both are the same it is over. */
     void (*settle)(void *set, nd_time began, nd_time ended, bool ready);
     /* Ends what is due at `now`. Returns whether the kernel will show something new. */
     bool (*expire)(void *set, nd_time now);
@@ -29,7 +29,7 @@ struct nd_waiting {
 };
 
 /* What is shown of a wait to whoever looks from outside (report/slots.h). */
-struct nd_wait_shown {
+struct nd_wait_row {
     enum nd_call operation;
     int fd;           /* the first that is bounded, or the epoll set */
     nd_time deadline; /* its; ND_NEVER where it is not known */
@@ -51,7 +51,7 @@ struct nd_wait_progress {
 
 /* The rest of nd_wait_loop, where the first wait has found `ready`, and that is not all there is to it; and in MODE=observe. */
 int nd_wait_go_on(const struct nd_waiting *how, void *set, struct nd_wait_progress *call, int ready);
-int nd_wait_observe(const struct nd_waiting *how, void *set, nd_time given, const struct nd_wait_shown *shown);
+int nd_wait_observe(const struct nd_waiting *how, void *set, nd_time given, const struct nd_wait_row *shown);
 
 /* The first is the program's own call, as long as that can be. Whole milliseconds: as long for poll as for ppoll. */
 static inline nd_time nd_wait_first_timeout(const struct nd_wait_progress *call) {
@@ -82,7 +82,7 @@ ND_INLINE int nd_wait_first(const struct nd_waiting *how, void *set, struct nd_w
  * exact one after a wait in vain. In MODE=observe the wait is the program's own, and its clocks are read when it returns. In the
  * calling function itself, so that a constant *how costs no calls. Async-signal-safe; a cancellation point as the real call. */
 ND_INLINE int nd_wait_loop(const struct nd_waiting *how, bool masked, void *set, nd_time timeout,
-                           const struct nd_wait_shown *shown) {
+                           const struct nd_wait_row *shown) {
     if (nd_unlikely(nd_observing))
         return nd_wait_observe(how, set, timeout, shown);
     struct nd_slot_use use;

@@ -8,7 +8,7 @@
 
 /* What is to be added to what the kernel shows of `fd`, where `wanted` is asked for. */
 static short missing(int fd, short wanted, short shown) {
-    struct nd_sock *sock = nd_sock_peek(fd);
+    struct nd_sock *sock = nd_sock_lookup(fd);
     if (!sock || !(nd_sock_flags(sock) & ND_SOCK_STREAM) || !nd_expired_anywhere(fd, sock))
         return 0;
     return (short)(wanted & (READING | POLLRDHUP) & ~shown);
@@ -18,7 +18,7 @@ static bool may_miss(short wanted, short shown) {
     return (shown & (POLLERR | POLLHUP)) && (wanted & READING) && !(shown & READING);
 }
 
-void nd_shown_poll(struct pollfd *fds, nfds_t count, int ready) {
+void nd_results_poll(struct pollfd *fds, nfds_t count, int ready) {
     for (nfds_t i = 0; i < count && ready > 0; i++) {
         ready -= fds[i].revents != 0;
         if (may_miss(fds[i].events, fds[i].revents))
@@ -29,7 +29,7 @@ void nd_shown_poll(struct pollfd *fds, nfds_t count, int ready) {
 /* The member whose events come with `data`, which is all that tells them apart; or -1. */
 static int member_with(int epfd, const struct nd_sock *set, uint64_t data, short *wanted) {
     for (int fd = 0; fd <= set->epoll.highest; fd++) {
-        struct nd_sock *sock = nd_sock_peek(fd);
+        struct nd_sock *sock = nd_sock_lookup(fd);
         const struct nd_membership *member = sock ? nd_epoll_membership(sock, epfd) : NULL;
         if (!member || member->data != data)
             continue;
@@ -39,7 +39,7 @@ static int member_with(int epfd, const struct nd_sock *set, uint64_t data, short
     return -1;
 }
 
-void nd_shown_epoll_ended(int epfd, struct epoll_event *events, int ready) {
+void nd_results_epoll_ended(int epfd, struct epoll_event *events, int ready) {
     epfd = nd_epoll_home(epfd);
     const struct nd_sock *set = nd_epoll_set_of(epfd);
     for (int i = 0; set && i < ready; i++) {

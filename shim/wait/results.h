@@ -8,16 +8,16 @@
 #include <sys/epoll.h>
 
 /* After a poll that found `ready`: keeps errno. */
-void nd_shown_poll(struct pollfd *fds, nfds_t count, int ready);
+void nd_results_poll(struct pollfd *fds, nfds_t count, int ready);
 
 /* After a wait on an epoll set that found `ready`: keeps errno. */
-void nd_shown_epoll_ended(int epfd, struct epoll_event *events, int ready);
-static inline void nd_shown_epoll(int epfd, struct epoll_event *events, int ready) {
+void nd_results_epoll_ended(int epfd, struct epoll_event *events, int ready);
+static inline void nd_results_epoll(int epfd, struct epoll_event *events, int ready) {
     uint32_t any = 0;
     for (int i = 0; i < ready; i++)
         any |= events[i].events;
     if (__builtin_expect(any & (EPOLLERR | EPOLLHUP), 0))
-        nd_shown_epoll_ended(epfd, events, ready);
+        nd_results_epoll_ended(epfd, events, ready);
 }
 
 #endif

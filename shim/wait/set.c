@@ -10,9 +10,9 @@
 
 /* The record of an entry whose clocks run, or NULL. */
 static inline struct nd_sock *watched(const struct nd_wait_entry *entry) {
-    struct nd_sock *sock = nd_watch_exact(entry->fd) & nd_watch_events(entry->wants) ? nd_sock_peek(entry->fd) : NULL;
+    struct nd_sock *sock = nd_watch_exact(entry->fd) & nd_watch_events(entry->wants) ? nd_sock_lookup(entry->fd) : NULL;
     if (sock)
-        nd_timers_refresh(entry->fd, sock);
+        nd_kernel_timers_refresh(entry->fd, sock);
     return sock && !(nd_sock_flags(sock) & ND_SOCK_EXPIRED) ? sock : NULL;
 }
 
@@ -22,21 +22,21 @@ static bool is_set(const struct nd_sock *sock) {
 
 /* An exception set alone does not show that a connection has ended: only we know. */
 static bool ended_unshown(const struct nd_wait_entry *entry) {
-    const struct nd_sock *sock = nd_unlikely(entry->wants & ND_WAIT_URGENT) ? nd_sock_peek(entry->fd) : NULL;
+    const struct nd_sock *sock = nd_unlikely(entry->wants & ND_WAIT_URGENT) ? nd_sock_lookup(entry->fd) : NULL;
     return sock && (nd_sock_flags(sock) & ND_SOCK_EXPIRED);
 }
 
 /* Whether it holds, or is, something late that is to be shown. */
 static bool shows(const struct nd_wait_entry *entry, const struct nd_sock *sock) {
     if (!is_set(sock))
-        return nd_late_shows(sock, entry->wants);
-    return (entry->wants & ND_WANTS_IN) && sock->shown < ND_LATE_SHOWN && nd_epoll_shows(entry->fd);
+        return nd_pending_timeout_shows(sock, entry->wants);
+    return (entry->wants & ND_WANTS_IN) && sock->shown < ND_PENDING_TIMEOUT_SHOWN && nd_epoll_shows(entry->fd);
 }
 
 static nd_time sock_due(const struct nd_wait_entry *entry, const struct nd_sock *sock, nd_time now) {
     if (nd_unlikely(shows(entry, sock)))
         return now;
-    return is_set(sock) ? nd_epoll_due(entry->fd, now) : nd_clock_due(sock, entry->wants, now);
+    return is_set(sock) ? nd_epoll_due(entry->fd, now) : nd_wait_clock_due(sock, entry->wants, now);
 }
 
 static nd_time entry_due(const struct nd_wait_entry *entry, nd_time now) {
@@ -47,18 +47,18 @@ static nd_time entry_due(const struct nd_wait_entry *entry, nd_time now) {
 }
 
 /* Notes an entry whose clocks run, or that we know more of than the kernel shows. */
-static void note(struct nd_waitset *set, unsigned index, const struct nd_wait_entry *entry, const struct nd_sock *sock,
+static void note(struct nd_wait_set *set, unsigned index, const struct nd_wait_entry *entry, const struct nd_sock *sock,
                  nd_time now) {
     if (set->noted_count < ND_WAIT_NOTED)
         set->noted[set->noted_count] = index;
     if (!set->noted_count++ && sock) {
         set->shown.fd = entry->fd;
-        set->shown.limit = nd_clock_bound(sock, entry->wants, now, &set->shown.deadline);
+        set->shown.limit = nd_wait_clock_bound(sock, entry->wants, now, &set->shown.deadline);
     }
 }
 
 /* The one pass before a wait: finds what must be looked at again, and when the first of it is due. */
-static nd_time survey(struct nd_waitset *set, nd_time now) {
+static nd_time survey(struct nd_wait_set *set, nd_time now) {
     nd_time wake = ND_NEVER;
     struct nd_wait_entry entry;
     set->began = now;
@@ -74,17 +74,17 @@ static nd_time survey(struct nd_waitset *set, nd_time now) {
 }
 
 /* How many entries must be looked at again after the survey, and each of them. */
-static unsigned again_count(const struct nd_waitset *set) {
+static unsigned again_count(const struct nd_wait_set *set) {
     return set->noted_count <= ND_WAIT_NOTED ? set->noted_count : set->count - set->first;
 }
 
-static bool again(const struct nd_waitset *set, unsigned i, unsigned *index, struct nd_wait_entry *entry) {
+static bool again(const struct nd_wait_set *set, unsigned i, unsigned *index, struct nd_wait_entry *entry) {
     *index = set->noted_count <= ND_WAIT_NOTED ? set->noted[i] : set->first + i;
     return set->entry(set, *index, entry);
 }
 
 static nd_time due(void *arg, nd_time now) {
-    struct nd_waitset *set = arg;
+    struct nd_wait_set *set = arg;
     nd_time wake = ND_NEVER;
     unsigned index;
     struct nd_wait_entry entry;
@@ -103,20 +103,20 @@ static void settle_entry(const struct nd_wait_entry *entry, struct nd_sock *sock
         return;
     }
     if (nd_sock_flags(sock) & ND_SOCK_CONNECTING) {
-        nd_clock_connected(entry->fd, sock, entry->ready);
+        nd_wait_clock_connected(entry->fd, sock, entry->ready);
         return;
     }
-    nd_clock_add(sock, entry->wants, began, ended);
+    nd_wait_clock_add(sock, entry->wants, began, ended);
     /* Who waits for both is content with either: an upload may go on without an answer. */
     if (entry->ready & entry->wants & ND_WANTS_OUT || entry->ready & (ND_WANTS_IN | ND_ENDED))
-        nd_clock_progress(&sock->clock[ND_IN]);
+        nd_wait_clock_progress(&sock->clock[ND_IN]);
     if (entry->ready & (ND_WANTS_OUT | ND_ENDED))
-        nd_clock_progress(&sock->clock[ND_OUT]);
+        nd_wait_clock_progress(&sock->clock[ND_OUT]);
 }
 
 /* After a wait from `began` to `ended`: the clocks have run, and what is ready has made progress. */
 static void settle(void *arg, nd_time began, nd_time ended, bool ready) {
-    const struct nd_waitset *set = arg;
+    const struct nd_wait_set *set = arg;
     unsigned index, count = again_count(set);
     struct nd_wait_entry entry;
     for (unsigned i = 0; i < count; i++) {
@@ -131,19 +131,19 @@ static void settle(void *arg, nd_time began, nd_time ended, bool ready) {
 
 /* The connections that are waited for together, also those that no limit is set for. One that stands in the set twice in a row
  * counts once. */
-static struct nd_company company_of(const struct nd_waitset *set) {
-    struct nd_company company = {.all = 0};
+static struct nd_connections company_of(const struct nd_wait_set *set) {
+    struct nd_connections company = {.all = 0};
     struct nd_wait_entry entry;
     int last = -1;
     for (unsigned i = 0; i < set->count; i++) {
         if (!set->entry(set, i, &entry))
             continue;
-        const struct nd_sock *sock = nd_sock_peek(entry.fd);
+        const struct nd_sock *sock = nd_sock_lookup(entry.fd);
         if (sock && entry.fd != last && is_set(sock)) {
-            const struct nd_company inner = nd_epoll_company(entry.fd);
-            nd_company_join(&company, &inner);
+            const struct nd_connections inner = nd_epoll_connections(entry.fd);
+            nd_connections_join(&company, &inner);
         } else if (sock && entry.fd != last) {
-            nd_company_add(&company, sock);
+            nd_connections_add(&company, sock);
         }
         last = entry.fd;
     }
@@ -151,9 +151,9 @@ static struct nd_company company_of(const struct nd_waitset *set) {
 }
 
 static bool expire(void *arg, nd_time now) {
-    const struct nd_waitset *set = arg;
+    const struct nd_wait_set *set = arg;
     const char *operation = nd_operation_names[set->operation];
-    const struct nd_company company = company_of(set);
+    const struct nd_connections company = company_of(set);
     bool any = false;
     unsigned index, count = again_count(set);
     struct nd_wait_entry entry;
@@ -162,11 +162,12 @@ static bool expire(void *arg, nd_time now) {
         if (!sock)
             continue;
         if (is_set(sock))
-            any |= nd_epoll_look(operation, entry.fd, &company, now);
-        else if (nd_late_tells(sock))
-            nd_late_look(operation, entry.fd, sock, entry.wants, &company, now);
+            any |= nd_epoll_scan(operation, entry.fd, &company, now);
+        else if (nd_pending_timeout_applies(sock))
+            nd_pending_timeout_check(operation, entry.fd, sock, entry.wants, &company, now);
         else
-            any |= nd_clock_expire(operation, entry.fd, sock, entry.wants, nd_alone(&company, sock), now);
+            any |= nd_wait_clock_expire(operation, entry.fd, sock, entry.wants, nd_connections_is_only(&company, sock),
+                                        now);
     }
     return any;
 }
@@ -174,7 +175,7 @@ static bool expire(void *arg, nd_time now) {
 /* What the kernel does not show: what is late is not ended, and a connection that is has no exception. */
 static bool is_unshown(const struct nd_wait_entry *entry) {
     if (ended_unshown(entry))
-        return !entry->ready && nd_expired(entry->fd, nd_sock_peek(entry->fd));
+        return !entry->ready && nd_expired(entry->fd, nd_sock_lookup(entry->fd));
     struct nd_sock *sock = entry->ready & ND_WANTS_IN ? NULL : watched(entry);
     if (!sock || !shows(entry, sock))
         return false;
@@ -183,7 +184,7 @@ static bool is_unshown(const struct nd_wait_entry *entry) {
 }
 
 static int show(void *arg, int ready) {
-    struct nd_waitset *set = arg;
+    struct nd_wait_set *set = arg;
     unsigned index, count = again_count(set);
     struct nd_wait_entry entry;
     for (unsigned i = 0; i < count; i++) {
@@ -197,14 +198,14 @@ static int show(void *arg, int ready) {
 }
 
 static int wait_for(void *arg, nd_time timeout) {
-    struct nd_waitset *set = arg;
+    struct nd_wait_set *set = arg;
     return set->wait(set, timeout);
 }
 
-int nd_waitset_run(struct nd_waitset *set) {
+int nd_wait_set_run(struct nd_wait_set *set) {
     static const struct nd_waiting how = {due, wait_for, settle, expire, show};
     set->noted_count = 0;
     set->began = 0;
-    set->shown = (struct nd_wait_shown){set->operation, -1, ND_NEVER, ND_LIMIT_NONE};
+    set->shown = (struct nd_wait_row){set->operation, -1, ND_NEVER, ND_LIMIT_NONE};
     return nd_wait_loop(&how, set->masked, set, set->timeout, &set->shown);
 }

@@ -12,7 +12,7 @@ _Atomic uint32_t nd_uring_changes;
 void nd_uring_noted(bool is_new) {
     nd_uring_changes++;
     for (int fd = 0; is_new && fd <= nd_sock_highest(); fd++) {
-        struct nd_sock *sock = nd_sock_peek(fd);
+        struct nd_sock *sock = nd_sock_lookup(fd);
         if (sock && (nd_sock_flags(sock) & ND_SOCK_EPOLL))
             nd_sock_change(fd, sock, 0, 0); /* from now on each wait of the set is seen */
     }

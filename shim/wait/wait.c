@@ -19,20 +19,21 @@ enum nd_waited nd_wait(int fd, short events, nd_time deadline) {
     }
 }
 
-enum nd_waited nd_wait_paced(int fd, struct nd_sock *sock, short events, nd_time deadline, struct nd_expiry *expiry) {
-    if (!nd_sock_paced(sock))
+enum nd_waited nd_wait_connection(int fd, struct nd_sock *sock, short events, nd_time deadline,
+                                  struct nd_expiry *expiry) {
+    if (!nd_sock_connection_limited(sock))
         return nd_wait(fd, events, deadline);
     const uint32_t generation = sock->generation;
     for (;;) {
-        nd_time now = nd_now(), due = nd_pace_due(sock, now);
+        nd_time now = nd_now(), due = nd_connection_limits_due(sock, now);
         enum nd_waited waited = nd_wait(fd, events, due < deadline ? due : deadline);
         if (sock->generation != generation)
             return waited; /* closed by another thread; the caller will notice */
         nd_time ended = nd_now();
-        nd_pace_waited(sock, now, ended);
+        nd_connection_limits_waited(sock, now, ended);
         if (waited != ND_TIMED_OUT)
             return waited;
-        if (nd_pace_look(fd, sock, true, ended, expiry))
+        if (nd_connection_limits_check(fd, sock, true, ended, expiry))
             return ND_EXPIRED;
         if (ended >= deadline)
             return ND_TIMED_OUT;

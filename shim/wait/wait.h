@@ -22,7 +22,8 @@ enum nd_waited nd_wait(int fd, short events, nd_time deadline);
 
 /* The same for a connection that may be under IDLE, LIFETIME or MIN_RATE. ND_EXPIRED: one of those has fired, and stands in *expiry
  * but for the operation; nothing has been ended yet. */
-enum nd_waited nd_wait_paced(int fd, struct nd_sock *sock, short events, nd_time deadline, struct nd_expiry *expiry);
+enum nd_waited nd_wait_connection(int fd, struct nd_sock *sock, short events, nd_time deadline,
+                                  struct nd_expiry *expiry);
 
 /* True if the descriptor is in non-blocking mode now; asks the kernel. Keeps errno. */
 bool nd_nonblocking(int fd);

@@ -33,7 +33,7 @@ static void check(const struct nd_rules *rules) {
 }
 
 static void apply(const struct nd_rules *rules, const struct nd_settings *settings) {
-    struct nd_place place = {.port = 443};
+    struct nd_endpoint_address place = {.port = 443};
     inet_pton(AF_INET6, "::ffff:10.0.0.1", &place.address);
     struct nd_rule_set named = nd_rules_named(rules, "db.example.com");
     struct nd_rule_set set = nd_rules_at(rules, false, &place, &named);

@@ -13,8 +13,8 @@ static struct nd_expiry expiry;
 
 static void start(void) {
     fake_start();
-    nd_sock_forget(FD);
-    sock = nd_sock_born(FD, ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED);
+    nd_sock_clear(FD);
+    sock = nd_sock_created(FD, ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED);
 }
 
 /* A call has waited for so long, in which so much came. Returns whether something fired. */
@@ -24,8 +24,9 @@ static bool wait_and_look(nd_time lasts, uint64_t bytes, bool busy) {
     fake.info.tcpi_last_data_recv = bytes ? 0 : fake.info.tcpi_last_data_recv + (uint32_t)(lasts / ND_MSEC);
     fake.info.tcpi_last_data_sent += (uint32_t)(lasts / ND_MSEC);
     fake.received += bytes;
-    nd_pace_waited(sock, began, fake.now);
-    return nd_pace_due(sock, fake.now) <= fake.now && nd_pace_look(FD, sock, busy, fake.now, &expiry);
+    nd_connection_limits_waited(sock, began, fake.now);
+    return nd_connection_limits_due(sock, fake.now) <= fake.now &&
+           nd_connection_limits_check(FD, sock, busy, fake.now, &expiry);
 }
 
 /* The number of waits until something fired; -1 if it did not within `most`. */
@@ -37,31 +38,31 @@ static int waits_until_fired(int most, nd_time lasts, uint64_t bytes, bool busy)
 }
 
 START_TEST(off_is_never_due) {
-    ck_assert_int_eq(nd_pace_due(sock, fake.now), ND_NEVER);
-    ck_assert(!nd_pace_look(FD, sock, true, fake.now + 1000 * ND_SEC, &expiry));
-    ck_assert(!nd_pace_outlived(FD, sock, "recv"));
+    ck_assert_int_eq(nd_connection_limits_due(sock, fake.now), ND_NEVER);
+    ck_assert(!nd_connection_limits_check(FD, sock, true, fake.now + 1000 * ND_SEC, &expiry));
+    ck_assert(!nd_connection_limits_outlived(FD, sock, "recv"));
     ck_assert_int_eq(fake.info_reads, 0);
 }
 END_TEST
 
 START_TEST(only_internet_connections) {
     nd_settings.outbound.idle = nd_settings.outbound.lifetime = ND_SEC;
-    nd_sock_forget(FD);
-    sock = nd_sock_born(FD, ND_SOCK_STREAM | ND_SOCK_LOCAL | ND_SOCK_CONNECTED);
-    ck_assert_int_eq(nd_pace_due(sock, fake.now), ND_NEVER);
-    sock = nd_sock_born(FD, ND_SOCK_STREAM | ND_SOCK_INET);
-    ck_assert_int_eq(nd_pace_due(sock, fake.now), ND_NEVER);
+    nd_sock_clear(FD);
+    sock = nd_sock_created(FD, ND_SOCK_STREAM | ND_SOCK_LOCAL | ND_SOCK_CONNECTED);
+    ck_assert_int_eq(nd_connection_limits_due(sock, fake.now), ND_NEVER);
+    sock = nd_sock_created(FD, ND_SOCK_STREAM | ND_SOCK_INET);
+    ck_assert_int_eq(nd_connection_limits_due(sock, fake.now), ND_NEVER);
 }
 END_TEST
 
 START_TEST(lifetime_is_absolute) {
     nd_settings.outbound.lifetime = 3 * ND_SEC;
-    ck_assert_int_eq(nd_pace_due(sock, fake.now + ND_SEC), fake.now + 3 * ND_SEC);
+    ck_assert_int_eq(nd_connection_limits_due(sock, fake.now + ND_SEC), fake.now + 3 * ND_SEC);
     fake.now += 3 * ND_SEC - 1;
-    ck_assert(!nd_pace_look(FD, sock, true, fake.now, &expiry));
-    ck_assert(!nd_pace_outlived(FD, sock, "recv"));
+    ck_assert(!nd_connection_limits_check(FD, sock, true, fake.now, &expiry));
+    ck_assert(!nd_connection_limits_outlived(FD, sock, "recv"));
     fake.now++;
-    ck_assert(nd_pace_look(FD, sock, false, fake.now, &expiry));
+    ck_assert(nd_connection_limits_check(FD, sock, false, fake.now, &expiry));
     ck_assert_str_eq(expiry.limit, "LIFETIME");
     ck_assert_int_eq(expiry.elapsed, 3 * ND_SEC);
 }
@@ -71,8 +72,8 @@ START_TEST(lifetime_ends_at_the_next_call_and_is_told_once) {
     nd_settings.outbound.lifetime = 3 * ND_SEC;
     nd_observing = _i;
     fake.now += 5 * ND_SEC;
-    ck_assert(nd_pace_outlived(FD, sock, "recv") == !_i);
-    ck_assert(!nd_pace_outlived(FD, sock, "recv"));
+    ck_assert(nd_connection_limits_outlived(FD, sock, "recv") == !_i);
+    ck_assert(!nd_connection_limits_outlived(FD, sock, "recv"));
     ck_assert_uint_eq(fake.told, 1);
     ck_assert_str_eq(fake.last.operation, "recv");
     ck_assert_int_eq(fake.disconnects, _i ? 0 : 2);
@@ -82,7 +83,7 @@ END_TEST
 START_TEST(accepted_connections_have_their_own) {
     nd_sock_change(FD, sock, ND_SOCK_INBOUND, 0);
     nd_settings.outbound.idle = ND_SEC;
-    ck_assert_int_eq(nd_pace_due(sock, fake.now), ND_NEVER);
+    ck_assert_int_eq(nd_connection_limits_due(sock, fake.now), ND_NEVER);
     nd_settings.inbound.idle = 2 * ND_SEC;
     ck_assert_int_eq(waits_until_fired(10, ND_SEC, 0, false), 2);
     ck_assert_str_eq(expiry.limit, "INBOUND_IDLE");
@@ -165,7 +166,7 @@ START_TEST(kernels_that_do_not_count) {
     nd_settings.outbound.min_rate_window = WINDOW;
     for (int i = 0; i < 20; i++) {
         ck_assert(!wait_and_look(ND_SEC, 300, true));
-        nd_pace_count(sock, 300);
+        nd_connection_limits_count(sock, 300);
     }
     ck_assert_int_ge(waits_until_fired(20, ND_SEC, 1, true), 4);
 }
@@ -176,7 +177,7 @@ START_TEST(a_stale_record_ends_nothing) {
     nd_settings.outbound.min_rate_bytes = 1000;
     fake.info_fails = true;
     ck_assert_int_eq(waits_until_fired(20, ND_SEC, 0, true), -1);
-    ck_assert_int_gt(nd_pace_due(sock, fake.now), fake.now); /* nor does it make a wait spin */
+    ck_assert_int_gt(nd_connection_limits_due(sock, fake.now), fake.now); /* nor does it make a wait spin */
 }
 END_TEST
 

@@ -14,7 +14,7 @@ static struct nd_sock *sock;
 static void start(void) {
     fake_start();
     nd_settings.outbound.recv = RECV;
-    sock = nd_sock_born(FD, ND_SOCK_INET);
+    sock = nd_sock_created(FD, ND_SOCK_INET);
 }
 
 static void bind_to(int port) {
@@ -62,7 +62,7 @@ START_TEST(who_spoke_first_before_a_limit_was_on_is_not_known) {
     bind_to(0);
     nd_settings.outbound.recv = RECV;
     nd_settings_generation++;
-    nd_timers_refresh(FD, sock);
+    nd_kernel_timers_refresh(FD, sock);
     nd_datagram_sent(FD, sock, NULL, 0);
     ck_assert_int_eq(nd_sock_recv_limit(sock), 0);
 }
@@ -92,7 +92,7 @@ END_TEST
 
 START_TEST(a_local_one_asks_only_where_it_is_connected) {
     struct sockaddr addr = {.sa_family = AF_UNIX};
-    sock = nd_sock_born(FD, ND_SOCK_LOCAL);
+    sock = nd_sock_created(FD, ND_SOCK_LOCAL);
     nd_datagram_bound(FD, sock, &addr, sizeof addr);
     nd_datagram_sent(FD, sock, NULL, 0);
     ck_assert_int_eq(nd_sock_recv_limit(sock), 0);

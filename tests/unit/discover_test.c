@@ -65,7 +65,7 @@ static void connection(int *made, int *accepted) {
 
 static uint32_t arrived(int fd) {
     nd_discover_arrived(fd);
-    return nd_sock_flags(nd_sock_peek(fd)) & (ND_SOCK_CONNECTED | ND_SOCK_INBOUND);
+    return nd_sock_flags(nd_sock_lookup(fd)) & (ND_SOCK_CONNECTED | ND_SOCK_INBOUND);
 }
 
 static void expect_sides(int made, int accepted) {
@@ -104,9 +104,9 @@ END_TEST
 
 START_TEST(a_number_that_was_a_sockets_is_forgotten) {
     int file = open("/dev/null", O_RDWR);
-    nd_sock_born(file, INET | ND_SOCK_CONNECTED);
+    nd_sock_created(file, INET | ND_SOCK_CONNECTED);
     nd_discover_arrived(file);
-    ck_assert_uint_eq(nd_sock_flags(nd_sock_peek(file)), 0);
+    ck_assert_uint_eq(nd_sock_flags(nd_sock_lookup(file)), 0);
     close(file);
 }
 END_TEST
@@ -126,9 +126,9 @@ START_TEST(finds_descriptors_among_other_control_data) {
     errno = 42;
     nd_discover_received(&msg);
     ck_assert_int_eq(errno, 42);
-    ck_assert_uint_eq(nd_sock_flags(nd_sock_peek(fds[0])), ND_SOCK_KNOWN | INET);
-    ck_assert_uint_eq(nd_sock_flags(nd_sock_peek(fds[1])), 0);
-    ck_assert_uint_eq(nd_sock_flags(nd_sock_peek(fds[2])), ND_SOCK_KNOWN | ND_SOCK_INET | ND_SOCK_BOUND);
+    ck_assert_uint_eq(nd_sock_flags(nd_sock_lookup(fds[0])), ND_SOCK_KNOWN | INET);
+    ck_assert_uint_eq(nd_sock_flags(nd_sock_lookup(fds[1])), 0);
+    ck_assert_uint_eq(nd_sock_flags(nd_sock_lookup(fds[2])), ND_SOCK_KNOWN | ND_SOCK_INET | ND_SOCK_BOUND);
     for (int i = 0; i < 3; i++)
         close(fds[i]);
 }

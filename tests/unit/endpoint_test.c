@@ -6,10 +6,10 @@
 #include <string.h>
 #include <sys/un.h>
 
-static struct nd_where where;
+static struct nd_endpoint where;
 
 static const char *parse(const char *text) {
-    return nd_where_parse((struct nd_word){text, strlen(text)}, &where);
+    return nd_endpoint_parse((struct nd_word){text, strlen(text)}, &where);
 }
 
 static bool has(const char *address) {
@@ -19,7 +19,7 @@ static bool has(const char *address) {
         strcat(mapped, address);
         ck_assert_int_eq(inet_pton(AF_INET6, mapped, &v6), 1);
     }
-    return nd_where_has_address(&where, &v6);
+    return nd_endpoint_has_address(&where, &v6);
 }
 
 static const struct {
@@ -42,9 +42,9 @@ static const struct {
 
 START_TEST(reads_addresses) {
     ck_assert_ptr_null(parse(addresses[_i].text));
-    ck_assert_int_eq(where.kind, ND_WHERE_ADDRESS);
+    ck_assert_int_eq(where.kind, ND_ENDPOINT_ADDRESS);
     ck_assert_uint_eq(where.port, addresses[_i].port);
-    ck_assert_uint_eq(nd_where_narrowness(&where), addresses[_i].narrowness);
+    ck_assert_uint_eq(nd_endpoint_narrowness(&where), addresses[_i].narrowness);
     ck_assert(has(addresses[_i].inside));
     ck_assert(!has(addresses[_i].outside));
 }
@@ -65,33 +65,33 @@ END_TEST
 START_TEST(any_host) {
     static const char *const texts[] = {"*", "*:80", ":80"};
     ck_assert_ptr_null(parse(texts[_i]));
-    ck_assert_int_eq(where.kind, ND_WHERE_ANY);
-    ck_assert_uint_eq(nd_where_narrowness(&where), 0);
+    ck_assert_int_eq(where.kind, ND_ENDPOINT_ANY);
+    ck_assert_uint_eq(nd_endpoint_narrowness(&where), 0);
     ck_assert(has("1.2.3.4") && has("::1"));
-    ck_assert(nd_where_has_port(&where, 80));
-    ck_assert_int_eq(nd_where_has_port(&where, 81), _i == 0);
+    ck_assert(nd_endpoint_has_port(&where, 80));
+    ck_assert_int_eq(nd_endpoint_has_port(&where, 81), _i == 0);
 }
 END_TEST
 
 START_TEST(names) {
     ck_assert_ptr_null(parse("DB.example.com.:5432"));
-    ck_assert_int_eq(where.kind, ND_WHERE_NAME);
+    ck_assert_int_eq(where.kind, ND_ENDPOINT_NAME);
     ck_assert_uint_eq(where.port, 5432);
-    ck_assert_uint_eq(nd_where_narrowness(&where), ND_WHERE_MOST_NARROW);
-    ck_assert(nd_where_has_name(&where, "db.Example.com") && nd_where_has_name(&where, "db.example.com."));
-    ck_assert(!nd_where_has_name(&where, "db.example.co") && !nd_where_has_name(&where, "xdb.example.com"));
+    ck_assert_uint_eq(nd_endpoint_narrowness(&where), ND_ENDPOINT_MOST_NARROW);
+    ck_assert(nd_endpoint_has_name(&where, "db.Example.com") && nd_endpoint_has_name(&where, "db.example.com."));
+    ck_assert(!nd_endpoint_has_name(&where, "db.example.co") && !nd_endpoint_has_name(&where, "xdb.example.com"));
     ck_assert(!has("1.2.3.4"));
 }
 END_TEST
 
 START_TEST(names_with_wildcards) {
     ck_assert_ptr_null(parse("*.ex?mple.com"));
-    unsigned wide = nd_where_narrowness(&where);
-    ck_assert(nd_where_has_name(&where, "a.b.example.com") && !nd_where_has_name(&where, "example.com"));
-    ck_assert(!nd_where_has_name(&where, "a.exmple.com"));
+    unsigned wide = nd_endpoint_narrowness(&where);
+    ck_assert(nd_endpoint_has_name(&where, "a.b.example.com") && !nd_endpoint_has_name(&where, "example.com"));
+    ck_assert(!nd_endpoint_has_name(&where, "a.exmple.com"));
     ck_assert_ptr_null(parse("*.db.example.com"));
-    ck_assert_uint_gt(nd_where_narrowness(&where), wide);
-    ck_assert_uint_lt(nd_where_narrowness(&where), ND_WHERE_MOST_NARROW);
+    ck_assert_uint_gt(nd_endpoint_narrowness(&where), wide);
+    ck_assert_uint_lt(nd_endpoint_narrowness(&where), ND_ENDPOINT_MOST_NARROW);
 }
 END_TEST
 
@@ -99,33 +99,33 @@ START_TEST(paths) {
     struct sockaddr_un local = {.sun_family = AF_UNIX, .sun_path = "/run/x.sock"};
     const socklen_t start = offsetof(struct sockaddr_un, sun_path);
     ck_assert_ptr_null(parse("unix:/run/*.sock"));
-    ck_assert(nd_where_has_path(&where, (void *)&local, sizeof local));
-    ck_assert(nd_where_has_path(&where, (void *)&local, start + 11));
-    ck_assert(!nd_where_has_path(&where, (void *)&local, start + 10));
-    ck_assert(!nd_where_has_path(&where, (void *)&local, start));
+    ck_assert(nd_endpoint_has_path(&where, (void *)&local, sizeof local));
+    ck_assert(nd_endpoint_has_path(&where, (void *)&local, start + 11));
+    ck_assert(!nd_endpoint_has_path(&where, (void *)&local, start + 10));
+    ck_assert(!nd_endpoint_has_path(&where, (void *)&local, start));
     ck_assert_ptr_null(parse("unix:@abc"));
     memcpy(local.sun_path, "\0abc", 5);
-    ck_assert(nd_where_has_path(&where, (void *)&local, start + 4));
+    ck_assert(nd_endpoint_has_path(&where, (void *)&local, start + 4));
     ck_assert_ptr_null(parse("*"));
-    ck_assert(nd_where_has_path(&where, (void *)&local, start + 4));
+    ck_assert(nd_endpoint_has_path(&where, (void *)&local, start + 4));
     ck_assert_ptr_null(parse(":80"));
-    ck_assert(!nd_where_has_path(&where, (void *)&local, start + 4));
+    ck_assert(!nd_endpoint_has_path(&where, (void *)&local, start + 4));
 }
 END_TEST
 
 START_TEST(places_of_addresses) {
-    struct nd_place place;
+    struct nd_endpoint_address place;
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(80), .sin_addr = {htonl(0x01020304)}};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(81)};
-    ck_assert(nd_place_of((void *)&v4, sizeof v4, &place));
+    ck_assert(nd_endpoint_address_of((void *)&v4, sizeof v4, &place));
     ck_assert_uint_eq(place.port, 80);
     ck_assert(IN6_IS_ADDR_V4MAPPED(&place.address) && place.address.s6_addr[15] == 4);
-    ck_assert(!nd_place_of((void *)&v4, 8, &place));
-    ck_assert(!nd_place_of((void *)&v4, 1, &place));
-    ck_assert(nd_place_of((void *)&v6, 24, &place)); /* as the kernel takes it, without a scope */
+    ck_assert(!nd_endpoint_address_of((void *)&v4, 8, &place));
+    ck_assert(!nd_endpoint_address_of((void *)&v4, 1, &place));
+    ck_assert(nd_endpoint_address_of((void *)&v6, 24, &place)); /* as the kernel takes it, without a scope */
     ck_assert_uint_eq(place.port, 81);
     v4.sin_family = AF_UNIX;
-    ck_assert(!nd_place_of((void *)&v4, sizeof v4, &place));
+    ck_assert(!nd_endpoint_address_of((void *)&v4, sizeof v4, &place));
 }
 END_TEST
 

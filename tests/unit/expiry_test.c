@@ -17,7 +17,7 @@ static void start(void) {
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     fd = pair[0];
     other = pair[1];
-    sock = nd_sock_born(fd, ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED);
+    sock = nd_sock_created(fd, ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED);
 }
 
 static void end(void) {
@@ -109,7 +109,7 @@ START_TEST(a_pending_peer_is_told_as_given) {
     struct sockaddr_in peer = {.sin_family = AF_INET};
     struct nd_expiry expiry = {
         .operation = "connect", .limit = "CONNECT", .peer = (void *)&peer, .peer_len = sizeof peer};
-    nd_expire_told(fd, &expiry);
+    nd_expiry_report(fd, &expiry);
     ck_assert_ptr_eq(fake.last.peer, &peer);
     ck_assert(!nd_expired(fd, sock));
 }
@@ -127,10 +127,10 @@ END_TEST
 
 START_TEST(observed_calls_are_told_where_they_were_too_long) {
     nd_time began = fake.now - 3 * ND_SEC;
-    nd_expire_observed(fd, "read", "RECV", 0, began);
-    nd_expire_observed(fd, "read", "RECV", 4 * ND_SEC, began);
+    nd_expiry_report_observed(fd, "read", "RECV", 0, began);
+    nd_expiry_report_observed(fd, "read", "RECV", 4 * ND_SEC, began);
     ck_assert_uint_eq(fake.told, 0);
-    nd_expire_observed(fd, "read", "RECV", 3 * ND_SEC, began);
+    nd_expiry_report_observed(fd, "read", "RECV", 3 * ND_SEC, began);
     ck_assert_uint_eq(fake.told, 1);
     ck_assert_int_eq(fake.last.elapsed, 3 * ND_SEC);
 }

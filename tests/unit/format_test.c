@@ -18,8 +18,8 @@ static const char *event_line(enum nd_log_format format, const struct nd_event *
     static char text[2000];
     struct nd_line line;
     nd_line_start(&line, text, sizeof text);
-    nd_record_put_event(&line, format, of, &origin);
-    nd_record_end(&line, format);
+    nd_format_put_event(&line, format, of, &origin);
+    nd_format_end(&line, format);
     ck_assert(!line.cut);
     return text;
 }
@@ -86,8 +86,8 @@ START_TEST(longest_event_fits) {
     from.dropped = UINT32_MAX;
     from.pid = from.tid = INT32_MAX;
     nd_line_start(&line, text, sizeof text);
-    nd_record_put_event(&line, ND_LOG_JSON, &longest, &from);
-    nd_record_end(&line, ND_LOG_JSON);
+    nd_format_put_event(&line, ND_LOG_JSON, &longest, &from);
+    nd_format_end(&line, ND_LOG_JSON);
     ck_assert(!line.cut);
     ck_assert_uint_lt(line.used, 1100);
 }
@@ -108,7 +108,7 @@ START_TEST(counts_the_days) {
     struct nd_origin at = origin;
     at.time = (struct timespec){.tv_sec = dates[_i].time};
     nd_line_start(&line, text, sizeof text);
-    nd_record_put_notice(&line, ND_LOG_LOGFMT, "x", &at);
+    nd_format_put_notice(&line, ND_LOG_LOGFMT, "x", &at);
     ck_assert_msg(strncmp(text + 5, dates[_i].text, 19) == 0, "%s is not %s", text, dates[_i].text);
 }
 END_TEST
@@ -123,7 +123,7 @@ START_TEST(counts_the_days_as_libc_does) {
         struct tm broken;
         at.time = (struct timespec){.tv_sec = time};
         nd_line_start(&line, text, sizeof text);
-        nd_record_put_notice(&line, ND_LOG_LOGFMT, "x", &at);
+        nd_format_put_notice(&line, ND_LOG_LOGFMT, "x", &at);
         strftime(expected, sizeof expected, "time=%Y-%m-%dT%H:%M:%S.", gmtime_r(&time, &broken));
         if (strncmp(text, expected, strlen(expected)) != 0)
             ck_abort_msg("%s is not %s", text, expected);
@@ -153,7 +153,7 @@ START_TEST(writes_v6_as_libc_does) {
     ck_assert_int_eq(inet_pton(AF_INET6, v6_texts[_i], &peer.sin6_addr), 1);
     snprintf(expected, sizeof expected, "[%s]:443", inet_ntop(AF_INET6, &peer.sin6_addr, address, sizeof address));
     nd_line_start(&line, text, sizeof text);
-    nd_record_put_peer(&line, (const struct sockaddr *)&peer, sizeof peer);
+    nd_format_put_peer(&line, (const struct sockaddr *)&peer, sizeof peer);
     ck_assert_str_eq(text, expected);
 }
 END_TEST
@@ -180,7 +180,7 @@ START_TEST(writes_other_peers) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         nd_line_start(&line, text, sizeof text);
-        nd_record_put_peer(&line, cases[i].peer, cases[i].length);
+        nd_format_put_peer(&line, cases[i].peer, cases[i].length);
         ck_assert_str_eq(text, cases[i].text);
     }
 }

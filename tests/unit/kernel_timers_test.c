@@ -12,7 +12,7 @@ static struct nd_sock *sock;
 
 static void start(void) {
     fake_start();
-    sock = nd_sock_born(FD, INET | ND_SOCK_CONNECTED);
+    sock = nd_sock_created(FD, INET | ND_SOCK_CONNECTED);
 }
 
 /* A SYN goes out anew after 1 s four times, then after 2, 4 ... s: the count's time is never below the limit. */
@@ -23,14 +23,14 @@ static const struct {
             {5 * ND_SEC, 4}, {10 * ND_SEC, 6}, {60 * ND_SEC, 9}, {ND_NEVER, 127}};
 
 START_TEST(counts_syns) {
-    ck_assert_int_eq(nd_timers_syn_count(syns[_i].limit), syns[_i].count);
+    ck_assert_int_eq(nd_kernel_timers_syn_count(syns[_i].limit), syns[_i].count);
 }
 END_TEST
 
 static void program_sets_time(int name, time_t sec) {
     struct timeval value = {sec, 0};
     fake_setsockopt(FD, SOL_SOCKET, name, &value, sizeof value);
-    nd_timers_program_set(FD, sock, SOL_SOCKET, name);
+    nd_kernel_timers_program_set(FD, sock, SOL_SOCKET, name);
 }
 
 static time_t kernel_time(int name) {
@@ -41,11 +41,11 @@ static time_t kernel_time(int name) {
 static time_t read_time(int name) {
     struct timeval value = {77, 77};
     socklen_t len = sizeof value;
-    return nd_timers_read_back(sock, SOL_SOCKET, name, &value, &len) ? value.tv_sec : -1;
+    return nd_kernel_timers_read_back(sock, SOL_SOCKET, name, &value, &len) ? value.tv_sec : -1;
 }
 
 START_TEST(without_limits_nothing_is_set) {
-    nd_timers_arm(FD, sock);
+    nd_kernel_timers_arm(FD, sock);
     ck_assert_int_eq(fake.option_writes, 0);
     ck_assert_int_eq(fake.option_count, 0);
 }
@@ -57,8 +57,8 @@ START_TEST(a_limit_is_armed_once_and_not_seen) {
     int name = directions[_i][0];
     nd_settings.outbound.recv = nd_settings.outbound.send = 3 * ND_SEC;
     errno = 7;
-    nd_timers_arm(FD, sock);
-    nd_timers_arm(FD, sock);
+    nd_kernel_timers_arm(FD, sock);
+    nd_kernel_timers_arm(FD, sock);
     ck_assert_int_eq(fake.option_writes, 2);
     ck_assert_int_eq(errno, 7);
     ck_assert_int_eq(kernel_time(name), 3);
@@ -71,7 +71,7 @@ START_TEST(the_shorter_is_in_force_and_the_programs_is_seen) {
     int name = directions[_i][0];
     nd_settings.outbound.recv = nd_settings.outbound.send = 3 * ND_SEC;
     program_sets_time(name, 5);
-    nd_timers_arm(FD, sock);
+    nd_kernel_timers_arm(FD, sock);
     ck_assert_int_eq(kernel_time(name), 3);
     ck_assert_int_eq(read_time(name), 5);
     program_sets_time(name, 1);
@@ -90,30 +90,30 @@ START_TEST(a_short_buffer_gets_what_fits) {
     char value[4] = {1, 1, 1, 1};
     socklen_t len = 2;
     nd_settings.outbound.recv = 3 * ND_SEC;
-    nd_timers_arm(FD, sock);
-    ck_assert(nd_timers_read_back(sock, SOL_SOCKET, SO_RCVTIMEO, value, &len));
+    nd_kernel_timers_arm(FD, sock);
+    ck_assert(nd_kernel_timers_read_back(sock, SOL_SOCKET, SO_RCVTIMEO, value, &len));
     ck_assert_uint_eq(len, 2);
     ck_assert_mem_eq(value, "\0\0\1\1", 4);
-    ck_assert(!nd_timers_read_back(sock, SOL_SOCKET, SO_SNDBUF, value, &len));
+    ck_assert(!nd_kernel_timers_read_back(sock, SOL_SOCKET, SO_SNDBUF, value, &len));
 }
 END_TEST
 
 START_TEST(disarming_gives_the_programs_value_back) {
     nd_settings.outbound.recv = 3 * ND_SEC;
     program_sets_time(SO_RCVTIMEO, 5);
-    nd_timers_arm(FD, sock);
-    nd_timers_disarm(FD, sock);
+    nd_kernel_timers_arm(FD, sock);
+    nd_kernel_timers_disarm(FD, sock);
     ck_assert_int_eq(kernel_time(SO_RCVTIMEO), 5);
     ck_assert(!(nd_sock_flags(sock) & ND_SOCK_RCVTIMEO));
     int writes = fake.option_writes;
-    nd_timers_disarm(FD, sock);
+    nd_kernel_timers_disarm(FD, sock);
     ck_assert_int_eq(fake.option_writes, writes);
 }
 END_TEST
 
 START_TEST(a_fraction_is_rounded_up) {
     nd_settings.outbound.recv = 1500 * ND_MSEC + 1;
-    nd_timers_arm(FD, sock);
+    nd_kernel_timers_arm(FD, sock);
     ck_assert_int_eq(kernel_time(SO_RCVTIMEO), 1);
     ck_assert_int_eq(fake_option(SOL_SOCKET, SO_RCVTIMEO)->value.tv_usec, 500001);
 }
@@ -125,19 +125,19 @@ static int kernel_int(int level, int name) {
 
 static void program_sets(int level, int name, int value) {
     fake_setsockopt(FD, level, name, &value, sizeof value);
-    nd_timers_program_set(FD, sock, level, name);
+    nd_kernel_timers_program_set(FD, sock, level, name);
 }
 
 static int read_int(int level, int name) {
     int value = 77;
     socklen_t len = sizeof value;
-    return nd_timers_read_back(sock, level, name, &value, &len) ? value : -1;
+    return nd_kernel_timers_read_back(sock, level, name, &value, &len) ? value : -1;
 }
 
 START_TEST(keepalive_is_armed_and_not_seen) {
     nd_settings.outbound.keepalive = 60 * ND_SEC;
     program_sets(IPPROTO_TCP, TCP_KEEPIDLE, 7200);
-    nd_timers_arm(FD, sock);
+    nd_kernel_timers_arm(FD, sock);
     ck_assert_int_eq(kernel_int(SOL_SOCKET, SO_KEEPALIVE), 1);
     ck_assert_int_eq(kernel_int(IPPROTO_TCP, TCP_KEEPIDLE), 60);
     ck_assert_int_eq(kernel_int(IPPROTO_TCP, TCP_KEEPINTVL), 6);
@@ -149,7 +149,7 @@ END_TEST
 START_TEST(a_program_that_keeps_alive_itself_is_left_alone) {
     nd_settings.outbound.keepalive = 60 * ND_SEC;
     program_sets(SOL_SOCKET, SO_KEEPALIVE, 1);
-    nd_timers_arm(FD, sock);
+    nd_kernel_timers_arm(FD, sock);
     ck_assert_int_eq(kernel_int(IPPROTO_TCP, TCP_KEEPIDLE), 0);
     ck_assert(!(nd_sock_flags(sock) & ND_SOCK_KEEPALIVE));
 }
@@ -158,7 +158,7 @@ END_TEST
 START_TEST(a_program_that_begins_to_keep_alive_takes_over) {
     nd_settings.outbound.keepalive = 60 * ND_SEC;
     program_sets(IPPROTO_TCP, TCP_KEEPIDLE, 7200);
-    nd_timers_arm(FD, sock);
+    nd_kernel_timers_arm(FD, sock);
     program_sets(IPPROTO_TCP, TCP_KEEPINTVL, 33);
     ck_assert_int_eq(kernel_int(SOL_SOCKET, SO_KEEPALIVE), 0);
     ck_assert_int_eq(kernel_int(IPPROTO_TCP, TCP_KEEPIDLE), 7200);
@@ -170,12 +170,12 @@ END_TEST
 START_TEST(the_backstop_shortens_and_is_not_seen) {
     nd_settings.connect = 3 * ND_SEC;
     program_sets(IPPROTO_TCP, TCP_SYNCNT, 6);
-    nd_timers_backstop(FD, sock);
+    nd_kernel_timers_backstop(FD, sock);
     ck_assert_int_eq(kernel_int(IPPROTO_TCP, TCP_SYNCNT), 2);
     ck_assert_int_eq(read_int(IPPROTO_TCP, TCP_SYNCNT), 6);
     program_sets(IPPROTO_TCP, TCP_SYNCNT, 1);
     ck_assert_int_eq(read_int(IPPROTO_TCP, TCP_SYNCNT), -1);
-    nd_timers_backstop(FD, sock); /* the program's is the shorter one */
+    nd_kernel_timers_backstop(FD, sock); /* the program's is the shorter one */
     ck_assert_int_eq(kernel_int(IPPROTO_TCP, TCP_SYNCNT), 1);
 }
 END_TEST
@@ -187,8 +187,8 @@ START_TEST(refusals_are_survived) {
     nd_settings.outbound.keepalive = ND_SEC;
     errno = 7;
     uint32_t before = nd_sock_flags(sock);
-    nd_timers_arm(FD, sock);
-    nd_timers_backstop(FD, sock);
+    nd_kernel_timers_arm(FD, sock);
+    nd_kernel_timers_backstop(FD, sock);
     ck_assert_int_eq(errno, 7);
     ck_assert_uint_eq(nd_sock_flags(sock), before);
     ck_assert_int_eq(read_time(SO_RCVTIMEO), -1);
@@ -199,8 +199,8 @@ START_TEST(observing_arms_nothing) {
     nd_observing = true;
     nd_settings.connect = nd_settings.outbound.recv = nd_settings.outbound.send = ND_SEC;
     nd_settings.outbound.keepalive = ND_SEC;
-    nd_timers_arm(FD, sock);
-    nd_timers_backstop(FD, sock);
+    nd_kernel_timers_arm(FD, sock);
+    nd_kernel_timers_backstop(FD, sock);
     ck_assert_int_eq(fake.option_writes, 0);
 }
 END_TEST
@@ -210,22 +210,22 @@ START_TEST(changed_settings_reach_a_socket_once) {
     nd_settings.outbound.recv = 3 * ND_SEC;
     program_sets_time(SO_RCVTIMEO, 5);
     nd_sock_change(FD, sock, ND_SOCK_CONNECTED, 0);
-    nd_timers_arm(FD, sock);
-    nd_timers_refresh(FD, sock);
+    nd_kernel_timers_arm(FD, sock);
+    nd_kernel_timers_refresh(FD, sock);
     ck_assert_int_eq(kernel_time(SO_RCVTIMEO), 3);
     nd_settings.outbound.recv = 2 * ND_SEC;
     nd_settings.outbound.send = ND_SEC;
     nd_settings_generation++;
-    nd_timers_refresh(FD, sock);
+    nd_kernel_timers_refresh(FD, sock);
     ck_assert_int_eq(kernel_time(SO_RCVTIMEO), 2);
     ck_assert_int_eq(kernel_time(SO_SNDTIMEO), 1);
     ck_assert_int_eq(read_time(SO_RCVTIMEO), 5);
     int writes = fake.option_writes;
-    nd_timers_refresh(FD, sock);
+    nd_kernel_timers_refresh(FD, sock);
     ck_assert_int_eq(fake.option_writes, writes);
     nd_settings.outbound.recv = nd_settings.outbound.send = 0;
     nd_settings_generation++;
-    nd_timers_refresh(FD, sock);
+    nd_kernel_timers_refresh(FD, sock);
     ck_assert_int_eq(kernel_time(SO_RCVTIMEO), 5);
     ck_assert_int_eq(kernel_time(SO_SNDTIMEO), 0);
 }
@@ -236,11 +236,11 @@ START_TEST(changed_settings_change_what_is_watched) {
     ck_assert_uint_eq(nd_watch_exact(FD), 0);
     nd_settings.outbound.lifetime = ND_SEC;
     nd_settings_generation++;
-    nd_timers_refresh(FD, sock);
+    nd_kernel_timers_refresh(FD, sock);
     ck_assert_uint_eq(nd_watch_exact(FD), ND_WATCH_WAIT | ND_WATCH_IN | ND_WATCH_OUT);
     nd_settings.outbound.lifetime = 0;
     nd_settings_generation++;
-    nd_timers_refresh(FD, sock);
+    nd_kernel_timers_refresh(FD, sock);
     ck_assert_uint_eq(nd_watch_exact(FD), 0);
 }
 END_TEST

@@ -12,8 +12,8 @@
 
 static struct nd_sock *sock;
 static bool data;
-static const struct nd_company none, alone = {.inet = 1, .all = 1}, two = {.inet = 2, .all = 2},
-                                     streams = {.inet = 1, .streams = 1, .all = 1};
+static const struct nd_connections none, alone = {.inet = 1, .all = 1}, two = {.inet = 2, .all = 2},
+                                         streams = {.inet = 1, .streams = 1, .all = 1};
 
 static int fake_poll(struct pollfd *fds, nfds_t count, int timeout) {
     (void)count, (void)timeout;
@@ -29,15 +29,15 @@ static void start(void) {
         (struct fake_option){.level = SOL_SOCKET, .name = SO_TYPE, .value.tv_sec = SOCK_DGRAM};
     data = false;
     nd_observing = false;
-    sock = nd_sock_born(FD, ND_SOCK_INET);
+    sock = nd_sock_created(FD, ND_SOCK_INET);
 }
 
 /* A wait of this length, after which the socket is looked at. */
-static bool waits(nd_time length, const struct nd_company *company) {
+static bool waits(nd_time length, const struct nd_connections *company) {
     unsigned told = fake.told;
-    nd_clock_add(sock, POLLIN, fake.now, fake.now + length);
+    nd_wait_clock_add(sock, POLLIN, fake.now, fake.now + length);
     fake.now += length;
-    nd_late_look("poll", FD, sock, POLLIN, company, fake.now);
+    nd_pending_timeout_check("poll", FD, sock, POLLIN, company, fake.now);
     return fake.told > told;
 }
 
@@ -54,10 +54,10 @@ START_TEST(the_only_connected_one_is_late) {
     ck_assert(waits(RECV / 2, &alone));
     ck_assert_str_eq(fake.last.limit, "RECV");
     ck_assert_int_eq(fake.last.elapsed, RECV);
-    ck_assert(nd_late_shows(sock, POLLIN));
-    ck_assert(!nd_late_shows(sock, POLLOUT));
-    ck_assert(nd_late_take(FD, sock));
-    ck_assert(!nd_late_take(FD, sock));
+    ck_assert(nd_pending_timeout_shows(sock, POLLIN));
+    ck_assert(!nd_pending_timeout_shows(sock, POLLOUT));
+    ck_assert(nd_pending_timeout_take(FD, sock));
+    ck_assert(!nd_pending_timeout_take(FD, sock));
     ck_assert(waits(RECV, &alone));
 }
 END_TEST
@@ -109,16 +109,16 @@ START_TEST(observed_ones_are_told_of_only) {
     nd_observing = true;
     nd_datagram_sent(FD, sock, NULL, 0);
     ck_assert(waits(RECV, &none));
-    ck_assert(!nd_late_shows(sock, POLLIN));
+    ck_assert(!nd_pending_timeout_shows(sock, POLLIN));
 }
 END_TEST
 
 START_TEST(a_listener_is_late_where_no_connection_is_waited_for) {
-    sock = nd_sock_born(FD, ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_LISTENING);
+    sock = nd_sock_created(FD, ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_LISTENING);
     ck_assert(!waits(RECV, &streams));
     ck_assert(waits(RECV, &alone)); /* beside a datagram socket */
     ck_assert_str_eq(fake.last.limit, "ACCEPT");
-    ck_assert(nd_late_take(FD, sock));
+    ck_assert(nd_pending_timeout_take(FD, sock));
 }
 END_TEST
 

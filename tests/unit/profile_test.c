@@ -130,7 +130,7 @@ END_TEST
 START_TEST(many_addresses) {
     char address[32];
     start("[destination db.test]\nRECV=1s\n");
-    for (int i = 0; i < ND_NAMED_ADDRESSES + 10; i++) {
+    for (int i = 0; i < ND_RESOLVED_NAMES_ADDRESSES + 10; i++) {
         snprintf(address, sizeof address, "10.0.%d.%d", i / 256, i % 256);
         found("db.test", NULL, address);
     }

@@ -20,7 +20,7 @@ pid_t nd_process;
 #define INET (ND_SOCK_STREAM | ND_SOCK_INET)
 #define ALL (ND_WATCH_IN | ND_WATCH_OUT | ND_WATCH_WAIT)
 #define ROOM (ND_WATCH_OUT | ND_WATCH_TRY | ND_WATCH_WAIT_OUT)
-#define STRAIGHT (ND_WATCH_TRY | ND_WATCH_TELL | ND_WATCH_KEPT)
+#define STRAIGHT (ND_WATCH_TRY | ND_WATCH_NOTE | ND_WATCH_KERNEL_TIMED)
 
 static void start(void) {
     nd_settings_defaults(&nd_settings);
@@ -40,10 +40,10 @@ static const int out_of_range[] = {-1, -1000000, 1 << 20, INT32_MAX};
 
 START_TEST(descriptors_out_of_range_have_no_record) {
     int fd = out_of_range[_i];
-    ck_assert_ptr_null(nd_sock_peek(fd));
+    ck_assert_ptr_null(nd_sock_lookup(fd));
     ck_assert_ptr_null(nd_sock_get(fd));
-    ck_assert_ptr_null(nd_sock_born(fd, INET));
-    nd_sock_forget(fd);
+    ck_assert_ptr_null(nd_sock_created(fd, INET));
+    nd_sock_clear(fd);
     nd_sock_copy(FD, fd);
     nd_sock_copy(fd, FD);
     ck_assert_uint_eq(nd_watch_exact(FD), 0);
@@ -52,9 +52,9 @@ END_TEST
 
 START_TEST(a_million_descriptors_have_records) {
     errno = 7;
-    struct nd_sock *sock = nd_sock_born((1 << 20) - 1, INET | ND_SOCK_CONNECTED);
+    struct nd_sock *sock = nd_sock_created((1 << 20) - 1, INET | ND_SOCK_CONNECTED);
     ck_assert_ptr_nonnull(sock);
-    ck_assert_ptr_eq(nd_sock_peek((1 << 20) - 1), sock);
+    ck_assert_ptr_eq(nd_sock_lookup((1 << 20) - 1), sock);
     ck_assert_uint_eq(nd_watch_exact((1 << 20) - 1), ROOM);
     ck_assert_uint_eq(nd_watch((1 << 20) - 1), ALL); /* one load cannot tell */
     ck_assert_int_eq(errno, 7);
@@ -73,10 +73,10 @@ static const struct {
     {INET | ND_SOCK_CONNECTED | ND_SOCK_NONBLOCK, false, false, ND_WATCH_WAIT_OUT},
     {INET | ND_SOCK_CONNECTING | ND_SOCK_NONBLOCK, false, false, ND_WATCH_WAIT},
     {INET | ND_SOCK_CONNECTED | ND_SOCK_RCVTIMEO, true, false, ALL | STRAIGHT},
-    {INET | ND_SOCK_CONNECTED | ND_SOCK_RCVTIMEO | ND_SOCK_SOUGHT, true, false, ALL},
+    {INET | ND_SOCK_CONNECTED | ND_SOCK_RCVTIMEO | ND_SOCK_TLS_CANDIDATE, true, false, ALL},
     {INET | ND_SOCK_CONNECTING | ND_SOCK_RCVTIMEO, true, false, ALL},
     {INET | ND_SOCK_CONNECTED | ND_SOCK_NONBLOCK, true, false, (ALL | STRAIGHT) & ~ND_WATCH_TRY},
-    {INET | ND_SOCK_CONNECTED | ND_SOCK_KEEPALIVE, false, false, ROOM | ND_WATCH_IN | ND_WATCH_KEPT},
+    {INET | ND_SOCK_CONNECTED | ND_SOCK_KEEPALIVE, false, false, ROOM | ND_WATCH_IN | ND_WATCH_KERNEL_TIMED},
     {INET | ND_SOCK_EXPIRED, false, false, ALL},
     {INET | ND_SOCK_SCOPED, false, false, ND_WATCH_IN | ND_WATCH_SCOPE | ND_WATCH_OUT},
     {ND_SOCK_STREAM | ND_SOCK_LOCAL | ND_SOCK_CONNECTED, false, false, 0},
@@ -91,18 +91,18 @@ static const struct {
     {ND_SOCK_INET, false, true, 0},
     {ND_SOCK_INET, true, true, ND_WATCH_WAIT_IN | ND_WATCH_IN | ND_WATCH_OUT},
     {ND_SOCK_INET | ND_SOCK_BOUND, true, true, 0},
-    {ND_SOCK_INET | ND_SOCK_BOUND | ND_SOCK_OPEN, true, true, ND_WATCH_IN | ND_WATCH_OUT},
-    {ND_SOCK_INET | ND_SOCK_BOUND | ND_SOCK_OPEN, false, true, 0},
+    {ND_SOCK_INET | ND_SOCK_BOUND | ND_SOCK_ROLE_UNKNOWN, true, true, ND_WATCH_IN | ND_WATCH_OUT},
+    {ND_SOCK_INET | ND_SOCK_BOUND | ND_SOCK_ROLE_UNKNOWN, false, true, 0},
     {ND_SOCK_LOCAL, true, true, 0},
-    {ND_SOCK_LOCAL | ND_SOCK_BOUND | ND_SOCK_ASKS, true, true, ND_WATCH_WAIT_IN | ND_WATCH_IN | ND_WATCH_OUT},
+    {ND_SOCK_LOCAL | ND_SOCK_BOUND | ND_SOCK_CLIENT, true, true, ND_WATCH_WAIT_IN | ND_WATCH_IN | ND_WATCH_OUT},
 };
 
 START_TEST(watches_what_a_limit_bounds) {
     nd_settings.outbound.recv = watching[_i].recv ? ND_SEC : 0;
     nd_settings.outbound.send = watching[_i].send ? ND_SEC : 0;
-    nd_sock_born(FD, watching[_i].flags);
+    nd_sock_created(FD, watching[_i].flags);
     ck_assert_uint_eq(nd_watch(FD), watching[_i].watch);
-    nd_sock_born(FAR, watching[_i].flags);
+    nd_sock_created(FAR, watching[_i].flags);
     ck_assert_uint_eq(nd_watch_exact(FAR), watching[_i].watch);
 }
 END_TEST
@@ -111,7 +111,7 @@ START_TEST(each_side_has_its_limits) {
     nd_settings.outbound.recv = ND_SEC;
     nd_settings.inbound.recv = 2 * ND_SEC;
     nd_settings.inbound.send = 3 * ND_SEC;
-    struct nd_sock *sock = nd_sock_born(FD, INET | ND_SOCK_CONNECTED);
+    struct nd_sock *sock = nd_sock_created(FD, INET | ND_SOCK_CONNECTED);
     ck_assert_int_eq(nd_sock_recv_limit(sock), ND_SEC);
     ck_assert_int_eq(nd_sock_send_limit(sock), 0);
     ck_assert_str_eq(ND_LIMIT_NAME(sock, "RECV"), "RECV");
@@ -124,7 +124,7 @@ END_TEST
 
 START_TEST(a_bound_datagram_socket_waits_for_strangers) {
     nd_settings.outbound.recv = nd_settings.outbound.send = ND_SEC;
-    struct nd_sock *sock = nd_sock_born(FD, ND_SOCK_INET);
+    struct nd_sock *sock = nd_sock_created(FD, ND_SOCK_INET);
     ck_assert_int_eq(nd_sock_recv_limit(sock), ND_SEC);
     ck_assert_int_eq(nd_sock_send_limit(sock), 0);
     nd_sock_change(FD, sock, ND_SOCK_BOUND, 0);
@@ -133,30 +133,30 @@ START_TEST(a_bound_datagram_socket_waits_for_strangers) {
 END_TEST
 
 START_TEST(a_new_socket_knows_nothing_of_the_old) {
-    struct nd_sock *sock = nd_sock_born(FD, INET | ND_SOCK_CONNECTED | ND_SOCK_EXPIRED);
+    struct nd_sock *sock = nd_sock_created(FD, INET | ND_SOCK_CONNECTED | ND_SOCK_EXPIRED);
     sock->inode = 5;
     sock->own_rcvtimeo = 6;
     sock->connect_began = 7;
     sock->clock[ND_IN].time.waited = sock->clock[ND_OUT].look = 8;
-    ck_assert_ptr_eq(nd_sock_born(FD, INET), sock);
+    ck_assert_ptr_eq(nd_sock_created(FD, INET), sock);
     ck_assert_uint_eq(nd_sock_flags(sock), INET | ND_SOCK_KNOWN);
     ck_assert_uint_eq(sock->inode, 0);
     ck_assert_int_eq(sock->own_rcvtimeo, 0);
     ck_assert_int_eq(sock->connect_began, 0);
     ck_assert_int_eq(sock->clock[ND_IN].time.waited, 0);
     ck_assert_int_eq(sock->clock[ND_OUT].look, 0);
-    nd_sock_forget(FD);
+    nd_sock_clear(FD);
     ck_assert_uint_eq(nd_sock_flags(sock), 0);
     ck_assert_uint_eq(nd_watch(FD), 0);
 }
 END_TEST
 
 START_TEST(a_copy_is_the_same_socket_outside_any_scope) {
-    struct nd_sock *from = nd_sock_born(FD, INET | ND_SOCK_CONNECTED | ND_SOCK_EXPIRED | ND_SOCK_SCOPED);
+    struct nd_sock *from = nd_sock_created(FD, INET | ND_SOCK_CONNECTED | ND_SOCK_EXPIRED | ND_SOCK_SCOPED);
     from->inode = 5;
     from->own_rcvtimeo = 6;
     nd_sock_copy(FD, FD + 1);
-    struct nd_sock *to = nd_sock_peek(FD + 1);
+    struct nd_sock *to = nd_sock_lookup(FD + 1);
     ck_assert_uint_eq(nd_sock_flags(to), nd_sock_flags(from) & ~(uint32_t)ND_SOCK_SCOPED);
     ck_assert_uint_eq(to->inode, 5);
     ck_assert_int_eq(to->own_rcvtimeo, 6);
@@ -165,38 +165,38 @@ START_TEST(a_copy_is_the_same_socket_outside_any_scope) {
 END_TEST
 
 START_TEST(a_copy_of_something_unknown_is_unknown) {
-    nd_sock_forget(FD);
-    nd_sock_born(FD + 1, INET | ND_SOCK_CONNECTED);
+    nd_sock_clear(FD);
+    nd_sock_created(FD + 1, INET | ND_SOCK_CONNECTED);
     nd_sock_copy(FD, FD + 1);
     ck_assert_uint_eq(nd_watch_exact(FD + 1), 0);
-    nd_sock_born(FD, INET | ND_SOCK_CONNECTED);
+    nd_sock_created(FD, INET | ND_SOCK_CONNECTED);
     nd_sock_copy(FD, FD); /* dup2 onto itself */
     ck_assert_uint_ne(nd_watch_exact(FD), 0);
 }
 END_TEST
 
 START_TEST(nothing_is_left_to_look_at) {
-    nd_sock_born(FD, INET | ND_SOCK_CONNECTED);
+    nd_sock_created(FD, INET | ND_SOCK_CONNECTED);
     ck_assert(nd_sock_any);
-    nd_sock_forget_all(); /* a filter begins: no hook may ask anything of the kernel any more */
+    nd_sock_clear_all(); /* a filter begins: no hook may ask anything of the kernel any more */
     ck_assert(!nd_sock_any);
     ck_assert_uint_eq(nd_watch(FD), 0);
 }
 END_TEST
 
 START_TEST(remembers_who_spoke_last) {
-    struct nd_sock *sock = nd_sock_born(FD, INET | ND_SOCK_CONNECTED);
-    nd_sock_said(sock);
+    struct nd_sock *sock = nd_sock_created(FD, INET | ND_SOCK_CONNECTED);
+    nd_sock_sent(sock);
     ck_assert(nd_sock_flags(sock) & ND_SOCK_SENT_LAST);
     sock->clock[ND_IN].time.waited = 5;
-    nd_sock_heard(sock);
+    nd_sock_received(sock);
     ck_assert(!(nd_sock_flags(sock) & ND_SOCK_SENT_LAST));
     ck_assert_int_eq(sock->clock[ND_IN].progress, 5);
 }
 END_TEST
 
 static void *change_often(void *bit) {
-    struct nd_sock *sock = nd_sock_peek(FD);
+    struct nd_sock *sock = nd_sock_lookup(FD);
     for (int i = 0; i < 20000; i++) {
         nd_sock_change(FD, sock, *(uint32_t *)bit, 0);
         nd_sock_change(FD, sock, 0, *(uint32_t *)bit);
@@ -206,9 +206,9 @@ static void *change_often(void *bit) {
 }
 
 START_TEST(threads_lose_no_change) {
-    uint32_t bits[4] = {ND_SOCK_BOUND, ND_SOCK_INBOUND, ND_SOCK_SENT_LAST, ND_SOCK_TOLD_IN};
+    uint32_t bits[4] = {ND_SOCK_BOUND, ND_SOCK_INBOUND, ND_SOCK_SENT_LAST, ND_SOCK_DELIVERED_IN};
     pthread_t threads[4];
-    struct nd_sock *sock = nd_sock_born(FD, INET | ND_SOCK_CONNECTED);
+    struct nd_sock *sock = nd_sock_created(FD, INET | ND_SOCK_CONNECTED);
     for (int i = 0; i < 4; i++)
         pthread_create(&threads[i], NULL, change_often, &bits[i]);
     for (int i = 0; i < 4; i++)

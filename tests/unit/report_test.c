@@ -291,7 +291,7 @@ END_TEST
 
 START_TEST(statsd_refuses_what_is_no_address) {
     static const char *const bad[] = {"", ":", "x", "[", "[]", "[:1", "]:1", "1.2.3:4", "[1.2.3.4]:5", ":5"};
-    ck_assert_int_eq(nd_send_to_statsd(bad[_i], "x", 1), -1);
+    ck_assert_int_eq(nd_sink_statsd(bad[_i], "x", 1), -1);
 }
 END_TEST
 

@@ -40,7 +40,7 @@ static void read_all(const char *text) {
 /* The settings for a connection to (from) an address; `name`: of the host that it was found for. */
 static struct nd_settings at(bool inbound, const char *address, uint16_t port, const char *name) {
     struct nd_settings made = settings;
-    struct nd_place place = {.port = port};
+    struct nd_endpoint_address place = {.port = port};
     char mapped[64] = "::ffff:";
     if (inet_pton(AF_INET6, address, &place.address) != 1) {
         strcat(mapped, address);

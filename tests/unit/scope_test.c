@@ -243,29 +243,29 @@ END_TEST
 /* A calm operation: its object is the one that talks through the descriptor. */
 static NOINLINE void calm_operation(void (*inside)(void)) {
     struct nd_scope scope;
-    nd_scope_open_calm(&scope, &an_object, FD, ND_FRAME_SLOT());
+    nd_scope_open_established(&scope, &an_object, FD, ND_FRAME_SLOT());
     inside();
-    nd_scope_close_calm(&scope);
+    nd_scope_close_established(&scope);
 }
 
 static NOINLINE bool is_calm(void) {
-    bool calm = nd_scope_current.scope && nd_scope_is_calm(FD);
+    bool calm = nd_scope_current.scope && nd_scope_is_established(FD);
     __asm__ volatile("" ::: "memory");
     return calm;
 }
 
 static void look_calmly(void) {
     ck_assert(is_calm() && nd_scope_around(&an_object) && !nd_scope_around(&another_object));
-    nd_sock_peek(FD)->tls = &another_object;
+    nd_sock_lookup(FD)->tls = &another_object;
     ck_assert(!is_calm());
-    nd_sock_peek(FD)->tls = &an_object;
+    nd_sock_lookup(FD)->tls = &an_object;
     nd_scope_current.return_to++;
     ck_assert(!is_calm() && !nd_scope_around(&an_object));
     nd_scope_current.return_to--;
 }
 
 START_TEST(a_calm_scope_is_its_objects) {
-    nd_sock_born(FD, ND_SOCK_STREAM)->tls = &an_object;
+    nd_sock_created(FD, ND_SOCK_STREAM)->tls = &an_object;
     calm_operation(look_calmly);
     ck_assert_ptr_null(nd_scope_current.scope);
 }
@@ -291,7 +291,7 @@ static NOINLINE void spoil_calm(void) {
 }
 
 START_TEST(a_calm_scope_left_by_longjmp_is_recognised) {
-    nd_sock_born(FD, ND_SOCK_STREAM)->tls = &an_object;
+    nd_sock_created(FD, ND_SOCK_STREAM)->tls = &an_object;
     if (setjmp(away) == 0)
         calm_operation(jump);
     ck_assert(!is_calm());

@@ -9,17 +9,17 @@
 #define BEGAN (1000 * ND_SEC)
 
 static struct nd_sock *sock;
-static struct nd_room room;
+static struct nd_send_space room;
 static struct nd_expiry expiry;
 static nd_time next;
 
 static void start(void) {
     fake_start();
-    sock = nd_sock_born(FD, ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED);
+    sock = nd_sock_created(FD, ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED);
 }
 
 static bool look_at(nd_time after) {
-    return nd_room_look(FD, sock, &room, BEGAN + after, &expiry, &next);
+    return nd_send_space_check(FD, sock, &room, BEGAN + after, &expiry, &next);
 }
 
 static void answered_ago(nd_time time) {
@@ -28,7 +28,7 @@ static void answered_ago(nd_time time) {
 
 START_TEST(nothing_fires_without_limits) {
     fake.info.tcpi_unacked = 5;
-    room = nd_room_begin(FD, BEGAN);
+    room = nd_send_space_begin(FD, BEGAN);
     ck_assert(!look_at(3600 * ND_SEC));
     ck_assert_int_eq(next, ND_NEVER);
 }
@@ -37,7 +37,7 @@ END_TEST
 START_TEST(a_gone_peer_fires_at_the_limit) {
     nd_settings.outbound.unacked = 10 * ND_SEC;
     fake.info.tcpi_unacked = 5;
-    room = nd_room_begin(FD, BEGAN);
+    room = nd_send_space_begin(FD, BEGAN);
     answered_ago(10 * ND_SEC - ND_MSEC);
     ck_assert(!look_at(10 * ND_SEC - ND_MSEC));
     ck_assert_int_eq(next, BEGAN + 10 * ND_SEC);
@@ -51,9 +51,9 @@ END_TEST
 
 START_TEST(an_inbound_peer_has_its_own_limit) {
     nd_settings.inbound.unacked = 2 * ND_SEC;
-    sock = nd_sock_born(FD, ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED | ND_SOCK_INBOUND);
+    sock = nd_sock_created(FD, ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED | ND_SOCK_INBOUND);
     fake.info.tcpi_unacked = 1;
-    room = nd_room_begin(FD, BEGAN);
+    room = nd_send_space_begin(FD, BEGAN);
     answered_ago(2 * ND_SEC);
     ck_assert(look_at(2 * ND_SEC));
     ck_assert_str_eq(expiry.limit, "INBOUND_UNACKED");
@@ -63,7 +63,7 @@ END_TEST
 START_TEST(an_answer_starts_unacked_anew) {
     nd_settings.outbound.unacked = 10 * ND_SEC;
     fake.info.tcpi_unacked = 5;
-    room = nd_room_begin(FD, BEGAN);
+    room = nd_send_space_begin(FD, BEGAN);
     answered_ago(ND_SEC);
     ck_assert(!look_at(9 * ND_SEC));
     answered_ago(2 * ND_SEC);
@@ -76,7 +76,7 @@ END_TEST
 START_TEST(what_was_answered_is_not_held_against_the_next) {
     nd_settings.outbound.unacked = 10 * ND_SEC;
     fake.info.tcpi_unacked = 5;
-    room = nd_room_begin(FD, BEGAN);
+    room = nd_send_space_begin(FD, BEGAN);
     fake.info.tcpi_unacked = 0;
     ck_assert(!look_at(ND_SEC));
     fake.info.tcpi_unacked = 1; /* sent just now, after a long silence */
@@ -90,7 +90,7 @@ END_TEST
 /* Between probes nothing is outstanding, however long the window is closed. */
 START_TEST(a_closed_window_with_answered_probes_lives) {
     nd_settings.outbound.unacked = 10 * ND_SEC;
-    room = nd_room_begin(FD, BEGAN);
+    room = nd_send_space_begin(FD, BEGAN);
     for (nd_time after = 0; after < 600 * ND_SEC; after += ND_SEC) {
         answered_ago(120 * ND_SEC);
         ck_assert(!look_at(after));
@@ -113,7 +113,7 @@ START_TEST(unanswered_probes_count) {
     fake.info.tcpi_probes = (uint8_t)probing[_i].probes;
     fake.info.tcpi_backoff = (uint8_t)probing[_i].backoff;
     fake.info.tcpi_rto = probing[_i].rto_ms * 1000;
-    room = nd_room_begin(FD, BEGAN);
+    room = nd_send_space_begin(FD, BEGAN);
     answered_ago(60 * ND_SEC);
     ck_assert_int_eq(look_at(10 * ND_SEC), probing[_i].counts);
 }
@@ -122,7 +122,7 @@ END_TEST
 START_TEST(send_fires_though_the_peer_is_alive) {
     nd_settings.outbound.send = 3 * ND_SEC;
     fake.queued = 1000;
-    room = nd_room_begin(FD, BEGAN);
+    room = nd_send_space_begin(FD, BEGAN);
     ck_assert(!look_at(3 * ND_SEC - 1));
     ck_assert(look_at(3 * ND_SEC));
     ck_assert_str_eq(expiry.limit, "SEND");
@@ -133,7 +133,7 @@ END_TEST
 START_TEST(a_shrinking_queue_is_progress) {
     nd_settings.outbound.send = 3 * ND_SEC;
     fake.queued = 1000;
-    room = nd_room_begin(FD, BEGAN);
+    room = nd_send_space_begin(FD, BEGAN);
     fake.queued = 999;
     ck_assert(!look_at(2 * ND_SEC));
     ck_assert(!look_at(4 * ND_SEC));
@@ -144,7 +144,7 @@ END_TEST
 START_TEST(looks_are_neither_rare_nor_frequent) {
     nd_settings.outbound.unacked = 60 * ND_SEC;
     fake.info.tcpi_unacked = 1;
-    room = nd_room_begin(FD, BEGAN);
+    room = nd_send_space_begin(FD, BEGAN);
     look_at(0);
     ck_assert_int_eq(next, BEGAN + ND_SEC);
     nd_settings.outbound.unacked = 40 * ND_MSEC;
@@ -158,7 +158,7 @@ START_TEST(no_tcp_never_fires_unacked) {
     nd_settings.outbound.unacked = 10 * ND_SEC;
     fake.info.tcpi_unacked = 1;
     fake.info_fails = true;
-    room = nd_room_begin(FD, BEGAN);
+    room = nd_send_space_begin(FD, BEGAN);
     errno = 7;
     ck_assert(!look_at(100 * ND_SEC));
     ck_assert_int_eq(errno, 7);
@@ -167,9 +167,9 @@ END_TEST
 
 START_TEST(local_streams_have_no_unacked) {
     nd_settings.outbound.unacked = 10 * ND_SEC;
-    sock = nd_sock_born(FD, ND_SOCK_STREAM | ND_SOCK_LOCAL | ND_SOCK_CONNECTED);
+    sock = nd_sock_created(FD, ND_SOCK_STREAM | ND_SOCK_LOCAL | ND_SOCK_CONNECTED);
     fake.info.tcpi_unacked = 1;
-    room = nd_room_begin(FD, BEGAN);
+    room = nd_send_space_begin(FD, BEGAN);
     ck_assert(!look_at(100 * ND_SEC));
     ck_assert_int_eq(next, ND_NEVER);
 }

@@ -9,13 +9,13 @@
 
 /* What nd_settings_from_environment makes of `environment`. */
 static struct nd_settings settings;
-static struct nd_complaints complaints;
+static struct nd_warnings complaints;
 
 static const char *read_environment(char *const *environment) {
-    nd_complaints_start(&complaints);
+    nd_warnings_start(&complaints);
     nd_settings_defaults(&settings);
-    nd_settings_from_environment(&settings, environment, nd_complaints_add, &complaints);
-    return nd_complaints_line(&complaints);
+    nd_settings_from_environment(&settings, environment, nd_warnings_add, &complaints);
+    return nd_warnings_line(&complaints);
 }
 
 static const char *read_one(const char *variable) {
@@ -282,9 +282,9 @@ START_TEST(one_complaint_too_long_is_still_told) {
     char long_text[600];
     memset(long_text, 'x', sizeof long_text - 1);
     long_text[sizeof long_text - 1] = '\0';
-    nd_complaints_start(&complaints);
-    nd_complaints_add(long_text, &complaints);
-    ck_assert_str_eq(nd_complaints_line(&complaints), "netdeadline: bad settings: 1");
+    nd_warnings_start(&complaints);
+    nd_warnings_add(long_text, &complaints);
+    ck_assert_str_eq(nd_warnings_line(&complaints), "netdeadline: bad settings: 1");
 }
 END_TEST
 

@@ -23,21 +23,21 @@ static const struct step *steps;
 static int step_count, waits;
 static nd_time timeouts[64]; /* that the real waits were given */
 
-static bool entry_at(const struct nd_waitset *set, unsigned index, struct nd_wait_entry *entry) {
+static bool entry_at(const struct nd_wait_set *set, unsigned index, struct nd_wait_entry *entry) {
     (void)set;
     *entry = entries[index];
     return entry->fd >= 0;
 }
 
 /* Without a step left nothing ever happens; what was ended in the meantime is ready at once. */
-static int wait_a_step(struct nd_waitset *set, nd_time timeout) {
+static int wait_a_step(struct nd_wait_set *set, nd_time timeout) {
     ck_assert_int_lt(waits, 64); /* a spinning wait */
     struct step step = waits < step_count ? steps[waits] : (struct step){.lasts = ND_NEVER};
     timeouts[waits++] = timeout;
     nd_time given = timeout == ND_AS_GIVEN ? set->timeout : timeout;
     int ready = 0;
     for (unsigned i = 0; i < set->count; i++) {
-        struct nd_sock *sock = nd_sock_peek(entries[i].fd);
+        struct nd_sock *sock = nd_sock_lookup(entries[i].fd);
         bool ended = sock && nd_sock_flags(sock) & ND_SOCK_EXPIRED;
         entries[i].ready = ended ? POLLERR | POLLHUP : 0;
         ready += ended;
@@ -62,14 +62,14 @@ static int run(unsigned count, nd_time timeout, const struct step *script, int l
     steps = script;
     step_count = length;
     waits = 0;
-    struct nd_waitset set = {
+    struct nd_wait_set set = {
         .operation = ND_OPERATION_poll, .count = count, .timeout = timeout, .entry = entry_at, .wait = wait_a_step};
-    return nd_waitset_run(&set);
+    return nd_wait_set_run(&set);
 }
 
 static struct nd_sock *connection(int index, uint32_t flags, short wants) {
     entries[index] = (struct nd_wait_entry){.fd = 700 + index, .wants = wants};
-    return nd_sock_born(700 + index, flags);
+    return nd_sock_created(700 + index, flags);
 }
 
 static void start(void) {
@@ -77,7 +77,7 @@ static void start(void) {
     nd_settings.outbound.recv = LIMIT;
     nd_settings.connect = LIMIT;
     for (int i = 0; i < 4; i++)
-        nd_sock_forget(700 + i);
+        nd_sock_clear(700 + i);
     fake.info.tcpi_last_data_recv = fake.info.tcpi_last_data_sent = 3600 * 1000;
 }
 
@@ -149,7 +149,7 @@ START_TEST(the_same_descriptor_twice_counts_once) {
     connection(0, INET, POLLIN);
     entries[1] = (struct nd_wait_entry){.fd = 700, .wants = POLLIN | POLLOUT};
     run(2, ND_SEC, NULL, 0);
-    ck_assert_int_eq(nd_sock_peek(700)->clock[ND_IN].time.waited, ND_SEC);
+    ck_assert_int_eq(nd_sock_lookup(700)->clock[ND_IN].time.waited, ND_SEC);
     ck_assert_uint_eq(fake.told, 0);
 }
 END_TEST
@@ -167,7 +167,7 @@ START_TEST(errors_are_the_real_calls) {
     connection(0, INET, POLLIN);
     ck_assert_int_eq(run(1, ND_NEVER, interrupted, 1), -1);
     ck_assert_int_eq(errno, EINTR);
-    ck_assert_int_eq(nd_sock_peek(700)->clock[ND_IN].time.waited, ND_SEC);
+    ck_assert_int_eq(nd_sock_lookup(700)->clock[ND_IN].time.waited, ND_SEC);
 }
 END_TEST
 
@@ -204,7 +204,7 @@ START_TEST(of_several_only_one_that_owes_a_reply) {
     connection(1, INET, 0);
     entries[1].wants = POLLIN;
     if (owing[_i].spoke_last)
-        nd_sock_said(sock);
+        nd_sock_sent(sock);
     fake.info.tcpi_last_data_sent = owing[_i].sent;
     fake.info.tcpi_last_data_recv = owing[_i].heard;
     run(2, 2500 * ND_MSEC, NULL, 0);
