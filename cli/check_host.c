@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "resolver/nsswitch.h"
+#include "shim/settings/environment.h"
 #include "shim/settings/rules.h"
+#include "shim/settings/settings.h"
 
 bool check_is_preloaded_everywhere(void) {
     FILE *file = fopen("/etc/ld.so.preload", "re");

@@ -14,6 +14,7 @@
 #include "cli/process/block.h"
 #include "cli/program.h"
 #include "cli/statistics.h"
+#include "shim/settings/environment.h"
 #include "shim/settings/settings.h"
 
 enum { MOST_VARIABLES = 64, MOST_ENVIRONMENT = 1 << 20 };

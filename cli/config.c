@@ -10,7 +10,10 @@
 
 #include "base/line.h"
 #include "cli/cli.h"
+#include "shim/settings/environment.h"
 #include "shim/settings/rules.h"
+#include "shim/settings/setting_value.h"
+#include "shim/settings/settings.h"
 
 enum { IN_ORDER = 0, MISTAKES = 1 };
 

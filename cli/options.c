@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "shim/settings/setting_value.h"
+#include "shim/settings/settings.h"
 
 enum { MOST_NAME = 32 };
 

@@ -12,6 +12,8 @@
 #include "cli/process/memory.h"
 #include "cli/process/processes.h"
 #include "cli/statistics.h"
+#include "shim/settings/setting_value.h"
+#include "shim/settings/settings.h"
 
 static void print_help(FILE *to) {
     fprintf(

@@ -1,5 +1,6 @@
 /* The constructor: finds the real functions and the settings, before the program runs. */
-#include "shim/start.h"
+#include "shim/mode.h"
+#include "shim/real.h"
 
 #include <dlfcn.h>
 #include <gnu/libc-version.h>
@@ -8,13 +9,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/compiler.h"
 #include "shim/call/direct_send.h"
-#include "shim/hook/hook.h"
-#include "shim/real.h"
 #include "shim/report/report.h"
 #include "shim/report/state.h"
 #include "shim/report/unwind.h"
+#include "shim/settings/environment.h"
 #include "shim/settings/settings.h"
+#include "shim/settings/warnings.h"
 #include "shim/socket/discover.h"
 #include "shim/socket/profile.h"
 #include "shim/socket/record.h"

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "shim/report/format.h"
+#include "shim/report/format_peer.h"
 
 enum { LISTENING = 10, MOST_NAMESPACES = 64 };
 

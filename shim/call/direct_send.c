@@ -3,13 +3,11 @@
 #include <dlfcn.h>
 #include <gnu/libc-version.h>
 
+#include "shim/mode.h"
 #include "shim/real.h"
 
 /* Missing in musl, where the library does nothing (start.c). */
 #pragma weak gnu_get_libc_version
-
-static const char several = 0;
-const char *nd_one_thread = &several;
 
 void nd_direct_send_start(void) {
     Dl_info of_send, of_libc;

@@ -10,8 +10,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-/* libc's __libc_single_threaded, or a zero. */
-extern const char *nd_one_thread __attribute__((visibility("hidden")));
+#include "shim/mode.h"
 
 /* Called once at start, when the real functions are bound. */
 void nd_direct_send_start(void);

@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "shim/hook/hook.h"
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "shim/mode.h"
 #include "shim/real.h"
-#include "shim/start.h"
+#include "shim/socket/limits.h"
 #include "shim/tls/scope.h"
 #include "shim/wait/epoll_set.h"
 

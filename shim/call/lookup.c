@@ -4,10 +4,13 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "base/clock.h"
+#include "shim/mode.h"
 #include "shim/report/report.h"
+#include "shim/report/slots.h"
 #include "shim/settings/live.h"
 #include "shim/settings/settings.h"
-#include "shim/start.h"
+#include "shim/socket/profile.h"
 
 bool nd_lookup_is_bounded(const char *name) {
     nd_live_check();

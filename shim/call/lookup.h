@@ -4,11 +4,13 @@
 
 #include <stdbool.h>
 
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "base/frame.h"
 #include "resolver/resolver.h"
-#include "shim/hook/hook.h"
+#include "shim/mode.h"
 #include "shim/report/slots.h"
 #include "shim/socket/profile.h"
-#include "shim/start.h"
 
 /* Whether lookups of `name` (NULL: of an address) are ours: RESOLVE is on for it, and enforced. */
 bool nd_lookup_is_bounded(const char *name);

@@ -2,10 +2,12 @@
 
 #include <errno.h>
 
-#include "shim/hook/hook.h"
+#include "base/compiler.h"
 #include "shim/limit/carry_over.h"
 #include "shim/limit/connection_limits.h"
 #include "shim/limit/datagram.h"
+#include "shim/real.h"
+#include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/wait/wait.h"
 

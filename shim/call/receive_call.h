@@ -2,10 +2,28 @@
 #ifndef ND_CALL_RECEIVE_CALL_H
 #define ND_CALL_RECEIVE_CALL_H
 
-#include "shim/call/receive.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
 #include "shim/limit/expiry.h"
 #include "shim/report/slots.h"
 #include "shim/socket/record.h"
+
+enum nd_receive_kind { ND_READ, ND_READV, ND_RECV, ND_RECVFROM, ND_RECVMSG };
+
+/* One call as the program made it. */
+struct nd_receive_call {
+    enum nd_receive_kind kind;
+    int fd, flags;
+    void *buf; /* or the iovec, or the msghdr */
+    size_t len;
+    struct sockaddr *from;
+    socklen_t *from_len;
+    const void *caller; /* the code that made it */
+    bool many;          /* a message of recvmmsg */
+    bool has_time64;    /* it is __recvmsg64, which gives times in 64 bits (i386) */
+};
 
 static inline enum nd_call nd_receive_operation(const struct nd_receive_call *call) {
     return call->many ? ND_OPERATION_recvmmsg : (enum nd_call)(ND_OPERATION_read + call->kind);

@@ -4,12 +4,16 @@
 #include <netinet/in.h>
 #include <poll.h>
 
+#include "base/clock.h"
 #include "shim/call/receive_call.h"
 #include "shim/limit/carry_over.h"
 #include "shim/limit/connection_limits.h"
 #include "shim/limit/expiry.h"
+#include "shim/real.h"
 #include "shim/report/slots.h"
+#include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
+#include "shim/socket/limits.h"
 #include "shim/socket/tcp_info.h"
 #include "shim/wait/signals.h"
 #include "shim/wait/wait.h"

@@ -4,8 +4,8 @@
 #define ND_CALL_RECEIVE_WAIT_H
 
 #include "base/clock.h"
-#include "shim/call/receive.h"
-#include "shim/hook/hook.h"
+#include "base/compiler.h"
+#include "shim/call/receive_call.h"
 #include "shim/socket/record.h"
 #include "shim/tls/scope.h"
 

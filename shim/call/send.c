@@ -2,16 +2,21 @@
 
 #include <errno.h>
 
-#include "shim/hook/hook.h"
+#include "base/clock.h"
+#include "base/compiler.h"
 #include "shim/limit/carry_over.h"
 #include "shim/limit/connection_limits.h"
 #include "shim/limit/datagram.h"
 #include "shim/limit/expiry.h"
 #include "shim/limit/send_space.h"
+#include "shim/mode.h"
+#include "shim/real.h"
 #include "shim/report/slots.h"
+#include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
+#include "shim/socket/limits.h"
 #include "shim/socket/record.h"
-#include "shim/start.h"
+#include "shim/tls/innermost.h"
 #include "shim/tls/scope.h"
 #include "shim/wait/signals.h"
 #include "shim/wait/wait.h"

@@ -8,15 +8,18 @@
 #include <poll.h>
 #include <sys/time.h>
 
+#include "base/clock.h"
 #include "shim/limit/carry_over.h"
 #include "shim/limit/connection_limits.h"
 #include "shim/limit/datagram.h"
 #include "shim/limit/expiry.h"
 #include "shim/limit/send_space.h"
+#include "shim/mode.h"
 #include "shim/real.h"
 #include "shim/report/slots.h"
+#include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
-#include "shim/start.h"
+#include "shim/socket/limits.h"
 #include "shim/wait/signals.h"
 #include "shim/wait/wait.h"
 

@@ -4,15 +4,20 @@
 #include <fcntl.h>
 #include <poll.h>
 
+#include "base/clock.h"
 #include "shim/hook/hook.h"
 #include "shim/limit/expiry.h"
 #include "shim/limit/pending_timeout.h"
 #include "shim/limit/wait_clock.h"
+#include "shim/mode.h"
 #include "shim/report/slots.h"
+#include "shim/settings/settings.h"
+#include "shim/socket/change.h"
 #include "shim/socket/discover.h"
 #include "shim/socket/kernel_timers.h"
+#include "shim/socket/limits.h"
+#include "shim/socket/profile.h"
 #include "shim/socket/record.h"
-#include "shim/start.h"
 #include "shim/wait/signals.h"
 #include "shim/wait/wait.h"
 

@@ -7,7 +7,7 @@
 int nd_hook_dup(int fd) {
     int made = nd_real.dup(fd);
     if (made >= 0)
-        nd_sock_copy(fd, made);
+        nd_duplicates_create(fd, made);
     return made;
 }
 
@@ -28,7 +28,7 @@ ND_COLD static int replace(int fd, int to, const int *flags, const struct nd_soc
         return made;
     }
     nd_close_clear(to);
-    nd_sock_copy(fd, to);
+    nd_duplicates_create(fd, to);
     nd_linger_end(to, &lingering);
     return made;
 }
@@ -39,7 +39,7 @@ static int copy_to(int fd, int to, const int *flags) {
         return replace(fd, to, flags, sock);
     int made = plain(fd, to, flags);
     if (made >= 0 && fd != to)
-        nd_sock_copy(fd, made);
+        nd_duplicates_create(fd, made);
     return made;
 }
 

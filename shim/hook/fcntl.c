@@ -5,6 +5,7 @@
 
 #include "shim/hook/hook.h"
 #include "shim/limit/wait_clock.h"
+#include "shim/socket/change.h"
 #include "shim/socket/duplicates.h"
 #include "shim/socket/record.h"
 
@@ -22,7 +23,7 @@ static void changed(int fd, int command, const void *arg, int result) {
     if (command == F_SETFL)
         blocking_mode(fd, ((uintptr_t)arg & O_NONBLOCK) != 0);
     else if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
-        nd_sock_copy(fd, result);
+        nd_duplicates_create(fd, result);
 }
 
 int nd_hook_fcntl(int fd, int command, void *arg) {

@@ -4,7 +4,6 @@
 #include "resolver/helper.h"
 #include "shim/call/lookup.h"
 #include "shim/hook/hook.h"
-#include "shim/start.h"
 
 ND_COLD static int look_up(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res) {
     struct nd_lookup_use use;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "resolver/requests.h"
 #include "shim/call/lookup.h"
 #include "shim/hook/hook.h"

@@ -4,7 +4,6 @@
 #include "resolver/helper.h"
 #include "shim/call/lookup.h"
 #include "shim/hook/hook.h"
-#include "shim/start.h"
 
 ND_COLD static int by_name_r(enum nd_call operation, const char *name, int family, struct hostent *entry, char *buffer,
                              size_t size, struct hostent **result, int *h_err) {

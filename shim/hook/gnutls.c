@@ -5,6 +5,7 @@
 #endif
 #include <errno.h>
 
+#include "base/frame.h"
 #include "shim/hook/hook.h"
 #include "shim/tls/call.h"
 #include "shim/tls/call_fast.h"

@@ -2,14 +2,8 @@
 #ifndef ND_HOOK_HOOK_H
 #define ND_HOOK_HOOK_H
 
+#include "base/compiler.h"
 #include "shim/real.h"
-
-#define ND_EXPORT __attribute__((visibility("default")))
-#define ND_COLD __attribute__((cold, noinline))
-#define ND_APART __attribute__((noinline)) /* off the straight path, but made for speed */
-#define nd_likely(condition) __builtin_expect(!!(condition), 1)
-#define ND_INLINE static inline __attribute__((always_inline))
-#define nd_unlikely(condition) __builtin_expect(!!(condition), 0)
 
 #define ND_HOOK(name, type, params, args, raw) ND_EXPORT type nd_hook_##name params __asm__(#name);
 #define ND_ALIAS(name, of)

@@ -1,6 +1,7 @@
 /* sendmmsg, recvmmsg: several messages at a time, each as one of sendmsg's and recvmsg's where the call would wait. */
 #include <errno.h>
 
+#include "base/clock.h"
 #include "shim/call/receive.h"
 #include "shim/call/send.h"
 #include "shim/hook/hook.h"
@@ -9,11 +10,13 @@
 #include "shim/limit/datagram.h"
 #include "shim/limit/expiry.h"
 #include "shim/limit/pending_timeout.h"
+#include "shim/mode.h"
 #include "shim/report/slots.h"
 #include "shim/socket/discover.h"
+#include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
+#include "shim/socket/limits.h"
 #include "shim/socket/record.h"
-#include "shim/start.h"
 #include "shim/wait/signals.h"
 #include "shim/wait/wait.h"
 

@@ -5,8 +5,10 @@
 #endif
 #include <errno.h>
 
+#include "base/frame.h"
 #include "shim/hook/hook.h"
 #include "shim/socket/discover.h"
+#include "shim/socket/ended.h"
 #include "shim/tls/call.h"
 #include "shim/tls/call_fast.h"
 #include "shim/tls/find_socket.h"

@@ -6,8 +6,8 @@
 
 #include "shim/hook/hook.h"
 #include "shim/hook/prctl.h"
+#include "shim/mode.h"
 #include "shim/socket/record.h"
-#include "shim/start.h"
 
 ND_COLD static void stand_back(void) {
     nd_active = false;

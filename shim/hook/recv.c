@@ -5,11 +5,12 @@
 #include "shim/call/receive.h"
 #include "shim/call/receive_fast.h"
 #include "shim/hook/hook.h"
+#include "shim/mode.h"
 #include "shim/readable.h"
 #include "shim/socket/discover.h"
 #include "shim/socket/record.h"
-#include "shim/start.h"
 #include "shim/tls/call_fast.h"
+#include "shim/tls/innermost.h"
 #include "shim/tls/scope.h"
 
 #define CALLER __builtin_return_address(0)

@@ -4,7 +4,6 @@
 
 #include "shim/call/lookup.h"
 #include "shim/hook/hook.h"
-#include "shim/start.h"
 
 ND_COLD static int ask(enum nd_call function, const struct nd_res_call *call) {
     struct nd_lookup_use use;

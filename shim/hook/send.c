@@ -6,9 +6,9 @@
 #include "shim/call/direct_send.h"
 #include "shim/call/send.h"
 #include "shim/hook/hook.h"
+#include "shim/mode.h"
 #include "shim/readable.h"
 #include "shim/socket/record.h"
-#include "shim/start.h"
 
 #define CALLER __builtin_return_address(0)
 

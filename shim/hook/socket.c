@@ -3,9 +3,11 @@
 
 #include "shim/hook/hook.h"
 #include "shim/limit/datagram.h"
+#include "shim/mode.h"
+#include "shim/socket/change.h"
 #include "shim/socket/kernel_timers.h"
+#include "shim/socket/profile.h"
 #include "shim/socket/record.h"
-#include "shim/start.h"
 
 #define TYPE_MASK 0xf /* SOCK_TYPE_MASK of the kernel: the rest are flags */
 

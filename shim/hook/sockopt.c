@@ -5,7 +5,9 @@
 #include "shim/hook/hook.h"
 #include "shim/limit/expiry.h"
 #include "shim/limit/wait_clock.h"
+#include "shim/socket/change.h"
 #include "shim/socket/duplicates.h"
+#include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/record.h"
 

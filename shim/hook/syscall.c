@@ -7,14 +7,15 @@
 #include <stdint.h>
 #include <sys/syscall.h>
 
+#include "base/clock.h"
 #include "shim/hook/hook.h"
 #include "shim/hook/prctl.h"
 #include "shim/hook/syscall32.h"
+#include "shim/mode.h"
 #include "shim/raw.h"
 #include "shim/readable.h"
 #include "shim/socket/discover.h"
 #include "shim/socket/record.h"
-#include "shim/start.h"
 #include "shim/wait/uring.h"
 
 /* When a number leaves the straight path: with a descriptor whose calls of that kind do, or always. */

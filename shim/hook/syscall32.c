@@ -11,9 +11,9 @@
 
 #include "base/clock.h"
 #include "shim/hook/hook.h"
+#include "shim/mode.h"
 #include "shim/raw.h"
 #include "shim/readable.h"
-#include "shim/start.h"
 
 /* How many arguments each call behind socketcall takes. */
 static const uint8_t counts[] = {

@@ -5,6 +5,7 @@
 #define ND_LIMIT_CARRY_OVER_H
 
 #include "shim/limit/send_space.h"
+#include "shim/socket/change.h"
 #include "shim/socket/record.h"
 
 /* A receiving call has waited from `began` to `ended`. */

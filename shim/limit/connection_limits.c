@@ -5,7 +5,10 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "shim/real.h"
+#include "shim/settings/settings.h"
+#include "shim/socket/limits.h"
 
 /* How often MIN_RATE looks in its window: a connection that slows down is ended at most this part of a window late. */
 #define LOOKS_PER_WINDOW 4

@@ -2,8 +2,11 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "shim/limit/carry_over.h"
+#include "shim/socket/change.h"
 #include "shim/socket/kernel_timers.h"
+#include "shim/socket/limits.h"
 
 /* The port stands in the same place in both families, and in what Linux takes for one of them (AF_UNSPEC). */
 static bool has_free_port(const struct sockaddr *addr, socklen_t len) {

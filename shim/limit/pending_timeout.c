@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "shim/limit/datagram.h"
 #include "shim/limit/expiry.h"
+#include "shim/mode.h"
 #include "shim/real.h"
+#include "shim/socket/change.h"
 #include "shim/socket/kernel_timers.h"
-#include "shim/start.h"
-#include "shim/wait/epoll_set.h"
+#include "shim/socket/limits.h"
 
 static void tell(int fd, struct nd_sock *sock, const struct nd_expiry *expiry) {
     nd_wait_clock_progress(&sock->clock[ND_IN]);
@@ -17,7 +19,8 @@ static void tell(int fd, struct nd_sock *sock, const struct nd_expiry *expiry) {
         return;
     sock->shown = 0;
     nd_sock_change(fd, sock, ND_SOCK_TIMEOUT_PENDING, 0);
-    nd_epoll_member_timeout_pending(sock);
+    if (nd_sock_is_in_set(sock))
+        nd_sock_listener->timeout_pending(sock);
 }
 
 static void look_at_listener(const char *operation, int fd, struct nd_sock *sock,

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "base/clock.h"
 #include "shim/real.h"
+#include "shim/socket/limits.h"
 
 /* Looks are at most this far apart, so that progress and answers between two of them are dated well enough. */
 #define LOOKS_PER_LIMIT 8

@@ -2,15 +2,19 @@
 
 #include <errno.h>
 
+#include "base/clock.h"
 #include "shim/limit/connection_limits.h"
 #include "shim/limit/expiry.h"
 #include "shim/limit/send_space.h"
+#include "shim/mode.h"
 #include "shim/real.h"
 #include "shim/report/slots.h"
+#include "shim/settings/settings.h"
+#include "shim/socket/change.h"
 #include "shim/socket/duplicates.h"
 #include "shim/socket/kernel_timers.h"
+#include "shim/socket/limits.h"
 #include "shim/socket/tcp_info.h"
-#include "shim/start.h"
 
 /* A wait for room is looked into when this part of the limit is over, but for these bounds: not at once, since most find room. In
  * an epoll set, which does not tell when there ceased to be room, the clock runs from that look. */

@@ -57,11 +57,6 @@ void nd_wait_clock_add(struct nd_sock *sock, short wants, nd_time began, nd_time
 /* Bytes moved, or could have: the clock starts anew. */
 void nd_wait_clock_progress(struct nd_wait_clock *clock);
 
-/* How long a clock has run since. */
-static inline nd_time nd_wait_clock_silence(const struct nd_wait_clock *clock) {
-    return clock->time.waited - clock->progress;
-}
-
 /* Whether bytes are there already: they came while this process was stopped. Errno undefined. */
 bool nd_wait_clock_readable(int fd);
 

@@ -5,8 +5,9 @@
 #include <link.h>
 #include <string.h>
 
+#include "shim/report/backtrace_guard.h"
 #include "shim/report/module.h"
-#include "shim/report/report.h"
+#include "shim/report/origin.h"
 #include "shim/report/unwind.h"
 
 enum { MOST_FRAMES = 32, MOST_STEPS = 64 };
@@ -60,7 +61,7 @@ static bool find_exported(uintptr_t address, char *name, size_t size, uintptr_t 
 
 static void put_module(struct nd_line *line, const struct nd_module *module) {
     char program[] = "/proc/self/exe";
-    const char *file = strcmp(module->path, program) == 0 ? nd_report_program() : file_part(module->path);
+    const char *file = strcmp(module->path, program) == 0 ? nd_origin_program() : file_part(module->path);
     nd_line_put_char(line, '@');
     nd_line_put_escaped(line, file, strlen(file), 64);
 }

@@ -6,11 +6,6 @@
 
 #include "base/line.h"
 
-/* Whether this thread may unwind its stack now: not in a signal handler, which may have interrupted the loader in the
- * middle of its lists (unwinding reads them, under its lock); and not on a stack with less room than unwinding takes.
- * Async-signal-safe; keeps errno; changes no signal mask. */
-bool nd_backtrace_is_safe(void);
-
 /* nd_backtrace_is_safe(), and besides claims libunwind for this thread: it has locks of its own, and a child forked while
  * another thread is inside would wait for them for ever. False where another thread has it, or had it at the fork.
  * Async-signal-safe; keeps errno. */

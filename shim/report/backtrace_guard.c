@@ -6,7 +6,7 @@
 
 #include "shim/memory.h"
 #include "shim/raw.h"
-#include "shim/report/backtrace.h"
+#include "shim/report/backtrace_guard.h"
 
 enum {
     PAGE = 4096,           /* the smallest there is */

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "shim/report/format_peer.h"
+
 enum { MOST_NAME = 260, MOST_PROGRAM = 96, MOST_NOTICE = 900 };
 
 static void put_key(struct nd_line *line, enum nd_log_format format, const char *key) {

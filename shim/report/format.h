@@ -2,19 +2,10 @@
 #ifndef ND_REPORT_FORMAT_H
 #define ND_REPORT_FORMAT_H
 
-#include <time.h>
-
 #include "base/line.h"
-#include "shim/report/report.h"
+#include "shim/report/event.h"
+#include "shim/report/origin.h"
 #include "shim/settings/settings.h"
-
-/* Who says it, and when. */
-struct nd_origin {
-    struct timespec time; /* of day */
-    int pid, tid;
-    const char *program;
-    unsigned dropped; /* lines that the rate limit has left out since the last one */
-};
 
 /* The line up to, but without, its end: further fields may follow. At most 1100 characters. */
 void nd_format_put_event(struct nd_line *line, enum nd_log_format format, const struct nd_event *event,
@@ -33,8 +24,5 @@ void nd_format_end(struct nd_line *line, enum nd_log_format format);
 
 /* "netdeadline.expiry:1|c|#op:recv,..." and its duration, as DogStatsD reads them. */
 void nd_format_put_statsd(struct nd_line *line, const struct nd_event *event, const char *program);
-
-/* "192.0.2.1:80", "[2001:db8::1]:443", "unix:/run/x", "unix:@abstract"; escaped. */
-void nd_format_put_peer(struct nd_line *line, const struct sockaddr *peer, socklen_t length);
 
 #endif

@@ -1,8 +1,8 @@
+#include "shim/report/format_peer.h"
+
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/un.h>
-
-#include "shim/report/format.h"
 
 /* libc's inet_ntop goes through sprintf, which is not async-signal-safe. */
 

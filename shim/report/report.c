@@ -5,20 +5,18 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/line.h"
 #include "shim/raw.h"
 #include "shim/report/backtrace.h"
 #include "shim/report/format.h"
+#include "shim/report/origin.h"
 #include "shim/report/probes.h"
 #include "shim/report/sink.h"
 #include "shim/report/slots.h"
 #include "shim/settings/settings.h"
 
 #define NOINLINE __attribute__((noinline))
-
-/* The name libc found at start. Later the program may write over its argv. */
-extern char *program_invocation_short_name;
-static char program_name[64] = "?";
 
 static bool has_started;
 static bool has_given_notice;
@@ -32,19 +30,11 @@ enum { LINES_PER_SECOND = 10 };
 
 void nd_report_start(void) {
     int saved = errno;
-    if (program_invocation_short_name) {
-        size_t length = strnlen(program_invocation_short_name, sizeof program_name - 1);
-        memcpy(program_name, program_invocation_short_name, length);
-        program_name[length] = '\0';
-    }
+    nd_origin_start();
     if (nd_settings.log != ND_LOG_OFF)
         nd_sink_remember_stderr();
     has_started = true;
     errno = saved;
-}
-
-const char *nd_report_program(void) {
-    return program_name;
 }
 
 static bool may_tell(nd_time now) {
@@ -57,15 +47,6 @@ static bool may_tell(nd_time now) {
             return false;
     } while (!__atomic_compare_exchange_n(&lines_in_second, &before, after, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     return true;
-}
-
-static struct nd_origin origin_now(void) {
-    struct nd_origin origin = {.program = program_name};
-    if (clock_gettime(CLOCK_REALTIME, &origin.time) != 0)
-        origin.time = (struct timespec){0, 0};
-    origin.pid = (int)ND_RAW3(getpid, 0, 0, 0);
-    origin.tid = (int)ND_RAW3(gettid, 0, 0, 0);
-    return origin;
 }
 
 /* "<28>": daemon, warning. No time: the receiver's own is as good, and that of the host's zone would need a lock. */
@@ -148,7 +129,7 @@ static NOINLINE void count_in_statsd(const struct nd_event *event) {
     char buffer[640];
     struct nd_line line;
     nd_line_start(&line, buffer, sizeof buffer);
-    nd_format_put_statsd(&line, event, program_name);
+    nd_format_put_statsd(&line, event, nd_origin_program());
     nd_sink_statsd(nd_settings.statsd, buffer, line.used);
 }
 
@@ -157,7 +138,7 @@ static void tell(const struct nd_event *event) {
         __atomic_fetch_add(&dropped_lines, 1, __ATOMIC_RELAXED);
         return;
     }
-    struct nd_origin origin = origin_now();
+    struct nd_origin origin = nd_origin_now();
     origin.dropped = __atomic_exchange_n(&dropped_lines, 0, __ATOMIC_RELAXED);
     if (nd_settings.backtrace && nd_backtrace_begin()) {
         tell_with_stack(event, &origin);
@@ -192,7 +173,7 @@ static bool notice_goes_plain(void) {
 static NOINLINE void send_notice(const char *text) {
     char buffer[1280];
     struct nd_line line;
-    struct nd_origin origin = origin_now();
+    struct nd_origin origin = nd_origin_now();
     nd_line_start(&line, buffer, sizeof buffer);
     if (notice_goes_plain()) {
         nd_line_put(&line, text);

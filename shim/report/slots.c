@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/compiler.h"
 #include "shim/raw.h"
 #include "shim/report/slots_fast.h"
 

@@ -3,10 +3,10 @@
 #ifndef ND_REPORT_SLOTS_FAST_H
 #define ND_REPORT_SLOTS_FAST_H
 
-#include "shim/hook/hook.h"
+#include "base/compiler.h"
+#include "shim/mode.h"
 #include "shim/report/probes.h"
-#include "shim/report/slots.h"
-#include "shim/start.h"
+#include "shim/report/slot.h"
 
 /* What the calling thread knows of itself. True only of the process it was found out in: a forked child sees another
  * `process`. */

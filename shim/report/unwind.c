@@ -8,42 +8,6 @@
 
 static unw_addr_space_t space;
 
-#ifdef ND_STATIC_UNWIND
-
-static bool find_functions(void) {
-    return true;
-}
-
-#else
-
-#include <dlfcn.h>
-
-#define TEXT_OF(name) #name
-#define TEXT(name) TEXT_OF(name)
-
-struct nd_unwind nd_unwind;
-
-/* The library for all uses is named after the machine; libunwind.so.8 is cut down to unwinding by itself. */
-#define LIBRARY "libunwind-" TEXT(UNW_TARGET) ".so.8"
-
-static bool find_functions(void) {
-    struct nd_unwind found = {0};
-    bool complete = true;
-    void *handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-    if (!handle)
-        return false;
-#define ND_UNWIND(name, type, params)                                                                                  \
-    *(void **)&found.name = dlsym(handle, TEXT(UNW_OBJ(name)));                                                        \
-    complete = complete && found.name;
-    ND_UNWIND_FUNCTIONS
-#undef ND_UNWIND
-    if (complete)
-        nd_unwind = found;
-    return complete;
-}
-
-#endif
-
 static bool is_pipe(int fd) {
     struct stat status;
     return fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
@@ -68,7 +32,7 @@ static void use_once(void) {
 bool nd_unwind_load(void) {
     if (space)
         return true;
-    if (!find_functions())
+    if (!nd_unwind_find_functions())
         return false;
     space = unw_create_addr_space(&nd_unwind_accessors, 0);
     if (space)

@@ -1,78 +1,17 @@
-/* libunwind, by the names of its own header. A release links it in; otherwise the host's is loaded at start, and only with
- * BACKTRACE=1: as a dependency it would stand before libgcc in every program and take over its _Unwind_ functions, C++
- * exceptions and all (Debian's libunwind.so.8 exports 18 of them), and Debian's libunwind.a is not position independent.
- *
- * It is told to unwind "another" process, whose memory it reads through functions of ours: unwinding its own, it reads
- * and writes a pipe to see whether an address is good, keeps that open, and goes on using its two numbers after the program
- * has closed them and opened something else under them. */
+/* Unwinding a stack of this process, by libunwind. */
 #ifndef ND_REPORT_UNWIND_H
 #define ND_REPORT_UNWIND_H
 
-#include <libunwind.h>
-#include <stdbool.h>
-#include <ucontext.h>
+#include "shim/report/unwind_accessors.h"
+#include "shim/report/unwind_functions.h"
 
-#pragma weak getcontext /* musl has none (start.c): nothing is told there */
+#pragma weak getcontext /* musl has none (start.c): nothing is reported there */
 
 /* Makes libunwind ready; false if the host has none, and unw_step is then NULL. Called at start, while no other thread
  * opens descriptors; not async-signal-safe. */
 bool nd_unwind_load(void);
 
-enum { ND_UNWIND_BLOCKS = 8, ND_UNWIND_BLOCK_WORDS = 32 };
-
-/* What the unwinding of one stack goes by. */
-struct nd_unwinding {
-    ucontext_t context; /* by getcontext: where it starts */
-    struct {
-        uintptr_t start; /* 0: empty */
-        unw_word_t words[ND_UNWIND_BLOCK_WORDS];
-    } blocks[ND_UNWIND_BLOCKS]; /* of memory that has been read; a block lies within one page */
-    unsigned next_block;
-};
-
 /* A cursor at the frame of *unwinding. */
 int nd_unwind_start(unw_cursor_t *cursor, struct nd_unwinding *unwinding);
 
-/* How libunwind reads this process. */
-extern unw_accessors_t nd_unwind_accessors;
-
-#ifndef ND_STATIC_UNWIND
-
-/* ND_UNWIND(name, result, parameters) */
-#define ND_UNWIND_FUNCTIONS                                                                                            \
-    ND_UNWIND(create_addr_space, unw_addr_space_t, (unw_accessors_t *, int))                                           \
-    ND_UNWIND(init_remote, int, (unw_cursor_t *, unw_addr_space_t, void *))                                            \
-    ND_UNWIND(step, int, (unw_cursor_t *))                                                                             \
-    ND_UNWIND(get_reg, int, (unw_cursor_t *, unw_regnum_t, unw_word_t *))                                              \
-    ND_UNWIND(is_signal_frame, int, (unw_cursor_t *))                                                                  \
-    ND_UNWIND(dwarf_search_unwind_table, int,                                                                          \
-              (unw_addr_space_t, unw_word_t, unw_dyn_info_t *, unw_proc_info_t *, int, void *))
-
-/* All NULL until nd_unwind_load() succeeds. */
-struct nd_unwind {
-#define ND_UNWIND(name, type, params) type(*name) params;
-    ND_UNWIND_FUNCTIONS
-#undef ND_UNWIND
-};
-extern struct nd_unwind nd_unwind;
-
-#undef unw_create_addr_space
-#undef unw_init_remote
-#undef unw_step
-#undef unw_get_reg
-#undef unw_is_signal_frame
-#define unw_create_addr_space nd_unwind.create_addr_space
-#define unw_init_remote nd_unwind.init_remote
-#define unw_step nd_unwind.step
-#define unw_get_reg nd_unwind.get_reg
-#define unw_is_signal_frame nd_unwind.is_signal_frame
-#define nd_search_unwind_table nd_unwind.dwarf_search_unwind_table
-
-#else
-
-#define nd_search_unwind_table UNW_OBJ(dwarf_search_unwind_table)
-extern int nd_search_unwind_table(unw_addr_space_t space, unw_word_t address, unw_dyn_info_t *table,
-                                  unw_proc_info_t *info, int need_unwind_info, void *arg);
-
-#endif
 #endif

@@ -1,10 +1,12 @@
 /* How libunwind reads this process: memory only where it can be read, registers from the context, and the tables that the
  * linker made for each module. */
+#include "shim/report/unwind_accessors.h"
+
 #include <string.h>
 
 #include "shim/memory.h"
 #include "shim/report/module.h"
-#include "shim/report/unwind.h"
+#include "shim/report/unwind_functions.h"
 
 enum { BLOCK = ND_UNWIND_BLOCK_WORDS * sizeof(unw_word_t) };
 

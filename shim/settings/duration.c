@@ -1,4 +1,4 @@
-#include "shim/settings/settings.h"
+#include "shim/settings/duration.h"
 
 #include <string.h>
 

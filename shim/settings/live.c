@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-#include "shim/start.h"
+#include "shim/mode.h"
+#include "shim/settings/settings.h"
 
 struct nd_live_row nd_live_rows[ND_LIVE_ROWS];
 struct nd_live_wish nd_live_wish;

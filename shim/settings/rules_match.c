@@ -1,6 +1,9 @@
 /* Which rules hold for a connection, and what they and the environment make of the settings. */
 #include "shim/settings/rules_parse.h"
 
+#include "shim/settings/environment.h"
+#include "shim/settings/settings.h"
+
 struct nd_rule_set nd_rules_at(const struct nd_rules *rules, bool inbound, const struct nd_endpoint_address *place,
                                const struct nd_rule_set *named) {
     struct nd_rule_set set = {{0}};

@@ -1,8 +1,10 @@
-/* Reads and writes the value of one setting. */
+#include "shim/settings/setting_value.h"
+
 #include <arpa/inet.h>
 #include <string.h>
 
 #include "base/line.h"
+#include "shim/settings/duration.h"
 #include "shim/settings/settings.h"
 
 /* The words that stand for 0, 1, 2 … of an enum. */

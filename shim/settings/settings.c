@@ -2,12 +2,6 @@
 
 #include <string.h>
 
-#include "base/line.h"
-
-#define PREFIX "NETDEADLINE_"
-
-enum { PREFIX_LENGTH = sizeof PREFIX - 1 };
-
 struct nd_settings nd_settings;
 _Atomic uint32_t nd_settings_generation;
 
@@ -75,69 +69,4 @@ void nd_settings_copy_live(struct nd_settings *to, const struct nd_settings *fro
     to->accept = from->accept;
     nd_limits_copy(&to->outbound, &from->outbound);
     nd_limits_copy(&to->inbound, &from->inbound);
-}
-
-void nd_settings_defaults(struct nd_settings *settings) {
-    *settings = (struct nd_settings){0};
-    for (size_t i = 0; i < nd_setting_count; i++)
-        nd_setting_read(&nd_setting_table[i], nd_setting_table[i].default_text, settings);
-}
-
-const char *nd_settings_variable(char *const *environment, const char *name) {
-    size_t length = strlen(name);
-    for (; *environment; environment++) {
-        const char *variable = *environment;
-        if (strncmp(variable, PREFIX, PREFIX_LENGTH) != 0 || strncmp(variable + PREFIX_LENGTH, name, length) != 0)
-            continue;
-        if (variable[PREFIX_LENGTH + length] == '=')
-            return variable + PREFIX_LENGTH + length + 1;
-    }
-    return NULL;
-}
-
-static void put_unreadable(struct nd_line *line, const struct nd_setting *setting, const char *value,
-                           const struct nd_settings *settings) {
-    nd_line_put(line, PREFIX);
-    nd_line_put(line, setting->name);
-    nd_line_put(line, "=\"");
-    nd_line_put_escaped(line, value, strlen(value), 48);
-    nd_line_put(line, "\" cannot be read, using ");
-    nd_setting_put(setting, settings, line);
-}
-
-static void put_unknown(struct nd_line *line, const char *name, size_t length) {
-    nd_line_put(line, PREFIX);
-    nd_line_put_escaped(line, name, length, 48);
-    nd_line_put(line, " is not a setting, ignored");
-}
-
-uint64_t nd_settings_from_environment(struct nd_settings *settings, char *const *environment,
-                                      void (*complain)(const char *text, void *arg), void *arg) {
-    char text[512]; /* a log path, which is what may be used instead, can fill half of it */
-    struct nd_line line;
-    uint64_t taken = 0;
-    if (!environment)
-        return 0;
-    /* In the table's order, not the environment's: a follower's own value must come after the one it follows. */
-    for (const struct nd_setting *row = nd_setting_table; row < nd_setting_table + nd_setting_count; row++) {
-        const char *value = nd_settings_variable(environment, row->name);
-        if (!value)
-            continue;
-        if (nd_setting_read(row, value, settings) == 0) {
-            taken |= (uint64_t)1 << (row - nd_setting_table);
-            continue;
-        }
-        nd_line_start(&line, text, sizeof text);
-        put_unreadable(&line, row, value, settings);
-        complain(text, arg);
-    }
-    for (; *environment; environment++) {
-        const char *name = *environment + PREFIX_LENGTH;
-        if (strncmp(*environment, PREFIX, PREFIX_LENGTH) != 0 || nd_setting_find(name, strcspn(name, "=")))
-            continue;
-        nd_line_start(&line, text, sizeof text);
-        put_unknown(&line, name, strcspn(name, "="));
-        complain(text, arg);
-    }
-    return taken;
 }

@@ -77,48 +77,4 @@ extern const size_t nd_setting_count;
 /* The row of the setting called `name` (`length` bytes, without prefix), or NULL. Async-signal-safe. */
 const struct nd_setting *nd_setting_find(const char *name, size_t length);
 
-/* Reads `value` into *settings. Returns 0, or -1 with *settings as it was. Async-signal-safe. */
-int nd_setting_read(const struct nd_setting *setting, const char *value, struct nd_settings *settings);
-
-struct nd_line;
-
-/* Writes the value that *settings holds, in the form nd_setting_read takes. Async-signal-safe. */
-void nd_setting_put(const struct nd_setting *setting, const struct nd_settings *settings, struct nd_line *line);
-
-/* What a value of this kind must be: "a duration such as 250ms, 3s or 1m30s, or off". */
-const char *nd_setting_expects(enum nd_setting_kind kind);
-
-/* Fills *settings with the defaults of DESIGN.md §5. Async-signal-safe. */
-void nd_settings_defaults(struct nd_settings *settings);
-
-/* Reads every NETDEADLINE_X of `environment` (environ's form) over what *settings holds. For each name it does not know
- * and each value it cannot read, calls complain(text, arg) with one line without newline that names the variable, the
- * value (shortened, escaped) and what is used instead; the value in *settings is then left. Of a name that stands there
- * twice the first counts, as with getenv. Returns a bit for each row of the table that was read. Allocates nothing. */
-uint64_t nd_settings_from_environment(struct nd_settings *settings, char *const *environment,
-                                      void (*complain)(const char *text, void *arg), void *arg);
-
-/* The value of NETDEADLINE_`name` in `environment`, or NULL. Async-signal-safe. */
-const char *nd_settings_variable(char *const *environment, const char *name);
-
-/* Complaints gathered into one line, because the library may say only one (law 2). */
-struct nd_warnings {
-    char text[512];
-    size_t used;
-    unsigned untold; /* that did not fit any more */
-};
-
-void nd_warnings_start(struct nd_warnings *complaints);
-
-/* Adds one; has the form of nd_settings_from_environment's `complain`. `complaints` is a struct nd_warnings. */
-void nd_warnings_add(const char *text, void *complaints);
-
-/* The line, "netdeadline: A; B; and 3 more", without newline; NULL when there was no complaint. Valid as long as
- * *complaints is. To be called once, last. */
-const char *nd_warnings_line(struct nd_warnings *complaints);
-
-/* Reads a duration: `250ms`, `3s`, `1m30s`, `2h`, `off`; whole numbers with a unit each, largest unit first; 0 is refused
- * except as `off`. Returns 0 and the time in *out (0 for off), or -1 when it cannot be read. Async-signal-safe. */
-int nd_duration_parse(const char *text, nd_time *out);
-
 #endif

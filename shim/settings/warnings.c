@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "base/line.h"
-#include "shim/settings/settings.h"
+#include "shim/settings/warnings.h"
 
 static const char start[] = "netdeadline: ";
 

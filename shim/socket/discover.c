@@ -7,10 +7,12 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "shim/limit/expiry.h"
 #include "shim/real.h"
+#include "shim/socket/change.h"
 #include "shim/socket/duplicates.h"
+#include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
+#include "shim/socket/profile.h"
 
 /* Descriptors are inherited on low numbers: 0-2 (inetd), from 3 (systemd), 6 and 7 (UCSPI). A system call for each of this
  * many closed ones is what an ordinary start costs, 5 us. */

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "shim/limit/wait_clock.h"
+#include "shim/socket/change.h"
 #include "shim/socket/tcp_info.h"
 
 /* What belongs to the socket, rather than to one descriptor's use. */
@@ -129,4 +129,46 @@ nd_time nd_duplicates_reply_pending(int fd, struct nd_sock *sock, nd_time sent, 
         first = its > first ? its : first;
     }
     return first < 0 ? ND_NEVER : first;
+}
+
+/* Both are the same set, whose record stays where it is. */
+static void copy_set(int fd, const struct nd_sock *from, struct nd_sock *copy) {
+    int home = from->epoll.copy_of ? from->epoll.copy_of - 1 : fd;
+    struct nd_sock *its = nd_sock_lookup(home);
+    if (!its)
+        return;
+    its->epoll.has_copies = true;
+    copy->epoll.copy_generation = atomic_load(&its->generation);
+    copy->epoll.copy_of = home + 1;
+}
+
+void nd_duplicates_create(int fd, int to) {
+    struct nd_sock *from = nd_sock_lookup(fd);
+    if (!from || !(nd_sock_flags(from) & ND_SOCK_KNOWN)) {
+        nd_sock_clear(to);
+        return;
+    }
+    struct nd_sock *copy = nd_sock_get(to);
+    if (!copy || copy == from)
+        return;
+    nd_sock_created(to, 0);
+    copy->profile = atomic_load(&from->profile);
+    copy->own_syncnt = atomic_load(&from->own_syncnt);
+    for (int i = 0; i < 4; i++)
+        copy->own_keepalive[i] = atomic_load(&from->own_keepalive[i]);
+    copy->own_rcvtimeo = atomic_load(&from->own_rcvtimeo);
+    copy->own_sndtimeo = atomic_load(&from->own_sndtimeo);
+    copy->own_marked = atomic_load(&from->own_marked);
+    copy->connect_began = from->connect_began;
+    copy->peer = from->peer;
+    if (nd_sock_flags(from) & ND_SOCK_EPOLL)
+        copy_set(fd, from, copy);
+    nd_sock_change(to, copy,
+                   nd_sock_flags(from) & ~(uint32_t)(ND_SOCK_SCOPED | ND_SOCK_TLS_OWN | ND_SOCK_TIMEOUT_PENDING), 0);
+    copy->connection_clock.established = atomic_load(&from->connection_clock.established);
+    copy->inode = atomic_load(&from->inode);
+    if (!(nd_sock_flags(from) & ND_SOCK_EPOLL)) {
+        nd_duplicates_inherit(from, copy);
+        nd_duplicates_join(from, copy);
+    }
 }

@@ -4,6 +4,9 @@
 
 #include "shim/socket/record.h"
 
+/* Makes the record of `to`, just made by dup, one of what is known of `fd`. Async-signal-safe; keeps errno. */
+void nd_duplicates_create(int fd, int to);
+
 /* Both are descriptors of one socket. */
 void nd_duplicates_join(struct nd_sock *sock, struct nd_sock *copy);
 

@@ -6,9 +6,13 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include "base/clock.h"
+#include "shim/mode.h"
 #include "shim/real.h"
-#include "shim/start.h"
-#include "shim/wait/epoll_set.h"
+#include "shim/settings/settings.h"
+#include "shim/socket/change.h"
+#include "shim/socket/limits.h"
+#include "shim/socket/profile.h"
 
 #define USEC_PER_SEC 1000000
 
@@ -173,8 +177,6 @@ void nd_kernel_timers_catch_up(int fd, struct nd_sock *sock) {
         nd_sock_change(fd, sock, 0, ND_SOCK_ROLE_UNKNOWN); /* perhaps nobody has noted who spoke on it until now */
         nd_kernel_timers_arm(fd, sock);
     }
-    if (flags & ND_SOCK_EPOLL)
-        nd_epoll_limits_changed(fd, sock);
     nd_sock_change(fd, sock, 0, 0); /* the watch bits, which whoever changed the settings has set to all */
     errno = saved;
 }

@@ -7,6 +7,7 @@
 #include <sys/time.h>
 
 #include "shim/settings/live.h"
+#include "shim/settings/settings.h"
 #include "shim/socket/record.h"
 
 /* Puts RECV, SEND and KEEPALIVE, where they are on, on a connection at its birth (connected, connecting or accepted), or on

@@ -6,6 +6,7 @@
 
 #include "shim/report/report.h"
 #include "shim/settings/resolved_names.h"
+#include "shim/settings/settings.h"
 
 struct nd_rules nd_rules;
 struct nd_profile nd_profiles[ND_PROFILES];

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "shim/settings/rules.h"
+#include "shim/settings/settings.h"
 
 /* What the config file says. Written while the library starts. */
 extern struct nd_rules nd_rules;

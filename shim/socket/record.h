@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 #include "base/clock.h"
-#include "shim/settings/settings.h"
-#include "shim/socket/profile.h"
+#include "shim/socket/stopwatch.h"
+#include "shim/socket/watch.h"
 
 struct nd_tls;
 
@@ -53,45 +53,7 @@ enum nd_sock_flag {
         1 << 30 /* may be what a TLS operation talks through, whose library does not say: tls/find_socket.h */
 };
 
-/* Which calls must leave the straight path for a descriptor. */
-enum nd_watch {
-    ND_WATCH_WAIT_IN = POLLIN,   /* waits for input in poll, select, epoll */
-    ND_WATCH_IN = 1 << 1,        /* receiving calls */
-    ND_WATCH_WAIT_OUT = POLLOUT, /* waits for room, or for a connect */
-    ND_WATCH_OUT = 1 << 3,       /* sending calls */
-    ND_WATCH_TRY = 1 << 4,   /* with ND_WATCH_OUT: only to wait for room; where there is room nothing is to be done */
-    ND_WATCH_SCOPE = 1 << 5, /* with ND_WATCH_IN: only where the thread is in a TLS operation that has a deadline */
-    ND_WATCH_NOTE = 1 << 6,  /* with ND_WATCH_OUT: to note that bytes went out, if not for ND_WATCH_TRY only */
-    ND_WATCH_KERNEL_TIMED =
-        1 << 7, /* with ND_WATCH_IN: only for what the kernel keeps (RECV, KEEPALIVE), and ND_WATCH_SCOPE */
-    ND_WATCH_WAIT = ND_WATCH_WAIT_IN | ND_WATCH_WAIT_OUT
-};
-
 enum nd_direction { ND_IN, ND_OUT };
-
-/* How long threads have waited for something: several at a time count once. */
-struct nd_stopwatch {
-    _Atomic nd_time waited;    /* in all */
-    _Atomic nd_time accounted; /* the monotonic time up to which that holds */
-};
-
-/* In place of where a wait began: the call did not wait, and found nothing. Who looks again and again, or sleeps between, waits as
- * much as who waits: the time since the call before counts, where that is no more than ND_POLLS_APART. (Who looks now and then
- * whether an idle connection still stands does not wait for it.) */
-#define ND_POLLED ((nd_time)-1)
-#define ND_POLLS_APART (100 * ND_MSEC)
-
-/* A thread has waited from `began`, or ND_POLLED, to `ended`. */
-void nd_stopwatch_add(struct nd_stopwatch *watch, nd_time began, nd_time ended);
-
-/* The wait clock of one direction: how long threads have waited for the socket, and when in that time there was progress. */
-struct nd_wait_clock {
-    struct nd_stopwatch time;
-    _Atomic nd_time progress; /* `waited` at the last progress */
-    _Atomic nd_time look;     /* ND_OUT: `waited` when the send queue is to be looked at again; 0: not looked yet */
-    _Atomic nd_time unacked;  /* ND_OUT: struct nd_send_space's unacked_since, in `waited` */
-    _Atomic uint32_t queued;  /* ND_OUT: struct nd_send_space's queued */
-};
 
 /* What limits a connection whichever way it is waited for (limit/connection_limits.h). Times are in `waited` but for `born`. */
 struct nd_connection_clock {
@@ -146,9 +108,10 @@ struct nd_epoll {
     _Atomic nd_time looking;          /* since when a thread looks through it; 0: none does */
     _Atomic uint32_t changes;         /* what may have made it timed */
     _Atomic uint32_t thread;          /* the only one that puts sockets into it; 0: none yet; ND_SEVERAL_THREADS */
-    _Atomic uint32_t rings, reading;  /* the nd_uring_changes it was read at, and how often it was */
+    _Atomic uint32_t rings, reading;  /* the nd_sock_uring_changes it was read at, and how often it was */
     _Atomic bool one_shots, used;     /* one-shot registrations were made; there are sockets in it, or in inner sets */
     _Atomic bool timed;               /* a limit holds for one of them, as it is waited for */
+    _Atomic uint32_t settings;        /* the nd_settings_generation by which that was found out */
     _Atomic bool nested;              /* there have been sets in it */
     _Atomic bool has_copies;          /* other descriptors of the set have been made */
     _Atomic bool timeout_pending;     /* a socket in it has become late, and may not have been shown yet */
@@ -198,31 +161,6 @@ struct nd_sock {
     struct nd_epoll epoll; /* of an ND_SOCK_EPOLL */
 };
 
-/* Descriptors below this are looked up in one byte array, one load on the hot path; 64 Ki bytes of untouched zero pages. */
-#define ND_WATCH_FAST 65536
-
-extern _Atomic uint8_t nd_watch_fast[ND_WATCH_FAST] __attribute__((visibility("hidden")));
-
-/* The enum nd_watch bits of `fd`, in one load; all of them for a descriptor past the array, whose slow path then asks
- * nd_watch_exact. 0 for anything unknown. */
-static inline unsigned nd_watch(int fd) {
-    if (__builtin_expect((unsigned)fd < ND_WATCH_FAST, 1))
-        return atomic_load_explicit(&nd_watch_fast[fd], memory_order_relaxed);
-    return ND_WATCH_IN | ND_WATCH_OUT | ND_WATCH_WAIT;
-}
-
-/* The same for every descriptor. */
-static inline unsigned nd_watch_exact(int fd);
-
-/* Whoever waits for one of these, and for neither input nor room, waits for the other side to say something. */
-#define ND_WAIT_URGENT (POLLPRI | POLLRDBAND | POLLRDHUP)
-
-/* The ND_WATCH_WAIT_ bits of poll(2) events: POLLRDNORM and POLLWRNORM lie six bits above POLLIN and POLLOUT. */
-static inline unsigned nd_watch_events(short events) {
-    unsigned wants = ((unsigned)events | (unsigned)events >> 6) & ND_WATCH_WAIT;
-    return __builtin_expect(wants != 0, 1) ? wants : events & ND_WAIT_URGENT ? ND_WATCH_WAIT_IN : 0;
-}
-
 enum { ND_SOCK_CHUNK = 1024, ND_SOCK_CHUNKS = 1024 };
 
 /* The records. In this order, so that a program with few descriptors writes to one page. */
@@ -248,6 +186,7 @@ static inline struct nd_sock *nd_sock_lookup(int fd) {
  * of range (negative, above 2^20). */
 struct nd_sock *nd_sock_get(int fd);
 
+/* The watch bits of `fd`, exactly, for every descriptor. */
 static inline unsigned nd_watch_exact(int fd) {
     if (__builtin_expect((unsigned)fd < ND_WATCH_FAST, 1))
         return nd_watch(fd);
@@ -259,8 +198,8 @@ static inline unsigned nd_watch_exact(int fd) {
  * TCP_INFO says of MPTCP is its first subflow's. */
 uint32_t nd_sock_family(int domain, int type, int protocol);
 
-/* Starts a new record for a socket just made, with these flags. */
-struct nd_sock *nd_sock_created(int fd, uint32_t flags);
+/* Sets the watch bits of `fd`. Only change.c decides which. */
+void nd_watch_set(int fd, struct nd_sock *sock, unsigned watch);
 
 /* What a call that is about to wait holds on to: while it waits, another thread may close the descriptor, and the number be
  * given to a stranger. (The kernel's own waiting calls hold the file; ours comes back to the number.) */
@@ -290,15 +229,17 @@ void nd_sock_clear(int fd);
 /* Forgets every descriptor. */
 void nd_sock_clear_all(void);
 
-/* Makes `to` a copy of what is known of `fd` (dup). */
-void nd_sock_copy(int fd, int to);
+/* Whether the socket is in an epoll set that is noted. */
+static inline bool nd_sock_is_in_set(const struct nd_sock *sock) {
+    for (int i = 0; i < ND_MEMBERSHIPS; i++)
+        if (sock->in[i].set)
+            return true;
+    return false;
+}
 
 static inline uint32_t nd_sock_flags(const struct nd_sock *sock) {
     return atomic_load_explicit(&sock->flags, memory_order_relaxed);
 }
-
-/* Sets and clears flags, and brings the watch bits of `fd` up to date. */
-void nd_sock_change(int fd, struct nd_sock *sock, uint32_t set, uint32_t clear);
 
 /* Bytes came in, or went out. (Of TCP the kernel knows when, but only by its tick: what lies within one is ordered here.) */
 static inline void nd_sock_received(struct nd_sock *sock) {
@@ -316,89 +257,9 @@ static inline void nd_sock_sent(struct nd_sock *sock) {
     atomic_fetch_or_explicit(&sock->flags, ND_SOCK_SENT_LAST, memory_order_relaxed);
 }
 
-/* The limits that hold for this socket, which has these `flags`: of the config file's sections for the other side, or outbound or
- * inbound. */
-static inline const struct nd_limits *nd_sock_limits_by(const struct nd_sock *sock, uint32_t flags) {
-    uint8_t profile = atomic_load_explicit(&sock->profile, memory_order_relaxed);
-    if (__builtin_expect(profile != 0, 0))
-        return &nd_profiles[profile].limits;
-    return flags & ND_SOCK_INBOUND ? &nd_settings.inbound : &nd_settings.outbound;
-}
-
-static inline const struct nd_limits *nd_sock_limits(const struct nd_sock *sock) {
-    return nd_sock_limits_by(sock, nd_sock_flags(sock));
-}
-
 /* Whether it is a datagram socket of the kinds we bound. */
 static inline bool nd_sock_is_datagram(const struct nd_sock *sock) {
     return (nd_sock_flags(sock) & (ND_SOCK_INET | ND_SOCK_LOCAL)) && !(nd_sock_flags(sock) & ND_SOCK_STREAM);
 }
-
-/* RECV or SEND as they hold for this socket (AF_UNIX and UDP have rules of their own); 0 for off. */
-static inline nd_time nd_recv_limit_by(uint32_t flags, const struct nd_limits *limits) {
-    if (flags & ND_SOCK_STREAM)
-        return flags & (ND_SOCK_INET | ND_SOCK_LOCAL) ? limits->recv : 0;
-    /* One that was bound waits for strangers, as a listener does, unless it is known to ask; the others wait for an answer. */
-    return (flags & ND_SOCK_CLIENT) || ((flags & ND_SOCK_INET) && !(flags & ND_SOCK_BOUND)) ? limits->recv : 0;
-}
-
-static inline nd_time nd_sock_recv_limit(const struct nd_sock *sock) {
-    return nd_recv_limit_by(nd_sock_flags(sock), nd_sock_limits(sock));
-}
-
-static inline nd_time nd_send_limit_by(uint32_t flags, const struct nd_limits *limits) {
-    return (flags & ND_SOCK_STREAM) && (flags & (ND_SOCK_INET | ND_SOCK_LOCAL)) ? limits->send : 0;
-}
-
-static inline nd_time nd_sock_send_limit(const struct nd_sock *sock) {
-    return nd_send_limit_by(nd_sock_flags(sock), nd_sock_limits(sock));
-}
-
-/* Whether a wait for room on this socket has a limit: SEND, or UNACKED, which needs TCP's acknowledgements. */
-static inline bool nd_send_space_limited_by(uint32_t flags, const struct nd_limits *limits) {
-    const uint32_t tcp = ND_SOCK_STREAM | ND_SOCK_INET;
-    return nd_send_limit_by(flags, limits) || ((flags & tcp) == tcp && limits->unacked);
-}
-
-static inline bool nd_sock_send_space_limited(const struct nd_sock *sock) {
-    return nd_send_space_limited_by(nd_sock_flags(sock), nd_sock_limits(sock));
-}
-
-/* Whether IDLE, LIFETIME or MIN_RATE is on for this socket: an internet connection that stands. */
-static inline bool nd_connection_limited_by(uint32_t flags, const struct nd_limits *limits) {
-    const uint32_t needs = ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED;
-    return (limits->idle || limits->lifetime || limits->min_rate_bytes) && (flags & needs) == needs;
-}
-
-static inline bool nd_sock_connection_limited(const struct nd_sock *sock) {
-    return nd_connection_limited_by(nd_sock_flags(sock), nd_sock_limits(sock));
-}
-
-/* CONNECT as it holds for this socket, and ACCEPT as it holds for this listener; 0 for off. */
-static inline nd_time nd_sock_connect_limit(const struct nd_sock *sock) {
-    uint8_t profile = atomic_load_explicit(&sock->profile, memory_order_relaxed);
-    return profile ? nd_profiles[profile].connect : nd_settings.connect;
-}
-
-static inline nd_time nd_sock_accept_limit(const struct nd_sock *sock) {
-    uint8_t profile = atomic_load_explicit(&sock->profile, memory_order_relaxed);
-    if (!(nd_sock_flags(sock) & ND_SOCK_LISTENING))
-        return 0;
-    return profile ? nd_profiles[profile].accept : nd_settings.accept;
-}
-
-/* When a connect of this socket that began at `began` has used up CONNECT; ND_NEVER where that is off. */
-static inline nd_time nd_connect_deadline(const struct nd_sock *sock, nd_time began) {
-    nd_time limit = nd_sock_connect_limit(sock);
-    return limit ? nd_time_after(began, limit) : ND_NEVER;
-}
-
-/* Begins and ends the operation that every wait for this socket bounds. Those keep it only where the watch bits let them:
- * nd_sock_change sees to that. Keeps errno. */
-void nd_sock_begin_operation(int fd, struct nd_sock *sock, const char *name, const char *limit, nd_time timeout);
-void nd_sock_end_operation(int fd, struct nd_sock *sock);
-
-/* The name of a limit as the operator sets it, "RECV" or "INBOUND_RECV". */
-#define ND_LIMIT_NAME(sock, name) (nd_sock_flags(sock) & ND_SOCK_INBOUND ? "INBOUND_" name : name)
 
 #endif

@@ -1,5 +1,7 @@
 #include "shim/tls/find_socket.h"
 
+#include "shim/socket/change.h"
+
 _Atomic int nd_tls_socket_slots[1 << ND_TLS_SOCKET_BITS]; /* untouched pages cost nothing */
 
 void nd_tls_socket_mark_candidates(void) {

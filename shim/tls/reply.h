@@ -3,7 +3,7 @@
 #ifndef ND_TLS_REPLY_H
 #define ND_TLS_REPLY_H
 
-#include "shim/tls/call.h"
+#include "shim/tls/operation.h"
 
 /* Whether bytes have come in this read, and a question had gone out before. */
 bool nd_tls_reply_received(const struct nd_tls_call *call);

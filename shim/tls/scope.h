@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "shim/limit/expiry.h"
 #include "shim/socket/record.h"
 
@@ -149,24 +150,24 @@ static inline void nd_scope_close(const struct nd_scope *scope) {
     nd_scope_current = scope->outer;
 }
 
-/* The scope that a call on `fd`, made from the code at `caller`, is part of, or NULL. One left by longjmp, or by a signal
- * handler's jump, is recognised: its frame must be further up the same stack and still hold its return address, which any
- * other call from there overwrites, and its own words; and the call must come from where the operation's calls come from.
- * Async-signal-safe; keeps errno. */
-struct nd_scope *nd_scope_of(int fd, const void *caller);
+/* Whether a scope stands still: asked in the frame of a function that the operation has called. */
+#define ND_SCOPE_STANDS(link, object) nd_scope_stands(link, (uintptr_t)__builtin_frame_address(0), object)
 
-/* The same where that scope has a deadline; else NULL. */
-struct nd_scope *nd_scope_bounds(int fd, const void *caller);
+/* `object` is what a calm scope must be for. */
+ND_SCOPE_UNCHECKED static inline bool nd_scope_stands(const struct nd_scope_link *link, uintptr_t here,
+                                                      const void *object) {
+    uintptr_t there = (uintptr_t)link->slot, scope = (uintptr_t)link->scope;
+    if (!(scope > here && scope < there && there - here < ND_SCOPE_DEEPEST && *link->slot == link->return_to))
+        return false;
+    return link->scope->kind == &nd_scope_established ? link->scope->object == object && object
+                                                      : nd_scope_seal(link->scope) == link->seal;
+}
 
 /* The innermost scope of the thread, if it is for `object`: another operation has called the library from within. */
-struct nd_scope *nd_scope_around(const void *object);
-
-/* Whether the thread is in an operation that seeks its socket. Async-signal-safe. */
-bool nd_scope_finds_socket(void);
-
-/* The thread makes a call on a socket that is sought: it is the one, where the thread seeks. Else it is not looked at again.
- * Async-signal-safe; keeps errno. */
-void nd_scope_touched(int fd, struct nd_sock *sock);
+static inline struct nd_scope *nd_scope_around(const void *object) {
+    struct nd_scope *scope = nd_scope_current.scope;
+    return scope && ND_SCOPE_STANDS(&nd_scope_current, object) && scope->object == object ? scope : NULL;
+}
 
 /* Ends the thread's scope if it is for `fd`: the descriptor is closed or starts anew. Async-signal-safe; keeps errno. */
 void nd_scope_drop(int fd);
@@ -185,8 +186,5 @@ const char *nd_scope_limit_name(enum nd_scope_limit limit, bool inbound);
 static inline nd_time nd_scope_end(const struct nd_scope *scope) {
     return scope && scope->timeout ? nd_time_after(scope->began, scope->timeout) : ND_NEVER;
 }
-
-/* Where the calling function's frame holds its return address: the word above the saved frame pointer, on x86 and aarch64. */
-#define ND_FRAME_SLOT() ((uintptr_t *)__builtin_frame_address(0) + 1)
 
 #endif

@@ -2,6 +2,10 @@
 
 #include <string.h>
 
+#include "shim/socket/kernel_timers.h"
+
+#include "shim/socket/change.h"
+
 int nd_epoll_home(int epfd) {
     const struct nd_sock *set = nd_epoll_set_of(epfd);
     int home = set ? set->epoll.copy_of - 1 : -1;
@@ -65,4 +69,16 @@ bool nd_epoll_handed_over(int epfd) {
     if (heir >= 0)
         hand_over(epfd, set, heir);
     return heir >= 0;
+}
+
+struct nd_sock *nd_epoll_member_of(int epfd, int fd, struct nd_membership **member) {
+    struct nd_sock *sock = nd_sock_lookup(fd);
+    const uint32_t kinds = ND_SOCK_CONNECTED | ND_SOCK_CONNECTING | ND_SOCK_LISTENING;
+    if (!sock || !((nd_sock_flags(sock) & kinds) || nd_sock_is_datagram(sock)) ||
+        (nd_sock_flags(sock) & ND_SOCK_EXPIRED))
+        return NULL;
+    *member = nd_epoll_membership(sock, epfd);
+    if (*member)
+        nd_kernel_timers_refresh(fd, sock);
+    return *member ? sock : NULL;
 }

@@ -47,7 +47,4 @@ static inline bool nd_epoll_is_timed(int fd, const struct nd_sock *sock, uint32_
     return (nd_watch_exact(fd) & nd_watch_events((short)events)) || (events & EPOLLONESHOT);
 }
 
-/* Where rings have been given work since the set was read last: reads it. */
-void nd_epoll_read_rings(int epfd, struct nd_epoll *set);
-
 #endif

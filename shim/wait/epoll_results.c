@@ -1,9 +1,8 @@
-/* What is late (limit/pending_timeout.h) in the events of an epoll set, and of the sets around it: the kernel does not know of it. Async-signal-safe.
- */
+#include "shim/wait/epoll_results.h"
+
 #include "shim/limit/pending_timeout.h"
 #include "shim/real.h"
 #include "shim/wait/epoll_member.h"
-#include "shim/wait/epoll_set.h"
 #include "shim/wait/epoll_time.h"
 
 /* Sets in sets: no deeper than the kernel lets them be. */

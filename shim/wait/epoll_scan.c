@@ -1,9 +1,13 @@
-/* Looking through an epoll set (epoll_set.h): what is due ends, and when the next is due is noted. */
+#include "shim/wait/epoll_scan.h"
+
+#include "base/clock.h"
 #include "shim/limit/pending_timeout.h"
 #include "shim/limit/wait_clock.h"
 #include "shim/real.h"
 #include "shim/report/slots.h"
+#include "shim/socket/change.h"
 #include "shim/socket/kernel_timers.h"
+#include "shim/socket/limits.h"
 #include "shim/wait/epoll_member.h"
 #include "shim/wait/epoll_set.h"
 #include "shim/wait/epoll_time.h"
@@ -13,18 +17,6 @@
 
 /* Sets in sets: no deeper than the kernel lets them be. */
 #define DEEPEST 5
-
-struct nd_sock *nd_epoll_member_of(int epfd, int fd, struct nd_membership **member) {
-    struct nd_sock *sock = nd_sock_lookup(fd);
-    const uint32_t kinds = ND_SOCK_CONNECTED | ND_SOCK_CONNECTING | ND_SOCK_LISTENING;
-    if (!sock || !((nd_sock_flags(sock) & kinds) || nd_sock_is_datagram(sock)) ||
-        (nd_sock_flags(sock) & ND_SOCK_EXPIRED))
-        return NULL;
-    *member = nd_epoll_membership(sock, epfd);
-    if (*member)
-        nd_kernel_timers_refresh(fd, sock);
-    return *member ? sock : NULL;
-}
 
 static bool has_room(int fd) {
     struct pollfd pollfd = {.fd = fd, .events = POLLOUT};

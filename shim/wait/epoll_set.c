@@ -1,16 +1,25 @@
 #include "shim/wait/epoll_set.h"
-
-#include "shim/call/direct_send.h"
-#include "shim/hook/hook.h"
 #include "shim/real.h"
+
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "shim/mode.h"
 #include "shim/report/slots_fast.h"
+#include "shim/socket/change.h"
 #include "shim/socket/kernel_timers.h"
+#include "shim/socket/limits.h"
 #include "shim/wait/epoll_member.h"
+#include "shim/wait/epoll_results.h"
 #include "shim/wait/epoll_time.h"
 #include "shim/wait/uring.h"
 
 /* epoll_ctl costs little, so what it brings costs less: these are plain stores. Whoever finds `set` finds the rest. */
 #define put(field, value) atomic_store_explicit(field, value, memory_order_relaxed)
+
+/* A socket that is in sets has a limit on waits that it had not. */
+static void member_limited(int fd, struct nd_sock *sock);
+
+static const struct nd_sock_listener listener = {member_limited, nd_epoll_member_timeout_pending};
 
 /* In more sets than are noted: the latest counts. */
 static struct nd_membership *new_membership(struct nd_sock *sock, int epfd, const struct nd_sock *set) {
@@ -22,6 +31,8 @@ static struct nd_membership *new_membership(struct nd_sock *sock, int epfd, cons
     }
     if (!free)
         free = &sock->in[ND_MEMBERSHIPS - 1];
+    if (nd_unlikely(!nd_sock_listener))
+        nd_sock_listener = &listener;
     put(&free->generation, set->generation);
     put(&free->events, 0); /* the clock starts when it is waited for something */
     atomic_store_explicit(&free->set, epfd + 1, memory_order_release);
@@ -57,7 +68,12 @@ static bool note_thread(struct nd_epoll *set) {
     return set->thread != self;
 }
 
-void nd_epoll_limits_changed(int epfd, struct nd_sock *set) {
+/* The settings have changed since the set was waited for last: limits may hold now for what is in it. */
+static void notice_settings(int epfd, struct nd_sock *set) {
+    nd_kernel_timers_refresh(epfd, set);
+    const uint32_t now = set->settings;
+    if (nd_likely(set->epoll.settings == now) || atomic_exchange(&set->epoll.settings, now) == now)
+        return;
     set->epoll.due = 0;
     if (set->epoll.used)
         make_timed(epfd, set, nd_now_coarse());
@@ -155,6 +171,8 @@ static void note_registered(int epfd, struct nd_sock *set, int fd, struct nd_soc
     const bool is_set = (flags & ND_SOCK_EPOLL) != 0, busy = is_busy(sock, flags), fresh = !set->epoll.used;
     struct nd_membership *member = nd_epoll_member(sock, epfd, set);
     const bool is_new = !member;
+    if (fresh)
+        put(&set->epoll.settings, set->settings);
     if (is_new)
         member = new_membership(sock, epfd, set);
     else
@@ -191,7 +209,7 @@ void nd_epoll_noted(int epfd, int fd, const struct epoll_event *event) {
         remove_from(epfd, set, fd, sock);
 }
 
-void nd_epoll_member_changed(int fd, struct nd_sock *sock) {
+static void member_limited(int fd, struct nd_sock *sock) {
     const nd_time now = nd_now_coarse();
     for (int i = 0; i < ND_MEMBERSHIPS; i++) {
         int epfd = sock->in[i].set - 1;
@@ -208,14 +226,14 @@ void nd_epoll_member_changed(int fd, struct nd_sock *sock) {
 /* What rings may have done to the set is read before it is looked through next, and that soon. */
 static void notice_rings(int epfd, struct nd_sock *set, nd_time now) {
     const struct nd_epoll *epoll = &set->epoll;
-    if (epoll->rings == nd_uring_changes)
+    if (epoll->rings == nd_sock_uring_changes)
         return;
     make_timed(epfd, set, now);
     nd_epoll_reschedule(set, now + nd_epoll_soonest(epoll));
 }
 
 void nd_epoll_read_rings(int epfd, struct nd_epoll *set) {
-    uint32_t rings = nd_uring_changes;
+    uint32_t rings = nd_sock_uring_changes;
     if (set->rings == rings)
         return;
     uint32_t reading = ++set->reading;
@@ -269,9 +287,9 @@ void nd_epoll_delivered(int epfd, const struct epoll_event *events, int count) {
 nd_time nd_epoll_due(int epfd, nd_time now) {
     epfd = nd_epoll_home(epfd);
     struct nd_sock *sock = nd_epoll_set_of(epfd);
-    if (!sock || (!sock->epoll.used && !nd_uring_changes))
+    if (!sock || (!sock->epoll.used && !nd_sock_uring_changes))
         return ND_NEVER;
-    nd_kernel_timers_refresh(epfd, sock);
+    notice_settings(epfd, sock);
     notice_rings(epfd, sock, now);
     struct nd_epoll *set = &sock->epoll;
     if (!set->timed)

@@ -9,6 +9,8 @@
 #include <sys/epoll.h>
 
 #include "shim/limit/wait_clock.h"
+#include "shim/settings/settings.h"
+#include "shim/socket/change.h"
 #include "shim/socket/record.h"
 #include "shim/wait/epoll_time.h"
 #include "shim/wait/uring.h"
@@ -20,12 +22,6 @@ void nd_epoll_noted(int epfd, int fd, const struct epoll_event *event);
 /* A descriptor of the set is about to be closed: its sockets' clocks have run until now, or run on under another one. Keeps
  * errno. */
 void nd_epoll_closed(int epfd);
-
-/* A socket that is in sets has a limit on waits that it had not. Keeps errno. */
-void nd_epoll_member_changed(int fd, struct nd_sock *sock);
-
-/* The settings have changed: limits may hold now for what is in the set. Keeps errno. */
-void nd_epoll_limits_changed(int epfd, struct nd_sock *set);
 
 /* `count` events were delivered: a one-shot registration among them is not waited for any more. */
 void nd_epoll_delivered(int epfd, const struct epoll_event *events, int count);
@@ -52,30 +48,12 @@ static inline void nd_epoll_waited_here(struct nd_sock *sock, nd_time began, nd_
 
 /* Whether `due` holds in the record of a watched set, without sets in it: neither settings nor rings have changed since. */
 static inline bool nd_epoll_is_current(const struct nd_sock *sock) {
-    return __builtin_expect(
-        sock->epoll.timed && sock->epoll.rings == nd_uring_changes && sock->settings == nd_settings_generation, 1);
+    return __builtin_expect(sock->epoll.timed && sock->epoll.rings == nd_sock_uring_changes &&
+                                sock->epoll.settings == nd_settings_generation,
+                            1);
 }
 
-/* The connections in it, and in sets within. */
-struct nd_connections nd_epoll_connections(int epfd);
-
-/* Looks through the set's sockets: ends what is due, told as `operation`, and notes when the next one will be. `company` is
- * what is waited for together, where the set is only a part of it; else NULL. Returns whether anything ended. Errno undefined. */
-bool nd_epoll_scan(const char *operation, int epfd, const struct nd_connections *company, nd_time now);
-
-/* A socket has become late (limit/pending_timeout.h): the sets that it is in show it. */
-void nd_epoll_member_timeout_pending(struct nd_sock *sock);
-
-/* Whether nd_epoll_show has something to add, as far as known without looking through the set. */
-extern _Atomic bool nd_epoll_any_timeout_pending __attribute__((visibility("hidden")));
-bool nd_epoll_has_timeout_pending(int epfd);
-
-static inline bool nd_epoll_shows(int epfd) {
-    return __builtin_expect(nd_epoll_any_timeout_pending, false) && nd_epoll_has_timeout_pending(epfd);
-}
-
-/* Adds what is late in the set, and the sets in it that hold such, to `events`, which holds `ready` of at most `count`. Returns the
- * new number. Errno undefined. */
-int nd_epoll_show(int epfd, struct epoll_event *events, int ready, int count);
+/* Where rings have been given work since the set was read last: reads it. */
+void nd_epoll_read_rings(int epfd, struct nd_epoll *set);
 
 #endif

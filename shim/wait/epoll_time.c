@@ -1,9 +1,13 @@
 #include "shim/wait/epoll_time.h"
 
-#include "shim/call/direct_send.h"
-#include "shim/hook/hook.h"
+#include "base/clock.h"
+#include "base/compiler.h"
 #include "shim/limit/wait_clock.h"
+#include "shim/mode.h"
+#include "shim/settings/settings.h"
 #include "shim/socket/kernel_timers.h"
+#include "shim/socket/limits.h"
+#include "shim/socket/profile.h"
 #include "shim/wait/epoll_member.h"
 
 void nd_epoll_run_clocks_by(struct nd_sock *sock, struct nd_membership *member, nd_time waited) {

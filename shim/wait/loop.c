@@ -1,6 +1,10 @@
 #include "shim/wait/loop.h"
+#include "shim/socket/stopwatch.h"
 
 #include <errno.h>
+
+#include "base/clock.h"
+#include "shim/report/slots.h"
 
 int nd_wait_observe(const struct nd_waiting *how, void *set, nd_time given, const struct nd_wait_row *shown) {
     struct nd_slot_use use;

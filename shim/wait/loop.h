@@ -5,9 +5,10 @@
 #include <stdbool.h>
 
 #include "base/clock.h"
-#include "shim/hook/hook.h"
+#include "base/compiler.h"
+#include "base/frame.h"
+#include "shim/mode.h"
 #include "shim/report/slots_fast.h"
-#include "shim/start.h"
 #include "shim/wait/signals.h"
 
 /* The timeout the program gave, to be passed on untouched. */

@@ -2,6 +2,7 @@
 
 #include "shim/limit/expiry.h"
 #include "shim/limit/wait_clock.h"
+#include "shim/socket/ended.h"
 #include "shim/wait/epoll_member.h"
 
 #define READING (POLLIN | POLLRDNORM)

@@ -1,10 +1,13 @@
 #include "shim/wait/set.h"
 
-#include "shim/hook/hook.h"
+#include "base/compiler.h"
 #include "shim/limit/expiry.h"
 #include "shim/limit/pending_timeout.h"
+#include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/wait/epoll_member.h"
+#include "shim/wait/epoll_results.h"
+#include "shim/wait/epoll_scan.h"
 #include "shim/wait/epoll_set.h"
 #include "shim/wait/loop.h"
 

@@ -5,12 +5,11 @@
 
 #include "base/line.h"
 #include "shim/raw.h"
+#include "shim/socket/change.h"
 #include "shim/socket/record.h"
 
-_Atomic uint32_t nd_uring_changes;
-
 void nd_uring_noted(bool is_new) {
-    nd_uring_changes++;
+    nd_sock_uring_changes++;
     for (int fd = 0; is_new && fd <= nd_sock_highest(); fd++) {
         struct nd_sock *sock = nd_sock_lookup(fd);
         if (sock && (nd_sock_flags(sock) & ND_SOCK_EPOLL))

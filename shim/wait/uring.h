@@ -8,9 +8,6 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
-/* How often rings were made and given work; 0 while there is none. */
-extern _Atomic uint32_t nd_uring_changes __attribute__((visibility("hidden")));
-
 /* io_uring_setup or io_uring_enter has succeeded: what is in the epoll sets may have changed. */
 void nd_uring_noted(bool is_new);
 

@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <poll.h>
 
+#include "base/clock.h"
 #include "shim/real.h"
+#include "shim/socket/limits.h"
 
 enum nd_waited nd_wait(int fd, short events, nd_time deadline) {
     for (;;) {

@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shim/settings/environment.h"
+
 #include "shim/settings/rules.h"
+#include "shim/settings/settings.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

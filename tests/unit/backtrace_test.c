@@ -1,4 +1,6 @@
 #include "shim/report/backtrace.h"
+#include "shim/report/backtrace_guard.h"
+#include "shim/report/origin.h"
 
 #include <check.h>
 #include <errno.h>
@@ -63,7 +65,7 @@ START_TEST(names_the_callers_in_order) {
     ck_assert_msg(inner == text, "not first: %s", text);
     ck_assert_ptr_nonnull(outer);
     char module[100];
-    snprintf(module, sizeof module, "@%s ", nd_report_program());
+    snprintf(module, sizeof module, "@%s ", nd_origin_program());
     ck_assert_ptr_nonnull(strstr(outer, module));
     ck_assert_ptr_nonnull(strstr(outer, " main+0x"));
 }

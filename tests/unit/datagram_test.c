@@ -3,7 +3,10 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "shim/settings/settings.h"
+#include "shim/socket/change.h"
 #include "shim/socket/kernel_timers.h"
+#include "shim/socket/limits.h"
 #include "tests/unit/fake_kernel.h"
 
 #define FD 700

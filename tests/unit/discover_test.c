@@ -8,13 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "shim/mode.h"
 #include "shim/real.h"
-#include "shim/start.h"
-
-/* The start-up state, so that the constructor is not linked. */
-bool nd_active = true;
-_Atomic bool nd_observing;
-pid_t nd_process;
+#include "shim/settings/environment.h"
+#include "shim/settings/settings.h"
+#include "shim/socket/change.h"
 
 #define INET (ND_SOCK_STREAM | ND_SOCK_INET)
 

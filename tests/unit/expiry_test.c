@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "shim/mode.h"
+#include "shim/socket/change.h"
+#include "shim/socket/ended.h"
 #include "tests/unit/fake_kernel.h"
 
 static struct nd_sock *sock;

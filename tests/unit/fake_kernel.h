@@ -18,17 +18,14 @@ nd_time nd_system_now_coarse(void);
 #include <string.h>
 #include <sys/time.h>
 
+#include "shim/mode.h"
 #include "shim/real.h"
 #include "shim/report/report.h"
+#include "shim/settings/settings.h"
 #include "shim/socket/record.h"
-#include "shim/start.h"
 
 nd_time nd_now(void);
 nd_time nd_now_coarse(void);
-
-bool nd_active = true;
-_Atomic bool nd_observing;
-pid_t nd_process;
 
 /* One socket option of the one fake socket. */
 struct fake_option {

@@ -8,6 +8,8 @@
 #include <sys/un.h>
 #include <time.h>
 
+#include "shim/report/format_peer.h"
+
 static const struct nd_event event = {
     .operation = "recv", .limit = "RECV", .timeout = 90 * ND_SEC, .elapsed = 90 * ND_SEC + 7 * ND_MSEC, .fd = 5};
 

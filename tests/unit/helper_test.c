@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 /* A libc whose lookups wait until they are let go. */
 static _Atomic int gate, calls, signals_blocked;
 

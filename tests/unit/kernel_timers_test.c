@@ -3,6 +3,9 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "shim/mode.h"
+#include "shim/settings/settings.h"
+#include "shim/socket/change.h"
 #include "tests/unit/fake_kernel.h"
 
 #define FD 700

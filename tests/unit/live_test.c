@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shim/mode.h"
+#include "shim/settings/environment.h"
+#include "shim/settings/settings.h"
 #include "tests/unit/fake_kernel.h"
 
 static int row_of(const char *name) {

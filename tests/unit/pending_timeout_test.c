@@ -5,6 +5,10 @@
 #include <stdlib.h>
 
 #include "shim/limit/datagram.h"
+#include "shim/mode.h"
+#include "shim/real.h"
+#include "shim/settings/settings.h"
+#include "shim/socket/change.h"
 #include "tests/unit/fake_kernel.h"
 
 #define FD 700

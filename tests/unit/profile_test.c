@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <sys/un.h>
 
+#include "shim/settings/environment.h"
 #include "shim/settings/resolved_names.h"
+#include "shim/settings/settings.h"
 
 static struct nd_program program;
 

@@ -7,13 +7,13 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "shim/mode.h"
 #include "shim/real.h"
-#include "shim/start.h"
-
-/* The start-up state, so that the constructor is not linked. */
-bool nd_active = true;
-_Atomic bool nd_observing;
-pid_t nd_process;
+#include "shim/settings/environment.h"
+#include "shim/settings/settings.h"
+#include "shim/socket/change.h"
+#include "shim/socket/duplicates.h"
+#include "shim/socket/limits.h"
 
 #define FD 700
 #define FAR 100000 /* past the byte array */
@@ -44,8 +44,8 @@ START_TEST(descriptors_out_of_range_have_no_record) {
     ck_assert_ptr_null(nd_sock_get(fd));
     ck_assert_ptr_null(nd_sock_created(fd, INET));
     nd_sock_clear(fd);
-    nd_sock_copy(FD, fd);
-    nd_sock_copy(fd, FD);
+    nd_duplicates_create(FD, fd);
+    nd_duplicates_create(fd, FD);
     ck_assert_uint_eq(nd_watch_exact(FD), 0);
 }
 END_TEST
@@ -155,7 +155,7 @@ START_TEST(a_copy_is_the_same_socket_outside_any_scope) {
     struct nd_sock *from = nd_sock_created(FD, INET | ND_SOCK_CONNECTED | ND_SOCK_EXPIRED | ND_SOCK_SCOPED);
     from->inode = 5;
     from->own_rcvtimeo = 6;
-    nd_sock_copy(FD, FD + 1);
+    nd_duplicates_create(FD, FD + 1);
     struct nd_sock *to = nd_sock_lookup(FD + 1);
     ck_assert_uint_eq(nd_sock_flags(to), nd_sock_flags(from) & ~(uint32_t)ND_SOCK_SCOPED);
     ck_assert_uint_eq(to->inode, 5);
@@ -167,10 +167,10 @@ END_TEST
 START_TEST(a_copy_of_something_unknown_is_unknown) {
     nd_sock_clear(FD);
     nd_sock_created(FD + 1, INET | ND_SOCK_CONNECTED);
-    nd_sock_copy(FD, FD + 1);
+    nd_duplicates_create(FD, FD + 1);
     ck_assert_uint_eq(nd_watch_exact(FD + 1), 0);
     nd_sock_created(FD, INET | ND_SOCK_CONNECTED);
-    nd_sock_copy(FD, FD); /* dup2 onto itself */
+    nd_duplicates_create(FD, FD); /* dup2 onto itself */
     ck_assert_uint_ne(nd_watch_exact(FD), 0);
 }
 END_TEST

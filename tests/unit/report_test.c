@@ -15,20 +15,17 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shim/mode.h"
 #include "shim/report/format.h"
 #include "shim/report/sink.h"
 #include "shim/settings/settings.h"
-#include "shim/start.h"
-
-/* In place of the constructor, which would have started the report already. */
-bool nd_active;
-_Atomic bool nd_observing;
-pid_t nd_process;
 
 /* The clock of the rate limit: this definition stands in for base/clock.c's, which linked objects need the rest of. */
 nd_time nd_system_now(void);
 #define nd_now nd_system_now
 #include "base/clock.c"
+#include "base/clock.h"
+#include "shim/settings/environment.h"
 #undef nd_now
 
 static nd_time now = 1000 * ND_SEC;

@@ -8,6 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 /* Lookups that wait until they are let go. */
 static atomic_int gate, running, most_running, told;
 static struct gaicb records[40], *list[40];

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shim/settings/environment.h"
+#include "shim/settings/settings.h"
+
 static struct nd_rules rules;
 static struct nd_settings settings;
 static struct nd_program program;

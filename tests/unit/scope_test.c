@@ -5,6 +5,10 @@
 #include <setjmp.h>
 #include <stdlib.h>
 
+#include "base/frame.h"
+#include "shim/mode.h"
+#include "shim/socket/change.h"
+#include "shim/tls/innermost.h"
 #include "tests/unit/fake_kernel.h"
 
 #define FD 700

@@ -6,6 +6,10 @@
 #include <string.h>
 
 #include "base/line.h"
+#include "shim/settings/duration.h"
+#include "shim/settings/environment.h"
+#include "shim/settings/setting_value.h"
+#include "shim/settings/warnings.h"
 
 /* What nd_settings_from_environment makes of `environment`. */
 static struct nd_settings settings;

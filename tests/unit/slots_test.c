@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "shim/mode.h"
 #include "tests/unit/fake_kernel.h"
 
 #define NOINLINE __attribute__((noinline))

@@ -4,6 +4,9 @@
 #include <poll.h>
 #include <stdlib.h>
 
+#include "shim/mode.h"
+#include "shim/settings/settings.h"
+#include "shim/socket/change.h"
 #include "shim/wait/loop.h"
 #include "tests/unit/fake_kernel.h"
 

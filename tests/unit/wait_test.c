@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "shim/real.h"
 #include "tests/unit/fake_kernel.h"
 
 /* What successive polls return, each after a time. */

@@ -1,0 +1,23 @@
+/* One expiry, as it is reported. */
+#ifndef ND_REPORT_EVENT_H
+#define ND_REPORT_EVENT_H
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+
+/* One expiry, described before the connection is ended (afterwards the kernel no longer knows the peer). */
+struct nd_event {
+    const char *operation;       /* the call: "connect", "recv", "poll", "SSL_shutdown", "getaddrinfo" */
+    const char *limit;           /* the setting that fired, without prefix: "RECV", "INBOUND_SEND" */
+    nd_time timeout;             /* its value */
+    nd_time elapsed;             /* how long the operation had lasted */
+    int fd;                      /* -1 where there is none */
+    const char *name;            /* the name that was looked up, or NULL */
+    const struct sockaddr *peer; /* or NULL */
+    socklen_t peer_len;
+    bool observed; /* MODE=observe: nothing was ended */
+};
+
+#endif

@@ -1,0 +1,12 @@
+/* The text of a socket address. Async-signal-safe. */
+#ifndef ND_REPORT_FORMAT_PEER_H
+#define ND_REPORT_FORMAT_PEER_H
+
+#include <sys/socket.h>
+
+#include "base/line.h"
+
+/* "192.0.2.1:80", "[2001:db8::1]:443", "unix:/run/x", "unix:@abstract"; escaped. */
+void nd_format_put_peer(struct nd_line *line, const struct sockaddr *peer, socklen_t length);
+
+#endif

@@ -1,0 +1,32 @@
+/* Changes to the record of a socket: its flags, and with them its watch bits. Async-signal-safe; errno is kept. */
+#ifndef ND_SOCKET_CHANGE_H
+#define ND_SOCKET_CHANGE_H
+
+#include "shim/socket/record.h"
+
+/* Starts a new record for a socket just made, with these flags. */
+struct nd_sock *nd_sock_created(int fd, uint32_t flags);
+
+/* Sets and clears flags, and brings the watch bits of `fd` up to date. */
+void nd_sock_change(int fd, struct nd_sock *sock, uint32_t set, uint32_t clear);
+
+/* Begins and ends the operation that every wait for this socket bounds. Those keep it only where the watch bits let them:
+ * nd_sock_change sees to that. Keeps errno. */
+void nd_sock_begin_operation(int fd, struct nd_sock *sock, const char *name, const char *limit, nd_time timeout);
+void nd_sock_end_operation(int fd, struct nd_sock *sock);
+
+/* What waits learn of a socket that is in an epoll set. wait/ registers it before the first socket is put into a set; it is called
+ * for no other socket. Both functions are async-signal-safe and keep errno. */
+struct nd_sock_listener {
+    /* A limit on waits holds for the socket now that did not before. */
+    void (*limited)(int fd, struct nd_sock *sock);
+    /* The socket has a timeout that the next call on it is to report (limit/pending_timeout.h). */
+    void (*timeout_pending)(struct nd_sock *sock);
+};
+extern const struct nd_sock_listener *_Atomic nd_sock_listener __attribute__((visibility("hidden")));
+
+/* How often io_uring instances were made and given work (wait/uring.h advances it); 0 while there is none. With one, every wait for
+ * an epoll set is watched: the kernel may put sockets into it past epoll_ctl. */
+extern _Atomic uint32_t nd_sock_uring_changes __attribute__((visibility("hidden")));
+
+#endif

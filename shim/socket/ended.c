@@ -1,0 +1,127 @@
+#include "shim/socket/ended.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include "shim/real.h"
+#include "shim/socket/change.h"
+
+/* What is left in the kernel with a stream that was ended, for processes that have no memory of it: executed since, or forked
+ * before. It stands in an option that means nothing to a dead stream: TCP_USER_TIMEOUT (it would be 21 days), and where there
+ * is none SO_RCVLOWAT. What the program had there is remembered. */
+#define MARK 1852074862
+
+static void mark_option(const struct nd_sock *sock, int *level, int *name) {
+    bool tcp = (nd_sock_flags(sock) & ND_SOCK_INET) != 0;
+    *level = tcp ? IPPROTO_TCP : SOL_SOCKET;
+    *name = tcp ? TCP_USER_TIMEOUT : SO_RCVLOWAT; // NOLINT(bugprone-branch-clone): 18 on either level
+}
+
+static int read_mark(int fd, const struct nd_sock *sock) {
+    int level, name, value = 0;
+    socklen_t len = sizeof value;
+    mark_option(sock, &level, &name);
+    return nd_real.getsockopt(fd, level, name, &value, &len) == 0 ? value : -1;
+}
+
+static void write_mark(int fd, const struct nd_sock *sock, int value) {
+    int level, name;
+    mark_option(sock, &level, &name);
+    nd_real.setsockopt(fd, level, name, &value, sizeof value);
+}
+
+static void leave_mark(int fd, struct nd_sock *sock) {
+    int own = read_mark(fd, sock);
+    if (own < 0 || own == MARK)
+        return;
+    sock->own_marked = own;
+    write_mark(fd, sock, MARK);
+}
+
+static void mark(int fd, struct nd_sock *sock, uint64_t inode, uint32_t told) {
+    sock->inode = inode;
+    nd_sock_change(fd, sock, ND_SOCK_EXPIRED | told,
+                   (ND_SOCK_CONNECTING | ND_SOCK_DELIVERED_IN | ND_SOCK_DELIVERED_OUT | ND_SOCK_DELIVERED_ERROR) &
+                       ~told);
+}
+
+/* The stream may have other descriptors: the dup of an fdopen. An fstat for each stream we know, once in its life. */
+static void mark_all(int fd, struct nd_sock *sock, uint32_t told) {
+    uint64_t inode = nd_sock_inode(fd);
+    mark(fd, sock, inode, told);
+    for (int other = 0; inode && other <= nd_sock_highest(); other++) {
+        struct nd_sock *copy = other == fd ? NULL : nd_sock_lookup(other);
+        if (copy && (nd_sock_flags(copy) & ND_SOCK_STREAM) && nd_sock_inode(other) == inode)
+            mark(other, copy, inode, told);
+    }
+}
+
+void nd_ended_note(int fd, struct nd_sock *sock) {
+    mark_all(fd, sock, 0);
+    leave_mark(fd, sock);
+}
+
+void nd_expire_by_kernel(int fd, struct nd_sock *sock, enum nd_direction direction) {
+    int saved = errno;
+    if (!nd_expired(fd, sock))
+        mark_all(fd, sock, ND_SOCK_DELIVERED_ERROR);
+    nd_sock_change(fd, sock, direction == ND_IN ? ND_SOCK_DELIVERED_IN : ND_SOCK_DELIVERED_OUT, 0);
+    errno = saved;
+}
+
+bool nd_expired(int fd, struct nd_sock *sock) {
+    if (!(nd_sock_flags(sock) & ND_SOCK_EXPIRED))
+        return false;
+    uint64_t inode = nd_sock_inode(fd);
+    if (inode != 0 && inode == sock->inode)
+        return true;
+    nd_sock_clear(fd);
+    return false;
+}
+
+bool nd_expired_anywhere(int fd, struct nd_sock *sock) {
+    if (nd_sock_flags(sock) & ND_SOCK_EXPIRED)
+        return nd_expired(fd, sock);
+    int saved = errno;
+    bool ended = (nd_sock_flags(sock) & ND_SOCK_STREAM) && read_mark(fd, sock) == MARK;
+    if (ended)
+        mark_all(fd, sock, 0);
+    errno = saved;
+    return ended;
+}
+
+/* What the kernel's timers leave behind, and an end that both sides agreed on does not: unanswered probes or repeats. */
+bool nd_ended_by_kernel(int fd, struct nd_sock *sock) {
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    int saved = errno;
+    bool ended = nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_state == TCP_CLOSE &&
+                 (info.tcpi_probes > 0 || info.tcpi_retransmits > 0);
+    if (ended)
+        mark_all(fd, sock, 0);
+    errno = saved;
+    return ended;
+}
+
+void nd_expiry_clear(int fd, struct nd_sock *sock) {
+    int saved = errno;
+    if (read_mark(fd, sock) == MARK)
+        write_mark(fd, sock, sock->own_marked);
+    sock->own_marked = 0;
+    nd_sock_change(fd, sock, 0,
+                   ND_SOCK_EXPIRED | ND_SOCK_DELIVERED_IN | ND_SOCK_DELIVERED_OUT | ND_SOCK_DELIVERED_ERROR |
+                       ND_SOCK_CONNECTED);
+    errno = saved;
+}
+
+int nd_expired_fail(int fd, struct nd_sock *sock, enum nd_direction direction) {
+    uint32_t told = direction == ND_IN ? ND_SOCK_DELIVERED_IN : ND_SOCK_DELIVERED_OUT;
+    if (!(nd_sock_flags(sock) & told)) {
+        nd_sock_change(fd, sock, told, 0);
+        errno = ETIMEDOUT;
+    } else {
+        errno = direction == ND_IN ? ECONNRESET : EPIPE;
+    }
+    return -1;
+}

@@ -1,0 +1,91 @@
+/* Which limits hold for a socket. Async-signal-safe; errno is kept. */
+#ifndef ND_SOCKET_LIMITS_H
+#define ND_SOCKET_LIMITS_H
+
+#include "base/clock.h"
+#include "shim/report/slots.h"
+#include "shim/settings/settings.h"
+#include "shim/socket/profile.h"
+#include "shim/socket/record.h"
+
+/* The limits that hold for this socket, which has these `flags`: of the config file's sections for the other side, or outbound or
+ * inbound. */
+static inline const struct nd_limits *nd_sock_limits_by(const struct nd_sock *sock, uint32_t flags) {
+    uint8_t profile = atomic_load_explicit(&sock->profile, memory_order_relaxed);
+    if (__builtin_expect(profile != 0, 0))
+        return &nd_profiles[profile].limits;
+    return flags & ND_SOCK_INBOUND ? &nd_settings.inbound : &nd_settings.outbound;
+}
+
+static inline const struct nd_limits *nd_sock_limits(const struct nd_sock *sock) {
+    return nd_sock_limits_by(sock, nd_sock_flags(sock));
+}
+
+/* RECV or SEND as they hold for this socket (AF_UNIX and UDP have rules of their own); 0 for off. */
+static inline nd_time nd_recv_limit_by(uint32_t flags, const struct nd_limits *limits) {
+    if (flags & ND_SOCK_STREAM)
+        return flags & (ND_SOCK_INET | ND_SOCK_LOCAL) ? limits->recv : 0;
+    /* One that was bound waits for strangers, as a listener does, unless it is known to ask; the others wait for an answer. */
+    return (flags & ND_SOCK_CLIENT) || ((flags & ND_SOCK_INET) && !(flags & ND_SOCK_BOUND)) ? limits->recv : 0;
+}
+
+static inline nd_time nd_sock_recv_limit(const struct nd_sock *sock) {
+    return nd_recv_limit_by(nd_sock_flags(sock), nd_sock_limits(sock));
+}
+
+static inline nd_time nd_send_limit_by(uint32_t flags, const struct nd_limits *limits) {
+    return (flags & ND_SOCK_STREAM) && (flags & (ND_SOCK_INET | ND_SOCK_LOCAL)) ? limits->send : 0;
+}
+
+static inline nd_time nd_sock_send_limit(const struct nd_sock *sock) {
+    return nd_send_limit_by(nd_sock_flags(sock), nd_sock_limits(sock));
+}
+
+/* Whether a wait for room on this socket has a limit: SEND, or UNACKED, which needs TCP's acknowledgements. */
+static inline bool nd_send_space_limited_by(uint32_t flags, const struct nd_limits *limits) {
+    const uint32_t tcp = ND_SOCK_STREAM | ND_SOCK_INET;
+    return nd_send_limit_by(flags, limits) || ((flags & tcp) == tcp && limits->unacked);
+}
+
+static inline bool nd_sock_send_space_limited(const struct nd_sock *sock) {
+    return nd_send_space_limited_by(nd_sock_flags(sock), nd_sock_limits(sock));
+}
+
+/* Whether IDLE, LIFETIME or MIN_RATE is on for this socket: an internet connection that stands. */
+static inline bool nd_connection_limited_by(uint32_t flags, const struct nd_limits *limits) {
+    const uint32_t needs = ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED;
+    return (limits->idle || limits->lifetime || limits->min_rate_bytes) && (flags & needs) == needs;
+}
+
+static inline bool nd_sock_connection_limited(const struct nd_sock *sock) {
+    return nd_connection_limited_by(nd_sock_flags(sock), nd_sock_limits(sock));
+}
+
+/* CONNECT as it holds for this socket, and ACCEPT as it holds for this listener; 0 for off. */
+static inline nd_time nd_sock_connect_limit(const struct nd_sock *sock) {
+    uint8_t profile = atomic_load_explicit(&sock->profile, memory_order_relaxed);
+    return profile ? nd_profiles[profile].connect : nd_settings.connect;
+}
+
+static inline nd_time nd_sock_accept_limit(const struct nd_sock *sock) {
+    uint8_t profile = atomic_load_explicit(&sock->profile, memory_order_relaxed);
+    if (!(nd_sock_flags(sock) & ND_SOCK_LISTENING))
+        return 0;
+    return profile ? nd_profiles[profile].accept : nd_settings.accept;
+}
+
+/* When a connect of this socket that began at `began` has used up CONNECT; ND_NEVER where that is off. */
+static inline nd_time nd_connect_deadline(const struct nd_sock *sock, nd_time began) {
+    nd_time limit = nd_sock_connect_limit(sock);
+    return limit ? nd_time_after(began, limit) : ND_NEVER;
+}
+
+/* The name of a limit as the operator sets it, "RECV" or "INBOUND_RECV". */
+#define ND_LIMIT_NAME(sock, name) (nd_sock_flags(sock) & ND_SOCK_INBOUND ? "INBOUND_" name : name)
+
+/* `limit` as it holds for this socket. */
+static inline unsigned nd_limit_of(const struct nd_sock *sock, enum nd_limit limit) {
+    return (unsigned)limit | (nd_sock_flags(sock) & ND_SOCK_INBOUND ? ND_LIMIT_INBOUND : 0U);
+}
+
+#endif
