@@ -44,6 +44,9 @@ enum nd_limit {
 /* Their names, in the enum's order. Part of what is seen from outside. */
 extern const char nd_limit_names[ND_LIMITS][ND_OPERATION_NAME];
 
+/* The same with "INBOUND_" before each. */
+extern const char nd_inbound_limit_names[ND_LIMITS][ND_OPERATION_NAME];
+
 /* One call that may wait. The same in 32-bit processes. A slot is taken for the time of a call, and belongs to no thread
  * between two: one that a thread left behind (cancelled, or by longjmp) is known by its frame being gone, or by there being no
  * such thread any more. */
@@ -109,13 +112,6 @@ enum nd_slot_end {
     ND_SLOT_EXPIRED, /* by a deadline (which nd_report_expiry counts) */
     ND_SLOT_UNCOUNTED
 };
-
-static inline enum nd_slot_end nd_slot_how(long result) {
-    return result >= 0          ? ND_SLOT_DONE
-           : errno == ETIMEDOUT ? ND_SLOT_EXPIRED
-           : errno == EAGAIN    ? ND_SLOT_QUIET
-                                : ND_SLOT_DONE;
-}
 
 /* The calling thread's number. A system call in a thread's first call of it. */
 uint32_t nd_slots_thread(void);

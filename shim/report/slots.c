@@ -31,6 +31,20 @@ const char nd_limit_names[ND_LIMITS][ND_OPERATION_NAME] = {
     [ND_LIMIT_MIN_RATE] = "MIN_RATE",
 };
 
+const char nd_inbound_limit_names[ND_LIMITS][ND_OPERATION_NAME] = {
+    [ND_LIMIT_RESOLVE] = "INBOUND_RESOLVE",
+    [ND_LIMIT_CONNECT] = "INBOUND_CONNECT",
+    [ND_LIMIT_TLS_HANDSHAKE] = "INBOUND_TLS_HANDSHAKE",
+    [ND_LIMIT_TLS_SHUTDOWN] = "INBOUND_TLS_SHUTDOWN",
+    [ND_LIMIT_UNACKED] = "INBOUND_UNACKED",
+    [ND_LIMIT_RECV] = "INBOUND_RECV",
+    [ND_LIMIT_SEND] = "INBOUND_SEND",
+    [ND_LIMIT_ACCEPT] = "INBOUND_ACCEPT",
+    [ND_LIMIT_IDLE] = "INBOUND_IDLE",
+    [ND_LIMIT_LIFETIME] = "INBOUND_LIFETIME",
+    [ND_LIMIT_MIN_RATE] = "INBOUND_MIN_RATE",
+};
+
 const uint32_t nd_bucket_ms[ND_BUCKETS] = {1,      2,      5,      10,      20,      50,     100,   200,
                                            500,    1000,   2000,   5000,    10000,   20000,  30000, 60000,
                                            120000, 300000, 600000, 1800000, 3600000, 7200000};
