@@ -4,17 +4,30 @@
 #   make check      everything (scripts/test)              make lint         cppcheck, clang-tidy, clang-format
 #   make release    the files for all hosts, in build/release      make deb, make rpm   packages of them
 #   make bench      with and without the library           SANITIZE=thread BUILD=build/tsan   a checked build
-# CARES=shared is explained in INSTALL.md.
+#   make uninstall  removes what install installed         make compile_commands.json         in $(BUILD), for clangd
+# CARES=shared and the directory variables are explained in INSTALL.md.
 
 VERSION := 0.1.0
 BUILD ?= build
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 OBJCOPY ?= objcopy
-PREFIX ?= /usr/local
+INSTALL ?= install
+INSTALL_PROGRAM ?= $(INSTALL) -m 755
+INSTALL_DATA ?= $(INSTALL) -m 644
 
-# $LIB of the dynamic loader: lib/x86_64-linux-gnu on Debian, lib64 elsewhere.
-MULTIARCH := $(shell $(CC) -print-multiarch)
-LIBDIR ?= $(PREFIX)/$(if $(MULTIARCH),lib/$(MULTIARCH),lib$(shell getconf LONG_BIT | sed 's/32//'))
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
+
+# The directory variables of GNU. PREFIX and LIBDIR are other names of prefix and libdir. The default of libdir is $LIB of
+# the dynamic loader: lib/x86_64-linux-gnu on Debian, lib64 elsewhere. sysconfdir is not below prefix: the library reads
+# /etc/netdeadline.conf wherever it is installed.
+prefix ?= $(or $(PREFIX),/usr/local)
+exec_prefix ?= $(prefix)
+bindir ?= $(exec_prefix)/bin
+libdir ?= $(or $(LIBDIR),$(exec_prefix)/$(if $(MULTIARCH),lib/$(MULTIARCH),lib$(shell getconf LONG_BIT | sed 's/32//')))
+datarootdir ?= $(prefix)/share
+datadir ?= $(datarootdir)
+mandir ?= $(datarootdir)/man
+sysconfdir ?= /etc
 
 # Debian has a pkg-config for each architecture that it compiles for.
 PKG_CONFIG ?= $(firstword $(wildcard /usr/bin/$(MULTIARCH)-pkg-config) pkg-config)
@@ -78,12 +91,15 @@ $(BUILD)/found: FORCE
 	    scripts/build-summary $(ALL_CPPFLAGS) >$@.new || { cat $@.new; rm -f $@.new; exit 1; }
 	@cmp -s $@.new $@ || { cat $@.new; cp $@.new $@; }; rm -f $@.new
 
-# A file that holds a choice, and changes only with it: what depends on it is then made anew.
+# Files that hold a choice, and change only with it: what depends on them is then made anew.
 remember = @mkdir -p $(@D); echo '$(1)' | cmp -s - $@ || echo '$(1)' >$@
 $(BUILD)/cares: FORCE
 	$(call remember,$(CARES))
+$(BUILD)/libdir: FORCE
+	$(call remember,$(libdir))
 $(RESOLVER_OBJS): $(BUILD)/cares
-$(BUILD)/cli/library.o: ALL_CPPFLAGS += -DND_LIBDIR='"$(LIBDIR)"'
+$(BUILD)/cli/library.o: $(BUILD)/libdir
+$(BUILD)/cli/library.o: ALL_CPPFLAGS += -DND_LIBDIR='"$(libdir)"'
 
 $(BUILD)/%.o: %.c Makefile | $(BUILD)/found
 	@mkdir -p $(@D)
@@ -163,19 +179,41 @@ release:
 deb rpm: release
 	scripts/packages $@
 
+# Where all that is installed goes.
+MAN_PAGES := $(wildcard docs/*.[157])
+INSTALLED := $(libdir)/libnetdeadline.so $(bindir)/netdeadline \
+    $(foreach page,$(notdir $(MAN_PAGES)),$(mandir)/man$(subst .,,$(suffix $(page)))/$(page)) \
+    $(datadir)/bash-completion/completions/netdeadline $(datadir)/zsh/site-functions/_netdeadline
+PRELOAD_LIST := /etc/ld.so.preload
+CONFIGURATION := $(DESTDIR)$(sysconfdir)/netdeadline.conf
+
+# A configuration that is there is the administrator's.
 install: all
-	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(PREFIX)/bin $(addprefix $(DESTDIR)$(PREFIX)/share/man/man,1 5 7)
-	install -m 644 $(BUILD)/libnetdeadline.so $(DESTDIR)$(LIBDIR)/libnetdeadline.so
-	install -m 755 $(BUILD)/netdeadline $(DESTDIR)$(PREFIX)/bin/netdeadline
-	install -m 644 docs/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
-	install -m 644 docs/*.5 $(DESTDIR)$(PREFIX)/share/man/man5/
-	install -m 644 docs/*.7 $(DESTDIR)$(PREFIX)/share/man/man7/
-	install -D -m 644 docs/completion/netdeadline.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/netdeadline
-	install -D -m 644 docs/completion/_netdeadline $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_netdeadline
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(sort $(dir $(INSTALLED))) $(sysconfdir))
+	$(INSTALL_DATA) $(BUILD)/libnetdeadline.so $(DESTDIR)$(libdir)/
+	$(INSTALL_PROGRAM) $(BUILD)/netdeadline $(DESTDIR)$(bindir)/
+	@set -e; for page in $(MAN_PAGES); do $(INSTALL_DATA) $$page $(DESTDIR)$(mandir)/man$${page##*.}/; done
+	$(INSTALL_DATA) docs/completion/netdeadline.bash $(DESTDIR)$(datadir)/bash-completion/completions/netdeadline
+	$(INSTALL_DATA) docs/completion/_netdeadline $(DESTDIR)$(datadir)/zsh/site-functions/
+	@test -e $(CONFIGURATION) || $(INSTALL_DATA) packaging/netdeadline.conf $(CONFIGURATION)
+
+# A library that /etc/ld.so.preload still names stays: every program would complain of its absence.
+uninstall:
+	@if [ -z '$(DESTDIR)' ] && grep -qsE '(^|[[:space:]:])$(prefix)/([^[:space:]:]*/)?libnetdeadline\.so' $(PRELOAD_LIST); then \
+	    echo 'uninstall: first take libnetdeadline.so out of $(PRELOAD_LIST)' >&2; exit 1; fi
+	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	@! cmp -s packaging/netdeadline.conf $(CONFIGURATION) || rm -f $(CONFIGURATION)
+
+# From the commands that make would run for everything.
+compile_commands.json: $(BUILD)/compile_commands.json
+$(BUILD)/compile_commands.json: Makefile FORCE
+	@mkdir -p $(@D)
+	@$(MAKE) -nB --no-print-directory all unit tests | scripts/compile-commands '$(CURDIR)' >$@.new
+	@cmp -s $@.new $@ || cp $@.new $@; rm -f $@.new
 
 clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -path $(BUILD)/release -prune -o -name '*.d' -type f -print 2>/dev/null)
-.PHONY: all unit tests check check-unit bench lint release deb rpm install clean FORCE
+.PHONY: all unit tests check check-unit bench lint release deb rpm install uninstall compile_commands.json clean FORCE
 .DELETE_ON_ERROR:
