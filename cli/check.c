@@ -76,7 +76,7 @@ static void put_calls(char *out, size_t size, const char *const *names, int coun
 }
 
 static void report_imports(struct findings *findings, const struct imports *imports) {
-    char calls[1024];
+    char calls[2048];
     if (!imports->uses_network && !imports->loads_modules)
         finding_note(findings, "neither it nor its %d libraries open sockets or look up names", imports->libraries);
     put_calls(calls, sizeof calls, imports->bounded, imports->bounded_count);

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-enum { IMPORTS_MOST_CALLS = 64 };
+enum { IMPORTS_MOST_CALLS = 128 };
 
 struct imports {
     const char *bounded[IMPORTS_MOST_CALLS]; /* calls that the library steps into; names of our own tables */

@@ -78,31 +78,8 @@ uint64_t statistics_calls(const struct block_counters *counters) {
 }
 
 const char *statistics_limit(const char *operation) {
-    static const struct {
-        const char *begins, *limit;
-    } rows[] = {{"SSL_connect", "TLS_HANDSHAKE"},
-                {"SSL_accept", "TLS_HANDSHAKE"},
-                {"SSL_do_handshake", "TLS_HANDSHAKE"},
-                {"SSL_shutdown", "TLS_SHUTDOWN"},
-                {"SSL_write", "SEND"},
-                {"SSL_", "RECV"},
-                {"connect", "CONNECT"},
-                {"accept", "ACCEPT"},
-                {"read", "RECV"},
-                {"recv", "RECV"},
-                {"poll", "RECV"},
-                {"ppoll", "RECV"},
-                {"select", "RECV"},
-                {"pselect", "RECV"},
-                {"epoll", "RECV"},
-                {"write", "SEND"},
-                {"send", "SEND"},
-                {"get", "RESOLVE"},
-                {"res_", "RESOLVE"}};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (strncmp(operation, rows[i].begins, strlen(rows[i].begins)) == 0)
-            return rows[i].limit;
-    return NULL;
+    const unsigned limit = nd_operation_table[nd_operation_find(operation)].limit;
+    return limit ? nd_limit_names[limit] : NULL;
 }
 
 /* The time within which all but one in a thousand of the waits ended. */

@@ -11,45 +11,8 @@
 #include <stdint.h>
 
 #include "base/clock.h"
+#include "shim/report/operations.h"
 #include "shim/tls/scope.h"
-
-enum nd_call {
-    ND_OPERATION_NONE,
-#define ND_OPERATION(name) ND_OPERATION_##name,
-#include "shim/report/operations.def"
-#undef ND_OPERATION
-    ND_OPERATIONS
-};
-
-#define ND_OPERATION_NAME 32
-
-/* Their names, in the enum's order. Part of what is seen from outside (state.h). */
-extern const char nd_operation_names[ND_OPERATIONS][ND_OPERATION_NAME];
-
-/* The operation called `name`, or ND_OPERATION_NONE. A search, unless it is
- * nd_operation_names' own text. */
-enum nd_call nd_operation_find(const char *name);
-
-/* What bounds a call, as an operator sets it; ND_LIMIT_INBOUND is added for accepted sockets. */
-enum nd_limit {
-    ND_LIMIT_NONE, /* or several at once */
-    ND_LIMIT_RESOLVE,
-    ND_LIMIT_CONNECT,
-    ND_LIMIT_TLS_HANDSHAKE,
-    ND_LIMIT_TLS_SHUTDOWN,
-    ND_LIMIT_UNACKED,
-    ND_LIMIT_RECV,
-    ND_LIMIT_SEND,
-    ND_LIMIT_ACCEPT,
-    ND_LIMIT_IDLE,
-    ND_LIMIT_LIFETIME,
-    ND_LIMIT_MIN_RATE,
-    ND_LIMITS,
-    ND_LIMIT_INBOUND = 0x80
-};
-
-/* Their names, in the enum's order. Part of what is seen from outside. */
-extern const char nd_limit_names[ND_LIMITS][ND_OPERATION_NAME];
 
 /* `limit` as it holds for this socket. */
 static inline unsigned nd_limit_of(const struct nd_sock *sock, enum nd_limit limit) {
