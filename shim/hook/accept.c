@@ -213,12 +213,17 @@ ND_APART static int accept_bounded(const struct call *call) {
 int nd_hook_accept(int fd, struct sockaddr *addr, socklen_t *len) {
     if (!nd_active)
         return nd_real.accept(fd, addr, len);
-    return accept_bounded(&(struct call){.operation = "accept", .fd = fd, .addr = addr, .len = len});
+    return accept_bounded(
+        &(struct call){.operation = nd_operation_names[ND_OPERATION_accept], .fd = fd, .addr = addr, .len = len});
 }
 
 int nd_hook_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags) {
     if (!nd_active)
         return nd_real.accept4(fd, addr, len, flags);
-    return accept_bounded(
-        &(struct call){.operation = "accept4", .fd = fd, .addr = addr, .len = len, .flags = flags, .with_flags = true});
+    return accept_bounded(&(struct call){.operation = nd_operation_names[ND_OPERATION_accept4],
+                                         .fd = fd,
+                                         .addr = addr,
+                                         .len = len,
+                                         .flags = flags,
+                                         .with_flags = true});
 }

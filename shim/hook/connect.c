@@ -31,7 +31,7 @@ static void connected(int fd, struct nd_sock *sock) {
 
 static struct nd_expiry connect_expiry(const struct nd_sock *sock, const struct sockaddr *addr, socklen_t len,
                                        nd_time elapsed) {
-    return (struct nd_expiry){.operation = "connect",
+    return (struct nd_expiry){.operation = nd_operation_names[ND_OPERATION_connect],
                               .limit = "CONNECT",
                               .timeout = nd_sock_connect_limit(sock),
                               .elapsed = elapsed,
