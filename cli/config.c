@@ -104,7 +104,7 @@ static int read_side(struct side *side, const char *text) {
     if (!wrong && !is_exact)
         wrong = "is not a single host";
     if (wrong)
-        return cli_usage_error("config", "'%s' %s", text, wrong);
+        return cli_usage_error(&cli_config_command, "'%s' %s", text, wrong);
     if (side->where.kind == ND_WHERE_ADDRESS) {
         side->place = (struct nd_place){.address = side->where.address, .port = side->where.port};
         side->has_address = true;
@@ -114,7 +114,7 @@ static int read_side(struct side *side, const char *text) {
     } else {
         size_t size = side->where.text.size;
         if (size >= sizeof side->path.sun_path)
-            return cli_usage_error("config", "'%s' is too long", text);
+            return cli_usage_error(&cli_config_command, "'%s' is too long", text);
         side->path.sun_family = AF_UNIX;
         memcpy(side->path.sun_path, side->where.text.at, size);
         if (side->path.sun_path[0] == '@')
@@ -222,29 +222,41 @@ static int explain(const char *path, bool is_named, struct side *side, const cha
     return mistakes.count > 0 ? MISTAKES : IN_ORDER;
 }
 
-static int run_explain(char **argv) {
-    struct side side = {.inbound = false};
-    const char *file = NULL;
-    for (; *argv && (*argv)[0] == '-'; argv++) {
-        if (strcmp(*argv, "--inbound") == 0)
-            side.inbound = true;
-        else if (strcmp(*argv, "--file") == 0 && argv[1])
-            file = *++argv;
-        else
-            return cli_usage_error("config", "there is no option '%s' of --explain", *argv);
-    }
-    if (!argv[0] || !argv[0][0] || !argv[1] || argv[2])
-        return cli_usage_error("config", "a program and a host are needed");
-    side.program = argv[0];
-    return explain(file ? file : default_file(), file || getenv("NETDEADLINE_CONFIG"), &side, argv[1]);
+static int run_check(char *const *arguments) {
+    if (arguments[0] && arguments[1])
+        return cli_usage_error(&cli_config_command, "--check takes one file");
+    return check(arguments[0] ? arguments[0] : default_file());
+}
+
+static int run_explain(struct side *side, const char *file, char *const *arguments) {
+    if (!arguments[0] || !arguments[0][0] || !arguments[1] || arguments[2])
+        return cli_usage_error(&cli_config_command, "a program and a host are needed");
+    side->program = arguments[0];
+    return explain(file ? file : default_file(), file || getenv("NETDEADLINE_CONFIG"), side, arguments[1]);
 }
 
 static int run(int argc, char **argv) {
-    if (argc >= 2 && strcmp(argv[1], "--explain") == 0)
-        return run_explain(argv + 2);
-    if (argc < 2 || argc > 3 || strcmp(argv[1], "--check") != 0)
-        return cli_usage_error("config", "--check or --explain is needed");
-    return check(argc == 3 ? argv[2] : default_file());
+    enum { CHECK = CLI_FIRST_OPTION, EXPLAIN, NAMED_FILE, INBOUND };
+    static const struct option options[] = {{"check", no_argument, NULL, CHECK},
+                                            {"explain", no_argument, NULL, EXPLAIN},
+                                            {"file", required_argument, NULL, NAMED_FILE},
+                                            {"inbound", no_argument, NULL, INBOUND},
+                                            CLI_HELP,
+                                            CLI_END};
+    struct side side = {.inbound = false};
+    const char *file = NULL;
+    bool is_check = false, is_explain = false;
+    for (int option; (option = cli_next_option(&cli_config_command, argc, argv, options)) >= 0;) {
+        is_check |= option == CHECK;
+        is_explain |= option == EXPLAIN;
+        side.inbound |= option == INBOUND;
+        file = option == NAMED_FILE ? optarg : file;
+    }
+    if (is_check == is_explain)
+        return cli_usage_error(&cli_config_command, "--check or --explain is needed");
+    if (is_check && (file || side.inbound))
+        return cli_usage_error(&cli_config_command, "--file and --inbound go with --explain");
+    return is_check ? run_check(argv + optind) : run_explain(&side, file, argv + optind);
 }
 
 const struct cli_command cli_config_command = {

@@ -1,6 +1,3 @@
-#include <stdlib.h>
-#include <string.h>
-
 #include "cli/blocked_table.h"
 #include "cli/cli.h"
 #include "cli/process/processes.h"
@@ -44,32 +41,28 @@ static int collect_named(struct blocked_list *list, pid_t pid) {
 }
 
 static int run(int argc, char **argv) {
-    bool with_stack = false, any = false;
+    enum { STACK = CLI_FIRST_OPTION };
+    static const struct option options[] = {{"stack", no_argument, NULL, STACK}, CLI_HELP, CLI_END};
     struct blocked_list list = {0};
     struct table table;
+    bool with_stack = false;
     int status = CLI_OK;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--stack") == 0)
-            with_stack = true;
-        else if (!process_parse(argv[i]))
-            return cli_usage_error("ps", "'%s' is %s", argv[i], argv[i][0] == '-' ? "no option" : "no process ID");
-    }
-    for (int i = 1; i < argc; i++) {
-        pid_t pid = process_parse(argv[i]);
-        if (!pid)
-            continue;
-        any = true;
-        int its = collect_named(&list, pid);
+    while (cli_next_option(&cli_ps_command, argc, argv, options) == STACK)
+        with_stack = true;
+    if (!cli_are_processes(&cli_ps_command, argv + optind))
+        return CLI_USAGE;
+    for (int i = optind; i < argc; i++) {
+        int its = collect_named(&list, process_parse(argv[i]));
         status = its != CLI_OK ? its : status;
     }
-    if (!any)
+    if (optind == argc)
         blocked_collect_all(&list);
     if (with_stack && stack_start() != 0)
         with_stack = false, status = CLI_FAILED;
     blocked_sort(&list, false);
     blocked_tabulate(&list, &table);
     table_print(&table, stdout, 0, 0, with_stack ? print_stack : NULL, &list);
-    if (!any && list.denied)
+    if (optind == argc && list.denied)
         cli_complain("not looked into: %u, as " CLI_NEEDS_PTRACE, list.denied);
     table_free(&table);
     blocked_free(&list);

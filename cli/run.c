@@ -17,11 +17,16 @@ static void print_help(FILE *to) {
                 "cannot be executed, 127 if it is not found.\n");
 }
 
-static int set_variable(const struct nd_setting *setting, const char *value, void *arg) {
+static int set_variables(const struct options *options) {
     char variable[64];
-    (void)arg;
-    snprintf(variable, sizeof variable, "NETDEADLINE_%s", setting->name);
-    return setenv(variable, value, 1);
+    for (size_t i = 0; i < nd_setting_count; i++) {
+        snprintf(variable, sizeof variable, "NETDEADLINE_%s", nd_setting_table[i].name);
+        if (options->values[i] && setenv(variable, options->values[i], 1) != 0) {
+            cli_complain("cannot set the environment: %s", strerror(errno));
+            return CLI_FAILED;
+        }
+    }
+    return CLI_OK;
 }
 
 /* Most of what users of preloaded libraries report is that it silently does nothing: say so before they wonder. */
@@ -46,17 +51,18 @@ static void warn_if_useless(const char *name, const struct library *library) {
 }
 
 static int run(int argc, char **argv) {
-    struct options options = {.command = "run", .take = set_variable};
+    struct options options;
     struct library library;
-    (void)argc;
-    int status = options_read(&options, argv);
-    if (status == CLI_OK && !options.rest[0])
-        status = cli_usage_error("run", "which program?");
+    int status = options_read(&options, &cli_run_command, argc, argv);
+    char **program = argv + optind;
+    if (status == CLI_OK && !program[0])
+        status = cli_usage_error(&cli_run_command, "which program?");
     if (status == CLI_OK)
-        status = options_find_library(&options, &library);
+        status = options_find_library(&options, &cli_run_command, &library);
+    if (status == CLI_OK)
+        status = set_variables(&options);
     if (status != CLI_OK)
         return status;
-    char **program = options.rest;
     warn_if_useless(program[0], &library);
     if (library_preload(&library) != 0) {
         cli_complain("cannot set LD_PRELOAD: %s", strerror(errno));
@@ -71,6 +77,7 @@ static int run(int argc, char **argv) {
 const struct cli_command cli_run_command = {
     .name = "run",
     .summary = "executes a program with deadlines on its network calls",
+    .takes_program = true,
     .run = run,
     .help = print_help,
 };

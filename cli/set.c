@@ -49,13 +49,15 @@ static int parse_change(const char *text, struct change *change) {
     const char *value = strchr(text, '=');
     const struct nd_setting *setting = value ? find_setting(text, (size_t)(value - text)) : NULL;
     if (!value) {
-        cli_usage_error("set", "'%s' is not NAME=VALUE", text);
+        cli_usage_error(&cli_set_command, "'%s' is not NAME=VALUE", text);
     } else if (!setting) {
-        cli_usage_error("set", "there is no setting '%.*s'", (int)(value - text), text);
+        cli_usage_error(&cli_set_command, "there is no setting '%.*s'", (int)(value - text), text);
     } else if (!nd_live_can_change(setting)) {
-        cli_usage_error("set", "%s cannot be changed while the program runs; limits and MODE can", setting->name);
+        cli_usage_error(&cli_set_command, "%s cannot be changed while the program runs; limits and MODE can",
+                        setting->name);
     } else if (nd_setting_read(setting, value + 1, &settings) != 0) {
-        cli_usage_error("set", "%s: '%s' is not %s", setting->name, value + 1, nd_setting_expects(setting->kind));
+        cli_usage_error(&cli_set_command, "%s: '%s' is not %s", setting->name, value + 1,
+                        nd_setting_expects(setting->kind));
     } else {
         *change = (struct change){setting, nd_live_get(setting, &settings)};
         return CLI_OK;
@@ -208,15 +210,19 @@ static int show(const struct block *block) {
 }
 
 static int run(int argc, char **argv) {
+    static const struct option options[] = {CLI_HELP, CLI_END};
     struct change changes[MOST_CHANGES];
-    pid_t pid = argc > 1 ? process_parse(argv[1]) : 0;
-    int count = argc - 2;
+    cli_next_option(&cli_set_command, argc, argv, options);
+    const char *process = argv[optind];
+    pid_t pid = process ? process_parse(process) : 0;
+    int count = argc - optind - 1;
     if (!pid)
-        return cli_usage_error("set", argc > 1 ? "'%s' is no process ID" : "which process?", argc > 1 ? argv[1] : "");
+        return process ? cli_usage_error(&cli_set_command, "'%s' is no process ID", process)
+                       : cli_usage_error(&cli_set_command, "which process?");
     if (count > MOST_CHANGES)
-        return cli_usage_error("set", "too many settings");
+        return cli_usage_error(&cli_set_command, "too many settings");
     for (int i = 0; i < count; i++) {
-        int status = parse_change(argv[i + 2], &changes[i]);
+        int status = parse_change(argv[optind + 1 + i], &changes[i]);
         if (status != CLI_OK)
             return status;
     }

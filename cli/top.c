@@ -39,12 +39,13 @@ static void print_help(FILE *to) {
                 "Exit status: 0; 2 for wrong usage, 125 if the output is no terminal.\n");
 }
 
-static void collect(struct blocked_list *list, int argc, char **argv) {
+/* Of the processes `pids`, up to a NULL; of all where there are none. */
+static void collect(struct blocked_list *list, char *const *pids) {
     socket_forget_lists();
-    for (int i = 1; i < argc; i++)
-        blocked_collect(list, process_parse(argv[i]), true);
-    if (argc == 1)
+    if (!*pids)
         blocked_collect_all(list);
+    for (; *pids; pids++)
+        blocked_collect(list, process_parse(*pids), true);
     blocked_sort(list, true);
 }
 
@@ -96,11 +97,11 @@ static bool wait_for_key(void) {
     return got <= 0 || key == 'q' || key == 'Q';
 }
 
-static void loop(int argc, char **argv) {
+static void loop(char *const *pids) {
     do {
         struct blocked_list list = {0};
         struct winsize size;
-        collect(&list, argc, argv);
+        collect(&list, pids);
         window_size(&size);
         show(&list, &size);
         blocked_free(&list);
@@ -108,10 +109,11 @@ static void loop(int argc, char **argv) {
 }
 
 static int run(int argc, char **argv) {
+    static const struct option options[] = {CLI_HELP, CLI_END};
     struct termios before, raw;
-    for (int i = 1; i < argc; i++)
-        if (!process_parse(argv[i]))
-            return cli_usage_error("top", "'%s' is %s", argv[i], argv[i][0] == '-' ? "no option" : "no process ID");
+    cli_next_option(&cli_top_command, argc, argv, options);
+    if (!cli_are_processes(&cli_top_command, argv + optind))
+        return CLI_USAGE;
     if (!isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &before) != 0) {
         cli_complain("top needs a terminal; 'netdeadline ps' prints the same once");
         return CLI_FAILED;
@@ -128,7 +130,7 @@ static int run(int argc, char **argv) {
     raw.c_cc[VTIME] = 0;
     tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
     fputs(ENTER, stdout);
-    loop(argc, argv);
+    loop(argv + optind);
     fputs(LEAVE, stdout);
     fflush(stdout);
     tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
