@@ -8,6 +8,9 @@
 
 #include "cli/process/block.h"
 
+/* What escaped text needs beyond its own length, because it always leaves room to say that it was cut. */
+enum { BLOCKED_CUT = sizeof "..." };
+
 /* Text is escaped already. */
 struct blocked {
     pid_t pid, tid; /* tid 0: the process has the library and waits for nothing */
@@ -17,7 +20,8 @@ struct blocked {
     int64_t left;    /* ns until the limit; -1 where there is none */
     int64_t limit;   /* ns; -1 where none, or several, bound it */
     int fd;          /* -1 for none */
-    char program[64], call[24], limit_name[48], peer[320];
+    char program[64], peer[320];
+    char call[ND_OPERATION_NAME + BLOCKED_CUT], limit_name[2 * ND_OPERATION_NAME + BLOCKED_CUT];
 };
 
 struct blocked_list {
