@@ -80,15 +80,18 @@ $(BUILD)/libnetdeadline.so: $(SHIM_OBJS) $(BUILD)/renamed/resolver.o $(BUILD)/re
 	    $(if $(SANITIZE),,-Wl,-z,defs) -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,--exclude-libs,ALL -Wl,-Bsymbolic -Wl,--hash-style=both \
 	    $(LDFLAGS) -o $@ $(SHIM_OBJS) $(BUILD)/renamed/resolver.o $(BUILD)/renamed/libcares.a $(RENAMED_UNWIND_A) $(LDLIBS)
 
-# The command and the unit tests take what they need from an archive; a test can stand in for the clock or the kernel.
+# The command and the unit tests take what they need from archives; a test can stand in for the clock or the kernel.
 $(BUILD)/libplain.a: $(PLAIN_OBJS) $(RESOLVER_OBJS)
 	@mkdir -p $(@D)
 	rm -f $@ && $(AR) qcs $@ $^
 
-$(BUILD)/unit/%_test: tests/unit/%_test.c $(BUILD)/libplain.a Makefile
+$(BUILD)/libcli.a: $(filter-out $(BUILD)/cli/main.o,$(CLI_OBJS))
+	rm -f $@ && $(AR) qcs $@ $^
+
+$(BUILD)/unit/%_test: tests/unit/%_test.c $(BUILD)/libcli.a $(BUILD)/libplain.a Makefile
 	@mkdir -p $(@D)
 	@echo '  CC $@'
-	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(BUILD)/libplain.a $(LDFLAGS) \
+	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(BUILD)/libcli.a $(BUILD)/libplain.a $(LDFLAGS) \
 	    $(CARES_A) $(UNWIND_A) $(shell pkg-config --libs check) -ldl
 
 $(BUILD)/tests/%: tests/integration/%.c Makefile
