@@ -120,7 +120,7 @@ static int check_program(const char *name) {
     struct findings findings = {0};
     struct program program;
     if (program_inspect(name, &program) != 0) {
-        cli_complain("cannot read the program '%s': %s", name, strerror(errno ? errno : ENOENT));
+        cli_warn("cannot read the program '%s': %s", name, strerror(errno ? errno : ENOENT));
         return CLI_NOT_FOUND;
     }
     findings_start(&findings, program.path);

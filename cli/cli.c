@@ -7,23 +7,23 @@
 
 #include "cli/process/processes.h"
 
-static void complain(const char *format, va_list args) {
+static void warn(const char *format, va_list args) {
     char text[1024];
     vsnprintf(text, sizeof text, format, args);
     fprintf(stderr, "netdeadline: %s\n", text);
 }
 
-void cli_complain(const char *format, ...) {
+void cli_warn(const char *format, ...) {
     va_list args;
     va_start(args, format);
-    complain(format, args);
+    warn(format, args);
     va_end(args);
 }
 
 int cli_usage_error(const struct cli_command *command, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    complain(format, args);
+    warn(format, args);
     va_end(args);
     fprintf(stderr, "Try 'netdeadline %s%s--help'.\n", command ? command->name : "", command ? " " : "");
     return CLI_USAGE;
@@ -31,7 +31,7 @@ int cli_usage_error(const struct cli_command *command, const char *format, ...) 
 
 int cli_finish(int status) {
     if (fflush(stdout) != 0 || ferror(stdout)) {
-        cli_complain("cannot write the output");
+        cli_warn("cannot write the output");
         return CLI_FAILED;
     }
     return status;

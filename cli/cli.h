@@ -1,4 +1,4 @@
-/* What the commands of netdeadline share: their table, their exit codes, how they read options and complain. */
+/* What the commands of netdeadline share: their table, their exit codes, how they read options and warn. */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
@@ -42,21 +42,23 @@ enum { CLI_HELP_OPTION = 256, CLI_FIRST_OPTION };
 #define CLI_END                                                                                                        \
     { NULL, 0, NULL, 0 }
 
-/* Reads the next option of the command's, before or behind other arguments. Returns its `val`, with its value in optarg, or -1
- * at the end: the arguments that are no options then begin at argv[optind]. Exits with the command's help for --help and -h, and
- * with CLI_USAGE for an option that the command lacks, that is abbreviated, or whose value is missing. */
+/* Reads the next option of the command's, before or behind other arguments. Returns its `val`, with its value in
+ * optarg, or -1 at the end: the arguments that are no options then begin at argv[optind]. Exits with the command's help
+ * for --help and -h, and with CLI_USAGE for an option that the command lacks, that is abbreviated, or whose value is
+ * missing. */
 int cli_next_option(const struct cli_command *command, int argc, char **argv, const struct option *options);
 
-/* Whether all of these arguments, the last of which is NULL, are process IDs. Complains if not. */
+/* Whether all of these arguments, the last of which is NULL, are process IDs. Warns if not. */
 bool cli_are_processes(const struct cli_command *command, char *const *arguments);
 
 /* Prints "netdeadline: " and the message as one line to standard error. */
-void cli_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Complains, points at the help of the command (NULL: of netdeadline), and returns CLI_USAGE. */
+/* Warns, points at the help of the command (NULL: of netdeadline), and returns CLI_USAGE. */
 int cli_usage_error(const struct cli_command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Writes out what was printed. Returns `status`, or CLI_FAILED where that fails (a full disk): it must not look like success. */
+/* Writes out what was printed. Returns `status`, or CLI_FAILED where that fails (a full disk): it must not look like
+ * success. */
 int cli_finish(int status);
 
 #endif

@@ -1,4 +1,5 @@
-/* `netdeadline config`: is the config file in order, and what does it come to for one program and destination. */
+/* `netdeadline config`: tells whether the config file is in order, or what it comes to for one program and
+ * destination. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -31,7 +32,7 @@ static const char *default_file(void) {
     return path && path[0] ? path : ND_RULES_FILE;
 }
 
-/* Mistakes go to `to` as they stand: "FILE:LINE: what", escaped by whoever found them. */
+/* Where mistakes in the file are printed, "FILE:LINE: what". The reader of the file has escaped them. */
 struct mistakes {
     FILE *to;
     unsigned count;
@@ -43,7 +44,8 @@ static void take_mistake(const char *text, void *arg) {
     mistakes->count++;
 }
 
-/* Reads the file with all that the library would make of it. CLI_OK, or another exit status. */
+/* Reads the file as the library would, but for all programs. Returns an exit status. A file that is missing is none
+ * where `optional` is set. */
 static int read_rules(struct nd_rules *rules, const char *path, bool optional) {
     int fd = access(path, F_OK) == 0 || errno != ENOENT ? nd_rules_open_file(rules, false, false) : -1;
     if (fd >= 0) {
@@ -54,7 +56,7 @@ static int read_rules(struct nd_rules *rules, const char *path, bool optional) {
         return CLI_FAILED;
     if (optional)
         return CLI_OK;
-    cli_complain("there is no file '%s'", path);
+    cli_warn("there is no file '%s'", path);
     return CLI_NOT_FOUND;
 }
 
@@ -72,7 +74,7 @@ static int check(const char *path) {
     return mistakes.count > 0 ? MISTAKES : IN_ORDER;
 }
 
-/* The other side, as the operator names it. */
+/* The other side of the connection that is to be explained, as the operator has named it. */
 struct side {
     bool inbound;
     const char *program;
@@ -84,7 +86,7 @@ struct side {
     bool has_address;
 };
 
-/* The first address of the host's, as this command finds it. */
+/* Looks up the host's first address, by this command's own resolver. */
 static void look_up(struct side *side) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
     if (getaddrinfo(side->host, NULL, &hints, &list) == 0 &&
@@ -130,7 +132,7 @@ static struct nd_rule_set rules_of(const struct side *side) {
                                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + side->where.text.size));
     if (side->has_address)
         return nd_rules_at(&rules, side->inbound, &side->place, &named);
-    for (unsigned i = 0; i < rules.count; i++) /* its address is not known: what holds for the name and the port */
+    for (unsigned i = 0; i < rules.count; i++) /* without an address, what holds for the name and the port */
         if (rules.rules[i].inbound == side->inbound && nd_where_has_port(&rules.rules[i].where, side->where.port) &&
             (rules.rules[i].where.kind == ND_WHERE_ANY || nd_rule_set_has(&named, i)))
             nd_rule_set_add(&all, i);
@@ -143,7 +145,7 @@ static bool is_of_side(const struct nd_setting *setting, bool inbound) {
     return is_limit ? is_inbound == inbound : setting->kind != ND_SETTING_UNREAD;
 }
 
-/* The row whose value this one takes while it has none of its own; or itself. */
+/* The row of the table whose value this one takes as long as it has none of its own; otherwise this row. */
 static size_t source_of(size_t row) {
     if (rules.from_environment >> row & 1 || rules.base_line[row])
         return row;

@@ -21,8 +21,8 @@ static const char *const interposed[] = {
 #undef ND_TLS
 };
 
-/* Calls that can wait for a peer or a name server under another name than that of the operation: those of _FORTIFY_SOURCE, older
- * names that hooks.def has as aliases, and calls of other libraries. */
+/* Calls that can wait for a peer or a name server under another name than that of the operation: those of
+ * _FORTIFY_SOURCE, older names that hooks.def has as aliases, and calls of other libraries. */
 static const char *const waiting[] = {
     "__recv_chk",  "__recvfrom_chk", "__read_chk", "__poll_chk",
     "__ppoll_chk", "getaddrinfo_a",  "PR_Connect", /* NSPR's, under Mozilla's NSS */
@@ -104,7 +104,7 @@ static bool take_file(struct imports *imports, const char *path) {
     return true;
 }
 
-/* libc's own imports say nothing about the program. */
+/* The imports of libc's own parts say nothing about the program. */
 static bool is_part_of_libc(const char *path) {
     static const char *const parts[] = {"libc.so.",   "ld-linux",         "libpthread.so.", "libdl.so.",
                                         "librt.so.",  "libm.so.",         "libresolv.so.",  "libnss_",
@@ -116,7 +116,7 @@ static bool is_part_of_libc(const char *path) {
     return false;
 }
 
-/* One line of the loader's list: "\tlibm.so.6 => /lib/libm.so.6 (0x7f…)", "\tlibx.so => not found". */
+/* Takes one line of the loader's list: "\tlibm.so.6 => /lib/libm.so.6 (0x7f…)", "\tlibx.so => not found". */
 static void take_line(struct imports *imports, char *line) {
     char *path = strchr(line, '/');
     if (strstr(line, "not found")) {
@@ -132,7 +132,8 @@ static void take_line(struct imports *imports, char *line) {
         imports->libraries++;
 }
 
-/* The path comes from the program's file: it could name any other program. */
+/* Whether the path is that of the system's loader. It comes from the program's file, which could name any program to be
+ * executed. */
 static bool is_loader(const char *path) {
     struct stat status;
     const char *name = strrchr(path, '/');

@@ -7,7 +7,7 @@
 
 enum { MOST_NAME = 32 };
 
-/* A setting's option: "--tls-handshake". */
+/* Writes the name of a setting's option: "tls-handshake". */
 static void option_of(const struct nd_setting *setting, char out[MOST_NAME]) {
     size_t at = 0;
     for (const char *c = setting->name; *c && at < MOST_NAME - 3; c++)
@@ -51,7 +51,7 @@ void options_print_help(FILE *to) {
 
 enum { LIBRARY = CLI_FIRST_OPTION + ND_LIVE_ROWS };
 
-/* An option for each setting, by its row in the table; and those that stand for none. */
+/* Makes the table of options: one for each setting, whose val tells its row, and those that stand for none. */
 static const struct option *list_options(void) {
     static const struct option others[] = {{"library", required_argument, NULL, LIBRARY}, CLI_HELP, CLI_END};
     static struct option options[ND_LIVE_ROWS + sizeof others / sizeof others[0]];
@@ -64,8 +64,8 @@ static const struct option *list_options(void) {
     return options;
 }
 
-/* Takes a setting's value as it is to stand in its variable. A file is named by its whole path, because a program may start in
- * another directory than this one. */
+/* Takes a setting's value as it is to stand in its variable. A file is named by its whole path, because a program may
+ * start in another directory than this one. */
 static int take_value(struct options *options, const struct cli_command *command, size_t row, const char *value) {
     const struct nd_setting *setting = &nd_setting_table[row];
     struct nd_settings scratch = {0};
@@ -99,11 +99,11 @@ int options_find_library(const struct options *options, const struct cli_command
     if (path && library_take(library, path) != 0)
         return cli_usage_error(command, "--library: cannot read '%s': %s", path, strerror(errno));
     if (!path && library_find(library) != 0) {
-        cli_complain("libnetdeadline.so is not beside this command nor where it was installed; --library names it");
+        cli_warn("libnetdeadline.so is not beside this command nor where it was installed; --library names it");
         return CLI_FAILED;
     }
     if (!library_is_tellable(library)) {
-        cli_complain("the loader cannot be told '%s': its path has a colon or a blank", library->preload);
+        cli_warn("the loader cannot be told '%s': its path has a colon or a blank", library->preload);
         return CLI_FAILED;
     }
     return CLI_OK;

@@ -13,14 +13,15 @@ struct options {
     const char *values[ND_LIVE_ROWS]; /* by nd_setting_table: the value of each setting's variable, or NULL */
 };
 
-/* Reads the options of argv, whose first word is the command: the other arguments then begin at argv[optind]. The values have been
- * checked, and stay valid as long as argv does. Returns an exit status, having complained. */
+/* Reads the options of argv, whose first word is the command: the other arguments then begin at argv[optind]. The
+ * values have been checked, and stay valid as long as argv does. Returns an exit status, having warned. */
 int options_read(struct options *options, const struct cli_command *command, int argc, char **argv);
 
-/* The library that they name, or the one that is found. Returns an exit status, having complained. */
+/* Finds the library: the one that --library names, or else the one that belongs to this command. Returns an exit
+ * status, having warned. */
 int options_find_library(const struct options *options, const struct cli_command *command, struct library *library);
 
-/* Their part of a command's help. */
+/* Prints the part of a command's help that is about these options. */
 void options_print_help(FILE *to);
 
 #endif

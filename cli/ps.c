@@ -1,3 +1,4 @@
+#include "cli/block_error.h"
 #include "cli/blocked_table.h"
 #include "cli/cli.h"
 #include "cli/process/processes.h"
@@ -22,22 +23,16 @@ static void print_stack(size_t row, void *arg) {
         stack_print(entry->pid, entry->tid, stdout);
 }
 
-/* Looks at a process that was asked for by number; complains where that cannot be done. */
+/* Looks at a process that was asked for by number. What keeps its library from being read does not keep its system
+ * calls from being seen, but for a lack of permission. */
 static int collect_named(struct blocked_list *list, pid_t pid) {
-    if (!process_exists(pid)) {
-        cli_complain("there is no process %d", (int)pid);
-        return CLI_NOT_FOUND;
-    }
-    switch (blocked_collect(list, pid, true)) {
-    case BLOCK_DENIED:
-        cli_complain("may not look into process %d: " CLI_NEEDS_PTRACE, (int)pid);
-        return CLI_FAILED;
-    case BLOCK_STRANGE:
-        cli_complain("process %d has another version of the library, whose state cannot be read", (int)pid);
-        return CLI_OK;
-    default:
-        return CLI_OK;
-    }
+    int status = block_process_error(pid);
+    if (status != CLI_OK)
+        return status;
+    enum block_found found = blocked_collect(list, pid, true);
+    if (found == BLOCK_DENIED || found == BLOCK_STRANGE)
+        status = block_error(pid, found);
+    return found == BLOCK_DENIED ? status : CLI_OK;
 }
 
 static int run(int argc, char **argv) {
@@ -63,7 +58,7 @@ static int run(int argc, char **argv) {
     blocked_tabulate(&list, &table);
     table_print(&table, stdout, 0, 0, with_stack ? print_stack : NULL, &list);
     if (optind == argc && list.denied)
-        cli_complain("not looked into: %u, as " CLI_NEEDS_PTRACE, list.denied);
+        cli_warn("not looked into: %u, as " CLI_NEEDS_PTRACE, list.denied);
     table_free(&table);
     blocked_free(&list);
     return status;

@@ -22,31 +22,31 @@ static int set_variables(const struct options *options) {
     for (size_t i = 0; i < nd_setting_count; i++) {
         snprintf(variable, sizeof variable, "NETDEADLINE_%s", nd_setting_table[i].name);
         if (options->values[i] && setenv(variable, options->values[i], 1) != 0) {
-            cli_complain("cannot set the environment: %s", strerror(errno));
+            cli_warn("cannot set the environment: %s", strerror(errno));
             return CLI_FAILED;
         }
     }
     return CLI_OK;
 }
 
-/* Most of what users of preloaded libraries report is that it silently does nothing: say so before they wonder. */
+/* Warns where the library would have no effect. What users of preloaded libraries report most is that nothing
+ * happens. */
 static void warn_if_useless(const char *name, const struct library *library) {
     struct program program, shared;
     if (program_inspect(name, &program) != 0 || !program.is_elf)
         return;
     if (program.is_static) {
-        cli_complain("%s is linked statically: no library can be preloaded into it, its calls are not bounded",
-                     program.path);
+        cli_warn("%s is linked statically: no library can be preloaded into it, its calls are not bounded",
+                 program.path);
     } else if (program.is_privileged) {
-        cli_complain(
-            "%s gains privileges when executed: the loader ignores LD_PRELOAD there, its calls are not bounded",
-            program.path);
+        cli_warn("%s gains privileges when executed: the loader ignores LD_PRELOAD there, its calls are not bounded",
+                 program.path);
     } else if (!strstr(library->preload, "$LIB") && program_inspect_file(library->file, &shared) == 0 &&
                (shared.bits != program.bits || shared.machine != program.machine)) {
-        cli_complain("%s is a %d-bit program of another kind than %s: its calls are not bounded", program.path,
-                     program.bits, library->file);
+        cli_warn("%s is a %d-bit program of another kind than %s: its calls are not bounded", program.path,
+                 program.bits, library->file);
     } else if (access("/etc/netdeadline.disable", F_OK) == 0) {
-        cli_complain("/etc/netdeadline.disable exists: the calls of %s are not bounded", name);
+        cli_warn("/etc/netdeadline.disable exists: the calls of %s are not bounded", name);
     }
 }
 
@@ -65,12 +65,12 @@ static int run(int argc, char **argv) {
         return status;
     warn_if_useless(program[0], &library);
     if (library_preload(&library) != 0) {
-        cli_complain("cannot set LD_PRELOAD: %s", strerror(errno));
+        cli_warn("cannot set LD_PRELOAD: %s", strerror(errno));
         return CLI_FAILED;
     }
     execvp(program[0], program);
     status = errno == ENOENT ? CLI_NOT_FOUND : CLI_CANNOT_EXECUTE;
-    cli_complain("cannot execute '%s': %s", program[0], strerror(errno));
+    cli_warn("cannot execute '%s': %s", program[0], strerror(errno));
     return status;
 }
 

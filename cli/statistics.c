@@ -82,7 +82,7 @@ const char *statistics_limit(const char *operation) {
     return limit ? nd_limit_names[limit] : NULL;
 }
 
-/* The time within which all but one in a thousand of the waits ended. */
+/* The time within which all waits but one in a thousand ended. */
 static int64_t usual_longest(const struct block_counters *counters) {
     uint64_t beyond = 0, allowed = counters->done / OUTLIERS_ONE_IN;
     int bucket = ND_BUCKETS;
@@ -102,7 +102,7 @@ int64_t statistics_suggest(const struct block_counters *counters) {
     for (size_t i = 0; i < sizeof seconds / sizeof seconds[0]; i++)
         if (seconds[i] * ND_SEC >= wanted)
             return seconds[i] * ND_SEC;
-    return 0; /* hours: no limit makes sense */
+    return 0; /* no limit makes sense for waits of hours */
 }
 
 bool statistics_setting(const struct nd_live_row *row, char *out, size_t size) {

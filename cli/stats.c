@@ -1,3 +1,4 @@
+#include "cli/block_error.h"
 #include "cli/cli.h"
 #include "cli/process/processes.h"
 #include "cli/statistics.h"
@@ -16,28 +17,11 @@ static void print_help(FILE *to) {
 }
 
 static int collect_named(struct statistics *statistics, pid_t pid) {
-    if (!process_exists(pid)) {
-        cli_complain("there is no process %d", (int)pid);
-        return CLI_NOT_FOUND;
-    }
-    switch (statistics_collect(statistics, pid, true)) {
-    case BLOCK_FOUND:
-    case BLOCK_GONE:
-        return CLI_OK;
-    case BLOCK_NONE:
-        cli_complain("process %d has not loaded the library", (int)pid);
-        break;
-    case BLOCK_PASSIVE:
-        cli_complain("process %d has loaded the library, which passes through there", (int)pid);
-        break;
-    case BLOCK_STRANGE:
-        cli_complain("process %d has another version of the library, whose state cannot be read", (int)pid);
-        break;
-    case BLOCK_DENIED:
-        cli_complain("may not look into process %d: " CLI_NEEDS_PTRACE, (int)pid);
-        break;
-    }
-    return CLI_FAILED;
+    int status = block_process_error(pid);
+    if (status != CLI_OK)
+        return status;
+    enum block_found found = statistics_collect(statistics, pid, true);
+    return found == BLOCK_GONE ? CLI_OK : block_error(pid, found);
 }
 
 static void collect_one(pid_t pid, void *arg) {
@@ -63,7 +47,7 @@ static int run(int argc, char **argv) {
         process_each(collect_one, &statistics);
     print(&statistics, stdout);
     if (optind == argc && statistics.denied)
-        cli_complain("not looked into: %u, as " CLI_NEEDS_PTRACE, statistics.denied);
+        cli_warn("not looked into: %u, as " CLI_NEEDS_PTRACE, statistics.denied);
     statistics_free(&statistics);
     return status;
 }

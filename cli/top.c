@@ -39,7 +39,8 @@ static void print_help(FILE *to) {
                 "Exit status: 0; 2 for wrong usage, 125 if the output is no terminal.\n");
 }
 
-/* Of the processes `pids`, up to a NULL; of all where there are none. */
+/* Collects the blocked calls of the processes `pids`, which end with a NULL, or of all processes where there are
+ * none. */
 static void collect(struct blocked_list *list, char *const *pids) {
     socket_forget_lists();
     if (!*pids)
@@ -83,7 +84,7 @@ static void window_size(struct winsize *size) {
         *size = (struct winsize){.ws_row = 24, .ws_col = 80};
 }
 
-/* Waits for a key, a new size or the next second. True for the end. */
+/* Waits for a key, a new window size or the next second. Returns true where the command is to end. */
 static bool wait_for_key(void) {
     struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
     char key;
@@ -115,7 +116,7 @@ static int run(int argc, char **argv) {
     if (!cli_are_processes(&cli_top_command, argv + optind))
         return CLI_USAGE;
     if (!isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &before) != 0) {
-        cli_complain("top needs a terminal; 'netdeadline ps' prints the same once");
+        cli_warn("top needs a terminal; 'netdeadline ps' prints the same once");
         return CLI_FAILED;
     }
     const struct sigaction ending = {.sa_handler = stop}, resizing = {.sa_handler = resize};
@@ -125,7 +126,7 @@ static int run(int argc, char **argv) {
     sigaction(SIGWINCH, &resizing, NULL);
     raw = before;
     raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-    raw.c_cc[VSUSP] = _POSIX_VDISABLE; /* stopped, it would leave the terminal as it is now */
+    raw.c_cc[VSUSP] = _POSIX_VDISABLE; /* a command stopped by ^Z would leave the terminal raw */
     raw.c_cc[VMIN] = 1;
     raw.c_cc[VTIME] = 0;
     tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);

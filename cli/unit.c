@@ -1,4 +1,4 @@
-/* `netdeadline unit NAME`: a drop-in that puts a systemd service under the library. */
+/* `netdeadline unit NAME` prints a drop-in that puts a systemd service under the library. */
 #include <ctype.h>
 #include <string.h>
 
@@ -26,7 +26,7 @@ static bool is_unit_name(const char *name) {
     return length > 0 && length <= MOST_UNIT_NAME && name[0] != '.';
 }
 
-/* A value inside double quotes: systemd reads C escapes there, and `%` as a specifier. */
+/* Prints a value for inside double quotes, where systemd reads C escapes, and `%` as a specifier. */
 static void print_quoted(const char *value) {
     for (; *value; value++) {
         if (*value == '"' || *value == '\\')

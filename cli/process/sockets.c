@@ -41,7 +41,8 @@ static struct entry *add_entry(struct list *list) {
     return entry;
 }
 
-/* "0100007F:0050": words of the address as this machine has them in memory. */
+/* Reads "0100007F:0050", in which the words of the address are printed as this machine has them in memory. Returns its
+ * length, or 0. */
 static socklen_t parse_address(const char *text, struct sockaddr_storage *out) {
     struct sockaddr_in *v4 = (struct sockaddr_in *)out;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
@@ -133,8 +134,9 @@ static int by_inode_and_family(const void *a, const void *b) {
     return inodes ? inodes : is_unix(a) - is_unix(b);
 }
 
-/* Makes the list ready to be searched, with one entry for each socket. The name of an AF_UNIX socket, which the kernel writes as
- * it is, may have newlines in it, and what looks like the line of another socket: it does not take a connection's place. */
+/* Makes the list ready to be searched, with one entry for each socket. The name of an AF_UNIX socket, which the kernel
+ * writes as it is, may have newlines in it, and what looks like the line of another socket: it does not take a
+ * connection's place. */
 static void finish_list(struct list *list) {
     size_t kept = 0;
     if (list->count > 0)

@@ -45,7 +45,7 @@ static enum nd_call find_operation(long number, bool is_64) {
     return row->operation;
 }
 
-/* Counts a descriptor of a set in, if it is a connection. */
+/* Adds a descriptor of a set to the call, if it is a connection. */
 static void consider(pid_t pid, int fd, struct system_call *call) {
     struct socket_info info;
     if (socket_look(pid, fd, &info) != 0 || !info.is_internet || !info.is_connected)
@@ -96,7 +96,7 @@ bool system_call_look_at_epoll(pid_t pid, int epfd, struct system_call *call) {
     return call->fd >= 0;
 }
 
-/* How the arguments tell which sockets are waited for, by the operation's family. */
+/* Finds the sockets that the call waits for. Where the arguments have them depends on the operation's family. */
 static void consider_call(pid_t pid, enum nd_call operation, const uint64_t *arguments, struct system_call *call) {
     int fd = arguments[0] <= INT_MAX ? (int)arguments[0] : -1;
     switch (nd_operation_table[operation].family) {
@@ -109,7 +109,7 @@ static void consider_call(pid_t pid, enum nd_call operation, const uint64_t *arg
     case ND_FAMILY_EPOLL:
         system_call_look_at_epoll(pid, fd, call);
         break;
-    case ND_FAMILY_SPLICE: /* from the first descriptor to the third argument */
+    case ND_FAMILY_SPLICE: /* between its first argument and its third */
         if (socket_look(pid, fd, &call->info) != 0)
             fd = arguments[2] <= INT_MAX ? (int)arguments[2] : -1;
         /* fall through */

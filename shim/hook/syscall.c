@@ -1,6 +1,6 @@
-/* syscall: the hooked calls made by number. They are bounded as the functions are, and everything else leaves by a jump, so that
- * no frame of ours stands on the stack of a clone or vfork made this way. libc's syscall is no cancellation point; the functions
- * are, so cancellation is held off meanwhile. */
+/* syscall: the hooked calls made by number. They are bounded as the functions are, and everything else leaves by a
+ * jump, so that no frame of ours stands on the stack of a clone or vfork made this way. libc's syscall is no
+ * cancellation point; the functions are, so cancellation is held off meanwhile. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -21,8 +21,8 @@
 /* When a number leaves the fast path: with a descriptor whose calls of that kind do, or always. */
 enum { ALWAYS = 0x80 };
 
-/* Of the operations, those that move bytes on one descriptor do so where that is watched, but for messages, which may bring
- * descriptors on any. */
+/* Of the operations, those that move bytes on one descriptor do so where that is watched, but for messages, which
+ * may bring descriptors on any. */
 #define WHEN(family, direction)                                                                                        \
     (ND_FAMILY_##family == ND_FAMILY_RECEIVE || ND_FAMILY_##family == ND_FAMILY_SEND                                   \
          ? (ND_MOVES_##direction == ND_MOVES_IN ? ND_WATCH_IN : ND_WATCH_OUT)                                          \

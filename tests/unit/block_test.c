@@ -1,5 +1,5 @@
-/* The command's reading of a state block, which is the other process's to make nonsense of. The blocks are in this process's own
- * memory; a test can change them between two reads. */
+/* The command's reading of a state block, which is the other process's to make nonsense of. The blocks are in this
+ * process's own memory; a test can change them between two reads. */
 #include "cli/process/block.h"
 
 #include <check.h>

@@ -1,5 +1,5 @@
-/* The command's search for a symbol in the objects of another process: ELF images that were made to fool it. They stand in this
- * process's own memory, with a hole behind them. */
+/* The command's search for a symbol in the objects of another process: ELF images that were made to fool it. They
+ * stand in this process's own memory, with a hole behind them. */
 #include "cli/process/image.h"
 
 #include <check.h>
