@@ -8,6 +8,14 @@
 #include "cli/process/image.h"
 #include "cli/process/memory.h"
 
+#define WITHIN(count, most) _Static_assert((int)(count) <= (int)(most), "our own library's tables can be read")
+WITHIN(ND_OPERATIONS, BLOCK_MOST_OPERATIONS);
+WITHIN(ND_LIMITS, BLOCK_MOST_LIMITS);
+WITHIN(ND_SLOTS, BLOCK_MOST_SLOTS);
+WITHIN(ND_SHARDS, BLOCK_MOST_SHARDS);
+_Static_assert(BLOCK_MOST_OPERATIONS - 1 <= UINT8_MAX, "a slot has a byte for it");
+_Static_assert(ND_LIMITS <= ND_LIMIT_INBOUND, "it is a bit of its own");
+
 struct search {
     struct block *block;
     bool thoroughly;
