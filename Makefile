@@ -141,15 +141,18 @@ $(BUILD)/libnetdeadline.so: $(SHIM_OBJS) $(RENAMED) $(BUILD)/exports.map $(BUILD
 	    $(if $(SANITIZE),,-Wl,-z,defs) -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,--exclude-libs,ALL -Wl,-Bsymbolic -Wl,--hash-style=both \
 	    $(LDFLAGS) -o $@ $(SHIM_OBJS) $(RENAMED) $(CARES_LIBS) $(LDLIBS)
 
-# The command and the unit tests take what they need from an archive; a test can stand in for the clock or the kernel.
+# The command and the unit tests take what they need from archives; a test can stand in for the clock or the kernel.
 $(BUILD)/libplain.a: $(PLAIN_OBJS) $(RESOLVER_OBJS)
 	@mkdir -p $(@D)
 	rm -f $@ && $(AR) qcs $@ $^
 
-$(BUILD)/unit/%_test: tests/unit/%_test.c $(BUILD)/libplain.a Makefile
+$(BUILD)/libcli.a: $(filter-out $(BUILD)/cli/main.o,$(CLI_OBJS))
+	rm -f $@ && $(AR) qcs $@ $^
+
+$(BUILD)/unit/%_test: tests/unit/%_test.c $(BUILD)/libcli.a $(BUILD)/libplain.a Makefile
 	@mkdir -p $(@D)
 	@echo '  CC $@'
-	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(BUILD)/libplain.a $(LDFLAGS) \
+	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(BUILD)/libcli.a $(BUILD)/libplain.a $(LDFLAGS) \
 	    $(CARES_LINKED) $(UNWIND_A) $(shell $(PKG_CONFIG) --libs check) -ldl
 
 $(BUILD)/tests/%: tests/integration/%.c Makefile
@@ -172,7 +175,7 @@ check-unit: unit
 	@for t in $(UNIT_TESTS); do $$t || exit 1; done
 bench: all
 	scripts/bench
-lint:
+lint: all
 	scripts/lint
 release:
 	scripts/release

@@ -8,6 +8,7 @@
 #include "shim/socket/limits.h"
 #include "shim/socket/tcp_info.h"
 #include "shim/wait/signals.h"
+#include "base/clock.h"
 
 bool nd_silence_is_known(const struct nd_sock *sock) {
     const uint32_t tcp = ND_SOCK_STREAM | ND_SOCK_INET;
@@ -62,8 +63,7 @@ bool nd_silence_goes_on(struct nd_silence *this, nd_time began) {
     int error = errno;
     const bool interrupted = error == EINTR;
     wait->how = interrupted ? ND_INTERRUPTED : ND_OWN_TIMEOUT;
-    if (nd_now() - this->since >= this->limit ||
-        (interrupted && !wait->shows_interruptions && nd_signals_restart())) {
+    if (nd_now() - this->since >= this->limit || (interrupted && !wait->shows_interruptions && nd_signals_restart())) {
         nd_wait_for(wait);
         error = errno;
     }

@@ -8,44 +8,7 @@
 #include <stdint.h>
 
 #include "base/clock.h"
-
-enum nd_call {
-    ND_OPERATION_NONE,
-#define ND_OPERATION(name) ND_OPERATION_##name,
-#include "base/frame.h"
-#include "shim/report/operations.def"
-#undef ND_OPERATION
-    ND_OPERATIONS
-};
-
-#define ND_OPERATION_NAME 32
-
-/* Their names, in the enum's order. Part of what is seen from outside (state.h). */
-extern const char nd_operation_names[ND_OPERATIONS][ND_OPERATION_NAME];
-
-/* What bounds a call, as an operator sets it; ND_LIMIT_INBOUND is added for accepted sockets. */
-enum nd_limit {
-    ND_LIMIT_NONE, /* or several at once */
-    ND_LIMIT_RESOLVE,
-    ND_LIMIT_CONNECT,
-    ND_LIMIT_TLS_HANDSHAKE,
-    ND_LIMIT_TLS_SHUTDOWN,
-    ND_LIMIT_UNACKED,
-    ND_LIMIT_RECV,
-    ND_LIMIT_SEND,
-    ND_LIMIT_ACCEPT,
-    ND_LIMIT_IDLE,
-    ND_LIMIT_LIFETIME,
-    ND_LIMIT_MIN_RATE,
-    ND_LIMITS,
-    ND_LIMIT_INBOUND = 0x80
-};
-
-/* Their names, in the enum's order. Part of what is seen from outside. */
-extern const char nd_limit_names[ND_LIMITS][ND_OPERATION_NAME];
-
-/* The same with "INBOUND_" before each. */
-extern const char nd_inbound_limit_names[ND_LIMITS][ND_OPERATION_NAME];
+#include "shim/report/operations.h"
 
 /* One call that may wait. The same in 32-bit processes. A slot is taken for the time of a call, and belongs to no thread
  * between two: one that a thread left behind (cancelled, or by longjmp) is known by its frame being gone, or by there being no

@@ -1,4 +1,4 @@
-/* What can be seen of the library from outside, in the process's memory (DESIGN.md §6): found by its exported name. Everything
+/* What can be seen of the library from outside, in the process's memory: found by its exported name. Everything
  * that is read from outside has the same layout in 32-bit and 64-bit processes. */
 #ifndef ND_REPORT_STATE_H
 #define ND_REPORT_STATE_H
@@ -28,8 +28,8 @@ struct nd_state {
     char library[16]; /* its version */
     uint32_t active;  /* 0 in a process that passes through */
     uint32_t unused;
-    struct nd_state_table operations; /* char[20], by enum nd_call */
-    struct nd_state_table limits;     /* char[20], by enum nd_limit */
+    struct nd_state_table operations; /* char[ND_OPERATION_NAME], by enum nd_call */
+    struct nd_state_table limits;     /* the same, by enum nd_limit */
     struct nd_state_table buckets;    /* uint32_t, milliseconds */
     struct nd_state_table slots;      /* struct nd_slot */
     struct nd_state_table counters;   /* struct nd_counters of all operations, `shards` times */
