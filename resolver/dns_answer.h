@@ -5,12 +5,6 @@
 #include "resolver/dns_packet.h"
 #include "resolver/host.h"
 
-struct nd_dns_message {
-    uint8_t *bytes; /* NULL: none was received */
-    size_t size;
-    bool by_tcp;
-};
-
 /* Both families (glibc's gethostbyname4): the addresses of the first answer, then those of the second. */
 void nd_answer_both(struct nd_host *host, const struct nd_dns_message *first, const struct nd_dns_message *second);
 

@@ -4,8 +4,7 @@
 #ifndef ND_RESOLVER_DNS_ASK_H
 #define ND_RESOLVER_DNS_ASK_H
 
-#include "resolver/dns_answer.h"
-#include "resolver/resolv_conf.h"
+#include "resolver/dns_packet.h"
 #include "resolver/resolver.h"
 
 struct nd_question {

@@ -11,6 +11,13 @@
 enum { ND_NOERROR, ND_FORMERR, ND_SERVFAIL, ND_NXDOMAIN, ND_NOTIMP, ND_REFUSED };
 enum { ND_TYPE_A = 1, ND_TYPE_CNAME = 5, ND_TYPE_PTR = 12, ND_TYPE_AAAA = 28, ND_TYPE_OPT = 41 };
 
+/* A message received. */
+struct nd_dns_message {
+    uint8_t *bytes; /* NULL: none was received */
+    size_t size;
+    bool by_tcp;
+};
+
 static inline unsigned nd_get16(const uint8_t *p) {
     return (unsigned)p[0] << 8 | p[1];
 }

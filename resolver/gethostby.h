@@ -16,8 +16,4 @@ struct hostent *nd_gethostbyname(const char *name, struct nd_lookup *lookup);
 struct hostent *nd_gethostbyname2(const char *name, int family, struct nd_lookup *lookup);
 struct hostent *nd_gethostbyaddr(const void *address, socklen_t length, int family, struct nd_lookup *lookup);
 
-/* getnameinfo(3): 0, an EAI_ code or ND_LOOKUP_LIBC. */
-int nd_getnameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size, char *service,
-                   socklen_t service_size, int flags, struct nd_lookup *lookup);
-
 #endif

@@ -7,7 +7,6 @@
 #include <sys/un.h>
 #include <sys/utsname.h>
 
-#include "resolver/gethostby.h"
 #include "resolver/lookup_address.h"
 #include "resolver/services.h"
 

@@ -1,3 +1,5 @@
+#include "resolver/helper_calls.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "resolver/dns_answer.h"
 #include "resolver/dns_search.h"
 #include "resolver/hosts.h"
 

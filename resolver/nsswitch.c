@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/words.h"
+#include "resolver/file_cache.h"
 
 static struct nd_file nsswitch_file = {.path = "/etc/nsswitch.conf"};
 

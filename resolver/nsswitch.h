@@ -2,9 +2,7 @@
 #ifndef ND_RESOLVER_NSSWITCH_H
 #define ND_RESOLVER_NSSWITCH_H
 
-#include <stdbool.h>
-
-#include "resolver/file_cache.h"
+#include <stddef.h>
 
 #define ND_MAX_SOURCES 4
 

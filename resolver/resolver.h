@@ -40,4 +40,8 @@ static inline nd_time nd_lookup_deadline(struct nd_lookup *lookup) {
 int nd_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res,
                    struct nd_lookup *lookup);
 
+/* getnameinfo(3): 0, an EAI_ code or ND_LOOKUP_LIBC. */
+int nd_getnameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size, char *service,
+                   socklen_t service_size, int flags, struct nd_lookup *lookup);
+
 #endif

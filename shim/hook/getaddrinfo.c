@@ -1,7 +1,6 @@
 /* getaddrinfo, getnameinfo: c-ares under one absolute deadline, in libc's place. Where the host's configuration asks for a
  * source that only libc can serve, libc's own in a thread that the caller leaves at its deadline. */
-#include "resolver/gethostby.h"
-#include "resolver/helper.h"
+#include "resolver/helper_calls.h"
 #include "shim/call/lookup.h"
 #include "shim/hook/hook.h"
 

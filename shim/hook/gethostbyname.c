@@ -1,7 +1,7 @@
 /* gethostbyname, gethostbyaddr and their relatives, as getaddrinfo.c does it. */
 #include "resolver/gethostby.h"
 
-#include "resolver/helper.h"
+#include "resolver/helper_calls.h"
 #include "shim/call/lookup.h"
 #include "shim/hook/hook.h"
 

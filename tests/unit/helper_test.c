@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "resolver/helper_calls.h"
 
 /* A libc whose lookups wait until they are released. */
 static _Atomic int gate, calls, signals_blocked;
