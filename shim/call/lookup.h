@@ -41,22 +41,27 @@ void nd_lookup_found_host(const char *name, const struct hostent *host);
 /* Ends the lookup, and reports that it expired or, once in a process, that it was left to libc. Keeps errno. */
 void nd_lookup_end(struct nd_lookup_use *use, const char *name, const struct nd_lookup *lookup);
 
-/* Ends the slot of libc's own lookup in MODE=observe, and reports it where RESOLVE would have expired. Keeps errno. */
+/* MODE=observe: takes the slot of a lookup that libc makes itself, in the hook's `frame`. False in the other modes. */
+static inline bool nd_lookup_observe(const uintptr_t *frame, struct nd_slot_use *use, enum nd_call operation,
+                                     const char *name) {
+    bool observed = nd_observing;
+    if (observed)
+        nd_slot_begin_in(frame, use, operation, -1, nd_now(), ND_NEVER, ND_LIMIT_RESOLVE, name);
+    return observed;
+}
+
+/* Ends that slot, and reports the lookup where RESOLVE would have expired. Keeps errno. */
 void nd_lookup_observed(struct nd_slot_use *use, const char *name);
 
-/* Makes libc's call as it is, timed in MODE=observe; `then` may look at what it gave, as given_. */
-#define ND_LOOKUP_BY_LIBC(type, operation, name, call) ND_LOOKUP_BY_LIBC_THEN(type, operation, name, call, (void)0)
-#define ND_LOOKUP_BY_LIBC_THEN(type, operation, name, call, then)                                                      \
-    do {                                                                                                               \
+/* The result of `call`, libc's own function, observed in MODE=observe. */
+#define nd_lookup_by_libc(operation, name, call)                                                                       \
+    ({                                                                                                                 \
         struct nd_slot_use use_;                                                                                       \
-        bool observed_ = nd_observing;                                                                                 \
-        if (observed_)                                                                                                 \
-            nd_slot_begin_in(ND_FRAME_SLOT(), &use_, operation, -1, nd_now(), ND_NEVER, ND_LIMIT_RESOLVE, name);       \
-        type given_ = call;                                                                                            \
+        bool observed_ = nd_lookup_observe(ND_FRAME_SLOT(), &use_, operation, name);                                   \
+        __typeof__(call) result_ = call;                                                                               \
         if (observed_)                                                                                                 \
             nd_lookup_observed(&use_, name);                                                                           \
-        then;                                                                                                          \
-        return given_;                                                                                                 \
-    } while (0)
+        result_;                                                                                                       \
+    })
 
 #endif
