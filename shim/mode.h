@@ -6,11 +6,12 @@
 #include <sys/types.h>
 
 /* False until the constructor has run, and for ever in a process that passes through: MODE=off, the disable file, a second copy of
- * the library. A seccomp filter that the program installs makes it false again. */
-extern bool nd_active;
+ * the library. A seccomp filter that the program installs makes it false again, while other threads read it: so it is atomic, and hidden,
+ * which saves the instruction by which the global offset table is read. */
+extern _Atomic bool nd_active __attribute__((visibility("hidden")));
 
 /* MODE=observe: nothing is armed that could end or interrupt anything. Calls are timed when they return. */
-extern _Atomic bool nd_observing;
+extern _Atomic bool nd_observing __attribute__((visibility("hidden")));
 
 /* This process, kept true over fork (but not over vfork, whose child shares this memory); 0 in a process that passes through. */
 extern pid_t nd_process;

@@ -32,7 +32,7 @@ struct nd_real {
 #undef ND_ALIAS
 #undef ND_TLS
 };
-extern struct nd_real nd_real;
+extern struct nd_real nd_real __attribute__((visibility("hidden")));
 
 /* The same as functions, for code that calls by name: the linked c-ares, libunwind and resolver have their calls renamed to
  * these when the library is linked. Async-signal-safe as the call itself is. */

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "shim/report/backtrace_guard.h"
@@ -13,14 +14,14 @@
 enum { MOST_FRAMES = 32, MOST_STEPS = 64 };
 
 /* A thread is in libunwind. In a child that was forked then it stays so. */
-static bool is_claimed;
+static _Atomic bool is_claimed;
 
 bool nd_backtrace_begin(void) {
-    return nd_backtrace_is_safe() && !__atomic_exchange_n(&is_claimed, true, __ATOMIC_ACQUIRE);
+    return nd_backtrace_is_safe() && !atomic_exchange_explicit(&is_claimed, true, memory_order_acquire);
 }
 
 void nd_backtrace_end(void) {
-    __atomic_store_n(&is_claimed, false, __ATOMIC_RELEASE);
+    atomic_store_explicit(&is_claimed, false, memory_order_release);
 }
 
 /* Made by the linker: the ELF header of the file that this code is in. */

@@ -1,6 +1,7 @@
 #include "shim/report/report.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -19,12 +20,12 @@
 #define NOINLINE __attribute__((noinline))
 
 static bool has_started;
-static bool has_given_notice;
+static _Atomic bool has_given_notice;
 
 /* The second, mod 2^24, of the line last counted, and in the low 8 bits how many there were in it. 32 bits, because old
  * i386 has no atomic 64. */
-static uint32_t lines_in_second;
-static uint32_t dropped_lines;
+static _Atomic uint32_t lines_in_second;
+static _Atomic uint32_t dropped_lines;
 
 enum { LINES_PER_SECOND = 10 };
 
@@ -39,13 +40,14 @@ void nd_report_start(void) {
 
 static bool may_tell(nd_time now) {
     uint32_t second = (uint32_t)(now / ND_SEC) & 0xffffff;
-    uint32_t before = __atomic_load_n(&lines_in_second, __ATOMIC_RELAXED);
+    uint32_t before = atomic_load_explicit(&lines_in_second, memory_order_relaxed);
     uint32_t after;
     do {
         after = before >> 8 == second ? before + 1 : second << 8 | 1;
         if ((after & 0xff) > LINES_PER_SECOND)
             return false;
-    } while (!__atomic_compare_exchange_n(&lines_in_second, &before, after, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    } while (!atomic_compare_exchange_weak_explicit(&lines_in_second, &before, after, memory_order_relaxed,
+                                                    memory_order_relaxed));
     return true;
 }
 
@@ -79,7 +81,7 @@ static int send_to_log(const char *text, size_t length) {
 }
 
 static bool is_first_notice(void) {
-    return !__atomic_exchange_n(&has_given_notice, true, __ATOMIC_RELAXED);
+    return !atomic_exchange_explicit(&has_given_notice, true, memory_order_relaxed);
 }
 
 static NOINLINE void tell_lost_log(int error) {
@@ -135,11 +137,11 @@ static NOINLINE void count_in_statsd(const struct nd_event *event) {
 
 static void tell(const struct nd_event *event) {
     if (!may_tell(nd_now())) {
-        __atomic_fetch_add(&dropped_lines, 1, __ATOMIC_RELAXED);
+        atomic_fetch_add_explicit(&dropped_lines, 1, memory_order_relaxed);
         return;
     }
     struct nd_origin origin = nd_origin_now();
-    origin.dropped = __atomic_exchange_n(&dropped_lines, 0, __ATOMIC_RELAXED);
+    origin.dropped = atomic_exchange_explicit(&dropped_lines, 0, memory_order_relaxed);
     if (nd_settings.backtrace && nd_backtrace_begin()) {
         tell_with_stack(event, &origin);
         nd_backtrace_end();
