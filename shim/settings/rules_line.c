@@ -1,11 +1,11 @@
 #include "base/line.h"
 #include "shim/settings/rules_parse.h"
 #include "shim/settings/setting_value.h"
-#include "shim/settings/settings.h"
 
 #define INBOUND "INBOUND_"
 
 enum { MOST_LINE_NUMBER = 65535 };
+_Static_assert(ND_RULES_MOST_LINE == 1024 && ND_RULES_MOST_VALUES == 512, "warnings say so");
 
 void nd_rules_start(struct nd_rules *rules, struct nd_settings *settings, const struct nd_program *program,
                     const char *file, void (*complain)(const char *text, void *arg), void *arg) {
@@ -34,10 +34,6 @@ static bool is_inbound(const struct nd_setting *setting) {
 
 static bool is_accept(const struct nd_setting *setting) {
     return strcmp(setting->name, "ACCEPT") == 0;
-}
-
-static bool is_limit(const struct nd_setting *setting) {
-    return setting->kind == ND_SETTING_TIME || setting->kind == ND_SETTING_RATE;
 }
 
 /* The setting of that name: in any case, and with dashes, as the command's options have it. */
@@ -70,34 +66,13 @@ static const struct nd_setting *setting_here(const struct nd_rules *rules, struc
     }
     if (rules->section.is_outbound) {
         *wrong = "is no limit of connections that the program makes";
-        if (!is_limit(setting) || is_inbound(setting) || is_accept(setting))
+        if (!nd_setting_is_limit(setting) || is_inbound(setting) || is_accept(setting))
             return NULL;
         *wrong = "can be set for host names only, not for addresses: those come of it";
         return strcmp(setting->name, "RESOLVE") == 0 && has_places && !rules->section.has_names_only ? NULL : setting;
     }
     *wrong = "stands above the first section only";
     return setting->kind == ND_SETTING_UNREAD && rules->section.program_rank ? NULL : setting;
-}
-
-static void *field_of(const struct nd_setting *setting, struct nd_settings *settings) {
-    return (char *)settings + setting->field;
-}
-
-static void take_values(const struct nd_setting *setting, struct nd_settings *settings, int64_t out[2]) {
-    const struct nd_limits *limits = field_of(setting, settings);
-    out[0] =
-        setting->kind == ND_SETTING_RATE ? (int64_t)limits->min_rate_bytes : *(nd_time *)field_of(setting, settings);
-    out[1] = setting->kind == ND_SETTING_RATE ? limits->min_rate_window : 0;
-}
-
-void nd_rules_put(const struct nd_setting *setting, struct nd_settings *settings, const int64_t values[2]) {
-    struct nd_limits *limits = field_of(setting, settings);
-    if (setting->kind == ND_SETTING_RATE) {
-        limits->min_rate_bytes = (uint64_t)values[0];
-        limits->min_rate_window = values[1];
-    } else {
-        *(nd_time *)field_of(setting, settings) = values[0];
-    }
 }
 
 static const char *add_value(struct nd_rules *rules, const struct nd_setting *setting, const int64_t values[2],
@@ -164,7 +139,7 @@ static void take_setting(struct nd_rules *rules, struct nd_word name, struct nd_
     if (setting->kind == ND_SETTING_UNREAD) {
         take_list(rules, setting, value, number);
     } else if (rules->section.rule_count > 0) {
-        take_values(setting, &scratch, values);
+        nd_setting_value_get(setting, &scratch, values);
         wrong = add_value(rules, setting, values, number);
         if (wrong)
             nd_rules_wrong_word(rules, number, name, wrong);

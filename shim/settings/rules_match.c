@@ -2,7 +2,7 @@
 #include "shim/settings/rules_parse.h"
 
 #include "shim/settings/environment.h"
-#include "shim/settings/settings.h"
+#include "shim/settings/setting_value.h"
 
 struct nd_rule_set nd_rules_at(const struct nd_rules *rules, bool inbound, const struct nd_endpoint_address *place,
                                const struct nd_rule_set *named) {
@@ -43,15 +43,11 @@ void nd_rules_apply(const struct nd_rules *rules, const struct nd_rule_set *set,
             const struct nd_rule_value *value = &rules->values[at];
             if (kept >> value->setting & 1)
                 continue;
-            nd_rules_put(&nd_setting_table[value->setting], settings, value->value);
+            nd_setting_value_set(&nd_setting_table[value->setting], settings, value->value);
             if (sources)
                 sources[value->setting] = value->line;
         }
     }
-}
-
-static nd_time *time_of(const struct nd_rules *rules, size_t row) {
-    return (nd_time *)(void *)((char *)rules->settings + nd_setting_table[row].field);
 }
 
 /* The first row from `row` on that another one follows; *follower gets that one. False where there is none any more. */
@@ -63,11 +59,17 @@ static bool next_pair(size_t *row, size_t *follower) {
     return false;
 }
 
+static void copy_value(struct nd_settings *settings, size_t from, size_t to) {
+    int64_t value[2];
+    nd_setting_value_get(&nd_setting_table[from], settings, value);
+    nd_setting_value_set(&nd_setting_table[to], settings, value);
+}
+
 /* UNACKED sets INBOUND_UNACKED too, unless that is set itself, in the file or in the environment. */
 static void follow(struct nd_rules *rules) {
     for (size_t row = 0, follower; next_pair(&row, &follower); row++)
         if (!rules->base_line[follower] && !(rules->from_environment >> follower & 1))
-            *time_of(rules, follower) = *time_of(rules, row);
+            copy_value(rules->settings, row, follower);
 }
 
 static void take_lists(struct nd_rules *rules, char *const *environment) {
@@ -87,13 +89,13 @@ static void take_lists(struct nd_rules *rules, char *const *environment) {
 void nd_rules_take_environment(struct nd_rules *rules, char *const *environment) {
     if (!environment)
         return;
-    nd_time file_value[ND_RULES_MOST_SETTINGS];
+    int64_t file_values[ND_RULES_MOST_SETTINGS][2];
     for (size_t row = 0, follower; next_pair(&row, &follower); row++)
-        file_value[follower] = *time_of(rules, follower);
+        nd_setting_value_get(&nd_setting_table[follower], rules->settings, file_values[follower]);
     rules->from_environment = nd_settings_from_environment(rules->settings, environment, rules->complain, rules->arg);
     for (size_t row = 0, follower; next_pair(&row, &follower); row++) /* one that the file has set follows no more */
         if (rules->base_line[follower] && !(rules->from_environment >> follower & 1))
-            *time_of(rules, follower) = file_value[follower];
+            nd_setting_value_set(&nd_setting_table[follower], rules->settings, file_values[follower]);
     take_lists(rules, environment);
 }
 

@@ -14,7 +14,4 @@ void nd_rules_take_header(struct nd_rules *rules, struct nd_word header, unsigne
 /* Closes what a section has left open, and begins one that is for everything. */
 void nd_rules_end_section(struct nd_rules *rules);
 
-/* A value of a rule, put in its place. */
-void nd_rules_put(const struct nd_setting *setting, struct nd_settings *settings, const int64_t values[2]);
-
 #endif

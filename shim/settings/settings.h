@@ -74,6 +74,11 @@ struct nd_setting {
 extern const struct nd_setting nd_setting_table[];
 extern const size_t nd_setting_count;
 
+/* Whether the setting is a limit: a time or a rate. */
+static inline bool nd_setting_is_limit(const struct nd_setting *setting) {
+    return setting->kind == ND_SETTING_TIME || setting->kind == ND_SETTING_RATE;
+}
+
 /* The row of the setting called `name` (`length` bytes, without prefix), or NULL. Async-signal-safe. */
 const struct nd_setting *nd_setting_find(const char *name, size_t length);
 
