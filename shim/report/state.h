@@ -28,8 +28,8 @@ struct nd_state {
     char library[16]; /* its version */
     uint32_t active;  /* 0 in a process that passes through */
     uint32_t unused;
-    struct nd_state_table operations; /* char[20], by enum nd_call */
-    struct nd_state_table limits;     /* char[20], by enum nd_limit */
+    struct nd_state_table operations; /* char[ND_OPERATION_NAME], by enum nd_call */
+    struct nd_state_table limits;     /* char[ND_OPERATION_NAME], by enum nd_limit */
     struct nd_state_table buckets;    /* uint32_t, milliseconds */
     struct nd_state_table slots;      /* struct nd_slot */
     struct nd_state_table counters;   /* struct nd_counters of all operations, `shards` times */
@@ -39,6 +39,7 @@ struct nd_state {
     uint32_t shards;
     uint32_t watch_all; /* what a byte of `watch` is set to for the next call to look */
 };
+_Static_assert(sizeof(struct nd_state_table) == 16 && sizeof(struct nd_state) == 48 + 8 * 16, "known outside");
 
 /* Exported. Inside the library use nd_state: another copy's block may stand before ours under this name. */
 extern struct nd_state netdeadline_state;

@@ -6,7 +6,9 @@
 
 #include "shim/settings/pattern.h"
 
-enum { MOST_NAME = 255, V4_BITS = 96 };
+enum { MOST_NAME = 255, V4_BITS = 96, NARROW_PATTERN = 200 };
+_Static_assert(1 + 128 < NARROW_PATTERN && NARROW_PATTERN + MOST_NAME < ND_ENDPOINT_MOST_NARROW,
+               "an address is less narrow than a name with wildcards, and that than a whole name");
 
 static bool is_digit(char c) {
     return c >= '0' && c <= '9';
@@ -152,7 +154,7 @@ unsigned nd_endpoint_narrowness(const struct nd_endpoint *where) {
     case ND_ENDPOINT_PATH:
         if (!nd_pattern_has_wildcard(where->text))
             return ND_ENDPOINT_MOST_NARROW;
-        return 200U + (unsigned)(where->text.size < MOST_NAME ? where->text.size : MOST_NAME);
+        return NARROW_PATTERN + (unsigned)(where->text.size < MOST_NAME ? where->text.size : MOST_NAME);
     }
     return 0;
 }

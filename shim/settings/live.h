@@ -33,6 +33,9 @@ struct nd_live_wish {
     struct nd_live_value value[ND_LIVE_ROWS];
 };
 
+_Static_assert(sizeof(struct nd_live_value) == 16 && sizeof(struct nd_live_row) == 48, "known outside");
+_Static_assert(sizeof(struct nd_live_wish) == 8 + ND_LIVE_ROWS * sizeof(struct nd_live_value), "known outside");
+
 extern struct nd_live_row nd_live_rows[ND_LIVE_ROWS];
 extern struct nd_live_wish nd_live_wish;
 

@@ -12,6 +12,7 @@ union known {
     } it;
     uint64_t words[WORDS];
 };
+_Static_assert(sizeof(union known) == WORDS * sizeof(uint64_t), "the words are the whole");
 
 /* `turn` is odd while a thread writes. A thread that ends there, or that a fork cuts off there, takes the entry out of use. */
 struct entry {

@@ -67,7 +67,10 @@ static bool handshaking(const struct nd_tls_call *call) {
 
 /* SSL_write is bounded as plain sends are, by progress. */
 static enum nd_scope_limit own_limit(const struct nd_tls_call *call) {
-    static const enum nd_scope_limit limits[] = {ND_SCOPE_HANDSHAKE, ND_SCOPE_RECV, ND_SCOPE_NONE, ND_SCOPE_SHUTDOWN};
+    static const enum nd_scope_limit limits[] = {[ND_TLS_SHAKES] = ND_SCOPE_HANDSHAKE,
+                                                 [ND_TLS_READS] = ND_SCOPE_RECV,
+                                                 [ND_TLS_WRITES] = ND_SCOPE_NONE,
+                                                 [ND_TLS_CLOSES] = ND_SCOPE_SHUTDOWN};
     return limits[call->operation->action];
 }
 
@@ -203,7 +206,10 @@ static void begin_scope(struct nd_scope *scope, const void *object, enum nd_call
 
 /* What `netdeadline ps` sees. A call without a deadline is noted where it waits. */
 static void note(struct nd_tls_call *call, enum nd_call operation, const uintptr_t *slot) {
-    static const enum nd_limit limits[] = {ND_LIMIT_NONE, ND_LIMIT_TLS_HANDSHAKE, ND_LIMIT_TLS_SHUTDOWN, ND_LIMIT_RECV};
+    static const enum nd_limit limits[] = {[ND_SCOPE_NONE] = ND_LIMIT_NONE,
+                                           [ND_SCOPE_HANDSHAKE] = ND_LIMIT_TLS_HANDSHAKE,
+                                           [ND_SCOPE_SHUTDOWN] = ND_LIMIT_TLS_SHUTDOWN,
+                                           [ND_SCOPE_RECV] = ND_LIMIT_RECV};
     struct nd_scope *scope = &call->scope;
     call->noted = scope->fd >= 0;
     if (call->noted)

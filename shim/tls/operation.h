@@ -44,5 +44,6 @@ struct nd_tls_call {
     struct nd_slot_use use;
     struct nd_tls room;
 };
+_Static_assert(offsetof(struct nd_tls_call, scope) == 0, "a pointer to the scope is one to the call");
 
 #endif
