@@ -23,7 +23,7 @@ int nd_live_put(const struct nd_setting *setting, struct nd_live_value value, st
     return nd_setting_value_set(setting, settings, (const int64_t[]){value.value, value.window});
 }
 
-static void show(void) {
+static void fill_rows(void) {
     for (size_t i = 0; i < nd_setting_count; i++)
         nd_live_rows[i].now = nd_live_get(&nd_setting_table[i], &nd_settings);
 }
@@ -35,12 +35,12 @@ void nd_live_start(void) {
         row->kind = nd_setting_table[i].kind;
         row->can_change = nd_live_can_change(&nd_setting_table[i]);
     }
-    show();
+    fill_rows();
 }
 
-/* A wish that could not be meant (the command checks before it writes) changes nothing. */
-static bool is_good(const struct nd_live_value *values) {
-    static struct nd_settings scratch; /* too large for a small stack; what stands in it does not matter */
+/* Whether all values are valid. If not (the command checks before it writes), none is applied. */
+static bool are_valid(const struct nd_live_value *values) {
+    static struct nd_settings scratch; /* too large for a small stack; its contents do not matter */
     for (size_t i = 0; i < nd_setting_count; i++)
         if (nd_live_can_change(&nd_setting_table[i]) && nd_live_put(&nd_setting_table[i], values[i], &scratch) != 0)
             return false;
@@ -48,18 +48,18 @@ static bool is_good(const struct nd_live_value *values) {
 }
 
 static void apply(const struct nd_live_value *values) {
-    const struct nd_live_value none = {0, 0};
+    const struct nd_live_value off = {0, 0};
     struct nd_settings wanted = {0};
     for (size_t i = 0; i < nd_setting_count; i++)
         if (nd_setting_table[i].kind == ND_SETTING_MODE)
             nd_live_put(&nd_setting_table[i], values[i], &wanted);
     for (size_t i = 0; i < nd_setting_count; i++)
         if (nd_live_can_change(&nd_setting_table[i]) && nd_setting_table[i].kind != ND_SETTING_MODE)
-            nd_live_put(&nd_setting_table[i], wanted.mode == ND_MODE_OFF ? none : values[i], &nd_settings);
+            nd_live_put(&nd_setting_table[i], wanted.mode == ND_MODE_OFF ? off : values[i], &nd_settings);
     nd_settings.mode = wanted.mode;
     nd_observing = wanted.mode == ND_MODE_OBSERVE;
     atomic_fetch_add(&nd_settings_generation, 1);
-    show();
+    fill_rows();
 }
 
 void nd_live_take(void) {
@@ -71,9 +71,9 @@ void nd_live_take(void) {
     memcpy(values, nd_live_wish.value, sizeof values);
     atomic_thread_fence(memory_order_acquire);
     if (atomic_load_explicit(&nd_live_wish.sequence, memory_order_relaxed) != sequence)
-        return; /* it is being written anew: the next call */
+        return; /* the command is writing another one: the next call applies that */
     if (!atomic_compare_exchange_strong(&nd_live_taken, &taken, sequence))
-        return; /* another thread, or the call that a signal handler interrupted, is at it */
-    if (is_good(values))
+        return; /* another thread applies it, or the call that a signal handler has interrupted */
+    if (are_valid(values))
         apply(values);
 }

@@ -1,10 +1,11 @@
-/* The headers of the config file's sections. */
+/* Parses the headers of the config file's sections. */
 #include "shim/settings/pattern.h"
 #include "shim/settings/rules_parse.h"
 
 enum { PROGRAM_EXACT = 1000 };
 
-/* A rule's rank, from the highest bit on: how narrow the endpoint is, whether it has a port, how well the program is named. */
+/* A rule's rank, from the highest bit on: how narrow the endpoint is, whether it has a port, how well the program is
+ * named. */
 enum { PROGRAM_SHIFT = 1, PORT_SHIFT = 19, ENDPOINT_SHIFT = 20 };
 _Static_assert(PROGRAM_EXACT << PROGRAM_SHIFT < 1 << PORT_SHIFT, "the parts of a rank do not overlap");
 _Static_assert(ND_ENDPOINT_MOST_NARROW < 1U << (32 - ENDPOINT_SHIFT), "a rank has 32 bits");
@@ -22,8 +23,8 @@ static const char *keep_text(struct nd_rules *rules, struct nd_word *word) {
     return NULL;
 }
 
-/* A place of the section being read; its values come with the lines that follow. */
-static const char *add_place(struct nd_rules *rules, struct nd_word word, unsigned number) {
+/* Adds an endpoint to the section being read. The lines that follow give its values. */
+static const char *add_endpoint(struct nd_rules *rules, struct nd_word word, unsigned number) {
     struct nd_endpoint where;
     const char *wrong = nd_endpoint_parse(word, &where);
     if (wrong)
@@ -45,7 +46,7 @@ static const char *add_place(struct nd_rules *rules, struct nd_word word, unsign
     return NULL;
 }
 
-/* How well the pattern names the program: 0 for not at all. */
+/* How exactly the pattern names the program; 0 where it does not match. */
 static uint32_t program_rank(const struct nd_rules *rules, struct nd_word pattern) {
     if (rules->program && !nd_program_matches(rules->program, pattern))
         return 0;
@@ -54,7 +55,7 @@ static uint32_t program_rank(const struct nd_rules *rules, struct nd_word patter
     return 1 + (uint32_t)(pattern.size < PROGRAM_EXACT - 2 ? pattern.size : PROGRAM_EXACT - 2);
 }
 
-/* What the words of a header are being taken for. */
+/* What the words of a header belong to. */
 enum clause { NOTHING, PROGRAM, DESTINATION, INBOUND_FROM, OUTBOUND };
 
 static enum clause keyword(struct nd_word word) {
@@ -82,7 +83,7 @@ static const char *take_header_word(struct nd_rules *rules, enum clause clause, 
     if (clause == NOTHING)
         return "is not program, destination, inbound or outbound";
     if (clause != PROGRAM)
-        return add_place(rules, word, number);
+        return add_endpoint(rules, word, number);
     uint32_t named = program_rank(rules, word);
     if (named > *rank)
         *rank = named;

@@ -7,7 +7,7 @@
 #include "shim/settings/duration.h"
 #include "shim/settings/settings.h"
 
-/* The words that stand for 0, 1, 2 … of an enum. */
+/* The words for the values of an enum. */
 static const char *const mode_words[] = {
     [ND_MODE_ENFORCE] = "enforce", [ND_MODE_OBSERVE] = "observe", [ND_MODE_OFF] = "off", NULL};
 static const char *const log_words[] = {
@@ -98,14 +98,15 @@ static int read_time(const struct nd_setting *setting, const char *value, struct
     return 0;
 }
 
-/* The factor of the suffix at *text, which is moved past it: 1 where there is none. Powers of 1024, as curl's rates. */
+/* The factor that the suffix at *text stands for, 1 where there is none; moves *text past it. Powers of 1024, as in
+ * curl's rates. */
 static uint64_t read_factor(const char **text) {
     int shift = **text == 'k' || **text == 'K' ? 10 : **text == 'M' ? 20 : **text == 'G' ? 30 : 0;
     *text += shift != 0;
     return (uint64_t)1 << shift;
 }
 
-/* `1k/30s` */
+/* Reads `1k/30s`. */
 static int read_rate(const char *value, struct nd_limits *limits) {
     uint64_t bytes = 0;
     nd_time window;
@@ -150,7 +151,7 @@ static bool is_port(const char *text) {
     return port > 0 && port <= 65535;
 }
 
-/* `127.0.0.1:8125`, `[::1]:8125`: numeric, because whoever sends to it may not look names up. */
+/* Reads `127.0.0.1:8125`, `[::1]:8125`. Addresses are numeric, because a report cannot look up a name. */
 static int read_address(const char *value, char *out, size_t size) {
     unsigned char address[16];
     char host[64];
