@@ -1,5 +1,5 @@
-/* How libunwind reads this process: memory only where it can be read, registers from the context, and the tables that the
- * linker made for each module. */
+/* The functions by which libunwind reads this process: memory where it can be read, registers from the context, and the
+ * unwind table that the linker has made for each module. */
 #include "shim/report/unwind_accessors.h"
 
 #include <string.h>
@@ -74,7 +74,8 @@ static int access_register(unw_addr_space_t space, unw_regnum_t number, unw_word
 
 static int find_function(unw_addr_space_t space, unw_word_t address, unw_proc_info_t *info, int need_unwind_info,
                          void *arg) {
-    /* .eh_frame_hdr as every linker writes it: version, three encodings, the frames' place, the table's length, the table. */
+    /* .eh_frame_hdr as every linker writes it: version, three encodings, the address of .eh_frame, the number of
+     * entries, the table. */
     static const uint8_t start[4] = {1, 0x1b, 0x03, 0x3b}; /* pcrel|sdata4, udata4, datarel|sdata4 */
     enum { COUNT_AT = 8, TABLE_AT = 12, ENTRY = 8 };
     struct nd_module module = {.base = 0};
