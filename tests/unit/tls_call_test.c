@@ -235,6 +235,7 @@ START_TEST(observe_ends_nothing) {
     fake.now += 20 * ND_SEC;
     ck_assert_int_eq(hook(&shake, look_unfinished), UNFINISHED);
     ck_assert(fake.disconnects == 0 && !nd_expired(fd, sock));
+    ck_assert(calls == 2 && fake.told == 0); /* the call may still succeed */
 }
 END_TEST
 
@@ -303,6 +304,33 @@ START_TEST(a_renegotiation_ends_the_fast_path) {
     struct nd_sock *found;
     int at;
     ck_assert_ptr_null(nd_tls_established_functions(&method, &at, &found));
+}
+END_TEST
+
+static int fail_in_handshake(struct nd_tls_call *call) {
+    (void)call;
+    fake_tls.in_handshake = true;
+    return UNFINISHED;
+}
+
+START_TEST(a_renegotiation_is_bounded_from_the_call_that_began_it) {
+    establish();
+    ck_assert_int_eq(fast_hook(&reading, fail_in_handshake), UNFINISHED);
+    ck_assert_int_eq(sock->operation.timeout, 10 * ND_SEC);
+    ck_assert_int_eq(sock->operation.began, fake.now);
+    ck_assert_ptr_null(nd_scope_current.scope);
+}
+END_TEST
+
+static int give_socket_to_another(struct nd_tls_call *call) {
+    sock->tls = text;
+    return look(call);
+}
+
+START_TEST(an_established_scope_is_that_of_the_object_of_its_socket) {
+    establish();
+    fast_hook(&reading, give_socket_to_another);
+    ck_assert(seen_limit == ND_SCOPE_NONE);
 }
 END_TEST
 
@@ -467,6 +495,8 @@ int main(void) {
     tcase_add_test(tests, of_nested_calls_the_outermost_bounds_unless_the_inner_is_a_handshake);
     tcase_add_test(tests, on_an_established_connection_a_scope_is_completed_when_it_bounds);
     tcase_add_test(tests, a_renegotiation_ends_the_fast_path);
+    tcase_add_test(tests, a_renegotiation_is_bounded_from_the_call_that_began_it);
+    tcase_add_test(tests, an_established_scope_is_that_of_the_object_of_its_socket);
     tcase_add_test(tests, what_changes_ends_the_fast_path);
     tcase_add_test(tests, a_reply_stays_pending_when_only_the_library_received_something);
     tcase_add_test(tests, a_scope_left_by_longjmp_bounds_nothing);
