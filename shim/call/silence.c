@@ -4,11 +4,11 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 
+#include "base/clock.h"
 #include "shim/limit/carry_over.h"
 #include "shim/socket/limits.h"
 #include "shim/socket/tcp_info.h"
 #include "shim/wait/signals.h"
-#include "base/clock.h"
 
 bool nd_silence_is_known(const struct nd_sock *sock) {
     const uint32_t tcp = ND_SOCK_STREAM | ND_SOCK_INET;

@@ -1,5 +1,6 @@
-/* getaddrinfo, getnameinfo: c-ares under one absolute deadline, in libc's place. Where the host's configuration asks for a
- * source that only libc can serve, libc's own in a thread that the caller leaves at its deadline. */
+/* getaddrinfo, getnameinfo: c-ares makes the lookup in place of libc, under one absolute deadline. Where the host's
+ * configuration has a source that only libc can use, libc makes it in a helper thread, for which the caller waits until
+ * the deadline. */
 #include "resolver/helper_calls.h"
 #include "shim/call/lookup.h"
 #include "shim/hook/hook.h"

@@ -1,5 +1,5 @@
-/* getaddrinfo_a and what waits for it: each of its lookups under RESOLVE, in threads as libc has them. gai_error needs no
- * hook: it reads the program's own record. */
+/* getaddrinfo_a, gai_suspend, gai_cancel: each lookup is bounded by RESOLVE, and made in a thread, as in libc.
+ * gai_error needs no hook: it reads the program's struct gaicb only. */
 #include <errno.h>
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-/* gethostbyname, gethostbyaddr and their relatives, as getaddrinfo.c does it. */
+/* gethostbyname, gethostbyaddr and their other forms, made in the same way as getaddrinfo. */
 #include "resolver/gethostby.h"
 
 #include "resolver/helper_calls.h"
@@ -38,7 +38,7 @@ int nd_hook_gethostbyname_r(const char *name, struct hostent *entry, char *buffe
     return code;
 }
 
-/* libc's gethostbyname and gethostbyname2 each have a result of their own; so have ours. */
+/* In libc gethostbyname and gethostbyname2 have a static result each; so they have here. */
 ND_COLD static struct hostent *by_name(const char *name) {
     struct nd_lookup_use use;
     struct nd_lookup lookup = nd_lookup_begin(&use, ND_OPERATION_gethostbyname, name);

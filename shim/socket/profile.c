@@ -6,7 +6,7 @@
 
 #include "shim/report/report.h"
 #include "shim/settings/resolved_names.h"
-#include "shim/settings/settings.h"
+#include "shim/settings/setting_value.h"
 
 struct nd_rules nd_rules;
 struct nd_profile nd_profiles[ND_PROFILES];
@@ -32,12 +32,10 @@ void nd_profile_start(void) {
 }
 
 static bool is_changed(const struct nd_setting *setting) {
-    const char *now = (const char *)&nd_settings + setting->field, *then = (const char *)&started + setting->field;
-    if (setting->kind == ND_SETTING_TIME)
-        return *(const nd_live_time *)(const void *)now != *(const nd_live_time *)(const void *)then;
-    const struct nd_limits *limits = (const void *)now, *before = (const void *)then;
-    return setting->kind == ND_SETTING_RATE &&
-           (limits->min_rate_bytes != before->min_rate_bytes || limits->min_rate_window != before->min_rate_window);
+    int64_t now[2], then[2];
+    nd_setting_value_get(setting, &nd_settings, now);
+    nd_setting_value_get(setting, &started, then);
+    return nd_setting_is_limit(setting) && (now[0] != then[0] || now[1] != then[1]);
 }
 
 /* The rows that hold everywhere, whatever the sections say: the environment's, and those changed in the running process. */
