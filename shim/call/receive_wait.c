@@ -164,10 +164,10 @@ static bool tells_silence(const struct nd_sock *sock) {
 /* How long the connection has been silent, as far as it is less than `elapsed`: another thread may have read from it since
  * this one began to wait. */
 static nd_time silence(int fd, const struct nd_sock *sock, nd_time elapsed) {
-    struct tcp_info info;
-    if (!tells_silence(sock) || !nd_tcp_info(fd, &info))
+    struct nd_tcp_info info;
+    if (!tells_silence(sock) || !nd_tcp_info_read(fd, &info))
         return elapsed;
-    nd_time heard = (nd_time)(info.tcpi_last_data_recv + 1) * ND_MSEC; /* whole milliseconds, rounded down */
+    nd_time heard = info.last_data_recv + ND_MSEC; /* whole milliseconds, rounded down */
     return heard < elapsed ? heard : elapsed;
 }
 

@@ -1,47 +1,34 @@
 #include "shim/limit/connection_limits.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "shim/real.h"
 #include "shim/settings/settings.h"
 #include "shim/socket/limits.h"
+#include "shim/socket/tcp_info.h"
 
 /* How often MIN_RATE looks in its window: a connection that slows down is ended at most this part of a window late. */
 #define LOOKS_PER_WINDOW 4
 
-/* What the kernel tells of a connection's movement, in both directions. A receiver that uploads meanwhile, or a sender that is
- * answered, is not slow. */
+/* How bytes moved on a connection, in both directions. A receiver that uploads meanwhile, or a sender that is answered, is not
+ * slow. */
 struct flow {
     uint64_t bytes; /* in all */
     nd_time since;  /* how long ago the last were sent or came */
+    bool dated;     /* `since` is known */
 };
-
-/* The counts stand in struct tcp_info where old headers have none yet. */
-enum { BYTES_ACKED = 120, BYTES_RECEIVED = 128, COUNTED_LENGTH = 136 };
 
 /* False where there is nothing to go by yet. */
 static bool read_flow(int fd, struct nd_sock *sock, struct flow *flow) {
-    union {
-        struct tcp_info info;
-        unsigned char raw[COUNTED_LENGTH];
-    } kernel;
-    uint64_t acked, received;
-    socklen_t len = sizeof kernel;
-    memset(&kernel, 0, sizeof kernel);
-    if (nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &kernel, &len) != 0 || kernel.info.tcpi_state == TCP_CLOSE)
+    struct nd_tcp_info info;
+    if (!nd_tcp_info_read(fd, &info) || info.state == TCP_CLOSE)
         return false; /* not the connection we knew */
-    const struct tcp_info *info = &kernel.info;
-    uint32_t since =
-        info->tcpi_last_data_recv < info->tcpi_last_data_sent ? info->tcpi_last_data_recv : info->tcpi_last_data_sent;
-    flow->since = (nd_time)since * ND_MSEC;
-    memcpy(&acked, kernel.raw + BYTES_ACKED, sizeof acked);
-    memcpy(&received, kernel.raw + BYTES_RECEIVED, sizeof received);
-    flow->bytes = len >= COUNTED_LENGTH ? acked + received : sock->connection_clock.counted;
-    return len >= COUNTED_LENGTH || atomic_exchange(&sock->connection_clock.counting, true); /* we count from here on */
+    const bool counted = info.known & ND_TCP_BYTES;
+    flow->since = nd_time_sooner(info.last_data_recv, info.last_data_sent);
+    flow->dated = info.known & ND_TCP_TIMES;
+    flow->bytes = counted ? info.bytes_acked + info.bytes_received : sock->connection_clock.counted;
+    return counted || atomic_exchange(&sock->connection_clock.counting, true); /* we count from here on */
 }
 
 static nd_time window_look(const struct nd_sock *sock, const struct nd_limits *limits) {
@@ -86,6 +73,17 @@ bool nd_connection_limits_outlived(int fd, struct nd_sock *sock, const char *ope
     return (nd_sock_flags(sock) & ND_SOCK_EXPIRED) != 0;
 }
 
+/* How long ago bytes moved, of the time `silent`. Where the kernel does not report it, the calls that moved bytes and the waits that
+ * found some do: a wait is followed by calls that may have been made unseen. */
+static nd_time since_movement(const struct flow *flow, const struct nd_sock *sock, nd_time silent) {
+    const struct nd_wait_clock *in = &sock->clock[ND_IN];
+    if (flow->dated)
+        return nd_time_sooner(silent, flow->since + ND_MSEC); /* whole milliseconds, rounded down */
+    if (flow->bytes != sock->connection_clock.still)
+        return 0;
+    return in->time.waited ? nd_time_sooner(silent, nd_wait_clock_silence(in)) : silent;
+}
+
 /* What the kernel sends again to a peer that is gone is no movement, though it dates it: the counts decide. */
 static bool too_silent(const struct flow *flow, struct nd_sock *sock, struct nd_expiry *expiry) {
     struct nd_connection_clock *pace = &sock->connection_clock;
@@ -93,8 +91,7 @@ static bool too_silent(const struct flow *flow, struct nd_sock *sock, struct nd_
     if (!limit || silent < limit)
         return false;
     if (flow->bytes != pace->still || pace->counting) {
-        nd_time since = flow->since + ND_MSEC; /* whole milliseconds, rounded down */
-        silent = nd_time_sooner(silent, since);
+        silent = since_movement(flow, sock, silent);
         pace->still = flow->bytes;
         pace->moved = waited - silent;
     }

@@ -2,9 +2,6 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <string.h>
 #include <sys/ioctl.h>
 
 #include "base/clock.h"
@@ -21,35 +18,19 @@ static uint32_t queued_bytes(int fd) {
     return nd_real.ioctl(fd, SIOCOUTQ, &queued) == 0 && queued > 0 ? (uint32_t)queued : 0;
 }
 
-/* A receiver answers segments outside its window, as probes of a closed one are, at most every 500 ms
- * (net.ipv4.tcp_invalid_ratelimit): a single probe that came sooner after the one before says nothing by its silence. */
-#define PROBES_APART ((uint64_t)500000) /* microseconds, as tcpi_rto */
-
-static bool probe_unanswered(const struct tcp_info *info) {
-    if (info->tcpi_probes != 1)
-        return info->tcpi_probes > 1;
-    return info->tcpi_backoff > 0 && info->tcpi_backoff < 32 &&
-           ((uint64_t)info->tcpi_rto << (info->tcpi_backoff - 1)) > PROBES_APART;
-}
-
-/* Reads whether something we sent, data or a window probe, is unanswered, and how long ago the last answer came. */
-static bool unanswered(int fd, nd_time *last_answer) {
-    struct tcp_info info;
-    socklen_t len = sizeof info;
-    memset(&info, 0, sizeof info);
-    *last_answer = 0;
-    if (nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
-        return false;
-    *last_answer = (nd_time)info.tcpi_last_ack_recv * ND_MSEC;
-    return info.tcpi_unacked > 0 || probe_unanswered(&info);
+void nd_send_space_answers(struct nd_send_space *room, const struct nd_tcp_info *info, nd_time now) {
+    if (!nd_tcp_unanswered(info))
+        room->unacked_since = -1;
+    else if (room->unacked_since < 0 || info->last_ack_recv < now - room->unacked_since)
+        room->unacked_since = now; /* answered since; what is outstanding now was sent at an unknown time after */
 }
 
 struct nd_send_space nd_send_space_begin(int fd, nd_time now) {
     int saved = errno;
-    nd_time last_answer;
+    struct nd_tcp_info info;
     struct nd_send_space room = {now, -1, queued_bytes(fd)};
-    if (unanswered(fd, &last_answer))
-        room.unacked_since = now;
+    nd_tcp_info_read(fd, &info);
+    nd_send_space_answers(&room, &info, now);
     errno = saved;
     return room;
 }
@@ -77,11 +58,9 @@ bool nd_send_space_check(int fd, const struct nd_sock *sock, struct nd_send_spac
         room->queued = queued;
     }
     if (unacked) {
-        nd_time last_answer;
-        if (!unanswered(fd, &last_answer))
-            room->unacked_since = -1;
-        else if (room->unacked_since < 0 || last_answer < now - room->unacked_since)
-            room->unacked_since = now; /* answered since; what is outstanding now was sent at an unknown time after */
+        struct nd_tcp_info info;
+        nd_tcp_info_read(fd, &info);
+        nd_send_space_answers(room, &info, now);
     }
     errno = saved;
     bool silent = send && now - room->progress >= send;

@@ -4,6 +4,7 @@
 
 #include "shim/limit/expiry.h"
 #include "shim/socket/record.h"
+#include "shim/socket/tcp_info.h"
 
 /* Observations of one wait for room. Times are the caller's: real ones, or a wait clock's. */
 struct nd_send_space {
@@ -14,6 +15,9 @@ struct nd_send_space {
 
 /* Begins to watch at `now`: looks at the kernel's state once. Async-signal-safe; keeps errno. */
 struct nd_send_space nd_send_space_begin(int fd, nd_time now);
+
+/* Takes in what the kernel reports at `now` of the data or window probes that are outstanding. */
+void nd_send_space_answers(struct nd_send_space *room, const struct nd_tcp_info *info, nd_time now);
 
 /* Looks again at `now`. Returns true if a limit has fired, and fills *expiry but for the operation; else false, and the time
  * of the next look in *next (ND_NEVER without limits). A peer that acknowledges data or window probes is alive, however long

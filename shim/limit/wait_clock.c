@@ -115,12 +115,12 @@ void nd_wait_clock_settle_connect(int fd, struct nd_sock *sock) {
 
 /* The connect's time is up; unless the kernel says that it has come about, unseen by us. */
 static bool expire_connecting(int fd, struct nd_sock *sock, nd_time now) {
-    struct tcp_info info;
+    struct nd_tcp_info info;
     nd_time elapsed = now - sock->connect_began;
     if (now < nd_connect_deadline(sock, sock->connect_began))
         return false;
-    if (!nd_tcp_info(fd, &info) || info.tcpi_state != TCP_SYN_SENT) {
-        nd_sock_change(fd, sock, info.tcpi_state == TCP_ESTABLISHED ? ND_SOCK_CONNECTED : 0, ND_SOCK_CONNECTING);
+    if (!nd_tcp_info_read(fd, &info) || info.state != TCP_SYN_SENT) {
+        nd_sock_change(fd, sock, info.state == TCP_ESTABLISHED ? ND_SOCK_CONNECTED : 0, ND_SOCK_CONNECTING);
         return false;
     }
     struct nd_expiry expiry = {.operation = "connect",
@@ -182,17 +182,15 @@ static bool expire_in(const char *operation, int fd, struct nd_sock *sock, short
     if (nd_observing && !alone && !(nd_sock_flags(sock) & ND_SOCK_SENT_LAST))
         return nd_wait_clock_progress(clock), false;
     if ((nd_sock_flags(sock) & ND_SOCK_INET) && !nd_observing) {
-        struct tcp_info info;
-        if (!nd_tcp_info(fd, &info) || info.tcpi_state == TCP_CLOSE) {
+        struct nd_tcp_info info;
+        if (!nd_tcp_info_read(fd, &info) || info.state == TCP_CLOSE) {
             nd_wait_clock_progress(
                 clock); /* not the connection we knew: its number was given to something else unseen */
             return false;
         }
-        nd_time heard = (nd_time)info.tcpi_last_data_recv * ND_MSEC, sent = (nd_time)info.tcpi_last_data_sent * ND_MSEC;
+        const nd_time heard = info.last_data_recv, sent = info.last_data_sent;
         const uint32_t flags = nd_sock_flags(sock);
-        /* Where nothing has been sent that may seem a tick less long ago than it was heard of. */
-        bool owes =
-            sent + ND_TCP_TICK < heard || ((sent <= heard || (flags & ND_SOCK_SCOPED)) && (flags & ND_SOCK_SENT_LAST));
+        bool owes = nd_tcp_reply_pending(&info, flags & ND_SOCK_SENT_LAST, flags & ND_SOCK_SCOPED);
         /* An idle connection does not owe from before it was asked. */
         nd_time since = alone  ? nd_time_sooner(heard, nd_duplicates_reply_pending(fd, sock, sent, heard, now))
                         : owes ? nd_time_sooner(heard, sent)

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -13,6 +12,7 @@
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/profile.h"
+#include "shim/socket/tcp_info.h"
 
 /* Descriptors are inherited on low numbers: 0-2 (inetd), from 3 (systemd), 6 and 7 (UCSPI). A system call for each of this
  * many closed ones is what an ordinary start costs, 5 us. */
@@ -73,32 +73,12 @@ struct nd_sock *nd_sock_discover(int fd) {
     return sock;
 }
 
-/* struct tcp_info as Linux 4.19 has it: libc's headers end earlier. */
-struct counters {
-    struct tcp_info basic;
-    uint64_t pacing[2], bytes_acked, bytes_received;
-    uint32_t segments[2], bytes_not_sent, unused[3];
-    uint64_t rates[4];
-    uint32_t delivered[2];
-    uint64_t bytes_sent, bytes_retransmitted;
-};
-_Static_assert(offsetof(struct counters, bytes_acked) == 120 && offsetof(struct counters, bytes_not_sent) == 144 &&
-                   offsetof(struct counters, bytes_sent) == 200,
-               "the layout is the kernel's");
-
-/* Whether this end made the connection. The kernel counts the acknowledged SYN among a client's bytes, and none among a
- * server's: bytes acknowledged and in flight are one more than bytes sent. Where it does not tell (before Linux 4.19, once
- * the connection is half closed) the connection counts as accepted: fewer limits hold for it. */
+/* Whether this end made the connection; where the kernel does not say it counts as accepted: fewer limits hold for it. */
 static bool made_here(int fd) {
-    struct counters info;
-    socklen_t len = sizeof info;
+    struct nd_tcp_info info;
     int queued = 0;
-    memset(&info, 0, sizeof info);
-    if (nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 || len < sizeof info ||
-        info.basic.tcpi_state != TCP_ESTABLISHED || nd_real.ioctl(fd, SIOCOUTQ, &queued) != 0)
-        return false;
-    uint64_t in_flight = (uint64_t)queued - info.bytes_not_sent;
-    return info.bytes_acked + in_flight == info.bytes_sent - info.bytes_retransmitted + 1;
+    return nd_tcp_info_read(fd, &info) && nd_real.ioctl(fd, SIOCOUTQ, &queued) == 0 &&
+           nd_tcp_made_here(&info, (uint64_t)queued);
 }
 
 /* Whether limits of ours stand on the socket already, put there for this side or the other; it is taken to be that side's. */

@@ -6,6 +6,7 @@
 
 #include "shim/real.h"
 #include "shim/socket/change.h"
+#include "shim/socket/tcp_info.h"
 
 /* What is left in the kernel with a stream that was ended, for processes that have no memory of it: executed since, or forked
  * before. It stands in an option that means nothing to a dead stream: TCP_USER_TIMEOUT (it would be 21 days), and where there
@@ -91,13 +92,10 @@ bool nd_expired_anywhere(int fd, struct nd_sock *sock) {
     return ended;
 }
 
-/* What the kernel's timers leave behind, and an end that both sides agreed on does not: unanswered probes or repeats. */
 bool nd_ended_by_kernel(int fd, struct nd_sock *sock) {
-    struct tcp_info info;
-    socklen_t len = sizeof info;
+    struct nd_tcp_info info;
     int saved = errno;
-    bool ended = nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_state == TCP_CLOSE &&
-                 (info.tcpi_probes > 0 || info.tcpi_retransmits > 0);
+    bool ended = nd_tcp_info_read(fd, &info) && nd_tcp_ended_by_timer(&info);
     if (ended)
         mark_all(fd, sock, 0);
     errno = saved;

@@ -175,6 +175,51 @@ START_TEST(kernels_that_do_not_count) {
 }
 END_TEST
 
+/* Under a filter, and under qemu's emulation, which passes on the first four bytes. */
+static void without_times(int how) {
+    fake.info_denied = how == 0;
+    fake.info_length = 4;
+    *fake_option(SOL_SOCKET, SO_TYPE) =
+        (struct fake_option){.level = SOL_SOCKET, .name = SO_TYPE, .value.tv_sec = SOCK_STREAM};
+}
+
+START_TEST(idle_where_the_kernel_reports_no_times) {
+    without_times(_i);
+    nd_settings.outbound.idle = 4 * ND_SEC;
+    ck_assert_int_eq(waits_until_fired(4, ND_SEC, 0, true), -1); /* the calls are counted from here on */
+    for (int i = 0; i < 20; i++) {
+        ck_assert(!wait_and_look(ND_SEC, 300, true));
+        nd_connection_limits_count(sock, 300);
+    }
+    ck_assert_int_ge(waits_until_fired(20, ND_SEC, 0, true), 3);
+    ck_assert_str_eq(expiry.limit, "IDLE");
+}
+END_TEST
+
+/* A poll that finds bytes is followed by calls that may not be seen, as those of stdio. */
+START_TEST(idle_goes_by_waits_where_calls_are_unseen) {
+    without_times(_i);
+    nd_settings.outbound.idle = 4 * ND_SEC;
+    for (int i = 0; i < 20; i++) {
+        nd_stopwatch_add(&sock->clock[ND_IN].time, fake.now, fake.now + ND_SEC);
+        sock->clock[ND_IN].progress = atomic_load(&sock->clock[ND_IN].time.waited);
+        ck_assert(!wait_and_look(ND_SEC, 300, true));
+    }
+}
+END_TEST
+
+START_TEST(rate_where_the_kernel_reports_no_times) {
+    without_times(_i);
+    nd_settings.outbound.min_rate_bytes = 1000;
+    nd_settings.outbound.min_rate_window = WINDOW;
+    for (int i = 0; i < 20; i++) { /* among several: whether it drips is not known */
+        ck_assert(!wait_and_look(ND_SEC, 1, false));
+        nd_connection_limits_count(sock, 1);
+    }
+    ck_assert_int_ge(waits_until_fired(20, ND_SEC, 1, true), 1);
+}
+END_TEST
+
 START_TEST(a_stale_record_ends_nothing) {
     nd_settings.outbound.idle = nd_settings.outbound.min_rate_window = ND_SEC;
     nd_settings.outbound.min_rate_bytes = 1000;
@@ -201,6 +246,9 @@ int main(void) {
     tcase_add_test(tests, a_fast_beginning_buys_one_window);
     tcase_add_test(tests, a_single_message_among_others_is_no_drip);
     tcase_add_test(tests, kernels_that_do_not_count);
+    tcase_add_loop_test(tests, idle_where_the_kernel_reports_no_times, 0, 2);
+    tcase_add_loop_test(tests, idle_goes_by_waits_where_calls_are_unseen, 0, 2);
+    tcase_add_loop_test(tests, rate_where_the_kernel_reports_no_times, 0, 2);
     tcase_add_test(tests, a_stale_record_ends_nothing);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

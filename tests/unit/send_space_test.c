@@ -167,6 +167,18 @@ START_TEST(no_tcp_never_fires_unacked) {
 }
 END_TEST
 
+/* An emulator passes on how many probes went out, but not when the last was answered. */
+START_TEST(a_short_answer_never_fires_unacked) {
+    nd_settings.outbound.unacked = 10 * ND_SEC;
+    fake.info.tcpi_unacked = 1;
+    fake.info.tcpi_probes = 2;
+    fake.info_length = 4;
+    room = nd_send_space_begin(FD, BEGAN);
+    ck_assert_int_eq(room.unacked_since, -1);
+    ck_assert(!look_at(100 * ND_SEC));
+}
+END_TEST
+
 START_TEST(local_streams_have_no_unacked) {
     nd_settings.outbound.unacked = 10 * ND_SEC;
     sock = nd_sock_created(FD, ND_SOCK_STREAM | ND_SOCK_LOCAL | ND_SOCK_CONNECTED);
@@ -192,6 +204,7 @@ int main(void) {
     tcase_add_test(tests, a_shrinking_queue_is_progress);
     tcase_add_test(tests, looks_are_neither_rare_nor_frequent);
     tcase_add_test(tests, no_tcp_never_fires_unacked);
+    tcase_add_test(tests, a_short_answer_never_fires_unacked);
     tcase_add_test(tests, local_streams_have_no_unacked);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
