@@ -32,7 +32,8 @@ static bool read_flow(int fd, struct nd_sock *sock, struct flow *flow) {
 }
 
 static nd_time window_look(const struct nd_sock *sock, const struct nd_limits *limits) {
-    return sock->connection_clock.look ? sock->connection_clock.look : limits->min_rate_window / LOOKS_PER_WINDOW;
+    return sock->connection_clock.check_at ? sock->connection_clock.check_at
+                                           : limits->min_rate_window / LOOKS_PER_WINDOW;
 }
 
 nd_time nd_connection_limits_due(const struct nd_sock *sock, nd_time now) {
@@ -79,7 +80,7 @@ static nd_time since_movement(const struct flow *flow, const struct nd_sock *soc
     const struct nd_wait_clock *in = &sock->clock[ND_IN];
     if (flow->dated)
         return nd_time_sooner(silent, flow->since + ND_MSEC); /* whole milliseconds, rounded down */
-    if (flow->bytes != sock->connection_clock.still)
+    if (flow->bytes != sock->connection_clock.moved_bytes)
         return 0;
     return in->time.waited ? nd_time_sooner(silent, nd_wait_clock_silence(in)) : silent;
 }
@@ -90,9 +91,9 @@ static bool too_silent(const struct flow *flow, struct nd_sock *sock, struct nd_
     nd_time limit = nd_sock_limits(sock)->idle, waited = pace->time.waited, silent = waited - pace->moved;
     if (!limit || silent < limit)
         return false;
-    if (flow->bytes != pace->still || pace->counting) {
+    if (flow->bytes != pace->moved_bytes || pace->counting) {
         silent = since_movement(flow, sock, silent);
-        pace->still = flow->bytes;
+        pace->moved_bytes = flow->bytes;
         pace->moved = waited - silent;
     }
     if (silent < limit)
@@ -123,7 +124,7 @@ static bool too_slow(const struct flow *flow, struct nd_sock *sock, bool busy, s
         pace->window = waited;
         pace->bytes = flow->bytes - surplus(moved, limits, elapsed);
     }
-    pace->look = nd_time_sooner(waited + window / LOOKS_PER_WINDOW, pace->window + window);
+    pace->check_at = nd_time_sooner(waited + window / LOOKS_PER_WINDOW, pace->window + window);
     if (moved >= limits->min_rate_bytes || !over || !drips)
         return false;
     *expiry = (struct nd_expiry){.limit = ND_LIMIT_NAME(sock, "MIN_RATE"), .timeout = window, .elapsed = elapsed};
@@ -140,7 +141,7 @@ bool nd_connection_limits_check(int fd, struct nd_sock *sock, bool busy, nd_time
         } else {
             struct nd_connection_clock *pace = &sock->connection_clock;
             pace->moved = pace->window = atomic_load(&pace->time.waited);
-            pace->look = pace->window + nd_sock_limits(sock)->min_rate_window / LOOKS_PER_WINDOW;
+            pace->check_at = pace->window + nd_sock_limits(sock)->min_rate_window / LOOKS_PER_WINDOW;
         }
     }
     errno = saved;

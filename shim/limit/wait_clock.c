@@ -45,7 +45,7 @@ void nd_wait_clock_add(struct nd_sock *sock, short wants, nd_time began, nd_time
 void nd_wait_clock_progress(struct nd_wait_clock *clock) {
     nd_time waited = atomic_load_explicit(&clock->time.waited, memory_order_relaxed);
     atomic_store_explicit(&clock->progress, waited, memory_order_relaxed);
-    atomic_store_explicit(&clock->look, 0, memory_order_relaxed);
+    atomic_store_explicit(&clock->check_at, 0, memory_order_relaxed);
 }
 
 bool nd_wait_clock_send_space(const struct nd_sock *sock, short wants) {
@@ -80,8 +80,8 @@ nd_time nd_wait_clock_left(const struct nd_sock *sock, short wants) {
         left = limit ? limit - nd_wait_clock_silence(&sock->clock[ND_IN]) : ND_NEVER;
     }
     if ((wants & ND_WANTS_OUT) && nd_send_space_limited_by(flags, limits))
-        left = nd_time_sooner(left, out->look ? out->look - out->time.waited
-                                              : first_look(flags, limits) - nd_wait_clock_silence(out));
+        left = nd_time_sooner(left, out->check_at ? out->check_at - out->time.waited
+                                                  : first_look(flags, limits) - nd_wait_clock_silence(out));
     return left;
 }
 
@@ -218,11 +218,11 @@ static bool expire_out(const char *operation, int fd, struct nd_sock *sock) {
     struct nd_wait_clock *clock = &sock->clock[ND_OUT];
     struct nd_expiry expiry;
     nd_time next;
-    if (!clock->look) {
+    if (!clock->check_at) {
         struct nd_send_space room = nd_send_space_begin(fd, clock->progress);
         clock->unacked = room.unacked_since;
         clock->queued = room.queued;
-    } else if (clock->time.waited < clock->look) {
+    } else if (clock->time.waited < clock->check_at) {
         return false;
     }
     struct nd_send_space room = {clock->progress, clock->unacked, clock->queued};
@@ -230,7 +230,7 @@ static bool expire_out(const char *operation, int fd, struct nd_sock *sock) {
     clock->progress = room.progress;
     clock->unacked = room.unacked_since;
     clock->queued = room.queued;
-    clock->look = next;
+    clock->check_at = next;
     if (fired) {
         expiry.operation = operation;
         nd_wait_clock_progress(clock);

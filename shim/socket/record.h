@@ -58,13 +58,13 @@ enum nd_direction { ND_IN, ND_OUT };
 /* What limits a connection whichever way it is waited for (limit/connection_limits.h). Times are in `waited` but for `born`. */
 struct nd_connection_clock {
     struct nd_stopwatch time;
-    _Atomic nd_time established; /* when the connection came about, or we learned of it; 0: it has not */
-    _Atomic nd_time moved;       /* when bytes moved last, as far as known */
-    _Atomic uint64_t still;      /* bytes that had moved by then */
-    _Atomic nd_time window;      /* when MIN_RATE's window began */
-    _Atomic nd_time look;        /* when to look next how much it has moved; 0: a quarter of the window */
-    _Atomic uint64_t bytes;      /* bytes that had moved when the window began */
-    _Atomic uint64_t counted;    /* bytes that moved in calls we saw, where the kernel does not count them */
+    _Atomic nd_time established;  /* when the connection came about, or we learned of it; 0: it has not */
+    _Atomic nd_time moved;        /* when bytes moved last, as far as known */
+    _Atomic uint64_t moved_bytes; /* bytes that had moved by then */
+    _Atomic nd_time window;       /* when MIN_RATE's window began */
+    _Atomic nd_time check_at;     /* when to look next how much it has moved; 0: a quarter of the window */
+    _Atomic uint64_t bytes;       /* bytes that had moved when the window began */
+    _Atomic uint64_t counted;     /* bytes that moved in calls we saw, where the kernel does not count them */
     _Atomic bool counting;
 };
 
@@ -105,7 +105,7 @@ struct nd_epoll {
     _Atomic nd_time delay;       /* nd_epoll_delay, by those two; 0: to be found anew */
     _Atomic int highest;         /* no socket of the set is above this descriptor */
     _Atomic int inner[ND_INNER_SETS]; /* epoll sets in it, plus 1 */
-    _Atomic nd_time looking;          /* since when a thread looks through it; 0: none does */
+    _Atomic nd_time scanning;         /* since when a thread looks through it; 0: none does */
     _Atomic uint32_t changes;         /* what may have made it timed */
     _Atomic uint32_t thread;          /* the only one that puts sockets into it; 0: none yet; ND_SEVERAL_THREADS */
     _Atomic uint32_t rings, reading;  /* the nd_sock_uring_changes it was read at, and how often it was */

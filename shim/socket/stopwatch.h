@@ -26,7 +26,7 @@ void nd_stopwatch_add(struct nd_stopwatch *watch, nd_time began, nd_time ended);
 struct nd_wait_clock {
     struct nd_stopwatch time;
     _Atomic nd_time progress; /* `waited` at the last progress */
-    _Atomic nd_time look;     /* ND_OUT: `waited` when the send queue is to be looked at again; 0: not looked yet */
+    _Atomic nd_time check_at; /* ND_OUT: `waited` when the send queue is to be looked at again; 0: not looked yet */
     _Atomic nd_time unacked;  /* ND_OUT: struct nd_send_space's unacked_since, in `waited` */
     _Atomic uint32_t queued;  /* ND_OUT: struct nd_send_space's queued */
 };
