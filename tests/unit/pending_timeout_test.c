@@ -37,11 +37,11 @@ static void start(void) {
 }
 
 /* A wait of this length, after which the socket is looked at. */
-static bool waits(nd_time length, const struct nd_connections *company) {
+static bool waits(nd_time length, const struct nd_connections *connections) {
     unsigned told = fake.told;
     nd_wait_clock_add(sock, POLLIN, fake.now, fake.now + length);
     fake.now += length;
-    nd_pending_timeout_check("poll", FD, sock, POLLIN, company, fake.now);
+    nd_pending_timeout_check("poll", FD, sock, POLLIN, connections, fake.now);
     return fake.told > told;
 }
 
