@@ -10,7 +10,8 @@
 
 #define LONG_AGO (INT32_MAX * ND_MSEC)
 
-/* struct tcp_info as Linux 4.19 has it: older headers end earlier. Kernels append to it, and cut it to what the caller takes. */
+/* struct tcp_info as Linux 4.19 has it: older headers end earlier. Kernels append to it, and cut it to what the caller
+ * takes. */
 struct answer {
     uint8_t state, ca_state, retransmits, probes, backoff, options, window_scales, app_limited;
     uint32_t rto, ato, snd_mss, rcv_mss; /* the first two in microseconds */
@@ -112,7 +113,8 @@ bool nd_tcp_info_read(int fd, struct nd_tcp_info *info) {
 }
 
 /* A receiver answers segments outside its window, as probes of a closed one are, at most every 500 ms
- * (net.ipv4.tcp_invalid_ratelimit): the silence after a single probe that came sooner after the one before has no meaning. */
+ * (net.ipv4.tcp_invalid_ratelimit): the silence after a single probe that came sooner after the one before has no
+ * meaning. */
 #define PROBES_APART (500 * ND_MSEC)
 
 static bool probe_unanswered(const struct nd_tcp_info *info) {
@@ -135,8 +137,8 @@ bool nd_tcp_ended_by_timer(const struct nd_tcp_info *info) {
     return info->state == TCP_CLOSE && (info->probes > 0 || info->retransmits > 0);
 }
 
-/* The kernel counts the acknowledged SYN among a client's bytes, and none among a server's: bytes acknowledged and in flight are
- * one more than bytes sent. */
+/* The kernel counts the acknowledged SYN among a client's bytes, and none among a server's: bytes acknowledged and in
+ * flight are one more than bytes sent. */
 bool nd_tcp_made_here(const struct nd_tcp_info *info, uint64_t queued) {
     if (!(info->known & ND_TCP_SENT) || info->state != TCP_ESTABLISHED)
         return false;

@@ -256,8 +256,8 @@ END_TEST
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
 int main(void) {
-    Suite *suite = suite_create("sockets");
-    TCase *tests = tcase_create("sockets");
+    Suite *suite = suite_create("record");
+    TCase *tests = tcase_create("record");
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, nothing_is_known_at_first);
     tcase_add_loop_test(tests, descriptors_out_of_range_have_no_record, 0, COUNT(out_of_range));
