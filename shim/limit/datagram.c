@@ -8,7 +8,8 @@
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
 
-/* The port has the same offset in both families, and in AF_UNSPEC, which Linux accepts in place of AF_INET. */
+/* Whether the kernel chooses the port. Linux accepts AF_UNSPEC in place of AF_INET. */
+_Static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port), "in both families");
 static bool has_free_port(const struct sockaddr *addr, socklen_t len) {
     return len >= sizeof(struct sockaddr_in) && ((const struct sockaddr_in *)addr)->sin_port == 0;
 }

@@ -1,6 +1,7 @@
 #include "shim/limit/wait_clock.h"
 
 #include <errno.h>
+#include <sys/epoll.h>
 
 #include "base/clock.h"
 #include "shim/limit/connection_limits.h"
@@ -22,6 +23,11 @@
 #define FIRST_CHECK_SHARE 64
 #define SHORTEST_FIRST_CHECK (10 * ND_MSEC)
 #define LONGEST_FIRST_CHECK ND_SEC
+
+_Static_assert((int)EPOLLIN == POLLIN && (int)EPOLLOUT == POLLOUT && (int)EPOLLPRI == POLLPRI &&
+                   (int)EPOLLERR == POLLERR && (int)EPOLLHUP == POLLHUP && (int)EPOLLRDHUP == POLLRDHUP &&
+                   (int)EPOLLRDNORM == POLLRDNORM && (int)EPOLLWRNORM == POLLWRNORM && (int)EPOLLRDBAND == POLLRDBAND,
+               "epoll's events are poll's");
 
 bool nd_connections_has_group(struct nd_connections *connections, uint32_t group) {
     for (unsigned i = 0; i < connections->group_count; i++)

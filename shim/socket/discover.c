@@ -65,7 +65,8 @@ struct nd_sock *nd_sock_discover(int fd) {
         flags |= ND_SOCK_LISTENING;
     else if (!(flags & ND_SOCK_LOCAL) && has_peer(fd))
         flags |= ND_SOCK_CONNECTED;
-    if (get_int(fd, SOL_SOCKET, SO_LINGER, 0) > 0) /* l_onoff is the first member */
+    _Static_assert(offsetof(struct linger, l_onoff) == 0, "the first int of SO_LINGER");
+    if (get_int(fd, SOL_SOCKET, SO_LINGER, 0) > 0)
         flags |= ND_SOCK_LINGER;
     struct nd_sock *sock = nd_sock_created(fd, flags);
     if (sock && (flags & (ND_SOCK_CONNECTED | ND_SOCK_LISTENING)))

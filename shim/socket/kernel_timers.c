@@ -57,6 +57,9 @@ static void arm_timeout(int fd, struct nd_sock *sock, int name, nd_time limit, _
 
 static const int keepalive_options[4][2] = {
     {SOL_SOCKET, SO_KEEPALIVE}, {IPPROTO_TCP, TCP_KEEPIDLE}, {IPPROTO_TCP, TCP_KEEPINTVL}, {IPPROTO_TCP, TCP_KEEPCNT}};
+_Static_assert(sizeof keepalive_options / sizeof *keepalive_options ==
+                   sizeof(((struct nd_sock *)0)->own_keepalive) / sizeof(int),
+               "one own value for each");
 
 /* The first probe comes after KEEPALIVE of silence, five more a second or a tenth of it apart. A program that has
  * switched keepalive on itself keeps its own. */
@@ -243,6 +246,9 @@ static int keepalive_index(int level, int name) {
 
 /* SO_RCVTIMEO and SO_SNDTIMEO of a program with 64-bit times on a 32-bit system. */
 enum { RCVTIMEO_NEW = 66, SNDTIMEO_NEW = 67 };
+#ifdef SO_RCVTIMEO_NEW
+_Static_assert(RCVTIMEO_NEW == SO_RCVTIMEO_NEW && SNDTIMEO_NEW == SO_SNDTIMEO_NEW, "the numbers are the kernel's");
+#endif
 
 static bool is_timeout(int level, int name, int which) {
     return level == SOL_SOCKET && (name == which || name == (which == SO_RCVTIMEO ? RCVTIMEO_NEW : SNDTIMEO_NEW));

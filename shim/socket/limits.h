@@ -85,6 +85,7 @@ static inline nd_time nd_connect_deadline(const struct nd_sock *sock, nd_time be
 #define ND_LIMIT_NAME(sock, name) (nd_sock_flags(sock) & ND_SOCK_INBOUND ? "INBOUND_" name : name)
 
 /* `limit` as it holds for this socket, with ND_LIMIT_INBOUND where that is so. */
+_Static_assert((int)ND_LIMITS <= (int)ND_LIMIT_INBOUND, "the bit is above every limit");
 static inline unsigned nd_limit_of(const struct nd_sock *sock, enum nd_limit limit) {
     return (unsigned)limit | (nd_sock_flags(sock) & ND_SOCK_INBOUND ? ND_LIMIT_INBOUND : 0U);
 }

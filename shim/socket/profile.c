@@ -60,6 +60,8 @@ static void fill(struct nd_profile *profile) {
     profile->accept = made.accept;
 }
 
+_Static_assert(sizeof(struct nd_rule_set) == sizeof(((struct nd_rule_set *)0)->bits), "compared as bytes");
+
 static bool is_same(const struct nd_profile *profile, const struct nd_rule_set *rules, bool inbound) {
     return profile->inbound == inbound && memcmp(&profile->rules, rules, sizeof *rules) == 0;
 }

@@ -23,6 +23,7 @@ struct nd_profile {
 /* Profile 0 stands for the settings themselves. When the table is full, which is reported once, further combinations of
  * sections get that. */
 enum { ND_PROFILES = 256 };
+_Static_assert(ND_PROFILES == UINT8_MAX + 1, "the number of one is a uint8_t, and the message of a full table has it");
 extern struct nd_profile nd_profiles[ND_PROFILES];
 
 /* Called once, after the settings have been read. */

@@ -8,6 +8,9 @@
 
 #include "base/clock.h"
 
+_Static_assert(sizeof(_Atomic nd_time) == sizeof(nd_time) && ATOMIC_LLONG_LOCK_FREE == 2,
+               "lock-free, and copied as bytes");
+
 /* How long threads have waited for one thing: several at a time count once. */
 struct nd_stopwatch {
     _Atomic nd_time waited;    /* in total */

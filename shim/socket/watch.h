@@ -20,6 +20,10 @@ enum nd_watch {
         1 << 7, /* with ND_WATCH_IN: only for what the kernel times (RECV, KEEPALIVE), and for ND_WATCH_SCOPE */
     ND_WATCH_WAIT = ND_WATCH_WAIT_IN | ND_WATCH_WAIT_OUT
 };
+_Static_assert(ND_WATCH_WAIT_IN + ND_WATCH_IN + ND_WATCH_WAIT_OUT + ND_WATCH_OUT + ND_WATCH_TRY + ND_WATCH_SCOPE +
+                       ND_WATCH_NOTE + ND_WATCH_KERNEL_TIMED ==
+                   UINT8_MAX,
+               "the bits of one byte, each once");
 
 /* Descriptors below this have their bits in an array, one load on the hot path; 64 KiB of zero pages until they are
  * used. */
@@ -40,6 +44,9 @@ static inline unsigned nd_watch(int fd) {
 
 /* The ND_WATCH_WAIT_ bits of poll(2) events: POLLRDNORM and POLLWRNORM are six bits above POLLIN and POLLOUT. */
 static inline unsigned nd_watch_events(short events) {
+    _Static_assert(POLLRDNORM == POLLIN << 6 && POLLWRNORM == POLLOUT << 6, "six bits above");
+    _Static_assert(!((ND_WAIT_URGENT | ND_WAIT_URGENT >> 6 | (POLLERR | POLLHUP | POLLNVAL) >> 6) & ND_WATCH_WAIT),
+                   "no other");
     unsigned wants = ((unsigned)events | (unsigned)events >> 6) & ND_WATCH_WAIT;
     return __builtin_expect(wants != 0, 1) ? wants : events & ND_WAIT_URGENT ? ND_WATCH_WAIT_IN : 0;
 }
