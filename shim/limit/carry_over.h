@@ -31,7 +31,7 @@ nd_time nd_carried_over_connect(const struct nd_sock *sock, const struct sockadd
 /* Drops what was carried over in `direction`: bytes have moved, or a connection has been established. */
 static inline void nd_carry_over_end(int fd, struct nd_sock *sock, enum nd_direction direction) {
     const uint32_t flag = direction == ND_IN ? ND_SOCK_CARRIED_IN : ND_SOCK_CARRIED_OUT;
-    if (__builtin_expect(nd_sock_flags(sock) & flag, 0))
+    if (__builtin_expect((nd_sock_flags(sock) & flag) != 0, 0))
         nd_sock_change(fd, sock, 0, flag);
 }
 

@@ -160,7 +160,7 @@ struct nd_sock {
 _Static_assert(sizeof(((struct nd_sock *)0)->peer) >= sizeof(struct sockaddr_in), "holds AF_INET too");
 
 enum { ND_SOCK_CHUNK = 1024, ND_SOCK_CHUNKS = 1024 };
-_Static_assert(ND_SOCK_CHUNK *ND_SOCK_CHUNKS == 1 << 20, "as many descriptors as the kernel allows by default");
+_Static_assert(ND_SOCK_CHUNKS == (1 << 20) / ND_SOCK_CHUNK, "as many descriptors as the kernel allows by default");
 
 /* The records; in this order, a program with few descriptors writes to one page. */
 struct nd_sock_table {
