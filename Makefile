@@ -85,11 +85,12 @@ $(BUILD)/libplain.a: $(PLAIN_OBJS) $(RESOLVER_OBJS)
 	@mkdir -p $(@D)
 	rm -f $@ && $(AR) qcs $@ $^
 
-$(BUILD)/unit/%_test: tests/unit/%_test.c $(BUILD)/libplain.a Makefile
+# One main function for all; it chooses tests by name where each adds its own (tests/unit/main.c).
+$(BUILD)/unit/%_test: tests/unit/%_test.c $(BUILD)/tests/unit/main.o $(BUILD)/libplain.a Makefile
 	@mkdir -p $(@D)
 	@echo '  CC $@'
-	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(BUILD)/libplain.a $(LDFLAGS) \
-	    $(CARES_A) $(UNWIND_A) $(shell pkg-config --libs check) -ldl
+	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(BUILD)/tests/unit/main.o $(BUILD)/libplain.a $(LDFLAGS) \
+	    -Wl,--wrap=_tcase_add_test $(CARES_A) $(UNWIND_A) $(shell pkg-config --libs check) -ldl
 
 $(BUILD)/tests/%: tests/integration/%.c Makefile
 	@mkdir -p $(@D)

@@ -1,9 +1,7 @@
 #include "shim/limit/connection_limits.h"
 
-#include <check.h>
-#include <stdlib.h>
-
 #include "tests/unit/fake_kernel.h"
+#include "tests/unit/unit.h"
 
 enum { FD = 700 };
 #define WINDOW (4 * ND_SEC)
@@ -182,9 +180,7 @@ END_TEST
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
-int main(void) {
-    Suite *suite = suite_create("pace");
-    TCase *tests = tcase_create("pace");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, off_is_never_due);
     tcase_add_test(tests, only_internet_connections);
@@ -198,10 +194,4 @@ int main(void) {
     tcase_add_test(tests, a_single_message_among_others_is_no_drip);
     tcase_add_test(tests, kernels_that_do_not_count);
     tcase_add_test(tests, a_stale_record_ends_nothing);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

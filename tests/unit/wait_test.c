@@ -1,12 +1,11 @@
 #include "shim/wait/wait.h"
 
-#include <check.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "tests/unit/fake_kernel.h"
+#include "tests/unit/unit.h"
 
 /* What successive polls return, each after a time. */
 struct step {
@@ -101,9 +100,7 @@ START_TEST(asks_the_kernel_for_the_mode) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("wait");
-    TCase *tests = tcase_create("wait");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, fake_start, NULL);
     tcase_add_test(tests, ready_is_ready);
     tcase_add_test(tests, the_deadline_ends_it_and_not_before);
@@ -112,10 +109,4 @@ int main(void) {
     tcase_add_loop_test(tests, an_end_is_told_beside_what_is_ready, 0, 4);
     tcase_add_test(tests, a_failed_poll_lets_the_call_try);
     tcase_add_test(tests, asks_the_kernel_for_the_mode);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
