@@ -14,12 +14,14 @@ class Net(Namespace):
         super().__init__(directory)
         stack.callback(self.close)
         self._stack = stack
+        self.opened = []
 
     def open(self, make, *args, **options):
         """Makes something that has sockets in here, and closes it when the test ends."""
         with self.inside():
             thing = make(*args, **options)
         self._stack.callback(thing.close)
+        self.opened.append(thing)
         return thing
 
     def serve(self, behaviour, **options):

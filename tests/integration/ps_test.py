@@ -182,7 +182,7 @@ def test_stack(net):
     assert waiting(program, "recv"), "it goes on"
 
 
-def test_chroot(net, tmp_path):
+def test_chroot(net, other_users, tmp_path):
     """Nothing is opened in the process's own root."""
     root = tmp_path / "root"
     root.mkdir()
@@ -283,7 +283,7 @@ def test_no_such_process():
     netdeadline("ps", "--fly", status=2)
 
 
-def test_without_permission(net, tmp_path):
+def test_without_permission(net, other_users, tmp_path):
     """Another user is told what it takes, and sees nothing."""
     command = shutil.copy(look.COMMAND, tmp_path / "netdeadline")
     tmp_path.chmod(0o755)

@@ -113,9 +113,10 @@ print(log.recv(2000).decode(), flush=True)
 @pytest.fixture
 def syslog(net):
     """A reader of /dev/log, in here only: reads one datagram when it is told to."""
-    net.do("sh", "-c", f"mkdir {net.directory}/dev && mount -t tmpfs dev {net.directory}/dev && "
-                       f"cp -a /dev/null /dev/zero /dev/urandom {net.directory}/dev && mount --bind {net.directory}/dev /dev")
-    program = net.start([programs.PYTHON, "-c", SYSLOG], library=False, stdin=programs.subprocess.PIPE)
+    net.do("sh", "-ec", f"mkdir {net.directory}/dev; mount -t tmpfs dev {net.directory}/dev; for name in null zero urandom; do "
+                        f": >{net.directory}/dev/$name; mount --bind /dev/$name {net.directory}/dev/$name; done; "
+                        f"mount --rbind {net.directory}/dev /dev")
+    program = net.start(programs.child(SYSLOG), library=False, stdin=programs.subprocess.PIPE)
     assert program.process.stdout.readline() == b"ready\n"
     return program
 
