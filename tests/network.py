@@ -1,6 +1,7 @@
 """A private network with the means to serve and to run programs in it."""
 
 import contextlib
+import json
 
 import programs
 from faults import DnsServer, Listener, Zone, dns
@@ -46,6 +47,12 @@ class Net(Namespace):
 
     def run(self, argv, patience=programs.PATIENCE, **options):
         return self.start(argv, **options).finish(patience)
+
+    def told(self, body, *arguments, patience=programs.PATIENCE, **options):
+        """Runs a program of the test's own (programs.child), and gives what it told as its last line, in JSON."""
+        result = self.run(programs.child(body, *arguments), patience=patience, **options)
+        assert result.status == 0 and result.out, result
+        return json.loads(result.out.splitlines()[-1])
 
     def fault_server(self, name, *options):
         """A fault server as a process of its own, for tests that stop or kill it; gives (program, port)."""

@@ -56,6 +56,11 @@ def environment(library=True, **limits):
     return variables
 
 
+def child(body, *arguments):
+    """The command line of a Python program of a test's own, which has the names of tests/integration/client.py."""
+    return [PYTHON, "-c", f"import sys; sys.path.insert(0, {str(ROOT / 'tests/integration')!r}); from client import *\n{body}", *arguments]
+
+
 class Program:
     """A program that was started; finish() waits for its end."""
 

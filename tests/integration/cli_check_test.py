@@ -235,8 +235,6 @@ def test_settings_come_from_the_memory(process, tmp_path):
 
 
 FILTERED = """
-import ctypes, struct, time
-libc = ctypes.CDLL(None)
 allow = struct.pack("HBBI", 6, 0, 0, 0x7fff0000)
 program = ctypes.create_string_buffer(allow)
 class Filter(ctypes.Structure):
@@ -249,7 +247,7 @@ time.sleep(60)
 
 
 def test_filtered_process_is_noted():
-    program = subprocess.Popen([programs.PYTHON, "-c", FILTERED], stdout=subprocess.PIPE)
+    program = subprocess.Popen(programs.child(FILTERED), stdout=subprocess.PIPE)
     try:
         program.stdout.readline()
         one(findings(check(str(program.pid)), 1), "note", "filtered (seccomp)")
