@@ -7,7 +7,7 @@ import pytest
 
 import look
 import programs
-from calls import CALL, LATEST, LIMIT, at
+from calls import LATEST, LIMIT
 from faults import tcp
 from look import netdeadline, pid_of, until
 
