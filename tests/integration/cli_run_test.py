@@ -229,7 +229,7 @@ def test_static_program_is_warned_of_and_run(prefix, tmp_path):
     assert "linked statically" in run(prefix, "run", script).stderr
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a program of somebody else")
+@pytest.mark.usefixtures("other_users")
 def test_privileged_program_is_warned_of(prefix, tmp_path):
     program = pathlib.Path(shutil.copy("/bin/true", tmp_path))
     os.chown(program, 65534, 65534)

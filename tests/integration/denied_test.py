@@ -138,24 +138,17 @@ def test_healthy(net, denied, mode, limits):
 
 
 SERVER = """
-import json, socket, errno
 listener = socket.create_server(("127.0.0.1", 8000))
 print("ready", flush=True)
 stream, _ = listener.accept()
-results = []
-for _ in range(2):
-    try:
-        results.append(repr(stream.recv(10)))
-    except OSError as error:
-        results.append(errno.errorcode[error.errno])
-print(json.dumps(results))
+tell([error(stream.recv, 10) for _ in range(2)])
 """
 
 
 @pytest.mark.parametrize("denied", [OPTIONS, ["dup3", "recvmmsg"] + OPTIONS], ids=["options", "more"])
 def test_accepted(net, denied):
     """Python needs accept4 itself."""
-    program = net.start([DENY, *denied, "--", programs.PYTHON, "-c", SERVER], INBOUND_RECV=MS)
+    program = net.start([DENY, *denied, "--", *programs.child(SERVER)], INBOUND_RECV=MS)
     assert program.process.stdout.readline() == b"ready\n"
     with net.inside():
         client = socket.create_connection(("127.0.0.1", 8000))

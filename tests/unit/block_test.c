@@ -2,7 +2,6 @@
  * process's own memory; a test can change them between two reads. */
 #include "cli/process/block.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 
 #include "cli/process/image.h"
 #include "cli/process/memory.h"
+#include "tests/unit/unit.h"
 
 enum { OPERATIONS = 5, LIMITS = 3, SLOTS = 4, SHARDS = 2, ROWS = 3 };
 
@@ -373,8 +373,7 @@ START_TEST(a_call_stands_as_long_as_its_frame) {
 }
 END_TEST
 
-int main(void) {
-    TCase *tests = tcase_create("block");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, a_good_block_is_found);
     tcase_add_test(tests, what_cannot_be_found_or_seen);
@@ -389,11 +388,4 @@ int main(void) {
     tcase_add_test(tests, shards_are_added_up);
     tcase_add_test(tests, a_slot_is_read_whole_or_not_at_all);
     tcase_add_test(tests, a_call_stands_as_long_as_its_frame);
-    Suite *suite = suite_create("block");
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,12 +1,12 @@
 #include "shim/limit/connection_limits.h"
 
-#include <check.h>
 #include <stdlib.h>
 
 #include "shim/mode.h"
 #include "shim/settings/settings.h"
 #include "shim/socket/change.h"
 #include "tests/unit/fake_kernel.h"
+#include "tests/unit/unit.h"
 
 enum { FD = 700 };
 #define WINDOW (4 * ND_SEC)
@@ -231,9 +231,7 @@ END_TEST
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
-int main(void) {
-    Suite *suite = suite_create("connection_limits");
-    TCase *tests = tcase_create("connection_limits");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, off_is_never_due);
     tcase_add_test(tests, only_internet_connections);
@@ -250,10 +248,4 @@ int main(void) {
     tcase_add_loop_test(tests, idle_goes_by_waits_where_calls_are_unseen, 0, 2);
     tcase_add_loop_test(tests, rate_where_the_kernel_reports_no_times, 0, 2);
     tcase_add_test(tests, a_stale_record_ends_nothing);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

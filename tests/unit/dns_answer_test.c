@@ -1,10 +1,10 @@
 #include "resolver/dns_answer.h"
 
-#include <check.h>
 #include <netdb.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#include "tests/unit/unit.h"
 
 static uint8_t bytes[512];
 static struct nd_dns_message message;
@@ -110,18 +110,10 @@ START_TEST(reads_names_of_addresses) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("dns_answer");
-    TCase *tests = tcase_create("dns_answer");
+void add_tests(TCase *tests) {
     tcase_add_test(tests, follows_cnames);
     tcase_add_test(tests, passes_over_other_owners_and_sizes);
     tcase_add_test(tests, joins_both_families);
     tcase_add_test(tests, refuses_cut_packets);
     tcase_add_test(tests, reads_names_of_addresses);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -2,7 +2,6 @@
  * stand in this process's own memory, with a hole behind them. */
 #include "cli/process/image.h"
 
-#include <check.h>
 #include <elf.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include "cli/process/memory.h"
+#include "tests/unit/unit.h"
 
 #define NAME "netdeadline_state"
 
@@ -359,8 +359,7 @@ START_TEST(a_path_that_does_not_fit) {
 }
 END_TEST
 
-int main(void) {
-    TCase *tests = tcase_create("image");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, a_symbol_is_found);
     tcase_add_test(tests, addresses_that_were_relocated);
@@ -375,11 +374,4 @@ int main(void) {
     tcase_add_test(tests, chains_without_an_end);
     tcase_add_test(tests, objects_of_a_process);
     tcase_add_test(tests, a_path_that_does_not_fit);
-    Suite *suite = suite_create("image");
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

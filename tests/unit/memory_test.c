@@ -1,7 +1,7 @@
 /* Reading another process's memory: a child's, in which nothing needs to be where somebody says. */
 #include "cli/process/memory.h"
+#include "tests/unit/unit.h"
 
-#include <check.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -112,8 +112,7 @@ START_TEST(text_ends_at_its_end) {
 }
 END_TEST
 
-int main(void) {
-    TCase *tests = tcase_create("memory");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, stop);
     tcase_add_test(tests, the_other_processs_memory);
     tcase_add_test(tests, all_of_it_or_nothing);
@@ -122,11 +121,4 @@ int main(void) {
     tcase_add_test(tests, text_ends_where_its_memory_does);
     tcase_add_test(tests, text_is_cut_to_its_room);
     tcase_add_test(tests, text_ends_at_its_end);
-    Suite *suite = suite_create("memory");
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,7 +1,8 @@
 /* The table of operations: i386's system call numbers are those of the kernel's header, and names are found. */
 #include "shim/report/operations.h"
 
-#include <check.h>
+#include "tests/unit/unit.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,18 +89,10 @@ START_TEST(every_operation_has_a_limit) {
 }
 END_TEST
 
-int main(void) {
-    TCase *tests = tcase_create("operations");
+void add_tests(TCase *tests) {
 #if defined(__x86_64__) || defined(__i386__)
     tcase_add_test(tests, numbers_of_i386_are_the_kernels);
 #endif
     tcase_add_test(tests, names_are_found);
     tcase_add_test(tests, every_operation_has_a_limit);
-    Suite *suite = suite_create("operations");
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

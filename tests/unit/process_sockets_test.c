@@ -1,7 +1,7 @@
 /* The kernel's lists of sockets, in which the names of AF_UNIX sockets stand as somebody has chosen them. */
 #include "cli/process/sockets.c"
+#include "tests/unit/unit.h"
 
-#include <check.h>
 #include <sys/socket.h>
 
 static struct list list;
@@ -146,8 +146,7 @@ START_TEST(sockets_of_this_process) {
 }
 END_TEST
 
-int main(void) {
-    TCase *tests = tcase_create("process_sockets");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, what_the_kernel_writes);
     tcase_add_test(tests, lines_that_are_none);
@@ -156,11 +155,4 @@ int main(void) {
     tcase_add_test(tests, names_of_unix_sockets);
     tcase_add_test(tests, a_name_that_forges_a_line_hides_no_connection);
     tcase_add_test(tests, sockets_of_this_process);
-    Suite *suite = suite_create("process_sockets");
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,7 +1,6 @@
 #include "shim/report/report.h"
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -26,6 +25,7 @@ nd_time nd_system_now(void);
 #include "base/clock.c"
 #include "base/clock.h"
 #include "shim/settings/environment.h"
+#include "tests/unit/unit.h"
 #undef nd_now
 
 static nd_time now = 1000 * ND_SEC;
@@ -316,15 +316,7 @@ static void remove_log(void) {
     unlink(log_path);
 }
 
-int main(void) {
-    Suite *suite = suite_create("report");
-    TCase *tests = tcase_create("report");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, NULL, remove_log);
     add_tests(tests);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,12 +1,12 @@
 #include "shim/settings/rules.h"
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/un.h>
 
 #include "shim/settings/environment.h"
+#include "tests/unit/unit.h"
 
 static struct nd_rules rules;
 static struct nd_settings settings;
@@ -239,9 +239,7 @@ START_TEST(inbound_unacked_takes_the_value_of_unacked) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("rules_match");
-    TCase *tests = tcase_create("rules_match");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, an_address_and_its_port_must_match);
     tcase_add_test(tests, a_rule_is_for_one_direction);
@@ -254,10 +252,4 @@ int main(void) {
     tcase_add_test(tests, the_narrower_endpoint_has_the_higher_rank);
     tcase_add_test(tests, the_environment_replaces_the_file_and_is_noted);
     tcase_add_test(tests, inbound_unacked_takes_the_value_of_unacked);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

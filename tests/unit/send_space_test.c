@@ -1,11 +1,11 @@
 #include "shim/limit/send_space.h"
 
-#include <check.h>
 #include <stdlib.h>
 
 #include "shim/settings/settings.h"
 #include "shim/socket/change.h"
 #include "tests/unit/fake_kernel.h"
+#include "tests/unit/unit.h"
 
 #define FD 700
 #define BEGAN (1000 * ND_SEC)
@@ -189,9 +189,7 @@ START_TEST(local_streams_have_no_unacked) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("send_space");
-    TCase *tests = tcase_create("send_space");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, nothing_fires_without_limits);
     tcase_add_test(tests, a_gone_peer_fires_at_the_limit);
@@ -206,10 +204,4 @@ int main(void) {
     tcase_add_test(tests, no_tcp_never_fires_unacked);
     tcase_add_test(tests, a_short_answer_never_fires_unacked);
     tcase_add_test(tests, local_streams_have_no_unacked);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,6 +1,5 @@
 #include "shim/report/slots.h"
 
-#include <check.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 
 #include "shim/mode.h"
 #include "tests/unit/fake_kernel.h"
+#include "tests/unit/unit.h"
 
 #define NOINLINE __attribute__((noinline))
 
@@ -187,8 +187,7 @@ START_TEST(threads_lose_no_count) {
 }
 END_TEST
 
-int main(void) {
-    TCase *tests = tcase_create("slots");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, a_call_has_a_slot_as_long_as_it_lasts);
     tcase_add_test(tests, a_signal_handlers_call_gives_the_slot_back);
@@ -198,11 +197,4 @@ int main(void) {
     tcase_add_test(tests, a_child_starts_anew);
     tcase_add_test(tests, a_fork_that_nobody_tells_of_is_noticed);
     tcase_add_test(tests, threads_lose_no_count);
-    Suite *suite = suite_create("slots");
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,12 +1,12 @@
 #include "shim/socket/tcp_info.h"
 
-#include <check.h>
 #include <poll.h>
 #include <stdlib.h>
 
 #include "shim/socket/change.h"
 #include "shim/socket/ended.h"
 #include "tests/unit/fake_kernel.h"
+#include "tests/unit/unit.h"
 
 #define FD 700
 
@@ -171,9 +171,7 @@ END_TEST
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
-int main(void) {
-    Suite *suite = suite_create("tcp_info");
-    TCase *tests = tcase_create("tcp_info");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, stop);
     tcase_add_test(tests, reads_what_the_kernel_reports);
     tcase_add_loop_test(tests, answers_of_any_length, 0, COUNT(answers));
@@ -183,10 +181,4 @@ int main(void) {
     tcase_add_loop_test(tests, a_reply_is_pending, 0, COUNT(replies));
     tcase_add_test(tests, who_made_a_connection);
     tcase_add_loop_test(tests, only_timers_leave_probes_and_repeats, 0, 4);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

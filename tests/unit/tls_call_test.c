@@ -1,6 +1,5 @@
 #include "shim/tls/call.h"
 
-#include <check.h>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -10,6 +9,7 @@
 #include "shim/tls/call_fast.h"
 #include "shim/tls/innermost.h"
 #include "tests/unit/fake_kernel.h"
+#include "tests/unit/unit.h"
 
 #define NOINLINE __attribute__((noinline))
 
@@ -481,9 +481,7 @@ START_TEST(a_process_that_is_left_alone_has_no_scopes) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("tls_call");
-    TCase *tests = tcase_create("tls_call");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, each_operation_has_its_limit);
     tcase_add_test(tests, accepted_connections_have_limits_of_their_own);
@@ -507,10 +505,4 @@ int main(void) {
     tcase_add_test(tests, a_handshake_finds_the_socket_that_its_library_does_not_know);
     tcase_add_test(tests, a_function_that_no_library_has_is_refused);
     tcase_add_test(tests, a_process_that_is_left_alone_has_no_scopes);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,11 +1,11 @@
 #include "shim/limit/wait_clock.h"
 
-#include <check.h>
 #include <stdlib.h>
 
 #include "shim/report/slots.h"
 #include "shim/socket/change.h"
 #include "tests/unit/fake_kernel.h"
+#include "tests/unit/unit.h"
 
 enum { FD = 700, TCP = ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED };
 #define LIMIT (2 * ND_SEC)
@@ -478,9 +478,7 @@ START_TEST(a_wait_for_the_end_is_one_for_input) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("wait_clock");
-    TCase *tests = tcase_create("wait_clock");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, no_limit_never_runs);
     tcase_add_test(tests, waits_add_up_and_count_once);
@@ -514,10 +512,4 @@ int main(void) {
     tcase_add_loop_test(tests, what_bounds_a_wait, 0, COUNT(bounds));
     tcase_add_test(tests, descriptors_of_one_socket_are_one_connection);
     tcase_add_test(tests, a_wait_for_the_end_is_one_for_input);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,14 +1,13 @@
 #include "shim/wait/set.h"
 
-#include <check.h>
 #include <poll.h>
-#include <stdlib.h>
 
 #include "shim/mode.h"
 #include "shim/settings/settings.h"
 #include "shim/socket/change.h"
 #include "shim/wait/loop.h"
 #include "tests/unit/fake_kernel.h"
+#include "tests/unit/unit.h"
 
 #define INET (ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED)
 #define LIMIT (2 * ND_SEC)
@@ -284,9 +283,7 @@ START_TEST(observing_ends_nothing) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("waitset");
-    TCase *tests = tcase_create("waitset");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, a_silent_socket_is_ended);
     tcase_add_test(tests, the_programs_own_timeout_is_passed_on);
@@ -306,10 +303,4 @@ int main(void) {
     tcase_add_test(tests, a_wait_for_room_ends_by_send);
     tcase_add_test(tests, short_waits_for_room_add_up);
     tcase_add_test(tests, observing_ends_nothing);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
