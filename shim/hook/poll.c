@@ -1,12 +1,9 @@
-/* poll, ppoll: a wait clock for the sockets in the set, see waitset.h. */
-#include <errno.h>
+/* poll, ppoll: the limits of the sockets in the set are kept by wait/set.h. */
 #include <limits.h>
 
 #include "shim/hook/hook.h"
+#include "shim/limit/wait_clock.h"
 #include "shim/readable.h"
-#include "shim/report/slots.h"
-#include "shim/socket/record.h"
-#include "shim/wait/loop.h"
 #include "shim/wait/results.h"
 #include "shim/wait/set.h"
 
@@ -19,10 +16,10 @@ struct call {
     bool is_ppoll;
 };
 
-/* The first entry that is watched, or -1. */
+/* The index of the first entry that is watched, or -1. */
 static inline int first_watched(const struct pollfd *fds, nfds_t count) {
     if (!nd_sock_any || count > INT_MAX || !nd_readable(fds, count * sizeof *fds))
-        return -1; /* the kernel says what there is to say */
+        return -1; /* the kernel gives the error */
     for (nfds_t i = 0; i < count; i++) {
         unsigned wants = nd_watch_events(fds[i].events);
         if (nd_unlikely(nd_watch(fds[i].fd) & wants) && (nd_watch_exact(fds[i].fd) & wants))
@@ -84,9 +81,9 @@ int nd_hook_poll(struct pollfd *fds, nfds_t count, int timeout) {
 }
 ND_ALIAS_OF(__poll, poll);
 
-int nd_hook___poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t room) {
-    if (nd_unlikely(room / sizeof *fds < count))
-        return nd_real.__poll_chk(fds, count, timeout, room);
+int nd_hook___poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size) {
+    if (nd_unlikely(size / sizeof *fds < count))
+        return nd_real.__poll_chk(fds, count, timeout, size);
     return nd_hook_poll(fds, count, timeout);
 }
 
@@ -111,8 +108,8 @@ int nd_hook_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeo
 }
 
 int nd_hook___ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
-                        size_t room) {
-    if (nd_unlikely(room / sizeof *fds < count))
-        return nd_real.__ppoll_chk(fds, count, timeout, mask, room);
+                        size_t size) {
+    if (nd_unlikely(size / sizeof *fds < count))
+        return nd_real.__ppoll_chk(fds, count, timeout, mask, size);
     return nd_hook_ppoll(fds, count, timeout, mask);
 }

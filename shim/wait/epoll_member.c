@@ -2,9 +2,8 @@
 
 #include <string.h>
 
-#include "shim/socket/kernel_timers.h"
-
 #include "shim/socket/change.h"
+#include "shim/socket/kernel_timers.h"
 
 int nd_epoll_home(int epfd) {
     const struct nd_sock *set = nd_epoll_set_of(epfd);
@@ -25,24 +24,26 @@ void nd_epoll_note_inner(struct nd_epoll *set, int from, int to) {
     }
 }
 
-/* Another descriptor of a set that is about to be closed, or -1; the further ones become copies of it. */
+/* Picks the descriptor that becomes the home of the set when `epfd` is closed, and makes the others duplicates of it.
+ * Returns -1 if the set has no other descriptor. */
 static int heir_of(int epfd, const struct nd_sock *set) {
     int heir = -1;
     for (int fd = 0; set->epoll.has_copies && fd <= nd_sock_highest(); fd++) {
-        struct nd_sock *copy = nd_epoll_set_of(fd);
-        if (!copy || copy->epoll.copy_of != epfd + 1 || copy->epoll.copy_generation != set->generation)
+        struct nd_sock *duplicate = nd_epoll_set_of(fd);
+        if (!duplicate || duplicate->epoll.copy_of != epfd + 1 || duplicate->epoll.copy_generation != set->generation)
             continue;
         if (heir < 0) {
             heir = fd;
             continue;
         }
-        copy->epoll.copy_of = heir + 1;
-        copy->epoll.copy_generation = atomic_load(&nd_sock_lookup(heir)->generation);
+        duplicate->epoll.copy_of = heir + 1;
+        duplicate->epoll.copy_generation = atomic_load(&nd_sock_lookup(heir)->generation);
     }
     return heir;
 }
 
-/* The set lives on under another descriptor. */
+/* Moves what is known of the set from the record of `epfd` to that of its duplicate `to`, and changes all that refers
+ * to it. */
 static void hand_over(int epfd, struct nd_sock *set, int to) {
     struct nd_sock *heir = nd_sock_lookup(to);
     memcpy(&heir->epoll, &set->epoll, sizeof heir->epoll);
