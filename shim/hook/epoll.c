@@ -8,6 +8,7 @@
 #include "shim/wait/epoll_set.h"
 #include "shim/wait/loop.h"
 #include "shim/wait/results.h"
+#include "shim/wait/timeout.h"
 
 /* A set gets a record when it is created, so that one that is added to another set while it is empty is known there. */
 int nd_hook_epoll_create(int size) {
@@ -44,18 +45,18 @@ struct call {
 };
 
 static inline int wait_plain(const struct call *call, nd_time timeout) {
-    int ms = timeout == ND_AS_GIVEN ? call->timeout_ms : nd_time_poll_ms(timeout, 0);
+    const int ms = nd_timeout_to_ms(timeout, call->timeout_ms);
     return nd_real.epoll_wait(call->epfd, call->events, call->count, ms);
 }
 
 static int wait_masked(const struct call *call, nd_time timeout) {
-    int ms = timeout == ND_AS_GIVEN ? call->timeout_ms : nd_time_poll_ms(timeout, 0);
+    const int ms = nd_timeout_to_ms(timeout, call->timeout_ms);
     return nd_real.epoll_pwait(call->epfd, call->events, call->count, ms, call->mask);
 }
 
 static int wait_exact(const struct call *call, nd_time timeout) {
-    struct timespec ts = {(time_t)(timeout / ND_SEC), (long)(timeout % ND_SEC)};
-    const struct timespec *given = timeout == ND_AS_GIVEN ? call->timeout : timeout == ND_NEVER ? NULL : &ts;
+    struct timespec storage;
+    const struct timespec *given = nd_timeout_to_timespec(timeout, call->timeout, &storage);
     return nd_real.epoll_pwait2(call->epfd, call->events, call->count, given, call->mask);
 }
 
@@ -129,10 +130,6 @@ ND_INLINE int run(struct call *call, nd_time timeout) {
     return ready;
 }
 
-static nd_time from_ms(int ms) {
-    return ms < 0 ? ND_NEVER : ms * ND_MSEC;
-}
-
 ND_APART static int wait_watched(int epfd, struct epoll_event *events, int count, int timeout) {
     struct call call = {.operation = ND_OPERATION_epoll_wait,
                         .epfd = epfd,
@@ -140,7 +137,7 @@ ND_APART static int wait_watched(int epfd, struct epoll_event *events, int count
                         .events = events,
                         .count = count,
                         .timeout_ms = timeout};
-    return run(&call, from_ms(timeout));
+    return run(&call, nd_timeout_of_ms(timeout));
 }
 
 /* Waits for a set in which no limit holds. The first wait is a plain one, and most calls end in it. */
@@ -173,7 +170,7 @@ ND_APART static int pwait_watched(int epfd, struct epoll_event *events, int coun
                         .count = count,
                         .timeout_ms = timeout,
                         .mask = mask};
-    return run(&call, from_ms(timeout));
+    return run(&call, nd_timeout_of_ms(timeout));
 }
 
 int nd_hook_epoll_pwait(int epfd, struct epoll_event *events, int count, int timeout, const sigset_t *mask) {
@@ -193,11 +190,8 @@ ND_APART static int pwait2_watched(int epfd, struct epoll_event *events, int cou
                         .count = count,
                         .timeout = timeout,
                         .mask = mask};
-    nd_time seconds = timeout ? timeout->tv_sec : 0;
-    bool never = !timeout || seconds > ND_NEVER / ND_SEC - 1;
-    bool valid = !timeout || (timeout->tv_sec >= 0 && timeout->tv_nsec >= 0 && timeout->tv_nsec < ND_SEC);
-    nd_time given = never ? ND_NEVER : seconds * ND_SEC + timeout->tv_nsec;
-    return run(&call, valid ? given : 0);
+    const nd_time given = nd_timeout_of_timespec(timeout);
+    return given < 0 ? nd_real.epoll_pwait2(epfd, events, count, timeout, mask) : run(&call, given);
 }
 
 int nd_hook_epoll_pwait2(int epfd, struct epoll_event *events, int count, const struct timespec *timeout,

@@ -8,6 +8,7 @@
 #include "shim/readable.h"
 #include "shim/socket/fdtable.h"
 #include "shim/wait/set.h"
+#include "shim/wait/timeout.h"
 
 /* The largest count that is handled. With a larger one the kernel reads the sets only up to the size of its own table
  * of descriptors, and the program's sets may end there (select(getdtablesize(), ...) under a high limit). If that table
@@ -76,8 +77,8 @@ static bool entry(const struct nd_wait_set *set, unsigned index, struct nd_wait_
 }
 
 static int real_pselect(struct call *call, fd_set **sets, nd_time timeout) {
-    struct timespec ts = {(time_t)(timeout / ND_SEC), (long)(timeout % ND_SEC)};
-    const struct timespec *given = timeout == ND_AS_GIVEN ? call->timespec : timeout == ND_NEVER ? NULL : &ts;
+    struct timespec storage;
+    const struct timespec *given = nd_timeout_to_timespec(timeout, call->timespec, &storage);
     return nd_real.pselect(call->count, sets[IN], sets[OUT], sets[EXCEPT], given, call->mask);
 }
 
@@ -167,17 +168,10 @@ static int wait_watched(struct call *call, fd_set *in, fd_set *out, fd_set *exce
     return ready;
 }
 
-/* The timeout in nanoseconds, or -1 if the kernel will refuse it. */
-static nd_time to_time(long long sec, long long fraction, nd_time unit) {
-    if (sec < 0 || fraction < 0 || fraction * unit >= ND_SEC)
-        return -1;
-    return sec > ND_NEVER / ND_SEC - 1 ? ND_NEVER : sec * ND_SEC + fraction * unit;
-}
-
-/* select takes more than a million microseconds; pselect refuses a second or more in nanoseconds. */
+/* select takes a second and more in microseconds; pselect refuses that many nanoseconds. */
 static nd_time from_timeval(const struct timeval *timeout) {
     const long long sec = timeout->tv_sec, carry = timeout->tv_usec / 1000000;
-    return sec > LLONG_MAX - carry ? -1 : to_time(sec + carry, timeout->tv_usec % 1000000, ND_USEC);
+    return sec > LLONG_MAX - carry ? -1 : nd_timeout_of(sec + carry, timeout->tv_usec % 1000000, ND_USEC);
 }
 
 ND_APART static int select_watched(int count, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout,
@@ -194,7 +188,7 @@ ND_APART static int select_watched(int count, fd_set *in, fd_set *out, fd_set *e
 
 ND_APART static int pselect_watched(int count, fd_set *in, fd_set *out, fd_set *except, const struct timespec *timeout,
                                     const sigset_t *mask, int first) {
-    nd_time given = timeout ? to_time(timeout->tv_sec, timeout->tv_nsec, 1) : ND_NEVER;
+    nd_time given = nd_timeout_of_timespec(timeout);
     if (given < 0)
         return nd_real.pselect(count, in, out, except, timeout, mask);
     struct call call;
