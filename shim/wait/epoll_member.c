@@ -24,6 +24,16 @@ void nd_epoll_note_inner(struct nd_epoll *set, int from, int to) {
     }
 }
 
+struct nd_sock *nd_epoll_next_member(int epfd, const struct nd_sock *set, int *fd, struct nd_membership **member) {
+    while (++*fd <= set->epoll.highest) {
+        struct nd_sock *sock = nd_sock_lookup(*fd);
+        *member = sock ? nd_epoll_member(sock, epfd, set) : NULL;
+        if (*member)
+            return sock;
+    }
+    return NULL;
+}
+
 /* Picks the descriptor that becomes the home of the set when `epfd` is closed, and makes the others duplicates of it.
  * Returns -1 if the set has no other descriptor. */
 static int heir_of(int epfd, const struct nd_sock *set) {
@@ -48,11 +58,8 @@ static void hand_over(int epfd, struct nd_sock *set, int to) {
     struct nd_sock *heir = nd_sock_lookup(to);
     memcpy(&heir->epoll, &set->epoll, sizeof heir->epoll);
     memcpy(heir->in, set->in, sizeof heir->in);
-    for (int fd = 0; fd <= set->epoll.highest; fd++) {
-        struct nd_sock *sock = nd_sock_lookup(fd);
-        struct nd_membership *member = sock ? nd_epoll_membership(sock, epfd) : NULL;
-        if (!member)
-            continue;
+    struct nd_membership *member;
+    for (int fd = -1; nd_epoll_next_member(epfd, set, &fd, &member);) {
         member->generation = atomic_load(&heir->generation);
         member->set = to + 1;
     }

@@ -5,9 +5,6 @@
 #include "shim/wait/epoll_member.h"
 #include "shim/wait/epoll_time.h"
 
-/* The kernel does not let sets be nested deeper. */
-#define DEEPEST 5
-
 /* Makes all sets that `sock` is a member of, and the sets around those, report it. */
 static void mark(struct nd_sock *sock, int depth) {
     for (int i = 0; i < ND_MEMBERSHIPS; i++) {
@@ -18,7 +15,7 @@ static void mark(struct nd_sock *sock, int depth) {
         set->shown = 0;
         if (depth == 0)
             set->epoll.timeout_pending = true;
-        if (depth < DEEPEST)
+        if (depth < ND_EPOLL_DEEPEST)
             mark(set, depth + 1);
     }
 }
@@ -42,10 +39,10 @@ static bool has_timeout_pending(int epfd, int depth) {
     const struct nd_sock *sock = nd_epoll_set_of(epfd);
     if (!sock || sock->epoll.timeout_pending)
         return sock != NULL;
-    for (int i = 0; sock->epoll.nested && depth < DEEPEST && i < ND_INNER_SETS; i++) {
-        struct nd_sock *inner = sock->epoll.inner[i] ? nd_epoll_set_of(sock->epoll.inner[i] - 1) : NULL;
-        const struct nd_membership *member = inner ? nd_epoll_membership(inner, epfd) : NULL;
-        if (member && shows(inner, member) && has_timeout_pending(sock->epoll.inner[i] - 1, depth + 1))
+    for (int at = 0, fd; depth < ND_EPOLL_DEEPEST && (fd = nd_epoll_next_inner(&sock->epoll, &at)) >= 0;) {
+        struct nd_sock *inner = nd_epoll_set_of(fd);
+        const struct nd_membership *member = inner ? nd_epoll_member(inner, epfd, sock) : NULL;
+        if (member && shows(inner, member) && has_timeout_pending(fd, depth + 1))
             return true;
     }
     return false;
@@ -111,10 +108,9 @@ int nd_epoll_show(int epfd, struct epoll_event *events, int ready, int count) {
     }
     if (again)
         set->epoll.timeout_pending = true;
-    for (int i = 0; set && set->epoll.nested && i < ND_INNER_SETS; i++) {
-        const int fd = set->epoll.inner[i] - 1;
-        struct nd_sock *inner = fd >= 0 && has_timeout_pending(fd, 1) ? nd_sock_lookup(fd) : NULL;
-        member = inner ? nd_epoll_membership(inner, epfd) : NULL;
+    for (int at = 0, fd; set && (fd = nd_epoll_next_inner(&set->epoll, &at)) >= 0;) {
+        struct nd_sock *inner = has_timeout_pending(fd, 1) ? nd_sock_lookup(fd) : NULL;
+        member = inner ? nd_epoll_member(inner, epfd, set) : NULL;
         if (member)
             show_member(epfd, fd, inner, member, &found);
     }

@@ -15,9 +15,6 @@
 /* The measured cost of scanning one socket: three system calls and the reading of its record. */
 #define COST_PER_SOCKET ((nd_time)1000)
 
-/* The kernel does not let sets be nested deeper. */
-#define DEEPEST 5
-
 static bool has_send_space(int fd) {
     struct pollfd pollfd = {.fd = fd, .events = POLLOUT};
     return nd_real.poll(&pollfd, 1, 0) != 0;
@@ -45,9 +42,9 @@ static struct nd_connections connections_of(int epfd, struct nd_epoll *set, int 
         if (sock)
             nd_connections_add(&connections, sock);
     }
-    for (int i = 0; set->nested && depth < DEEPEST && i < ND_INNER_SETS; i++) {
-        const int home = set->inner[i] ? nd_epoll_home(set->inner[i] - 1) : -1;
-        struct nd_sock *inner = home >= 0 ? nd_epoll_set_of(home) : NULL;
+    for (int at = 0, fd; depth < ND_EPOLL_DEEPEST && (fd = nd_epoll_next_inner(set, &at)) >= 0;) {
+        const int home = nd_epoll_home(fd);
+        struct nd_sock *inner = nd_epoll_set_of(home);
         if (inner) {
             const struct nd_connections its = connections_of(home, &inner->epoll, depth + 1);
             nd_connections_join(&connections, &its);
@@ -109,8 +106,8 @@ static bool scan_socket(struct scan *scan, int fd) {
 static void settle_timed(struct scan *scan, uint32_t changes) {
     struct nd_epoll *set = scan->set;
     struct nd_sock *sock = nd_epoll_set_of(scan->epfd);
-    for (int i = 0; set->nested && i < ND_INNER_SETS; i++) {
-        const struct nd_sock *inner = set->inner[i] ? nd_epoll_set_of(nd_epoll_home(set->inner[i] - 1)) : NULL;
+    for (int at = 0, fd; (fd = nd_epoll_next_inner(set, &at)) >= 0;) {
+        const struct nd_sock *inner = nd_epoll_set_of(nd_epoll_home(fd));
         scan->timed |= inner && inner->epoll.timed;
     }
     if (!sock || scan->timed || set->one_shots || set->thread != nd_slots_thread())
@@ -163,8 +160,7 @@ bool nd_epoll_scan(const char *operation, int epfd, const struct nd_connections 
     struct scan scan = {operation, epfd, set, &own, now, ND_NEVER, false};
     bool any = now >= set->due && scan_set(&scan);
     set->looking = 0;
-    for (int i = 0; set->nested && i < ND_INNER_SETS; i++)
-        if (set->inner[i])
-            any |= nd_epoll_scan(operation, set->inner[i] - 1, &own, now);
+    for (int at = 0, fd; (fd = nd_epoll_next_inner(set, &at)) >= 0;)
+        any |= nd_epoll_scan(operation, fd, &own, now);
     return any;
 }

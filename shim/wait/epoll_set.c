@@ -242,13 +242,12 @@ void nd_epoll_read_rings(int epfd, struct nd_epoll *set) {
     if (set->rings == rings)
         return;
     uint32_t reading = ++set->reading;
+    struct nd_sock *home = nd_sock_lookup(epfd), *sock;
+    struct nd_membership *member;
     if (nd_uring_members(epfd, nd_epoll_noted))
-        for (int fd = 0; fd <= set->highest; fd++) {
-            struct nd_sock *sock = nd_sock_lookup(fd);
-            const struct nd_membership *member = sock ? nd_epoll_membership(sock, epfd) : NULL;
-            if (member && member->reading != reading)
-                remove_from(epfd, nd_sock_lookup(epfd), fd, sock);
-        }
+        for (int fd = -1; (sock = nd_epoll_next_member(epfd, home, &fd, &member));)
+            if (member->reading != reading)
+                remove_from(epfd, home, fd, sock);
     set->rings = rings;
 }
 
@@ -256,11 +255,10 @@ void nd_epoll_closed(int epfd) {
     struct nd_sock *set = nd_epoll_set_of(epfd);
     if (!set || nd_epoll_handed_over(epfd))
         return;
-    for (int fd = 0; fd <= set->epoll.highest; fd++) {
-        struct nd_sock *sock = nd_sock_lookup(fd);
-        if (sock && nd_epoll_member(sock, epfd, set))
-            remove_from(epfd, set, fd, sock);
-    }
+    struct nd_sock *sock;
+    struct nd_membership *member;
+    for (int fd = -1; (sock = nd_epoll_next_member(epfd, set, &fd, &member));)
+        remove_from(epfd, set, fd, sock);
 }
 
 static void deliver(int epfd, struct nd_sock *set, const struct epoll_event *event) {
@@ -300,10 +298,8 @@ nd_time nd_epoll_due(int epfd, nd_time now) {
     if (!set->timed)
         return ND_NEVER;
     nd_time due = set->due;
-    for (int i = 0; set->nested && i < ND_INNER_SETS; i++) {
-        nd_time its = set->inner[i] ? nd_epoll_due(set->inner[i] - 1, now) : ND_NEVER;
-        due = its < due ? its : due;
-    }
+    for (int at = 0, fd; (fd = nd_epoll_next_inner(set, &at)) >= 0;)
+        due = nd_time_sooner(due, nd_epoll_due(fd, now));
     return due;
 }
 
@@ -315,18 +311,15 @@ void nd_epoll_scan_by(int epfd, nd_time now, nd_time period) {
     const nd_time soonest = nd_epoll_soonest(set), delay = period > soonest ? period : soonest;
     if (!nd_epoll_is_rescheduled(set, delay))
         nd_epoll_reschedule_within(sock, now, delay);
-    for (int i = 0; set->nested && i < ND_INNER_SETS; i++)
-        if (set->inner[i])
-            nd_epoll_scan_by(set->inner[i] - 1, now, period);
+    for (int at = 0, fd; (fd = nd_epoll_next_inner(set, &at)) >= 0;)
+        nd_epoll_scan_by(fd, now, period);
 }
 
 void nd_epoll_waited(int epfd, nd_time began, nd_time ended) {
     struct nd_sock *sock = nd_epoll_set_of(nd_epoll_home(epfd));
     if (!sock)
         return;
-    const struct nd_epoll *set = &sock->epoll;
     nd_epoll_waited_here(sock, began, ended);
-    for (int i = 0; set->nested && i < ND_INNER_SETS; i++)
-        if (set->inner[i])
-            nd_epoll_waited(set->inner[i] - 1, began, ended);
+    for (int at = 0, fd; (fd = nd_epoll_next_inner(&sock->epoll, &at)) >= 0;)
+        nd_epoll_waited(fd, began, ended);
 }

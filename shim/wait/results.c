@@ -29,10 +29,9 @@ void nd_results_poll(struct pollfd *fds, nfds_t count, int ready) {
 
 /* The member of the set that is registered with `data`, or -1. An event carries nothing else of its registration. */
 static int member_with(int epfd, const struct nd_sock *set, uint64_t data, short *wanted) {
-    for (int fd = 0; fd <= set->epoll.highest; fd++) {
-        struct nd_sock *sock = nd_sock_lookup(fd);
-        const struct nd_membership *member = sock ? nd_epoll_membership(sock, epfd) : NULL;
-        if (!member || member->data != data)
+    struct nd_membership *member;
+    for (int fd = -1; nd_epoll_next_member(epfd, set, &fd, &member);) {
+        if (member->data != data)
             continue;
         *wanted = (short)member->events; /* EPOLLIN and the like have the values of POLLIN and the like */
         return fd;
