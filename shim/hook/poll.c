@@ -40,9 +40,12 @@ static bool entry(const struct nd_wait_set *set, unsigned index, struct nd_wait_
 static int wait_for(struct nd_wait_set *set, nd_time timeout) {
     const struct call *call = set->state;
     struct timespec storage;
-    if (!call->is_ppoll)
-        return nd_real.poll(call->fds, call->count, nd_timeout_to_ms(timeout, call->timeout_ms));
-    return nd_real.ppoll(call->fds, call->count, nd_timeout_to_timespec(timeout, call->timeout, &storage), call->mask);
+    if (call->is_ppoll) {
+        const struct timespec *given = nd_timeout_to_timespec(timeout, call->timeout, &storage);
+        return nd_real.ppoll(call->fds, call->count, given, call->mask);
+    }
+    const int ms = nd_timeout_to_ms(timeout, call->timeout_ms);
+    return nd_real.poll(call->fds, call->count, ms);
 }
 
 static int show(struct nd_wait_set *set, unsigned index) {

@@ -33,8 +33,10 @@ static inline nd_time nd_timeout_of_timespec(const struct timespec *timeout) {
 /* The argument to pass on for `timeout`, where the program gave `given`; *storage holds it if it is another one. */
 static inline const struct timespec *nd_timeout_to_timespec(nd_time timeout, const struct timespec *given,
                                                             struct timespec *storage) {
+    if (timeout == ND_AS_GIVEN)
+        return given;
     *storage = (struct timespec){(time_t)(timeout / ND_SEC), (long)(timeout % ND_SEC)};
-    return timeout == ND_AS_GIVEN ? given : timeout == ND_NEVER ? NULL : storage;
+    return timeout == ND_NEVER ? NULL : storage;
 }
 
 #endif
