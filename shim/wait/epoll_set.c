@@ -188,7 +188,7 @@ static void note_registered(int epfd, struct nd_sock *set, int fd, struct nd_soc
         atomic_thread_fence(
             memory_order_seq_cst); /* nd_sock_change in another thread sees the membership, or its change shows here */
     if (nd_unlikely(nd_sock_flags(sock) & ND_SOCK_TIMEOUT_PENDING))
-        set->epoll.timeout_pending = true;
+        set->epoll.timeout_pending = nd_epoll_any_timeout_pending = true;
     const bool several = note_thread(&set->epoll);
     if (several)
         set->epoll.changes++;
