@@ -42,17 +42,6 @@ void nd_epoll_note_inner(struct nd_epoll *set, int from, int to);
 /* The kernel does not let sets be nested deeper. */
 #define ND_EPOLL_DEEPEST 5
 
-/* The descriptor of the next inner set of `set`, or -1 after the last; *at is 0 at first. For an inner set with several
- * descriptors it is the one that was registered, which need not be the home. */
-static inline int nd_epoll_next_inner(const struct nd_epoll *set, int *at) {
-    while (set->nested && *at < ND_INNER_SETS) {
-        const int inner = set->inner[(*at)++];
-        if (inner)
-            return inner - 1;
-    }
-    return -1;
-}
-
 /* The record of the next member of the set whose home is `epfd` and whose record is `set`, or NULL after the last. *fd,
  * which is -1 at first, becomes its descriptor. Inner sets and sockets that were ended are members, too. */
 struct nd_sock *nd_epoll_next_member(int epfd, const struct nd_sock *set, int *fd, struct nd_membership **member);
@@ -60,6 +49,20 @@ struct nd_sock *nd_epoll_next_member(int epfd, const struct nd_sock *set, int *f
 /* The record of `fd` and its membership in the set, if it is a live socket that is a member; else NULL. Applies changed
  * settings to the socket first. */
 struct nd_sock *nd_epoll_member_of(int epfd, int fd, struct nd_membership **member);
+
+/* The descriptor of the next inner set of the set whose home is `epfd` and whose record is `set`, or -1 after the last;
+ * *at is 0 at first. For an inner set with several descriptors it is the one that was registered, which need not be the
+ * home. An entry whose descriptor has become another set, closed where no hook saw it, is left out: the new one may be
+ * around this set. */
+static inline int nd_epoll_next_inner(int epfd, const struct nd_sock *set, int *at) {
+    while (set->epoll.nested && *at < ND_INNER_SETS) {
+        const int fd = set->epoll.inner[(*at)++] - 1;
+        struct nd_sock *inner = fd >= 0 ? nd_epoll_set_of(fd) : NULL;
+        if (inner && nd_epoll_member(inner, epfd, set))
+            return fd;
+    }
+    return -1;
+}
 
 /* Whether a limit holds for a socket or an inner set that is registered for `events`. A one-shot registration always
  * counts: that it is disarmed is known only from the events that are delivered. */

@@ -39,9 +39,9 @@ static bool has_timeout_pending(int epfd, int depth) {
     const struct nd_sock *sock = nd_epoll_set_of(epfd);
     if (!sock || sock->epoll.timeout_pending)
         return sock != NULL;
-    for (int at = 0, fd; depth < ND_EPOLL_DEEPEST && (fd = nd_epoll_next_inner(&sock->epoll, &at)) >= 0;) {
-        struct nd_sock *inner = nd_epoll_set_of(fd);
-        const struct nd_membership *member = inner ? nd_epoll_member(inner, epfd, sock) : NULL;
+    for (int at = 0, fd; depth < ND_EPOLL_DEEPEST && (fd = nd_epoll_next_inner(epfd, sock, &at)) >= 0;) {
+        struct nd_sock *inner = nd_sock_lookup(fd);
+        const struct nd_membership *member = nd_epoll_member(inner, epfd, sock);
         if (member && shows(inner, member) && has_timeout_pending(fd, depth + 1))
             return true;
     }
@@ -108,7 +108,7 @@ int nd_epoll_show(int epfd, struct epoll_event *events, int ready, int count) {
     }
     if (again)
         set->epoll.timeout_pending = true;
-    for (int at = 0, fd; set && (fd = nd_epoll_next_inner(&set->epoll, &at)) >= 0;) {
+    for (int at = 0, fd; set && (fd = nd_epoll_next_inner(epfd, set, &at)) >= 0;) {
         struct nd_sock *inner = has_timeout_pending(fd, 1) ? nd_sock_lookup(fd) : NULL;
         member = inner ? nd_epoll_member(inner, epfd, set) : NULL;
         if (member)

@@ -34,19 +34,19 @@ static short wants_now(int fd, struct nd_sock *sock, uint32_t events) {
     return send_space ? (short)(wants & ~ND_WANTS_OUT) : wants;
 }
 
-static struct nd_connections connections_of(int epfd, struct nd_epoll *set, int depth) {
+static struct nd_connections connections_of(int epfd, const struct nd_sock *set, int depth) {
     struct nd_connections connections = {.all = 0};
     struct nd_membership *member;
-    for (int fd = 0; fd <= set->highest; fd++) {
+    for (int fd = 0; fd <= set->epoll.highest; fd++) {
         const struct nd_sock *sock = nd_epoll_member_of(epfd, fd, &member);
         if (sock)
             nd_connections_add(&connections, sock);
     }
-    for (int at = 0, fd; depth < ND_EPOLL_DEEPEST && (fd = nd_epoll_next_inner(set, &at)) >= 0;) {
+    for (int at = 0, fd; depth < ND_EPOLL_DEEPEST && (fd = nd_epoll_next_inner(epfd, set, &at)) >= 0;) {
         const int home = nd_epoll_home(fd);
-        struct nd_sock *inner = nd_epoll_set_of(home);
+        const struct nd_sock *inner = nd_epoll_set_of(home);
         if (inner) {
-            const struct nd_connections its = connections_of(home, &inner->epoll, depth + 1);
+            const struct nd_connections its = connections_of(home, inner, depth + 1);
             nd_connections_join(&connections, &its);
         }
     }
@@ -55,8 +55,8 @@ static struct nd_connections connections_of(int epfd, struct nd_epoll *set, int 
 
 struct nd_connections nd_epoll_connections(int epfd) {
     epfd = nd_epoll_home(epfd);
-    struct nd_sock *set = nd_epoll_set_of(epfd);
-    return set ? connections_of(epfd, &set->epoll, 0) : (struct nd_connections){.all = 0};
+    const struct nd_sock *set = nd_epoll_set_of(epfd);
+    return set ? connections_of(epfd, set, 0) : (struct nd_connections){.all = 0};
 }
 
 /* A scan of one set. */
@@ -106,7 +106,7 @@ static bool scan_socket(struct scan *scan, int fd) {
 static void settle_timed(struct scan *scan, uint32_t changes) {
     struct nd_epoll *set = scan->set;
     struct nd_sock *sock = nd_epoll_set_of(scan->epfd);
-    for (int at = 0, fd; (fd = nd_epoll_next_inner(set, &at)) >= 0;) {
+    for (int at = 0, fd; sock && (fd = nd_epoll_next_inner(scan->epfd, sock, &at)) >= 0;) {
         const struct nd_sock *inner = nd_epoll_set_of(nd_epoll_home(fd));
         scan->timed |= inner && inner->epoll.timed;
     }
@@ -154,13 +154,13 @@ bool nd_epoll_scan(const char *operation, int epfd, const struct nd_connections 
     struct nd_epoll *set = &sock->epoll;
     if (now >= set->due)
         nd_epoll_read_rings(epfd, set);
-    struct nd_connections own = connections_of(epfd, set, 0);
+    struct nd_connections own = connections_of(epfd, sock, 0);
     if (connections && connections->all > own.all)
         own = *connections;
     struct scan scan = {operation, epfd, set, &own, now, ND_NEVER, false};
     bool any = now >= set->due && scan_set(&scan);
     set->looking = 0;
-    for (int at = 0, fd; (fd = nd_epoll_next_inner(set, &at)) >= 0;)
+    for (int at = 0, fd; (fd = nd_epoll_next_inner(epfd, sock, &at)) >= 0;)
         any |= nd_epoll_scan(operation, fd, &own, now);
     return any;
 }

@@ -255,6 +255,11 @@ void nd_epoll_closed(int epfd) {
     struct nd_sock *set = nd_epoll_set_of(epfd);
     if (!set || nd_epoll_handed_over(epfd))
         return;
+    for (int i = 0; i < ND_MEMBERSHIPS; i++) {
+        struct nd_sock *outer = set->in[i].set ? nd_epoll_set_of(set->in[i].set - 1) : NULL;
+        if (outer)
+            nd_epoll_note_inner(&outer->epoll, epfd + 1, 0);
+    }
     struct nd_sock *sock;
     struct nd_membership *member;
     for (int fd = -1; (sock = nd_epoll_next_member(epfd, set, &fd, &member));)
@@ -298,28 +303,30 @@ nd_time nd_epoll_due(int epfd, nd_time now) {
     if (!set->timed)
         return ND_NEVER;
     nd_time due = set->due;
-    for (int at = 0, fd; (fd = nd_epoll_next_inner(set, &at)) >= 0;)
+    for (int at = 0, fd; (fd = nd_epoll_next_inner(epfd, sock, &at)) >= 0;)
         due = nd_time_sooner(due, nd_epoll_due(fd, now));
     return due;
 }
 
 void nd_epoll_scan_by(int epfd, nd_time now, nd_time period) {
-    struct nd_sock *sock = nd_epoll_set_of(nd_epoll_home(epfd));
+    epfd = nd_epoll_home(epfd);
+    struct nd_sock *sock = nd_epoll_set_of(epfd);
     if (!sock || !sock->epoll.timed)
         return;
     const struct nd_epoll *set = &sock->epoll;
     const nd_time soonest = nd_epoll_soonest(set), delay = period > soonest ? period : soonest;
     if (!nd_epoll_is_rescheduled(set, delay))
         nd_epoll_reschedule_within(sock, now, delay);
-    for (int at = 0, fd; (fd = nd_epoll_next_inner(set, &at)) >= 0;)
+    for (int at = 0, fd; (fd = nd_epoll_next_inner(epfd, sock, &at)) >= 0;)
         nd_epoll_scan_by(fd, now, period);
 }
 
 void nd_epoll_waited(int epfd, nd_time began, nd_time ended) {
-    struct nd_sock *sock = nd_epoll_set_of(nd_epoll_home(epfd));
+    epfd = nd_epoll_home(epfd);
+    struct nd_sock *sock = nd_epoll_set_of(epfd);
     if (!sock)
         return;
     nd_epoll_waited_here(sock, began, ended);
-    for (int at = 0, fd; (fd = nd_epoll_next_inner(&sock->epoll, &at)) >= 0;)
+    for (int at = 0, fd; (fd = nd_epoll_next_inner(epfd, sock, &at)) >= 0;)
         nd_epoll_waited(fd, began, ended);
 }

@@ -233,6 +233,44 @@ START_TEST(an_inner_set_that_is_removed_is_not_waited_for) {
 }
 END_TEST
 
+/* What is left of a closed set in the one around it must not make a circle: the kernel allows none. */
+START_TEST(a_closed_inner_set_may_come_back_as_the_outer_one) {
+    nest();
+    add_new(SET, SOCK, CONNECTION, EPOLLIN);
+    close_fd(OTHER_SET);
+    nd_sock_created(OTHER_SET, ND_SOCK_EPOLL);
+    add(OTHER_SET, SET, EPOLLIN);
+    nd_epoll_scan_by(OTHER_SET, fake.now, ND_SEC);
+    ck_assert(wait_for(OTHER_SET, 60 * ND_SEC));
+    ck_assert_int_eq(fake.now, 1000 * ND_SEC + LIMIT);
+}
+END_TEST
+
+START_TEST(nor_one_that_was_closed_unseen) {
+    nest();
+    add_new(SET, SOCK, CONNECTION, EPOLLIN);
+    nd_sock_created(OTHER_SET, ND_SOCK_EPOLL);
+    add(OTHER_SET, SET, EPOLLIN);
+    nd_epoll_scan_by(OTHER_SET, fake.now, ND_SEC);
+    ck_assert(wait_for(OTHER_SET, 60 * ND_SEC));
+}
+END_TEST
+
+START_TEST(closed_inner_sets_make_space_for_others) {
+    for (int epfd = OTHER_SET; epfd <= FIFTH_SET; epfd++) {
+        nd_sock_created(epfd, ND_SOCK_EPOLL);
+        add(SET, epfd, EPOLLIN);
+        if (epfd < FIFTH_SET)
+            close_fd(epfd);
+    }
+    nest();
+    add_new(OTHER_SET, SOCK, CONNECTION, EPOLLIN);
+    ck_assert_int_eq(set_of(SET)->inner[0], FIFTH_SET + 1);
+    ck_assert_int_eq(set_of(SET)->inner[1], OTHER_SET + 1);
+    ck_assert(wait_for(SET, 60 * ND_SEC));
+}
+END_TEST
+
 /* Descriptors of one set. */
 
 START_TEST(duplicates_are_one_set) {
@@ -476,6 +514,9 @@ int main(void) {
     tcase_add_test(tests, a_limit_in_an_inner_set_bounds_the_outer_wait);
     tcase_add_test(tests, a_limit_that_stands_is_found_when_its_set_is_added);
     tcase_add_test(tests, an_inner_set_that_is_removed_is_not_waited_for);
+    tcase_add_test(tests, a_closed_inner_set_may_come_back_as_the_outer_one);
+    tcase_add_test(tests, nor_one_that_was_closed_unseen);
+    tcase_add_test(tests, closed_inner_sets_make_space_for_others);
     tcase_add_test(tests, duplicates_are_one_set);
     tcase_add_test(tests, closing_a_duplicate_changes_nothing);
     tcase_add_test(tests, closing_the_home_hands_the_set_over);
