@@ -1,5 +1,5 @@
-/* What tests of epoll sets share: sets and connections by number, and a wait that only moves the fake clock. To be included
- * by one file, after which it may use everything of fake_kernel.h. */
+/* What tests of epoll sets share, beside fake_kernel.h: sets and connections by number, and a wait that only moves the
+ * fake clock. To be included by one file. */
 #ifndef FAKE_EPOLL_H
 #define FAKE_EPOLL_H
 
@@ -68,18 +68,24 @@ static struct nd_sock *add_new(int epfd, int fd, uint32_t flags, uint32_t events
     return sock;
 }
 
-static struct nd_membership *member_of(int fd, int epfd) {
+/* A set in the set. */
+static inline void nest(void) {
+    nd_sock_created(OTHER_SET, ND_SOCK_EPOLL);
+    add(SET, OTHER_SET, EPOLLIN);
+}
+
+static inline struct nd_membership *member_of(int fd, int epfd) {
     return nd_epoll_membership(nd_sock_lookup(fd), epfd);
 }
 
 /* What close does. */
-static void close_fd(int fd) {
+static inline void close_fd(int fd) {
     nd_epoll_closed(fd);
     nd_sock_clear(fd);
 }
 
 /* How long the clock of input has run, once it has been brought up to date with each of the sets. */
-static nd_time waited_for(int fd) {
+static inline nd_time waited_for(int fd) {
     struct nd_sock *sock = nd_sock_lookup(fd);
     for (int i = 0; i < ND_MEMBERSHIPS; i++)
         if (sock->in[i].set && nd_epoll_membership(sock, sock->in[i].set - 1))
