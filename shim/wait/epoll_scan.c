@@ -114,7 +114,7 @@ static void settle_timed(struct scan *scan, uint32_t changes) {
         return;
     set->timed = false;
     nd_sock_change(scan->epfd, sock, 0, 0);
-    if (set->changes != changes) {
+    if (set->changes != changes || set->settings != nd_settings_generation) {
         set->timed = true;
         nd_sock_change(scan->epfd, sock, 0, 0);
     }

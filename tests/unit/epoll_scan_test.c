@@ -279,6 +279,28 @@ START_TEST(or_it_changed_during_the_scan) {
 }
 END_TEST
 
+/* While the scan goes over the sockets, another thread takes new settings over, and those scanned before come to be
+ * bounded. */
+static int poll_and_set(struct pollfd *fds, nfds_t count, int timeout) {
+    nd_settings.outbound.recv = LIMIT;
+    nd_settings_generation++;
+    return fake_poll(fds, count, timeout);
+}
+
+START_TEST(or_the_settings_changed_during_the_scan) {
+    nd_settings.outbound.recv = 0;
+    add_new(SET, SOCK, CONNECTION, EPOLLIN);
+    nd_sock_created(SOCK2, ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTING)->connect_began = fake.now;
+    add(SET, SOCK2, EPOLLOUT);
+    fake_sets.send_space = true;
+    nd_real.poll = poll_and_set;
+    scan(SET, 0);
+    ck_assert_uint_eq(nd_watch_exact(SET), ND_WATCH_WAIT);
+    nd_epoll_noted(SET, SOCK2, NULL);
+    ck_assert(wait_for(SET, 60 * ND_SEC));
+}
+END_TEST
+
 /* Pending timeouts. */
 
 static void let_a_listener_expire(uint32_t events) {
@@ -356,6 +378,7 @@ int main(void) {
     tcase_add_test(tests, unless_it_has_one_shots);
     tcase_add_test(tests, or_other_threads_put_sockets_into_it);
     tcase_add_test(tests, or_it_changed_during_the_scan);
+    tcase_add_test(tests, or_the_settings_changed_during_the_scan);
     tcase_add_test(tests, a_pending_timeout_is_reported_by_each_wait);
     tcase_add_test(tests, an_edge_triggered_one_is_reported_once);
     tcase_add_test(tests, a_one_shot_one_is_disarmed);
