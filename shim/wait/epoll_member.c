@@ -52,27 +52,41 @@ static int heir_of(int epfd, const struct nd_sock *set) {
     return heir;
 }
 
+/* Gives the duplicate `to` the registrations in other sets of a descriptor that is about to be closed, beside its own:
+ * the kernel keeps those for as long as the set is open. */
+static void inherit_memberships(int epfd, struct nd_sock *set, int to, struct nd_sock *heir) {
+    for (int i = 0; i < ND_MEMBERSHIPS; i++) {
+        const int outer_fd = set->in[i].set - 1;
+        struct nd_sock *outer = outer_fd >= 0 ? nd_epoll_set_of(outer_fd) : NULL;
+        if (!outer || !nd_epoll_member(set, outer_fd, outer) || nd_epoll_member(heir, outer_fd, outer))
+            continue;
+        int unused = 0;
+        while (unused < ND_MEMBERSHIPS - 1 && heir->in[unused].set)
+            unused++;
+        memcpy(&heir->in[unused], &set->in[i], sizeof heir->in[unused]);
+        nd_epoll_note_inner(&outer->epoll, epfd + 1, to + 1);
+    }
+}
+
 /* Moves what is known of the set from the record of `epfd` to that of its duplicate `to`, and changes all that refers
  * to it. */
 static void hand_over(int epfd, struct nd_sock *set, int to) {
     struct nd_sock *heir = nd_sock_lookup(to);
     memcpy(&heir->epoll, &set->epoll, sizeof heir->epoll);
-    memcpy(heir->in, set->in, sizeof heir->in);
     struct nd_membership *member;
     for (int fd = -1; nd_epoll_next_member(epfd, set, &fd, &member);) {
         member->generation = atomic_load(&heir->generation);
         member->set = to + 1;
     }
-    for (int i = 0; i < ND_MEMBERSHIPS; i++) {
-        struct nd_sock *outer = set->in[i].set ? nd_epoll_set_of(set->in[i].set - 1) : NULL;
-        if (outer)
-            nd_epoll_note_inner(&outer->epoll, epfd + 1, to + 1);
-    }
+    inherit_memberships(epfd, set, to, heir);
     nd_sock_change(to, heir, 0, 0);
 }
 
 bool nd_epoll_handed_over(int epfd) {
     struct nd_sock *set = nd_epoll_set_of(epfd);
+    const int home = set ? nd_epoll_home(epfd) : epfd;
+    if (home != epfd)
+        inherit_memberships(epfd, set, home, nd_sock_lookup(home));
     int heir = set && !set->epoll.copy_of ? heir_of(epfd, set) : -1;
     if (heir >= 0)
         hand_over(epfd, set, heir);

@@ -18,7 +18,8 @@ static inline struct nd_sock *nd_epoll_set_of(int epfd) {
 int nd_epoll_home(int epfd);
 
 /* Called before the set's descriptor `epfd` is closed. If it is the home and the set has other descriptors, one of
- * those becomes the home. Returns false if it has none, so that the set ends, or if `epfd` is not the home. */
+ * those becomes the home. The registrations of `epfd` in other sets go to the home. Returns false if it has none, so
+ * that the set ends, or if `epfd` is not the home. */
 bool nd_epoll_handed_over(int epfd);
 
 /* The membership of `sock` in the set whose home is `epfd` and whose record is `set`, or NULL. */

@@ -100,9 +100,9 @@ static bool scan_socket(struct scan *scan, int fd) {
     return false;
 }
 
-/* Stops watching the waits for a set in which no limit holds for any member, unless the set has changed during the
- * scan. Done only if the thread that waits is the only one that registers sockets: waits in other threads must notice
- * what it registers. */
+/* Stops watching the waits for a set in which no limit holds for any member, unless the set or the settings have
+ * changed during the scan. Done only if the thread that waits is the only one that registers sockets: waits in other
+ * threads must notice what it registers. */
 static void settle_timed(struct scan *scan, uint32_t changes) {
     struct nd_epoll *set = scan->set;
     struct nd_sock *sock = nd_epoll_set_of(scan->epfd);

@@ -194,6 +194,40 @@ START_TEST(closing_the_home_hands_the_set_over) {
 }
 END_TEST
 
+/* The set around knows the set by the duplicate, or by both. */
+START_TEST(the_registrations_of_a_duplicate_outlive_the_home) {
+    for (int both = 0; both < 2; both++) {
+        nd_sock_created(SET, ND_SOCK_EPOLL);
+        nd_sock_created(OTHER_SET, ND_SOCK_EPOLL);
+        nd_sock_created(THIRD_SET, ND_SOCK_EPOLL);
+        add_new(SET, SOCK, CONNECTION, EPOLLIN);
+        nd_duplicates_create(SET, COPY);
+        add(OTHER_SET, COPY, EPOLLIN);
+        add(THIRD_SET, SET, EPOLLIN);
+        if (both)
+            add(OTHER_SET, SET, EPOLLIN);
+        close_fd(SET);
+        ck_assert_ptr_nonnull(member_of(COPY, OTHER_SET));
+        ck_assert_ptr_nonnull(member_of(COPY, THIRD_SET));
+        wait_for(THIRD_SET, ND_SEC);
+        ck_assert(wait_for(OTHER_SET, 60 * ND_SEC));
+        ck_assert_int_eq(waited_for(SOCK), LIMIT);
+        close_fd(COPY);
+    }
+}
+END_TEST
+
+START_TEST(the_registrations_of_a_duplicate_outlive_it) {
+    nd_sock_created(OTHER_SET, ND_SOCK_EPOLL);
+    add_new(SET, SOCK, CONNECTION, EPOLLIN);
+    nd_duplicates_create(SET, COPY);
+    add(OTHER_SET, COPY, EPOLLIN);
+    close_fd(COPY);
+    ck_assert_ptr_nonnull(member_of(SET, OTHER_SET));
+    ck_assert(wait_for(OTHER_SET, 60 * ND_SEC));
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("epoll_member");
     TCase *tests = tcase_create("epoll_member");
@@ -212,6 +246,8 @@ int main(void) {
     tcase_add_test(tests, duplicates_are_one_set);
     tcase_add_test(tests, closing_a_duplicate_changes_nothing);
     tcase_add_test(tests, closing_the_home_hands_the_set_over);
+    tcase_add_test(tests, the_registrations_of_a_duplicate_outlive_the_home);
+    tcase_add_test(tests, the_registrations_of_a_duplicate_outlive_it);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
