@@ -292,7 +292,14 @@ START_TEST(statsd_refuses_what_is_no_address) {
 }
 END_TEST
 
-static void add_tests(TCase *tests) {
+
+/* Each test runs in a child of its own. */
+static void remove_log(void) {
+    unlink(log_path);
+}
+
+void add_tests(TCase *tests) {
+    tcase_add_checked_fixture(tests, NULL, remove_log);
     tcase_add_test(tests, log_file_gets_one_line_each);
     tcase_add_test(tests, log_off_writes_nothing);
     tcase_add_test(tests, lines_beyond_ten_a_second_are_counted);
@@ -309,14 +316,4 @@ static void add_tests(TCase *tests) {
     tcase_add_test(tests, notice_in_the_log_is_a_record);
     tcase_add_test(tests, statsd_gets_a_datagram);
     tcase_add_loop_test(tests, statsd_refuses_what_is_no_address, 0, 10);
-}
-
-/* Each test runs in a child of its own. */
-static void remove_log(void) {
-    unlink(log_path);
-}
-
-void add_tests(TCase *tests) {
-    tcase_add_checked_fixture(tests, NULL, remove_log);
-    add_tests(tests);
 }

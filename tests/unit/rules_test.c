@@ -360,7 +360,7 @@ START_TEST(checking_takes_all_programs) {
 }
 END_TEST
 
-static void add_tests(TCase *tests) {
+void add_tests(TCase *tests) {
     tcase_add_test(tests, values_for_everything);
     tcase_add_loop_test(tests, mistake, 0, sizeof mistakes / sizeof mistakes[0]);
     tcase_add_loop_test(tests, setting_in_the_wrong_section, 0, sizeof misplaced / sizeof misplaced[0]);
@@ -378,8 +378,4 @@ static void add_tests(TCase *tests) {
     tcase_add_test(tests, full_tables);
     tcase_add_test(tests, empty_sections_take_no_room);
     tcase_add_test(tests, checking_takes_all_programs);
-}
-
-void add_tests(TCase *tests) {
-    add_tests(tests);
 }
