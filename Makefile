@@ -4,29 +4,72 @@
 #   make check      everything (scripts/test)              make lint         cppcheck, clang-tidy, clang-format
 #   make release    the files for all hosts, in build/release      make deb, make rpm   packages of them
 #   make bench      with and without the library           SANITIZE=thread BUILD=build/tsan   a checked build
+#   make uninstall  removes what install installed         make compile_commands.json         in $(BUILD), for clangd
+# CARES=shared and the directory variables are explained in INSTALL.md.
 
 VERSION := 0.1.0
 BUILD ?= build
-PREFIX ?= /usr/local
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 OBJCOPY ?= objcopy
+INSTALL ?= install
+INSTALL_PROGRAM ?= $(INSTALL) -m 755
+INSTALL_DATA ?= $(INSTALL) -m 644
 
-# $LIB of the dynamic loader: lib/x86_64-linux-gnu on Debian, lib64 elsewhere.
-MULTIARCH := $(shell $(CC) -print-multiarch)
-LIBDIR ?= $(PREFIX)/$(if $(MULTIARCH),lib/$(MULTIARCH),lib$(shell getconf LONG_BIT | sed 's/32//'))
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
+
+# The directory variables of GNU. PREFIX and LIBDIR are other names of prefix and libdir. The default of libdir is $LIB of
+# the dynamic loader: lib/x86_64-linux-gnu on Debian, lib64 elsewhere. sysconfdir is not below prefix: the library reads
+# /etc/netdeadline.conf wherever it is installed.
+prefix ?= $(or $(PREFIX),/usr/local)
+exec_prefix ?= $(prefix)
+bindir ?= $(exec_prefix)/bin
+libdir ?= $(or $(LIBDIR),$(exec_prefix)/$(if $(MULTIARCH),lib/$(MULTIARCH),lib$(shell getconf LONG_BIT | sed 's/32//')))
+datarootdir ?= $(prefix)/share
+datadir ?= $(datarootdir)
+mandir ?= $(datarootdir)/man
+sysconfdir ?= /etc
+
+# Debian has a pkg-config for each architecture that it compiles for.
+PKG_CONFIG ?= $(firstword $(wildcard /usr/bin/$(MULTIARCH)-pkg-config) pkg-config)
+pkg_config = $(shell $(PKG_CONFIG) $(1) 2>/dev/null)
+
+# static: a copy of c-ares in the library, from CARES_A; shared: the host's libcares.so. A build directory keeps its
+# choice, so that `make install` need not repeat it.
+CARES ?= $(or $(shell cat $(BUILD)/cares 2>/dev/null),static)
+CARES := $(CARES)
+ifeq ($(CARES),shared)
+CARES_CFLAGS ?= $(call pkg_config,--cflags libcares)
+CARES_LIBS ?= $(or $(call pkg_config,--libs libcares),-lcares)
+CARES_LINKED := $(strip $(CARES_LIBS))
+else ifeq ($(CARES),static)
+ifeq ($(origin CARES_A),undefined)
+CARES_CFLAGS ?= $(call pkg_config,--cflags libcares)
+# What pkg-config says of another architecture than that of gcc -m32 is not taken.
+CARES_DIR := $(call pkg_config,--variable=libdir libcares)
+CARES_DIR := $(filter /usr/lib/$(MULTIARCH),$(CARES_DIR)) $(filter-out /usr/lib/%-linux-gnu,$(CARES_DIR))
+CARES_A := $(firstword $(wildcard $(addsuffix /libcares.a,$(CARES_DIR) /usr/lib/$(MULTIARCH) /usr/lib64 /usr/lib)))
+endif
+RENAMED_CARES := $(BUILD)/renamed/libcares.a
+CARES_LINKED := $(CARES_A)
+else
+$(error CARES is $(CARES): it can be static or shared)
+endif
+CARES_CFLAGS := $(CARES_CFLAGS)
+
+# A position independent libunwind.a to link in; without one the host's libunwind is loaded where BACKTRACE=1 asks for it.
+UNWIND_A ?=
+UNWIND_CFLAGS ?= $(if $(UNWIND_A),,$(call pkg_config,--cflags libunwind))
+UNWIND_CFLAGS := $(UNWIND_CFLAGS)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror=implicit
 CFLAGS ?= -O2 -g
 SANITIZERS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
-ALL_CPPFLAGS := -I. -D_GNU_SOURCE -DND_VERSION='"$(VERSION)"' -DND_LIBDIR='"$(LIBDIR)"' $(if $(UNWIND_A),-DND_STATIC_UNWIND) $(CPPFLAGS)
+ALL_CPPFLAGS := -I. -D_GNU_SOURCE -DND_VERSION='"$(VERSION)"' $(if $(UNWIND_A),-DND_STATIC_UNWIND) $(CPPFLAGS) \
+    $(CARES_CFLAGS) $(UNWIND_CFLAGS)
 # -fexceptions: a cancelled thread unwinds through the hooks and must run their cleanups on every architecture.
 ALL_CFLAGS := -std=gnu11 -fPIC -fvisibility=hidden -fexceptions -fno-plt $(WARNINGS) $(CFLAGS) $(SANITIZERS)
 # Thread-local storage of a preloaded library must fit into what old loaders keep free.
 ALL_CFLAGS += -ftls-model=initial-exec
-
-CARES_A ?= $(firstword $(wildcard /usr/lib/$(MULTIARCH)/libcares.a /usr/lib64/libcares.a /usr/lib/libcares.a))
-# A position independent libunwind.a to link in; without one the host's libunwind is loaded where BACKTRACE=1 asks for it.
-UNWIND_A ?=
 
 # `ls shim/hook` is the list of what is interposed. The rest of shim/ is plain code that unit tests and the command can link,
 # but for what makes a library of it: the constructor, and the stand-ins for libgcc's functions.
@@ -41,7 +84,24 @@ TEST_PROGRAMS := $(patsubst tests/integration/%.c,$(BUILD)/tests/%,$(wildcard te
 
 all: $(BUILD)/libnetdeadline.so $(BUILD)/netdeadline
 
-$(BUILD)/%.o: %.c Makefile
+# What the build is made with, told when it starts and again when that has changed.
+$(BUILD)/found: FORCE
+	@mkdir -p $(@D)
+	@CC='$(CC)' CARES='$(CARES)' CARES_LINKED='$(CARES_LINKED)' UNWIND_A='$(UNWIND_A)' \
+	    scripts/build-summary $(ALL_CPPFLAGS) >$@.new || { cat $@.new; rm -f $@.new; exit 1; }
+	@cmp -s $@.new $@ || { cat $@.new; cp $@.new $@; }; rm -f $@.new
+
+# Files that hold a choice, and change only with it: what depends on them is then made anew.
+remember = @mkdir -p $(@D); echo '$(1)' | cmp -s - $@ || echo '$(1)' >$@
+$(BUILD)/cares: FORCE
+	$(call remember,$(CARES))
+$(BUILD)/libdir: FORCE
+	$(call remember,$(libdir))
+$(RESOLVER_OBJS): $(BUILD)/cares
+$(BUILD)/cli/library.o: $(BUILD)/libdir
+$(BUILD)/cli/library.o: ALL_CPPFLAGS += -DND_LIBDIR='"$(libdir)"'
+
+$(BUILD)/%.o: %.c Makefile | $(BUILD)/found
 	@mkdir -p $(@D)
 	@echo '  CC $@'
 	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -58,16 +118,16 @@ $(BUILD)/exports.map: $(BUILD)/hooks.names
 $(BUILD)/renames: $(BUILD)/hooks.names
 	awk '$$2 == "libc" { print $$1, "nd_real_" $$1 }' $< > $@
 
-# c-ares and the resolver call by name; in the library those calls go to the real functions, never through our hooks.
+# c-ares and the resolver call by name; in the library those calls go to the real functions, never through our hooks. A
+# shared c-ares cannot be renamed; it leaves every call on a socket to the resolver (resolver/dns_attempt.c).
 $(BUILD)/renamed/resolver.o: $(RESOLVER_OBJS) $(BUILD)/renames
 	@mkdir -p $(@D)
 	$(LD) -r -o $@.tmp $(RESOLVER_OBJS)
 	$(OBJCOPY) --redefine-syms=$(BUILD)/renames $@.tmp $@ && rm $@.tmp
 
 # What they refer to and musl lacks is referred to weakly (shim/start.c): of c-ares what Debian's build checks by.
-$(BUILD)/renamed/libcares.a: $(CARES_A) $(BUILD)/renames
+$(BUILD)/renamed/libcares.a: $(CARES_A) $(BUILD)/renames $(BUILD)/cares
 	@mkdir -p $(@D)
-	@test -n "$(CARES_A)" || { echo "libcares.a is missing: run scripts/setup" >&2; false; }
 	$(OBJCOPY) --redefine-syms=$(BUILD)/renames --wildcard --weaken-symbol='__*_chk' $(CARES_A) $@
 
 RENAMED_UNWIND_A := $(if $(UNWIND_A),$(BUILD)/renamed/libunwind.a)
@@ -75,21 +135,25 @@ $(BUILD)/renamed/libunwind.a: $(UNWIND_A) $(BUILD)/renames
 	@mkdir -p $(@D)
 	$(OBJCOPY) --redefine-syms=$(BUILD)/renames --weaken-symbol=getcontext --weaken-symbol=setcontext $(UNWIND_A) $@
 
-$(BUILD)/libnetdeadline.so: $(SHIM_OBJS) $(BUILD)/renamed/resolver.o $(BUILD)/renamed/libcares.a $(RENAMED_UNWIND_A) $(BUILD)/exports.map
+RENAMED := $(BUILD)/renamed/resolver.o $(RENAMED_CARES) $(RENAMED_UNWIND_A)
+$(BUILD)/libnetdeadline.so: $(SHIM_OBJS) $(RENAMED) $(BUILD)/exports.map $(BUILD)/cares
 	$(CC) $(ALL_CFLAGS) -shared -Wl,-soname,libnetdeadline.so -Wl,--version-script=$(BUILD)/exports.map \
 	    $(if $(SANITIZE),,-Wl,-z,defs) -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,--exclude-libs,ALL -Wl,-Bsymbolic -Wl,--hash-style=both \
-	    $(LDFLAGS) -o $@ $(SHIM_OBJS) $(BUILD)/renamed/resolver.o $(BUILD)/renamed/libcares.a $(RENAMED_UNWIND_A) $(LDLIBS)
+	    $(LDFLAGS) -o $@ $(SHIM_OBJS) $(RENAMED) $(CARES_LIBS) $(LDLIBS)
 
-# The command and the unit tests take what they need from an archive; a test can stand in for the clock or the kernel.
+# The command and the unit tests take what they need from archives; a test can stand in for the clock or the kernel.
 $(BUILD)/libplain.a: $(PLAIN_OBJS) $(RESOLVER_OBJS)
 	@mkdir -p $(@D)
 	rm -f $@ && $(AR) qcs $@ $^
 
-$(BUILD)/unit/%_test: tests/unit/%_test.c $(BUILD)/libplain.a Makefile
+$(BUILD)/libcli.a: $(filter-out $(BUILD)/cli/main.o,$(CLI_OBJS))
+	rm -f $@ && $(AR) qcs $@ $^
+
+$(BUILD)/unit/%_test: tests/unit/%_test.c $(BUILD)/libcli.a $(BUILD)/libplain.a Makefile
 	@mkdir -p $(@D)
 	@echo '  CC $@'
-	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(BUILD)/libplain.a $(LDFLAGS) \
-	    $(CARES_A) $(UNWIND_A) $(shell pkg-config --libs check) -ldl
+	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(BUILD)/libcli.a $(BUILD)/libplain.a $(LDFLAGS) \
+	    $(CARES_LINKED) $(UNWIND_A) $(shell $(PKG_CONFIG) --libs check) -ldl
 
 $(BUILD)/tests/%: tests/integration/%.c Makefile
 	@mkdir -p $(@D)
@@ -111,26 +175,48 @@ check-unit: unit
 	@for t in $(UNIT_TESTS); do $$t || exit 1; done
 bench: all
 	scripts/bench
-lint:
+lint: all
 	scripts/lint
 release:
 	scripts/release
 deb rpm: release
 	scripts/packages $@
 
+# Where all that is installed goes.
+MAN_PAGES := $(wildcard docs/*.[157])
+INSTALLED := $(libdir)/libnetdeadline.so $(bindir)/netdeadline \
+    $(foreach page,$(notdir $(MAN_PAGES)),$(mandir)/man$(subst .,,$(suffix $(page)))/$(page)) \
+    $(datadir)/bash-completion/completions/netdeadline $(datadir)/zsh/site-functions/_netdeadline
+PRELOAD_LIST := /etc/ld.so.preload
+CONFIGURATION := $(DESTDIR)$(sysconfdir)/netdeadline.conf
+
+# A configuration that is there is the administrator's.
 install: all
-	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(PREFIX)/bin $(addprefix $(DESTDIR)$(PREFIX)/share/man/man,1 5 7)
-	install -m 644 $(BUILD)/libnetdeadline.so $(DESTDIR)$(LIBDIR)/libnetdeadline.so
-	install -m 755 $(BUILD)/netdeadline $(DESTDIR)$(PREFIX)/bin/netdeadline
-	install -m 644 docs/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
-	install -m 644 docs/*.5 $(DESTDIR)$(PREFIX)/share/man/man5/
-	install -m 644 docs/*.7 $(DESTDIR)$(PREFIX)/share/man/man7/
-	install -D -m 644 docs/completion/netdeadline.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/netdeadline
-	install -D -m 644 docs/completion/_netdeadline $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_netdeadline
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(sort $(dir $(INSTALLED))) $(sysconfdir))
+	$(INSTALL_DATA) $(BUILD)/libnetdeadline.so $(DESTDIR)$(libdir)/
+	$(INSTALL_PROGRAM) $(BUILD)/netdeadline $(DESTDIR)$(bindir)/
+	@set -e; for page in $(MAN_PAGES); do $(INSTALL_DATA) $$page $(DESTDIR)$(mandir)/man$${page##*.}/; done
+	$(INSTALL_DATA) docs/completion/netdeadline.bash $(DESTDIR)$(datadir)/bash-completion/completions/netdeadline
+	$(INSTALL_DATA) docs/completion/_netdeadline $(DESTDIR)$(datadir)/zsh/site-functions/
+	@test -e $(CONFIGURATION) || $(INSTALL_DATA) packaging/netdeadline.conf $(CONFIGURATION)
+
+# A library that /etc/ld.so.preload still names stays: every program would complain of its absence.
+uninstall:
+	@if [ -z '$(DESTDIR)' ] && grep -qsE '(^|[[:space:]:])$(prefix)/([^[:space:]:]*/)?libnetdeadline\.so' $(PRELOAD_LIST); then \
+	    echo 'uninstall: first take libnetdeadline.so out of $(PRELOAD_LIST)' >&2; exit 1; fi
+	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	@! cmp -s packaging/netdeadline.conf $(CONFIGURATION) || rm -f $(CONFIGURATION)
+
+# From the commands that make would run for everything.
+compile_commands.json: $(BUILD)/compile_commands.json
+$(BUILD)/compile_commands.json: Makefile FORCE
+	@mkdir -p $(@D)
+	@$(MAKE) -nB --no-print-directory all unit tests | scripts/compile-commands '$(CURDIR)' >$@.new
+	@cmp -s $@.new $@ || cp $@.new $@; rm -f $@.new
 
 clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -path $(BUILD)/release -prune -o -name '*.d' -type f -print 2>/dev/null)
-.PHONY: all unit tests check check-unit bench lint release deb rpm install clean
+.PHONY: all unit tests check check-unit bench lint release deb rpm install uninstall compile_commands.json clean FORCE
 .DELETE_ON_ERROR:

@@ -46,7 +46,8 @@ def resolver_program(tmp_path_factory):
                 options = ["-std=gnu11", "-D_GNU_SOURCE", "-g", "-O1", f"-I{programs.ROOT}", *flags]
                 subprocess.run(["gcc", *options, *os.environ.get("CARES_CFLAGS", "").split(), "-o", directory / "unfinished",
                                 programs.ROOT / f"tests/integration/resolver_driver/{name}.c",
-                                *sorted((programs.ROOT / "resolver").glob("*.c")), archive, "-pthread"], check=True)
+                                *sorted((programs.ROOT / "base").glob("*.c")), *sorted((programs.ROOT / "resolver").glob("*.c")),
+                                archive, "-pthread"], check=True)
                 (directory / "unfinished").rename(program)
         return program
 

@@ -1,10 +1,14 @@
-/* What connect shares with sends that connect (MSG_FASTOPEN). */
+/* connect under CONNECT, and sends that connect (MSG_FASTOPEN). A blocking connect is bounded by SO_SNDTIMEO for the time of the call; a
+ * non-blocking one starts a clock that the waits keep (wait/set.h), with TCP_SYNCNT behind it for waits that no hook sees. */
 #ifndef ND_CALL_CONNECT_H
 #define ND_CALL_CONNECT_H
 
 #include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+
+/* connect(2), bounded. Async-signal-safe; keeps errno on success. */
+int nd_connect(int fd, const struct sockaddr *addr, socklen_t len);
 
 typedef ssize_t nd_connecting_send(const void *call);
 

@@ -12,6 +12,7 @@
 #include "shim/limit/connection_limits.h"
 #include "shim/limit/datagram.h"
 #include "shim/limit/expiry.h"
+#include "shim/limit/observe.h"
 #include "shim/limit/pending_timeout.h"
 #include "shim/mode.h"
 #include "shim/readable.h"
@@ -60,13 +61,14 @@ static bool wants_more(const struct nd_receive_call *call, const struct nd_sock 
 
 /* Under RECV, with the kernel's timer alone: the call that began at `began` has given `result`. */
 static ssize_t limited_result(const struct nd_receive_call *call, struct nd_sock *sock, uint32_t generation,
-                              nd_time began, ssize_t result) {
+                              nd_time began, ssize_t result, enum nd_waited *how) {
+    *how = ND_READY;
     if (nd_unlikely(sock->generation != generation)) {
         /* closed by another thread; the number may be a stranger's by now */
         if (nd_would_block(result))
             errno = ETIMEDOUT;
     } else if (nd_unlikely(result <= 0) || nd_unlikely(wants_more(call, sock, (size_t)result))) {
-        result = nd_receive_kernel_timed_result(call, sock, began, result);
+        result = nd_receive_kernel_timed_result(call, sock, began, result, how);
     } else if (nd_unlikely(nd_sock_is_datagram(sock))) {
         nd_datagram_received(call->fd, sock);
     } else {
@@ -81,8 +83,9 @@ static ssize_t receive_limited(const struct nd_receive_call *call, struct nd_soc
     const nd_time began = nd_now_coarse();
     nd_slot_begin(&use, nd_receive_operation(call), call->fd, began, nd_time_after(began, limit),
                   nd_limit_of(sock, ND_LIMIT_RECV));
-    ssize_t result = limited_result(call, sock, generation, began, nd_receive_plain(call));
-    nd_slot_end(&use, nd_slot_how(result), nd_now_coarse());
+    enum nd_waited how;
+    ssize_t result = limited_result(call, sock, generation, began, nd_receive_plain(call), &how);
+    nd_slot_end(&use, nd_wait_outcome(how), nd_now_coarse());
     return result;
 }
 
@@ -99,19 +102,15 @@ static ssize_t receive_late(const struct nd_receive_call *call, struct nd_sock *
     return -1;
 }
 
-/* MODE=observe. A wait in a TLS operation is told by the operation as a whole. */
+/* MODE=observe. A wait in a TLS operation is reported by the operation as a whole. */
 static ssize_t receive_observed(const struct nd_receive_call *call, struct nd_sock *sock,
                                 const struct nd_scope *scope) {
-    struct nd_slot_use use;
+    struct nd_observe observe;
     if (scope)
         return nd_receive_plain(call);
-    nd_time began = nd_now(), limit = nd_sock_recv_limit(sock);
-    nd_slot_begin(&use, nd_receive_operation(call), call->fd, began, ND_NEVER, nd_limit_of(sock, ND_LIMIT_RECV));
+    nd_observe_begin(&observe, nd_receive_operation(call), call->fd, sock, ND_LIMIT_RECV);
     ssize_t result = nd_receive_plain(call);
-    nd_slot_end(&use, nd_slot_how(result), nd_now());
-    if (limit)
-        nd_expiry_report_observed(call->fd, nd_receive_name(call), ND_LIMIT_NAME(sock, "RECV"), limit, began);
-    nd_connection_limits_observed(call->fd, sock, nd_receive_name(call), began);
+    nd_observe_end(&observe, result, (struct nd_expiry){.timeout = nd_sock_recv_limit(sock)});
     return nd_sock_is_datagram(sock) ? nd_receive_finish(call, sock, result) : result;
 }
 
@@ -187,8 +186,9 @@ ssize_t nd_receive_ended(const struct nd_receive_call *call, ssize_t result) {
 ssize_t nd_kernel_timed_continue(const struct nd_receive_call *call, struct nd_kernel_timed *kept, ssize_t result) {
     const int saved = kept->limit ? kept->error : errno; /* a call that does not wait and fails does not succeed */
     if (kept->limit) {
-        result = limited_result(call, kept->sock, kept->generation, kept->use.began, result);
-        nd_slot_end(&kept->use, nd_slot_how(result), nd_now_coarse());
+        enum nd_waited how;
+        result = limited_result(call, kept->sock, kept->generation, kept->use.began, result, &how);
+        nd_slot_end(&kept->use, nd_wait_outcome(how), nd_now_coarse());
     } else if (kept->sock->generation == kept->generation) {
         result = waited_for_own(call, kept->sock, result);
     }
@@ -201,8 +201,9 @@ ssize_t nd_receive_kernel_timed(const struct nd_receive_call *call, uint32_t gen
                                 ssize_t result) {
     struct nd_sock *sock = nd_sock_lookup(call->fd);
     int saved = errno;
+    enum nd_waited how;
     if (sock->generation == generation)
-        result = nd_receive_kernel_timed_result(call, sock, began, result);
+        result = nd_receive_kernel_timed_result(call, sock, began, result, &how);
     else if (nd_would_block(result))
         errno = ETIMEDOUT;
     if (result >= 0)

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "shim/call/receive_call.h"
+#include "shim/call/silence.h"
 #include "shim/limit/carry_over.h"
 #include "shim/limit/connection_limits.h"
 #include "shim/limit/expiry.h"
@@ -14,22 +15,11 @@
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
-#include "shim/socket/tcp_info.h"
 #include "shim/wait/signals.h"
 #include "shim/wait/wait.h"
 
 /* Kernel timers fire on a tick, never early; a coarse start may be one tick (at most 10 ms) too old. */
 #define SLOP (10 * ND_MSEC)
-
-/* Whether the program would see an interruption: its own SO_RCVTIMEO makes the kernel show each. */
-static bool shows_interruption(const struct nd_sock *sock) {
-    return sock->own_rcvtimeo != 0 || !nd_signals_restart();
-}
-
-/* How long a call waits: `deadline` is ours, `own` that of the program's SO_RCVTIMEO; ND_NEVER for none. */
-struct patience {
-    nd_time deadline, own;
-};
 
 /* Of a datagram socket that is shut down for reading a call that may wait gives 0 at once, one that may not EAGAIN for ever. */
 static bool reads_end(int fd, const struct nd_sock *sock) {
@@ -49,78 +39,49 @@ static bool takes_few(const struct nd_receive_call *call, struct nd_sock *sock, 
     return true;
 }
 
-enum rest { GOT, LATE, ENDED };
+/* A receiving call that waits. */
+struct receive_wait {
+    struct nd_silence silence;
+    const struct nd_receive_call *call;
+    bool gathers; /* it has given bytes already: an error is left for the next call */
+};
 
-/* Waits and makes the call then. GOT: *result is what it gave, finished, or EAGAIN at the program's own deadline; LATE: ours is
- * over; ENDED: the descriptor has become another one meanwhile (EBADF), or there is an error that `leave_error` leaves for the
- * next call. */
-static enum rest wait_for_rest(const struct nd_receive_call *call, struct nd_sock *sock,
-                               const struct patience *patience, bool leave_error, ssize_t *result) {
-    const struct nd_sock_hold hold = nd_sock_take(call->fd, sock);
-    const nd_time until = nd_time_sooner(patience->own, patience->deadline);
-    struct nd_expiry expiry;
+static struct receive_wait begin(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit, nd_time since,
+                                 nd_time own) {
+    return (struct receive_wait){
+        .silence = nd_silence_begin(nd_receive_operation(call), call->fd, sock, limit, since, own), .call = call};
+}
+
+/* Waits, and makes `call` then: until it gives something, which *result is, finished. Another result than ND_READY says why there is
+ * none; errno is set where the program is to see it. */
+static enum nd_waited receive_when_ready(struct receive_wait *this, const struct nd_receive_call *call,
+                                         ssize_t *result) {
+    struct nd_sock *sock = this->silence.wait.sock;
     for (;;) {
+        const enum nd_waited waited = nd_wait_for(&this->silence.wait);
+        const int error = errno;
         *result = -1;
-        enum nd_waited waited = nd_wait_connection(call->fd, sock, POLLIN, until, &expiry);
-        if (!nd_sock_held(call->fd, sock, &hold) || (leave_error && waited == ND_ENDED_STREAM)) {
-            errno = EBADF;
-            return ENDED;
+        if (waited == ND_ENDED_STREAM && this->gathers)
+            return waited;
+        if (waited == ND_UNPOLLABLE) {
+            *result = nd_receive_finish(call, sock, nd_receive_plain(call));
+            return ND_READY;
         }
-        if (waited == ND_EXPIRED) {
-            expiry.operation = nd_receive_name(call);
-            nd_expire_stream(call->fd, sock, &expiry);
-            if (!leave_error)
-                nd_expired_fail(call->fd, sock, ND_IN);
-            return leave_error ? ENDED : GOT;
-        }
-        if (waited == ND_TIMED_OUT) {
-            if (until != patience->deadline && takes_few(call, sock, result))
-                return GOT;
+        if ((waited == ND_OWN_TIMEOUT || waited == ND_INTERRUPTED) && takes_few(call, sock, result))
+            return ND_READY;
+        errno = error;
+        if (waited != ND_READY && waited != ND_ENDED_STREAM) {
             *result = -1;
-            errno = EAGAIN;
-            return until == patience->deadline ? LATE : GOT;
-        }
-        if (waited == ND_INTERRUPTED) {
-            if (!shows_interruption(sock) && patience->own == ND_NEVER)
-                continue;
-            if (takes_few(call, sock, result))
-                return GOT;
-            *result = -1;
-            errno = EINTR;
-            return GOT;
+            return waited;
         }
         *result = nd_receive_at_once(call);
         if (nd_would_block(*result) && reads_end(call->fd, sock))
             *result = nd_receive_plain(call);
         if (!nd_would_block(*result)) { /* else: no bytes after all (a bad checksum, another thread was first) */
             *result = nd_receive_finish(call, sock, *result);
-            return GOT;
+            return ND_READY;
         }
     }
-}
-
-/* Inside a TLS operation: try, then wait for what is left of it. */
-ssize_t nd_receive_scoped(const struct nd_receive_call *call, struct nd_sock *sock, const struct nd_scope *scope) {
-    ssize_t result = nd_receive_at_once(call);
-    if (result < 0 && errno == ENOTSOCK) {
-        nd_sock_clear(call->fd);
-        return nd_receive_plain(call);
-    }
-    if (!nd_would_block(result))
-        return nd_receive_finish(call, sock, result);
-    if (nd_nonblocking(call->fd))
-        return result;
-    const struct patience patience = {nd_time_after(scope->began, scope->timeout),
-                                      nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, nd_now())};
-    if (wait_for_rest(call, sock, &patience, false, &result) == LATE)
-        return nd_receive_expire(call, sock, nd_scope_expiry(scope, nd_now()));
-    return result;
-}
-
-static struct nd_expiry recv_expiry(const struct nd_receive_call *call, const struct nd_sock *sock, nd_time limit,
-                                    nd_time elapsed) {
-    return (struct nd_expiry){
-        .operation = nd_receive_name(call), .limit = ND_LIMIT_NAME(sock, "RECV"), .timeout = limit, .elapsed = elapsed};
 }
 
 /* Not of a datagram socket, whose MSG_WAITALL the kernel leaves aside. */
@@ -155,40 +116,21 @@ static bool has_ended(int fd) {
     return nd_real.poll(&pollfd, 1, 0) > 0 && (pollfd.revents & (POLLERR | POLLHUP));
 }
 
-/* Whether the kernel says when bytes came last. */
-static bool tells_silence(const struct nd_sock *sock) {
-    const uint32_t tcp = ND_SOCK_STREAM | ND_SOCK_INET;
-    return (nd_sock_flags(sock) & tcp) == tcp;
-}
-
-/* How long the connection has been silent, as far as it is less than `elapsed`: another thread may have read from it since
- * this one began to wait. */
-static nd_time silence(int fd, const struct nd_sock *sock, nd_time elapsed) {
-    struct tcp_info info;
-    if (!tells_silence(sock) || !nd_tcp_info(fd, &info))
-        return elapsed;
-    nd_time heard = (nd_time)(info.tcpi_last_data_recv + 1) * ND_MSEC; /* whole milliseconds, rounded down */
-    return heard < elapsed ? heard : elapsed;
-}
-
-/* MSG_WAITALL: the kernel's timer counts the whole call, RECV only silence, which a call that waits since `began` shares with
- * the connection. What came before is the program's to keep: go on gathering while bytes come. An error is left for the next
- * call, as the kernel leaves it. */
-static ssize_t gather(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit, nd_time own,
-                      nd_time began, size_t done) {
+/* MSG_WAITALL: the kernel's timer counts the whole call, RECV only silence. What came before is the program's to keep: the call goes on
+ * while bytes come, `done` of them until now. An error is left for the next call, as the kernel leaves it. */
+static ssize_t gather(struct receive_wait *this, size_t done) {
     struct nd_receive_call rest;
-    nd_time since = nd_now() - (tells_silence(sock) ? silence(call->fd, sock, nd_now() - began) : 0);
-    for (; rest_of(call, done, &rest); since = nd_now()) {
+    for (this->gathers = true; rest_of(this->call, done, &rest); this->silence.since = nd_now()) {
         ssize_t result;
-        const struct patience patience = {limit ? nd_time_after(since, limit) : ND_NEVER, own};
-        enum rest how = wait_for_rest(&rest, sock, &patience, true, &result);
-        if (how == LATE) {
-            struct nd_expiry expiry = recv_expiry(call, sock, limit, nd_now() - since);
-            nd_expire_stream(call->fd, sock, &expiry);
+        const enum nd_waited waited = receive_when_ready(this, &rest, &result);
+        if (waited == ND_EXPIRED) {
+            this->silence.wait.expiry.operation = nd_receive_name(this->call);
+            nd_expire_stream(this->call->fd, this->silence.wait.sock, &this->silence.wait.expiry);
         }
-        if (how != GOT || result <= 0)
+        if (waited != ND_READY || result <= 0)
             break;
         done += (size_t)result;
+        nd_wait_progress(&this->silence.wait);
     }
     return (ssize_t)done;
 }
@@ -202,9 +144,13 @@ static ssize_t peek_all(const struct nd_receive_call *call, struct nd_sock *sock
         const nd_time now = nd_now(), elapsed = now - began;
         if (elapsed < limit)
             break; /* a signal */
-        const nd_time silent = got > before && !tells_silence(sock) ? 0 : silence(call->fd, sock, elapsed);
+        const nd_time silent = got > before && !nd_silence_is_known(sock) ? 0 : nd_silence_of(call->fd, sock, elapsed);
         if (silent >= limit)
-            return nd_receive_expire(call, sock, recv_expiry(call, sock, limit, elapsed));
+            return nd_receive_expire(call, sock,
+                                     (struct nd_expiry){.operation = nd_receive_name(call),
+                                                        .limit = nd_limit_name(sock, ND_LIMIT_RECV),
+                                                        .timeout = limit,
+                                                        .elapsed = elapsed});
         before = got;
         began = now - silent;
         got = nd_receive_plain(call);
@@ -212,39 +158,48 @@ static ssize_t peek_all(const struct nd_receive_call *call, struct nd_sock *sock
     return nd_receive_finish(call, sock, got);
 }
 
-/* A call that began at `began` has given `result`. One that came back with nothing has waited all the same. */
-static ssize_t waited(const struct nd_receive_call *call, struct nd_sock *sock, nd_time began, ssize_t result) {
-    const int error = errno;
-    if (result < 0 && (error == EINTR || error == EAGAIN))
+/* Waits until the call has given what the program should get. A call of RECV's that comes back with nothing has waited all the same. */
+static ssize_t receive_waiting(struct receive_wait *this, nd_time began) {
+    ssize_t result;
+    const struct nd_receive_call *call = this->call;
+    struct nd_sock *sock = this->silence.wait.sock;
+    const enum nd_waited waited = receive_when_ready(this, call, &result);
+    if (waited == ND_EXPIRED) {
+        if (!this->silence.wait.expiry.operation)
+            this->silence.wait.expiry.operation = nd_receive_name(call);
+        return nd_receive_expire(call, sock, this->silence.wait.expiry);
+    }
+    if (result > 0 && wants_all(call, sock) && !this->silence.scope) {
+        this->silence.since = nd_now();
+        return gather(this, (size_t)result);
+    }
+    if (this->silence.limit && (waited == ND_INTERRUPTED || waited == ND_OWN_TIMEOUT)) {
+        const int error = errno;
         nd_carry_over_receive(call->fd, sock, began, nd_now());
-    errno = error;
+        errno = error;
+    }
     return result;
 }
 
-/* Waits until the connection has been silent for `limit`, 0 for no such limit, from `began` at the earliest: the kernel's timer
- * has fired, or an interruption ended the call that it kept, or nobody kept it. */
-static ssize_t go_on(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit, nd_time own,
-                     nd_time began) {
-    ssize_t result = -1;
-    struct patience patience = {ND_NEVER, own};
-    const nd_time since = limit ? nd_carried_over_receive(sock, began) : began;
-    for (;;) {
-        nd_time now = nd_now(), elapsed = now - since, silent = limit ? silence(call->fd, sock, elapsed) : 0;
-        bool over = limit && silent >= limit; /* then a last look: bytes may have come while this process was stopped */
-        if (limit)
-            patience.deadline = over ? now : now + limit - silent;
-        if (wait_for_rest(call, sock, &patience, false, &result) == LATE) {
-            if (over)
-                return nd_receive_expire(call, sock, recv_expiry(call, sock, limit, elapsed));
-            continue;
-        }
-        if (result > 0 && wants_all(call, sock))
-            return gather(call, sock, limit, own, nd_now(), (size_t)result);
-        return limit ? waited(call, sock, began, result) : result;
+/* Inside a TLS operation: tries, then waits for what is left of it. */
+ssize_t nd_receive_scoped(const struct nd_receive_call *call, struct nd_sock *sock, const struct nd_scope *scope) {
+    ssize_t result = nd_receive_at_once(call);
+    if (result < 0 && errno == ENOTSOCK) {
+        nd_sock_clear(call->fd);
+        return nd_receive_plain(call);
     }
+    if (!nd_would_block(result))
+        return nd_receive_finish(call, sock, result);
+    if (nd_nonblocking(call->fd))
+        return result;
+    const nd_time now = nd_now();
+    struct receive_wait this = begin(call, sock, 0, now, nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, now));
+    this.silence.scope = scope;
+    this.silence.scope_end = nd_time_after(scope->began, scope->timeout);
+    return receive_waiting(&this, now);
 }
 
-/* Under a limit that no timer of the kernel's keeps: try, then wait. */
+/* Under a limit that no timer of the kernel's keeps: tries, then waits. */
 ssize_t nd_receive_polled(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit) {
     ssize_t result = -1;
     if ((nd_sock_flags(sock) & ND_SOCK_LOWAT) && !nd_nonblocking(call->fd))
@@ -260,39 +215,66 @@ ssize_t nd_receive_polled(const struct nd_receive_call *call, struct nd_sock *so
     if ((!nd_would_block(result) && !more) || nd_nonblocking(call->fd))
         return nd_receive_finish(call, sock, result);
     struct nd_slot_use use;
-    const nd_time began = nd_now(), own = nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, began);
+    const nd_time began = nd_now();
     nd_slot_begin(&use, nd_receive_operation(call), call->fd, began, ND_NEVER, ND_LIMIT_NONE);
+    struct receive_wait this = begin(call, sock, limit, more || !limit ? began : nd_carried_over_receive(sock, began),
+                                     nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, began));
     if (!more) {
-        result = go_on(call, sock, limit, own, began);
+        result = receive_waiting(&this, began);
     } else {
         nd_receive_finish(call, sock, result);
         if (!has_ended(call->fd))
-            result = gather(call, sock, limit, own, began, (size_t)result);
+            result = gather(&this, (size_t)result);
     }
-    nd_slot_end(&use, nd_slot_how(result), nd_now_coarse());
+    nd_slot_end(&use, nd_wait_outcome(this.silence.wait.how), nd_now_coarse());
     return result;
 }
 
-/* The kernel keeps RECV for us; the call that began at `began` has given `result`, which is not simply bytes. */
+/* The call that began at `began` under the kernel's timer goes on, polled. */
+static ssize_t go_on(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit, nd_time began,
+                     enum nd_waited *how) {
+    struct receive_wait this = begin(call, sock, limit, nd_carried_over_receive(sock, began), ND_NEVER);
+    const ssize_t result = receive_waiting(&this, began);
+    *how = this.silence.wait.how;
+    return result;
+}
+
+/* What came before the kernel's timer fired, if no more has come since the silence began. */
+static ssize_t go_on_gathering(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit, nd_time began,
+                               size_t done, enum nd_waited *how) {
+    const nd_time now = nd_now();
+    struct receive_wait this =
+        begin(call, sock, limit, now - (nd_silence_is_known(sock) ? nd_silence_of(call->fd, sock, now - began) : 0),
+              ND_NEVER);
+    const ssize_t result = gather(&this, done);
+    *how = this.silence.wait.how;
+    return result;
+}
+
 ssize_t nd_receive_kernel_timed_result(const struct nd_receive_call *call, struct nd_sock *sock, nd_time began,
-                                       ssize_t result) {
-    nd_time limit = nd_sock_recv_limit(sock);
-    int error = errno;
+                                       ssize_t result, enum nd_waited *how) {
+    const nd_time limit = nd_sock_recv_limit(sock);
+    const int error = errno;
+    *how = ND_READY;
     if (result > 0) {
         nd_sock_received(sock);
         if (call->flags & MSG_PEEK)
             return peek_all(call, sock, limit, began, result);
         if (nd_now() - began >= limit && !has_ended(call->fd))
-            return gather(call, sock, limit, ND_NEVER, began, (size_t)result);
+            return go_on_gathering(call, sock, limit, began, (size_t)result, how);
         return result;
     }
     if (nd_would_block(result)) {
+        *how = ND_OWN_TIMEOUT;
         if (nd_now() - began < limit || nd_nonblocking(call->fd))
             return result;
-        return go_on(call, sock, limit, ND_NEVER, began);
+        return go_on(call, sock, limit, began, how);
     }
-    if (result < 0 && error == EINTR && !shows_interruption(sock))
-        return go_on(call, sock, limit, ND_NEVER, began + SLOP);
+    if (result < 0 && error == EINTR) {
+        if (sock->own_rcvtimeo == 0 && nd_signals_restart())
+            return go_on(call, sock, limit, began + SLOP, how);
+        nd_carry_over_receive(call->fd, sock, began + SLOP, nd_now());
+    }
     errno = error;
-    return nd_receive_finish(call, sock, waited(call, sock, began + SLOP, result));
+    return nd_receive_finish(call, sock, result);
 }

@@ -1,6 +1,7 @@
 #include "shim/call/send.h"
 
 #include <errno.h>
+#include <poll.h>
 
 #include "base/clock.h"
 #include "base/compiler.h"
@@ -8,6 +9,7 @@
 #include "shim/limit/connection_limits.h"
 #include "shim/limit/datagram.h"
 #include "shim/limit/expiry.h"
+#include "shim/limit/observe.h"
 #include "shim/limit/send_space.h"
 #include "shim/mode.h"
 #include "shim/real.h"
@@ -20,6 +22,12 @@
 #include "shim/tls/scope.h"
 #include "shim/wait/signals.h"
 #include "shim/wait/wait.h"
+
+_Static_assert(ND_OPERATION_write + ND_WRITEV == ND_OPERATION_writev &&
+                   ND_OPERATION_write + ND_SEND == ND_OPERATION_send &&
+                   ND_OPERATION_write + ND_SENDTO == ND_OPERATION_sendto &&
+                   ND_OPERATION_write + ND_SENDMSG == ND_OPERATION_sendmsg,
+               "operations.def has the order of enum nd_send_kind");
 
 static enum nd_call operation_of(const struct nd_send_call *call) {
     return call->many ? ND_OPERATION_sendmmsg : (enum nd_call)(ND_OPERATION_write + call->kind);
@@ -120,41 +128,27 @@ static ssize_t expire(const struct nd_send_call *call, struct nd_sock *sock, con
     return done > 0 ? (ssize_t)done : nd_expired_fail(call->fd, sock, ND_OUT);
 }
 
-/* The socket may look writable and yet take nothing (memory pressure, a SEQPACKET larger than the room): do not spin. */
-static enum nd_waited breathe(void) {
-    return nd_real.poll(NULL, 0, 10) < 0 ? ND_INTERRUPTED : ND_READY;
-}
-
-static nd_time soonest(nd_time a, nd_time b, nd_time c) {
-    nd_time soon = a < b ? a : b;
-    return soon < c ? soon : c;
-}
-
-/* What bounds one wait for room. */
-struct bounds {
-    const struct nd_scope *scope;
-    nd_time own, scope_end; /* ND_NEVER where there is none */
-    struct nd_send_space room;
+/* A call that waits for space in the send buffer. */
+struct send_wait {
+    struct nd_wait wait; /* first: what nd_wait_for gives back is this */
+    const struct nd_send_call *call;
+    const struct nd_scope *scope; /* the TLS operation that bounds it, or NULL */
+    struct nd_send_space space;
 };
 
-/* Whether a limit has fired at `now`; *next is when to look again. */
-static bool fired(const struct nd_send_call *call, const struct nd_sock *sock, struct bounds *bounds, nd_time now,
-                  struct nd_expiry *expiry, nd_time *next) {
-    bool out_of_patience = nd_send_space_check(call->fd, sock, &bounds->room, now, expiry, next);
-    if (bounds->scope && now >= bounds->scope_end) {
-        *expiry = nd_scope_expiry(bounds->scope, now);
+/* SEND and UNACKED, and what is left of the TLS operation. */
+static bool fired(struct nd_wait *wait, nd_time now, nd_time *next) {
+    struct send_wait *this = (struct send_wait *)wait;
+    const struct nd_scope *scope = this->scope;
+    const nd_time end = nd_scope_end(scope);
+    const bool expired = nd_send_space_check(wait->fd, wait->sock, &this->space, now, &wait->expiry, next);
+    if (now >= end) {
+        wait->expiry = nd_scope_expiry(scope, now);
         return true;
     }
-    expiry->operation = bounds->scope ? bounds->scope->operation : name_of(call);
-    return out_of_patience;
-}
-
-/* The end of a wait as a blocking call would see it; 0 to try again. Bytes that went out already are a success that no signal
- * and no error takes back: the error stays for the next call. */
-static int outcome(enum nd_waited waited, const struct bounds *bounds, size_t done) {
-    if (waited == ND_INTERRUPTED)
-        return done > 0 || bounds->own != ND_NEVER || !nd_signals_restart() ? EINTR : 0;
-    return waited == ND_ENDED_STREAM && done > 0 ? EPIPE : 0;
+    *next = nd_time_sooner(*next, end);
+    wait->expiry.operation = scope ? scope->operation : name_of(this->call);
+    return expired;
 }
 
 static ssize_t failed(const struct nd_send_call *call, struct nd_sock *sock, size_t done) {
@@ -163,14 +157,6 @@ static ssize_t failed(const struct nd_send_call *call, struct nd_sock *sock, siz
     if (done == 0 && errno != ETIMEDOUT && nd_expired(call->fd, sock))
         return nd_expired_fail(call->fd, sock, ND_OUT);
     return sent_or_fail(done, errno);
-}
-
-/* The call ends where the program would see it end, for all that its limits do not. */
-static ssize_t in_vain(const struct nd_send_call *call, struct nd_sock *sock, const struct bounds *bounds, size_t done,
-                       int error) {
-    if (done == 0 && (error == EINTR || error == EAGAIN))
-        nd_carry_over_send(call->fd, sock, &bounds->room, nd_now());
-    return sent_or_fail(done, error);
 }
 
 /* What there is room for now. The kernel's own wait looks again each time that it has filled the room: what it has just sent may
@@ -185,63 +171,68 @@ static ssize_t fill(const struct nd_send_call *call, struct nd_sock *sock, size_
     return sent;
 }
 
-/* Waits for room for what is left as a blocking call does, until a limit fires. */
-static ssize_t send_waiting(const struct nd_send_call *call, struct nd_sock *sock, size_t done, size_t total,
-                            nd_time now) {
-    struct bounds bounds = {.scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(call->fd, call->caller) : NULL,
-                            .own = nd_kernel_timers_own_deadline(call->fd, sock, ND_OUT, now),
-                            .room = nd_carried_over_send(call->fd, sock, now)};
-    bounds.scope_end = nd_scope_end(bounds.scope);
-    const struct nd_sock_hold hold = nd_sock_take(call->fd, sock);
+/* The wait has ended without space: what the program should get. Bytes that went out are a success that neither a signal nor an error
+ * takes back: the error stays for the next call. */
+static ssize_t give_up(struct send_wait *this, size_t done) {
+    struct nd_wait *wait = &this->wait;
+    const int error = errno;
+    if (wait->how == ND_EXPIRED) {
+        if (!wait->expiry.operation)
+            wait->expiry.operation = name_of(this->call);
+        return expire(this->call, wait->sock, &wait->expiry, done);
+    }
+    if (done == 0 && (wait->how == ND_INTERRUPTED || wait->how == ND_OWN_TIMEOUT))
+        nd_carry_over_send(wait->fd, wait->sock, &this->space, nd_now());
+    return sent_or_fail(done, error);
+}
+
+/* The kernel does not wait for us (a filter denies poll and select): the call goes on unbounded, as it is. */
+static ssize_t send_unbounded(const struct nd_send_call *call, struct nd_sock *sock, size_t done) {
+    const ssize_t sent = done > 0 ? send_checked(call, sock, done, call->flags) : nd_send_plain(call);
+    return sent < 0 ? failed(call, sock, done) : (ssize_t)done + sent;
+}
+
+/* Waits for space for what is left as a blocking call does, until a limit fires. */
+static ssize_t send_waiting(struct send_wait *this, size_t done, size_t total) {
+    const struct nd_send_call *call = this->call;
+    struct nd_wait *wait = &this->wait;
+    struct nd_sock *sock = wait->sock;
+    nd_wait_begin(wait);
     while (done < total) {
-        struct nd_expiry expiry;
-        nd_time next;
-        if (fired(call, sock, &bounds, now, &expiry, &next))
-            return expire(call, sock, &expiry, done);
-        if (now >= bounds.own)
-            return in_vain(call, sock, &bounds, done, EAGAIN);
+        wait->moved = done > 0;
         sock->blocked_senders++;
-        nd_time until = soonest(next, bounds.own, bounds.scope_end);
-        enum nd_waited waited = nd_wait_connection(call->fd, sock, POLLOUT, until, &expiry);
-        int error = outcome(waited, &bounds, done);
-        if (!nd_sock_held(call->fd, sock, &hold))
-            return sent_or_fail(done, EBADF); /* the number is a stranger's now */
-        sock->blocked_senders--;
-        if (waited == ND_EXPIRED) {
-            expiry.operation = name_of(call);
-            return expire(call, sock, &expiry, done);
-        }
-        if (error)
-            return in_vain(call, sock, &bounds, done, error);
+        const enum nd_waited waited = nd_wait_for(wait);
+        if (waited != ND_REPLACED)
+            sock->blocked_senders--;
+        if (waited == ND_UNPOLLABLE)
+            return send_unbounded(call, sock, done);
+        if (waited != ND_READY && waited != ND_ENDED_STREAM)
+            return give_up(this, done);
+        if (waited == ND_ENDED_STREAM && done > 0)
+            return (ssize_t)done;
         if ((nd_sock_flags(sock) & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock)) /* by another thread: no SIGPIPE */
             return done > 0 ? (ssize_t)done : nd_expired_fail(call->fd, sock, ND_OUT);
         const size_t before = done;
-        ssize_t sent = waited == ND_READY || waited == ND_ENDED_STREAM ? fill(call, sock, &done, total) : 0;
-        now = nd_now();
-        if (done > before)
-            bounds.room.progress = now;
-        if (done > before && (sent > 0 || nd_would_block(sent)))
-            continue;
-        if (nd_would_block(sent)) {
-            error = outcome(breathe(), &bounds, done);
-            if (error)
-                return in_vain(call, sock, &bounds, done, error);
-        } else if (sent < 0) {
+        const ssize_t sent = fill(call, sock, &done, total);
+        if (sent < 0 && !nd_would_block(sent))
             return failed(call, sock, done);
+        if (done > before) {
+            this->space.progress = nd_now();
+            nd_wait_progress(wait);
         }
     }
     return (ssize_t)done;
 }
 
 /* The limit that bounds a wait for room, and where that ends at the earliest. */
-static enum nd_limit room_limit(const struct nd_sock *sock, nd_time now, nd_time *deadline) {
+static enum nd_limit space_limit(const struct nd_sock *sock, nd_time now, nd_time *deadline) {
     nd_time send = nd_sock_send_limit(sock), unacked = nd_sock_limits(sock)->unacked;
     bool by_send = send && (!unacked || send <= unacked);
     *deadline = by_send || unacked ? nd_time_after(now, by_send ? send : unacked) : ND_NEVER;
     return by_send ? ND_LIMIT_SEND : unacked ? ND_LIMIT_UNACKED : ND_LIMIT_NONE;
 }
 
-/* There was no room for everything. */
+/* There was no space for everything. */
 static ssize_t send_rest(const struct nd_send_call *call, struct nd_sock *sock, size_t done, size_t total) {
     struct nd_slot_use use;
     if (done > 0) {
@@ -250,25 +241,32 @@ static ssize_t send_rest(const struct nd_send_call *call, struct nd_sock *sock, 
             return sent < 0 ? failed(call, sock, done) : (ssize_t)done;
     }
     nd_time now = nd_now(), deadline;
-    enum nd_limit limit = room_limit(sock, now, &deadline);
-    const struct nd_scope *scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(call->fd, call->caller) : NULL;
-    if (scope && scope->timeout) /* noted as a whole */
-        return send_waiting(call, sock, done, total, now);
+    const enum nd_limit limit = space_limit(sock, now, &deadline);
+    struct send_wait this = {
+        .wait = {.fd = call->fd,
+                 .sock = sock,
+                 .events = POLLOUT,
+                 .own = nd_kernel_timers_own_deadline(call->fd, sock, ND_OUT, now),
+                 .fired = fired},
+        .call = call,
+        .scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(call->fd, call->caller) : NULL,
+        .space = nd_carried_over_send(call->fd, sock, now),
+    };
+    if (this.scope && this.scope->timeout) /* noted as a whole */
+        return send_waiting(&this, done, total);
     nd_slot_begin(&use, operation_of(call), call->fd, now, deadline, nd_limit_of(sock, limit));
-    ssize_t sent = send_waiting(call, sock, done, total, now);
-    nd_slot_end(&use, nd_sock_flags(sock) & ND_SOCK_EXPIRED ? ND_SLOT_EXPIRED : nd_slot_how(sent), nd_now());
+    ssize_t sent = send_waiting(&this, done, total);
+    nd_slot_end(&use, nd_sock_flags(sock) & ND_SOCK_EXPIRED ? ND_SLOT_EXPIRED : nd_wait_outcome(this.wait.how),
+                nd_now());
     return sent;
 }
 
-/* MODE=observe: UNACKED is not told, since nobody looks at the peer while the kernel waits. */
+/* MODE=observe: UNACKED is not reported, since nobody looks at the peer while the kernel waits. */
 static ssize_t send_observed(const struct nd_send_call *call, struct nd_sock *sock) {
-    struct nd_slot_use use;
-    nd_time began = nd_now();
-    nd_slot_begin(&use, operation_of(call), call->fd, began, ND_NEVER, nd_limit_of(sock, ND_LIMIT_SEND));
+    struct nd_observe observe;
+    nd_observe_begin(&observe, operation_of(call), call->fd, sock, ND_LIMIT_SEND);
     ssize_t result = nd_send_plain(call);
-    nd_slot_end(&use, nd_slot_how(result), nd_now());
-    nd_expiry_report_observed(call->fd, name_of(call), ND_LIMIT_NAME(sock, "SEND"), nd_sock_send_limit(sock), began);
-    nd_connection_limits_observed(call->fd, sock, name_of(call), began);
+    nd_observe_end(&observe, result, (struct nd_expiry){.timeout = nd_sock_send_limit(sock)});
     return result;
 }
 

@@ -1,6 +1,6 @@
-/* There is no way to try sendfile or splice without waiting, but SO_SNDTIMEO makes the kernel give up soon, and the wait for room
- * is then ours as in sending.c. What waits to receive is kept by the kernel (SO_RCVTIMEO, set at birth), unless IDLE, LIFETIME or
- * MIN_RATE are to wake it. */
+/* There is no way to try sendfile or splice without waiting, but SO_SNDTIMEO makes the kernel give up soon, and the wait for space
+ * is then ours as in send.c. A transfer that waits to receive is timed by the kernel (SO_RCVTIMEO, set when the socket is connected), unless
+ * IDLE, LIFETIME or MIN_RATE are to wake it. */
 #include "shim/call/transfer.h"
 
 #include <errno.h>
@@ -9,10 +9,12 @@
 #include <sys/time.h>
 
 #include "base/clock.h"
+#include "shim/call/silence.h"
 #include "shim/limit/carry_over.h"
 #include "shim/limit/connection_limits.h"
 #include "shim/limit/datagram.h"
 #include "shim/limit/expiry.h"
+#include "shim/limit/observe.h"
 #include "shim/limit/send_space.h"
 #include "shim/mode.h"
 #include "shim/real.h"
@@ -24,16 +26,12 @@
 #include "shim/wait/wait.h"
 
 static long observed(const struct nd_transfer *call, struct nd_sock *sock) {
-    bool in = call->direction == ND_IN;
-    struct nd_slot_use use;
-    nd_time began = nd_now();
-    nd_slot_begin(&use, nd_operation_find(call->operation), call->fd, began, ND_NEVER,
-                  nd_limit_of(sock, in ? ND_LIMIT_RECV : ND_LIMIT_SEND));
-    long result = call->make(call);
-    nd_slot_end(&use, nd_slot_how(result), nd_now());
-    nd_expiry_report_observed(call->fd, call->operation, in ? ND_LIMIT_NAME(sock, "RECV") : ND_LIMIT_NAME(sock, "SEND"),
-                              in ? nd_sock_recv_limit(sock) : nd_sock_send_limit(sock), began);
-    nd_connection_limits_observed(call->fd, sock, call->operation, began);
+    const bool in = call->direction == ND_IN;
+    struct nd_observe observe;
+    nd_observe_begin(&observe, nd_operation_find(call->operation), call->fd, sock, in ? ND_LIMIT_RECV : ND_LIMIT_SEND);
+    const long result = call->make(call);
+    const nd_time limit = in ? nd_sock_recv_limit(sock) : nd_sock_send_limit(sock);
+    nd_observe_end(&observe, result, (struct nd_expiry){.timeout = limit});
     return result;
 }
 
@@ -68,12 +66,20 @@ static long finish(const struct nd_transfer *call, struct nd_sock *sock, long re
 /* Under LIFETIME and its kin a peer that takes everything at once must not keep one call alive. */
 #define LONGEST_PIECE ((size_t)1 << 20)
 
-/* A call on its way. */
+/* A call that sends, piece by piece. */
 struct progress {
+    struct nd_wait wait; /* first: what nd_wait_for gives back is this */
     struct nd_transfer rest;
     size_t moved;
-    bool cut; /* the last piece may have ended before its time */
+    bool cut;    /* the last piece may have ended before its time */
+    nd_time own; /* the program's own timeout; 0 for none */
+    struct nd_send_space space;
 };
+
+/* SEND and UNACKED. */
+static bool send_fired(struct nd_wait *wait, nd_time now, nd_time *next) {
+    return nd_send_space_check(wait->fd, wait->sock, &((struct progress *)wait)->space, now, &wait->expiry, next);
+}
 
 static long move_piece(struct progress *progress, bool in_pieces) {
     struct nd_transfer piece = progress->rest;
@@ -92,114 +98,98 @@ static long move_piece(struct progress *progress, bool in_pieces) {
 }
 
 /* Whether an interruption ends the call, as it would without us. */
-static bool shows_interruption(const struct progress *progress, nd_time own) {
-    return progress->moved > 0 || own != 0 || !nd_signals_restart();
+static bool shows_interruption(const struct progress *progress) {
+    return progress->moved > 0 || progress->own != 0 || !nd_signals_restart();
 }
 
 /* Whether the call is over with what its last piece gave. */
-static bool is_over(const struct progress *progress, long piece, nd_time own) {
+static bool is_over(const struct progress *progress, long piece) {
     if (progress->rest.count == 0 || piece == 0)
         return true;
     if (piece < 0 && errno == EINTR)
-        return shows_interruption(progress, own);
+        return shows_interruption(progress);
     return !progress->cut || (piece < 0 && errno != EAGAIN);
 }
 
 /* The call ends where the program would see it end, for all that its limits do not. */
-static long end_in_vain(const struct progress *progress, struct nd_sock *sock, const struct nd_send_space *room,
-                        int error) {
+static long interrupted(struct progress *progress, int error) {
     if (progress->moved == 0)
-        nd_carry_over_send(progress->rest.fd, sock, room, nd_now());
+        nd_carry_over_send(progress->rest.fd, progress->wait.sock, &progress->space, nd_now());
     return moved_or_fail(progress->moved, error);
 }
 
-/* Waits for room until a limit fires or `own_end`. True to go on; else the call is over with *result. */
-static bool wait_for_room(struct progress *progress, struct nd_sock *sock, struct nd_send_space *room, nd_time own,
-                          nd_time own_end, long *result) {
+/* Waits for space until a limit fires or the program's own timeout is over. True to go on; else the call is over with *result. */
+static bool wait_for_space(struct progress *progress, long *result) {
+    struct nd_wait *wait = &progress->wait;
     const struct nd_transfer *call = &progress->rest;
-    const struct nd_sock_hold hold = nd_sock_take(call->fd, sock);
-    for (;;) {
-        struct nd_expiry expiry;
-        nd_time now = nd_now(), next;
-        if (nd_send_space_check(call->fd, sock, room, now, &expiry, &next) ||
-            (now >= nd_connection_limits_due(sock, now) &&
-             nd_connection_limits_check(call->fd, sock, true, now, &expiry))) {
-            *result = expire(call, sock, &expiry, progress->moved);
-            return false;
-        }
-        if (now >= own_end) {
-            *result = end_in_vain(progress, sock, room, EAGAIN);
-            return false;
-        }
-        enum nd_waited waited = nd_wait_connection(call->fd, sock, POLLOUT, nd_time_sooner(next, own_end), &expiry);
-        if (!nd_sock_held(call->fd, sock, &hold)) {
-            *result = moved_or_fail(progress->moved, EBADF); /* the number is a stranger's now */
-            return false;
-        }
-        if (waited == ND_EXPIRED) {
-            *result = expire(call, sock, &expiry, progress->moved);
-            return false;
-        }
-        if (waited == ND_INTERRUPTED && shows_interruption(progress, own)) {
-            *result = end_in_vain(progress, sock, room, EINTR);
-            return false;
-        }
-        if (waited == ND_ENDED_STREAM && (progress->moved > 0 || nd_expired_anywhere(call->fd, sock))) {
-            *result = progress->moved > 0 ? (long)progress->moved : nd_expired_fail(call->fd, sock, ND_OUT);
-            return false; /* without the SIGPIPE of another piece */
-        }
-        if (waited == ND_READY || waited == ND_ENDED_STREAM)
-            return true;
-    }
+    wait->moved = progress->moved > 0;
+    const enum nd_waited waited = nd_wait_for(wait);
+    const int error = errno;
+    if (waited == ND_EXPIRED)
+        *result = expire(call, wait->sock, &wait->expiry, progress->moved);
+    else if (waited == ND_INTERRUPTED || waited == ND_OWN_TIMEOUT)
+        *result = interrupted(progress, error);
+    else if (waited == ND_REPLACED)
+        *result = moved_or_fail(progress->moved, error);
+    else if (waited == ND_ENDED_STREAM && (progress->moved > 0 || nd_expired_anywhere(call->fd, wait->sock)))
+        *result = progress->moved > 0 ? (long)progress->moved : nd_expired_fail(call->fd, wait->sock, ND_OUT);
+    else /* without the SIGPIPE of another piece, above */
+        return true;
+    return false;
 }
 
-static long send_pieces(const struct nd_transfer *call, struct nd_sock *sock, nd_time own) {
-    struct progress progress = {.rest = *call};
-    struct nd_send_space room;
-    nd_time began = nd_now(), own_end = own ? nd_time_after(began, own) : ND_NEVER;
+static long send_pieces(const struct nd_transfer *call, struct progress *progress) {
+    struct nd_sock *sock = progress->wait.sock;
+    nd_time began = nd_now();
     bool waited = (nd_sock_flags(sock) & ND_SOCK_CARRIED_OUT) && nd_real.fcntl(call->in, F_GETFL, NULL) >= 0;
     long result;
+    progress->wait.own = progress->own ? nd_time_after(began, progress->own) : ND_NEVER;
+    nd_wait_begin(&progress->wait);
     if (waited) { /* a signal that comes more often than a piece takes must not end each before it is looked at */
-        room = nd_carried_over_send(call->fd, sock, began);
-        if (!wait_for_room(&progress, sock, &room, own, own_end, &result))
+        progress->space = nd_carried_over_send(call->fd, sock, began);
+        if (!wait_for_space(progress, &result))
             return result;
     }
     for (;;) {
-        long piece = move_piece(&progress, nd_sock_connection_limited(sock));
+        long piece = move_piece(progress, nd_sock_connection_limited(sock));
+        const int error = errno;
         nd_time now = nd_now();
         nd_connection_limits_waited(sock, began, now);
-        const bool over = is_over(&progress, piece, own), in_vain = piece < 0 && errno == EINTR;
+        errno = error;
+        const bool over = is_over(progress, piece), in_vain = piece < 0 && error == EINTR;
         if (over && !in_vain)
-            return progress.moved > 0 ? (long)progress.moved : finish(call, sock, piece);
+            return progress->moved > 0 ? (long)progress->moved : finish(call, sock, piece);
         if (!waited) {
             if (!over && nd_nonblocking(call->fd))
-                return moved_or_fail(progress.moved, EAGAIN);
-            room = nd_carried_over_send(call->fd, sock, began);
+                return moved_or_fail(progress->moved, EAGAIN);
+            progress->space = nd_carried_over_send(call->fd, sock, began);
         }
         if (over)
-            return end_in_vain(&progress, sock, &room, EINTR);
+            return interrupted(progress, EINTR);
         if (piece > 0) {
-            room.progress = now;
-            own_end = own ? nd_time_after(now, own) : ND_NEVER;
+            progress->space.progress = now;
+            nd_wait_progress(&progress->wait);
+            if (progress->own)
+                progress->wait.own = nd_time_after(now, progress->own);
         }
         waited = true;
-        if (!wait_for_room(&progress, sock, &room, own, own_end, &result))
+        if (!wait_for_space(progress, &result))
             return result;
         began = nd_now();
     }
 }
 
 /* As long as our time stands in SO_SNDTIMEO, a shorter one of the program's does. */
-static long send_borrowing(const struct nd_transfer *call, struct nd_sock *sock) {
+static long send_borrowing(const struct nd_transfer *call, struct nd_sock *sock, struct progress *progress) {
     const uint32_t generation = sock->generation;
     struct nd_borrowed timer;
     if (!nd_kernel_timers_borrow(call->fd, sock, &timer))
         return call->make(call);
-    nd_time own = timer.own * ND_USEC;
-    nd_time slice = own && own < SLICE ? own : SLICE;
+    progress->own = timer.own * ND_USEC;
+    nd_time slice = progress->own && progress->own < SLICE ? progress->own : SLICE;
     const struct timeval value = {0, (suseconds_t)(slice / ND_USEC)};
     nd_real.setsockopt(call->fd, SOL_SOCKET, SO_SNDTIMEO, &value, sizeof value);
-    long result = send_pieces(call, sock, own);
+    long result = send_pieces(call, progress);
     int error = errno;
     if (sock->generation == generation)
         nd_kernel_timers_return(call->fd, sock, &timer);
@@ -223,8 +213,10 @@ static long send_bounded(const struct nd_transfer *call, struct nd_sock *sock) {
     struct nd_slot_use use;
     nd_slot_begin(&use, nd_operation_find(call->operation), call->fd, nd_now_coarse(), ND_NEVER,
                   nd_limit_of(sock, nd_sock_send_limit(sock) ? ND_LIMIT_SEND : ND_LIMIT_UNACKED));
-    long result = send_borrowing(call, sock);
-    nd_slot_end(&use, nd_slot_how(result), nd_now_coarse());
+    struct progress progress = {.wait = {.fd = call->fd, .sock = sock, .events = POLLOUT, .fired = send_fired},
+                                .rest = *call};
+    long result = send_borrowing(call, sock, &progress);
+    nd_slot_end(&use, nd_wait_outcome(progress.wait.how), nd_now_coarse());
     return result;
 }
 
@@ -239,29 +231,31 @@ static bool waits_for_bytes(const struct nd_transfer *call) {
     return nd_real.poll(&pollfd, 1, 0) == 0 && (pipe_state(call->out) & POLLOUT);
 }
 
-/* The kernel keeps RECV. An interrupted call goes on where the program would not have seen the interruption. */
-static long receive_kept(const struct nd_transfer *call, struct nd_sock *sock, nd_time limit, nd_time began) {
-    const uint32_t generation = sock->generation;
-    nd_time since = nd_carried_over_receive(sock, began);
+/* Whether a call that a signal has interrupted would go on without us. */
+static bool sock_restarts(const struct nd_sock *sock) {
+    return sock->own_rcvtimeo == 0 && nd_signals_restart();
+}
+
+/* The kernel times RECV. A call that comes back without bytes goes on, polled, where the program would not have seen that; the kernel's
+ * timer also ends a wait for space in the pipe, which no limit bounds. */
+static long receive_kernel_timed(const struct nd_transfer *call, struct nd_silence *silence, nd_time began) {
+    struct nd_wait *wait = &silence->wait;
     for (;;) {
-        long result = call->make(call);
+        const long result = call->make(call);
         const int error = errno;
-        const bool none = result < 0 && (error == EAGAIN || error == EINTR);
-        if (!none || sock->generation != generation || nd_nonblocking(call->fd))
-            return finish(call, sock, result);
-        const nd_time now = nd_now(), elapsed = now - since;
-        if (elapsed >= limit && waits_for_bytes(call)) {
-            struct nd_expiry expiry = {.limit = ND_LIMIT_NAME(sock, "RECV"), .timeout = limit, .elapsed = elapsed};
-            return expire(call, sock, &expiry, 0);
+        const bool stands = nd_sock_held(call->fd, wait->sock, &wait->hold);
+        if (!nd_came_back(result) || !stands || nd_nonblocking(call->fd)) {
+            errno = error;
+            return finish(call, wait->sock, result);
         }
-        const bool goes_on = error == EINTR ? sock->own_rcvtimeo == 0 && nd_signals_restart() : elapsed >= limit;
-        if (!goes_on && waits_for_bytes(call))
-            nd_carry_over_receive(call->fd, sock, began, now);
+        const bool over = nd_now() - silence->since >= silence->limit;
+        if (!waits_for_bytes(call) && (error == EINTR ? sock_restarts(wait->sock) : over)) {
+            silence->since = over ? nd_now() : silence->since;
+            continue;
+        }
         errno = error;
-        if (!goes_on)
-            return finish(call, sock, result);
-        if (elapsed >= limit)
-            since = now; /* bytes have come after all, or it waits for the pipe */
+        if (!nd_silence_goes_on(silence, began))
+            return wait->how == ND_EXPIRED ? expire(call, wait->sock, &wait->expiry, 0) : result;
     }
 }
 
@@ -275,48 +269,27 @@ static bool is_refused(const struct nd_transfer *call) {
     return (state & (POLLERR | POLLNVAL)) || ((call->flags & SPLICE_F_NONBLOCK) && !(state & POLLOUT));
 }
 
-/* Waits for bytes under limits that no timer of the kernel's keeps. */
-static long receive_paced(const struct nd_transfer *call, struct nd_sock *sock, nd_time limit, nd_time began) {
-    const struct nd_sock_hold hold = nd_sock_take(call->fd, sock);
-    const nd_time own_end = nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, began);
-    const nd_time deadline = limit ? nd_time_after(began, limit) : ND_NEVER;
-    struct nd_expiry expiry;
-    enum nd_waited waited;
-    do {
-        waited = nd_wait_connection(call->fd, sock, POLLIN, nd_time_sooner(deadline, own_end), &expiry);
-        if (!nd_sock_held(call->fd, sock, &hold)) {
-            errno = EBADF;
-            return -1;
-        }
-        if (waited == ND_INTERRUPTED && (own_end != ND_NEVER || !nd_signals_restart())) {
-            errno = EINTR;
-            return -1;
-        }
-    } while (waited == ND_INTERRUPTED);
-    if (waited == ND_EXPIRED)
-        return expire(call, sock, &expiry, 0);
-    if (waited != ND_TIMED_OUT)
-        return finish(call, sock, call->make(call));
-    if (own_end < deadline) {
-        errno = EAGAIN;
-        return -1;
-    }
-    expiry = (struct nd_expiry){.limit = ND_LIMIT_NAME(sock, "RECV"), .timeout = limit, .elapsed = nd_now() - began};
-    return expire(call, sock, &expiry, 0);
-}
-
 static long receive_bounded(const struct nd_transfer *call, struct nd_sock *sock) {
+    const enum nd_call operation = nd_operation_find(call->operation);
     nd_time limit = nd_sock_flags(sock) & ND_SOCK_RCVTIMEO ? nd_sock_recv_limit(sock) : 0;
-    bool paced = nd_sock_connection_limited(sock) && !nd_nonblocking(call->fd) && !is_refused(call);
-    if (!limit && !paced)
+    bool polled = nd_sock_connection_limited(sock) && !nd_nonblocking(call->fd) && !is_refused(call);
+    if (!limit && !polled)
         return finish(call, sock, call->make(call));
     struct nd_slot_use use;
-    nd_time began = nd_now();
-    nd_slot_begin(&use, nd_operation_find(call->operation), call->fd, began,
-                  limit ? nd_time_after(began, limit) : ND_NEVER,
+    const nd_time began = nd_now(),
+                  own = polled ? nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, began) : ND_NEVER;
+    struct nd_silence silence =
+        nd_silence_begin(operation, call->fd, sock, limit, limit ? nd_carried_over_receive(sock, began) : began, own);
+    nd_slot_begin(&use, operation, call->fd, began, limit ? nd_time_after(began, limit) : ND_NEVER,
                   nd_limit_of(sock, limit ? ND_LIMIT_RECV : ND_LIMIT_NONE));
-    long result = paced ? receive_paced(call, sock, limit, began) : receive_kept(call, sock, limit, began);
-    nd_slot_end(&use, nd_slot_how(result), nd_now_coarse());
+    long result = -1;
+    if (!polled)
+        result = receive_kernel_timed(call, &silence, began);
+    else if (nd_wait_for(&silence.wait) == ND_EXPIRED)
+        result = expire(call, sock, &silence.wait.expiry, 0);
+    else if (silence.wait.how == ND_READY || silence.wait.how == ND_ENDED_STREAM || silence.wait.how == ND_UNPOLLABLE)
+        result = finish(call, sock, call->make(call));
+    nd_slot_end(&use, nd_wait_outcome(silence.wait.how), nd_now_coarse());
     return result;
 }
 

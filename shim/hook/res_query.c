@@ -51,7 +51,7 @@ static int send_packet(enum nd_call function, struct __res_state *state, const u
 int nd_hook_res_query(const char *name, int dns_class, int type, unsigned char *answer, int size) {
     if (nd_lookup_is_bounded(name))
         return query_name(ND_OPERATION_res_query, ND_RES_QUERY, NULL, name, NULL, dns_class, type, answer, size);
-    ND_LOOKUP_BY_LIBC(int, ND_OPERATION_res_query, name, nd_real.res_query(name, dns_class, type, answer, size));
+    return nd_lookup_by_libc(ND_OPERATION_res_query, name, nd_real.res_query(name, dns_class, type, answer, size));
 }
 ND_ALIAS_OF(__res_query, res_query);
 
@@ -59,15 +59,15 @@ int nd_hook_res_nquery(struct __res_state *state, const char *name, int dns_clas
                        int size) {
     if (nd_lookup_is_bounded(name))
         return query_name(ND_OPERATION_res_nquery, ND_RES_QUERY, state, name, NULL, dns_class, type, answer, size);
-    ND_LOOKUP_BY_LIBC(int, ND_OPERATION_res_nquery, name,
-                      nd_real.res_nquery(state, name, dns_class, type, answer, size));
+    return nd_lookup_by_libc(ND_OPERATION_res_nquery, name,
+                             nd_real.res_nquery(state, name, dns_class, type, answer, size));
 }
 ND_ALIAS_OF(__res_nquery, res_nquery);
 
 int nd_hook_res_search(const char *name, int dns_class, int type, unsigned char *answer, int size) {
     if (nd_lookup_is_bounded(name))
         return query_name(ND_OPERATION_res_search, ND_RES_SEARCH, NULL, name, NULL, dns_class, type, answer, size);
-    ND_LOOKUP_BY_LIBC(int, ND_OPERATION_res_search, name, nd_real.res_search(name, dns_class, type, answer, size));
+    return nd_lookup_by_libc(ND_OPERATION_res_search, name, nd_real.res_search(name, dns_class, type, answer, size));
 }
 ND_ALIAS_OF(__res_search, res_search);
 
@@ -75,8 +75,8 @@ int nd_hook_res_nsearch(struct __res_state *state, const char *name, int dns_cla
                         int size) {
     if (nd_lookup_is_bounded(name))
         return query_name(ND_OPERATION_res_nsearch, ND_RES_SEARCH, state, name, NULL, dns_class, type, answer, size);
-    ND_LOOKUP_BY_LIBC(int, ND_OPERATION_res_nsearch, name,
-                      nd_real.res_nsearch(state, name, dns_class, type, answer, size));
+    return nd_lookup_by_libc(ND_OPERATION_res_nsearch, name,
+                             nd_real.res_nsearch(state, name, dns_class, type, answer, size));
 }
 ND_ALIAS_OF(__res_nsearch, res_nsearch);
 
@@ -85,8 +85,8 @@ int nd_hook_res_querydomain(const char *name, const char *domain, int dns_class,
     if (nd_lookup_is_bounded(name))
         return query_name(ND_OPERATION_res_querydomain, ND_RES_QUERYDOMAIN, NULL, name, domain, dns_class, type, answer,
                           size);
-    ND_LOOKUP_BY_LIBC(int, ND_OPERATION_res_querydomain, name,
-                      nd_real.res_querydomain(name, domain, dns_class, type, answer, size));
+    return nd_lookup_by_libc(ND_OPERATION_res_querydomain, name,
+                             nd_real.res_querydomain(name, domain, dns_class, type, answer, size));
 }
 ND_ALIAS_OF(__res_querydomain, res_querydomain);
 
@@ -95,15 +95,15 @@ int nd_hook_res_nquerydomain(struct __res_state *state, const char *name, const 
     if (nd_lookup_is_bounded(name))
         return query_name(ND_OPERATION_res_nquerydomain, ND_RES_QUERYDOMAIN, state, name, domain, dns_class, type,
                           answer, size);
-    ND_LOOKUP_BY_LIBC(int, ND_OPERATION_res_nquerydomain, name,
-                      nd_real.res_nquerydomain(state, name, domain, dns_class, type, answer, size));
+    return nd_lookup_by_libc(ND_OPERATION_res_nquerydomain, name,
+                             nd_real.res_nquerydomain(state, name, domain, dns_class, type, answer, size));
 }
 ND_ALIAS_OF(__res_nquerydomain, res_nquerydomain);
 
 int nd_hook_res_send(const unsigned char *query, int query_size, unsigned char *answer, int size) {
     if (nd_lookup_is_bounded(NULL))
         return send_packet(ND_OPERATION_res_send, NULL, query, query_size, answer, size);
-    ND_LOOKUP_BY_LIBC(int, ND_OPERATION_res_send, NULL, nd_real.res_send(query, query_size, answer, size));
+    return nd_lookup_by_libc(ND_OPERATION_res_send, NULL, nd_real.res_send(query, query_size, answer, size));
 }
 ND_ALIAS_OF(__res_send, res_send);
 
@@ -111,6 +111,6 @@ int nd_hook_res_nsend(struct __res_state *state, const unsigned char *query, int
                       int size) {
     if (nd_lookup_is_bounded(NULL))
         return send_packet(ND_OPERATION_res_nsend, state, query, query_size, answer, size);
-    ND_LOOKUP_BY_LIBC(int, ND_OPERATION_res_nsend, NULL, nd_real.res_nsend(state, query, query_size, answer, size));
+    return nd_lookup_by_libc(ND_OPERATION_res_nsend, NULL, nd_real.res_nsend(state, query, query_size, answer, size));
 }
 ND_ALIAS_OF(__res_nsend, res_nsend);

@@ -3,6 +3,7 @@
 
 #include "shim/call/transfer.h"
 #include "shim/hook/hook.h"
+#include "shim/report/operations.h"
 #include "shim/socket/record.h"
 
 static long make_sendfile(const struct nd_transfer *call) {
@@ -10,8 +11,8 @@ static long make_sendfile(const struct nd_transfer *call) {
 }
 
 ND_COLD static ssize_t sendfile_watched(int out, int in, off_t *offset, size_t count) {
-    return nd_transfer(
-        &(struct nd_transfer){"sendfile", out, ND_OUT, make_sendfile, in, out, offset, NULL, count, 0, 0});
+    return nd_transfer(&(struct nd_transfer){nd_operation_names[ND_OPERATION_sendfile], out, ND_OUT, make_sendfile, in,
+                                             out, offset, NULL, count, 0, 0});
 }
 
 ssize_t nd_hook_sendfile(int out, int in, off_t *offset, size_t count) {
@@ -25,8 +26,8 @@ static long make_sendfile64(const struct nd_transfer *call) {
 }
 
 ND_COLD static ssize_t sendfile64_watched(int out, int in, off64_t *offset, size_t count) {
-    return nd_transfer(
-        &(struct nd_transfer){"sendfile64", out, ND_OUT, make_sendfile64, in, out, offset, NULL, count, 0, 0});
+    return nd_transfer(&(struct nd_transfer){nd_operation_names[ND_OPERATION_sendfile64], out, ND_OUT, make_sendfile64,
+                                             in, out, offset, NULL, count, 0, 0});
 }
 
 ssize_t nd_hook_sendfile64(int out, int in, off64_t *offset, size_t count) {
@@ -42,8 +43,9 @@ static long make_splice(const struct nd_transfer *call) {
 /* A pipe is waited for only until something has come out of it. */
 ND_COLD static ssize_t splice_watched(enum nd_direction direction, int in, off64_t *in_offset, int out,
                                       off64_t *out_offset, size_t count, int flags) {
-    return nd_transfer(&(struct nd_transfer){"splice", direction == ND_OUT ? out : in, direction, make_splice, in, out,
-                                             in_offset, out_offset, count, flags, flags | SPLICE_F_NONBLOCK});
+    return nd_transfer(&(struct nd_transfer){nd_operation_names[ND_OPERATION_splice], direction == ND_OUT ? out : in,
+                                             direction, make_splice, in, out, in_offset, out_offset, count, flags,
+                                             flags | SPLICE_F_NONBLOCK});
 }
 
 /* SPLICE_F_NONBLOCK is about the pipe: the kernel waits for a TCP socket all the same. */

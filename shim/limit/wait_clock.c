@@ -123,7 +123,7 @@ static bool expire_connecting(int fd, struct nd_sock *sock, nd_time now) {
         nd_sock_change(fd, sock, info.tcpi_state == TCP_ESTABLISHED ? ND_SOCK_CONNECTED : 0, ND_SOCK_CONNECTING);
         return false;
     }
-    struct nd_expiry expiry = {.operation = "connect",
+    struct nd_expiry expiry = {.operation = nd_operation_names[ND_OPERATION_connect],
                                .limit = "CONNECT",
                                .timeout = nd_sock_connect_limit(sock),
                                .elapsed = elapsed,

@@ -8,41 +8,7 @@
 #include <stdint.h>
 
 #include "base/clock.h"
-
-enum nd_call {
-    ND_OPERATION_NONE,
-#define ND_OPERATION(name) ND_OPERATION_##name,
-#include "base/frame.h"
-#include "shim/report/operations.def"
-#undef ND_OPERATION
-    ND_OPERATIONS
-};
-
-#define ND_OPERATION_NAME 32
-
-/* Their names, in the enum's order. Part of what is seen from outside (state.h). */
-extern const char nd_operation_names[ND_OPERATIONS][ND_OPERATION_NAME];
-
-/* What bounds a call, as an operator sets it; ND_LIMIT_INBOUND is added for accepted sockets. */
-enum nd_limit {
-    ND_LIMIT_NONE, /* or several at once */
-    ND_LIMIT_RESOLVE,
-    ND_LIMIT_CONNECT,
-    ND_LIMIT_TLS_HANDSHAKE,
-    ND_LIMIT_TLS_SHUTDOWN,
-    ND_LIMIT_UNACKED,
-    ND_LIMIT_RECV,
-    ND_LIMIT_SEND,
-    ND_LIMIT_ACCEPT,
-    ND_LIMIT_IDLE,
-    ND_LIMIT_LIFETIME,
-    ND_LIMIT_MIN_RATE,
-    ND_LIMITS,
-    ND_LIMIT_INBOUND = 0x80
-};
-
-/* Their names, in the enum's order. Part of what is seen from outside. */
-extern const char nd_limit_names[ND_LIMITS][ND_OPERATION_NAME];
+#include "shim/report/operations.h"
 
 /* One call that may wait. The same in 32-bit processes. A slot is taken for the time of a call, and belongs to no thread
  * between two: one that a thread left behind (cancelled, or by longjmp) is known by its frame being gone, or by there being no
@@ -109,13 +75,6 @@ enum nd_slot_end {
     ND_SLOT_EXPIRED, /* by a deadline (which nd_report_expiry counts) */
     ND_SLOT_UNCOUNTED
 };
-
-static inline enum nd_slot_end nd_slot_how(long result) {
-    return result >= 0          ? ND_SLOT_DONE
-           : errno == ETIMEDOUT ? ND_SLOT_EXPIRED
-           : errno == EAGAIN    ? ND_SLOT_QUIET
-                                : ND_SLOT_DONE;
-}
 
 /* The calling thread's number. A system call in a thread's first call of it. */
 uint32_t nd_slots_thread(void);

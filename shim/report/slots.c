@@ -10,27 +10,6 @@
 #include "shim/raw.h"
 #include "shim/report/slots_fast.h"
 
-const char nd_operation_names[ND_OPERATIONS][ND_OPERATION_NAME] = {
-    "",
-#define ND_OPERATION(name) #name,
-#include "shim/report/operations.def"
-#undef ND_OPERATION
-};
-
-const char nd_limit_names[ND_LIMITS][ND_OPERATION_NAME] = {
-    [ND_LIMIT_RESOLVE] = "RESOLVE",
-    [ND_LIMIT_CONNECT] = "CONNECT",
-    [ND_LIMIT_TLS_HANDSHAKE] = "TLS_HANDSHAKE",
-    [ND_LIMIT_TLS_SHUTDOWN] = "TLS_SHUTDOWN",
-    [ND_LIMIT_UNACKED] = "UNACKED",
-    [ND_LIMIT_RECV] = "RECV",
-    [ND_LIMIT_SEND] = "SEND",
-    [ND_LIMIT_ACCEPT] = "ACCEPT",
-    [ND_LIMIT_IDLE] = "IDLE",
-    [ND_LIMIT_LIFETIME] = "LIFETIME",
-    [ND_LIMIT_MIN_RATE] = "MIN_RATE",
-};
-
 const uint32_t nd_bucket_ms[ND_BUCKETS] = {1,      2,      5,      10,      20,      50,     100,   200,
                                            500,    1000,   2000,   5000,    10000,   20000,  30000, 60000,
                                            120000, 300000, 600000, 1800000, 3600000, 7200000};
@@ -44,16 +23,6 @@ enum { PROBES = 64, SWEPT_AT_ONCE = 8 };
 
 /* The slots that share a page with what is read anyway. A process of few threads touches no other. */
 enum { FIRST_PAGE = (4096 - offsetof(struct nd_slots, slot)) / sizeof(struct nd_slot) };
-
-enum nd_call nd_operation_find(const char *name) {
-    uintptr_t offset = (uintptr_t)name - (uintptr_t)nd_operation_names;
-    if (offset < sizeof nd_operation_names && offset % ND_OPERATION_NAME == 0)
-        return (enum nd_call)(offset / ND_OPERATION_NAME);
-    for (unsigned i = 1; i < ND_OPERATIONS; i++)
-        if (strcmp(nd_operation_names[i], name) == 0)
-            return (enum nd_call)i;
-    return ND_OPERATION_NONE;
-}
 
 /* MADV_WIPEONFORK (Linux 4.14) also reaches forks that no handler of pthread_atfork sees: _Fork, a raw clone. */
 void nd_slots_start(void) {

@@ -8,10 +8,6 @@
 #include "base/frame.h"
 #include "shim/report/slot.h"
 
-/* The operation called `name`, or ND_OPERATION_NONE. A search, unless it is
- * nd_operation_names' own text. */
-enum nd_call nd_operation_find(const char *name);
-
 /* Called once at start. Makes one system call. */
 void nd_slots_start(void);
 

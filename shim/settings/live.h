@@ -11,9 +11,6 @@
 
 #include "shim/settings/settings.h"
 
-/* More than there are settings. */
-enum { ND_LIVE_ROWS = 48 };
-
 /* A setting's value: nanoseconds for a time (0: off), bytes and their window for a rate, otherwise the enum's
  * number. */
 struct nd_live_value {

@@ -88,4 +88,9 @@ static inline unsigned nd_limit_of(const struct nd_sock *sock, enum nd_limit lim
     return (unsigned)limit | (nd_sock_flags(sock) & ND_SOCK_INBOUND ? ND_LIMIT_INBOUND : 0U);
 }
 
+/* Its name as the operator sets it: "RECV" or "INBOUND_RECV". */
+static inline const char *nd_limit_name(const struct nd_sock *sock, enum nd_limit limit) {
+    return nd_inbound_limit_names[limit] + (nd_sock_flags(sock) & ND_SOCK_INBOUND ? 0 : sizeof "INBOUND_" - 1);
+}
+
 #endif

@@ -83,6 +83,13 @@ def test_ordinary_program(tmp_path):
     assert not found["bad"]
 
 
+def test_every_operation_is_known_by_its_other_names_too(tmp_path):
+    """All but close, which every program calls and which hardly ever waits."""
+    bounded = ["gnutls_record_uncork", "SSL_stateless", "res_send", "__res_nsearch", "__connect", "__recv_chk"]
+    found = findings(check(elf(tmp_path / "p", imports=["close", "__close", *bounded])))
+    assert one(found, "good", "calls that are bounded").split(":")[1].split() == bounded
+
+
 def test_calls_that_are_not_bounded_are_named(tmp_path):
     """NSPR has no hooks, and is not planned to."""
     found = findings(check(elf(tmp_path / "p", imports=["connect", "PR_Recv"])))

@@ -54,7 +54,8 @@ def test_check_without_a_file_name(config, tmp_path):
     assert result.returncode == 125 and "not a regular file" in result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("arguments", [[], ["--fly"], ["--check", "a", "b"], ["--explain"], ["--explain", "curl"],
+@pytest.mark.parametrize("arguments", [[], ["--fly"], ["--check", "a", "b"], ["--check", "--inbound"],
+                                       ["--check", "--file", "a"], ["--check", "--explain"], ["--explain"], ["--explain", "curl"],
                                        ["--explain", "curl", "10.0.0.0/8"], ["--explain", "curl", "*"], ["--explain", "curl", "h:0"],
                                        ["--explain", "--fly", "curl", "h"], ["--explain", "curl", "h", "x"]])
 def test_wrong_usage(arguments):

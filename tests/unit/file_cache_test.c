@@ -85,7 +85,7 @@ START_TEST(a_child_takes_over_its_parent_s_lock) {
     setup();
     put_content("x");
     expect("x");
-    file.lock = (int)getpid(); /* as if another thread were inside while we fork */
+    file.lock = (int)getpid(); /* as if another thread held the lock during fork */
     pid_t child = fork();
     if (child == 0) {
         alarm(5);
@@ -95,7 +95,7 @@ START_TEST(a_child_takes_over_its_parent_s_lock) {
     int status;
     waitpid(child, &status, 0);
     ck_assert_int_eq(status, 0);
-    expect("x"); /* here the lock stays held: the file is read privately */
+    expect("x"); /* the lock stays held: the file is read without the cache */
     teardown();
 }
 END_TEST

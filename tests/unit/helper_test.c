@@ -11,8 +11,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "resolver/helper_calls.h"
 
-/* A libc whose lookups wait until they are let go. */
+/* A libc whose lookups wait until they are released. */
 static _Atomic int gate, calls, signals_blocked;
 
 static int real_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
@@ -106,7 +107,7 @@ START_TEST(has_at_most_64_threads) {
     ck_assert_int_eq(calls, ND_MAX_HELPERS);
     struct addrinfo *list;
     ck_assert_int_eq(ask("one more", 50, &list), EAI_AGAIN);
-    gate = 1; /* places become free again */
+    gate = 1; /* threads become free again */
     ck_assert_int_eq(ask("one more", 5000, &list), 0);
     freeaddrinfo(list);
 }

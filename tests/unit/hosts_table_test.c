@@ -19,7 +19,7 @@ static void make(const char *content, size_t size) {
     ck_assert_ptr_nonnull(table);
 }
 
-/* The addresses' last bytes of all lines with `name`. */
+/* The last bytes of the addresses of all lines with `name`. */
 static const char *find(const char *name) {
     static char found[256];
     struct nd_hosts_cursor cursor;
@@ -59,7 +59,7 @@ START_TEST(withstands_odd_bytes) {
     ck_assert_str_eq(find("a"), "");
     MAKE("\n\n#\n \n\0\0\n10.0.0.1 a\0b c\n10.0.0.2 c");
     ck_assert_str_eq(find("a"), "1");
-    ck_assert_str_eq(find("c"), "2"); /* what follows a NUL in its line is gone, as with fgets */
+    ck_assert_str_eq(find("c"), "2"); /* what follows a NUL in its line is ignored, as with fgets */
     MAKE("10.0.0.1 \xff\xfe\n");
     ck_assert_str_eq(find("\xff\xfe"), "1");
 }

@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 
-/* Lookups that wait until they are let go. */
+/* Lookups that wait until they are released. */
 static atomic_int gate, running, most_running, told;
 static struct gaicb records[40], *list[40];
 
@@ -141,7 +141,7 @@ START_TEST(tells_by_a_thread_once) {
     struct sigevent event = {.sigev_notify = SIGEV_THREAD, .sigev_value.sival_int = 7};
     event.sigev_notify_function = call_told;
     gate = 1;
-    ask(_i, &event); /* nothing to do is done at once */
+    ask(_i, &event); /* an empty list is done at once */
     wait_until_told();
 }
 END_TEST

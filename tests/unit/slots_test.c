@@ -187,17 +187,6 @@ START_TEST(threads_lose_no_count) {
 }
 END_TEST
 
-START_TEST(names) {
-    for (unsigned i = 1; i < ND_OPERATIONS; i++) {
-        char copy[ND_OPERATION_NAME];
-        strcpy(copy, nd_operation_names[i]);
-        ck_assert_int_eq(nd_operation_find(copy), (int)i);
-        ck_assert_int_eq(nd_operation_find(nd_operation_names[i]), (int)i);
-    }
-    ck_assert_int_eq(nd_operation_find("fly"), ND_OPERATION_NONE);
-}
-END_TEST
-
 int main(void) {
     TCase *tests = tcase_create("slots");
     tcase_add_checked_fixture(tests, start, NULL);
@@ -209,7 +198,6 @@ int main(void) {
     tcase_add_test(tests, a_child_starts_anew);
     tcase_add_test(tests, a_fork_that_nobody_tells_of_is_noticed);
     tcase_add_test(tests, threads_lose_no_count);
-    tcase_add_test(tests, names);
     Suite *suite = suite_create("slots");
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

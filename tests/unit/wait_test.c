@@ -3,6 +3,7 @@
 #include <check.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -18,31 +19,75 @@ struct step {
 };
 
 static const struct step *steps;
-static int polls, timeouts[8];
+static int polls, timeouts[8], selects, select_error;
 static struct pollfd asked;
 
 static int fake_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
-    ck_assert_uint_eq(count, 1);
     ck_assert_int_lt(polls, 8);
-    asked = fds[0];
     timeouts[polls] = timeout_ms;
     const struct step *step = &steps[polls++];
     fake.now += step->lasts;
-    fds[0].revents = step->ready;
+    if (count > 0) {
+        asked = fds[0];
+        fds[0].revents = step->ready;
+    }
     errno = step->error;
     return step->result;
 }
 
-static enum nd_waited wait_with(const struct step *script, nd_time timeout) {
+static int fake_pselect(int count, fd_set *in, fd_set *out, fd_set *except, const struct timespec *timeout,
+                        const sigset_t *mask) {
+    (void)except, (void)mask;
+    ck_assert_int_eq(count, 8);
+    ck_assert(FD_ISSET(7, in) && !FD_ISSET(7, out));
+    selects++;
+    fake.now += timeout->tv_sec * ND_SEC + timeout->tv_nsec;
+    errno = select_error;
+    return select_error ? -1 : 0;
+}
+
+/* A limit that fires at a time. */
+struct bounded {
+    struct nd_wait wait;
+    nd_time end;
+};
+
+static bool fired(struct nd_wait *wait, nd_time now, nd_time *next) {
+    *next = ((struct bounded *)wait)->end;
+    wait->expiry = (struct nd_expiry){.limit = "RECV", .timeout = 3 * ND_SEC};
+    return now >= *next;
+}
+
+static struct nd_sock sock;
+
+static void begin(const struct step *script) {
+    for (int i = 1; i < 32; i++) /* Check has handlers of its own */
+        signal(i, SIG_DFL);
     steps = script;
-    polls = 0;
+    polls = selects = select_error = 0;
     nd_real.poll = fake_poll;
-    return nd_wait(7, POLLIN, nd_time_after(fake.now, timeout));
+    nd_real.pselect = fake_pselect;
+}
+
+static struct bounded prepare(const struct step *script, short events, nd_time own, nd_time end) {
+    struct bounded bounded = {
+        .wait = {.fd = 7, .sock = &sock, .events = events, .own = nd_time_after(fake.now, own), .fired = fired},
+        .end = nd_time_after(fake.now, end)};
+    begin(script);
+    nd_wait_begin(&bounded.wait);
+    return bounded;
+}
+
+static enum nd_waited wait_with(const struct step *script, nd_time own, nd_time end) {
+    struct bounded bounded = prepare(script, POLLIN, own, end);
+    const enum nd_waited how = nd_wait_for(&bounded.wait);
+    ck_assert_int_eq(bounded.wait.how, how);
+    return how;
 }
 
 START_TEST(ready_is_ready) {
     static const struct step script[] = {{1, 0, POLLIN, ND_SEC}};
-    ck_assert_int_eq(wait_with(script, 3 * ND_SEC), ND_READY);
+    ck_assert_int_eq(wait_with(script, ND_NEVER, 3 * ND_SEC), ND_READY);
     ck_assert_int_eq(polls, 1);
     ck_assert_int_eq(timeouts[0], 3000);
     ck_assert_int_eq(asked.fd, 7);
@@ -50,40 +95,100 @@ START_TEST(ready_is_ready) {
 }
 END_TEST
 
-START_TEST(the_deadline_ends_it_and_not_before) {
-    static const struct step script[] = {{0, 0, 0, 2999 * ND_MSEC}, {0, 0, 0, ND_MSEC}};
-    ck_assert_int_eq(wait_with(script, 3 * ND_SEC), ND_TIMED_OUT);
-    ck_assert_int_eq(polls, 2);
+/* The last poll asks whether bytes have come meanwhile. */
+START_TEST(a_limit_ends_it_and_not_before) {
+    static const struct step script[] = {{0, 0, 0, 2999 * ND_MSEC}, {0, 0, 0, ND_MSEC}, {0, 0, 0, 0}};
+    ck_assert_int_eq(wait_with(script, ND_NEVER, 3 * ND_SEC), ND_EXPIRED);
+    ck_assert_int_eq(polls, 3);
     ck_assert_int_eq(timeouts[1], 1);
+    ck_assert_int_eq(timeouts[2], 0);
+}
+END_TEST
+
+START_TEST(bytes_that_came_while_the_process_was_stopped_win) {
+    static const struct step script[] = {{0, 0, 0, 30 * ND_SEC}, {1, 0, POLLIN, 0}};
+    ck_assert_int_eq(wait_with(script, ND_NEVER, 3 * ND_SEC), ND_READY);
+}
+END_TEST
+
+START_TEST(the_programs_own_timeout_ends_it) {
+    static const struct step script[] = {{0, 0, 0, ND_SEC}};
+    ck_assert_int_eq(wait_with(script, ND_SEC, 3 * ND_SEC), ND_OWN_TIMEOUT);
+    ck_assert_int_eq(errno, EAGAIN);
 }
 END_TEST
 
 START_TEST(never_is_never) {
     static const struct step script[] = {{0, 0, 0, ND_SEC}, {1, 0, POLLIN, 0}};
-    ck_assert_int_eq(wait_with(script, ND_NEVER), ND_READY);
+    ck_assert_int_eq(wait_with(script, ND_NEVER, ND_NEVER), ND_READY);
     ck_assert_int_eq(timeouts[0], -1);
 }
 END_TEST
 
+/* With a timeout of the program's own the kernel shows each interruption; and no SA_RESTART handler goes on after bytes. */
 START_TEST(a_handler_ends_it) {
     static const struct step script[] = {{-1, EINTR, 0, ND_SEC}};
-    ck_assert_int_eq(wait_with(script, 3 * ND_SEC), ND_INTERRUPTED);
+    struct bounded bounded = prepare(script, POLLIN, _i == 0 ? 9 * ND_SEC : ND_NEVER, 3 * ND_SEC);
+    bounded.wait.moved = _i == 1;
+    bounded.wait.shows_interruptions = _i == 2;
+    ck_assert_int_eq(nd_wait_for(&bounded.wait), ND_INTERRUPTED);
     ck_assert_int_eq(errno, EINTR);
+}
+END_TEST
+
+START_TEST(an_interruption_that_the_program_does_not_see_ends_nothing) {
+    static const struct step script[] = {{-1, EINTR, 0, ND_SEC}, {1, 0, POLLIN, ND_SEC}};
+    ck_assert_int_eq(wait_with(script, ND_NEVER, 3 * ND_SEC), ND_READY);
+    ck_assert_int_eq(timeouts[1], 2000);
 }
 END_TEST
 
 static const short ends_of_streams[] = {POLLERR, POLLHUP, POLLIN | POLLERR, POLLIN | POLLHUP};
 
-START_TEST(an_end_is_told_beside_what_is_ready) {
+START_TEST(an_end_is_reported_beside_what_is_ready) {
     const struct step script[] = {{1, 0, ends_of_streams[_i], 0}};
-    ck_assert_int_eq(wait_with(script, 3 * ND_SEC), ND_ENDED_STREAM);
+    ck_assert_int_eq(wait_with(script, ND_NEVER, 3 * ND_SEC), ND_ENDED_STREAM);
 }
 END_TEST
 
-/* The call itself says better what is wrong. */
-START_TEST(a_failed_poll_lets_the_call_try) {
-    static const struct step script[] = {{-1, ENOMEM, 0, 0}};
-    ck_assert_int_eq(wait_with(script, 3 * ND_SEC), ND_READY);
+/* RLIMIT_NOFILE of 0 makes poll fail; select does not look at it, and the limit is kept. */
+START_TEST(select_serves_where_poll_fails) {
+    static const struct step script[] = {{-1, EINVAL, 0, 0}, {-1, EINVAL, 0, 0}};
+    ck_assert_int_eq(wait_with(script, ND_NEVER, 3 * ND_SEC), ND_EXPIRED);
+    ck_assert_int_eq(selects, 2);
+}
+END_TEST
+
+START_TEST(without_both_the_call_is_left_to_the_kernel) {
+    static const struct step script[] = {{-1, EPERM, 0, 0}};
+    struct bounded bounded = prepare(script, POLLIN, ND_NEVER, 3 * ND_SEC);
+    select_error = EPERM;
+    ck_assert_int_eq(nd_wait_for(&bounded.wait), ND_UNPOLLABLE);
+    ck_assert_int_eq(polls, 1);
+}
+END_TEST
+
+/* poll says that there is space, and nothing can be sent: no turning in circles. */
+START_TEST(ready_again_and_again_pauses) {
+    static const struct step script[] = {
+        {1, 0, POLLOUT, 0}, {0, 0, 0, 10 * ND_MSEC}, {1, 0, POLLOUT, 0}, {1, 0, POLLOUT, 0}};
+    struct bounded bounded = prepare(script, POLLOUT, ND_NEVER, 3 * ND_SEC);
+    ck_assert_int_eq(nd_wait_for(&bounded.wait), ND_READY);
+    ck_assert_int_eq(nd_wait_for(&bounded.wait), ND_READY);
+    ck_assert_int_eq(polls, 3);
+    ck_assert_int_eq(timeouts[1], 10);
+    nd_wait_progress(&bounded.wait);
+    ck_assert_int_eq(nd_wait_for(&bounded.wait), ND_READY);
+    ck_assert_int_eq(polls, 4);
+}
+END_TEST
+
+START_TEST(a_descriptor_that_became_another_ends_it) {
+    static const struct step script[] = {{1, 0, POLLIN, 0}};
+    struct bounded bounded = prepare(script, POLLIN, ND_NEVER, 3 * ND_SEC);
+    sock.generation++;
+    ck_assert_int_eq(nd_wait_for(&bounded.wait), ND_REPLACED);
+    ck_assert_int_eq(errno, EBADF);
 }
 END_TEST
 
@@ -108,11 +213,17 @@ int main(void) {
     TCase *tests = tcase_create("wait");
     tcase_add_checked_fixture(tests, fake_start, NULL);
     tcase_add_test(tests, ready_is_ready);
-    tcase_add_test(tests, the_deadline_ends_it_and_not_before);
+    tcase_add_test(tests, a_limit_ends_it_and_not_before);
+    tcase_add_test(tests, bytes_that_came_while_the_process_was_stopped_win);
+    tcase_add_test(tests, the_programs_own_timeout_ends_it);
     tcase_add_test(tests, never_is_never);
-    tcase_add_test(tests, a_handler_ends_it);
-    tcase_add_loop_test(tests, an_end_is_told_beside_what_is_ready, 0, 4);
-    tcase_add_test(tests, a_failed_poll_lets_the_call_try);
+    tcase_add_loop_test(tests, a_handler_ends_it, 0, 3);
+    tcase_add_test(tests, an_interruption_that_the_program_does_not_see_ends_nothing);
+    tcase_add_loop_test(tests, an_end_is_reported_beside_what_is_ready, 0, 4);
+    tcase_add_test(tests, select_serves_where_poll_fails);
+    tcase_add_test(tests, without_both_the_call_is_left_to_the_kernel);
+    tcase_add_test(tests, ready_again_and_again_pauses);
+    tcase_add_test(tests, a_descriptor_that_became_another_ends_it);
     tcase_add_test(tests, asks_the_kernel_for_the_mode);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

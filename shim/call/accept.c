@@ -1,0 +1,230 @@
+#include "shim/call/accept.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "shim/limit/expiry.h"
+#include "shim/limit/observe.h"
+#include "shim/limit/pending_timeout.h"
+#include "shim/limit/wait_clock.h"
+#include "shim/mode.h"
+#include "shim/real.h"
+#include "shim/report/slots.h"
+#include "shim/settings/settings.h"
+#include "shim/socket/change.h"
+#include "shim/socket/discover.h"
+#include "shim/socket/kernel_timers.h"
+#include "shim/socket/limits.h"
+#include "shim/socket/profile.h"
+#include "shim/socket/record.h"
+#include "shim/wait/signals.h"
+#include "shim/wait/wait.h"
+
+static void accepted(int listener, int fd, int flags) {
+    int saved = errno;
+    nd_live_check();
+    const struct nd_sock *from = nd_sock_lookup(listener);
+    const uint32_t kind = ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_LOCAL | ND_SOCK_LINGER;
+    const uint32_t stands = ND_SOCK_CONNECTED | ND_SOCK_INBOUND,
+                   nonblock = flags & SOCK_NONBLOCK ? ND_SOCK_NONBLOCK : 0;
+    const uint32_t known = from ? nd_sock_flags(from) : 0, soon = nd_rules.has_inbound ? 0 : stands;
+    struct nd_sock *sock =
+        known & ND_SOCK_KNOWN ? nd_sock_created(fd, (known & kind) | nonblock | soon) : nd_sock_discover(fd);
+    if (sock) {
+        if (nd_rules.has_inbound)
+            sock->profile = nd_profile_from(fd);
+        if (nd_unlikely((nd_sock_flags(sock) & stands) != stands))
+            nd_sock_change(fd, sock, stands, 0);
+        nd_kernel_timers_arm(fd, sock);
+    }
+    errno = saved;
+}
+
+/* A listener under ACCEPT, or NULL. */
+static struct nd_sock *limited(int fd) {
+    struct nd_sock *sock = nd_sock_lookup(fd);
+    if (sock && !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
+        sock = nd_sock_discover(fd);
+    return sock && nd_sock_accept_limit(sock) ? sock : NULL;
+}
+
+/* The listener has waited for its limit, in this call and those before that gave no connection. */
+static void report(const struct nd_accept_call *call, struct nd_sock *sock, nd_time elapsed) {
+    struct nd_expiry expiry = {.operation = nd_operation_names[call->operation],
+                               .limit = nd_limit_name(sock, ND_LIMIT_ACCEPT),
+                               .timeout = nd_sock_accept_limit(sock),
+                               .elapsed = elapsed};
+    nd_expiry_report(call->fd, &expiry);
+    nd_wait_clock_progress(&sock->clock[ND_IN]);
+}
+
+static bool has_connection(int fd) {
+    struct pollfd pollfd = {.fd = fd, .events = POLLIN};
+    return nd_real.poll(&pollfd, 1, 0) != 0; /* an error too: let accept say it */
+}
+
+/* Several threads see the same connection come, and accept would keep those that are not the first. So they take turns; the
+ * times see to it that one that was cancelled in accept, or jumped out of it, holds nobody up. */
+#define LONGEST_TURN (500 * ND_MSEC)
+
+static bool take_thread_turn(struct nd_sock *sock, uint32_t seen) {
+    nd_time other = sock->accepting, now = nd_now();
+    bool taken =
+        (other == 0 || now - other > LONGEST_TURN) && atomic_compare_exchange_strong(&sock->accepting, &other, now);
+    if (taken && sock->turns == seen) {
+        sock->turns++;
+        return true;
+    }
+    if (taken)
+        sock->accepting = 0;
+    else
+        nd_real.poll(NULL, 0, 1);
+    return false;
+}
+
+static bool lock(int fd, short type) {
+    struct flock whole = {.l_type = type, .l_whence = SEEK_SET};
+    return nd_real.fcntl(fd, F_SETLK, &whole) == 0 || (errno != EAGAIN && errno != EACCES);
+}
+
+/* So do several processes that share the listener (prefork servers), for which its inode holds a record lock: nobody else takes
+ * one there, and the kernel lets go of it with the process. Who does not get it waits no longer than for a thread's turn. A
+ * timeout on the listener would be inherited by what is accepted, and O_NONBLOCK is everybody's. */
+static bool take_process_turn(int fd) {
+    bool taken;
+    for (nd_time began = nd_now(); !(taken = lock(fd, F_WRLCK)) && nd_now() - began < LONGEST_TURN;)
+        nd_real.poll(NULL, 0, 1);
+    if (has_connection(fd))
+        return true;
+    if (taken)
+        lock(fd, F_UNLCK);
+    return false;
+}
+
+/* An accept that never waits needs none. */
+static bool locks(const struct nd_sock *sock) {
+    return !(nd_sock_flags(sock) & ND_SOCK_NONBLOCK);
+}
+
+static bool take_turn(int fd, struct nd_sock *sock, uint32_t seen) {
+    if (!take_thread_turn(sock, seen))
+        return false;
+    if (!locks(sock) || take_process_turn(fd))
+        return true;
+    sock->accepting = 0;
+    return false;
+}
+
+static void end_turn(int fd, struct nd_sock *sock) {
+    int saved = errno;
+    if (locks(sock))
+        lock(fd, F_UNLCK);
+    sock->accepting = 0;
+    errno = saved;
+}
+
+/* A call that waits for a connection. */
+struct accept_wait {
+    struct nd_wait wait; /* first: what nd_wait_for gives back is this */
+    nd_time deadline;
+};
+
+static bool fired(struct nd_wait *wait, nd_time now, nd_time *next) {
+    *next = ((const struct accept_wait *)wait)->deadline;
+    return now >= *next;
+}
+
+/* Waits for a connection and takes the turn to accept it. False, with errno, where there will be none. */
+static bool wait_for_connection(const struct nd_accept_call *call, struct nd_sock *sock, enum nd_waited *how) {
+    const nd_time began = nd_now(), limit = nd_sock_accept_limit(sock);
+    const nd_time before = nd_wait_clock_silence(&sock->clock[ND_IN]);
+    struct accept_wait this = {.wait = {.fd = call->fd,
+                                        .sock = sock,
+                                        .events = POLLIN,
+                                        .own = nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, began),
+                                        .fired = fired},
+                               .deadline = nd_time_after(began, before < limit ? limit - before : 0)};
+    nd_wait_begin(&this.wait);
+    for (;;) {
+        const uint32_t turns = sock->turns;
+        const nd_time since = nd_now();
+        *how = nd_wait_for(&this.wait);
+        const int error = errno;
+        const nd_time ended = nd_now();
+        if (*how != ND_REPLACED)
+            nd_stopwatch_add(&sock->clock[ND_IN].time, since, ended);
+        if (*how == ND_UNPOLLABLE)
+            return true;
+        if ((*how == ND_READY || *how == ND_ENDED_STREAM) && take_turn(call->fd, sock, turns))
+            return true;
+        nd_wait_progress(&this.wait); /* another thread or process has taken the connection */
+        if (*how == ND_EXPIRED)
+            report(call, sock, ended - began + before);
+        errno = *how == ND_EXPIRED ? ETIMEDOUT : error;
+        if (*how != ND_READY && *how != ND_ENDED_STREAM)
+            return false;
+    }
+}
+
+static int plain(const struct nd_accept_call *call) {
+    return call->operation == ND_OPERATION_accept4 ? nd_real.accept4(call->fd, call->addr, call->len, call->flags)
+                                                   : nd_real.accept(call->fd, call->addr, call->len);
+}
+
+static int accept_observed(const struct nd_accept_call *call, struct nd_sock *sock) {
+    struct nd_observe observe;
+    nd_observe_begin(&observe, call->operation, call->fd, sock, ND_LIMIT_ACCEPT);
+    const int made = plain(call), error = errno;
+    nd_stopwatch_add(&sock->clock[ND_IN].time, observe.began, nd_now());
+    const nd_time silence = nd_wait_clock_silence(&sock->clock[ND_IN]), limit = nd_sock_accept_limit(sock);
+    errno = error;
+    nd_observe_end(&observe, made, (struct nd_expiry){.timeout = limit, .elapsed = silence});
+    if (silence >= limit)
+        nd_wait_clock_progress(&sock->clock[ND_IN]);
+    return made;
+}
+
+static int accept_limited(const struct nd_accept_call *call, struct nd_sock *sock) {
+    if (nd_observing)
+        return accept_observed(call, sock);
+    int saved = errno;
+    uint32_t turns = sock->turns;
+    bool turn = has_connection(call->fd) && take_turn(call->fd, sock, turns);
+    if (!turn && nd_pending_timeout_take(call->fd, sock)) {
+        errno = ETIMEDOUT;
+        return -1;
+    }
+    if (!turn && !nd_nonblocking(call->fd)) {
+        struct nd_slot_use use;
+        enum nd_waited how;
+        nd_time began = nd_now();
+        nd_slot_begin(&use, call->operation, call->fd, began, nd_time_after(began, nd_sock_accept_limit(sock)),
+                      ND_LIMIT_ACCEPT);
+        turn = wait_for_connection(call, sock, &how);
+        nd_slot_end(&use, nd_wait_outcome(how), nd_now_coarse());
+        if (!turn)
+            return -1;
+        turn = how != ND_UNPOLLABLE;
+    }
+    errno = saved;
+    int made = plain(call);
+    if (turn)
+        end_turn(call->fd, sock);
+    return made;
+}
+
+int nd_accept(const struct nd_accept_call *call) {
+    struct nd_sock *sock = nd_settings.accept || nd_rules.has_accept ? limited(call->fd) : NULL;
+    int made = sock ? accept_limited(call, sock) : plain(call);
+    if (made < 0)
+        return made;
+    if (sock) {
+        nd_pending_timeout_take(call->fd, sock);
+        nd_wait_clock_progress(&sock->clock[ND_IN]);
+    }
+    accepted(call->fd, made, call->flags);
+    return made;
+}

@@ -1,0 +1,22 @@
+/* accept and accept4, bounded by ACCEPT: the listener carries no timer for it and is never ended. An accepted socket is inbound, and
+ * gets the limits of that side here. */
+#ifndef ND_CALL_ACCEPT_H
+#define ND_CALL_ACCEPT_H
+
+#include <sys/socket.h>
+
+#include "shim/report/slot.h"
+
+/* One call as the program made it. */
+struct nd_accept_call {
+    enum nd_call operation; /* accept or accept4 */
+    int fd;
+    struct sockaddr *addr;
+    socklen_t *len;
+    int flags;
+};
+
+/* Makes the call. Async-signal-safe; keeps errno on success. */
+int nd_accept(const struct nd_accept_call *call);
+
+#endif

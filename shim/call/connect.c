@@ -1,0 +1,360 @@
+#include "shim/call/connect.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "shim/limit/carry_over.h"
+#include "shim/limit/datagram.h"
+#include "shim/limit/expiry.h"
+#include "shim/limit/observe.h"
+#include "shim/mode.h"
+#include "shim/readable.h"
+#include "shim/real.h"
+#include "shim/report/slots.h"
+#include "shim/socket/change.h"
+#include "shim/socket/discover.h"
+#include "shim/socket/duplicates.h"
+#include "shim/socket/ended.h"
+#include "shim/socket/kernel_timers.h"
+#include "shim/socket/limits.h"
+#include "shim/socket/profile.h"
+#include "shim/socket/record.h"
+#include "shim/socket/tcp_info.h"
+#include "shim/tls/innermost.h"
+#include "shim/tls/scope.h"
+#include "shim/wait/signals.h"
+#include "shim/wait/wait.h"
+
+static void connected(int fd, struct nd_sock *sock) {
+    nd_sock_change(fd, sock, ND_SOCK_CONNECTED | (nd_scope_finds_socket() ? ND_SOCK_TLS_CANDIDATE : 0),
+                   ND_SOCK_CONNECTING);
+    nd_kernel_timers_arm(fd, sock);
+    nd_duplicates_update(fd, sock);
+    nd_carry_over_end(fd, sock, ND_OUT);
+}
+
+static struct nd_expiry connect_expiry(const struct nd_sock *sock, const struct sockaddr *addr, socklen_t len,
+                                       nd_time elapsed) {
+    return (struct nd_expiry){.operation = "connect",
+                              .limit = "CONNECT",
+                              .timeout = nd_sock_connect_limit(sock),
+                              .elapsed = elapsed,
+                              .peer = addr,
+                              .peer_len = len};
+}
+
+static struct timeval to_timeval(nd_time time) {
+    time = (time + ND_USEC - 1) / ND_USEC;
+    if (time < 1)
+        time = 1; /* 0 would mean for ever */
+    return (struct timeval){(time_t)(time / 1000000), (suseconds_t)(time % 1000000)};
+}
+
+static bool under_way(int error) {
+    return error == EINPROGRESS || error == EALREADY || error == EINTR;
+}
+
+/* Whether the connection stands: it may have come about while this process was stopped. */
+static bool come_about(int fd) {
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    return nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+           (info.tcpi_state == TCP_ESTABLISHED || info.tcpi_state == TCP_CLOSE_WAIT);
+}
+
+/* A tick of the slowest kernels: their timers may fire that much early. */
+#define TICK (10 * ND_MSEC)
+
+/* Waits in connect until `deadline`, over interruptions that the program would not have seen: SO_SNDTIMEO makes the kernel show those of
+ * SA_RESTART handlers too. A second connect asks for the outcome of the first. At the deadline it returns what the kernel says of an
+ * attempt under way. A call that comes back before its time for no signal is not made again: somebody has made the socket
+ * non-blocking. */
+static int connect_until(int fd, const struct sockaddr *addr, socklen_t len, nd_time deadline, bool restarts) {
+    for (;;) {
+        const struct timeval left = to_timeval(deadline - nd_now());
+        if (nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof left) != 0)
+            return nd_real.connect(fd, addr, len);
+        const int result = nd_real.connect(fd, addr, len), error = errno;
+        if (result == 0 || !(under_way(error) || error == EAGAIN)) /* EAGAIN: AF_UNIX, the backlog is full */
+            return result;
+        const bool interrupted = error == EINTR;
+        const nd_time now = nd_now();
+        errno = error;
+        if (interrupted ? !(restarts && nd_signals_restart()) : now < deadline - TICK)
+            return result;
+        if (now >= deadline && !come_about(fd)) { /* else the kernel's timer was early: once more */
+            errno = interrupted ? EINPROGRESS : error;
+            return -1;
+        }
+    }
+}
+
+static int connect_observed(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
+    struct nd_observe observe;
+    nd_observe_begin(&observe, ND_OPERATION_connect, fd, sock, ND_LIMIT_CONNECT);
+    int result = nd_real.connect(fd, addr, len), error = errno;
+    nd_observe_end(&observe, result, connect_expiry(sock, addr, len, 0));
+    if (result == 0)
+        connected(fd, sock);
+    errno = error;
+    return result;
+}
+
+static void note_attempt(struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
+    memset(&sock->peer, 0, sizeof sock->peer);
+    memcpy(&sock->peer, addr, len < sizeof sock->peer ? len : sizeof sock->peer);
+    sock->connect_began = began;
+}
+
+/* The attempt goes on without the call: a wait or another connect asks for its outcome. Its time began at `began`. */
+static void pending(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
+    note_attempt(sock, addr, len, began);
+    nd_kernel_timers_arm(fd, sock); /* programs that go back to blocking mode once connected are bounded too */
+    nd_sock_change(fd, sock, ND_SOCK_CONNECTING, ND_SOCK_CONNECTED);
+    nd_duplicates_update(fd, sock);
+}
+
+static void expire(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
+    struct nd_expiry expiry = connect_expiry(sock, addr, len, nd_now() - began);
+    nd_expiry_report(fd, &expiry);
+    nd_expire_attempt(fd);
+    nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
+    nd_carry_over_end(fd, sock, ND_OUT);
+}
+
+/* Whether `fd` is an internet socket: an AF_UNIX connect that has not come about leaves nothing behind. */
+static bool leaves_attempt(const struct nd_sock *sock) {
+    return (nd_sock_flags(sock) & ND_SOCK_INET) != 0;
+}
+
+/* Whether the call waits for the outcome of an attempt under way. */
+static bool goes_on(const struct nd_sock *sock) {
+    return (nd_sock_flags(sock) & ND_SOCK_CONNECTING) != 0;
+}
+
+/* When a call that is made now is taken to have begun. */
+static nd_time beginning(const struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
+    if (goes_on(sock))
+        return sock->connect_began;
+    return leaves_attempt(sock) ? nd_now() : nd_carried_over_connect(sock, addr, len, nd_now());
+}
+
+/* The call has failed for good, or leaves nothing behind but the time that it waited since `began`. */
+static void not_connected(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began,
+                          int error) {
+    nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
+    if (!leaves_attempt(sock) && (error == EINTR || error == EAGAIN))
+        nd_carry_over_connect(fd, sock, addr, len, nd_now() - began);
+    else
+        nd_carry_over_end(fd, sock, ND_OUT);
+}
+
+static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began,
+                            enum nd_slot_end *how) {
+    *how = ND_SLOT_DONE;
+    const bool again = goes_on(sock);
+    const nd_time deadline = nd_connect_deadline(sock, began);
+    const uint32_t generation = sock->generation;
+    struct nd_borrowed timer;
+    bool bounded = deadline != ND_NEVER && nd_kernel_timers_borrow(fd, sock, &timer);
+    if (bounded && !again && leaves_attempt(sock)) { /* a jump may leave the call before it returns */
+        note_attempt(sock, addr, len, began);
+        nd_sock_change(fd, sock, ND_SOCK_CONNECTING, 0);
+    }
+    nd_time own = bounded && timer.own ? nd_time_after(nd_now(), timer.own * ND_USEC) : ND_NEVER;
+    int result = bounded ? connect_until(fd, addr, len, own < deadline ? own : deadline, own == ND_NEVER)
+                         : nd_real.connect(fd, addr, len);
+    int error = errno;
+    bool late =
+        bounded && result != 0 && (under_way(error) || error == EAGAIN) && nd_now() >= deadline && !come_about(fd);
+    if (sock->generation != generation) { /* another thread closed it, and the number is a stranger's */
+        errno = late ? ETIMEDOUT : error;
+        return result;
+    }
+    if (bounded)
+        nd_kernel_timers_return(fd, sock, &timer);
+    if (result == 0) {
+        connected(fd, sock);
+    } else if (late) {
+        expire(fd, sock, addr, len, began);
+        error = ETIMEDOUT;
+        *how = ND_SLOT_EXPIRED;
+    } else if (under_way(error) && leaves_attempt(sock)) {
+        nd_kernel_timers_backstop(fd, sock);
+        pending(fd, sock, addr, len, began);
+    } else {
+        not_connected(fd, sock, addr, len, began, error);
+        *how = error == EAGAIN ? ND_SLOT_QUIET : ND_SLOT_DONE; /* AF_UNIX, after the program's own timeout */
+    }
+    errno = error;
+    return result;
+}
+
+/* The call that waits, as it is seen from outside. */
+static int connect_waiting(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
+    struct nd_slot_use use;
+    enum nd_slot_end how;
+    if (nd_observing)
+        return connect_observed(fd, sock, addr, len);
+    const nd_time began = beginning(sock, addr, len);
+    nd_slot_begin(&use, ND_OPERATION_connect, fd, began, nd_connect_deadline(sock, began), ND_LIMIT_CONNECT);
+    int result = connect_blocking(fd, sock, addr, len, began, &how);
+    nd_slot_end(&use, how, nd_now());
+    return result;
+}
+
+/* A connect under way whose time is up, found by a program that asks by calling connect again. */
+static bool attempt_is_over(int fd, const struct nd_sock *sock) {
+    if (!(nd_sock_flags(sock) & ND_SOCK_CONNECTING) || nd_observing ||
+        nd_now() < nd_connect_deadline(sock, sock->connect_began))
+        return false;
+    struct tcp_info info;
+    return nd_tcp_info(fd, &info) && info.tcpi_state == TCP_SYN_SENT;
+}
+
+static int connect_nonblocking(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
+    if (attempt_is_over(fd, sock)) {
+        expire(fd, sock, addr, len, sock->connect_began);
+        errno = ETIMEDOUT;
+        return -1;
+    }
+    if (leaves_attempt(sock) && !(nd_sock_flags(sock) & ND_SOCK_CONNECTING))
+        nd_kernel_timers_backstop(fd, sock);
+    int result = nd_real.connect(fd, addr, len);
+    int error = errno;
+    if (result == 0 || error == EISCONN)
+        connected(fd, sock);
+    else if (error == EINPROGRESS) /* a new attempt; one under way gives EALREADY, and keeps its time */
+        pending(fd, sock, addr, len, nd_now());
+    else if (!under_way(error))
+        nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
+    errno = error;
+    return result;
+}
+
+/* A datagram socket does not wait to connect; a timer for its answers was set at birth. Nor does a call with an address that the
+ * kernel refuses, which may be a wild pointer. */
+static bool waits_to_connect(const struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
+    uint32_t flags = nd_sock_flags(sock);
+    return (flags & ND_SOCK_STREAM) && (flags & (ND_SOCK_INET | ND_SOCK_LOCAL)) && len >= sizeof addr->sa_family &&
+           len <= sizeof(struct sockaddr_storage) && nd_readable(addr, len) && addr->sa_family != AF_UNSPEC;
+}
+
+/* A connect on a socket that a deadline ended. Where that was a connect under way, this call asks for its outcome: true, with
+ * errno ETIMEDOUT. Otherwise, and the next time, it is a new beginning. */
+static bool after_expiry(int fd, struct nd_sock *sock) {
+    if (!nd_expired(fd, sock))
+        return false;
+    bool tell = !(nd_sock_flags(sock) & (ND_SOCK_DELIVERED_ERROR | ND_SOCK_CONNECTED));
+    nd_expiry_clear(fd, sock);
+    if (tell) {
+        nd_expire_attempt(fd);
+        errno = ETIMEDOUT;
+    }
+    return tell;
+}
+
+/* The config file may have limits for the other side. An attempt under way keeps those it began with. */
+static void choose_profile(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
+    if (nd_rules.count > 0 && !(nd_sock_flags(sock) & ND_SOCK_CONNECTING))
+        nd_kernel_timers_profile(fd, sock, nd_profile_to(addr, len));
+}
+
+/* What does not wait to connect. A datagram socket has an other side from here on. */
+static int connect_at_once(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
+    int result = nd_real.connect(fd, addr, len);
+    if (result != 0 || !sock || (nd_sock_flags(sock) & ND_SOCK_STREAM))
+        return result;
+    choose_profile(fd, sock, addr, len);
+    if (nd_sock_is_datagram(sock))
+        nd_datagram_connected(fd, sock, addr->sa_family != AF_UNSPEC);
+    return result;
+}
+
+ND_COLD static int connect_watched(int fd, const struct sockaddr *addr, socklen_t len) {
+    nd_live_check();
+    struct nd_sock *sock = nd_sock_lookup(fd);
+    if (!sock || !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
+        sock = nd_sock_discover(fd);
+    if (!sock || !waits_to_connect(sock, addr, len))
+        return connect_at_once(fd, sock, addr, len);
+    if ((nd_sock_flags(sock) & ND_SOCK_EXPIRED) && after_expiry(fd, sock))
+        return -1;
+    if (!(nd_sock_flags(sock) & ND_SOCK_KNOWN)) /* the memory was another socket's */
+        sock = nd_sock_discover(fd);
+    if (!sock)
+        return nd_real.connect(fd, addr, len);
+    choose_profile(fd, sock, addr, len);
+    if (nd_sock_flags(sock) & ND_SOCK_BORROWED)
+        nd_kernel_timers_give_back(fd, sock);
+    bool blocking = !nd_nonblocking(fd);
+    nd_sock_change(fd, sock, blocking ? 0 : ND_SOCK_NONBLOCK, blocking ? ND_SOCK_NONBLOCK : 0);
+    return blocking ? connect_waiting(fd, sock, addr, len) : connect_nonblocking(fd, sock, addr, len);
+}
+
+/* The record of a stream that a first send with an address connects; NULL where that is none of ours. */
+static struct nd_sock *unconnected(int fd, const struct sockaddr *addr, socklen_t len) {
+    struct nd_sock *sock = nd_sock_lookup(fd);
+    if (!sock || !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
+        sock = nd_sock_discover(fd);
+    if (!sock || nd_observing || !waits_to_connect(sock, addr, len) || !(nd_sock_flags(sock) & ND_SOCK_INET) ||
+        (nd_sock_flags(sock) & (ND_SOCK_CONNECTED | ND_SOCK_CONNECTING)))
+        return NULL;
+    return sock;
+}
+
+/* The outcome of a send that began a connection. With a cookie the data are on their way in the SYN, and nothing is known of the
+ * peer yet: the connect is pending all the same. */
+static void begun(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    if (nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_state == TCP_ESTABLISHED)
+        connected(fd, sock);
+    else
+        pending(fd, sock, addr, len, began);
+}
+
+ND_COLD ssize_t nd_connect_by_send(int fd, const struct sockaddr *addr, socklen_t len, bool wait,
+                                   nd_connecting_send *send, const void *call) {
+    struct nd_sock *sock = unconnected(fd, addr, len);
+    if (!sock || ((nd_sock_flags(sock) & ND_SOCK_EXPIRED) && nd_expired(fd, sock)))
+        return send(call);
+    wait = wait && !nd_nonblocking(fd);
+    nd_sock_change(fd, sock, wait ? 0 : ND_SOCK_NONBLOCK, wait ? ND_SOCK_NONBLOCK : 0);
+    const uint32_t generation = sock->generation;
+    nd_time began = nd_now(), deadline = nd_connect_deadline(sock, began);
+    struct nd_borrowed timer;
+    bool bounded = wait && deadline != ND_NEVER && nd_kernel_timers_borrow(fd, sock, &timer);
+    if (!wait)
+        nd_kernel_timers_backstop(fd, sock);
+    if (bounded && (!timer.own || nd_time_after(began, timer.own * ND_USEC) > deadline)) {
+        struct timeval left = to_timeval(deadline - began);
+        nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof left);
+    }
+    ssize_t result = send(call);
+    int error = errno;
+    if (sock->generation == generation) {
+        if (bounded)
+            nd_kernel_timers_return(fd, sock, &timer);
+        if (bounded && result < 0 && (under_way(error) || error == EAGAIN) && nd_now() >= deadline) {
+            expire(fd, sock, addr, len, began);
+            error = ETIMEDOUT;
+        } else if (result >= 0 || under_way(error)) {
+            begun(fd, sock, addr, len, began);
+        }
+    }
+    errno = error;
+    return result;
+}
+
+int nd_connect(int fd, const struct sockaddr *addr, socklen_t len) {
+    int saved = errno;
+    int result = connect_watched(fd, addr, len);
+    if (result == 0)
+        errno = saved;
+    return result;
+}

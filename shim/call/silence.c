@@ -1,0 +1,74 @@
+#include "shim/call/silence.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+
+#include "shim/limit/carry_over.h"
+#include "shim/socket/limits.h"
+#include "shim/socket/tcp_info.h"
+#include "shim/wait/signals.h"
+#include "base/clock.h"
+
+bool nd_silence_is_known(const struct nd_sock *sock) {
+    const uint32_t tcp = ND_SOCK_STREAM | ND_SOCK_INET;
+    return (nd_sock_flags(sock) & tcp) == tcp;
+}
+
+nd_time nd_silence_of(int fd, const struct nd_sock *sock, nd_time elapsed) {
+    struct tcp_info info;
+    if (!nd_silence_is_known(sock) || !nd_tcp_info(fd, &info))
+        return elapsed;
+    return nd_time_sooner(elapsed, (nd_time)(info.tcpi_last_data_recv + 1) * ND_MSEC); /* whole ms, rounded down */
+}
+
+/* RECV bounds the silence of the connection, the TLS operation the call. */
+static bool fired(struct nd_wait *wait, nd_time now, nd_time *next) {
+    const struct nd_silence *this = (const struct nd_silence *)wait;
+    if (this->scope && now >= this->scope_end) {
+        wait->expiry = nd_scope_expiry(this->scope, now);
+        return true;
+    }
+    *next = this->scope_end;
+    if (!this->limit)
+        return false;
+    const nd_time elapsed = now - this->since;
+    const nd_time silent = elapsed < this->limit ? elapsed : nd_silence_of(wait->fd, wait->sock, elapsed);
+    wait->expiry = (struct nd_expiry){.operation = nd_operation_names[this->operation],
+                                      .limit = nd_limit_name(wait->sock, ND_LIMIT_RECV),
+                                      .timeout = this->limit,
+                                      .elapsed = elapsed};
+    *next = nd_time_sooner(*next, now + this->limit - silent);
+    return silent >= this->limit;
+}
+
+struct nd_silence nd_silence_begin(enum nd_call operation, int fd, struct nd_sock *sock, nd_time limit, nd_time since,
+                                   nd_time own) {
+    struct nd_silence silence = {.wait = {.fd = fd,
+                                          .sock = sock,
+                                          .events = POLLIN,
+                                          .shows_interruptions = sock->own_rcvtimeo != 0,
+                                          .own = own,
+                                          .fired = fired},
+                                 .operation = operation,
+                                 .limit = limit,
+                                 .since = since,
+                                 .scope_end = ND_NEVER};
+    nd_wait_begin(&silence.wait);
+    return silence;
+}
+
+bool nd_silence_goes_on(struct nd_silence *this, nd_time began) {
+    struct nd_wait *wait = &this->wait;
+    int error = errno;
+    const bool interrupted = error == EINTR;
+    wait->how = interrupted ? ND_INTERRUPTED : ND_OWN_TIMEOUT;
+    if (nd_now() - this->since >= this->limit || (interrupted && !wait->shows_interruptions && nd_signals_restart())) {
+        nd_wait_for(wait);
+        error = errno;
+    }
+    if (wait->how == ND_INTERRUPTED || wait->how == ND_OWN_TIMEOUT)
+        nd_carry_over_receive(wait->fd, wait->sock, began, nd_now());
+    errno = error;
+    return wait->how == ND_READY || wait->how == ND_ENDED_STREAM || wait->how == ND_UNPOLLABLE;
+}

@@ -1,0 +1,39 @@
+#include "shim/limit/observe.h"
+
+#include <errno.h>
+
+#include "shim/limit/connection_limits.h"
+#include "shim/socket/limits.h"
+#include "shim/report/slots.h"
+#include "base/clock.h"
+
+void nd_observe_begin_in(const uintptr_t *frame, struct nd_observe *observe, enum nd_call operation, int fd,
+                         struct nd_sock *sock, enum nd_limit limit) {
+    observe->fd = fd;
+    observe->sock = sock;
+    observe->operation = operation;
+    observe->limit = limit;
+    observe->began = nd_now();
+    nd_slot_begin_in(frame, &observe->use, operation, fd, observe->began, ND_NEVER, nd_limit_of(sock, limit), NULL);
+}
+
+/* The real call says by errno how it ended: by a timer of the kernel's, or by the program's own timeout. */
+static enum nd_slot_end outcome(long result) {
+    if (result >= 0)
+        return ND_SLOT_DONE;
+    return errno == ETIMEDOUT ? ND_SLOT_EXPIRED : errno == EAGAIN ? ND_SLOT_QUIET : ND_SLOT_DONE;
+}
+
+void nd_observe_end(struct nd_observe *observe, long result, struct nd_expiry would) {
+    const int saved = errno;
+    const nd_time ended = nd_now();
+    nd_slot_end(&observe->use, outcome(result), ended);
+    would.operation = nd_operation_names[observe->operation];
+    would.limit = nd_limit_name(observe->sock, observe->limit);
+    if (!would.elapsed)
+        would.elapsed = ended - observe->began;
+    if (would.timeout && would.elapsed >= would.timeout)
+        nd_expiry_report(observe->fd, &would);
+    nd_connection_limits_observed(observe->fd, observe->sock, would.operation, observe->began);
+    errno = saved;
+}

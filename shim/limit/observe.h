@@ -1,0 +1,29 @@
+/* MODE=observe: the program's own call, timed, with a row in `netdeadline ps` while it lasts. What a limit would have ended is reported when the
+ * call has returned. Async-signal-safe; errno is kept. */
+#ifndef ND_LIMIT_OBSERVE_H
+#define ND_LIMIT_OBSERVE_H
+
+#include "base/frame.h"
+#include "shim/limit/expiry.h"
+#include "shim/report/slots.h"
+
+struct nd_observe {
+    int fd;
+    struct nd_sock *sock;
+    enum nd_call operation;
+    enum nd_limit limit;
+    nd_time began;
+    struct nd_slot_use use;
+};
+
+/* The real call is about to be made, in the frame of the function that uses this; `limit` is what would bound it. */
+#define nd_observe_begin(observe, operation, fd, sock, limit)                                                          \
+    nd_observe_begin_in(ND_FRAME_SLOT(), observe, operation, fd, sock, limit)
+void nd_observe_begin_in(const uintptr_t *frame, struct nd_observe *observe, enum nd_call operation, int fd,
+                         struct nd_sock *sock, enum nd_limit limit);
+
+/* It has given `result`, and errno. `would` says what would have fired: its timeout (0: no limit), how long that had run if that is not
+ * the call's own time, and the peer where the kernel does not tell. */
+void nd_observe_end(struct nd_observe *observe, long result, struct nd_expiry would);
+
+#endif
