@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "shim/settings/live.h"
 #include "shim/settings/rules.h"
 
 struct nd_settings nd_settings;
