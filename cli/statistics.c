@@ -5,9 +5,9 @@
 
 #include "base/line.h"
 #include "cli/process/processes.h"
+#include "shim/report/slots.h"
 #include "shim/settings/setting_value.h"
 #include "shim/settings/settings.h"
-#include "shim/report/slots.h"
 
 enum { FEWEST_WAITS = 20, OUTLIERS_ONE_IN = 1000, MARGIN = 3 };
 

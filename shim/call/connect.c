@@ -60,10 +60,8 @@ static bool under_way(int error) {
 
 /* Whether the connection stands: it may have come about while this process was stopped. */
 static bool come_about(int fd) {
-    struct tcp_info info;
-    socklen_t len = sizeof info;
-    return nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
-           (info.tcpi_state == TCP_ESTABLISHED || info.tcpi_state == TCP_CLOSE_WAIT);
+    struct nd_tcp_info info;
+    return nd_tcp_info_read(fd, &info) && nd_tcp_established(&info);
 }
 
 /* A tick of the slowest kernels: their timers may fire that much early. */
@@ -212,8 +210,8 @@ static bool attempt_is_over(int fd, const struct nd_sock *sock) {
     if (!(nd_sock_flags(sock) & ND_SOCK_CONNECTING) || nd_observing ||
         nd_now() < nd_connect_deadline(sock, sock->connect_began))
         return false;
-    struct tcp_info info;
-    return nd_tcp_info(fd, &info) && info.tcpi_state == TCP_SYN_SENT;
+    struct nd_tcp_info info;
+    return nd_tcp_info_read(fd, &info) && info.state == TCP_SYN_SENT;
 }
 
 static int connect_nonblocking(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
@@ -310,9 +308,8 @@ static struct nd_sock *unconnected(int fd, const struct sockaddr *addr, socklen_
 /* The outcome of a send that began a connection. With a cookie the data are on their way in the SYN, and nothing is known of the
  * peer yet: the connect is pending all the same. */
 static void begun(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
-    struct tcp_info info;
-    socklen_t size = sizeof info;
-    if (nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_state == TCP_ESTABLISHED)
+    struct nd_tcp_info info;
+    if (nd_tcp_info_read(fd, &info) && info.state == TCP_ESTABLISHED)
         connected(fd, sock);
     else
         pending(fd, sock, addr, len, began);

@@ -4,11 +4,11 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 
+#include "base/clock.h"
 #include "shim/limit/carry_over.h"
 #include "shim/socket/limits.h"
 #include "shim/socket/tcp_info.h"
 #include "shim/wait/signals.h"
-#include "base/clock.h"
 
 bool nd_silence_is_known(const struct nd_sock *sock) {
     const uint32_t tcp = ND_SOCK_STREAM | ND_SOCK_INET;
@@ -16,10 +16,10 @@ bool nd_silence_is_known(const struct nd_sock *sock) {
 }
 
 nd_time nd_silence_of(int fd, const struct nd_sock *sock, nd_time elapsed) {
-    struct tcp_info info;
-    if (!nd_silence_is_known(sock) || !nd_tcp_info(fd, &info))
+    struct nd_tcp_info info;
+    if (!nd_silence_is_known(sock) || !nd_tcp_info_read(fd, &info))
         return elapsed;
-    return nd_time_sooner(elapsed, (nd_time)(info.tcpi_last_data_recv + 1) * ND_MSEC); /* whole ms, rounded down */
+    return nd_time_sooner(elapsed, info.last_data_recv + ND_MSEC); /* whole ms, rounded down */
 }
 
 /* RECV bounds the silence of the connection, the TLS operation the call. */

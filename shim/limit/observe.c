@@ -2,10 +2,10 @@
 
 #include <errno.h>
 
-#include "shim/limit/connection_limits.h"
-#include "shim/socket/limits.h"
-#include "shim/report/slots.h"
 #include "base/clock.h"
+#include "shim/limit/connection_limits.h"
+#include "shim/report/slots.h"
+#include "shim/socket/limits.h"
 
 void nd_observe_begin_in(const uintptr_t *frame, struct nd_observe *observe, enum nd_call operation, int fd,
                          struct nd_sock *sock, enum nd_limit limit) {

@@ -29,7 +29,7 @@ struct nd_state {
     uint32_t active;  /* 0 in a process that the library leaves alone */
     uint32_t unused;
     struct nd_state_table operations; /* char[ND_OPERATION_NAME], by enum nd_call */
-    struct nd_state_table limits;     /* the same, by enum nd_limit */
+    struct nd_state_table limits;     /* char[ND_OPERATION_NAME], by enum nd_limit */
     struct nd_state_table buckets;    /* uint32_t, milliseconds */
     struct nd_state_table slots;      /* struct nd_slot */
     struct nd_state_table counters;   /* struct nd_counters of all operations, `shards` times */

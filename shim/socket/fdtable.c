@@ -5,7 +5,7 @@
 
 #include "shim/raw.h"
 
-/* "FDSize:\t256" stands in the first few hundred bytes. */
+/* The line "FDSize:\t256" is among the first few hundred bytes. */
 static int size_in(const char *text) {
     const char *c = strstr(text, "\nFDSize:");
     int size = -1;

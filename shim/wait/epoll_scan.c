@@ -31,7 +31,7 @@ static short wants_now(int fd, struct nd_sock *sock, uint32_t events) {
         !(nd_wait_clock_send_space(sock, wants) || nd_sock_connection_limited(sock)))
         return wants;
     bool room = has_room(fd);
-    if (room || !out->look)
+    if (room || !out->check_at)
         nd_wait_clock_progress(out);
     return room ? (short)(wants & ~ND_WANTS_OUT) : wants;
 }
@@ -142,8 +142,8 @@ static bool look_through(struct look *look) {
 #define LONGEST_LOOK ND_SEC
 
 static bool begin_look(struct nd_epoll *set, nd_time now) {
-    nd_time other = set->looking;
-    return (other == 0 || now - other > LONGEST_LOOK) && atomic_compare_exchange_strong(&set->looking, &other, now);
+    nd_time other = set->scanning;
+    return (other == 0 || now - other > LONGEST_LOOK) && atomic_compare_exchange_strong(&set->scanning, &other, now);
 }
 
 bool nd_epoll_scan(const char *operation, int epfd, const struct nd_connections *company, nd_time now) {
@@ -159,7 +159,7 @@ bool nd_epoll_scan(const char *operation, int epfd, const struct nd_connections 
         own = *company;
     struct look look = {operation, epfd, set, &own, now, ND_NEVER, false};
     bool any = now >= set->due && look_through(&look);
-    set->looking = 0;
+    set->scanning = 0;
     for (int i = 0; set->nested && i < ND_INNER_SETS; i++)
         if (set->inner[i])
             any |= nd_epoll_scan(operation, set->inner[i] - 1, &own, now);

@@ -117,7 +117,7 @@ static inline struct nd_sock *set_behind(int *epfd) {
 /* What a wait for room was before tells nothing of the one that begins, unless it had been looked at. */
 static inline void begin_room(struct nd_sock *sock, const struct nd_membership *member, uint32_t events) {
     struct nd_wait_clock *out = &sock->clock[ND_OUT];
-    if ((events & ~member->events & ND_WANTS_OUT) && !out->look)
+    if ((events & ~member->events & ND_WANTS_OUT) && !out->check_at)
         put(&out->progress, out->time.waited);
 }
 

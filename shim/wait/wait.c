@@ -4,12 +4,12 @@
 #include <poll.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/compiler.h"
 #include "shim/real.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/limits.h"
 #include "shim/wait/signals.h"
-#include "base/clock.h"
 
 /* How long a call pauses whose descriptor is called ready again and again and gives nothing, after the first such times. */
 #define PAUSE_MS 10

@@ -69,8 +69,8 @@ START_TEST(nothing_unacked_stays_so) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("vain");
-    TCase *tests = tcase_create("vain");
+    Suite *suite = suite_create("carry_over");
+    TCase *tests = tcase_create("carry_over");
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, receiving_adds_up_until_bytes_come);
     tcase_add_test(tests, threads_that_wait_together_count_once);

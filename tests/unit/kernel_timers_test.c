@@ -251,8 +251,8 @@ END_TEST
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
 int main(void) {
-    Suite *suite = suite_create("timers");
-    TCase *tests = tcase_create("timers");
+    Suite *suite = suite_create("kernel_timers");
+    TCase *tests = tcase_create("kernel_timers");
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_loop_test(tests, counts_syns, 0, COUNT(syns));
     tcase_add_test(tests, without_limits_nothing_is_set);

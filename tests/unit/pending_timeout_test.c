@@ -37,11 +37,11 @@ static void start(void) {
 }
 
 /* A wait of this length, after which the socket is looked at. */
-static bool waits(nd_time length, const struct nd_connections *company) {
+static bool waits(nd_time length, const struct nd_connections *connections) {
     unsigned told = fake.told;
     nd_wait_clock_add(sock, POLLIN, fake.now, fake.now + length);
     fake.now += length;
-    nd_pending_timeout_check("poll", FD, sock, POLLIN, company, fake.now);
+    nd_pending_timeout_check("poll", FD, sock, POLLIN, connections, fake.now);
     return fake.told > told;
 }
 
@@ -127,8 +127,8 @@ START_TEST(a_listener_is_late_where_no_connection_is_waited_for) {
 END_TEST
 
 int main(void) {
-    Suite *suite = suite_create("late");
-    TCase *tests = tcase_create("late");
+    Suite *suite = suite_create("pending_timeout");
+    TCase *tests = tcase_create("pending_timeout");
     suite_add_tcase(suite, tests);
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, who_owes_nothing_is_left_alone);
