@@ -4,6 +4,8 @@
 #include "shim/settings/environment.h"
 #include "shim/settings/setting_value.h"
 
+_Static_assert((int)ND_RULES_MOST_SETTINGS >= (int)ND_LIVE_ROWS, "an entry for each setting");
+
 struct nd_rule_set nd_rules_at(const struct nd_rules *rules, bool inbound, const struct nd_endpoint_address *address,
                                const struct nd_rule_set *named) {
     struct nd_rule_set set = {{0}};

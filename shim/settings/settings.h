@@ -73,7 +73,8 @@ struct nd_setting {
     const char *meaning;      /* one line for a person */
 };
 
-/* At least as many rows as the table has; what is seen from outside has this many (live.h). A set of rows is a uint64_t. */
+/* At least as many rows as the table has; what is seen from outside has this many (live.h). A set of rows is a
+ * uint64_t. */
 enum { ND_LIVE_ROWS = 48 };
 
 extern const struct nd_setting nd_setting_table[];

@@ -144,8 +144,8 @@ static int list_file(struct dl_phdr_info *info, size_t size, void *arg) {
     return files->count == FILES;
 }
 
-/* Takes the functions of the library that made `object`; unless `surely`, those of the first library where none can be
- * told. */
+/* Takes the functions of the library that made `object`; unless `surely`, those of the first library where it cannot be
+ * identified. */
 static bool fill_from_list(enum nd_tls_kind kind, struct nd_tls *tls, const void *object, bool surely) {
     struct files files = {.prefix = kinds[kind].file};
     struct nd_tls found;
