@@ -147,6 +147,7 @@ END_TEST
 /* Settings that change. */
 
 START_TEST(a_new_limit_holds_for_what_is_in_the_set) {
+    start_without_limits();
     add_new(SET, SOCK, CONNECTION, EPOLLIN);
     wait_for(SET, ND_SEC);
     ck_assert_uint_eq(nd_watch_exact(SET), 0); /* nothing was bounded */
@@ -163,6 +164,7 @@ START_TEST(a_new_limit_holds_for_what_is_in_the_set) {
 END_TEST
 
 START_TEST(a_limit_taken_away_does_not_fire) {
+    start_without_limits();
     nd_settings.outbound.recv = LIMIT;
     add_new(SET, SOCK, CONNECTION, EPOLLIN);
     wait_for(SET, ND_SEC);
@@ -175,6 +177,7 @@ END_TEST
 
 /* The settings are as new for an inner set as for the one around it. */
 START_TEST(a_new_limit_reaches_inner_sets) {
+    start_without_limits();
     nest();
     add_new(OTHER_SET, SOCK, CONNECTION, EPOLLIN);
     wait_for(SET, ND_SEC);
@@ -187,6 +190,7 @@ END_TEST
 
 /* The record of the set may be brought up to date by a poll that comes too early to see the set itself. */
 START_TEST(a_set_notices_settings_that_its_record_has) {
+    start_without_limits();
     add_new(SET, SOCK, CONNECTION, EPOLLIN);
     wait_for(SET, ND_SEC);
     nd_settings.outbound.recv = LIMIT;
@@ -271,6 +275,7 @@ END_TEST
 /* What the record of a socket tells the sets that it is in. */
 
 START_TEST(the_listener_is_registered_with_the_first_membership) {
+    start_without_limits();
     ck_assert_ptr_null(nd_sock_listener);
     add_new(SET, SOCK, CONNECTION, EPOLLIN);
     ck_assert_ptr_nonnull(nd_sock_listener);
@@ -278,6 +283,7 @@ START_TEST(the_listener_is_registered_with_the_first_membership) {
 END_TEST
 
 START_TEST(an_operation_that_begins_bounds_the_sets_of_its_socket) {
+    start_without_limits();
     nest();
     struct nd_sock *sock = add_new(OTHER_SET, SOCK, CONNECTION, EPOLLIN);
     wait_for(SET, 2 * ND_SEC); /* after which the inner set is known to be without limits */
@@ -295,6 +301,7 @@ START_TEST(an_operation_that_begins_bounds_the_sets_of_its_socket) {
 END_TEST
 
 START_TEST(a_limit_in_the_direction_not_waited_for_bounds_nothing) {
+    start_without_limits();
     struct nd_sock *sock = add_new(SET, SOCK, CONNECTION, EPOLLOUT);
     wait_for(SET, ND_SEC);
     nd_settings.outbound.recv = LIMIT;
@@ -305,6 +312,7 @@ START_TEST(a_limit_in_the_direction_not_waited_for_bounds_nothing) {
 END_TEST
 
 START_TEST(a_timeout_pending_in_a_set_is_reported) {
+    start_without_limits();
     struct epoll_event event;
     nest();
     add_new(OTHER_SET, SOCK, ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_LISTENING, EPOLLIN);
@@ -322,6 +330,7 @@ END_TEST
 
 /* It was waited for in poll, which reported it, before it was added. */
 START_TEST(a_timeout_pending_before_the_socket_is_added_is_reported) {
+    start_without_limits();
     struct epoll_event event;
     struct nd_sock *sock = nd_sock_created(SOCK, ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_LISTENING);
     nd_sock_change(SOCK, sock, ND_SOCK_TIMEOUT_PENDING, 0);
@@ -334,7 +343,6 @@ END_TEST
 
 void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
-    tcase_add_checked_fixture(unbounded, start_without_limits, NULL);
     tcase_add_test(tests, an_empty_set_is_never_due);
     tcase_add_test(tests, waits_for_a_set_with_a_limit_are_watched);
     tcase_add_test(tests, a_set_made_unseen_gets_a_record);
@@ -352,13 +360,13 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, a_socket_that_is_nearly_due_reschedules_the_set);
     tcase_add_test(tests, repeated_registrations_do_not_put_a_scan_off);
     tcase_add_test(tests, threads_may_change_a_set_during_a_wait);
-    tcase_add_test(unbounded, a_new_limit_holds_for_what_is_in_the_set);
-    tcase_add_test(unbounded, a_limit_taken_away_does_not_fire);
-    tcase_add_test(unbounded, a_new_limit_reaches_inner_sets);
-    tcase_add_test(unbounded, a_set_notices_settings_that_its_record_has);
-    tcase_add_test(unbounded, the_listener_is_registered_with_the_first_membership);
-    tcase_add_test(unbounded, an_operation_that_begins_bounds_the_sets_of_its_socket);
-    tcase_add_test(unbounded, a_limit_in_the_direction_not_waited_for_bounds_nothing);
-    tcase_add_test(unbounded, a_timeout_pending_in_a_set_is_reported);
-    tcase_add_test(unbounded, a_timeout_pending_before_the_socket_is_added_is_reported);
+    tcase_add_test(tests, a_new_limit_holds_for_what_is_in_the_set);
+    tcase_add_test(tests, a_limit_taken_away_does_not_fire);
+    tcase_add_test(tests, a_new_limit_reaches_inner_sets);
+    tcase_add_test(tests, a_set_notices_settings_that_its_record_has);
+    tcase_add_test(tests, the_listener_is_registered_with_the_first_membership);
+    tcase_add_test(tests, an_operation_that_begins_bounds_the_sets_of_its_socket);
+    tcase_add_test(tests, a_limit_in_the_direction_not_waited_for_bounds_nothing);
+    tcase_add_test(tests, a_timeout_pending_in_a_set_is_reported);
+    tcase_add_test(tests, a_timeout_pending_before_the_socket_is_added_is_reported);
 }

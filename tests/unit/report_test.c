@@ -292,7 +292,6 @@ START_TEST(statsd_refuses_what_is_no_address) {
 }
 END_TEST
 
-
 /* Each test runs in a child of its own. */
 static void remove_log(void) {
     unlink(log_path);
