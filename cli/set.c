@@ -142,6 +142,13 @@ static int write_sequence(const struct block *block, uint32_t sequence) {
                         sizeof sequence);
 }
 
+/* Whether limits hold for calls on a descriptor with this target in /proc: a socket, or an epoll set. */
+static bool is_waited_for(const char *target, ssize_t length) {
+    static const char set[] = "anon_inode:[eventpoll]";
+    return (length > 8 && strncmp(target, "socket:[", 8) == 0) ||
+           (length == sizeof set - 1 && strncmp(target, set, sizeof set - 1) == 0);
+}
+
 /* Sends the next call on each socket through the library's slow path, which takes the wish over. */
 static void wake_sockets(const struct block *block) {
     char path[64], target[32];
@@ -151,7 +158,7 @@ static void wake_sockets(const struct block *block) {
     for (const struct dirent *entry; directory && (entry = readdir(directory));) {
         unsigned long fd = strtoul(entry->d_name, NULL, 10);
         ssize_t length = readlinkat(dirfd(directory), entry->d_name, target, sizeof target);
-        if (length > 8 && strncmp(target, "socket:[", 8) == 0 && fd < block->state.watch.count)
+        if (is_waited_for(target, length) && fd < block->state.watch.count)
             memory_write(block->pid, block->state.watch.address + fd, &all, 1);
     }
     if (directory)

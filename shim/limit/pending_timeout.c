@@ -19,6 +19,8 @@ static void report(int fd, struct nd_sock *sock, const struct nd_expiry *expiry)
         return;
     sock->shown = 0;
     nd_sock_change(fd, sock, ND_SOCK_TIMEOUT_PENDING, 0);
+    atomic_thread_fence(
+        memory_order_seq_cst); /* a thread that adds it to a set meanwhile sees the flag, or is seen here */
     if (nd_sock_is_in_set(sock))
         nd_sock_listener->timeout_pending(sock);
 }

@@ -39,7 +39,10 @@ static unsigned watch_unscoped(const struct nd_sock *sock, uint32_t flags) {
     if (!(flags & ND_SOCK_KNOWN))
         return 0;
     if (flags & ND_SOCK_EPOLL)
-        return sock->epoll.timed || sock->epoll.copy_of || nd_sock_uring_changes ? ND_WATCH_WAIT : 0;
+        return sock->epoll.timed || sock->epoll.copy_of || nd_sock_uring_changes ||
+                       (sock->epoll.used && sock->epoll.settings != nd_settings_generation)
+                   ? ND_WATCH_WAIT
+                   : 0;
     const nd_time recv = nd_recv_limit_by(flags, limits);
     if ((flags & ND_SOCK_LISTENING) && nd_sock_accept_limit(sock))
         watch |= ND_WATCH_WAIT_IN;
@@ -98,11 +101,13 @@ void nd_sock_change(int fd, struct nd_sock *sock, uint32_t set, uint32_t clear) 
     uint32_t now = (old & ~clear) | set;
     if (established)
         begin_lifetime(fd, sock);
-    do { /* bits by another thread's older flags must not remain */
+    unsigned watch;
+    do { /* bits by another thread's older view must not remain */
         old = now;
-        nd_watch_set(fd, sock, watch_for(sock));
+        watch = watch_for(sock);
+        nd_watch_set(fd, sock, watch);
         now = nd_sock_flags(sock);
-    } while (now != old);
+    } while (now != old || ((now & ND_SOCK_EPOLL) && watch_for(sock) != watch));
     if (nd_watch_exact(fd) & ~before & ND_WATCH_WAIT) {
         atomic_thread_fence(
             memory_order_seq_cst); /* a thread that adds it to a set meanwhile sees the bits, or is seen here */

@@ -181,6 +181,8 @@ void nd_kernel_timers_catch_up(int fd, struct nd_sock *sock) {
         nd_kernel_timers_arm(fd, sock);
     }
     nd_sock_change(fd, sock, 0, 0); /* the watch bits: a change of the settings has set them all */
+    if ((nd_watch_exact(fd) & ND_WATCH_WAIT) && nd_sock_is_in_set(sock)) /* to which they are no new ones, therefore */
+        nd_sock_listener->limited(fd, sock);
     errno = saved;
 }
 

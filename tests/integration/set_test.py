@@ -64,6 +64,15 @@ def test_poll_sees_it_too(net):
     assert result == "110" and LIMIT <= ms < LATEST + LIMIT
 
 
+def test_an_epoll_set_without_limits_sees_it_too(net):
+    """In a program with one thread, whose set nothing has bounded until now: its next wait is the first one that has a limit."""
+    talk = Talk(net, net.serve(tcp.silent), UNACKED="off", KEEPALIVE="off")
+    assert talk.call("globals().update(e=select.epoll()) or e.register(s, 1) or len(e.poll(0))")[0] == "0"
+    netdeadline("set", talk.pid, f"RECV={MS}")
+    result, ms = talk.call("e.poll(5) and s.recv(1)")
+    assert result == "110" and LIMIT <= ms < LATEST + LIMIT
+
+
 def test_a_limit_is_taken_away(net):
     talk = Talk(net, net.serve(tcp.after(3 * LIMIT / 1000, tcp.greeting(b"x"))), RECV=MS)
     netdeadline("set", talk.pid, "RECV=off")
