@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "base/compiler.h"
+#include "shim/memory.h"
 #include "shim/raw.h"
 #include "shim/report/slots_fast.h"
 
@@ -185,6 +186,26 @@ void nd_slot_restore(const struct nd_slot_use *use) {
 
 void nd_slot_end(struct nd_slot_use *use, enum nd_slot_end how, nd_time now) {
     nd_slot_end_here(use, how, now);
+}
+
+static bool stands(const struct nd_slot *slot, uint32_t tid) {
+    uintptr_t word = 0;
+    return ND_RAW3(tgkill, nd_slots.process, tid, 0) == 0 &&
+           nd_memory_copy(&word, (uintptr_t)slot->frame, sizeof word) == sizeof word && word == slot->return_to;
+}
+
+bool nd_slots_sending(int fd) {
+    const int saved = errno;
+    const uint32_t self = own_tid();
+    bool found = false;
+    for (int i = 0; i < ND_SLOTS && !found; i++) {
+        const struct nd_slot *slot = &nd_slots.slot[i];
+        const uint32_t tid = atomic_load_explicit(&slot->tid, memory_order_acquire);
+        found = tid && tid != self && slot->fd == fd && (nd_operation_table[slot->operation].moves & ND_MOVES_OUT) &&
+                stands(slot, tid);
+    }
+    errno = saved;
+    return found;
 }
 
 void nd_slots_count_expiry(const char *operation, bool observed) {

@@ -143,7 +143,7 @@ struct nd_sock {
     _Atomic int64_t own_rcvtimeo, own_sndtimeo; /* microseconds as read back, 0 for none */
     _Atomic int own_marked; /* the program's value of the option that holds the mark (socket/ended.c) */
     _Atomic uint64_t inode;
-    _Atomic int blocked_senders; /* threads that wait in a sending call for space */
+    _Atomic int blocked_senders; /* threads that wait in a sending call for space, and those that left one unseen */
     _Atomic nd_time connect_began;
     struct sockaddr_in6 peer;            /* of a pending connect, or of the last datagram; holds AF_INET too */
     struct nd_wait_clock clock[2];       /* by nd_direction */

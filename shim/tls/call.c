@@ -125,12 +125,20 @@ static bool refuse(int error) {
     return false;
 }
 
+/* Whether another thread is blocked in a send on the connection. One that was cancelled in it, or has left it by a jump, is
+ * still counted in the record; the threads' slots tell. */
+static bool has_blocked_sender(const struct nd_tls_call *call) {
+    if (call->sock->blocked_senders && !nd_slots_sending(call->fd))
+        call->sock->blocked_senders = 0;
+    return call->sock->blocked_senders != 0;
+}
+
 /* Where another thread is blocked in a send on this connection, a TLS shutdown cannot send its alert: that would have
  * to wait for the send, with an object that is in use. Ends the connection instead, so that the send returns; returns
  * whether it has. */
 static bool end_blocked_send(const struct nd_tls_call *call) {
     nd_time timeout = limit_of(call->sock, ND_SCOPE_SHUTDOWN);
-    if (call->operation->action != ND_TLS_CLOSES || !call->sock->blocked_senders || nd_observing || !timeout)
+    if (call->operation->action != ND_TLS_CLOSES || nd_observing || !timeout || !has_blocked_sender(call))
         return false;
     struct nd_expiry expiry = {.operation = call->scope.operation,
                                .limit = nd_scope_limit_name(ND_SCOPE_SHUTDOWN, call->scope.inbound),
@@ -312,7 +320,7 @@ static bool enter(struct nd_tls_call *call, enum nd_call operation) {
         call->ended = true;
         /* A transport of the program's own must meet the failure itself: libcurl acts on the result of its last read,
          * and would wait and call again without end. */
-        if (!call->own && !call->sock->blocked_senders) {
+        if (!call->own && !has_blocked_sender(call)) {
             errno = saved;
             return true;
         }

@@ -1,5 +1,6 @@
 #include "shim/tls/call.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -425,8 +426,25 @@ START_TEST(a_transport_of_the_programs_own_is_called_on_an_expired_connection) {
 }
 END_TEST
 
+static pthread_barrier_t inside, over;
+
+/* A thread that is inside a send, as far as its slot tells. */
+static void *send_blocked(void *unused) {
+    struct nd_slot_use use;
+    nd_slot_begin(&use, ND_OPERATION_write, fd, nd_now(), ND_NEVER, ND_LIMIT_NONE);
+    pthread_barrier_wait(&inside);
+    pthread_barrier_wait(&over);
+    nd_slot_end(&use, ND_SLOT_DONE, nd_now());
+    return unused;
+}
+
 START_TEST(a_shutdown_ends_a_send_that_blocks_another_thread) {
+    pthread_t thread;
     sock->blocked_senders = 1;
+    pthread_barrier_init(&inside, NULL, 2);
+    pthread_barrier_init(&over, NULL, 2);
+    ck_assert_int_eq(pthread_create(&thread, NULL, send_blocked, NULL), 0);
+    pthread_barrier_wait(&inside);
     ck_assert_int_eq(hook(&writing, look), 1);
     ck_assert_int_eq(hook(&closing, look), -1);
     ck_assert_int_eq(errno, ETIMEDOUT);
@@ -435,6 +453,17 @@ START_TEST(a_shutdown_ends_a_send_that_blocks_another_thread) {
     ck_assert_str_eq(fake.last.operation, "SSL_shutdown");
     ck_assert_str_eq(fake.last.limit, "TLS_SHUTDOWN");
     ck_assert(fake.disconnects > 0);
+    pthread_barrier_wait(&over);
+    pthread_join(thread, NULL);
+}
+END_TEST
+
+/* It was cancelled there, or has jumped out: the shutdown goes its way. */
+START_TEST(a_send_that_was_left_is_not_waited_for) {
+    sock->blocked_senders = 1;
+    ck_assert_int_eq(hook(&closing, look), 1);
+    ck_assert_uint_eq(fake.told, 0);
+    ck_assert_int_eq(sock->blocked_senders, 0);
 }
 END_TEST
 
@@ -501,6 +530,7 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, a_call_on_an_expired_connection_fails);
     tcase_add_test(tests, a_transport_of_the_programs_own_is_called_on_an_expired_connection);
     tcase_add_test(tests, a_shutdown_ends_a_send_that_blocks_another_thread);
+    tcase_add_test(tests, a_send_that_was_left_is_not_waited_for);
     tcase_add_test(tests, without_a_limit_a_shutdown_waits_for_the_send);
     tcase_add_test(tests, a_handshake_finds_the_socket_that_its_library_does_not_know);
     tcase_add_test(tests, a_function_that_no_library_has_is_refused);
