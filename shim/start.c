@@ -1,10 +1,8 @@
 /* The constructor: finds the real functions and reads the settings before the program runs. */
-#include "shim/mode.h"
 #include "shim/real.h"
 
 #include <dlfcn.h>
 #include <gnu/libc-version.h>
-#include <string.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,11 +13,9 @@
 #include "shim/report/state.h"
 #include "shim/report/unwind.h"
 #include "shim/settings/environment.h"
-#include "shim/settings/settings.h"
 #include "shim/settings/warnings.h"
 #include "shim/socket/discover.h"
 #include "shim/socket/profile.h"
-#include "shim/socket/record.h"
 
 #define DISABLE_FILE "/etc/netdeadline.disable"
 

@@ -1,12 +1,9 @@
 /* close, fclose: clears the record of the descriptor before the kernel can give its number to another file, and bounds
  * a close that waits because of SO_LINGER. */
-#include <errno.h>
-#include <stdio.h>
 
 #include "shim/call/linger.h"
 #include "shim/hook/hook.h"
 #include "shim/socket/duplicates.h"
-#include "shim/socket/record.h"
 
 ND_COLD static int close_watched(int fd, const struct nd_sock *sock, uint32_t flags) {
     if (nd_linger_is_parents(flags))

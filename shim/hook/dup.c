@@ -2,7 +2,6 @@
 #include "shim/call/linger.h"
 #include "shim/hook/hook.h"
 #include "shim/socket/duplicates.h"
-#include "shim/socket/record.h"
 
 int nd_hook_dup(int fd) {
     int made = nd_real.dup(fd);

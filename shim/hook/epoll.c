@@ -1,12 +1,10 @@
 /* epoll_create, epoll_ctl, epoll_wait and its variants: the limits of the sockets in the set are kept by
  * wait/epoll_set.h. */
 #include "shim/hook/hook.h"
-#include "shim/mode.h"
 #include "shim/wait/epoll_member.h"
 #include "shim/wait/epoll_results.h"
 #include "shim/wait/epoll_scan.h"
 #include "shim/wait/epoll_set.h"
-#include "shim/wait/loop.h"
 #include "shim/wait/results.h"
 #include "shim/wait/timeout.h"
 

@@ -1,14 +1,12 @@
 /* fcntl, fcntl64, ioctl: note changes of the blocking mode, and duplicated descriptors. Every argument is passed on as
  * it is. */
 #include <fcntl.h>
-#include <stdint.h>
 #include <sys/ioctl.h>
 
 #include "shim/hook/hook.h"
 #include "shim/limit/wait_clock.h"
 #include "shim/socket/change.h"
 #include "shim/socket/duplicates.h"
-#include "shim/socket/record.h"
 
 static void set_blocking_mode(int fd, bool nonblocking) {
     struct nd_sock *sock = nd_sock_lookup(fd);

@@ -1,9 +1,7 @@
 /* getaddrinfo_a, gai_suspend, gai_cancel: each lookup is bounded by RESOLVE, and made in a thread, as in libc.
  * gai_error needs no hook: it reads the program's struct gaicb only. */
-#include <errno.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "resolver/requests.h"
 #include "shim/call/lookup.h"
 #include "shim/hook/hook.h"

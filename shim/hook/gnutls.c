@@ -5,11 +5,8 @@
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("no-gcse")
 #endif
-#include <errno.h>
 
-#include "base/frame.h"
 #include "shim/hook/hook.h"
-#include "shim/tls/call.h"
 #include "shim/tls/call_fast.h"
 
 /* By default the transport pointer is a descriptor. A program with transport functions of its own may set any pointer,

@@ -5,15 +5,11 @@
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("no-gcse")
 #endif
-#include <errno.h>
 
-#include "base/frame.h"
 #include "shim/hook/hook.h"
 #include "shim/socket/discover.h"
 #include "shim/socket/ended.h"
-#include "shim/tls/call.h"
 #include "shim/tls/call_fast.h"
-#include "shim/tls/find_socket.h"
 
 /* BIO_TYPE_SOCKET and BIO_TYPE_FD: such a BIO makes its system calls in libcrypto. Another one (libpq's) may have a
  * descriptor but makes them elsewhere. */

@@ -1,5 +1,4 @@
 /* select, pselect: the limits of the sockets in the sets are kept by wait/set.h. */
-#include <errno.h>
 #include <limits.h>
 #include <string.h>
 

@@ -8,7 +8,6 @@
 #include "shim/socket/change.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/profile.h"
-#include "shim/socket/record.h"
 
 #define TYPE_MASK 0xf /* SOCK_TYPE_MASK of the kernel: the rest are flags */
 

@@ -1,6 +1,5 @@
 /* getsockopt, setsockopt: the program reads back the options that it has set, not those of the library, and the error
  * of a deadline. */
-#include <errno.h>
 #include <string.h>
 
 #include "shim/hook/hook.h"
@@ -10,7 +9,6 @@
 #include "shim/socket/duplicates.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
-#include "shim/socket/record.h"
 
 #define TIMED (ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO | ND_SOCK_SYNCNT | ND_SOCK_KEEPALIVE)
 

@@ -2,12 +2,8 @@
  * jump, so that no frame of ours stands on the stack of a clone or vfork made this way. libc's syscall is no
  * cancellation point; the functions are, so cancellation is held off meanwhile. */
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <stdint.h>
-#include <sys/syscall.h>
 
-#include "base/clock.h"
 #include "shim/hook/hook.h"
 #include "shim/hook/prctl.h"
 #include "shim/hook/syscall32.h"
@@ -16,7 +12,6 @@
 #include "shim/readable.h"
 #include "shim/report/operations.h"
 #include "shim/socket/discover.h"
-#include "shim/socket/record.h"
 #include "shim/wait/uring.h"
 
 /* When a number leaves the fast path: with a descriptor whose calls of that kind do, or always. */

@@ -1,10 +1,8 @@
 /* The forms of waiting calls with 64-bit times, which only 32-bit libcs have. Each calls the hook of the other form
  * with a converted timeout, since both make the same system call. A timeout that cannot be converted goes to libc,
  * which refuses it. */
-#include "shim/time64.h"
 
 #ifdef __i386__
-#include <stdbool.h>
 
 #include "shim/hook/hook.h"
 

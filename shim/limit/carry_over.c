@@ -1,7 +1,6 @@
 #include "shim/limit/carry_over.h"
 
 #include "shim/readable.h"
-#include "shim/socket/change.h"
 
 void nd_carry_over_receive(int fd, struct nd_sock *sock, nd_time began, nd_time ended) {
     if (!(nd_sock_flags(sock) & ND_SOCK_CARRIED_IN)) {

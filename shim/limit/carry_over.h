@@ -7,7 +7,6 @@
 
 #include "shim/limit/send_space.h"
 #include "shim/socket/change.h"
-#include "shim/socket/record.h"
 
 /* Notes that a receiving call has waited from `began` to `ended` without receiving anything. */
 void nd_carry_over_receive(int fd, struct nd_sock *sock, nd_time began, nd_time ended);

@@ -1,10 +1,6 @@
 #include "shim/limit/connection_limits.h"
 
-#include <errno.h>
-
-#include "base/clock.h"
 #include "shim/real.h"
-#include "shim/settings/settings.h"
 #include "shim/socket/limits.h"
 #include "shim/socket/tcp_info.h"
 

@@ -4,7 +4,6 @@
 #define ND_LIMIT_CONNECTION_LIMITS_H
 
 #include "shim/limit/expiry.h"
-#include "shim/socket/record.h"
 
 /* Returns when a connection that is waited for at `now` must be checked next; ND_NEVER where no such limit is on. */
 nd_time nd_connection_limits_due(const struct nd_sock *sock, nd_time now);

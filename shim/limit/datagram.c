@@ -1,10 +1,6 @@
 #include "shim/limit/datagram.h"
 
-#include <string.h>
-
-#include "base/clock.h"
 #include "shim/limit/carry_over.h"
-#include "shim/socket/change.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
 

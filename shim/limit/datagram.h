@@ -4,7 +4,6 @@
 #ifndef ND_LIMIT_DATAGRAM_H
 #define ND_LIMIT_DATAGRAM_H
 
-#include <stdbool.h>
 #include <sys/socket.h>
 
 #include "shim/socket/record.h"

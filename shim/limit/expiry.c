@@ -1,9 +1,5 @@
 #include "shim/limit/expiry.h"
 
-#include <errno.h>
-#include <sys/socket.h>
-
-#include "base/clock.h"
 #include "shim/mode.h"
 #include "shim/real.h"
 #include "shim/report/report.h"

@@ -5,7 +5,6 @@
 #define ND_LIMIT_EXPIRY_H
 
 #include <errno.h>
-#include <stdbool.h>
 
 #include "shim/socket/record.h"
 

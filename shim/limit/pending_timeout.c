@@ -1,9 +1,5 @@
 #include "shim/limit/pending_timeout.h"
 
-#include <errno.h>
-#include <sys/socket.h>
-
-#include "base/clock.h"
 #include "shim/limit/datagram.h"
 #include "shim/limit/expiry.h"
 #include "shim/mode.h"

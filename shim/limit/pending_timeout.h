@@ -4,10 +4,7 @@
 #ifndef ND_LIMIT_PENDING_TIMEOUT_H
 #define ND_LIMIT_PENDING_TIMEOUT_H
 
-#include <stdbool.h>
-
 #include "shim/limit/wait_clock.h"
-#include "shim/socket/record.h"
 
 /* Whether a socket is of that kind. */
 static inline bool nd_pending_timeout_applies(const struct nd_sock *sock) {

@@ -1,10 +1,8 @@
 #include "shim/limit/send_space.h"
 
-#include <errno.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
-#include "base/clock.h"
 #include "shim/real.h"
 #include "shim/socket/limits.h"
 

@@ -3,7 +3,6 @@
 #define ND_LIMIT_SEND_SPACE_H
 
 #include "shim/limit/expiry.h"
-#include "shim/socket/record.h"
 #include "shim/socket/tcp_info.h"
 
 /* What one wait for space has observed. Times are by the caller's clock: the monotonic one, or a wait clock. */

@@ -1,21 +1,13 @@
 #include "shim/limit/wait_clock.h"
 
-#include <errno.h>
-#include <sys/epoll.h>
-
-#include "base/clock.h"
 #include "shim/limit/connection_limits.h"
-#include "shim/limit/expiry.h"
 #include "shim/limit/send_space.h"
 #include "shim/mode.h"
 #include "shim/real.h"
-#include "shim/report/slots.h"
-#include "shim/settings/settings.h"
 #include "shim/socket/change.h"
 #include "shim/socket/duplicates.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
-#include "shim/socket/tcp_info.h"
 
 /* A wait for send-buffer space is checked first after this part of the limit, within these bounds: not at once, since
  * most waits find space. An epoll set does not show when the buffer became full: there the clock runs from that check.

@@ -3,8 +3,6 @@
 #ifndef ND_LIMIT_WAIT_CLOCK_H
 #define ND_LIMIT_WAIT_CLOCK_H
 
-#include <poll.h>
-
 #include "shim/socket/record.h"
 
 /* The poll(2) events that mean input, send-buffer space, and the end of the connection. */

@@ -2,8 +2,6 @@
 #ifndef ND_REPORT_BACKTRACE_H
 #define ND_REPORT_BACKTRACE_H
 
-#include <stdbool.h>
-
 #include "base/line.h"
 
 /* Claims libunwind for this thread. Returns false where nd_backtrace_is_safe() does, and where another thread uses

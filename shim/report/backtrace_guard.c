@@ -1,7 +1,5 @@
 /* Finds out whether unwinding is safe without using the loader: searches the stack for the kernel's signal frame. */
 #include <errno.h>
-#include <signal.h>
-#include <stdint.h>
 #include <ucontext.h>
 
 #include "shim/memory.h"

@@ -2,7 +2,6 @@
  * symbol, which in a stripped file is that of another function. The file's contents are not trusted: each offset is
  * checked. */
 #include <elf.h>
-#include <fcntl.h>
 #include <link.h>
 #include <string.h>
 #include <sys/mman.h>

@@ -1,23 +1,15 @@
 /* Sends the line of an expiry, or a notice, to where the settings say. At most ten lines of expiries a second. */
 #include "shim/report/report.h"
 
-#include <errno.h>
-#include <stdatomic.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include "base/clock.h"
 #include "base/compiler.h"
-#include "base/line.h"
 #include "shim/raw.h"
 #include "shim/report/backtrace.h"
 #include "shim/report/format.h"
-#include "shim/report/origin.h"
 #include "shim/report/probes.h"
 #include "shim/report/sink.h"
 #include "shim/report/slots.h"
-#include "shim/settings/settings.h"
 
 static bool has_started;
 static _Atomic bool has_given_notice;

@@ -3,7 +3,6 @@
 #define ND_REPORT_REPORT_H
 
 #include "shim/report/event.h"
-#include <stdbool.h>
 
 /* Stores the program's name and which file descriptor 2 is, so that no later line is written to a descriptor that
  * the program has reused. Called once at start, before the program runs. Makes one system call, and only where LOG

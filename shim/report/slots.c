@@ -1,12 +1,8 @@
 #include "shim/report/slots.h"
 
-#include <errno.h>
-#include <signal.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "base/compiler.h"
 #include "shim/memory.h"
 #include "shim/raw.h"
 #include "shim/report/slots_fast.h"

@@ -3,8 +3,6 @@
 #ifndef ND_REPORT_STATE_H
 #define ND_REPORT_STATE_H
 
-#include <stdint.h>
-
 #include "shim/report/slots.h"
 #include "shim/settings/live.h"
 

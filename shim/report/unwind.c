@@ -1,7 +1,5 @@
 #include "shim/report/unwind.h"
 
-#include <fcntl.h>
-#include <stddef.h>
 #include <sys/stat.h>
 
 #include "shim/raw.h"

@@ -1,7 +1,6 @@
 #include "shim/settings/endpoint.h"
 
 #include <arpa/inet.h>
-#include <stddef.h>
 #include <sys/un.h>
 
 #include "shim/settings/pattern.h"

@@ -4,7 +4,6 @@
 #define ND_SETTINGS_ENDPOINT_H
 
 #include <netinet/in.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/words.h"

@@ -2,9 +2,7 @@
 
 #include <string.h>
 
-#include "base/line.h"
 #include "shim/settings/setting_value.h"
-#include "shim/settings/settings.h"
 
 #define PREFIX "NETDEADLINE_"
 

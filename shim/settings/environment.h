@@ -2,8 +2,6 @@
 #ifndef ND_SETTINGS_ENVIRONMENT_H
 #define ND_SETTINGS_ENVIRONMENT_H
 
-#include <stdint.h>
-
 #include "shim/settings/settings.h"
 
 /* Fills *settings with the defaults of nd_setting_table. Async-signal-safe. */

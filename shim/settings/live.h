@@ -5,10 +5,6 @@
 #ifndef ND_SETTINGS_LIVE_H
 #define ND_SETTINGS_LIVE_H
 
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "shim/settings/settings.h"
 
 /* A setting's value: nanoseconds for a time (0: off), bytes and their window for a rate, otherwise the enum's

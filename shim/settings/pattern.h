@@ -2,8 +2,6 @@
 #ifndef ND_SETTINGS_PATTERN_H
 #define ND_SETTINGS_PATTERN_H
 
-#include <stdbool.h>
-
 #include "base/words.h"
 
 /* Whether `name` matches `pattern`: `*` stands for any number of characters, `?` for one, every other character for

@@ -1,7 +1,6 @@
 #include "shim/settings/program.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <sys/auxv.h>
 

@@ -2,8 +2,6 @@
 #ifndef ND_SETTINGS_PROGRAM_H
 #define ND_SETTINGS_PROGRAM_H
 
-#include <stdbool.h>
-
 #include "base/words.h"
 
 enum { ND_PROGRAM_NAMES = 3 };

@@ -1,7 +1,5 @@
 #include "shim/settings/resolved_names.h"
 
-#include <stdatomic.h>
-
 enum { RULE_WORDS = sizeof(struct nd_rule_set) / sizeof(uint64_t), WORDS = 2 + RULE_WORDS };
 
 /* What is known of an address, as words that are read one by one while another thread writes. */

@@ -4,9 +4,6 @@
 #ifndef ND_SETTINGS_RULES_H
 #define ND_SETTINGS_RULES_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "shim/settings/endpoint.h"
 #include "shim/settings/program.h"
 #include "shim/settings/settings.h"

@@ -1,7 +1,6 @@
 /* Reads the config file while the library starts. This happens in every program and before its main function: so it
  * takes raw system calls, a small buffer on the stack, and never waits. */
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "shim/raw.h"

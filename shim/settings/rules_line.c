@@ -1,5 +1,4 @@
 /* Reads a line of the config file: the values and lists of a section; its header is read by rules_header.c. */
-#include "base/line.h"
 #include "shim/settings/rules_parse.h"
 #include "shim/settings/setting_value.h"
 

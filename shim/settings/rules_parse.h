@@ -3,7 +3,6 @@
 #define ND_SETTINGS_RULES_PARSE_H
 
 #include "shim/settings/rules.h"
-#include "shim/settings/settings.h"
 
 /* Warns: FILE:LINE: "WORD" WHAT. */
 void nd_rules_wrong_word(const struct nd_rules *rules, unsigned number, struct nd_word word, const char *what);

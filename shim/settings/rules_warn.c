@@ -1,5 +1,4 @@
 /* Warnings of lines of the config file. */
-#include <string.h>
 
 #include "base/line.h"
 #include "shim/settings/rules_parse.h"

@@ -3,9 +3,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#include "base/line.h"
 #include "shim/settings/duration.h"
-#include "shim/settings/settings.h"
 
 /* The words for the values of an enum. */
 static const char *const mode_words[] = {

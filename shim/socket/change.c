@@ -1,8 +1,6 @@
 #include "shim/socket/change.h"
 
-#include "base/clock.h"
 #include "shim/mode.h"
-#include "shim/settings/settings.h"
 #include "shim/socket/limits.h"
 
 const struct nd_sock_listener *_Atomic nd_sock_listener;

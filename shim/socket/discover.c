@@ -1,9 +1,7 @@
 #include "shim/socket/discover.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
-#include <string.h>
 #include <sys/ioctl.h>
 
 #include "shim/real.h"

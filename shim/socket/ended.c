@@ -1,9 +1,5 @@
 #include "shim/socket/ended.h"
 
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-
 #include "shim/real.h"
 #include "shim/socket/change.h"
 #include "shim/socket/tcp_info.h"

@@ -4,7 +4,6 @@
 #define ND_SOCKET_ENDED_H
 
 #include <errno.h>
-#include <stdbool.h>
 
 #include "shim/socket/record.h"
 

@@ -1,6 +1,5 @@
 #include "shim/socket/fdtable.h"
 
-#include <fcntl.h>
 #include <string.h>
 
 #include "shim/raw.h"

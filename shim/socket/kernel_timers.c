@@ -1,18 +1,11 @@
 #include "shim/socket/kernel_timers.h"
 
-#include <errno.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <string.h>
-#include <sys/time.h>
 
-#include "base/clock.h"
 #include "shim/mode.h"
 #include "shim/real.h"
-#include "shim/settings/settings.h"
 #include "shim/socket/change.h"
 #include "shim/socket/limits.h"
-#include "shim/socket/profile.h"
 
 #define USEC_PER_SEC 1000000
 

@@ -2,12 +2,10 @@
 #ifndef ND_SOCKET_KERNEL_TIMERS_H
 #define ND_SOCKET_KERNEL_TIMERS_H
 
-#include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
 #include "shim/settings/live.h"
-#include "shim/settings/settings.h"
 #include "shim/socket/record.h"
 
 /* Sets RECV, SEND and KEEPALIVE, where they are on, on a new connection (connected, connecting or accepted) or a

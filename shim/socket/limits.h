@@ -2,9 +2,7 @@
 #ifndef ND_SOCKET_LIMITS_H
 #define ND_SOCKET_LIMITS_H
 
-#include "base/clock.h"
 #include "shim/report/slots.h"
-#include "shim/settings/settings.h"
 #include "shim/socket/profile.h"
 #include "shim/socket/record.h"
 

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <stdatomic.h>
 
 #include "shim/report/report.h"
 #include "shim/settings/resolved_names.h"

@@ -7,7 +7,6 @@
 #include <sys/socket.h>
 
 #include "shim/settings/rules.h"
-#include "shim/settings/settings.h"
 
 /* The rules of the config file. Written while the library starts. */
 extern struct nd_rules nd_rules;

@@ -5,13 +5,9 @@
 #define ND_SOCKET_RECORD_H
 
 #include <netinet/in.h>
-#include <poll.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
-#include "base/clock.h"
 #include "shim/socket/stopwatch.h"
 #include "shim/socket/watch.h"
 

@@ -4,7 +4,6 @@
 #define ND_SOCKET_STOPWATCH_H
 
 #include <stdatomic.h>
-#include <stdint.h>
 
 #include "base/clock.h"
 

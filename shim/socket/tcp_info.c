@@ -2,9 +2,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "shim/real.h"
 

@@ -7,7 +7,6 @@
 #include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "base/clock.h"
 

@@ -2,19 +2,11 @@
  * up. */
 #include "shim/tls/call.h"
 
-#include <errno.h>
-
-#include "base/clock.h"
 #include "shim/mode.h"
-#include "shim/report/slots.h"
-#include "shim/settings/settings.h"
 #include "shim/socket/change.h"
 #include "shim/socket/discover.h"
 #include "shim/socket/ended.h"
-#include "shim/socket/limits.h"
-#include "shim/socket/profile.h"
 #include "shim/tls/established.h"
-#include "shim/tls/find_socket.h"
 #include "shim/tls/loaded_file.h"
 #include "shim/tls/reply.h"
 

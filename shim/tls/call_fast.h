@@ -4,13 +4,8 @@
 #ifndef ND_TLS_CALL_FAST_H
 #define ND_TLS_CALL_FAST_H
 
-#include "base/clock.h"
-#include "base/compiler.h"
-#include "shim/settings/settings.h"
-#include "shim/socket/limits.h"
 #include "shim/tls/call.h"
 #include "shim/tls/established.h"
-#include "shim/tls/find_socket.h"
 
 /* Opens the scope of such a call in the frame of the hook; `slot` is its ND_FRAME_SLOT(). */
 ND_INLINE void nd_tls_established_open(struct nd_tls_call *call, const struct nd_tls_operation *operation,

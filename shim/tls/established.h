@@ -4,7 +4,6 @@
 #define ND_TLS_ESTABLISHED_H
 
 #include "base/compiler.h"
-#include "shim/settings/settings.h"
 #include "shim/socket/limits.h"
 #include "shim/tls/find_socket.h"
 #include "shim/tls/functions.h"

@@ -5,7 +5,6 @@
 #include <link.h>
 #include <stdatomic.h>
 #include <stddef.h>
-#include <string.h>
 
 #include "shim/report/module.h"
 #include "shim/tls/loaded_file.h"

@@ -3,8 +3,6 @@
 #ifndef ND_TLS_FUNCTIONS_H
 #define ND_TLS_FUNCTIONS_H
 
-#include <stdbool.h>
-#include <stdint.h>
 #include <string.h>
 
 #include "shim/real.h"

@@ -1,7 +1,5 @@
 #include "shim/tls/innermost.h"
 
-#include <stddef.h>
-
 #include "shim/socket/change.h"
 
 static inline const void *object_of(int fd) {

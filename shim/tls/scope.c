@@ -1,8 +1,5 @@
 #include "shim/tls/scope.h"
 
-#include <stddef.h>
-
-#include "base/clock.h"
 #include "shim/socket/change.h"
 
 __thread struct nd_scope_link nd_scope_current __attribute__((tls_model("initial-exec")));

@@ -3,14 +3,7 @@
 #ifndef ND_TLS_SCOPE_H
 #define ND_TLS_SCOPE_H
 
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include "base/clock.h"
 #include "shim/limit/expiry.h"
-#include "shim/socket/record.h"
 
 /* A link to a thread's innermost scope. The link is in static thread-local storage (of which old loaders keep little
  * free), the scope itself in the frame of the hook. That frame may have been left by longjmp, so a scope is checked

@@ -3,8 +3,6 @@
 #ifndef ND_WAIT_EPOLL_RESULTS_H
 #define ND_WAIT_EPOLL_RESULTS_H
 
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <sys/epoll.h>
 
 #include "shim/socket/record.h"

@@ -1,16 +1,11 @@
 #include "shim/wait/epoll_scan.h"
 
-#include "base/clock.h"
 #include "shim/limit/pending_timeout.h"
-#include "shim/limit/wait_clock.h"
 #include "shim/real.h"
-#include "shim/report/slots.h"
-#include "shim/socket/change.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
 #include "shim/wait/epoll_member.h"
 #include "shim/wait/epoll_set.h"
-#include "shim/wait/epoll_time.h"
 
 /* The measured cost of scanning one socket: three system calls and the reading of its record. */
 #define COST_PER_SOCKET ((nd_time)1000)

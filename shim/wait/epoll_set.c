@@ -1,7 +1,5 @@
 #include "shim/wait/epoll_set.h"
 
-#include "base/compiler.h"
-#include "shim/mode.h"
 #include "shim/report/slots_fast.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"

@@ -5,13 +5,8 @@
 #ifndef ND_WAIT_EPOLL_SET_H
 #define ND_WAIT_EPOLL_SET_H
 
-#include <stdint.h>
-#include <sys/epoll.h>
-
-#include "shim/limit/wait_clock.h"
 #include "shim/settings/settings.h"
 #include "shim/socket/change.h"
-#include "shim/socket/record.h"
 #include "shim/wait/epoll_time.h"
 #include "shim/wait/uring.h"
 

@@ -1,7 +1,5 @@
 #include "shim/wait/loop.h"
 
-#include <errno.h>
-
 #include "shim/report/slots.h"
 #include "shim/socket/stopwatch.h"
 

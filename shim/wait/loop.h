@@ -4,7 +4,6 @@
 #define ND_WAIT_LOOP_H
 
 #include "base/frame.h"
-#include "shim/mode.h"
 #include "shim/report/slots_fast.h"
 #include "shim/wait/signals.h"
 

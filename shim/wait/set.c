@@ -1,6 +1,5 @@
 #include "shim/wait/set.h"
 
-#include "base/compiler.h"
 #include "shim/limit/expiry.h"
 #include "shim/limit/pending_timeout.h"
 #include "shim/socket/ended.h"

@@ -5,7 +5,6 @@
 #include <stddef.h>
 #include <time.h>
 
-#include "base/clock.h"
 #include "shim/wait/loop.h"
 
 /* The timeout of poll and epoll_wait. */

@@ -1,6 +1,5 @@
 #include "shim/wait/uring.h"
 
-#include <fcntl.h>
 #include <string.h>
 
 #include "base/line.h"
