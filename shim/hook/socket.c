@@ -6,7 +6,9 @@
 #include "shim/limit/datagram.h"
 #include "shim/mode.h"
 #include "shim/socket/change.h"
+#include "shim/socket/keepalive.h"
 #include "shim/socket/kernel_timers.h"
+#include "shim/socket/limits.h"
 #include "shim/socket/profile.h"
 
 #define TYPE_MASK 0xf /* SOCK_TYPE_MASK of the kernel: the rest are flags */
@@ -54,6 +56,8 @@ int nd_hook_bind(int fd, const struct sockaddr *addr, socklen_t len) {
 ND_COLD static void note_listening(int fd, struct nd_sock *sock) {
     sock->profile = nd_profile_listening(fd);
     nd_sock_change(fd, sock, ND_SOCK_LISTENING, 0);
+    if ((nd_sock_flags(sock) & ND_SOCK_INET) && !nd_observing)
+        nd_keepalive_arm(fd, sock, nd_sock_keepalive_limits(sock));
 }
 
 int nd_hook_listen(int fd, int backlog) {

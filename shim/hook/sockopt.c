@@ -8,6 +8,7 @@
 #include "shim/socket/change.h"
 #include "shim/socket/duplicates.h"
 #include "shim/socket/ended.h"
+#include "shim/socket/keepalive.h"
 #include "shim/socket/kernel_timers.h"
 
 #define TIMED (ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO | ND_SOCK_SYNCNT | ND_SOCK_KEEPALIVE)
@@ -56,7 +57,9 @@ static void program_set(int fd, struct nd_sock *sock, int level, int name, const
     else if (level == SOL_SOCKET && name == SO_RCVLOWAT)
         note(fd, sock, ND_SOCK_LOWAT,
              *(const unsigned *)value > 1 && (flags & ND_SOCK_INET) && (flags & ND_SOCK_STREAM));
-    else if (!nd_kernel_timers_program_set(fd, sock, level, name))
+    else if (!(flags & ND_SOCK_STREAM && flags & ND_SOCK_INET &&
+               nd_keepalive_program_set(fd, sock, level, name, value)) &&
+             !nd_kernel_timers_program_set(fd, sock, level, name))
         return;
     nd_duplicates_update(fd, sock);
 }

@@ -1,6 +1,7 @@
 #include "shim/limit/wait_clock.h"
 
 #include "shim/limit/connection_limits.h"
+#include "shim/limit/gone.h"
 #include "shim/limit/send_space.h"
 #include "shim/mode.h"
 #include "shim/real.h"
@@ -85,12 +86,14 @@ nd_time nd_wait_clock_left(const struct nd_sock *sock, short wants) {
     return left;
 }
 
-nd_time nd_wait_clock_due(const struct nd_sock *sock, short wants, nd_time now) {
+nd_time nd_wait_clock_due(struct nd_sock *sock, short wants, nd_time now) {
     if (nd_sock_flags(sock) & ND_SOCK_CONNECTING)
         return nd_time_sooner(nd_connect_deadline(sock, sock->connect_began), operation_deadline(sock));
     nd_time due = operation_deadline(sock);
     if (nd_sock_connection_limited(sock))
         due = nd_time_sooner(due, nd_connection_limits_due(sock, now));
+    if (wants & ND_WANTS_IN)
+        due = nd_time_sooner(due, nd_gone_due(sock, now));
     return nd_time_sooner(due, nd_time_after(now, nd_wait_clock_left(sock, wants)));
 }
 
@@ -264,6 +267,15 @@ static bool expire_connection(const char *operation, int fd, struct nd_sock *soc
     return true;
 }
 
+static bool expire_gone(const char *operation, int fd, struct nd_sock *sock, nd_time now) {
+    struct nd_expiry expiry;
+    if (!nd_gone_check(fd, sock, now, &expiry) || (!nd_observing && nd_wait_clock_readable(fd)))
+        return false;
+    expiry.operation = operation;
+    nd_expire_stream(fd, sock, &expiry);
+    return true;
+}
+
 bool nd_wait_clock_expire(const char *operation, int fd, struct nd_sock *sock, short wants, bool alone, nd_time now) {
     if (expire_operation(fd, sock, wants, now))
         return true;
@@ -271,7 +283,8 @@ bool nd_wait_clock_expire(const char *operation, int fd, struct nd_sock *sock, s
         return expire_connecting(fd, sock, now);
     if (expire_connection(operation, fd, sock, alone || (wants & ND_WANTS_OUT), now))
         return true;
-    if ((wants & ND_WANTS_IN) && expire_in(operation, fd, sock, wants, alone, now))
+    if ((wants & ND_WANTS_IN) &&
+        (expire_in(operation, fd, sock, wants, alone, now) || expire_gone(operation, fd, sock, now)))
         return true;
     return nd_wait_clock_send_space(sock, wants) && expire_out(operation, fd, sock);
 }

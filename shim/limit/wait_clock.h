@@ -69,7 +69,7 @@ nd_time nd_wait_clock_left(const struct nd_sock *sock, short wants);
 
 /* Returns when the clocks of a socket that is waited for with `wants` at `now` must be checked; ND_NEVER if none runs.
  */
-nd_time nd_wait_clock_due(const struct nd_sock *sock, short wants, nd_time now);
+nd_time nd_wait_clock_due(struct nd_sock *sock, short wants, nd_time now);
 
 /* Returns the limit that bounds a wait for `wants` at `now`, as struct nd_slot has it for `netdeadline ps`, with its
  * deadline. */

@@ -5,6 +5,7 @@
 #include "shim/mode.h"
 #include "shim/real.h"
 #include "shim/socket/change.h"
+#include "shim/socket/keepalive.h"
 #include "shim/socket/limits.h"
 
 #define USEC_PER_SEC 1000000
@@ -46,31 +47,6 @@ static void arm_timeout(int fd, struct nd_sock *sock, int name, nd_time limit, _
         nd_sock_change(fd, sock, flag, 0);
     else
         nd_sock_change(fd, sock, 0, flag);
-}
-
-static const int keepalive_options[4][2] = {
-    {SOL_SOCKET, SO_KEEPALIVE}, {IPPROTO_TCP, TCP_KEEPIDLE}, {IPPROTO_TCP, TCP_KEEPINTVL}, {IPPROTO_TCP, TCP_KEEPCNT}};
-_Static_assert(sizeof keepalive_options / sizeof *keepalive_options ==
-                   sizeof(((struct nd_sock *)0)->own_keepalive) / sizeof(int),
-               "one own value for each");
-
-/* The first probe comes after KEEPALIVE of silence, five more a second or a tenth of it apart. A program that has
- * switched keepalive on itself keeps its own. */
-static void arm_keepalive(int fd, struct nd_sock *sock, nd_time limit) {
-    nd_time idle = (limit + ND_SEC - 1) / ND_SEC;
-    nd_time interval = idle < 20 ? 1 : idle / 10;
-    int ours[4] = {1, idle > 32767 ? 32767 : (int)idle, interval > 32767 ? 32767 : (int)interval, 5};
-    if (nd_sock_flags(sock) & ND_SOCK_KEEPALIVE)
-        return;
-    for (int i = 0; i < 4; i++) {
-        sock->own_keepalive[i] = get_int(fd, keepalive_options[i][0], keepalive_options[i][1]);
-        if (sock->own_keepalive[i] < 0 || sock->own_keepalive[0] > 0)
-            return;
-    }
-    for (int i = 3; i >= 0; i--)
-        if (set_int(fd, keepalive_options[i][0], keepalive_options[i][1], ours[i]) != 0)
-            return;
-    nd_sock_change(fd, sock, ND_SOCK_KEEPALIVE, 0);
 }
 
 void nd_kernel_timers_give_back(int fd, struct nd_sock *sock) {
@@ -124,7 +100,7 @@ void nd_kernel_timers_arm(int fd, struct nd_sock *sock) {
     if (send && !(flags & ND_SOCK_SNDTIMEO))
         arm_timeout(fd, sock, SO_SNDTIMEO, send, &sock->own_sndtimeo, ND_SOCK_SNDTIMEO);
     if ((flags & ND_SOCK_INET) && (flags & ND_SOCK_STREAM) && limits->keepalive)
-        arm_keepalive(fd, sock, limits->keepalive);
+        nd_keepalive_arm(fd, sock, limits);
     errno = saved;
 }
 
@@ -135,8 +111,8 @@ static void restore(int fd, struct nd_sock *sock) {
         set_timeout(fd, SO_RCVTIMEO, sock->own_rcvtimeo);
     if (flags & ND_SOCK_SNDTIMEO)
         set_timeout(fd, SO_SNDTIMEO, sock->own_sndtimeo);
-    for (int i = 3; i >= 0 && (flags & ND_SOCK_KEEPALIVE); i--)
-        set_int(fd, keepalive_options[i][0], keepalive_options[i][1], sock->own_keepalive[i]);
+    if (flags & ND_SOCK_KEEPALIVE)
+        nd_keepalive_disarm(fd, sock);
     nd_sock_change(fd, sock, 0, ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO | ND_SOCK_KEEPALIVE);
 }
 
@@ -232,13 +208,6 @@ void nd_kernel_timers_backstop(int fd, struct nd_sock *sock) {
     errno = saved;
 }
 
-static int keepalive_index(int level, int name) {
-    for (int i = 0; i < 4; i++)
-        if (keepalive_options[i][0] == level && keepalive_options[i][1] == name)
-            return i;
-    return -1;
-}
-
 /* SO_RCVTIMEO and SO_SNDTIMEO of a program with 64-bit times on a 32-bit system. */
 enum { RCVTIMEO_NEW = 66, SNDTIMEO_NEW = 67 };
 #ifdef SO_RCVTIMEO_NEW
@@ -252,7 +221,6 @@ static bool is_timeout(int level, int name, int which) {
 bool nd_kernel_timers_program_set(int fd, struct nd_sock *sock, int level, int name) {
     int saved = errno;
     uint32_t flags = nd_sock_flags(sock);
-    int keepalive = keepalive_index(level, name);
     bool ours = true;
     if (is_timeout(level, name, SO_RCVTIMEO) && (flags & ND_SOCK_RCVTIMEO || sock->own_rcvtimeo))
         arm_timeout(fd, sock, SO_RCVTIMEO, nd_sock_recv_limit(sock), &sock->own_rcvtimeo, ND_SOCK_RCVTIMEO);
@@ -260,15 +228,8 @@ bool nd_kernel_timers_program_set(int fd, struct nd_sock *sock, int level, int n
         arm_timeout(fd, sock, SO_SNDTIMEO, nd_sock_send_limit(sock), &sock->own_sndtimeo, ND_SOCK_SNDTIMEO);
     else if (level == IPPROTO_TCP && name == TCP_SYNCNT)
         nd_sock_change(fd, sock, 0, ND_SOCK_SYNCNT);
-    else if (keepalive >= 0 && (flags & ND_SOCK_KEEPALIVE)) {
-        /* From here on keepalive is the program's: what it has not set is restored. */
-        nd_sock_change(fd, sock, 0, ND_SOCK_KEEPALIVE);
-        for (int i = 3; i >= 0; i--)
-            if (i != keepalive)
-                set_int(fd, keepalive_options[i][0], keepalive_options[i][1], sock->own_keepalive[i]);
-    } else {
+    else
         ours = false;
-    }
     errno = saved;
     return ours;
 }
@@ -288,11 +249,9 @@ bool nd_kernel_timers_read_back(const struct nd_sock *sock, int level, int name,
         int own = sock->own_marked;
         return store(&own, sizeof own, value, len);
     }
-    int keepalive = flags & ND_SOCK_KEEPALIVE ? keepalive_index(level, name) : -1;
-    if (keepalive >= 0) {
-        int own = sock->own_keepalive[keepalive];
-        return store(&own, sizeof own, value, len);
-    }
+    int keepalive;
+    if (nd_keepalive_read_back(sock, level, name, &keepalive))
+        return store(&keepalive, sizeof keepalive, value, len);
     if ((flags & ND_SOCK_SYNCNT) && level == IPPROTO_TCP && name == TCP_SYNCNT) {
         int own = sock->own_syncnt;
         return store(&own, sizeof own, value, len);

@@ -19,6 +19,12 @@ static inline const struct nd_limits *nd_sock_limits(const struct nd_sock *sock)
     return nd_sock_limits_by(sock, nd_sock_flags(sock));
 }
 
+/* The limits by which keepalive is set: a listener hands it on to the connections that it accepts. */
+static inline const struct nd_limits *nd_sock_keepalive_limits(const struct nd_sock *sock) {
+    const uint32_t flags = nd_sock_flags(sock);
+    return nd_sock_limits_by(sock, flags & ND_SOCK_LISTENING ? flags | ND_SOCK_INBOUND : flags);
+}
+
 /* RECV or SEND as they hold for this socket (AF_UNIX and UDP have rules of their own); 0 for off. */
 static inline nd_time nd_recv_limit_by(uint32_t flags, const struct nd_limits *limits) {
     if (flags & ND_SOCK_STREAM)

@@ -74,12 +74,14 @@ void nd_sock_clear(int fd) {
     put(&sock->profile, 0);
     put(&sock->connect_began, 0);
     put(&sock->blocked_senders, 0);
+    put(&sock->gone_check_at, 0);
     put(&sock->operation.timeout, 0);
     put(&sock->tls, NULL);
     put(&sock->tls_functions, NULL);
     put(&sock->accepting, 0);
     put(&sock->reply_pending_since, 0);
     put(&sock->received_at, 0);
+    memset(sock->own_keepalive, 0, sizeof sock->own_keepalive);
     memset(&sock->connection_clock, 0, sizeof sock->connection_clock);
     memset(&sock->carried_over, 0, sizeof sock->carried_over);
     memset(sock->in, 0, sizeof sock->in);

@@ -125,6 +125,30 @@ bool nd_tcp_unanswered(const struct nd_tcp_info *info) {
     return (info->known & ND_TCP_TIMES) && (info->unacked > 0 || probe_unanswered(info));
 }
 
+/* The longest time between two retransmissions or probes: TCP_RTO_MAX. */
+#define RTO_MAX (120 * ND_SEC)
+
+/* The sum of `count` intervals, each of which is twice the one before; the last one is `last`. */
+static nd_time intervals(nd_time last, unsigned count) {
+    nd_time sum = 0;
+    for (; count > 0 && last > 0; count--, last /= 2)
+        sum += nd_time_sooner(last, RTO_MAX);
+    return sum;
+}
+
+nd_time nd_tcp_unacked_for(const struct nd_tcp_info *info) {
+    nd_time since;
+    if (!nd_tcp_unanswered(info) || info->state == TCP_CLOSE)
+        return 0;
+    const unsigned backoff = info->backoff < 32 ? info->backoff : 31;
+    if (info->unacked == 0) /* window probes: the interval is rto << backoff, rto stays (tcp_probe0_when) */
+        since = intervals(nd_time_sooner(info->rto << (backoff ? backoff - 1 : 0), RTO_MAX), info->probes - 1U);
+    else /* data: rto is doubled each time, and each retransmission is a sending (tcp_event_data_sent); a FIN has no data */
+        since = intervals(info->rto / 2, backoff) +
+                (info->state == TCP_ESTABLISHED || info->state == TCP_CLOSE_WAIT ? info->last_data_sent : 0);
+    return nd_time_sooner(since, info->last_ack_recv);
+}
+
 bool nd_tcp_reply_pending(const struct nd_tcp_info *info, bool sent_last, bool tls) {
     if (info->last_data_sent + ND_TCP_TICK < info->last_data_recv)
         return true;

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/compiler.h"
+#include "shim/limit/gone.h"
 #include "shim/real.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/limits.h"
@@ -49,6 +50,11 @@ static bool has_fired(struct nd_wait *wait, nd_time now, nd_time *next) {
     *next = ND_NEVER;
     if (wait->fired && wait->fired(wait, now, next))
         return true;
+    if (wait->events & POLLIN) {
+        if (nd_gone_check(wait->fd, wait->sock, now, &wait->expiry))
+            return true;
+        *next = nd_time_sooner(*next, nd_gone_due(wait->sock, now));
+    }
     if (!nd_sock_connection_limited(wait->sock))
         return false;
     const nd_time due = nd_connection_limits_due(wait->sock, now);

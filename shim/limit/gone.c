@@ -1,0 +1,32 @@
+#include "shim/limit/gone.h"
+
+#include "shim/mode.h"
+#include "shim/socket/tcp_info.h"
+
+/* A connection whose peer is nearly gone is not checked more often than this. */
+#define SHORTEST_INTERVAL (10 * ND_MSEC)
+
+nd_time nd_gone_due(struct nd_sock *sock, nd_time now) {
+    const nd_time limit = nd_gone_limit(sock);
+    nd_time at = atomic_load_explicit(&sock->gone_check_at, memory_order_relaxed);
+    if (!limit)
+        return ND_NEVER;
+    if (!at || at > now + limit) { /* not checked yet, or by a longer limit */
+        at = now + limit;
+        atomic_store_explicit(&sock->gone_check_at, at, memory_order_relaxed);
+    }
+    return at;
+}
+
+bool nd_gone_check(int fd, struct nd_sock *sock, nd_time now, struct nd_expiry *expiry) {
+    struct nd_tcp_info info;
+    const nd_time limit = nd_gone_limit(sock);
+    if (now < nd_gone_due(sock, now) || !nd_tcp_info_read(fd, &info))
+        return false;
+    const nd_time unacked = nd_tcp_unacked_for(&info), left = limit - unacked;
+    /* One that is only observed is reported once in a while. */
+    sock->gone_check_at = now + (left <= 0 && nd_observing ? limit : left > SHORTEST_INTERVAL ? left : SHORTEST_INTERVAL);
+    *expiry = (struct nd_expiry){
+        .limit = nd_limit_name(sock, ND_LIMIT_UNACKED), .timeout = limit, .elapsed = unacked};
+    return unacked >= limit;
+}

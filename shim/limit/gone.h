@@ -1,0 +1,27 @@
+/* UNACKED for those who wait for input: the peer is gone when something was sent and nothing has been acknowledged for that long. The kernel of
+ * a live peer acknowledges whether its program reads or not. Everything here is async-signal-safe. */
+#ifndef ND_LIMIT_GONE_H
+#define ND_LIMIT_GONE_H
+
+#include "shim/limit/expiry.h"
+#include "shim/socket/limits.h"
+
+/* UNACKED as it holds for a wait for input on a socket with these flags: of a TCP connection; 0 for off. */
+static inline nd_time nd_gone_limit_by(uint32_t flags, const struct nd_limits *limits) {
+    const uint32_t tcp = ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED;
+    return (flags & tcp) == tcp ? limits->unacked : 0;
+}
+
+static inline nd_time nd_gone_limit(const struct nd_sock *sock) {
+    return nd_gone_limit_by(nd_sock_flags(sock), nd_sock_limits(sock));
+}
+
+/* When the connection is to be checked, seen from `now`: not before anything can have been outstanding for the limit. ND_NEVER
+ * without a limit. Notes it, so that repeated waits come to a check. */
+nd_time nd_gone_due(struct nd_sock *sock, nd_time now);
+
+/* Checks the connection if it is due at `now`: one system call. Returns true if the peer is gone, and fills *expiry but for the
+ * operation. Keeps errno. */
+bool nd_gone_check(int fd, struct nd_sock *sock, nd_time now, struct nd_expiry *expiry);
+
+#endif
