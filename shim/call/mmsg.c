@@ -23,15 +23,15 @@
 #include "shim/wait/signals.h"
 #include "shim/wait/wait.h"
 
-/* The kernel takes no more at once. */
+/* The kernel handles at most this many messages in one call. */
 #define MOST 1024
 
-static bool ended_before(const struct nd_mmsg_call *call, struct nd_sock *sock, const char *name) {
+static bool has_ended(const struct nd_mmsg_call *call, struct nd_sock *sock, const char *name) {
     return ((nd_sock_flags(sock) & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock)) ||
            nd_connection_limits_outlived(call->fd, sock, name);
 }
 
-/* Goes on from message `at`, of which a first attempt has sent `sent` bytes, or has failed. */
+/* Sends one by one from message `at` on, of which a first attempt has sent `sent` bytes, or has failed. */
 static int send_each(const struct nd_mmsg_call *call, unsigned at, ssize_t sent, int error_before) {
     struct nd_send_call each = {
         .kind = ND_SENDMSG, .fd = call->fd, .flags = call->flags, .many = true, .caller = call->caller};
@@ -47,7 +47,7 @@ static int send_each(const struct nd_mmsg_call *call, unsigned at, ssize_t sent,
     }
     if (at == 0)
         return -1;
-    errno = error_before; /* the kernel, too, forgets an error after a success */
+    errno = error_before; /* as the kernel drops an error after messages were sent */
     return (int)at;
 }
 
@@ -79,7 +79,7 @@ int nd_sendmmsg(struct nd_mmsg_call *call) {
         return send_datagrams(call, sock);
     if (call->flags & MSG_DONTWAIT)
         return nd_real.sendmmsg(call->fd, call->messages, call->count, call->flags);
-    if (sock && ended_before(call, sock, nd_operation_names[ND_OPERATION_sendmmsg]))
+    if (sock && has_ended(call, sock, nd_operation_names[ND_OPERATION_sendmmsg]))
         return nd_expired_fail(call->fd, sock, ND_OUT);
     if (sock && nd_observing)
         return send_observed(call, sock);
@@ -88,7 +88,7 @@ int nd_sendmmsg(struct nd_mmsg_call *call) {
         return nd_real.sendmmsg(call->fd, call->messages, call->count, call->flags);
     call->count = call->count < MOST ? call->count : MOST;
     int got = nd_real.sendmmsg(call->fd, call->messages, call->count, call->flags | MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (got < 0 && errno == EFAULT) /* there may be no messages to look at */
+    if (got < 0 && errno == EFAULT) /* the array of messages may be unreadable */
         return got;
     if (got <= 0)
         return send_each(call, 0, -1, saved);
@@ -115,13 +115,14 @@ static int expire(const struct nd_mmsg_call *call, struct nd_sock *sock, struct 
     }
     expiry.peer = nd_datagram_peer(sock);
     expiry.peer_len = sizeof sock->peer;
-    nd_expiry_report(call->fd, &expiry); /* a lost datagram ends nothing, and the next call has the whole limit */
+    nd_expiry_report(call->fd, &expiry); /* the next call has the whole limit */
     nd_carry_over_end(call->fd, sock, ND_IN);
     errno = ETIMEDOUT;
     return -1;
 }
 
-/* The kernel times RECV. A call that comes back without messages goes on, polled, where the program would not have seen that. */
+/* SO_RCVTIMEO times the call. Where it returns without messages and the plain call would not have, the wait continues
+ * in poll. */
 static int receive_kernel_timed(const struct nd_mmsg_call *call, struct nd_silence *silence, nd_time began) {
     struct nd_wait *wait = &silence->wait;
     for (;;) {
@@ -149,7 +150,8 @@ static int receive_limited(const struct nd_mmsg_call *call, struct nd_sock *sock
     return got;
 }
 
-/* What is there at once, then each message by itself: IDLE, LIFETIME and MIN_RATE wake those. */
+/* Receives the messages that are there, then waits for each of the others by itself, under IDLE, LIFETIME and
+ * MIN_RATE. */
 static int receive_each(const struct nd_mmsg_call *call) {
     struct nd_receive_call each = {.kind = ND_RECVMSG,
                                    .fd = call->fd,
@@ -180,10 +182,10 @@ static int receive_observed(const struct nd_mmsg_call *call, struct nd_sock *soc
 }
 
 static int receive_datagrams(const struct nd_mmsg_call *call, struct nd_sock *sock) {
-    const bool late = (nd_sock_flags(sock) & ND_SOCK_TIMEOUT_PENDING) != 0;
+    const bool timeout_pending = (nd_sock_flags(sock) & ND_SOCK_TIMEOUT_PENDING) != 0;
     const nd_time limit = nd_sock_flags(sock) & ND_SOCK_RCVTIMEO ? nd_sock_recv_limit(sock) : 0;
     int got;
-    if (late || (call->flags & MSG_DONTWAIT))
+    if (timeout_pending || (call->flags & MSG_DONTWAIT))
         got = receive(call, MSG_DONTWAIT);
     else if (nd_observing)
         got = receive_observed(call, sock);
@@ -191,7 +193,8 @@ static int receive_datagrams(const struct nd_mmsg_call *call, struct nd_sock *so
         got = limit ? receive_limited(call, sock, limit) : receive(call, 0);
     if (got > 0)
         nd_datagram_received(call->fd, sock);
-    else if (got < 0 && late && (errno == EAGAIN || errno == EWOULDBLOCK) && nd_pending_timeout_take(call->fd, sock))
+    else if (got < 0 && timeout_pending && (errno == EAGAIN || errno == EWOULDBLOCK) &&
+             nd_pending_timeout_take(call->fd, sock))
         errno = ETIMEDOUT;
     return got;
 }
@@ -204,13 +207,13 @@ static int receive_bounded(const struct nd_mmsg_call *call) {
         return receive_datagrams(call, sock);
     if (call->flags & MSG_DONTWAIT)
         return receive(call, 0);
-    if (sock && ended_before(call, sock, nd_operation_names[ND_OPERATION_recvmmsg]))
+    if (sock && has_ended(call, sock, nd_operation_names[ND_OPERATION_recvmmsg]))
         return nd_expired_fail(call->fd, sock, ND_IN);
     if (!sock || call->count == 0)
         return receive(call, 0);
     if (nd_observing)
         return receive_observed(call, sock);
-    /* With a timeout, which the kernel looks at after each message, the call stays whole. */
+    /* A call with a timeout, which the kernel checks after each message, stays whole. */
     if (nd_sock_connection_limited(sock) && !call->timeout && call->count <= MOST)
         return receive_each(call);
     nd_time limit = nd_sock_flags(sock) & ND_SOCK_RCVTIMEO ? nd_sock_recv_limit(sock) : 0;

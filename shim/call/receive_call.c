@@ -54,7 +54,7 @@ ssize_t nd_receive_expire(const struct nd_receive_call *call, struct nd_sock *so
     if (!(nd_sock_flags(sock) & ND_SOCK_STREAM)) {
         expiry.peer = nd_datagram_peer(sock);
         expiry.peer_len = sizeof sock->peer;
-        nd_expiry_report(call->fd, &expiry); /* a lost datagram ends nothing */
+        nd_expiry_report(call->fd, &expiry); /* the next call has the whole limit */
         nd_carry_over_end(call->fd, sock, ND_IN);
         errno = ETIMEDOUT;
         return -1;
@@ -67,21 +67,20 @@ static bool is_end(const struct nd_receive_call *call, ssize_t result) {
     return result < 0 ? nd_is_end(errno) : result == 0 && call->len > 0;
 }
 
-/* Whether a deadline ended the stream where this process did not see it: in another one, or in the kernel, whose error another
- * call may have taken. */
-static bool ended_unseen(int fd, struct nd_sock *sock) {
+/* Whether a deadline ended the stream unseen by this process: in another process, or in the kernel, whose error another
+ * call may have consumed. */
+static bool was_ended_elsewhere(int fd, struct nd_sock *sock) {
     return nd_expired_anywhere(fd, sock) || ((nd_sock_flags(sock) & ND_SOCK_KEEPALIVE) && nd_ended_by_kernel(fd, sock));
 }
 
-/* Whether a datagram was received, or an error that came in place of one (ICMP). */
-static bool has_come(ssize_t result) {
+/* Whether the call returned a datagram, or an error that was received in its place (ICMP). */
+static bool has_received(ssize_t result) {
     return result >= 0 || !(errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == EFAULT);
 }
 
-/* The call ended with `result`: an end that a deadline, ours or the kernel's, brought about is told as such. */
 ssize_t nd_receive_finish(const struct nd_receive_call *call, struct nd_sock *sock, ssize_t result) {
     if (nd_unlikely(nd_sock_is_datagram(sock))) {
-        if (has_come(result) && !(call->flags & MSG_ERRQUEUE))
+        if (has_received(result) && !(call->flags & MSG_ERRQUEUE))
             nd_datagram_received(call->fd, sock);
         return result;
     }
@@ -96,7 +95,7 @@ ssize_t nd_receive_finish(const struct nd_receive_call *call, struct nd_sock *so
         return call->len || result < 0 ? nd_expired_fail(call->fd, sock, ND_IN) : result;
     if (result < 0 && errno == ETIMEDOUT)
         nd_expire_by_kernel(call->fd, sock, ND_IN);
-    else if (is_end(call, result) && ended_unseen(call->fd, sock))
+    else if (is_end(call, result) && was_ended_elsewhere(call->fd, sock))
         return nd_expired_fail(call->fd, sock, ND_IN);
     return result;
 }

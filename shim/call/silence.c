@@ -18,10 +18,11 @@ nd_time nd_silence_of(int fd, const struct nd_sock *sock, nd_time elapsed) {
     struct tcp_info info;
     if (!nd_silence_is_known(sock) || !nd_tcp_info(fd, &info))
         return elapsed;
-    return nd_time_sooner(elapsed, (nd_time)(info.tcpi_last_data_recv + 1) * ND_MSEC); /* whole ms, rounded down */
+    return nd_time_sooner(elapsed,
+                          (nd_time)(info.tcpi_last_data_recv + 1) * ND_MSEC); /* the kernel rounds down to ms */
 }
 
-/* RECV bounds the silence of the connection, the TLS operation the call. */
+/* RECV bounds the silence of the connection, a TLS operation the whole call. */
 static bool fired(struct nd_wait *wait, nd_time now, nd_time *next) {
     const struct nd_silence *this = (const struct nd_silence *)wait;
     if (this->scope && now >= this->scope_end) {
@@ -62,8 +63,7 @@ bool nd_silence_goes_on(struct nd_silence *this, nd_time began) {
     int error = errno;
     const bool interrupted = error == EINTR;
     wait->how = interrupted ? ND_INTERRUPTED : ND_OWN_TIMEOUT;
-    if (nd_now() - this->since >= this->limit ||
-        (interrupted && !wait->shows_interruptions && nd_signals_restart())) {
+    if (nd_now() - this->since >= this->limit || (interrupted && !wait->shows_interruptions && nd_signals_restart())) {
         nd_wait_for(wait);
         error = errno;
     }

@@ -39,14 +39,14 @@ static long make_splice(const struct nd_transfer *call) {
     return nd_real.splice(call->in, call->first, call->out, call->second, call->count, (unsigned)call->flags);
 }
 
-/* A pipe is waited for only until something has come out of it. */
+/* A later piece does not wait for the pipe: the plain call returns once it has moved bytes. */
 ND_COLD static ssize_t splice_watched(enum nd_direction direction, int in, off64_t *in_offset, int out,
                                       off64_t *out_offset, size_t count, int flags) {
     return nd_transfer(&(struct nd_transfer){"splice", direction == ND_OUT ? out : in, direction, make_splice, in, out,
                                              in_offset, out_offset, count, flags, flags | SPLICE_F_NONBLOCK});
 }
 
-/* SPLICE_F_NONBLOCK is about the pipe: the kernel waits for a TCP socket all the same. */
+/* SPLICE_F_NONBLOCK applies to the pipe only: the kernel waits for a TCP socket all the same. */
 ssize_t nd_hook_splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t count, unsigned flags) {
     if (nd_unlikely(nd_watch(out) & ND_WATCH_OUT))
         return splice_watched(ND_OUT, in, in_offset, out, out_offset, count, (int)flags);

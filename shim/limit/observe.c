@@ -15,7 +15,7 @@ void nd_observe_begin_in(const uintptr_t *frame, struct nd_observe *observe, enu
     nd_slot_begin_in(frame, &observe->use, operation, fd, observe->began, ND_NEVER, nd_limit_of(sock, limit), NULL);
 }
 
-/* The real call says by errno how it ended: by a timer of the kernel's, or by the program's own timeout. */
+/* errno of the real call says whether a timer of the kernel's or the program's own timeout ended it. */
 static enum nd_slot_end outcome(long result) {
     if (result >= 0)
         return ND_SLOT_DONE;
