@@ -142,7 +142,8 @@ static bool accept_fired(struct nd_wait *wait, nd_time now, nd_time *next) {
 static bool wait_for_connection(const struct nd_accept_call *call, struct nd_sock *sock, enum nd_waited *how) {
     const nd_time began = nd_now(), limit = nd_sock_accept_limit(sock);
     const nd_time before = nd_wait_clock_silence(&sock->clock[ND_IN]);
-    struct accept_wait this = {.wait = {.fd = call->fd,
+    struct accept_wait this = {.wait = {.operation = call->operation,
+                                        .fd = call->fd,
                                         .sock = sock,
                                         .events = POLLIN,
                                         .own = nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, began),
@@ -205,7 +206,7 @@ static int accept_limited(const struct nd_accept_call *call, struct nd_sock *soc
         nd_slot_begin(&use, call->operation, call->fd, began, nd_time_after(began, nd_sock_accept_limit(sock)),
                       ND_LIMIT_ACCEPT);
         turn = wait_for_connection(call, sock, &how);
-        nd_slot_end(&use, nd_wait_outcome(how), nd_now_coarse());
+        nd_slot_end(&use, nd_wait_outcome(how, turn ? 0 : -1), nd_now_coarse());
         if (!turn)
             return -1;
         turn = how != ND_UNPOLLABLE;

@@ -64,8 +64,8 @@ static bool wants_more(const struct nd_receive_call *call, const struct nd_sock 
 /* The call that began at `began` under SO_RCVTIMEO alone (RECV) has returned `result`. Returns what the program
  * gets. */
 static ssize_t limited_result(const struct nd_receive_call *call, struct nd_sock *sock, uint32_t generation,
-                              nd_time began, ssize_t result, enum nd_waited *how) {
-    *how = ND_READY;
+                              nd_time began, ssize_t result, enum nd_slot_end *how) {
+    *how = ND_SLOT_DONE;
     if (nd_unlikely(sock->generation != generation)) {
         /* Closed by another thread: the number may be another file's now. */
         if (nd_would_block(result))
@@ -86,9 +86,9 @@ static ssize_t receive_limited(const struct nd_receive_call *call, struct nd_soc
     const nd_time began = nd_now_coarse();
     nd_slot_begin(&use, nd_receive_operation(call), call->fd, began, nd_time_after(began, limit),
                   nd_limit_of(sock, ND_LIMIT_RECV));
-    enum nd_waited how;
+    enum nd_slot_end how;
     ssize_t result = limited_result(call, sock, generation, began, nd_receive_plain(call), &how);
-    nd_slot_end(&use, nd_wait_outcome(how), nd_now_coarse());
+    nd_slot_end(&use, how, nd_now_coarse());
     return result;
 }
 
@@ -114,7 +114,7 @@ static ssize_t receive_observed(const struct nd_receive_call *call, struct nd_so
         return nd_receive_plain(call);
     nd_observe_begin(&observe, nd_receive_operation(call), call->fd, sock, ND_LIMIT_RECV);
     ssize_t result = nd_receive_plain(call);
-    nd_observe_end(&observe, result, (struct nd_expiry){.timeout = nd_sock_recv_limit(sock)});
+    nd_observe_end(&observe, result, (struct nd_expiry){0});
     return nd_sock_is_datagram(sock) ? nd_receive_finish(call, sock, result) : result;
 }
 
@@ -190,9 +190,9 @@ ssize_t nd_receive_ended(const struct nd_receive_call *call, ssize_t result) {
 ssize_t nd_kernel_timed_continue(const struct nd_receive_call *call, struct nd_kernel_timed *timed, ssize_t result) {
     const int saved = timed->limit ? timed->error : errno; /* a call that does not wait and fails does not succeed */
     if (timed->limit) {
-        enum nd_waited how;
+        enum nd_slot_end how;
         result = limited_result(call, timed->sock, timed->generation, timed->use.began, result, &how);
-        nd_slot_end(&timed->use, nd_wait_outcome(how), nd_now_coarse());
+        nd_slot_end(&timed->use, how, nd_now_coarse());
     } else if (timed->sock->generation == timed->generation) {
         result = finish_plain(call, timed->sock, result);
     }
@@ -205,7 +205,7 @@ ssize_t nd_receive_kernel_timed(const struct nd_receive_call *call, uint32_t gen
                                 ssize_t result) {
     struct nd_sock *sock = nd_sock_lookup(call->fd);
     int saved = errno;
-    enum nd_waited how;
+    enum nd_slot_end how;
     if (sock->generation == generation)
         result = nd_receive_kernel_timed_result(call, sock, began, result, &how);
     else if (nd_would_block(result))

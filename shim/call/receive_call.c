@@ -50,17 +50,17 @@ ssize_t nd_receive_at_once(const struct nd_receive_call *call) {
     }
 }
 
-ssize_t nd_receive_expire(const struct nd_receive_call *call, struct nd_sock *sock, struct nd_expiry expiry) {
-    if (!(nd_sock_flags(sock) & ND_SOCK_STREAM)) {
-        expiry.peer = nd_datagram_peer(sock);
-        expiry.peer_len = sizeof sock->peer;
-        nd_expiry_report(call->fd, &expiry); /* the next call has the whole limit */
-        nd_carry_over_end(call->fd, sock, ND_IN);
-        errno = ETIMEDOUT;
-        return -1;
+int nd_receive_expire(int fd, struct nd_sock *sock, struct nd_expiry expiry) {
+    if (nd_sock_flags(sock) & ND_SOCK_STREAM) {
+        nd_expire_stream(fd, sock, &expiry);
+        return nd_expired_fail(fd, sock, ND_IN);
     }
-    nd_expire_stream(call->fd, sock, &expiry);
-    return nd_expired_fail(call->fd, sock, ND_IN);
+    expiry.peer = nd_datagram_peer(sock);
+    expiry.peer_len = sizeof sock->peer;
+    nd_expiry_report(fd, &expiry);
+    nd_carry_over_end(fd, sock, ND_IN); /* the next call has the whole limit */
+    errno = ETIMEDOUT;
+    return -1;
 }
 
 static bool is_end(const struct nd_receive_call *call, ssize_t result) {

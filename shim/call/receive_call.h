@@ -47,6 +47,6 @@ ssize_t nd_receive_finish(const struct nd_receive_call *call, struct nd_sock *so
 
 /* A limit has expired: reports `expiry` and returns -1 with ETIMEDOUT. Ends a stream; a datagram socket stays
  * usable. */
-ssize_t nd_receive_expire(const struct nd_receive_call *call, struct nd_sock *sock, struct nd_expiry expiry);
+int nd_receive_expire(int fd, struct nd_sock *sock, struct nd_expiry expiry);
 
 #endif

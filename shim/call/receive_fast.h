@@ -1,6 +1,5 @@
 /* The fast path of a receiving call on a connected stream that only SO_RCVTIMEO bounds (RECV), or nothing: it is made
- * in the hook itself, with its slot, and is over if it returns bytes. Async-signal-safe; keeps errno on
- * success. */
+ * in the hook itself, with its slot, and is over if it returns bytes. Async-signal-safe; keeps errno on success. */
 #ifndef ND_CALL_RECEIVE_FAST_H
 #define ND_CALL_RECEIVE_FAST_H
 

@@ -51,8 +51,10 @@ struct receive_wait {
 
 static struct receive_wait begin(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit, nd_time since,
                                  nd_time own) {
-    return (struct receive_wait){
+    struct receive_wait this = {
         .silence = nd_silence_begin(nd_receive_operation(call), call->fd, sock, limit, since, own), .call = call};
+    nd_wait_begin(&this.silence.wait);
+    return this;
 }
 
 /* Waits, then makes `call`, until it returns something other than EAGAIN: ND_READY, with *result as the program gets
@@ -63,18 +65,15 @@ static enum nd_waited receive_when_ready(struct receive_wait *this, const struct
     for (;;) {
         const enum nd_waited waited = nd_wait_for(&this->silence.wait);
         const int error = errno;
-        *result = -1;
-        if (waited == ND_ENDED_STREAM && this->gathers)
-            return waited;
         if (waited == ND_UNPOLLABLE) {
             *result = nd_receive_finish(call, sock, nd_receive_plain(call));
             return ND_READY;
         }
         if ((waited == ND_OWN_TIMEOUT || waited == ND_INTERRUPTED) && takes_few(call, sock, result))
             return ND_READY;
-        errno = error;
-        if (waited != ND_READY && waited != ND_ENDED_STREAM) {
+        if (waited != ND_READY && !(waited == ND_ENDED_STREAM && !this->gathers)) {
             *result = -1;
+            errno = error;
             return waited;
         }
         *result = nd_receive_at_once(call);
@@ -127,10 +126,8 @@ static ssize_t gather(struct receive_wait *this, size_t done) {
     for (this->gathers = true; rest_of(this->call, done, &rest); this->silence.since = nd_now()) {
         ssize_t result;
         const enum nd_waited waited = receive_when_ready(this, &rest, &result);
-        if (waited == ND_EXPIRED) {
-            this->silence.wait.expiry.operation = nd_receive_name(this->call);
+        if (waited == ND_EXPIRED)
             nd_expire_stream(this->call->fd, this->silence.wait.sock, &this->silence.wait.expiry);
-        }
         if (waited != ND_READY || result <= 0)
             break;
         done += (size_t)result;
@@ -150,7 +147,7 @@ static ssize_t peek_all(const struct nd_receive_call *call, struct nd_sock *sock
             break; /* interrupted by a signal */
         const nd_time silent = got > before && !nd_silence_is_known(sock) ? 0 : nd_silence_of(call->fd, sock, elapsed);
         if (silent >= limit)
-            return nd_receive_expire(call, sock,
+            return nd_receive_expire(call->fd, sock,
                                      (struct nd_expiry){.operation = nd_receive_name(call),
                                                         .limit = nd_limit_name(sock, ND_LIMIT_RECV),
                                                         .timeout = limit,
@@ -162,27 +159,20 @@ static ssize_t peek_all(const struct nd_receive_call *call, struct nd_sock *sock
     return nd_receive_finish(call, sock, got);
 }
 
-/* Waits and receives: returns what the program gets. The time that a call under RECV waited without receiving is
- * carried over. */
+/* Waits and receives: returns what the program gets. */
 static ssize_t receive_waiting(struct receive_wait *this, nd_time began) {
     ssize_t result;
     const struct nd_receive_call *call = this->call;
     struct nd_sock *sock = this->silence.wait.sock;
     const enum nd_waited waited = receive_when_ready(this, call, &result);
-    if (waited == ND_EXPIRED) {
-        if (!this->silence.wait.expiry.operation)
-            this->silence.wait.expiry.operation = nd_receive_name(call);
-        return nd_receive_expire(call, sock, this->silence.wait.expiry);
-    }
+    if (waited == ND_EXPIRED)
+        return nd_receive_expire(call->fd, sock, this->silence.wait.expiry);
     if (result > 0 && wants_all(call, sock) && !this->silence.scope) {
         this->silence.since = nd_now();
         return gather(this, (size_t)result);
     }
-    if (this->silence.limit && (waited == ND_INTERRUPTED || waited == ND_OWN_TIMEOUT)) {
-        const int error = errno;
-        nd_carry_over_receive(call->fd, sock, began, nd_now());
-        errno = error;
-    }
+    if (waited != ND_READY) /* else the call has received */
+        nd_silence_carry_over(&this->silence, began);
     return result;
 }
 
@@ -229,55 +219,45 @@ ssize_t nd_receive_polled(const struct nd_receive_call *call, struct nd_sock *so
         if (!has_ended(call->fd))
             result = gather(&this, (size_t)result);
     }
-    nd_slot_end(&use, nd_wait_outcome(this.silence.wait.how), nd_now_coarse());
+    nd_slot_end(&use, nd_wait_outcome(this.silence.wait.how, result), nd_now_coarse());
     return result;
 }
 
-/* The call that began at `began` under SO_RCVTIMEO continues in poll. */
-static ssize_t continue_waiting(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit, nd_time began,
-                                enum nd_waited *how) {
-    struct receive_wait this = begin(call, sock, limit, nd_carried_over_receive(sock, began), ND_NEVER);
-    const ssize_t result = receive_waiting(&this, began);
-    *how = this.silence.wait.how;
-    return result;
-}
-
-/* The same for a call with MSG_WAITALL that received `done` bytes before SO_RCVTIMEO expired. */
-static ssize_t continue_gathering(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit,
-                                  nd_time began, size_t done, enum nd_waited *how) {
+/* The call that began at `began` under SO_RCVTIMEO, and has received `done` bytes, continues in poll. */
+static ssize_t continue_in_poll(const struct nd_receive_call *call, struct nd_sock *sock, nd_time began, size_t done,
+                                enum nd_slot_end *how) {
     const nd_time now = nd_now();
-    struct receive_wait this =
-        begin(call, sock, limit, now - (nd_silence_is_known(sock) ? nd_silence_of(call->fd, sock, now - began) : 0),
-              ND_NEVER);
-    const ssize_t result = gather(&this, done);
-    *how = this.silence.wait.how;
+    nd_time since = nd_carried_over_receive(sock, began);
+    if (done > 0)
+        since = nd_silence_is_known(sock) ? now - nd_silence_of(call->fd, sock, now - began) : now;
+    struct receive_wait this = begin(call, sock, nd_sock_recv_limit(sock), since, ND_NEVER);
+    const ssize_t result = done > 0 ? gather(&this, done) : receive_waiting(&this, began);
+    *how = nd_wait_outcome(this.silence.wait.how, result);
     return result;
 }
 
 ssize_t nd_receive_kernel_timed_result(const struct nd_receive_call *call, struct nd_sock *sock, nd_time began,
-                                       ssize_t result, enum nd_waited *how) {
+                                       ssize_t result, enum nd_slot_end *how) {
     const nd_time limit = nd_sock_recv_limit(sock);
     const int error = errno;
-    *how = ND_READY;
+    const bool over = nd_now() - began >= limit;
+    *how = ND_SLOT_DONE;
     if (result > 0) {
         nd_sock_received(sock);
-        if (call->flags & MSG_PEEK)
-            return peek_all(call, sock, limit, began, result);
-        if (nd_now() - began >= limit && !has_ended(call->fd))
-            return continue_gathering(call, sock, limit, began, (size_t)result, how);
-        return result;
+        if (!(call->flags & MSG_PEEK))
+            return over && !has_ended(call->fd) ? continue_in_poll(call, sock, began, (size_t)result, how) : result;
+        result = peek_all(call, sock, limit, began, result);
+    } else if (nd_would_block(result)) {
+        *how = ND_SLOT_QUIET;
+        return over && !nd_nonblocking(call->fd) ? continue_in_poll(call, sock, began, 0, how) : result;
+    } else {
+        if (result < 0 && error == EINTR) {
+            if (sock->own_rcvtimeo == 0 && nd_signals_restart())
+                return continue_in_poll(call, sock, began + SLOP, 0, how);
+            nd_carry_over_receive(call->fd, sock, began + SLOP, nd_now());
+        }
+        result = nd_receive_finish(call, sock, result);
     }
-    if (nd_would_block(result)) {
-        *how = ND_OWN_TIMEOUT;
-        if (nd_now() - began < limit || nd_nonblocking(call->fd))
-            return result;
-        return continue_waiting(call, sock, limit, began, how);
-    }
-    if (result < 0 && error == EINTR) {
-        if (sock->own_rcvtimeo == 0 && nd_signals_restart())
-            return continue_waiting(call, sock, limit, began + SLOP, how);
-        nd_carry_over_receive(call->fd, sock, began + SLOP, nd_now());
-    }
-    errno = error;
-    return nd_receive_finish(call, sock, result);
+    *how = nd_wait_outcome(ND_READY, result);
+    return result;
 }

@@ -18,8 +18,8 @@ ssize_t nd_receive_polled(const struct nd_receive_call *call, struct nd_sock *so
 
 /* The call that began at `began` under SO_RCVTIMEO (RECV) has returned `result`, no bytes or fewer than it waits for.
  * Returns what the program gets, after another wait where the call returned before the limit or wants more bytes. *how
- * says how that wait ended. */
+ * says how the slot of the call is counted. */
 ND_COLD ssize_t nd_receive_kernel_timed_result(const struct nd_receive_call *call, struct nd_sock *sock, nd_time began,
-                                               ssize_t result, enum nd_waited *how);
+                                               ssize_t result, enum nd_slot_end *how);
 
 #endif

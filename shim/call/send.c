@@ -117,12 +117,6 @@ static ssize_t sent_or_fail(size_t done, int error) {
     return -1;
 }
 
-static ssize_t expire(const struct nd_send_call *call, struct nd_sock *sock, const struct nd_expiry *expiry,
-                      size_t done) {
-    nd_expire_stream(call->fd, sock, expiry);
-    return done > 0 ? (ssize_t)done : nd_expired_fail(call->fd, sock, ND_OUT);
-}
-
 /* A call that waits for space in the send buffer. */
 struct send_wait {
     struct nd_wait wait; /* first: the function `fired` casts back */
@@ -142,7 +136,8 @@ static bool fired(struct nd_wait *wait, nd_time now, nd_time *next) {
         return true;
     }
     *next = nd_time_sooner(*next, end);
-    wait->expiry.operation = scope ? scope->operation : name_of(this->call);
+    if (scope)
+        wait->expiry.operation = scope->operation;
     return expired;
 }
 
@@ -172,9 +167,8 @@ static ssize_t give_up(struct send_wait *this, size_t done) {
     struct nd_wait *wait = &this->wait;
     const int error = errno;
     if (wait->how == ND_EXPIRED) {
-        if (!wait->expiry.operation)
-            wait->expiry.operation = name_of(this->call);
-        return expire(this->call, wait->sock, &wait->expiry, done);
+        nd_expire_stream(wait->fd, wait->sock, &wait->expiry);
+        return done > 0 ? (ssize_t)done : nd_expired_fail(wait->fd, wait->sock, ND_OUT);
     }
     if (done == 0 && (wait->how == ND_INTERRUPTED || wait->how == ND_OWN_TIMEOUT))
         nd_carry_over_send(wait->fd, wait->sock, &this->space, nd_now());
@@ -239,7 +233,8 @@ static ssize_t send_rest(const struct nd_send_call *call, struct nd_sock *sock, 
     nd_time now = nd_now(), deadline;
     const enum nd_limit limit = space_limit(sock, now, &deadline);
     struct send_wait this = {
-        .wait = {.fd = call->fd,
+        .wait = {.operation = operation_of(call),
+                 .fd = call->fd,
                  .sock = sock,
                  .events = POLLOUT,
                  .own = nd_kernel_timers_own_deadline(call->fd, sock, ND_OUT, now),
@@ -252,7 +247,7 @@ static ssize_t send_rest(const struct nd_send_call *call, struct nd_sock *sock, 
         return send_waiting(&this, done, total);
     nd_slot_begin(&use, operation_of(call), call->fd, now, deadline, nd_limit_of(sock, limit));
     ssize_t sent = send_waiting(&this, done, total);
-    nd_slot_end(&use, nd_sock_flags(sock) & ND_SOCK_EXPIRED ? ND_SLOT_EXPIRED : nd_wait_outcome(this.wait.how),
+    nd_slot_end(&use, nd_sock_flags(sock) & ND_SOCK_EXPIRED ? ND_SLOT_EXPIRED : nd_wait_outcome(this.wait.how, sent),
                 nd_now());
     return sent;
 }
@@ -262,7 +257,7 @@ static ssize_t send_observed(const struct nd_send_call *call, struct nd_sock *so
     struct nd_observe observe;
     nd_observe_begin(&observe, operation_of(call), call->fd, sock, ND_LIMIT_SEND);
     ssize_t result = nd_send_plain(call);
-    nd_observe_end(&observe, result, (struct nd_expiry){.timeout = nd_sock_send_limit(sock)});
+    nd_observe_end(&observe, result, (struct nd_expiry){0});
     return result;
 }
 

@@ -28,10 +28,9 @@
 static long observed(const struct nd_transfer *call, struct nd_sock *sock) {
     const bool in = call->direction == ND_IN;
     struct nd_observe observe;
-    nd_observe_begin(&observe, nd_operation_find(call->operation), call->fd, sock, in ? ND_LIMIT_RECV : ND_LIMIT_SEND);
+    nd_observe_begin(&observe, call->operation, call->fd, sock, in ? ND_LIMIT_RECV : ND_LIMIT_SEND);
     const long result = call->make(call);
-    const nd_time limit = in ? nd_sock_recv_limit(sock) : nd_sock_send_limit(sock);
-    nd_observe_end(&observe, result, (struct nd_expiry){.timeout = limit});
+    nd_observe_end(&observe, result, (struct nd_expiry){0});
     return result;
 }
 
@@ -43,8 +42,7 @@ static long moved_or_fail(size_t moved, int error) {
 }
 
 /* A call that has moved bytes returns their number, and the next call ETIMEDOUT. */
-static long expire(const struct nd_transfer *call, struct nd_sock *sock, struct nd_expiry *expiry, size_t moved) {
-    expiry->operation = call->operation;
+static long expire(const struct nd_transfer *call, struct nd_sock *sock, const struct nd_expiry *expiry, size_t moved) {
     nd_expire_stream(call->fd, sock, expiry);
     return moved > 0 ? (long)moved : nd_expired_fail(call->fd, sock, call->direction);
 }
@@ -140,15 +138,20 @@ static bool wait_for_space(struct progress *progress, long *result) {
     return false;
 }
 
+/* The call has to wait for the first time. */
+static void begin_waiting(struct progress *progress, nd_time began) {
+    nd_wait_begin(&progress->wait);
+    progress->space = nd_carried_over_send(progress->wait.fd, progress->wait.sock, began);
+}
+
 static long send_pieces(const struct nd_transfer *call, struct progress *progress) {
     struct nd_sock *sock = progress->wait.sock;
     nd_time began = nd_now();
     bool waited = (nd_sock_flags(sock) & ND_SOCK_CARRIED_OUT) && nd_real.fcntl(call->in, F_GETFL, NULL) >= 0;
     long result;
     progress->wait.own = progress->own ? nd_time_after(began, progress->own) : ND_NEVER;
-    nd_wait_begin(&progress->wait);
     if (waited) { /* signals that interrupt every piece must not keep the limits from being checked */
-        progress->space = nd_carried_over_send(call->fd, sock, began);
+        begin_waiting(progress, began);
         if (!wait_for_space(progress, &result))
             return result;
     }
@@ -164,7 +167,7 @@ static long send_pieces(const struct nd_transfer *call, struct progress *progres
         if (!waited) {
             if (!over && nd_nonblocking(call->fd))
                 return moved_or_fail(progress->moved, EAGAIN);
-            progress->space = nd_carried_over_send(call->fd, sock, began);
+            begin_waiting(progress, began);
         }
         if (over)
             return interrupted(progress, EINTR);
@@ -213,12 +216,13 @@ static long send_bounded(const struct nd_transfer *call, struct nd_sock *sock) {
     if ((pollfd.revents & (POLLERR | POLLHUP | POLLNVAL)) || ((pollfd.revents & POLLOUT) && call->count <= SMALL))
         return finish(call, sock, call->make(call));
     struct nd_slot_use use;
-    nd_slot_begin(&use, nd_operation_find(call->operation), call->fd, nd_now_coarse(), ND_NEVER,
+    nd_slot_begin(&use, call->operation, call->fd, nd_now_coarse(), ND_NEVER,
                   nd_limit_of(sock, nd_sock_send_limit(sock) ? ND_LIMIT_SEND : ND_LIMIT_UNACKED));
-    struct progress progress = {.wait = {.fd = call->fd, .sock = sock, .events = POLLOUT, .fired = send_fired},
-                                .rest = *call};
+    struct progress progress = {
+        .wait = {.operation = call->operation, .fd = call->fd, .sock = sock, .events = POLLOUT, .fired = send_fired},
+        .rest = *call};
     long result = send_borrowing(call, sock, &progress);
-    nd_slot_end(&use, nd_wait_outcome(progress.wait.how), nd_now_coarse());
+    nd_slot_end(&use, nd_wait_outcome(progress.wait.how, result), nd_now_coarse());
     return result;
 }
 
@@ -227,38 +231,36 @@ static short pipe_state(int pipe) {
     return nd_real.poll(&pollfd, 1, 0) >= 0 ? pollfd.revents : POLLNVAL;
 }
 
-/* Whether the call waits for the socket: it has no input, and the pipe has space. */
-static bool waits_for_bytes(const struct nd_transfer *call) {
-    struct pollfd pollfd = {.fd = call->fd, .events = POLLIN};
-    return nd_real.poll(&pollfd, 1, 0) == 0 && (pipe_state(call->out) & POLLOUT);
+/* Whether a call that returned without bytes waited for space in the pipe, not for the socket, or there is input now.
+ * Keeps errno. */
+static bool waited_for_pipe(const struct nd_transfer *call) {
+    struct pollfd input = {.fd = call->fd, .events = POLLIN};
+    const int error = errno;
+    const bool for_pipe = nd_real.poll(&input, 1, 0) != 0 || !(pipe_state(call->out) & POLLOUT);
+    errno = error;
+    return for_pipe;
 }
 
-/* Whether the plain call would have continued after an interruption. */
-static bool sock_restarts(const struct nd_sock *sock) {
-    return sock->own_rcvtimeo == 0 && nd_signals_restart();
+/* Whether such a call is to be made again, as the plain call would have continued. No limit bounds a wait for the
+ * pipe. */
+static bool continue_for_pipe(struct nd_silence *silence) {
+    const bool over = nd_silence_is_over(silence);
+    if (over)
+        silence->since = nd_now();
+    return errno == EINTR ? !silence->wait.shows_interruptions && nd_signals_restart() : over;
 }
 
-/* SO_RCVTIMEO times the call. Where it returns without bytes and the plain call would not have, the wait continues in
- * poll. SO_RCVTIMEO does not tell a wait for the socket from one for space in the pipe, which no limit bounds. */
-static long receive_kernel_timed(const struct nd_transfer *call, struct nd_silence *silence, nd_time began) {
-    struct nd_wait *wait = &silence->wait;
-    for (;;) {
-        const long result = call->make(call);
-        const int error = errno;
-        const bool stands = nd_sock_held(call->fd, wait->sock, &wait->hold);
-        if (!nd_came_back(result) || !stands || nd_nonblocking(call->fd)) {
-            errno = error;
-            return finish(call, wait->sock, result);
-        }
-        const bool over = nd_now() - silence->since >= silence->limit;
-        if (!waits_for_bytes(call) && (error == EINTR ? sock_restarts(wait->sock) : over)) {
-            silence->since = over ? nd_now() : silence->since;
-            continue;
-        }
-        errno = error;
-        if (!nd_silence_goes_on(silence, began))
-            return wait->how == ND_EXPIRED ? expire(call, wait->sock, &wait->expiry, 0) : result;
+/* Under SO_RCVTIMEO, and in poll (first where `polls`) as long as the plain call would not have returned. */
+static long receive_waiting(const struct nd_transfer *call, struct nd_silence *silence, nd_time began, bool polls) {
+    long result = -1;
+    if (!polls || nd_silence_wait(silence, began)) {
+        do
+            result = call->make(call);
+        while (nd_silence_is_cut(silence, result) &&
+               (waited_for_pipe(call) ? continue_for_pipe(silence) : nd_silence_continue(silence, began)));
     }
+    return silence->wait.how == ND_EXPIRED ? expire(call, silence->wait.sock, &silence->wait.expiry, 0)
+                                           : finish(call, silence->wait.sock, result);
 }
 
 /* Whether the kernel returns before it waits for input: for a count of 0, a descriptor that is no pipe, a pipe without
@@ -272,26 +274,20 @@ static bool is_refused(const struct nd_transfer *call) {
 }
 
 static long receive_bounded(const struct nd_transfer *call, struct nd_sock *sock) {
-    const enum nd_call operation = nd_operation_find(call->operation);
     nd_time limit = nd_sock_flags(sock) & ND_SOCK_RCVTIMEO ? nd_sock_recv_limit(sock) : 0;
-    bool polled = nd_sock_connection_limited(sock) && !nd_nonblocking(call->fd) && !is_refused(call);
-    if (!limit && !polled)
+    const bool carried = limit && (nd_sock_flags(sock) & ND_SOCK_CARRIED_IN) && (pipe_state(call->out) & POLLOUT);
+    const bool polls = (nd_sock_connection_limited(sock) || carried) && !nd_nonblocking(call->fd) && !is_refused(call);
+    if (!limit && !polls)
         return finish(call, sock, call->make(call));
     struct nd_slot_use use;
-    const nd_time began = nd_now(),
-                  own = polled ? nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, began) : ND_NEVER;
-    struct nd_silence silence =
-        nd_silence_begin(operation, call->fd, sock, limit, limit ? nd_carried_over_receive(sock, began) : began, own);
-    nd_slot_begin(&use, operation, call->fd, began, limit ? nd_time_after(began, limit) : ND_NEVER,
+    const nd_time began = nd_now();
+    const nd_time own = polls ? nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, began) : ND_NEVER;
+    struct nd_silence silence = nd_silence_begin(call->operation, call->fd, sock, limit,
+                                                 limit ? nd_carried_over_receive(sock, began) : began, own);
+    nd_slot_begin(&use, call->operation, call->fd, began, limit ? nd_time_after(began, limit) : ND_NEVER,
                   nd_limit_of(sock, limit ? ND_LIMIT_RECV : ND_LIMIT_NONE));
-    long result = -1;
-    if (!polled)
-        result = receive_kernel_timed(call, &silence, began);
-    else if (nd_wait_for(&silence.wait) == ND_EXPIRED)
-        result = expire(call, sock, &silence.wait.expiry, 0);
-    else if (silence.wait.how == ND_READY || silence.wait.how == ND_ENDED_STREAM || silence.wait.how == ND_UNPOLLABLE)
-        result = finish(call, sock, call->make(call));
-    nd_slot_end(&use, nd_wait_outcome(silence.wait.how), nd_now_coarse());
+    const long result = receive_waiting(call, &silence, began, polls);
+    nd_slot_end(&use, nd_wait_outcome(silence.wait.how, result), nd_now_coarse());
     return result;
 }
 
@@ -302,7 +298,7 @@ static long bounded(const struct nd_transfer *call) {
     nd_kernel_timers_refresh(call->fd, sock);
     uint32_t flags = nd_sock_flags(sock);
     if (((flags & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock)) ||
-        nd_connection_limits_outlived(call->fd, sock, call->operation))
+        nd_connection_limits_outlived(call->fd, sock, nd_operation_names[call->operation]))
         return nd_expired_fail(call->fd, sock, call->direction);
     if (nd_observing)
         return observed(call, sock);

@@ -4,12 +4,13 @@
 
 #include <stddef.h>
 
+#include "shim/report/slot.h"
 #include "shim/socket/record.h"
 
 /* The call as the program made it, and how to make it. */
 struct nd_transfer {
-    const char *operation; /* "splice" */
-    int fd;                /* the socket */
+    enum nd_call operation;
+    int fd; /* the socket */
     enum nd_direction direction;
     long (*make)(const struct nd_transfer *call);
     int in, out;

@@ -11,7 +11,7 @@ static long make_sendfile(const struct nd_transfer *call) {
 
 ND_COLD static ssize_t sendfile_watched(int out, int in, off_t *offset, size_t count) {
     return nd_transfer(
-        &(struct nd_transfer){"sendfile", out, ND_OUT, make_sendfile, in, out, offset, NULL, count, 0, 0});
+        &(struct nd_transfer){ND_OPERATION_sendfile, out, ND_OUT, make_sendfile, in, out, offset, NULL, count, 0, 0});
 }
 
 ssize_t nd_hook_sendfile(int out, int in, off_t *offset, size_t count) {
@@ -25,8 +25,8 @@ static long make_sendfile64(const struct nd_transfer *call) {
 }
 
 ND_COLD static ssize_t sendfile64_watched(int out, int in, off64_t *offset, size_t count) {
-    return nd_transfer(
-        &(struct nd_transfer){"sendfile64", out, ND_OUT, make_sendfile64, in, out, offset, NULL, count, 0, 0});
+    return nd_transfer(&(struct nd_transfer){ND_OPERATION_sendfile64, out, ND_OUT, make_sendfile64, in, out, offset,
+                                             NULL, count, 0, 0});
 }
 
 ssize_t nd_hook_sendfile64(int out, int in, off64_t *offset, size_t count) {
@@ -42,8 +42,9 @@ static long make_splice(const struct nd_transfer *call) {
 /* A later piece does not wait for the pipe: the plain call returns once it has moved bytes. */
 ND_COLD static ssize_t splice_watched(enum nd_direction direction, int in, off64_t *in_offset, int out,
                                       off64_t *out_offset, size_t count, int flags) {
-    return nd_transfer(&(struct nd_transfer){"splice", direction == ND_OUT ? out : in, direction, make_splice, in, out,
-                                             in_offset, out_offset, count, flags, flags | SPLICE_F_NONBLOCK});
+    return nd_transfer(&(struct nd_transfer){ND_OPERATION_splice, direction == ND_OUT ? out : in, direction,
+                                             make_splice, in, out, in_offset, out_offset, count, flags,
+                                             flags | SPLICE_F_NONBLOCK});
 }
 
 /* SPLICE_F_NONBLOCK applies to the pipe only: the kernel waits for a TCP socket all the same. */

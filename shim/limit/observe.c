@@ -28,6 +28,9 @@ void nd_observe_end(struct nd_observe *observe, long result, struct nd_expiry wo
     nd_slot_end(&observe->use, outcome(result), ended);
     would.operation = nd_operation_names[observe->operation];
     would.limit = nd_limit_name(observe->sock, observe->limit);
+    if (observe->limit == ND_LIMIT_RECV || observe->limit == ND_LIMIT_SEND)
+        would.timeout =
+            observe->limit == ND_LIMIT_RECV ? nd_sock_recv_limit(observe->sock) : nd_sock_send_limit(observe->sock);
     if (!would.elapsed)
         would.elapsed = ended - observe->began;
     if (would.timeout && would.elapsed >= would.timeout)

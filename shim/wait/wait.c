@@ -43,7 +43,13 @@ static int poll_one(struct pollfd *pollfd, nd_time now, nd_time until) {
     return select_one(pollfd, until == ND_NEVER ? ND_NEVER : until > now ? until - now : 0);
 }
 
-/* Whether a limit has fired at `now`; else sets *next to the time of the next check. */
+static bool has_input(const struct nd_wait *wait) {
+    struct pollfd pollfd = {.fd = wait->fd, .events = wait->events};
+    return (wait->events & POLLIN) && poll_one(&pollfd, 0, 0) > 0;
+}
+
+/* Whether a limit has fired at `now`; else sets *next to the time of the next check. The limits on the connection are
+ * not checked where there is input: LIFETIME fires only once, and the next call would not find it. */
 static bool has_fired(struct nd_wait *wait, nd_time now, nd_time *next) {
     *next = ND_NEVER;
     if (wait->fired && wait->fired(wait, now, next))
@@ -52,12 +58,8 @@ static bool has_fired(struct nd_wait *wait, nd_time now, nd_time *next) {
         return false;
     const nd_time due = nd_connection_limits_due(wait->sock, now);
     *next = nd_time_sooner(*next, due);
-    return now >= due && nd_connection_limits_check(wait->fd, wait->sock, true, now, &wait->expiry);
-}
-
-static bool has_input(const struct nd_wait *wait) {
-    struct pollfd pollfd = {.fd = wait->fd, .events = wait->events};
-    return (wait->events & POLLIN) && poll_one(&pollfd, 0, 0) > 0;
+    return now >= due &&
+           (has_input(wait) || nd_connection_limits_check(wait->fd, wait->sock, true, now, &wait->expiry));
 }
 
 static enum nd_waited fail(enum nd_waited how, int error) {
@@ -94,6 +96,8 @@ static enum nd_waited wait_for(struct nd_wait *wait) {
 
 enum nd_waited nd_wait_for(struct nd_wait *wait) {
     wait->how = wait_for(wait);
+    if (wait->how == ND_EXPIRED && !wait->expiry.operation) /* else a TLS operation */
+        wait->expiry.operation = nd_operation_names[wait->operation];
     return wait->how;
 }
 

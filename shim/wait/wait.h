@@ -22,6 +22,7 @@ enum nd_waited {
 
 /* One call that waits. The caller fills in the members above `hold`. */
 struct nd_wait {
+    enum nd_call operation;
     int fd;
     struct nd_sock *sock;
     short events;             /* of poll(2) */
@@ -34,7 +35,7 @@ struct nd_wait {
     struct nd_sock_hold hold; /* set by nd_wait_begin, as are `fruitless` and `how` */
     unsigned fruitless;       /* waits since bytes moved last */
     enum nd_waited how;       /* how the last wait ended */
-    struct nd_expiry expiry;  /* without the operation */
+    struct nd_expiry expiry;
 };
 
 /* Notes which file the descriptor is: while the call waits, another thread may close it and the number may be given to
@@ -58,20 +59,17 @@ static inline void nd_wait_progress(struct nd_wait *wait) {
     wait->fruitless = 0;
 }
 
-/* How the slot of a call that waited is counted. */
-static inline enum nd_slot_end nd_wait_outcome(enum nd_waited how) {
-    return how == ND_EXPIRED ? ND_SLOT_EXPIRED : how == ND_OWN_TIMEOUT ? ND_SLOT_QUIET : ND_SLOT_DONE;
+/* How the slot of a call that waited is counted. `result` and errno are what the program gets: ETIMEDOUT where a timer
+ * of the kernel's or another call's expiry has ended the stream. */
+static inline enum nd_slot_end nd_wait_outcome(enum nd_waited how, long result) {
+    if (how == ND_EXPIRED || (result < 0 && errno == ETIMEDOUT))
+        return ND_SLOT_EXPIRED;
+    return how == ND_OWN_TIMEOUT && result < 0 ? ND_SLOT_QUIET : ND_SLOT_DONE;
 }
 
 /* Whether a call failed with EAGAIN: it would have waited, or has waited until SO_RCVTIMEO or SO_SNDTIMEO expired. */
 static inline bool nd_would_block(long result) {
     return result < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-}
-
-/* Whether a call under SO_RCVTIMEO or SO_SNDTIMEO returned without a result (EAGAIN, EINTR), so that it may have to
- * continue. */
-static inline bool nd_came_back(long result) {
-    return result < 0 && (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
 /* Whether the descriptor is in non-blocking mode now, asked from the kernel. Keeps errno. */
