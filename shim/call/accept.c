@@ -1,25 +1,17 @@
 #include "shim/call/accept.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 
-#include "base/clock.h"
 #include "base/compiler.h"
-#include "shim/limit/expiry.h"
 #include "shim/limit/observe.h"
 #include "shim/limit/pending_timeout.h"
-#include "shim/limit/wait_clock.h"
 #include "shim/mode.h"
 #include "shim/real.h"
-#include "shim/report/slots.h"
-#include "shim/settings/settings.h"
 #include "shim/socket/change.h"
 #include "shim/socket/discover.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
-#include "shim/socket/profile.h"
-#include "shim/socket/record.h"
 #include "shim/wait/signals.h"
 #include "shim/wait/wait.h"
 

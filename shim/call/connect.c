@@ -1,31 +1,21 @@
 #include "shim/call/connect.h"
 
-#include <errno.h>
-#include <netinet/tcp.h>
 #include <string.h>
-#include <sys/time.h>
 
-#include "base/clock.h"
 #include "base/compiler.h"
 #include "shim/limit/carry_over.h"
 #include "shim/limit/datagram.h"
-#include "shim/limit/expiry.h"
 #include "shim/limit/observe.h"
 #include "shim/mode.h"
 #include "shim/readable.h"
 #include "shim/real.h"
-#include "shim/report/slots.h"
-#include "shim/socket/change.h"
 #include "shim/socket/discover.h"
 #include "shim/socket/duplicates.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
-#include "shim/socket/profile.h"
-#include "shim/socket/record.h"
 #include "shim/socket/tcp_info.h"
 #include "shim/tls/innermost.h"
-#include "shim/tls/scope.h"
 #include "shim/wait/signals.h"
 #include "shim/wait/wait.h"
 

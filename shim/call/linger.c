@@ -1,9 +1,7 @@
 #include "shim/call/linger.h"
 
-#include <errno.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/compiler.h"
 #include "shim/mode.h"
 #include "shim/real.h"

@@ -1,27 +1,19 @@
 #include "shim/call/mmsg.h"
 
-#include <errno.h>
-
-#include "base/clock.h"
 #include "base/compiler.h"
 #include "shim/call/receive.h"
 #include "shim/call/send.h"
 #include "shim/call/silence.h"
 #include "shim/limit/carry_over.h"
-#include "shim/limit/connection_limits.h"
 #include "shim/limit/datagram.h"
-#include "shim/limit/expiry.h"
 #include "shim/limit/observe.h"
 #include "shim/limit/pending_timeout.h"
 #include "shim/mode.h"
 #include "shim/real.h"
-#include "shim/report/slots.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
-#include "shim/socket/record.h"
 #include "shim/wait/signals.h"
-#include "shim/wait/wait.h"
 
 /* The kernel handles at most this many messages in one call. */
 #define MOST 1024

@@ -1,30 +1,18 @@
 #include "shim/call/receive.h"
 
-#include <errno.h>
 #include <limits.h>
 
-#include "base/clock.h"
-#include "base/compiler.h"
-#include "shim/call/receive_call.h"
 #include "shim/call/receive_fast.h"
 #include "shim/call/receive_wait.h"
 #include "shim/limit/carry_over.h"
-#include "shim/limit/connection_limits.h"
 #include "shim/limit/datagram.h"
-#include "shim/limit/expiry.h"
 #include "shim/limit/observe.h"
 #include "shim/limit/pending_timeout.h"
-#include "shim/mode.h"
 #include "shim/readable.h"
-#include "shim/report/slots.h"
 #include "shim/socket/discover.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
-#include "shim/socket/limits.h"
-#include "shim/socket/record.h"
 #include "shim/tls/innermost.h"
-#include "shim/tls/scope.h"
-#include "shim/wait/wait.h"
 
 /* The call was made plainly. If it waited, the program's own timeout, which is shorter than RECV, has ended it: the
  * wait is carried over. */

@@ -1,10 +1,7 @@
 #include "shim/call/receive_call.h"
 
-#include <errno.h>
-
 #include "base/compiler.h"
 #include "shim/limit/carry_over.h"
-#include "shim/limit/connection_limits.h"
 #include "shim/limit/datagram.h"
 #include "shim/real.h"
 #include "shim/socket/ended.h"

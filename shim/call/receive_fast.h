@@ -5,13 +5,9 @@
 
 #include <errno.h>
 
-#include "base/clock.h"
-#include "base/compiler.h"
-#include "base/frame.h"
 #include "shim/call/receive_call.h"
 #include "shim/report/slots_fast.h"
 #include "shim/socket/limits.h"
-#include "shim/socket/record.h"
 
 struct nd_kernel_timed {
     struct nd_slot_use use;

@@ -1,22 +1,14 @@
 #include "shim/call/receive_wait.h"
 
-#include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 
-#include "base/clock.h"
-#include "shim/call/receive_call.h"
 #include "shim/call/silence.h"
 #include "shim/limit/carry_over.h"
-#include "shim/limit/connection_limits.h"
-#include "shim/limit/expiry.h"
 #include "shim/real.h"
-#include "shim/report/slots.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
 #include "shim/wait/signals.h"
-#include "shim/wait/wait.h"
 
 /* The kernel's timers fire on a tick, never early; a start read from the coarse clock is at most one tick (10 ms) too
  * old. */

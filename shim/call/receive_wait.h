@@ -3,10 +3,8 @@
 #ifndef ND_CALL_RECEIVE_WAIT_H
 #define ND_CALL_RECEIVE_WAIT_H
 
-#include "base/clock.h"
 #include "base/compiler.h"
 #include "shim/call/receive_call.h"
-#include "shim/socket/record.h"
 #include "shim/tls/scope.h"
 #include "shim/wait/wait.h"
 

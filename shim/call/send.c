@@ -1,25 +1,17 @@
 #include "shim/call/send.h"
 
-#include <errno.h>
 #include <poll.h>
 
-#include "base/clock.h"
 #include "base/compiler.h"
 #include "shim/limit/carry_over.h"
-#include "shim/limit/connection_limits.h"
 #include "shim/limit/datagram.h"
-#include "shim/limit/expiry.h"
 #include "shim/limit/observe.h"
-#include "shim/limit/send_space.h"
 #include "shim/mode.h"
 #include "shim/real.h"
-#include "shim/report/slots.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
-#include "shim/socket/record.h"
 #include "shim/tls/innermost.h"
-#include "shim/tls/scope.h"
 #include "shim/wait/signals.h"
 #include "shim/wait/wait.h"
 

@@ -1,7 +1,5 @@
 #include "shim/call/silence.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 
 #include "shim/limit/carry_over.h"

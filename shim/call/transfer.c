@@ -3,27 +3,19 @@
  * socket is connected), unless IDLE, LIFETIME or MIN_RATE bound it. */
 #include "shim/call/transfer.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/time.h>
 
-#include "base/clock.h"
 #include "shim/call/silence.h"
 #include "shim/limit/carry_over.h"
-#include "shim/limit/connection_limits.h"
 #include "shim/limit/datagram.h"
-#include "shim/limit/expiry.h"
 #include "shim/limit/observe.h"
-#include "shim/limit/send_space.h"
 #include "shim/mode.h"
 #include "shim/real.h"
-#include "shim/report/slots.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
 #include "shim/wait/signals.h"
-#include "shim/wait/wait.h"
 
 static long observed(const struct nd_transfer *call, struct nd_sock *sock) {
     const bool in = call->direction == ND_IN;
