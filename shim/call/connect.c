@@ -51,9 +51,7 @@ static bool under_way(int error) {
 /* Whether the connection is established: that may have happened while this process was stopped. */
 static bool is_established(int fd) {
     struct tcp_info info;
-    socklen_t len = sizeof info;
-    return nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
-           (info.tcpi_state == TCP_ESTABLISHED || info.tcpi_state == TCP_CLOSE_WAIT);
+    return nd_tcp_info(fd, &info) && (info.tcpi_state == TCP_ESTABLISHED || info.tcpi_state == TCP_CLOSE_WAIT);
 }
 
 /* A tick of kernels with HZ=100: a timer of theirs may fire that much early. */
@@ -157,7 +155,7 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
         nd_sock_change(fd, sock, ND_SOCK_CONNECTING, 0);
     }
     nd_time own = bounded && timer.own ? nd_time_after(nd_now(), timer.own * ND_USEC) : ND_NEVER;
-    int result = bounded ? connect_until(fd, addr, len, own < deadline ? own : deadline, own == ND_NEVER)
+    int result = bounded ? connect_until(fd, addr, len, nd_time_sooner(own, deadline), own == ND_NEVER)
                          : nd_real.connect(fd, addr, len);
     int error = errno;
     bool expired =
@@ -201,11 +199,9 @@ static int connect_waiting(int fd, struct nd_sock *sock, const struct sockaddr *
 /* Whether CONNECT has expired on the attempt under way, for a program that asks for its outcome by calling connect
  * again. */
 static bool attempt_is_over(int fd, const struct nd_sock *sock) {
-    if (!(nd_sock_flags(sock) & ND_SOCK_CONNECTING) || nd_observing ||
-        nd_now() < nd_connect_deadline(sock, sock->connect_began))
-        return false;
     struct tcp_info info;
-    return nd_tcp_info(fd, &info) && info.tcpi_state == TCP_SYN_SENT;
+    return is_under_way(sock) && !nd_observing && nd_now() >= nd_connect_deadline(sock, sock->connect_began) &&
+           nd_tcp_info(fd, &info) && info.tcpi_state == TCP_SYN_SENT;
 }
 
 static int connect_nonblocking(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
@@ -216,8 +212,7 @@ static int connect_nonblocking(int fd, struct nd_sock *sock, const struct sockad
     }
     if (leaves_attempt(sock) && !(nd_sock_flags(sock) & ND_SOCK_CONNECTING))
         nd_kernel_timers_backstop(fd, sock);
-    int result = nd_real.connect(fd, addr, len);
-    int error = errno;
+    int result = nd_real.connect(fd, addr, len), error = errno;
     if (result == 0 || error == EISCONN)
         connected(fd, sock);
     else if (error == EINPROGRESS) /* a new attempt; for one under way it is EALREADY */
@@ -267,17 +262,19 @@ static int connect_at_once(int fd, struct nd_sock *sock, const struct sockaddr *
     return result;
 }
 
+static struct nd_sock *known(int fd) {
+    struct nd_sock *sock = nd_sock_lookup(fd);
+    return sock && (nd_sock_flags(sock) & ND_SOCK_KNOWN) ? sock : nd_sock_discover(fd);
+}
+
 ND_COLD static int connect_watched(int fd, const struct sockaddr *addr, socklen_t len) {
     nd_live_check();
-    struct nd_sock *sock = nd_sock_lookup(fd);
-    if (!sock || !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
-        sock = nd_sock_discover(fd);
+    struct nd_sock *sock = known(fd);
     if (!sock || !waits_to_connect(sock, addr, len))
         return connect_at_once(fd, sock, addr, len);
     if ((nd_sock_flags(sock) & ND_SOCK_EXPIRED) && is_expired_attempt(fd, sock))
         return -1;
-    if (!(nd_sock_flags(sock) & ND_SOCK_KNOWN)) /* the record was another socket's */
-        sock = nd_sock_discover(fd);
+    sock = known(fd); /* the record may have been another socket's */
     if (!sock)
         return nd_real.connect(fd, addr, len);
     choose_profile(fd, sock, addr, len);
@@ -290,24 +287,10 @@ ND_COLD static int connect_watched(int fd, const struct sockaddr *addr, socklen_
 
 /* The record of a stream that a send with an address connects; NULL where CONNECT does not bound it. */
 static struct nd_sock *unconnected(int fd, const struct sockaddr *addr, socklen_t len) {
-    struct nd_sock *sock = nd_sock_lookup(fd);
-    if (!sock || !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
-        sock = nd_sock_discover(fd);
-    if (!sock || nd_observing || !waits_to_connect(sock, addr, len) || !(nd_sock_flags(sock) & ND_SOCK_INET) ||
-        (nd_sock_flags(sock) & (ND_SOCK_CONNECTED | ND_SOCK_CONNECTING)))
-        return NULL;
-    return sock;
-}
-
-/* A send has begun a connection. With a Fast Open cookie the data are in the SYN, and the connect is pending although
- * the send has succeeded: nothing was received from the peer yet. */
-static void connect_begun(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
-    struct tcp_info info;
-    socklen_t size = sizeof info;
-    if (nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_state == TCP_ESTABLISHED)
-        connected(fd, sock);
-    else
-        pending(fd, sock, addr, len, began);
+    struct nd_sock *sock = known(fd);
+    const bool bounded = sock && !nd_observing && waits_to_connect(sock, addr, len) && leaves_attempt(sock) &&
+                         !(nd_sock_flags(sock) & (ND_SOCK_CONNECTED | ND_SOCK_CONNECTING));
+    return bounded ? sock : NULL;
 }
 
 ND_COLD ssize_t nd_connect_by_send(int fd, const struct sockaddr *addr, socklen_t len, bool wait,
@@ -336,7 +319,10 @@ ND_COLD ssize_t nd_connect_by_send(int fd, const struct sockaddr *addr, socklen_
             expire(fd, sock, addr, len, began);
             error = ETIMEDOUT;
         } else if (result >= 0 || under_way(error)) {
-            connect_begun(fd, sock, addr, len, began);
+            if (is_established(fd))
+                connected(fd, sock);
+            else /* with a Fast Open cookie the send succeeds before anything was received from the peer */
+                pending(fd, sock, addr, len, began);
         }
     }
     errno = error;
@@ -344,9 +330,6 @@ ND_COLD ssize_t nd_connect_by_send(int fd, const struct sockaddr *addr, socklen_
 }
 
 int nd_connect(int fd, const struct sockaddr *addr, socklen_t len) {
-    int saved = errno;
-    int result = connect_watched(fd, addr, len);
-    if (result == 0)
-        errno = saved;
-    return result;
+    const int saved = errno;
+    return (int)nd_keep_errno(connect_watched(fd, addr, len), saved);
 }

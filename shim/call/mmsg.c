@@ -190,8 +190,6 @@ static int receive_bounded(const struct nd_mmsg_call *call) {
 }
 
 int nd_recvmmsg(const struct nd_mmsg_call *call) {
-    int saved = errno, got = receive_bounded(call);
-    if (got >= 0)
-        errno = saved;
-    return got;
+    const int saved = errno;
+    return (int)nd_keep_errno(receive_bounded(call), saved);
 }

@@ -156,23 +156,15 @@ static inline ssize_t receive(const struct nd_receive_call *call) {
     return kernel_timed ? receive_kernel_timed(call) : receive_bounded(call);
 }
 
-/* A call that succeeds keeps errno, whatever waits it made. */
 ssize_t nd_receive(const struct nd_receive_call *call) {
-    int saved = errno;
-    ssize_t result = receive(call);
-    if (result >= 0)
-        errno = saved;
-    return result;
+    const int saved = errno;
+    return nd_keep_errno(receive(call), saved);
 }
 
 ssize_t nd_receive_ended(const struct nd_receive_call *call, ssize_t result) {
     struct nd_sock *sock = nd_sock_lookup(call->fd);
     int saved = errno;
-    if (sock)
-        result = nd_receive_finish(call, sock, result);
-    if (result >= 0)
-        errno = saved;
-    return result;
+    return nd_keep_errno(sock ? nd_receive_finish(call, sock, result) : result, saved);
 }
 
 ssize_t nd_kernel_timed_continue(const struct nd_receive_call *call, struct nd_kernel_timed *timed, ssize_t result) {
@@ -184,9 +176,7 @@ ssize_t nd_kernel_timed_continue(const struct nd_receive_call *call, struct nd_k
     } else if (timed->sock->generation == timed->generation) {
         result = finish_plain(call, timed->sock, result);
     }
-    if (result >= 0)
-        errno = saved;
-    return result;
+    return nd_keep_errno(result, saved);
 }
 
 ssize_t nd_receive_kernel_timed(const struct nd_receive_call *call, uint32_t generation, nd_time began,
@@ -198,7 +188,5 @@ ssize_t nd_receive_kernel_timed(const struct nd_receive_call *call, uint32_t gen
         result = nd_receive_kernel_timed_result(call, sock, began, result, &how);
     else if (nd_would_block(result))
         errno = ETIMEDOUT;
-    if (result >= 0)
-        errno = saved;
-    return result;
+    return nd_keep_errno(result, saved);
 }

@@ -19,10 +19,6 @@ static enum nd_call operation_of(const struct nd_send_call *call) {
     return call->many ? ND_OPERATION_sendmmsg : (enum nd_call)(ND_OPERATION_write + call->kind);
 }
 
-static const char *name_of(const struct nd_send_call *call) {
-    return nd_operation_names[operation_of(call)];
-}
-
 ssize_t nd_send_plain(const struct nd_send_call *call) {
     switch (call->kind) {
     case ND_WRITE:
@@ -98,10 +94,6 @@ static ssize_t send_checked(const struct nd_send_call *call, struct nd_sock *soc
     return checked(call, sock, done, flags, send_now(call, done, flags | MSG_NOSIGNAL));
 }
 
-static ssize_t without_waiting(const struct nd_send_call *call, struct nd_sock *sock, size_t done) {
-    return send_checked(call, sock, done, call->flags | MSG_DONTWAIT);
-}
-
 static ssize_t sent_or_fail(size_t done, int error) {
     if (done > 0)
         return (ssize_t)done;
@@ -147,7 +139,7 @@ static ssize_t failed(const struct nd_send_call *call, struct nd_sock *sock, siz
 static ssize_t fill(const struct nd_send_call *call, struct nd_sock *sock, size_t *done, size_t total) {
     ssize_t sent = 1;
     while (sent > 0 && *done < total) {
-        sent = without_waiting(call, sock, *done);
+        sent = send_checked(call, sock, *done, call->flags | MSG_DONTWAIT);
         *done += sent > 0 ? (size_t)sent : 0;
     }
     return sent;
@@ -297,7 +289,7 @@ static ssize_t send_bounded(const struct nd_send_call *call) {
         nd_scope_touched(call->fd, sock);
     uint32_t flags = nd_sock_flags(sock);
     if (((flags & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock)) ||
-        nd_connection_limits_outlived(call->fd, sock, name_of(call)))
+        nd_connection_limits_outlived(call->fd, sock, nd_operation_names[operation_of(call)]))
         return nd_expired_fail(call->fd, sock, ND_OUT); /* prevents SIGPIPE */
     if (flags & ND_SOCK_BORROWED)
         nd_kernel_timers_give_back(call->fd, sock);
@@ -305,10 +297,10 @@ static ssize_t send_bounded(const struct nd_send_call *call) {
         return send_unlimited(call, sock);
     if (nd_observing)
         return send_observed(call, sock);
-    return send_continue(call, sock, without_waiting(call, sock, 0));
+    return send_continue(call, sock, send_checked(call, sock, 0, call->flags | MSG_DONTWAIT));
 }
 
-/* The call has returned `result`. Success keeps errno, whatever waits the call made. */
+/* The call has returned `result`. */
 static ssize_t finish(const struct nd_send_call *call, ssize_t result, int error_before) {
     struct nd_sock *sock = result >= 0 ? nd_sock_lookup(call->fd) : NULL;
     if (sock && nd_unlikely(nd_sock_is_datagram(sock))) {
@@ -319,9 +311,7 @@ static ssize_t finish(const struct nd_send_call *call, ssize_t result, int error
         nd_connection_limits_count(sock, (size_t)result);
         nd_carry_over_end(call->fd, sock, ND_OUT);
     }
-    if (result >= 0)
-        errno = error_before;
-    return result;
+    return nd_keep_errno(result, error_before);
 }
 
 ssize_t nd_send(const struct nd_send_call *call) {

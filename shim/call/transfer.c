@@ -321,7 +321,5 @@ long nd_transfer(const struct nd_transfer *call) {
         nd_connection_limits_count(sock, (size_t)result);
         nd_carry_over_end(call->fd, sock, call->direction);
     }
-    if (result >= 0)
-        errno = saved;
-    return result;
+    return nd_keep_errno(result, saved);
 }

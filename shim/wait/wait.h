@@ -72,6 +72,13 @@ static inline bool nd_would_block(long result) {
     return result < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
+/* Returns `result`. A call that succeeds keeps errno, `saved`, whatever waits it made. */
+static inline long nd_keep_errno(long result, int saved) {
+    if (result >= 0)
+        errno = saved;
+    return result;
+}
+
 /* Whether the descriptor is in non-blocking mode now, asked from the kernel. Keeps errno. */
 bool nd_nonblocking(int fd);
 
