@@ -1,5 +1,5 @@
-/* A socket whose every answer is in a script: what successive polls, sends and receives return, each after a time. For the tests of
- * calls that wait. */
+/* A socket whose every answer is in a script: what successive polls, sends and receives return, each after a time. For
+ * the tests of calls that wait. */
 #ifndef FAKE_CALLS_H
 #define FAKE_CALLS_H
 
