@@ -1,7 +1,7 @@
 # netdeadline: GNU make, gcc or clang. Objects go to $(BUILD); nothing else is written outside it but by install.
 #   make            the library and the command           make unit         the unit tests' programs
 #   make install    to DESTDIR and PREFIX                  make tests        the integration tests' programs
-#   make check      everything (scripts/test)              make lint         cppcheck, clang-tidy, clang-format
+#   make check      what can be tested here (T=NAME: that) make lint         cppcheck, clang-tidy, clang-format
 #   make release    the files for all hosts, in build/release      make deb, make rpm   packages of them
 #   make bench      with and without the library           SANITIZE=thread BUILD=build/tsan   a checked build
 #   make uninstall  removes what install installed         make compile_commands.json         in $(BUILD), for clangd
@@ -141,22 +141,27 @@ $(BUILD)/libnetdeadline.so: $(SHIM_OBJS) $(RENAMED) $(BUILD)/exports.map $(BUILD
 	    $(if $(SANITIZE),,-Wl,-z,defs) -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,--exclude-libs,ALL -Wl,-Bsymbolic -Wl,--hash-style=both \
 	    $(LDFLAGS) -o $@ $(SHIM_OBJS) $(RENAMED) $(CARES_LIBS) $(LDLIBS)
 
-# The command and the unit tests take what they need from an archive; a test can stand in for the clock or the kernel.
+# The command and the unit tests take what they need from archives; a test can stand in for the clock or the kernel.
 $(BUILD)/libplain.a: $(PLAIN_OBJS) $(RESOLVER_OBJS)
 	@mkdir -p $(@D)
 	rm -f $@ && $(AR) qcs $@ $^
 
-$(BUILD)/unit/%_test: tests/unit/%_test.c $(BUILD)/libplain.a Makefile
+$(BUILD)/libcli.a: $(filter-out $(BUILD)/cli/main.o,$(CLI_OBJS))
+	rm -f $@ && $(AR) qcs $@ $^
+
+# One main function for all; it chooses tests by name where each adds its own (tests/unit/main.c).
+$(BUILD)/unit/%_test: tests/unit/%_test.c $(BUILD)/tests/unit/main.o $(BUILD)/libcli.a $(BUILD)/libplain.a Makefile
 	@mkdir -p $(@D)
 	@echo '  CC $@'
-	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(BUILD)/libplain.a $(LDFLAGS) \
-	    $(CARES_LINKED) $(UNWIND_A) $(shell $(PKG_CONFIG) --libs check) -ldl
+	@$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(BUILD)/tests/unit/main.o $(BUILD)/libcli.a $(BUILD)/libplain.a $(LDFLAGS) \
+	    -Wl,--wrap=_tcase_add_test $(CARES_LINKED) $(UNWIND_A) $(shell $(PKG_CONFIG) --libs check) -ldl
 
 $(BUILD)/tests/%: tests/integration/%.c Makefile
 	@mkdir -p $(@D)
 	@echo '  CC $@'
-	@$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -O1 -g $(SANITIZERS) -MMD -MP -MF $@.d -o $@ $< -pthread -ldl -lssl -lcrypto $(TEST_LIBS)
-$(BUILD)/tests/tls: TEST_LIBS := -lgnutls
+	@$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -O1 -g $(SANITIZERS) -MMD -MP -MF $@.d -o $@ $< -pthread -ldl $(TEST_LIBS)
+$(addprefix $(BUILD)/tests/,hidden tls13 tlsloop): TEST_LIBS := -lssl -lcrypto
+$(BUILD)/tests/tls: TEST_LIBS := -lssl -lcrypto -lgnutls
 # It includes the headers of the state block, and exports one.
 $(BUILD)/tests/forged: TEST_LIBS := -I. -rdynamic
 
@@ -167,12 +172,12 @@ unit: $(UNIT_TESTS)
 tests: $(TEST_PROGRAMS)
 
 check:
-	scripts/test
+	+@BUILD=$(BUILD) scripts/check $(T)
 check-unit: unit
 	@for t in $(UNIT_TESTS); do $$t || exit 1; done
 bench: all
 	scripts/bench
-lint:
+lint: all
 	scripts/lint
 release:
 	scripts/release

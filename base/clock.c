@@ -10,7 +10,8 @@ static nd_time sum(const struct timespec *ts) {
     return (nd_time)ts->tv_sec * ND_SEC + ts->tv_nsec;
 }
 
-/* The first time a clock is read, or where it cannot be: sets *works, after which it is asked without a thought of errno. */
+/* Reads a clock for the first time, or one that cannot be read. Sets *works where it can: from then on errno needs no
+ * care. */
 static __attribute__((cold, noinline)) nd_time try_clock(clockid_t id, _Atomic bool *works) {
     struct timespec ts;
     int saved = errno;

@@ -13,10 +13,11 @@ typedef int64_t nd_time;
 /* A deadline that never comes. */
 #define ND_NEVER INT64_MAX
 
-/* Now, exact (about 40 ns by the vDSO). Async-signal-safe; keeps errno. */
+/* Now, exactly; a call takes about 40 ns by the vDSO. Async-signal-safe; keeps errno. */
 nd_time nd_now(void);
 
-/* Now, as of the last timer tick: at most 4 ms (HZ=250) behind nd_now(), about 7 ns. Async-signal-safe; keeps errno. */
+/* Now, as of the last timer tick: at most 4 ms (HZ=250) behind nd_now(); a call takes about 7 ns. Async-signal-safe;
+ * keeps errno. */
 nd_time nd_now_coarse(void);
 
 /* `start` plus `timeout`; ND_NEVER where that would overflow. Async-signal-safe. */
@@ -29,8 +30,8 @@ static inline nd_time nd_time_sooner(nd_time a, nd_time b) {
     return a < b ? a : b;
 }
 
-/* Milliseconds from `now` to `deadline` for poll(2): rounded up, so that the deadline has passed when poll has timed out;
- * 0 when it has passed already; -1 for ND_NEVER. Async-signal-safe. */
+/* Milliseconds from `now` to `deadline` for poll(2): rounded up, so that the deadline has passed when poll has timed
+ * out; 0 when it has passed already; -1 for ND_NEVER. Async-signal-safe. */
 int nd_time_poll_ms(nd_time deadline, nd_time now);
 
 #endif

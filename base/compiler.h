@@ -1,4 +1,4 @@
-/* Words for the compiler: what is likely, what is cold, what is exported. */
+/* Attributes and hints for the compiler: what is likely, what is cold, what is exported. */
 #ifndef ND_BASE_COMPILER_H
 #define ND_BASE_COMPILER_H
 

@@ -44,7 +44,7 @@ void nd_line_put_hex(struct nd_line *line, uint64_t number) {
     put_in_base(line, number, 16, 1);
 }
 
-/* The number of bytes of a well-formed sequence with `lead` in front, 0 for a byte that cannot start one. */
+/* The length of a UTF-8 sequence that begins with `lead`, 0 for a byte that cannot begin one. */
 static size_t sequence_length(unsigned char lead) {
     if (lead >= 0xc2 && lead <= 0xdf)
         return 2;
@@ -53,7 +53,7 @@ static size_t sequence_length(unsigned char lead) {
     return lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
 }
 
-/* Decodes the UTF-8 sequence at `text`: its length and the character, or 1 and U+FFFD where there is none. */
+/* Decodes the UTF-8 sequence at `text`. Returns its length; where there is none, 1, and *character is U+FFFD. */
 static size_t decode(const char *text, size_t length, uint32_t *character) {
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
     unsigned char lead = (unsigned char)text[0];

@@ -1,4 +1,4 @@
-/* Lines and words of configuration files, walked without changing or copying the text. */
+/* The lines and words of a configuration file, read without changing or copying its text. */
 #ifndef ND_BASE_WORDS_H
 #define ND_BASE_WORDS_H
 
@@ -7,18 +7,18 @@
 #include <string.h>
 #include <strings.h>
 
-/* A piece of a text; not NUL-terminated. */
+/* A part of a text, not NUL-terminated. */
 struct nd_word {
     const char *at;
     size_t size;
 };
 
-/* isspace(3) of the C locale, whatever locale the program has set. */
+/* isspace(3) as in the C locale, whatever locale the program has set. */
 static inline bool nd_is_space(char c) {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* Take the next line, without its newline, off the front of `text`. */
+/* Takes the next line off the front of `text`, without its newline. Returns false at the end of the text. */
 static inline bool nd_next_line(struct nd_word *text, struct nd_word *line) {
     if (text->size == 0)
         return false;
@@ -31,7 +31,8 @@ static inline bool nd_next_line(struct nd_word *text, struct nd_word *line) {
     return true;
 }
 
-/* Take the next word, parted by white space, off the front of `line`. */
+/* Takes the next word off the front of `line`; words are separated by white space. Returns false where there is
+ * none. */
 static inline bool nd_next_word(struct nd_word *line, struct nd_word *word) {
     while (line->size > 0 && nd_is_space(*line->at))
         line->at++, line->size--;
@@ -44,7 +45,7 @@ static inline bool nd_next_word(struct nd_word *line, struct nd_word *word) {
     return true;
 }
 
-/* End `line` before the first `mark`. */
+/* Ends `line` before the first `mark` in it. */
 static inline void nd_cut_at(struct nd_word *line, char mark) {
     const char *found = line->size ? memchr(line->at, mark, line->size) : NULL;
     if (found)

@@ -24,7 +24,7 @@ void blocked_sort(struct blocked_list *list, bool by_time) {
         qsort(list->entries, list->count, sizeof *list->entries, by_time ? by_waiting : by_process);
 }
 
-/* "RECV=30s", "CONNECT (observed)", "no library". */
+/* Adds the cell of the limit: "RECV=30s", "CONNECT (observed)", "no library". */
 static void add_limit(struct table *table, const struct blocked *entry) {
     char text[128], duration[64] = "";
     struct nd_line line;

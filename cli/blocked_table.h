@@ -5,10 +5,11 @@
 #include "cli/process/blocked.h"
 #include "cli/table.h"
 
-/* Sorts the list: who waits longest comes first where `by_time`, else by process. */
+/* Sorts the list by how long each call has waited, longest first, where `by_time` is set; else by process and
+ * thread. */
 void blocked_sort(struct blocked_list *list, bool by_time);
 
-/* Fills *table, heading included, one row for each entry. To be freed. */
+/* Fills *table with a heading and one row for each entry. The caller frees it by table_free. */
 void blocked_tabulate(const struct blocked_list *list, struct table *table);
 
 #endif

@@ -76,7 +76,7 @@ static void put_calls(char *out, size_t size, const char *const *names, int coun
 }
 
 static void report_imports(struct findings *findings, const struct imports *imports) {
-    char calls[1024];
+    char calls[2048];
     if (!imports->uses_network && !imports->loads_modules)
         finding_note(findings, "neither it nor its %d libraries open sockets or look up names", imports->libraries);
     put_calls(calls, sizeof calls, imports->bounded, imports->bounded_count);
@@ -120,7 +120,7 @@ static int check_program(const char *name) {
     struct findings findings = {0};
     struct program program;
     if (program_inspect(name, &program) != 0) {
-        cli_complain("cannot read the program '%s': %s", name, strerror(errno ? errno : ENOENT));
+        cli_warn("cannot read the program '%s': %s", name, strerror(errno ? errno : ENOENT));
         return CLI_NOT_FOUND;
     }
     findings_start(&findings, program.path);
@@ -141,11 +141,13 @@ static int check_program(const char *name) {
 }
 
 static int run(int argc, char **argv) {
-    if (argc != 2 || argv[1][0] == '-' || argv[1][0] == '\0')
-        return cli_usage_error("check", argc == 2 ? "there is no option '%s'" : "one program or process ID is needed",
-                               argc == 2 ? argv[1] : "");
-    bool is_number = argv[1][strspn(argv[1], "0123456789")] == '\0';
-    return is_number ? check_process(argv[1]) : check_program(argv[1]);
+    static const struct option options[] = {CLI_HELP, CLI_END};
+    cli_next_option(&cli_check_command, argc, argv, options);
+    const char *subject = argv[optind];
+    if (argc - optind != 1 || !subject[0])
+        return cli_usage_error(&cli_check_command, "one program or process ID is needed");
+    bool is_number = subject[strspn(subject, "0123456789")] == '\0';
+    return is_number ? check_process(subject) : check_program(subject);
 }
 
 const struct cli_command cli_check_command = {

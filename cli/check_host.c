@@ -26,9 +26,9 @@ bool check_is_preloaded_everywhere(void) {
     return found;
 }
 
-/* Hangs and worse in libc's own lookups, up to the version in which they were mended. */
+/* Known hangs, and worse, of glibc's own lookups, each up to the version that fixed it. */
 static const struct {
-    int mended; /* 2.x; 0: not yet */
+    int fixed_in; /* the minor version, 2.x; 0: not yet */
     const char *what;
 } known_bugs[] = {
     {20, "queries may be written to somebody else's descriptor (BZ 15946)"},
@@ -42,7 +42,7 @@ static void check_libc(struct findings *findings, bool is_replaced) {
     const char *version = gnu_get_libc_version();
     int minor = strncmp(version, "2.", 2) == 0 ? atoi(version + 2) : 0;
     for (size_t i = 0; i < sizeof known_bugs / sizeof known_bugs[0]; i++)
-        if (known_bugs[i].mended == 0 || minor < known_bugs[i].mended)
+        if (known_bugs[i].fixed_in == 0 || minor < known_bugs[i].fixed_in)
             finding_note(findings, "glibc %s: %s; %s", version, known_bugs[i].what,
                          is_replaced ? "not so the library's own lookups" : "callers leave at RESOLVE");
 }

@@ -1,5 +1,5 @@
-/* The part of `netdeadline check` that looks at the host: what its libc, its name services and its configuration make of the
- * library. */
+/* The part of `netdeadline check` that looks at the host: what its libc, its name services and its configuration make
+ * of the library. */
 #ifndef CLI_CHECK_HOST_H
 #define CLI_CHECK_HOST_H
 
@@ -7,13 +7,14 @@
 
 #include "cli/findings.h"
 
-/* Whether /etc/ld.so.preload names the library: then it is in every dynamic program, in set-uid ones too. */
+/* Whether /etc/ld.so.preload names the library. The loader then puts it into every dynamic program, set-uid ones
+ * included. */
 bool check_is_preloaded_everywhere(void);
 
-/* What holds for every program here. */
+/* Reports what holds for every program on this host. */
 void check_host(struct findings *findings);
 
-/* What the config file and the environment say to the program. */
+/* Reports what the config file and the environment make of the program with this path. */
 void check_config(struct findings *findings, const char *program);
 
 #endif

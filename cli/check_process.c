@@ -25,7 +25,8 @@ static FILE *open_file(const char *pid, const char *name) {
     return fopen(path, "re");
 }
 
-/* How many different copies of the library are mapped; the path of the first goes to `out`. -1: cannot be read. */
+/* Counts the different copies of the library that are mapped, and puts the path of the first into `out`. Returns -1
+ * where the map cannot be read. */
 static int count_copies(const char *pid, char *out, size_t size) {
     FILE *maps = open_file(pid, "maps");
     char *line = NULL;
@@ -75,7 +76,7 @@ static bool uses_io_uring(const char *pid) {
     return found;
 }
 
-/* The settings that are not the defaults, as they are in force in the process. */
+/* Reports the settings that are in force in the process and are not the defaults. */
 static void list_settings(struct findings *findings, const struct block *block) {
     struct nd_settings defaults;
     unsigned count;
@@ -95,7 +96,7 @@ static void list_settings(struct findings *findings, const struct block *block) 
     free(rows);
 }
 
-/* What the library itself says there, in the process's memory. */
+/* Reports what the library's state block in the process's memory says. */
 static void check_block(struct findings *findings, pid_t pid) {
     static struct block block;
     switch (block_open(&block, pid, false)) {
@@ -120,11 +121,11 @@ static void check_block(struct findings *findings, pid_t pid) {
     }
 }
 
-static void take_complaint(const char *text, void *findings) {
+static void take_warning(const char *text, void *findings) {
     finding_note(findings, "%s", text);
 }
 
-/* Notes each setting of the environment that the process was started with, and what is wrong with it. */
+/* Reports each setting of the environment that the process was started with, and what is wrong with it. */
 static void check_settings(struct findings *findings, const char *pid) {
     FILE *file = open_file(pid, "environ");
     char *variables[MOST_VARIABLES + 1] = {NULL}, *variable = NULL;
@@ -140,7 +141,7 @@ static void check_settings(struct findings *findings, const char *pid) {
         room = 0;
     }
     nd_settings_defaults(&settings);
-    nd_settings_from_environment(&settings, variables, take_complaint, findings);
+    nd_settings_from_environment(&settings, variables, take_warning, findings);
     for (int i = 0; i < count; i++)
         free(variables[i]);
     free(variable);
@@ -155,11 +156,11 @@ int check_process(const char *pid) {
     snprintf(path, sizeof path, "/proc/%s/exe", pid);
     ssize_t length = readlink(path, target, sizeof target - 1);
     if (length < 0 && errno != ENOENT) {
-        cli_complain("cannot look at process %s: %s", pid, strerror(errno));
+        cli_warn("cannot look at process %s: %s", pid, strerror(errno));
         return CLI_FAILED;
     }
     if (strlen(pid) > 10 || length < 0) {
-        cli_complain("there is no process %s", pid);
+        cli_warn("there is no process %s", pid);
         return CLI_NOT_FOUND;
     }
     target[length] = '\0';

@@ -1,10 +1,12 @@
-/* What the commands of netdeadline share: their table, their exit codes, their way to complain. */
+/* What the commands of netdeadline share: their table, their exit codes, how they read options and warn. */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 
-/* run(1)-like commands end with the program's own status; these are ours, as env(1) and timeout(1) have them. */
+/* `run` ends with the status of the program that it executes; these are ours, as env(1) and timeout(1) have them. */
 enum {
     CLI_OK = 0,
     CLI_USAGE = 2,
@@ -16,6 +18,7 @@ enum {
 struct cli_command {
     const char *name;
     const char *summary;
+    bool takes_program;                /* its first argument is a program, whose options are not ours */
     int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns the exit status */
     void (*help)(FILE *to);
 };
@@ -32,10 +35,30 @@ extern const struct cli_command cli_set_command;
 /* What looking into a process takes. */
 #define CLI_NEEDS_PTRACE "that takes root, or the same user and ptrace permission (sysctl kernel.yama.ptrace_scope)"
 
-/* Prints "netdeadline: " and the message as one line to standard error. */
-void cli_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* A command's own options have a `val` from CLI_FIRST_OPTION on. Its table ends with CLI_HELP, CLI_END. */
+enum { CLI_HELP_OPTION = 256, CLI_FIRST_OPTION };
+#define CLI_HELP                                                                                                       \
+    { "help", no_argument, NULL, CLI_HELP_OPTION }
+#define CLI_END                                                                                                        \
+    { NULL, 0, NULL, 0 }
 
-/* Complains, points at the command's --help, and returns CLI_USAGE. */
-int cli_usage_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Reads the next option of the command's, before or behind other arguments. Returns its `val`, with its value in
+ * optarg, or -1 at the end: the arguments that are no options then begin at argv[optind]. Exits with the command's help
+ * for --help and -h, and with CLI_USAGE for an option that the command lacks, that is abbreviated, or whose value is
+ * missing. */
+int cli_next_option(const struct cli_command *command, int argc, char **argv, const struct option *options);
+
+/* Whether all of these arguments, the last of which is NULL, are process IDs. Warns if not. */
+bool cli_are_processes(const struct cli_command *command, char *const *arguments);
+
+/* Prints "netdeadline: " and the message as one line to standard error. */
+void cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Warns, points at the help of the command (NULL: of netdeadline), and returns CLI_USAGE. */
+int cli_usage_error(const struct cli_command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Writes out what was printed. Returns `status`, or CLI_FAILED where that fails (a full disk): it must not look like
+ * success. */
+int cli_finish(int status);
 
 #endif

@@ -1,4 +1,5 @@
-/* `netdeadline config`: is the config file in order, and what does it come to for one program and destination. */
+/* `netdeadline config`: tells whether the config file is in order, or what it comes to for one program and
+ * destination. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -34,7 +35,7 @@ static const char *default_file(void) {
     return path && path[0] ? path : ND_RULES_FILE;
 }
 
-/* Mistakes go to `to` as they stand: "FILE:LINE: what", escaped by whoever found them. */
+/* Where mistakes in the file are printed, "FILE:LINE: what". The reader of the file has escaped them. */
 struct mistakes {
     FILE *to;
     unsigned count;
@@ -46,7 +47,8 @@ static void take_mistake(const char *text, void *arg) {
     mistakes->count++;
 }
 
-/* Reads the file with all that the library would make of it. CLI_OK, or another exit status. */
+/* Reads the file as the library would, but for all programs. Returns an exit status. A file that is missing is none
+ * where `optional` is set. */
 static int read_rules(struct nd_rules *rules, const char *path, bool optional) {
     int fd = access(path, F_OK) == 0 || errno != ENOENT ? nd_rules_open_file(rules, false, false) : -1;
     if (fd >= 0) {
@@ -57,7 +59,7 @@ static int read_rules(struct nd_rules *rules, const char *path, bool optional) {
         return CLI_FAILED;
     if (optional)
         return CLI_OK;
-    cli_complain("there is no file '%s'", path);
+    cli_warn("there is no file '%s'", path);
     return CLI_NOT_FOUND;
 }
 
@@ -75,7 +77,7 @@ static int check(const char *path) {
     return mistakes.count > 0 ? MISTAKES : IN_ORDER;
 }
 
-/* The other side, as the operator names it. */
+/* The other side of the connection that is to be explained, as the operator has named it. */
 struct side {
     bool inbound;
     const char *program;
@@ -87,7 +89,7 @@ struct side {
     bool has_address;
 };
 
-/* The first address of the host's, as this command finds it. */
+/* Looks up the host's first address, by this command's own resolver. */
 static void look_up(struct side *side) {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
     if (getaddrinfo(side->host, NULL, &hints, &list) == 0 &&
@@ -107,7 +109,7 @@ static int read_side(struct side *side, const char *text) {
     if (!wrong && !is_exact)
         wrong = "is not a single host";
     if (wrong)
-        return cli_usage_error("config", "'%s' %s", text, wrong);
+        return cli_usage_error(&cli_config_command, "'%s' %s", text, wrong);
     if (side->where.kind == ND_ENDPOINT_ADDRESS) {
         side->place = (struct nd_endpoint_address){.address = side->where.address, .port = side->where.port};
         side->has_address = true;
@@ -117,7 +119,7 @@ static int read_side(struct side *side, const char *text) {
     } else {
         size_t size = side->where.text.size;
         if (size >= sizeof side->path.sun_path)
-            return cli_usage_error("config", "'%s' is too long", text);
+            return cli_usage_error(&cli_config_command, "'%s' is too long", text);
         side->path.sun_family = AF_UNIX;
         memcpy(side->path.sun_path, side->where.text.at, size);
         if (side->path.sun_path[0] == '@')
@@ -133,7 +135,7 @@ static struct nd_rule_set rules_of(const struct side *side) {
                                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + side->where.text.size));
     if (side->has_address)
         return nd_rules_at(&rules, side->inbound, &side->place, &named);
-    for (unsigned i = 0; i < rules.count; i++) /* its address is not known: what holds for the name and the port */
+    for (unsigned i = 0; i < rules.count; i++) /* without an address, what holds for the name and the port */
         if (rules.rules[i].inbound == side->inbound && nd_endpoint_has_port(&rules.rules[i].where, side->where.port) &&
             (rules.rules[i].where.kind == ND_ENDPOINT_ANY || nd_rule_set_has(&named, i)))
             nd_rule_set_add(&all, i);
@@ -146,7 +148,7 @@ static bool is_of_side(const struct nd_setting *setting, bool inbound) {
     return is_limit ? is_inbound == inbound : setting->kind != ND_SETTING_UNREAD;
 }
 
-/* The row whose value this one takes while it has none of its own; or itself. */
+/* The row of the table whose value this one takes as long as it has none of its own; otherwise this row. */
 static size_t source_of(size_t row) {
     if (rules.from_environment >> row & 1 || rules.base_line[row])
         return row;
@@ -225,29 +227,41 @@ static int explain(const char *path, bool is_named, struct side *side, const cha
     return mistakes.count > 0 ? MISTAKES : IN_ORDER;
 }
 
-static int run_explain(char **argv) {
-    struct side side = {.inbound = false};
-    const char *file = NULL;
-    for (; *argv && (*argv)[0] == '-'; argv++) {
-        if (strcmp(*argv, "--inbound") == 0)
-            side.inbound = true;
-        else if (strcmp(*argv, "--file") == 0 && argv[1])
-            file = *++argv;
-        else
-            return cli_usage_error("config", "there is no option '%s' of --explain", *argv);
-    }
-    if (!argv[0] || !argv[0][0] || !argv[1] || argv[2])
-        return cli_usage_error("config", "a program and a host are needed");
-    side.program = argv[0];
-    return explain(file ? file : default_file(), file || getenv("NETDEADLINE_CONFIG"), &side, argv[1]);
+static int run_check(char *const *arguments) {
+    if (arguments[0] && arguments[1])
+        return cli_usage_error(&cli_config_command, "--check takes one file");
+    return check(arguments[0] ? arguments[0] : default_file());
+}
+
+static int run_explain(struct side *side, const char *file, char *const *arguments) {
+    if (!arguments[0] || !arguments[0][0] || !arguments[1] || arguments[2])
+        return cli_usage_error(&cli_config_command, "a program and a host are needed");
+    side->program = arguments[0];
+    return explain(file ? file : default_file(), file || getenv("NETDEADLINE_CONFIG"), side, arguments[1]);
 }
 
 static int run(int argc, char **argv) {
-    if (argc >= 2 && strcmp(argv[1], "--explain") == 0)
-        return run_explain(argv + 2);
-    if (argc < 2 || argc > 3 || strcmp(argv[1], "--check") != 0)
-        return cli_usage_error("config", "--check or --explain is needed");
-    return check(argc == 3 ? argv[2] : default_file());
+    enum { CHECK = CLI_FIRST_OPTION, EXPLAIN, NAMED_FILE, INBOUND };
+    static const struct option options[] = {{"check", no_argument, NULL, CHECK},
+                                            {"explain", no_argument, NULL, EXPLAIN},
+                                            {"file", required_argument, NULL, NAMED_FILE},
+                                            {"inbound", no_argument, NULL, INBOUND},
+                                            CLI_HELP,
+                                            CLI_END};
+    struct side side = {.inbound = false};
+    const char *file = NULL;
+    bool is_check = false, is_explain = false;
+    for (int option; (option = cli_next_option(&cli_config_command, argc, argv, options)) >= 0;) {
+        is_check |= option == CHECK;
+        is_explain |= option == EXPLAIN;
+        side.inbound |= option == INBOUND;
+        file = option == NAMED_FILE ? optarg : file;
+    }
+    if (is_check == is_explain)
+        return cli_usage_error(&cli_config_command, "--check or --explain is needed");
+    if (is_check && (file || side.inbound))
+        return cli_usage_error(&cli_config_command, "--file and --inbound go with --explain");
+    return is_check ? run_check(argv + optind) : run_explain(&side, file, argv + optind);
 }
 
 const struct cli_command cli_config_command = {

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A field of either class. A number that does not lie in the file is 0. */
+/* The value of a field in a file of either class; 0 where the field lies outside the file. */
 #define FIELD(file, at, type, name)                                                                                    \
     ((file)->is_64 ? number_at(file, (at) + offsetof(Elf64_##type, name), sizeof(((Elf64_##type *)0)->name))           \
                    : number_at(file, (at) + offsetof(Elf32_##type, name), sizeof(((Elf32_##type *)0)->name)))
@@ -26,7 +26,7 @@ static uint64_t number_at(const struct elf_file *file, uint64_t offset, size_t s
     return size == 1 ? number.bytes[0] : size == 2 ? number.two : size == 4 ? number.four : number.eight;
 }
 
-/* The text at `offset`, if it ends before `end`. */
+/* The text at `offset`, or NULL unless it ends before `end`. */
 static const char *text_at(const struct elf_file *file, uint64_t offset, uint64_t end) {
     if (end > file->size)
         end = file->size;
@@ -59,7 +59,7 @@ void elf_close(struct elf_file *file) {
     munmap((void *)(uintptr_t)file->bytes, file->size);
 }
 
-/* Where the header of section `number` is; behind the end of the file where there is none. */
+/* The offset of the header of section `number`; the end of the file where there is no such section. */
 static uint64_t section_at(const struct elf_file *file, uint64_t number) {
     uint64_t table = FIELD(file, 0, Ehdr, e_shoff), at;
     if (number >= FIELD(file, 0, Ehdr, e_shnum) || table == 0 ||

@@ -1,4 +1,4 @@
-/* Reads what a program's ELF file says, of either class, without trusting it. */
+/* Reads a program's ELF file, of either class. No offset or count in it is trusted. */
 #ifndef CLI_ELF_FILE_H
 #define CLI_ELF_FILE_H
 
@@ -18,7 +18,8 @@ void elf_close(struct elf_file *file);
 
 bool elf_has_section(const struct elf_file *file, const char *name);
 
-/* The path of the loader that the program asks for, or NULL. Points into the file: text of whoever made it. */
+/* The path of the loader that the program asks for, or NULL. It points into the mapped file, and is to be escaped when
+ * printed. */
 const char *elf_interpreter(const struct elf_file *file);
 
 /* Calls visit(name, arg) for each symbol that the file takes from others. */

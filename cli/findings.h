@@ -6,7 +6,8 @@ struct findings {
     int bad;
 };
 
-/* Names what is looked at. Text from outside is escaped here and in each finding: it goes to a terminal. */
+/* Prints what is looked at. All text is escaped, here and in each finding, because it may come from a hostile file and
+ * go to a terminal. */
 void findings_start(struct findings *findings, const char *subject);
 
 void finding_good(struct findings *findings, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/elf_file.h"
+#include "shim/report/operations.h"
 
 /* Every symbol that the library interposes. */
 static const char *const interposed[] = {
@@ -20,78 +21,24 @@ static const char *const interposed[] = {
 #undef ND_TLS
 };
 
-/* The calls that can wait for a peer or a name server. As hooks are added, more of these are bounded. */
+/* Calls that can wait for a peer or a name server under another name than that of the operation: those of
+ * _FORTIFY_SOURCE, older names that hooks.def has as aliases, and calls of other libraries. */
 static const char *const waiting[] = {
-    "connect",
-    "accept",
-    "accept4",
-    "recv",
-    "__recv_chk",
-    "recvfrom",
-    "__recvfrom_chk",
-    "recvmsg",
-    "recvmmsg",
-    "read",
-    "__read_chk",
-    "readv",
-    "send",
-    "sendto",
-    "sendmsg",
-    "sendmmsg",
-    "write",
-    "writev",
-    "sendfile",
-    "sendfile64",
-    "splice",
-    "poll",
-    "__poll_chk",
-    "ppoll",
-    "__ppoll_chk",
-    "select",
-    "pselect",
-    "epoll_wait",
-    "epoll_pwait",
-    "epoll_pwait2",
-    "getaddrinfo",
-    "getaddrinfo_a",
-    "gethostbyname",
-    "gethostbyaddr",
-    "gethostbyname2",
-    "gethostbyname_r",
-    "gethostbyname2_r",
-    "gethostbyaddr_r",
-    "getnameinfo",
-    "res_query",
-    "__res_query",
-    "res_search",
-    "res_nquery",
-    "__res_nquery",
-    "res_nsearch",
-    "__res_nsearch",
-    "SSL_connect",
-    "SSL_accept",
-    "SSL_do_handshake",
-    "SSL_read",
-    "SSL_read_ex",
-    "SSL_peek",
-    "SSL_peek_ex",
-    "SSL_write",
-    "SSL_write_ex",
-    "SSL_shutdown",
-    "gnutls_handshake",
-    "gnutls_record_recv",
-    "gnutls_record_send",
-    "gnutls_bye",
-    "PR_Connect", /* NSPR's, under Mozilla's NSS */
-    "PR_Recv",
-    "PR_Send",
-    "PR_Poll",
+    "__recv_chk",  "__recvfrom_chk", "__read_chk", "__poll_chk",
+    "__ppoll_chk", "getaddrinfo_a",  "PR_Connect", /* NSPR's, under Mozilla's NSS */
+    "PR_Recv",     "PR_Send",        "PR_Poll",
 };
 
-/* Calls without which nothing waits for the network. */
-static const char *const network[] = {"socket",        "connect",          "accept",          "accept4",
-                                      "getaddrinfo",   "gethostbyname",    "gethostbyname_r", "gethostbyname2",
-                                      "gethostbyaddr", "gethostbyname2_r", "SSL_connect",     "res_query"};
+/* Names of the same function: NAME, OF, NAME, OF, ... */
+static const char *const aliases[] = {
+#define ND_HOOK(name, ...)
+#define ND_ALIAS(name, of) #name, #of,
+#define ND_TLS(name, ...)
+#include "shim/hooks.def"
+#undef ND_HOOK
+#undef ND_ALIAS
+#undef ND_TLS
+};
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
@@ -102,6 +49,32 @@ static const char *find(const char *const *names, int count, const char *name) {
     return NULL;
 }
 
+/* The operation that a call is known as, by its own name or as an alias. */
+static enum nd_call operation_of(const char *name) {
+    for (int i = 0; i < COUNT(aliases); i += 2)
+        if (strcmp(aliases[i], name) == 0)
+            name = aliases[i + 1];
+    return nd_operation_find(name);
+}
+
+/* close waits only where the program has asked for that (SO_LINGER), and every program calls it. */
+static bool may_wait(const char *name, enum nd_call operation) {
+    return (operation != ND_OPERATION_NONE && operation != ND_OPERATION_close) || find(waiting, COUNT(waiting), name);
+}
+
+/* Whether only those who use the network make the call: others may read, write and poll. */
+static bool is_of_network(const char *name, enum nd_call operation) {
+    switch (nd_operation_table[operation].family) {
+    case ND_FAMILY_CONNECT:
+    case ND_FAMILY_ACCEPT:
+    case ND_FAMILY_TLS_HANDSHAKE:
+    case ND_FAMILY_LOOKUP:
+        return true;
+    default:
+        return strcmp(name, "socket") == 0;
+    }
+}
+
 static void add(const char **names, int *count, const char *name) {
     if (*count < IMPORTS_MOST_CALLS && !find(names, *count, name))
         names[(*count)++] = name;
@@ -109,16 +82,17 @@ static void add(const char **names, int *count, const char *name) {
 
 static void take_import(const char *name, void *arg) {
     struct imports *imports = arg;
-    const char *call = find(waiting, COUNT(waiting), name);
-    imports->uses_network |= find(network, COUNT(network), name) != NULL;
+    enum nd_call operation = operation_of(name);
+    imports->uses_network |= is_of_network(name, operation);
     imports->loads_modules |= strcmp(name, "dlopen") == 0;
     imports->uses_io_uring |= strncmp(name, "io_uring_queue_init", 19) == 0;
     imports->is_sanitized |= strcmp(name, "__asan_init") == 0;
     imports->filters_calls |= strcmp(name, "seccomp_load") == 0;
-    if (call && find(interposed, COUNT(interposed), call))
-        add(imports->bounded, &imports->bounded_count, call);
-    else if (call)
-        add(imports->unbounded, &imports->unbounded_count, call);
+    const char *bounded = find(interposed, COUNT(interposed), name), *unbounded = find(waiting, COUNT(waiting), name);
+    if (bounded && may_wait(name, operation))
+        add(imports->bounded, &imports->bounded_count, bounded);
+    else if (!bounded && unbounded)
+        add(imports->unbounded, &imports->unbounded_count, unbounded);
 }
 
 static bool take_file(struct imports *imports, const char *path) {
@@ -130,7 +104,7 @@ static bool take_file(struct imports *imports, const char *path) {
     return true;
 }
 
-/* libc's own imports say nothing about the program. */
+/* The imports of libc's own parts say nothing about the program. */
 static bool is_part_of_libc(const char *path) {
     static const char *const parts[] = {"libc.so.",   "ld-linux",         "libpthread.so.", "libdl.so.",
                                         "librt.so.",  "libm.so.",         "libresolv.so.",  "libnss_",
@@ -142,7 +116,7 @@ static bool is_part_of_libc(const char *path) {
     return false;
 }
 
-/* One line of the loader's list: "\tlibm.so.6 => /lib/libm.so.6 (0x7f…)", "\tlibx.so => not found". */
+/* Takes one line of the loader's list: "\tlibm.so.6 => /lib/libm.so.6 (0x7f…)", "\tlibx.so => not found". */
 static void take_line(struct imports *imports, char *line) {
     char *path = strchr(line, '/');
     if (strstr(line, "not found")) {
@@ -158,7 +132,8 @@ static void take_line(struct imports *imports, char *line) {
         imports->libraries++;
 }
 
-/* The path comes from the program's file: it could name any other program. */
+/* Whether the path is that of the system's loader. It comes from the program's file, which could name any program to be
+ * executed. */
 static bool is_loader(const char *path) {
     struct stat status;
     const char *name = strrchr(path, '/');

@@ -4,14 +4,14 @@
 
 #include <stdbool.h>
 
-enum { IMPORTS_MOST_CALLS = 64 };
+enum { IMPORTS_MOST_CALLS = 128 };
 
 struct imports {
-    const char *bounded[IMPORTS_MOST_CALLS]; /* calls that the library steps into; names of our own tables */
+    const char *bounded[IMPORTS_MOST_CALLS]; /* calls that the library interposes; the names are static */
     int bounded_count;
-    const char *unbounded[IMPORTS_MOST_CALLS]; /* calls that can wait for the network, but that it does not step into */
+    const char *unbounded[IMPORTS_MOST_CALLS]; /* calls that can wait for the network and are not interposed */
     int unbounded_count;
-    int libraries;      /* that were looked into */
+    int libraries;      /* whose files were read */
     int missing;        /* that the loader did not find */
     bool uses_network;  /* opens sockets or looks names up */
     bool loads_modules; /* dlopen: more may come when it runs */
@@ -20,8 +20,8 @@ struct imports {
     bool filters_calls; /* installs a seccomp filter, or may */
 };
 
-/* Looks through the file at `path` and all libraries that `loader` would load for it (NULL: the file alone). The loader is
- * executed only where it is the system's. */
+/* Looks through the file at `path` and all libraries that `loader` would load for it (NULL: the file alone). The loader
+ * is executed only where it is the system's. */
 void imports_collect(struct imports *imports, const char *path, const char *loader);
 
 #endif

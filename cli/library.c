@@ -15,14 +15,15 @@
 #define ND_LIBDIR "/usr/local/lib"
 #endif
 
-/* Copies the path of libc's file when the loader comes to it. */
+/* For dl_iterate_phdr: copies the path of libc's file to `out`, and ends the search there. */
 static int take_libc(struct dl_phdr_info *info, size_t size, void *out) {
     (void)size;
     const char *slash = info->dlpi_name ? strrchr(info->dlpi_name, '/') : NULL;
     return slash && strncmp(slash, "/libc.so", 8) == 0 && realpath(info->dlpi_name, out);
 }
 
-/* What $LIB stands for in this system's ld.so ("lib/x86_64-linux-gnu", "lib64", "lib"): libc itself lies there. */
+/* Writes what $LIB stands for in this system's ld.so ("lib/x86_64-linux-gnu", "lib64", "lib"). It is where libc itself
+ * lies. */
 static int lib_directory(char *out, size_t size) {
     char real[PATH_MAX];
     if (!dl_iterate_phdr(take_libc, real))
@@ -44,7 +45,7 @@ __attribute__((format(printf, 3, 4))) static bool put(char *out, size_t size, co
     return written >= 0 && (size_t)written < size;
 }
 
-/* Takes the library in `directory`, if it is there. */
+/* Uses the library in `directory`. Returns false where there is none. */
 static bool take_in(struct library *library, const char *directory) {
     char path[PATH_MAX];
     if (!put(path, sizeof path, "%s/" LIBRARY, directory) || access(path, R_OK) != 0 || !realpath(path, library->file))
@@ -53,7 +54,7 @@ static bool take_in(struct library *library, const char *directory) {
     return true;
 }
 
-/* Takes the library in `prefix`/$LIB, if it is there. */
+/* Uses the library in `prefix`/$LIB. Returns false where there is none. */
 static bool take_under(struct library *library, const char *prefix, const char *lib) {
     char directory[PATH_MAX], real[PATH_MAX];
     if (!realpath(prefix, real) || !put(directory, sizeof directory, "%s/%s", real, lib) ||
@@ -62,7 +63,7 @@ static bool take_under(struct library *library, const char *prefix, const char *
     return put(library->preload, sizeof library->preload, "%s/$LIB/" LIBRARY, strcmp(real, "/") == 0 ? "" : real);
 }
 
-/* Where ND_LIBDIR is PREFIX/lib/x86_64-linux-gnu or the like, the prefix goes to `out`. */
+/* Puts the prefix of ND_LIBDIR into `out`, where that is PREFIX/lib/x86_64-linux-gnu or the like. */
 static bool installed_prefix(const char *lib, char *out, size_t size) {
     static const char directory[] = ND_LIBDIR;
     size_t length = strlen(lib), whole = sizeof directory - 1;

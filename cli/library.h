@@ -13,10 +13,12 @@ struct library {
 /* Finds the library: beside this command, in lib beside its directory, or where it was installed. Returns 0 or -1. */
 int library_find(struct library *library);
 
-/* Takes the one the operator names; relative to the current directory. Returns 0, or -1 when it cannot be read. */
+/* Uses the library that the operator names, by a path relative to the current directory. Returns 0, or -1 when it
+ * cannot be read. */
 int library_take(struct library *library, const char *path);
 
-/* Whether ld.so can be told this path at all: its list is split at colons and blanks. */
+/* Whether ld.so can be told this path at all. It cannot where there is a colon or blank in it, at which ld.so splits
+ * its list. */
 bool library_is_tellable(const struct library *library);
 
 /* Puts the library in front of LD_PRELOAD, once. Returns 0, or -1 with errno. */

@@ -1,4 +1,3 @@
-#include <stdarg.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -12,28 +11,6 @@ static const struct cli_command *const commands[] = {&cli_run_command,    &cli_c
                                                      &cli_config_command, &cli_unit_command};
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
-
-static void complain(const char *format, va_list args) {
-    char text[1024];
-    vsnprintf(text, sizeof text, format, args);
-    fprintf(stderr, "netdeadline: %s\n", text);
-}
-
-void cli_complain(const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    complain(format, args);
-    va_end(args);
-}
-
-int cli_usage_error(const char *command, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    complain(format, args);
-    va_end(args);
-    fprintf(stderr, "Try 'netdeadline %s%s--help'.\n", command ? command : "", command ? " " : "");
-    return CLI_USAGE;
-}
 
 static void print_help(FILE *to) {
     fprintf(to, "Usage: netdeadline COMMAND [OPTION...]\n"
@@ -51,15 +28,6 @@ static const struct cli_command *find_command(const char *name) {
     return NULL;
 }
 
-/* Output that did not get out (a full disk) must not look like success. */
-static int finish(int status) {
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        cli_complain("cannot write the output");
-        return CLI_FAILED;
-    }
-    return status;
-}
-
 static int help(int argc, char **argv) {
     const struct cli_command *command = argc > 2 ? find_command(argv[2]) : NULL;
     if (argc > 2 && !command)
@@ -68,7 +36,7 @@ static int help(int argc, char **argv) {
         command->help(stdout);
     else
         print_help(stdout);
-    return finish(CLI_OK);
+    return cli_finish(CLI_OK);
 }
 
 int main(int argc, char **argv) {
@@ -80,14 +48,10 @@ int main(int argc, char **argv) {
         return help(argc, argv);
     if (strcmp(argv[1], "--version") == 0) {
         printf("netdeadline %s\n", ND_VERSION);
-        return finish(CLI_OK);
+        return cli_finish(CLI_OK);
     }
     const struct cli_command *command = find_command(argv[1]);
     if (!command)
         return cli_usage_error(NULL, "there is no %s '%s'", argv[1][0] == '-' ? "option" : "command", argv[1]);
-    if (argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0)) {
-        command->help(stdout);
-        return finish(CLI_OK);
-    }
-    return finish(command->run(argc - 1, argv + 1));
+    return cli_finish(command->run(argc - 1, argv + 1));
 }

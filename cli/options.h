@@ -4,25 +4,24 @@
 
 #include <stdio.h>
 
+#include "cli/cli.h"
 #include "cli/library.h"
-#include "shim/settings/settings.h"
+#include "shim/settings/live.h"
 
 struct options {
-    const char *command; /* whose they are, for complaints */
-    /* Gets each setting, whose value has been checked, in turn. Returns 0, or -1 with errno. */
-    int (*take)(const struct nd_setting *setting, const char *value, void *arg);
-    void *arg;
-    const char *library; /* --library; NULL: find it */
-    char **rest;         /* the arguments after the options */
+    const char *library;              /* --library; NULL: find it */
+    const char *values[ND_LIVE_ROWS]; /* by nd_setting_table: the value of each setting's variable, or NULL */
 };
 
-/* Reads the options of argv, whose first word is the command. Returns an exit status, having complained. */
-int options_read(struct options *options, char **argv);
+/* Reads the options of argv, whose first word is the command: the other arguments then begin at argv[optind]. The
+ * values have been checked, and stay valid as long as argv does. Returns an exit status, having warned. */
+int options_read(struct options *options, const struct cli_command *command, int argc, char **argv);
 
-/* The library that they name, or the one that is found. Returns an exit status, having complained. */
-int options_find_library(const struct options *options, struct library *library);
+/* Finds the library: the one that --library names, or else the one that belongs to this command. Returns an exit
+ * status, having warned. */
+int options_find_library(const struct options *options, const struct cli_command *command, struct library *library);
 
-/* Their part of a command's help. */
+/* Prints the part of a command's help that is about these options. */
 void options_print_help(FILE *to);
 
 #endif

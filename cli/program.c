@@ -32,7 +32,7 @@ static int find_on_path(const char *name, char *out, size_t size) {
     }
 }
 
-/* ld.so protects a program that gains rights by being executed. */
+/* Whether ld.so would run the program in its secure mode, because the program gains rights by being executed. */
 static bool gains_rights(int fd) {
     struct stat status;
     if (fstat(fd, &status) != 0)

@@ -1,6 +1,4 @@
-#include <stdlib.h>
-#include <string.h>
-
+#include "cli/block_error.h"
 #include "cli/blocked_table.h"
 #include "cli/cli.h"
 #include "cli/process/processes.h"
@@ -25,52 +23,44 @@ static void print_stack(size_t row, void *arg) {
         stack_print(entry->pid, entry->tid, stdout);
 }
 
-/* Looks at a process that was asked for by number; complains where that cannot be done. */
+/* Looks at a process that was asked for by number. What keeps its library from being read does not keep its system
+ * calls from being seen, but for a lack of permission. */
 static int collect_named(struct blocked_list *list, pid_t pid) {
-    if (!process_exists(pid)) {
-        cli_complain("there is no process %d", (int)pid);
-        return CLI_NOT_FOUND;
-    }
-    switch (blocked_collect(list, pid, true)) {
-    case BLOCK_DENIED:
-        cli_complain("may not look into process %d: " CLI_NEEDS_PTRACE, (int)pid);
-        return CLI_FAILED;
-    case BLOCK_STRANGE:
-        cli_complain("process %d has another version of the library, whose state cannot be read", (int)pid);
-        return CLI_OK;
-    default:
-        return CLI_OK;
-    }
+    int status = block_process_error(pid);
+    if (status != CLI_OK)
+        return status;
+    enum block_found found = blocked_collect(list, pid, true);
+    if (found == BLOCK_DENIED || found == BLOCK_STRANGE)
+        status = block_error(pid, found);
+    return found == BLOCK_DENIED ? status : CLI_OK;
 }
 
 static int run(int argc, char **argv) {
-    bool with_stack = false, any = false;
+    enum { STACK = CLI_FIRST_OPTION };
+    static const struct option options[] = {{"stack", no_argument, NULL, STACK}, CLI_HELP, CLI_END};
     struct blocked_list list = {0};
     struct table table;
+    bool with_stack = false;
     int status = CLI_OK;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--stack") == 0)
-            with_stack = true;
-        else if (!process_parse(argv[i]))
-            return cli_usage_error("ps", "'%s' is %s", argv[i], argv[i][0] == '-' ? "no option" : "no process ID");
-    }
-    for (int i = 1; i < argc; i++) {
-        pid_t pid = process_parse(argv[i]);
-        if (!pid)
-            continue;
-        any = true;
-        int its = collect_named(&list, pid);
+    while (cli_next_option(&cli_ps_command, argc, argv, options) == STACK)
+        with_stack = true;
+    if (!cli_are_processes(&cli_ps_command, argv + optind))
+        return CLI_USAGE;
+    for (int i = optind; i < argc; i++) {
+        int its = collect_named(&list, process_parse(argv[i]));
         status = its != CLI_OK ? its : status;
     }
-    if (!any)
+    if (optind == argc)
         blocked_collect_all(&list);
-    if (with_stack && stack_start() != 0)
+    if (with_stack && stack_start() != 0) {
+        cli_warn("--stack needs libunwind with its ptrace part (Debian: libunwind8), which is not installed here");
         with_stack = false, status = CLI_FAILED;
+    }
     blocked_sort(&list, false);
     blocked_tabulate(&list, &table);
     table_print(&table, stdout, 0, 0, with_stack ? print_stack : NULL, &list);
-    if (!any && list.denied)
-        cli_complain("not looked into: %u, as " CLI_NEEDS_PTRACE, list.denied);
+    if (optind == argc && list.denied)
+        cli_warn("not looked into: %u, as " CLI_NEEDS_PTRACE, list.denied);
     table_free(&table);
     blocked_free(&list);
     return status;

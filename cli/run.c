@@ -17,60 +17,67 @@ static void print_help(FILE *to) {
                 "cannot be executed, 127 if it is not found.\n");
 }
 
-static int set_variable(const struct nd_setting *setting, const char *value, void *arg) {
+static int set_variables(const struct options *options) {
     char variable[64];
-    (void)arg;
-    snprintf(variable, sizeof variable, "NETDEADLINE_%s", setting->name);
-    return setenv(variable, value, 1);
+    for (size_t i = 0; i < nd_setting_count; i++) {
+        snprintf(variable, sizeof variable, "NETDEADLINE_%s", nd_setting_table[i].name);
+        if (options->values[i] && setenv(variable, options->values[i], 1) != 0) {
+            cli_warn("cannot set the environment: %s", strerror(errno));
+            return CLI_FAILED;
+        }
+    }
+    return CLI_OK;
 }
 
-/* Most of what users of preloaded libraries report is that it silently does nothing: say so before they wonder. */
+/* Warns where the library would have no effect. What users of preloaded libraries report most is that nothing
+ * happens. */
 static void warn_if_useless(const char *name, const struct library *library) {
     struct program program, shared;
     if (program_inspect(name, &program) != 0 || !program.is_elf)
         return;
     if (program.is_static) {
-        cli_complain("%s is linked statically: no library can be preloaded into it, its calls are not bounded",
-                     program.path);
+        cli_warn("%s is linked statically: no library can be preloaded into it, its calls are not bounded",
+                 program.path);
     } else if (program.is_privileged) {
-        cli_complain(
-            "%s gains privileges when executed: the loader ignores LD_PRELOAD there, its calls are not bounded",
-            program.path);
+        cli_warn("%s gains privileges when executed: the loader ignores LD_PRELOAD there, its calls are not bounded",
+                 program.path);
     } else if (!strstr(library->preload, "$LIB") && program_inspect_file(library->file, &shared) == 0 &&
                (shared.bits != program.bits || shared.machine != program.machine)) {
-        cli_complain("%s is a %d-bit program of another kind than %s: its calls are not bounded", program.path,
-                     program.bits, library->file);
+        cli_warn("%s is a %d-bit program of another kind than %s: its calls are not bounded", program.path,
+                 program.bits, library->file);
     } else if (access("/etc/netdeadline.disable", F_OK) == 0) {
-        cli_complain("/etc/netdeadline.disable exists: the calls of %s are not bounded", name);
+        cli_warn("/etc/netdeadline.disable exists: the calls of %s are not bounded", name);
     }
 }
 
 static int run(int argc, char **argv) {
-    struct options options = {.command = "run", .take = set_variable};
+    struct options options;
     struct library library;
-    (void)argc;
-    int status = options_read(&options, argv);
-    if (status == CLI_OK && !options.rest[0])
-        status = cli_usage_error("run", "which program?");
+    int status = options_read(&options, &cli_run_command, argc, argv);
+    char **program = argv + optind;
+    if (status == CLI_OK && !program[0])
+        status = cli_usage_error(&cli_run_command, "which program?");
     if (status == CLI_OK)
-        status = options_find_library(&options, &library);
+        status = options_find_library(&options, &cli_run_command, &library);
+    if (status == CLI_OK)
+        status = set_variables(&options);
     if (status != CLI_OK)
         return status;
-    char **program = options.rest;
     warn_if_useless(program[0], &library);
     if (library_preload(&library) != 0) {
-        cli_complain("cannot set LD_PRELOAD: %s", strerror(errno));
+        cli_warn("cannot set LD_PRELOAD: %s", strerror(errno));
         return CLI_FAILED;
     }
     execvp(program[0], program);
     status = errno == ENOENT ? CLI_NOT_FOUND : CLI_CANNOT_EXECUTE;
-    cli_complain("cannot execute '%s': %s", program[0], strerror(errno));
+    cli_warn("cannot execute '%s': %s", program[0], strerror(errno));
     return status;
 }
 
 const struct cli_command cli_run_command = {
     .name = "run",
     .summary = "executes a program with deadlines on its network calls",
+    .takes_program = true,
     .run = run,
     .help = print_help,
 };

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/line.h"
+#include "cli/block_error.h"
 #include "cli/cli.h"
 #include "cli/process/block.h"
 #include "cli/process/memory.h"
@@ -35,7 +36,7 @@ struct change {
 
 enum { MOST_CHANGES = ND_LIVE_ROWS };
 
-/* "recv", "tls-handshake" and "NETDEADLINE_RECV" are understood too. */
+/* Finds the setting of this name. "recv", "tls-handshake" and "NETDEADLINE_RECV" are understood too. */
 static const struct nd_setting *find_setting(const char *text, size_t length) {
     char name[64];
     size_t prefix = length > 12 && strncmp(text, "NETDEADLINE_", 12) == 0 ? 12 : 0;
@@ -51,13 +52,15 @@ static int parse_change(const char *text, struct change *change) {
     const char *value = strchr(text, '=');
     const struct nd_setting *setting = value ? find_setting(text, (size_t)(value - text)) : NULL;
     if (!value) {
-        cli_usage_error("set", "'%s' is not NAME=VALUE", text);
+        cli_usage_error(&cli_set_command, "'%s' is not NAME=VALUE", text);
     } else if (!setting) {
-        cli_usage_error("set", "there is no setting '%.*s'", (int)(value - text), text);
+        cli_usage_error(&cli_set_command, "there is no setting '%.*s'", (int)(value - text), text);
     } else if (!nd_live_can_change(setting)) {
-        cli_usage_error("set", "%s cannot be changed while the program runs; limits and MODE can", setting->name);
+        cli_usage_error(&cli_set_command, "%s cannot be changed while the program runs; limits and MODE can",
+                        setting->name);
     } else if (nd_setting_read(setting, value + 1, &settings) != 0) {
-        cli_usage_error("set", "%s: '%s' is not %s", setting->name, value + 1, nd_setting_expects(setting->kind));
+        cli_usage_error(&cli_set_command, "%s: '%s' is not %s", setting->name, value + 1,
+                        nd_setting_expects(setting->kind));
     } else {
         *change = (struct change){setting, nd_live_get(setting, &settings)};
         return CLI_OK;
@@ -66,33 +69,8 @@ static int parse_change(const char *text, struct change *change) {
 }
 
 static int open_block(struct block *block, pid_t pid) {
-    if (!process_exists(pid)) {
-        cli_complain("there is no process %d", (int)pid);
-        return CLI_NOT_FOUND;
-    }
-    switch (block_open(block, pid, true)) {
-    case BLOCK_FOUND:
-        return CLI_OK;
-    case BLOCK_NONE:
-        cli_complain("process %d has not loaded the library", (int)pid);
-        break;
-    case BLOCK_PASSIVE:
-        cli_complain(
-            "the library passes through in process %d (MODE=off at its start, ONLY or SKIP, the disable file, or a "
-            "second copy): nothing can be changed",
-            (int)pid);
-        break;
-    case BLOCK_STRANGE:
-        cli_complain("process %d has another version of the library, which this command cannot change", (int)pid);
-        break;
-    case BLOCK_DENIED:
-        cli_complain("may not change process %d: " CLI_NEEDS_PTRACE, (int)pid);
-        break;
-    case BLOCK_GONE:
-        cli_complain("there is no process %d any more", (int)pid);
-        return CLI_NOT_FOUND;
-    }
-    return CLI_FAILED;
+    int status = block_process_error(pid);
+    return status == CLI_OK ? block_error(pid, block_open(block, pid, true)) : status;
 }
 
 static int find_row(const struct nd_live_row *rows, unsigned count, const char *name) {
@@ -106,7 +84,8 @@ static bool same(struct nd_live_value a, struct nd_live_value b) {
     return a.value == b.value && a.window == b.window;
 }
 
-/* INBOUND_UNACKED follows UNACKED as long as it has no value of its own. */
+/* Gives the new value to the settings that follow the changed one as long as they have none of their own, as
+ * INBOUND_UNACKED follows UNACKED. */
 static void follow(const struct nd_live_row *rows, unsigned count, struct nd_live_wish *wish,
                    const struct change *change, struct nd_live_value before) {
     for (size_t i = 0; change->setting->follower && i < nd_setting_count; i++) {
@@ -129,13 +108,13 @@ static void print_change(const struct nd_live_row *row, struct nd_live_value bef
     printf("%s: %s -> %s\n", row->name, old_text, new_text);
 }
 
-/* What stands in the wish or, before there has been one, in force; with the changes. */
+/* Fills *wish with the last wish, or before there has been one with what is in force, and puts the changes on top. */
 static int make_wish(const struct block *block, const struct change *changes, int count, struct nd_live_wish *wish) {
     unsigned rows_count;
     struct nd_live_row *rows = block_settings(block, &rows_count);
     int status = CLI_OK;
     if (!rows || memory_read(block->pid, block->state.wish.address, wish, sizeof *wish) != 0) {
-        cli_complain("cannot read the settings of process %d: %s", (int)block->pid, strerror(errno));
+        cli_warn("cannot read the settings of process %d: %s", (int)block->pid, strerror(errno));
         status = CLI_FAILED;
     }
     for (unsigned i = 0; status == CLI_OK && i < rows_count; i++)
@@ -145,7 +124,7 @@ static int make_wish(const struct block *block, const struct change *changes, in
     for (int i = 0; status == CLI_OK && i < count; i++) {
         int row = find_row(rows, rows_count, changes[i].setting->name);
         if (row < 0) {
-            cli_complain("the library of process %d does not know %s", (int)block->pid, changes[i].setting->name);
+            cli_warn("the library of process %d does not know %s", (int)block->pid, changes[i].setting->name);
             status = CLI_FAILED;
             break;
         }
@@ -163,7 +142,14 @@ static int write_sequence(const struct block *block, uint32_t sequence) {
                         sizeof sequence);
 }
 
-/* Makes the next call on each socket look: from there on the process goes by its own records. */
+/* Whether limits hold for calls on a descriptor with this target in /proc: a socket, or an epoll set. */
+static bool is_waited_for(const char *target, ssize_t length) {
+    static const char set[] = "anon_inode:[eventpoll]";
+    return (length > 8 && strncmp(target, "socket:[", 8) == 0) ||
+           (length == sizeof set - 1 && strncmp(target, set, sizeof set - 1) == 0);
+}
+
+/* Sends the next call on each socket through the library's slow path, which takes the wish over. */
 static void wake_sockets(const struct block *block) {
     char path[64], target[32];
     const unsigned char all = (unsigned char)block->state.watch_all;
@@ -172,7 +158,7 @@ static void wake_sockets(const struct block *block) {
     for (const struct dirent *entry; directory && (entry = readdir(directory));) {
         unsigned long fd = strtoul(entry->d_name, NULL, 10);
         ssize_t length = readlinkat(dirfd(directory), entry->d_name, target, sizeof target);
-        if (length > 8 && strncmp(target, "socket:[", 8) == 0 && fd < block->state.watch.count)
+        if (is_waited_for(target, length) && fd < block->state.watch.count)
             memory_write(block->pid, block->state.watch.address + fd, &all, 1);
     }
     if (directory)
@@ -186,11 +172,11 @@ static int write_wish(const struct block *block, struct nd_live_wish *wish) {
         memory_write(block->pid, block->state.wish.address + head, (const char *)wish + head, sizeof *wish - head) !=
             0 ||
         write_sequence(block, writing + 1) != 0) {
-        cli_complain("cannot write to process %d: %s", (int)block->pid, strerror(errno));
+        cli_warn("cannot write to process %d: %s", (int)block->pid, strerror(errno));
         return errno == ESRCH ? CLI_NOT_FOUND : CLI_FAILED;
     }
     wake_sockets(block);
-    /* A call that was just noting something of its socket, by the settings of before, may have undone that: once more. */
+    /* A call that was just recording something of its socket, by the settings of before, may have reset the byte. */
     const struct timespec pause = {0, 20000000};
     nanosleep(&pause, NULL);
     if (write_sequence(block, writing + 3) == 0)
@@ -210,15 +196,19 @@ static int show(const struct block *block) {
 }
 
 static int run(int argc, char **argv) {
+    static const struct option options[] = {CLI_HELP, CLI_END};
     struct change changes[MOST_CHANGES];
-    pid_t pid = argc > 1 ? process_parse(argv[1]) : 0;
-    int count = argc - 2;
+    cli_next_option(&cli_set_command, argc, argv, options);
+    const char *process = argv[optind];
+    pid_t pid = process ? process_parse(process) : 0;
+    int count = argc - optind - 1;
     if (!pid)
-        return cli_usage_error("set", argc > 1 ? "'%s' is no process ID" : "which process?", argc > 1 ? argv[1] : "");
+        return process ? cli_usage_error(&cli_set_command, "'%s' is no process ID", process)
+                       : cli_usage_error(&cli_set_command, "which process?");
     if (count > MOST_CHANGES)
-        return cli_usage_error("set", "too many settings");
+        return cli_usage_error(&cli_set_command, "too many settings");
     for (int i = 0; i < count; i++) {
-        int status = parse_change(argv[i + 2], &changes[i]);
+        int status = parse_change(argv[optind + 1 + i], &changes[i]);
         if (status != CLI_OK)
             return status;
     }

@@ -5,6 +5,7 @@
 
 #include "base/line.h"
 #include "cli/process/processes.h"
+#include "shim/report/slots.h"
 #include "shim/settings/setting_value.h"
 #include "shim/settings/settings.h"
 
@@ -80,34 +81,11 @@ uint64_t statistics_calls(const struct block_counters *counters) {
 }
 
 const char *statistics_limit(const char *operation) {
-    static const struct {
-        const char *begins, *limit;
-    } rows[] = {{"SSL_connect", "TLS_HANDSHAKE"},
-                {"SSL_accept", "TLS_HANDSHAKE"},
-                {"SSL_do_handshake", "TLS_HANDSHAKE"},
-                {"SSL_shutdown", "TLS_SHUTDOWN"},
-                {"SSL_write", "SEND"},
-                {"SSL_", "RECV"},
-                {"connect", "CONNECT"},
-                {"accept", "ACCEPT"},
-                {"read", "RECV"},
-                {"recv", "RECV"},
-                {"poll", "RECV"},
-                {"ppoll", "RECV"},
-                {"select", "RECV"},
-                {"pselect", "RECV"},
-                {"epoll", "RECV"},
-                {"write", "SEND"},
-                {"send", "SEND"},
-                {"get", "RESOLVE"},
-                {"res_", "RESOLVE"}};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (strncmp(operation, rows[i].begins, strlen(rows[i].begins)) == 0)
-            return rows[i].limit;
-    return NULL;
+    const unsigned limit = nd_operation_table[nd_operation_find(operation)].limit;
+    return limit ? nd_limit_names[limit] : NULL;
 }
 
-/* The time within which all but one in a thousand of the waits ended. */
+/* The time within which all waits but one in a thousand ended. */
 static int64_t usual_longest(const struct block_counters *counters) {
     uint64_t beyond = 0, allowed = counters->done / OUTLIERS_ONE_IN;
     int bucket = ND_BUCKETS;
@@ -127,7 +105,7 @@ int64_t statistics_suggest(const struct block_counters *counters) {
     for (size_t i = 0; i < sizeof seconds / sizeof seconds[0]; i++)
         if (seconds[i] * ND_SEC >= wanted)
             return seconds[i] * ND_SEC;
-    return 0; /* hours: no limit makes sense */
+    return 0; /* no limit makes sense for waits of hours */
 }
 
 bool statistics_setting(const struct nd_live_row *row, char *out, size_t size) {

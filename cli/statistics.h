@@ -8,11 +8,11 @@
 
 struct process_statistics {
     pid_t pid;
-    char program[64]; /* as it came */
-    char library[17]; /* its version, as it came */
+    char program[64]; /* not escaped, as all text here */
+    char library[17]; /* its version */
     unsigned operations, waiting, setting_count;
     struct block_counters *counters;
-    char (*names)[ND_OPERATION_NAME]; /* as they came */
+    char (*names)[ND_OPERATION_NAME];
     struct nd_live_row *settings;
 };
 
@@ -22,25 +22,27 @@ struct statistics {
     unsigned denied;
 };
 
-/* Adds the process's, if it has the library. `thoroughly` as for block_open. */
+/* Adds what the library has counted in the process, if it is there. `thoroughly` is as for block_open. */
 enum block_found statistics_collect(struct statistics *statistics, pid_t pid, bool thoroughly);
 void statistics_free(struct statistics *statistics);
 
-/* Calls under a limit, or timed in MODE=observe. */
+/* The number of calls that waited under a limit, or were timed in MODE=observe. */
 uint64_t statistics_calls(const struct block_counters *counters);
 
-/* The limit that an operation comes under, or NULL; and a value for it, by what its waits took: three times the longest of
- * them but one in a thousand, rounded up. 0 ns where there are too few to tell. */
+/* The setting that bounds the operation of this name (operations.def), or NULL. */
 const char *statistics_limit(const char *operation);
+
+/* A value for that limit in ns, by how long the operation's waits took: three times the longest of all but one in a
+ * thousand, rounded up. 0 where there are too few waits to tell. */
 int64_t statistics_suggest(const struct block_counters *counters);
 
-/* A setting's value as an operator writes it; false for one that this command does not know. */
+/* Writes a setting's value as an operator would. Returns false for a setting that this command does not know. */
 bool statistics_setting(const struct nd_live_row *row, char *out, size_t size);
 
 void statistics_print_table(const struct statistics *statistics, FILE *to);
 void statistics_print_json(const struct statistics *statistics, FILE *to);
 
-/* The text exposition format, as node-exporter's textfile collector takes it. */
+/* Prints Prometheus' text exposition format, as node-exporter's textfile collector takes it. */
 void statistics_print_prometheus(const struct statistics *statistics, FILE *to);
 
 #endif

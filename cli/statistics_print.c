@@ -1,16 +1,11 @@
-/* The counters as a table, as JSON and for Prometheus. */
+/* Prints the counters as a table and as JSON. */
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/line.h"
+#include "cli/process/escape.h"
 #include "cli/statistics.h"
 #include "cli/table.h"
-
-static void put_escaped(char *out, size_t size, const char *text) {
-    struct nd_line line;
-    nd_line_start(&line, out, size);
-    nd_line_put_escaped(&line, text, strlen(text), size - 1);
-}
 
 static bool was_used(const struct block_counters *counters) {
     return statistics_calls(counters) + counters->observed > 0;
@@ -32,13 +27,13 @@ static bool suggestion(const char *operation, const struct block_counters *count
 static void add_process(struct table *table, const struct process_statistics *process) {
     char program[128], name[128], suggested[64];
     bool any = false;
-    put_escaped(program, sizeof program, process->program);
+    escape(program, sizeof program, process->program);
     for (unsigned i = 0; i < process->operations; i++) {
         const struct block_counters *counters = &process->counters[i];
         if (!was_used(counters))
             continue;
         any = true;
-        put_escaped(name, sizeof name, process->names[i]);
+        escape(name, sizeof name, process->names[i]);
         suggestion(process->names[i], counters, suggested, sizeof suggested);
         table_add_number(table, (uint64_t)process->pid);
         table_add(table, program);
@@ -74,10 +69,10 @@ static void print_seconds(FILE *to, uint64_t ns) {
     fprintf(to, "%" PRIu64 ".%09" PRIu64, ns / 1000000000, ns % 1000000000);
 }
 
-/* {"operation":"recv","calls":3,...} */
+/* Prints one operation's object: {"operation":"recv","calls":3,...} */
 static void print_operation(const char *operation, const struct block_counters *counters, FILE *to) {
     char name[128], suggested[64];
-    put_escaped(name, sizeof name, operation);
+    escape(name, sizeof name, operation);
     fprintf(to, "{\"operation\":\"%s\",\"calls\":%" PRIu64 ",\"expired\":%" PRIu64 ",\"observed\":%" PRIu64, name,
             statistics_calls(counters), counters->expired, counters->observed);
     fprintf(to, ",\"own_timeouts\":%" PRIu64 ",\"longest_seconds\":", counters->quiet);
@@ -97,9 +92,9 @@ static void print_operation(const char *operation, const struct block_counters *
 static void print_process(const struct process_statistics *process, FILE *to) {
     char text[512];
     const char *comma = "";
-    put_escaped(text, sizeof text, process->program);
+    escape(text, sizeof text, process->program);
     fprintf(to, "{\"pid\":%d,\"program\":\"%s\",", (int)process->pid, text);
-    put_escaped(text, sizeof text, process->library);
+    escape(text, sizeof text, process->library);
     fprintf(to, "\"library\":\"%s\",\"waiting\":%u,\"settings\":{", text, process->waiting);
     for (unsigned i = 0; i < process->setting_count; i++)
         if (statistics_setting(&process->settings[i], text, sizeof text)) {

@@ -1,10 +1,11 @@
-/* The counters in Prometheus' text exposition format: each family once, with its help and type before its samples. */
+/* Prints the counters in Prometheus' text exposition format: each family once, its help and type before its samples. */
 #include <inttypes.h>
 #include <string.h>
 
 #include "cli/statistics.h"
 
-/* A label's value. Of what is not printable ASCII nothing is kept: it need not be UTF-8, which the format demands. */
+/* Prints a label's value. The format demands UTF-8, which a program's name need not be, so that all but printable ASCII
+ * becomes "?". */
 static void print_value(FILE *to, const char *value) {
     for (; *value; value++) {
         bool is_plain = *value >= ' ' && *value < 0x7f;
@@ -28,7 +29,7 @@ static void print_seconds(FILE *to, uint64_t ns) {
     fprintf(to, "%" PRIu64 ".%09" PRIu64 "\n", ns / 1000000000, ns % 1000000000);
 }
 
-/* The name and labels of a sample of one operation, up to but without "}". */
+/* Prints the name and labels of a sample of one operation, up to but without "}". */
 static void begin_sample(FILE *to, const char *name, const struct process_statistics *process, unsigned operation) {
     fputs(name, to);
     print_process_labels(to, process);

@@ -1,5 +1,4 @@
-#include <string.h>
-
+#include "cli/block_error.h"
 #include "cli/cli.h"
 #include "cli/process/processes.h"
 #include "cli/statistics.h"
@@ -13,34 +12,16 @@ static void print_help(FILE *to) {
         "Options:\n"
         "  --json         prints one JSON object\n"
         "  --prometheus   prints Prometheus' text format, for node-exporter's textfile collector\n\n"
-        "Exit status: 0; 2 for wrong usage, 125 if a process has no library or may not be looked at, 127 if there is "
-        "no\n"
-        "such process.\n");
+        "Exit status: 0; 2 for wrong usage, 125 if a process has no library or may not be looked at, 127 if there is\n"
+        "no such process.\n");
 }
 
 static int collect_named(struct statistics *statistics, pid_t pid) {
-    if (!process_exists(pid)) {
-        cli_complain("there is no process %d", (int)pid);
-        return CLI_NOT_FOUND;
-    }
-    switch (statistics_collect(statistics, pid, true)) {
-    case BLOCK_FOUND:
-    case BLOCK_GONE:
-        return CLI_OK;
-    case BLOCK_NONE:
-        cli_complain("process %d has not loaded the library", (int)pid);
-        break;
-    case BLOCK_PASSIVE:
-        cli_complain("process %d has loaded the library, which passes through there", (int)pid);
-        break;
-    case BLOCK_STRANGE:
-        cli_complain("process %d has another version of the library, whose state cannot be read", (int)pid);
-        break;
-    case BLOCK_DENIED:
-        cli_complain("may not look into process %d: " CLI_NEEDS_PTRACE, (int)pid);
-        break;
-    }
-    return CLI_FAILED;
+    int status = block_process_error(pid);
+    if (status != CLI_OK)
+        return status;
+    enum block_found found = statistics_collect(statistics, pid, true);
+    return found == BLOCK_GONE ? CLI_OK : block_error(pid, found);
 }
 
 static void collect_one(pid_t pid, void *arg) {
@@ -48,30 +29,25 @@ static void collect_one(pid_t pid, void *arg) {
 }
 
 static int run(int argc, char **argv) {
-    struct statistics statistics = {0};
+    enum { JSON = CLI_FIRST_OPTION, PROMETHEUS };
+    static const struct option options[] = {
+        {"json", no_argument, NULL, JSON}, {"prometheus", no_argument, NULL, PROMETHEUS}, CLI_HELP, CLI_END};
     void (*print)(const struct statistics *, FILE *) = statistics_print_table;
-    bool any = false;
+    struct statistics statistics = {0};
     int status = CLI_OK;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--json") == 0)
-            print = statistics_print_json;
-        else if (strcmp(argv[i], "--prometheus") == 0)
-            print = statistics_print_prometheus;
-        else if (!process_parse(argv[i]))
-            return cli_usage_error("stats", "'%s' is %s", argv[i], argv[i][0] == '-' ? "no option" : "no process ID");
-    }
-    for (int i = 1; i < argc; i++) {
-        if (!process_parse(argv[i]))
-            continue;
-        any = true;
+    for (int option; (option = cli_next_option(&cli_stats_command, argc, argv, options)) >= 0;)
+        print = option == JSON ? statistics_print_json : statistics_print_prometheus;
+    if (!cli_are_processes(&cli_stats_command, argv + optind))
+        return CLI_USAGE;
+    for (int i = optind; i < argc; i++) {
         int its = collect_named(&statistics, process_parse(argv[i]));
         status = its != CLI_OK ? its : status;
     }
-    if (!any)
+    if (optind == argc)
         process_each(collect_one, &statistics);
     print(&statistics, stdout);
-    if (!any && statistics.denied)
-        cli_complain("not looked into: %u, as " CLI_NEEDS_PTRACE, statistics.denied);
+    if (optind == argc && statistics.denied)
+        cli_warn("not looked into: %u, as " CLI_NEEDS_PTRACE, statistics.denied);
     statistics_free(&statistics);
     return status;
 }

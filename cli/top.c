@@ -39,12 +39,14 @@ static void print_help(FILE *to) {
                 "Exit status: 0; 2 for wrong usage, 125 if the output is no terminal.\n");
 }
 
-static void collect(struct blocked_list *list, int argc, char **argv) {
+/* Collects the blocked calls of the processes `pids`, which end with a NULL, or of all processes where there are
+ * none. */
+static void collect(struct blocked_list *list, char *const *pids) {
     socket_forget_lists();
-    for (int i = 1; i < argc; i++)
-        blocked_collect(list, process_parse(argv[i]), true);
-    if (argc == 1)
+    if (!*pids)
         blocked_collect_all(list);
+    for (; *pids; pids++)
+        blocked_collect(list, process_parse(*pids), true);
     blocked_sort(list, true);
 }
 
@@ -82,7 +84,7 @@ static void window_size(struct winsize *size) {
         *size = (struct winsize){.ws_row = 24, .ws_col = 80};
 }
 
-/* Waits for a key, a new size or the next second. True for the end. */
+/* Waits for a key, a new window size or the next second. Returns true where the command is to end. */
 static bool wait_for_key(void) {
     struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
     char key;
@@ -96,11 +98,11 @@ static bool wait_for_key(void) {
     return got <= 0 || key == 'q' || key == 'Q';
 }
 
-static void loop(int argc, char **argv) {
+static void loop(char *const *pids) {
     do {
         struct blocked_list list = {0};
         struct winsize size;
-        collect(&list, argc, argv);
+        collect(&list, pids);
         window_size(&size);
         show(&list, &size);
         blocked_free(&list);
@@ -108,12 +110,13 @@ static void loop(int argc, char **argv) {
 }
 
 static int run(int argc, char **argv) {
+    static const struct option options[] = {CLI_HELP, CLI_END};
     struct termios before, raw;
-    for (int i = 1; i < argc; i++)
-        if (!process_parse(argv[i]))
-            return cli_usage_error("top", "'%s' is %s", argv[i], argv[i][0] == '-' ? "no option" : "no process ID");
+    cli_next_option(&cli_top_command, argc, argv, options);
+    if (!cli_are_processes(&cli_top_command, argv + optind))
+        return CLI_USAGE;
     if (!isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &before) != 0) {
-        cli_complain("top needs a terminal; 'netdeadline ps' prints the same once");
+        cli_warn("top needs a terminal; 'netdeadline ps' prints the same once");
         return CLI_FAILED;
     }
     const struct sigaction ending = {.sa_handler = stop}, resizing = {.sa_handler = resize};
@@ -123,12 +126,12 @@ static int run(int argc, char **argv) {
     sigaction(SIGWINCH, &resizing, NULL);
     raw = before;
     raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-    raw.c_cc[VSUSP] = _POSIX_VDISABLE; /* stopped, it would leave the terminal as it is now */
+    raw.c_cc[VSUSP] = _POSIX_VDISABLE; /* a command stopped by ^Z would leave the terminal raw */
     raw.c_cc[VMIN] = 1;
     raw.c_cc[VTIME] = 0;
     tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
     fputs(ENTER, stdout);
-    loop(argc, argv);
+    loop(argv + optind);
     fputs(LEAVE, stdout);
     fflush(stdout);
     tcsetattr(STDIN_FILENO, TCSADRAIN, &before);

@@ -1,4 +1,4 @@
-/* `netdeadline unit NAME`: a drop-in that puts a systemd service under the library. */
+/* `netdeadline unit NAME` prints a drop-in that puts a systemd service under the library. */
 #include <ctype.h>
 #include <string.h>
 
@@ -26,7 +26,7 @@ static bool is_unit_name(const char *name) {
     return length > 0 && length <= MOST_UNIT_NAME && name[0] != '.';
 }
 
-/* A value inside double quotes: systemd reads C escapes there, and `%` as a specifier. */
+/* Prints a value for inside double quotes, where systemd reads C escapes, and `%` as a specifier. */
 static void print_quoted(const char *value) {
     for (; *value; value++) {
         if (*value == '"' || *value == '\\')
@@ -43,18 +43,13 @@ static void print_variable(const char *name, const char *value) {
     printf("\"\n");
 }
 
-static int take_value(const struct nd_setting *setting, const char *value, void *arg) {
+static void print_settings(const struct options *options) {
     char name[64];
-    (void)arg;
-    snprintf(name, sizeof name, "NETDEADLINE_%s", setting->name);
-    print_variable(name, value);
-    return 0;
-}
-
-/* Nothing is printed before all options have been read. */
-static int check_value(const struct nd_setting *setting, const char *value, void *arg) {
-    (void)setting, (void)value, (void)arg;
-    return 0;
+    for (size_t i = 0; i < nd_setting_count; i++)
+        if (options->values[i]) {
+            snprintf(name, sizeof name, "NETDEADLINE_%s", nd_setting_table[i].name);
+            print_variable(name, options->values[i]);
+        }
 }
 
 static void print_head(const char *unit) {
@@ -76,25 +71,24 @@ static void print_tail(void) {
 }
 
 static int run(int argc, char **argv) {
-    struct options options = {.command = "unit", .take = check_value};
+    struct options options;
     struct library library;
-    (void)argc;
-    int status = options_read(&options, argv);
+    int status = options_read(&options, &cli_unit_command, argc, argv);
     if (status != CLI_OK)
         return status;
-    if (!options.rest[0] || options.rest[1])
-        return cli_usage_error("unit", "the name of one service is needed");
-    if (!is_unit_name(options.rest[0]))
-        return cli_usage_error("unit", "'%s' is not the name of a service", options.rest[0]);
-    status = options_find_library(&options, &library);
+    const char *unit = argv[optind];
+    if (argc - optind != 1)
+        return cli_usage_error(&cli_unit_command, "the name of one service is needed");
+    if (!is_unit_name(unit))
+        return cli_usage_error(&cli_unit_command, "'%s' is not the name of a service", unit);
+    status = options_find_library(&options, &cli_unit_command, &library);
     if (status != CLI_OK)
         return status;
-    print_head(options.rest[0]);
+    print_head(unit);
     print_variable("LD_PRELOAD", library.preload);
-    options.take = take_value;
-    status = options_read(&options, argv);
+    print_settings(&options);
     print_tail();
-    return status;
+    return CLI_OK;
 }
 
 const struct cli_command cli_unit_command = {

@@ -15,14 +15,15 @@ struct nd_type {
     in_port_t port; /* network byte order */
 };
 
-/* Whether `service` is a number in decimal as strtoul(3) reads it, to its end. Most are a few digits and nothing else. */
+/* Whether all of `service` is a decimal number as strtoul(3) reads it. Most are a few digits and nothing else. */
 bool nd_service_number(const char *service, unsigned long *number);
 
-/* The combinations for `service` (NULL: port 0) under `hints`, glibc's order. The number, or an EAI_ code (below 0). */
+/* Finds the combinations for `service` (NULL: port 0) and `hints`, in glibc's order. Returns their number or an EAI_
+ * code. */
 int nd_service_types(struct nd_type types[ND_MAX_TYPES], const char *service, const struct addrinfo *hints);
 
-/* One node for each address and type, in this order. `canonical` may be NULL; else it is copied to the first node.
- * 0, EAI_MEMORY. */
+/* Makes one node for each address and type, in this order. `canonical` may be NULL; otherwise it is copied to the first
+ * node. Returns 0 or EAI_MEMORY. */
 int nd_make_list(struct addrinfo **list, const struct nd_address *addresses, size_t count, const struct nd_type *types,
                  int type_count, int flags, const char *canonical);
 

@@ -6,13 +6,13 @@
 
 #include "resolver/lock.h"
 
-#define KEPT 8
+#define POOL_SIZE 8
 
 static struct {
     int lock;
     pid_t owner;
     int count;
-    struct ares_channeldata *channels[KEPT];
+    struct ares_channeldata *channels[POOL_SIZE];
 } pool;
 
 static void enter_process(void) {
@@ -20,7 +20,7 @@ static void enter_process(void) {
     if (pool.owner == self)
         return;
     pool.owner = self;
-    pool.count = 0; /* the parent's are left where they are: a thread of its may have been inside one */
+    pool.count = 0; /* the parent's are leaked: one of its threads may have been using one */
 }
 
 struct ares_channeldata *nd_pool_take(void) {
@@ -37,7 +37,7 @@ struct ares_channeldata *nd_pool_take(void) {
 void nd_pool_give(struct ares_channeldata *channel) {
     if (nd_lock_try(&pool.lock)) {
         enter_process();
-        if (pool.count < KEPT) {
+        if (pool.count < POOL_SIZE) {
             pool.channels[pool.count++] = channel;
             channel = NULL;
         }

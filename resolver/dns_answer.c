@@ -12,7 +12,7 @@ static void set_status(struct nd_host *host, enum nd_status status, int h_err) {
     host->status = status;
     host->h_err = h_err;
     if (status == ND_UNAVAIL)
-        host->sys_err = EMSGSIZE; /* of the unpacking functions in libc */
+        host->sys_err = EMSGSIZE; /* the errno of libc's unpacking functions */
 }
 
 static bool host_text(const uint8_t *wire, char text[TEXT_MAX]) {
@@ -28,8 +28,8 @@ static enum nd_status bad_packet(struct nd_host *host) {
     return ND_UNAVAIL;
 }
 
-/* A CNAME's owner is not checked, by historic precedent; its target is what the following records must belong to. */
-static enum nd_status read_half(struct nd_host *host, const struct nd_dns_message *m, bool want_canonical) {
+/* As in glibc, the owner of a CNAME is not checked; the records after it must belong to its target. */
+static enum nd_status read_family(struct nd_host *host, const struct nd_dns_message *m, bool want_canonical) {
     uint8_t expected[ND_WIRE_NAME_MAX], canonical[ND_WIRE_NAME_MAX];
     struct nd_dns_reader reader;
     struct nd_dns_record record;
@@ -68,16 +68,16 @@ static enum nd_status read_half(struct nd_host *host, const struct nd_dns_messag
 void nd_answer_both(struct nd_host *host, const struct nd_dns_message *first, const struct nd_dns_message *second) {
     enum nd_status status = ND_NOTFOUND;
     if (first->bytes)
-        status = read_half(host, first, true);
+        status = read_family(host, first, true);
     if (second->bytes && (status == ND_SUCCESS || status == ND_NOTFOUND)) {
-        enum nd_status status2 = read_half(host, second, status != ND_SUCCESS);
+        enum nd_status status2 = read_family(host, second, status != ND_SUCCESS);
         if (status != ND_SUCCESS && status2 != ND_NOTFOUND)
             status = status2;
     }
     host->status = status;
 }
 
-/* The question's name, and each CNAME's target, is an alias; the last one is the name of the host. */
+/* The question's name and the target of each CNAME are aliases; the last of them is the canonical name. */
 static bool add_alias(struct nd_host *host, const uint8_t *wire) {
     char text[TEXT_MAX];
     if (!host_text(wire, text))

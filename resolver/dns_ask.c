@@ -9,7 +9,7 @@
 #include "resolver/dns_attempt.h"
 #include "resolver/dns_schedule.h"
 
-/* In the program only where it, or its libc, has threads. */
+/* NULL in a program without libpthread (glibc < 2.34). */
 #pragma weak pthread_testcancel
 #pragma weak pthread_setcancelstate
 
@@ -21,13 +21,13 @@ struct state {
     struct nd_attempt *attempts[MAX_ATTEMPTS];
     int attempt_count, slot;
     nd_time slot_start, slot_end; /* of the attempt sent last */
-    nd_time give_up;              /* where glibc would */
-    nd_time partial_end;          /* how long the second half is waited for; ND_NEVER: no half is there yet */
-    bool heard, timed_out, asked_again, failed_hard;
+    nd_time give_up;              /* when glibc would give up */
+    nd_time second_end;           /* until when the second of two answers is waited for; ND_NEVER: none received yet */
+    bool received, timed_out, resent, fatal_error;
 };
 
-/* Neither an answer nor a reason to wait on: the next server is asked at once. Over TCP glibc takes what comes. */
-static bool is_refusal(const uint8_t *p, size_t size, bool tcp) {
+/* After an error answer glibc asks the next server at once. Over TCP it accepts any answer. */
+static bool is_error_answer(const uint8_t *p, size_t size, bool tcp) {
     unsigned rcode = nd_dns_rcode(p);
     if (tcp || size < ND_DNS_HEADER)
         return false;
@@ -37,7 +37,7 @@ static bool is_refusal(const uint8_t *p, size_t size, bool tcp) {
     return rcode == ND_NOERROR && nd_dns_answer_count(p) == 0 && !authoritative && !recursive && nd_get16(p + 10) == 0;
 }
 
-static void keep(struct nd_ask *ask, struct nd_dns_message *m, const uint8_t *bytes, size_t size, bool by_tcp) {
+static void store(struct nd_ask *ask, struct nd_dns_message *m, const uint8_t *bytes, size_t size, bool by_tcp) {
     uint8_t *copy = malloc(size);
     if (!copy)
         return;
@@ -50,30 +50,30 @@ static void keep(struct nd_ask *ask, struct nd_dns_message *m, const uint8_t *by
         copy[3] &= (uint8_t)~0x20;
 }
 
-static void told(void *owner, struct nd_attempt *a, int which, const uint8_t *bytes, size_t size) {
+static void on_answer(void *owner, struct nd_attempt *a, int which, const uint8_t *bytes, size_t size) {
     struct state *s = owner;
     if (!bytes) {
         int e = a->socket_error;
         if (e == EMFILE || e == ENFILE || e == ENOBUFS || e == ENOMEM) {
-            s->failed_hard = true;
+            s->fatal_error = true;
             s->ask->error = e;
         }
         return;
     }
-    if (!s->heard)
+    if (!s->received)
         s->ask->first_rcode = nd_dns_rcode(bytes);
-    s->heard = true;
-    if (is_refusal(bytes, size, a->tcp))
-        keep(s->ask, &s->ask->refusal, bytes, size, a->tcp);
+    s->received = true;
+    if (is_error_answer(bytes, size, a->tcp))
+        store(s->ask, &s->ask->error_answer, bytes, size, a->tcp);
     else if (!s->ask->answers[which].bytes)
-        keep(s->ask, &s->ask->answers[which], bytes, size, a->tcp);
+        store(s->ask, &s->ask->answers[which], bytes, size, a->tcp);
 }
 
 static int answer_count(const struct nd_ask *ask) {
     return (ask->answers[0].bytes != NULL) + (ask->answers[1].bytes != NULL);
 }
 
-/* Ask `server` for what is still missing. With single-request, the second question follows the first one's answer. */
+/* Sends `server` the unanswered questions; with single-request, the second one after the answer to the first one. */
 static void start_attempt(struct state *s, int server, nd_time now, nd_time wait) {
     struct nd_ask *ask = s->ask;
     const struct nd_resolv_conf *conf = ask->conf;
@@ -82,9 +82,9 @@ static void start_attempt(struct state *s, int server, nd_time now, nd_time wait
     if (s->attempt_count == MAX_ATTEMPTS)
         return;
     struct nd_attempt *a =
-        nd_attempt_new(&conf->servers[server], conf->use_vc || ask->by_tcp, conf->ignore_truncation, told, s);
+        nd_attempt_new(&conf->servers[server], conf->use_vc || ask->by_tcp, conf->ignore_truncation, on_answer, s);
     if (!a) {
-        s->failed_hard = true;
+        s->fatal_error = true;
         ask->error = ENOMEM;
         return;
     }
@@ -105,31 +105,32 @@ static void start_next_slot(struct state *s, nd_time now) {
     start_attempt(s, slot->server, now, slot->wait);
 }
 
-/* One answer of two is here: the other is waited for as long as glibc waits for one server, and asked for once more in
- * between, of the same server by another port (some answer only one of two questions from one port). */
-static void go_on_with_half(struct state *s, nd_time now) {
+/* One of two answers has been received. The other is waited for as long as glibc waits for one server. Half-way its
+ * question is sent once more, to the same server from another port: some servers answer only one of two questions from
+ * one port. */
+static void wait_for_second(struct state *s, nd_time now) {
     struct nd_attempt *last = s->attempts[s->attempt_count - 1];
     nd_time timeout = s->schedule.slots[s->slot - 1].full_wait;
     const struct nd_resolv_conf *conf = s->ask->conf;
-    if (s->partial_end == ND_NEVER) {
-        s->partial_end = nd_time_after(s->slot_start, timeout);
+    if (s->second_end == ND_NEVER) {
+        s->second_end = nd_time_after(s->slot_start, timeout);
         nd_time middle = nd_time_after(s->slot_start, timeout / 2);
         if (middle < s->slot_end)
             s->slot_end = middle;
     }
     bool second_waits = !nd_attempt_pending(last) && !last->questions[1].sent && !s->ask->answers[1].bytes;
-    if (second_waits && s->ask->question_count == 2 && !s->asked_again) { /* single-request */
+    if (second_waits && s->ask->question_count == 2 && !s->resent) { /* single-request */
         if (conf->single_request_reopen)
-            start_attempt(s, last->server_index, now, s->partial_end - now);
+            start_attempt(s, last->server_index, now, s->second_end - now);
         else
             nd_attempt_send(last, 1, s->ask->questions[1].packet, s->ask->questions[1].size);
         if (conf->single_request_reopen)
-            s->asked_again = true;
+            s->resent = true;
         return;
     }
-    if (now >= s->slot_end && !s->asked_again) {
-        s->asked_again = true;
-        start_attempt(s, last->server_index, now, s->partial_end - now);
+    if (now >= s->slot_end && !s->resent) {
+        s->resent = true;
+        start_attempt(s, last->server_index, now, s->second_end - now);
     }
 }
 
@@ -144,20 +145,20 @@ static bool any_pending(const struct state *s, bool *tcp) {
     return any;
 }
 
-/* True: nothing is left to wait for. Starts what is due. */
+/* Sends what is due. True: there is nothing left to wait for. */
 static bool advance(struct state *s, nd_time now) {
     struct nd_ask *ask = s->ask;
     bool tcp, pending;
-    if (s->failed_hard || answer_count(ask) == ask->question_count)
+    if (s->fatal_error || answer_count(ask) == ask->question_count)
         return true;
     if (now >= nd_lookup_deadline(ask->lookup)) {
         ask->lookup->expired = true;
         return true;
     }
     if (answer_count(ask) > 0) {
-        go_on_with_half(s, now);
+        wait_for_second(s, now);
         pending = any_pending(s, &tcp);
-        return !pending || (now >= s->partial_end && !tcp);
+        return !pending || (now >= s->second_end && !tcp);
     }
     while (s->slot < s->schedule.count) {
         bool latest = s->attempt_count > 0 && nd_attempt_pending(s->attempts[s->attempt_count - 1]);
@@ -165,7 +166,7 @@ static bool advance(struct state *s, nd_time now) {
             break;
         s->timed_out |= latest;
         start_next_slot(s, now);
-        if (s->failed_hard)
+        if (s->fatal_error)
             return true;
     }
     pending = any_pending(s, &tcp);
@@ -176,13 +177,13 @@ static nd_time next_event(const struct state *s) {
     nd_time next = nd_lookup_deadline(s->ask->lookup);
     bool tcp;
     any_pending(s, &tcp);
-    bool more = answer_count(s->ask) > 0 ? !s->asked_again : s->slot < s->schedule.count;
+    bool more = answer_count(s->ask) > 0 ? !s->resent : s->slot < s->schedule.count;
     if (more && s->slot_end < next)
         next = s->slot_end;
     if (!more && !tcp && answer_count(s->ask) == 0 && s->give_up < next)
         next = s->give_up;
-    if (!tcp && s->partial_end < next)
-        next = s->partial_end;
+    if (!tcp && s->second_end < next)
+        next = s->second_end;
     return next;
 }
 
@@ -200,12 +201,12 @@ static void wait_and_process(struct state *s, nd_time now) {
 }
 
 void nd_ask(struct nd_ask *ask) {
-    struct state s = {.ask = ask, .partial_end = ND_NEVER};
+    struct state s = {.ask = ask, .second_end = ND_NEVER};
     int old_state = 0;
     ask->error = 0;
     ask->first_rcode = ND_NOERROR;
-    /* libc's own resolver leaks its sockets when cancelled in its poll. Here cancellation waits until the lookup is over,
-     * at the deadline at the latest; a thread that does nothing but look names up is cancelled between two. */
+    /* libc's resolver leaks its sockets when it is cancelled in poll. Here cancellation is delayed until the lookup is
+     * over, at the deadline at the latest; a thread that makes nothing but lookups is cancelled between two of them. */
     if (pthread_testcancel)
         pthread_testcancel();
     if (pthread_setcancelstate)
@@ -219,7 +220,7 @@ void nd_ask(struct nd_ask *ask) {
         now = nd_now();
     }
     if (ask->error == 0 && answer_count(ask) == 0)
-        ask->error = s.heard || s.timed_out || now >= s.slot_end ? ETIMEDOUT : ECONNREFUSED;
+        ask->error = s.received || s.timed_out || now >= s.slot_end ? ETIMEDOUT : ECONNREFUSED;
     for (int i = 0; i < s.attempt_count; i++)
         nd_attempt_free(s.attempts[i]);
     if (pthread_setcancelstate)
@@ -231,6 +232,6 @@ void nd_ask_free(struct nd_ask *ask) {
         free(ask->answers[i].bytes);
         ask->answers[i] = (struct nd_dns_message){0};
     }
-    free(ask->refusal.bytes);
-    ask->refusal = (struct nd_dns_message){0};
+    free(ask->error_answer.bytes);
+    ask->error_answer = (struct nd_dns_message){0};
 }

@@ -1,11 +1,10 @@
-/* One or two questions (the A and AAAA of a name) asked of the configured servers in turn: what res_nsend is in libc.
- * The times are glibc's, pressed together where the budget is shorter, and a server that has been passed over is still
- * listened to: its late answer counts. */
+/* Sends one or two questions (A and AAAA of a name) to the configured name servers in turn, as res_nsend does in libc.
+ * The timeouts are glibc's, scaled down where the budget is shorter. An answer counts even after its server's timeout,
+ * while the next server is being asked. */
 #ifndef ND_RESOLVER_DNS_ASK_H
 #define ND_RESOLVER_DNS_ASK_H
 
-#include "resolver/dns_answer.h"
-#include "resolver/resolv_conf.h"
+#include "resolver/dns_packet.h"
 #include "resolver/resolver.h"
 
 struct nd_question {
@@ -19,15 +18,15 @@ struct nd_ask {
     struct nd_lookup *lookup;
     struct nd_question questions[2];
     int question_count;
-    bool by_tcp; /* even where conf does not say so */
+    bool by_tcp; /* use TCP even where `conf` does not ask for it */
     /* out */
-    struct nd_dns_message answers[2]; /* malloc'ed; see nd_ask_free */
-    struct nd_dns_message refusal;    /* the last SERVFAIL, REFUSED … where no server answered better */
-    unsigned first_rcode;             /* of the first reply that came, even one that was not taken */
-    int error;                        /* 0, ETIMEDOUT, ECONNREFUSED, EMFILE … as res_nsend sets errno */
+    struct nd_dns_message answers[2];   /* malloc'ed; released by nd_ask_free */
+    struct nd_dns_message error_answer; /* the last SERVFAIL, REFUSED …, for where no server answers better */
+    unsigned first_rcode;               /* of the first answer received, even one that was not accepted */
+    int error;                          /* 0, ETIMEDOUT, ECONNREFUSED, EMFILE … as res_nsend sets errno */
 };
 
-/* Sets error, and at the deadline lookup->expired. Answers that came are kept also then. */
+/* Sets `error`, and lookup->expired at the deadline. Answers received before the deadline are kept. */
 void nd_ask(struct nd_ask *ask);
 void nd_ask_free(struct nd_ask *ask);
 

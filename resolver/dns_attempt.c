@@ -14,8 +14,8 @@
 #include "resolver/channel_pool.h"
 #include "resolver/dns_packet.h"
 
-/* c-ares only ever sees this address. The real one, with its scope and port, is put in at connect: 1.18 knows no scopes
- * and 1.34 drops link-local servers without an interface name. Connected sockets hear nobody else. */
+/* The only address that c-ares sees. The real one, with its scope and port, is used in connect: 1.18 knows no scopes,
+ * and 1.34 drops link-local servers without an interface name. Connected sockets receive from no other address. */
 static const struct in_addr placeholder = {.s_addr = 0x0100007f};
 
 static int set_nonblocking(int fd) {
@@ -45,7 +45,7 @@ static ares_socket_t open_socket(int family, int type, int protocol, void *user)
     if (type == SOCK_STREAM) {
         int on = 1;
         a->tcp = true;
-        if (fd >= 0) /* both questions go out at once */
+        if (fd >= 0) /* both questions are sent without delay */
             setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
     return fd;
@@ -79,9 +79,9 @@ static ares_ssize_t send_bytes(ares_socket_t fd, const struct iovec *vector, int
     return n;
 }
 
-/* Some servers refuse without repeating the question, and glibc takes that for an answer. c-ares would wait on: give it
- * the question. */
-static ssize_t add_question(const struct nd_attempt *a, uint8_t *packet, ssize_t size, size_t room) {
+/* Some servers send an error without the question section, which glibc accepts as an answer. c-ares would go on
+ * waiting, so the question is added. */
+static ssize_t add_question(const struct nd_attempt *a, uint8_t *packet, ssize_t size, size_t capacity) {
     unsigned rcode = size == ND_DNS_HEADER ? nd_dns_rcode(packet) : ND_NOERROR;
     if ((rcode != ND_SERVFAIL && rcode != ND_NOTIMP && rcode != ND_REFUSED) || nd_get16(packet + 4) != 0)
         return size;
@@ -91,7 +91,7 @@ static ssize_t add_question(const struct nd_attempt *a, uint8_t *packet, ssize_t
         if (!q->sent || q->done || memcmp(q->packet, packet, 2) != 0)
             continue;
         int used = nd_name_unpack(q->packet, q->size, ND_DNS_HEADER, name);
-        if (used < 0 || ND_DNS_HEADER + (size_t)used + 4 > q->size || ND_DNS_HEADER + (size_t)used + 4 > room)
+        if (used < 0 || ND_DNS_HEADER + (size_t)used + 4 > q->size || ND_DNS_HEADER + (size_t)used + 4 > capacity)
             continue;
         memset(packet + 4, 0, 8);
         packet[5] = 1;
@@ -122,13 +122,13 @@ static const struct ares_socket_functions socket_functions = {
     .asendv = send_bytes,
 };
 
-/* Everything that c-ares would otherwise read from files and the environment is given. */
+/* Sets everything that c-ares would otherwise read from files and the environment. */
 static int init_channel(struct nd_attempt *a, bool use_tcp, bool ignore_truncation) {
     struct in_addr server = placeholder;
     char lookups[] = "b";
     struct ares_options options = {
         .flags = ARES_FLAG_NOCHECKRESP | ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES,
-        .timeout = 24 * 3600 * 1000, /* the time is kept in dns_ask.c */
+        .timeout = 24 * 3600 * 1000, /* dns_ask.c has the timeouts */
         .tries = 1,
         .ndots = 1,
         .servers = &server,
@@ -146,7 +146,7 @@ static int init_channel(struct nd_attempt *a, bool use_tcp, bool ignore_truncati
     options.resolvconf_path = nothing;
     mask |= ARES_OPT_RESOLVCONF;
 #endif
-#ifdef ARES_OPT_QUERY_CACHE /* 1.31 and later keep answers for an hour; glibc asks each time, and channels live on */
+#ifdef ARES_OPT_QUERY_CACHE /* 1.31 and later cache answers for an hour, glibc does not, and channels are reused */
     options.qcache_max_ttl = 0;
     mask |= ARES_OPT_QUERY_CACHE;
 #endif
@@ -154,12 +154,12 @@ static int init_channel(struct nd_attempt *a, bool use_tcp, bool ignore_truncati
 }
 
 struct nd_attempt *nd_attempt_new(const union nd_server *server, bool use_tcp, bool ignore_truncation,
-                                  nd_attempt_done *told, void *owner) {
+                                  nd_attempt_done *on_answer, void *owner) {
     struct nd_attempt *a = calloc(1, sizeof *a);
     if (!a)
         return NULL;
     a->server = server;
-    a->told = told;
+    a->on_answer = on_answer;
     a->owner = owner;
     a->plain = !use_tcp && !ignore_truncation;
     a->channel = a->plain ? nd_pool_take() : NULL;
@@ -171,7 +171,7 @@ struct nd_attempt *nd_attempt_new(const union nd_server *server, bool use_tcp, b
     return a;
 }
 
-static void answered(void *arg, int status, int timeouts, unsigned char *bytes, int size) {
+static void on_ares_answer(void *arg, int status, int timeouts, unsigned char *bytes, int size) {
     struct nd_attempt_question *q = arg;
     (void)timeouts;
     if (q->done)
@@ -181,17 +181,17 @@ static void answered(void *arg, int status, int timeouts, unsigned char *bytes, 
         return;
     q->attempt->failures += status != ARES_SUCCESS;
     bool good = status == ARES_SUCCESS && bytes && size >= ND_DNS_HEADER;
-    if (good) /* 1.34 asks with an id of its own */
+    if (good) /* 1.34 replaces the id by its own */
         memcpy(bytes, q->packet, 2);
-    q->attempt->told(q->attempt->owner, q->attempt, q->which, good ? bytes : NULL, good ? (size_t)size : 0);
+    q->attempt->on_answer(q->attempt->owner, q->attempt, q->which, good ? bytes : NULL, good ? (size_t)size : 0);
 }
 
-/* Nothing will come any more. Not from inside a callback: c-ares would free what it still uses (CVE-2026-33630). */
-static void give_up(struct nd_attempt *a) {
+/* Ends the attempt. Not in a callback, where c-ares would free what it still uses (CVE-2026-33630). */
+static void abandon(struct nd_attempt *a) {
     ares_cancel(a->channel);
     for (int i = 0; i < 2; i++)
         if (a->questions[i].sent)
-            a->told(a->owner, a, i, NULL, 0);
+            a->on_answer(a->owner, a, i, NULL, 0);
 }
 
 bool nd_attempt_pending(const struct nd_attempt *a) {
@@ -204,10 +204,10 @@ bool nd_attempt_pending(const struct nd_attempt *a) {
 void nd_attempt_send(struct nd_attempt *a, int which, const uint8_t *packet, size_t size) {
     struct nd_attempt_question *q = &a->questions[which];
     *q = (struct nd_attempt_question){.attempt = a, .which = which, .packet = packet, .size = size, .sent = true};
-    ares_send(a->channel, packet, (int)size, answered, q);
-    /* The ICMP error for the first question is told once, here to the second: neither will be answered. */
+    ares_send(a->channel, packet, (int)size, on_ares_answer, q);
+    /* An ICMP error for the first question is reported once, here to the second one: neither will be answered. */
     if (a->unreachable && nd_attempt_pending(a))
-        give_up(a);
+        abandon(a);
 }
 
 int nd_attempt_poll_set(const struct nd_attempt *a, struct pollfd fds[ND_ATTEMPT_FDS]) {
@@ -225,8 +225,8 @@ int nd_attempt_poll_set(const struct nd_attempt *a, struct pollfd fds[ND_ATTEMPT
 void nd_attempt_process(struct nd_attempt *a, const struct pollfd *fds, int count) {
     for (int i = 0; i < count; i++) {
         short r = fds[i].revents;
-        if (r & POLLNVAL) { /* the program closed it: nothing will come any more */
-            give_up(a);
+        if (r & POLLNVAL) { /* the program has closed the socket: there will be no answer */
+            abandon(a);
             return;
         }
         bool readable = r & (POLLIN | POLLERR | POLLHUP);
@@ -239,7 +239,7 @@ void nd_attempt_process(struct nd_attempt *a, const struct pollfd *fds, int coun
 void nd_attempt_free(struct nd_attempt *a) {
     if (!a)
         return;
-    /* clean: all that was sent has been answered, by datagrams, and c-ares has closed its socket */
+    /* clean: everything sent has been answered over UDP, and c-ares has closed its socket */
     bool clean =
         a->plain && !a->tcp && !a->unreachable && a->sockets.count == 0 && a->failures == 0 && !nd_attempt_pending(a);
     if (clean)

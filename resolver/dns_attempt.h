@@ -1,6 +1,6 @@
-/* One exchange with one name server, by c-ares: a channel that lives as long as the exchange, driven by the caller's
- * poll. c-ares does the sockets, the matching of answers by id and question, and TCP where an answer is truncated; which
- * server is asked when is decided in dns_ask.c. Works with c-ares 1.18 to 1.34. */
+/* One exchange with one name server, by a c-ares channel that the caller drives with poll. c-ares handles the sockets,
+ * matches answers by id and question, and repeats a question over TCP where the answer is truncated; dns_ask.c decides
+ * which server is asked when. Works with c-ares 1.18 to 1.34. */
 #ifndef ND_RESOLVER_DNS_ATTEMPT_H
 #define ND_RESOLVER_DNS_ATTEMPT_H
 
@@ -16,7 +16,7 @@
 
 struct nd_attempt;
 
-/* Told once for each question sent: `bytes` is NULL when there will be no answer from this server. */
+/* Called once for each question sent. `bytes` is NULL where this server will give no answer. */
 typedef void nd_attempt_done(void *owner, struct nd_attempt *attempt, int which, const uint8_t *bytes, size_t size);
 
 struct nd_attempt_question {
@@ -31,24 +31,24 @@ struct nd_attempt {
     struct ares_channeldata *channel;
     const union nd_server *server;
     int server_index;
-    nd_attempt_done *told;
+    nd_attempt_done *on_answer;
     void *owner;
     struct nd_attempt_question questions[2];
-    bool plain; /* the channel has no unusual flags */
+    bool plain; /* the channel has default flags and can be pooled */
     struct nd_own_sockets sockets;
     int failures;
-    bool tcp;         /* an exchange over TCP has begun */
+    bool tcp;         /* a TCP socket has been opened */
     int socket_error; /* errno of a failed socket(2) */
-    bool unreachable; /* a send told so; it may have been about an earlier packet */
+    bool unreachable; /* a send failed; the error may be about an earlier packet */
 };
 
-/* A channel to `server`, nothing sent yet. NULL: no memory. */
+/* Creates a channel to `server` without sending anything. NULL: out of memory. */
 struct nd_attempt *nd_attempt_new(const union nd_server *server, bool use_tcp, bool ignore_truncation,
-                                  nd_attempt_done *told, void *owner);
+                                  nd_attempt_done *on_answer, void *owner);
 void nd_attempt_send(struct nd_attempt *attempt, int which, const uint8_t *packet, size_t size);
 bool nd_attempt_pending(const struct nd_attempt *attempt);
 
-/* What to poll for; how many. */
+/* Fills `fds` with what to poll for. Returns their number. */
 int nd_attempt_poll_set(const struct nd_attempt *attempt, struct pollfd fds[ND_ATTEMPT_FDS]);
 void nd_attempt_process(struct nd_attempt *attempt, const struct pollfd *fds, int count);
 void nd_attempt_free(struct nd_attempt *attempt);

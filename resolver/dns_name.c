@@ -6,7 +6,7 @@ static bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
-/* The character behind a backslash; *text moves past it. -1: broken. */
+/* Returns the character after a backslash and advances *text past it. -1: invalid. */
 static int read_escape(const char **text) {
     const char *p = *text;
     if (!*p)
@@ -23,7 +23,7 @@ static int read_escape(const char **text) {
 }
 
 int nd_name_to_wire(const char *text, uint8_t wire[ND_WIRE_NAME_MAX]) {
-    size_t label = 0, at = 1; /* where the label's length goes, and its next byte */
+    size_t label = 0, at = 1; /* offsets of the label's length byte and of its next byte */
     while (*text) {
         int c = (unsigned char)*text++;
         if (c == '.') {
@@ -65,7 +65,7 @@ int nd_name_unpack(const uint8_t *packet, size_t size, size_t at, uint8_t wire[N
                 used = p + 2 - at;
             p = (size_t)(length & 0x3f) << 8 | packet[p + 1];
             steps += 2;
-            if (steps >= size) /* more jumps than the packet has room for: a loop */
+            if (steps >= size) /* more jumps than the packet can hold: a loop */
                 return -1;
             continue;
         }

@@ -7,7 +7,7 @@ static void put16(uint8_t *p, unsigned value) {
     p[1] = (uint8_t)value;
 }
 
-/* glibc announces at most 1200, so that answers are not cut into fragments. */
+/* glibc announces at most 1200 bytes, so that answers are not fragmented. */
 static unsigned edns_size_for(int wanted) {
     return wanted < 512 ? 512 : wanted > 1200 ? 1200 : (unsigned)wanted;
 }

@@ -1,4 +1,4 @@
-/* DNS messages as bytes: questions made, records of an answer walked. Withstands any bytes. */
+/* DNS messages in wire form: makes questions and reads the records of answers. Any input is safe. */
 #ifndef ND_RESOLVER_DNS_PACKET_H
 #define ND_RESOLVER_DNS_PACKET_H
 
@@ -10,6 +10,13 @@
 
 enum { ND_NOERROR, ND_FORMERR, ND_SERVFAIL, ND_NXDOMAIN, ND_NOTIMP, ND_REFUSED };
 enum { ND_TYPE_A = 1, ND_TYPE_CNAME = 5, ND_TYPE_PTR = 12, ND_TYPE_AAAA = 28, ND_TYPE_OPT = 41 };
+
+/* A message received. */
+struct nd_dns_message {
+    uint8_t *bytes; /* NULL: none was received */
+    size_t size;
+    bool by_tcp;
+};
 
 static inline unsigned nd_get16(const uint8_t *p) {
     return (unsigned)p[0] << 8 | p[1];
@@ -27,15 +34,15 @@ static inline unsigned nd_dns_answer_count(const uint8_t *packet) {
     return nd_get16(packet + 6);
 }
 
-/* A question for `name`, with `id`, and the flags and EDNS record that `conf` asks for. `edns_size` is the answer's
- * size to announce. The size, or -1: not a name. */
+/* Makes a question for `name`, with `id` and the flags and EDNS record that `conf` asks for. `edns_size` is the answer
+ * size to announce. Returns the size, or -1: `name` is invalid. */
 int nd_dns_make_query(uint8_t packet[ND_DNS_QUERY_MAX], const char *name, int dns_class, int type,
                       const struct nd_resolv_conf *conf, int edns_size, const uint8_t id[2]);
 
 struct nd_dns_record {
     uint8_t owner[ND_WIRE_NAME_MAX];
     unsigned type, dns_class, size;
-    size_t at; /* of the data in the packet; `size` bytes are there */
+    size_t at; /* offset of the data in the packet, which has all `size` bytes */
 };
 
 struct nd_dns_reader {
@@ -44,10 +51,10 @@ struct nd_dns_reader {
     unsigned left; /* records of the answer section not yet read */
 };
 
-/* Set on the answer section; the question's name goes to `question`. False: no header, or not exactly one question. */
+/* Begins to read the answer section; copies the question's name. False: no header, or not exactly one question. */
 bool nd_dns_read(struct nd_dns_reader *reader, const uint8_t *packet, size_t size, uint8_t question[ND_WIRE_NAME_MAX]);
 
-/* The next record: 1, 0 at the end, -1 where the bytes make no sense. */
+/* Reads the next record. Returns 1, 0 at the end, or -1: malformed. */
 int nd_dns_next(struct nd_dns_reader *reader, struct nd_dns_record *record);
 
 #endif

@@ -1,4 +1,4 @@
-/* When which server is asked: glibc's times, pressed together so that every server is asked within the budget. */
+/* Which name server is asked when: glibc's timeouts, scaled down so that every server is asked within the budget. */
 #ifndef ND_RESOLVER_DNS_SCHEDULE_H
 #define ND_RESOLVER_DNS_SCHEDULE_H
 
@@ -16,7 +16,7 @@ struct nd_slot {
 struct nd_schedule {
     struct nd_slot slots[ND_MAX_SLOTS];
     int count;
-    nd_time full_length; /* what glibc would take when nobody answers */
+    nd_time full_length; /* how long glibc would wait where no server answers */
 };
 
 void nd_schedule_make(struct nd_schedule *schedule, const struct nd_resolv_conf *conf, nd_time now, nd_time deadline);

@@ -13,9 +13,9 @@ static bool fail(struct nd_search *s, int h_err) {
     return false;
 }
 
-/* h_errno from the codes of the answers; where one family came only, it stands for both. As in res_query.c: an answer
- * with records counts even where the other half is an error. */
-static bool judge(struct nd_search *s) {
+/* Sets h_err from the response codes; where only one family was answered, it stands for both. As in res_query.c, an
+ * answer with records counts even where the other one is an error. True: there is such an answer. */
+static bool set_h_err(struct nd_search *s) {
     const struct nd_dns_message *a = &s->ask.answers[0], *b = &s->ask.answers[1];
     if (!a->bytes)
         a = b;
@@ -37,7 +37,8 @@ static bool judge(struct nd_search *s) {
     }
 }
 
-/* With no-aaaa, libc asks for A in the place of AAAA, to tell a name without addresses from no name, without EDNS … */
+/* With no-aaaa, libc asks for A without EDNS instead of AAAA, to distinguish a name without addresses from a name that
+ * does not exist. hide_records then removes all but the question from the answer. */
 static int ask_a_instead(uint8_t *packet, int size, const struct nd_resolv_conf *conf) {
     if (conf->edns0 || conf->dnssec)
         size -= 11;
@@ -46,7 +47,6 @@ static int ask_a_instead(uint8_t *packet, int size, const struct nd_resolv_conf 
     return size;
 }
 
-/* … and takes everything but the question out of the answer. */
 static void hide_records(struct nd_dns_message *m) {
     struct nd_dns_reader reader;
     uint8_t name[ND_WIRE_NAME_MAX];
@@ -79,15 +79,15 @@ bool nd_query(struct nd_search *s, const char *name) {
     nd_ask(&s->ask);
     if (hidden) {
         hide_records(&s->ask.answers[0]);
-        hide_records(&s->ask.refusal);
+        hide_records(&s->ask.error_answer);
     }
-    memset(s->ask.questions, 0, sizeof s->ask.questions); /* they end with this frame */
+    memset(s->ask.questions, 0, sizeof s->ask.questions); /* they are in this frame */
     s->error = s->ask.error;
     if (!s->ask.answers[0].bytes && !s->ask.answers[1].bytes)
         return fail(s, TRY_AGAIN);
-    if (judge(s))
+    if (set_h_err(s))
         return true;
-    if (s->lookup->expired) { /* "no" from one half, and no word of the other: not known */
+    if (s->lookup->expired) { /* a negative answer for one family and none for the other: not known */
         s->error = ETIMEDOUT;
         s->h_err = TRY_AGAIN;
     }
@@ -108,16 +108,16 @@ bool nd_query_domain(struct nd_search *s, const char *name, const char *domain) 
     return nd_query(s, full);
 }
 
-/* What the walk along the search list met. */
-struct walk {
+/* What the queries along the search list returned. */
+struct search_results {
     bool searched, got_nodata, got_servfail, root_listed, refused, answered;
 };
 
-/* True: the walk goes on to the next domain. */
-static bool keep_walking(struct nd_search *s, struct walk *w) {
+/* True: the next domain of the search list is to be queried. */
+static bool try_next_domain(struct nd_search *s, struct search_results *w) {
     if (s->lookup->expired)
         return false;
-    if (s->error == ECONNREFUSED) { /* no server is there: nothing more to ask */
+    if (s->error == ECONNREFUSED) { /* no server is reachable: no other domain is queried */
         w->refused = true;
         return false;
     }
@@ -137,7 +137,7 @@ static bool keep_walking(struct nd_search *s, struct walk *w) {
     }
 }
 
-static void walk_list(struct nd_search *s, const char *name, struct walk *w) {
+static void query_search_list(struct nd_search *s, const char *name, struct search_results *w) {
     for (size_t i = 0; i < s->conf->search_count; i++) {
         const char *domain = s->conf->search[i];
         if (*domain == '.')
@@ -145,14 +145,14 @@ static void walk_list(struct nd_search *s, const char *name, struct walk *w) {
         w->searched = true;
         w->root_listed |= *domain == '\0';
         w->answered = nd_query_domain(s, name, domain);
-        if (w->answered || !keep_walking(s, w) || s->conf->no_search)
+        if (w->answered || !try_next_domain(s, w) || s->conf->no_search)
             return;
     }
 }
 
 bool nd_search(struct nd_search *s, const char *name) {
     const struct nd_resolv_conf *conf = s->conf;
-    struct walk w = {0};
+    struct search_results w = {0};
     int dots = 0, first_h_err = -1;
     size_t size = strlen(name);
     for (const char *p = name; *p; p++)
@@ -168,7 +168,7 @@ bool nd_search(struct nd_search *s, const char *name) {
         first_h_err = s->h_err;
     }
     if (!absolute && (dots ? !conf->no_search : !conf->no_default_domain)) {
-        walk_list(s, name, &w);
+        query_search_list(s, name, &w);
         if (w.answered)
             return true;
         if (w.refused || s->lookup->expired)

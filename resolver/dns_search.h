@@ -1,4 +1,4 @@
-/* A name asked of DNS, with the search list: what res_nquery and res_nsearch are in libc, for one type or for A and AAAA
+/* Queries DNS for a name with the search list, as res_nquery and res_nsearch do in libc, for one type or for A and AAAA
  * together. */
 #ifndef ND_RESOLVER_DNS_SEARCH_H
 #define ND_RESOLVER_DNS_SEARCH_H
@@ -12,14 +12,14 @@ struct nd_search {
     const struct nd_resolv_conf *conf;
     struct nd_lookup *lookup;
     int dns_class, type;
-    int edns_size; /* the caller's room for an answer */
+    int edns_size; /* size of the caller's buffer for an answer */
     /* out */
-    struct nd_ask ask; /* the answers; nd_ask_free */
+    struct nd_ask ask; /* the answers; released by nd_ask_free */
     int h_err;
-    int error; /* errno, as libc leaves it for its callers to look at; 0: the name was answered or never sent */
+    int error; /* errno, as libc sets it for its callers; 0: the question was answered or never sent */
 };
 
-/* True when there is an answer with records in it; else h_err says why not (the last packet is kept in `ask`). */
+/* True: there is an answer with records. Otherwise h_err has the reason, and `ask` the last message. */
 bool nd_query(struct nd_search *search, const char *name);
 bool nd_query_domain(struct nd_search *search, const char *name, const char *domain);
 bool nd_search(struct nd_search *search, const char *name);

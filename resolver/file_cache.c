@@ -8,7 +8,7 @@
 
 #include "resolver/lock.h"
 
-/* Beyond this a file is taken as unreadable rather than kept in somebody else's memory. */
+/* A larger file is treated as unreadable: it would take too much of the program's memory. */
 #define MAX_SIZE ((size_t)256 << 20)
 
 static bool same_file(const struct stat *a, const struct stat *b) {
@@ -18,11 +18,11 @@ static bool same_file(const struct stat *a, const struct stat *b) {
 }
 
 static int read_text(int fd, struct nd_snapshot *s) {
-    /* one more than it has, so that the read that finds the end needs no new memory */
-    size_t room = s->key.st_size > 0 && (size_t)s->key.st_size < MAX_SIZE ? (size_t)s->key.st_size + 1 : 4096;
-    s->text = malloc(room + 1);
+    /* one byte more than the file has, so that the read at its end needs no reallocation */
+    size_t capacity = s->key.st_size > 0 && (size_t)s->key.st_size < MAX_SIZE ? (size_t)s->key.st_size + 1 : 4096;
+    s->text = malloc(capacity + 1);
     while (s->text) {
-        ssize_t n = read(fd, s->text + s->size, room - s->size);
+        ssize_t n = read(fd, s->text + s->size, capacity - s->size);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -32,12 +32,12 @@ static int read_text(int fd, struct nd_snapshot *s) {
             s->text[s->size] = '\0';
             return 0;
         }
-        if (s->size < room)
+        if (s->size < capacity)
             continue;
-        if (room > MAX_SIZE)
+        if (capacity > MAX_SIZE)
             return EFBIG;
-        room = room < 4096 ? room + 64 : room + room / 2;
-        char *bigger = realloc(s->text, room + 1);
+        capacity = capacity < 4096 ? capacity + 64 : capacity + capacity / 2;
+        char *bigger = realloc(s->text, capacity + 1);
         if (!bigger)
             return ENOMEM;
         s->text = bigger;
@@ -51,7 +51,7 @@ static struct nd_snapshot *read_file(const struct nd_file *file) {
         return NULL;
     s->references = 1;
     s->destroy = file->destroy;
-    /* O_NONBLOCK: a fifo in the file's place must not hang us */
+    /* O_NONBLOCK: the open of a FIFO must not block */
     int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0 || fstat(fd, &s->key) != 0)
         s->error = errno;
@@ -103,14 +103,14 @@ struct nd_snapshot *nd_file_get(struct nd_file *file) {
     s = read_file(file);
     if (s && nd_lock_try(&file->lock)) {
         old = file->current;
-        if (file->once && old) { /* another thread was faster; those snapshots are for ever and are not counted */
+        if (file->once && old) { /* another thread has stored its snapshot; these are permanent and not counted */
             nd_unlock(&file->lock);
             nd_file_put(s);
             s = old;
             old = NULL;
             goto done;
         }
-        s->kept = file->once;
+        s->permanent = file->once;
         __atomic_add_fetch(&s->references, 1, __ATOMIC_RELAXED);
         __atomic_store_n(&file->current, s, __ATOMIC_RELEASE);
         nd_unlock(&file->lock);
@@ -123,7 +123,7 @@ done:
 }
 
 void nd_file_put(struct nd_snapshot *s) {
-    if (!s || s->kept || __atomic_sub_fetch(&s->references, 1, __ATOMIC_ACQ_REL) != 0)
+    if (!s || s->permanent || __atomic_sub_fetch(&s->references, 1, __ATOMIC_ACQ_REL) != 0)
         return;
     if (s->parsed && s->destroy)
         s->destroy(s->parsed);

@@ -1,6 +1,7 @@
 /* Configuration files, read again when they change (device, inode, size, mtime, ctime), as glibc does since 2.26. A
- * reader holds a counted snapshot, so that nothing is locked while a lookup waits; the list itself is guarded for some
- * tens of nanoseconds by a lock that a forked child may find held by a thread it does not have, and then takes over. */
+ * reader holds a reference to a snapshot, so that no lock is held while a lookup waits. The current snapshot is
+ * protected by a lock for some tens of nanoseconds; a forked child that finds it held by a thread of its parent takes
+ * it over. */
 #ifndef ND_RESOLVER_FILE_CACHE_H
 #define ND_RESOLVER_FILE_CACHE_H
 
@@ -9,14 +10,14 @@
 #include <sys/stat.h>
 
 struct nd_snapshot {
-    char *text;   /* NUL-terminated copy of the file; "" when there is none */
+    char *text;   /* NUL-terminated copy of the file; "" where there is none */
     size_t size;  /* bytes in text */
-    int error;    /* errno of the failure to read it, else 0 */
-    void *parsed; /* what the file's `parse` made of it; may be NULL */
-    /* the cache's own */
+    int error;    /* errno where it could not be read, else 0 */
+    void *parsed; /* the result of the file's `parse`; may be NULL */
+    /* internal */
     struct stat key;
     int references;
-    bool kept;
+    bool permanent;
     void (*destroy)(void *parsed);
 };
 
@@ -24,12 +25,12 @@ struct nd_file {
     const char *path;
     void *(*parse)(struct nd_snapshot *); /* may be NULL */
     void (*destroy)(void *parsed);
-    bool once; /* read at the first need and never again, where libc does so, too */
+    bool once; /* read once at the first use, where libc does the same */
     struct nd_snapshot *current;
     int lock; /* 0, or the pid of the process whose thread holds it */
 };
 
-/* The file as it is now; give it back with nd_file_put. NULL only when there is no memory. Keeps errno. */
+/* Returns the current snapshot, which the caller releases with nd_file_put. NULL: out of memory. Keeps errno. */
 struct nd_snapshot *nd_file_get(struct nd_file *file);
 void nd_file_put(struct nd_snapshot *snapshot);
 

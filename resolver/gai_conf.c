@@ -6,7 +6,7 @@
 #include "base/words.h"
 #include "resolver/file_cache.h"
 
-/* Any line that is no comment counts as a change, "reload" and mistakes too: what glibc makes of it is glibc's. */
+/* Any line that is not a comment counts as a change, also "reload" and invalid ones: only glibc knows their effect. */
 static void *parse_gai_conf(struct nd_snapshot *s) {
     struct nd_word text = {s->text, s->size}, line, word;
     bool *changes = calloc(1, sizeof *changes);

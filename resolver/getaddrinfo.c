@@ -24,11 +24,11 @@ struct request {
     int type_count;
     struct nd_interfaces interfaces;
     bool interfaces_known;
-    bool got_ipv6; /* real IPv6 addresses were asked for and found: mapped ones are not wanted beside them */
+    bool got_ipv6; /* IPv6 addresses were asked for and found: mapped ones are dropped */
 };
 
-/* Each name_from_… gives 0 with host->count > 0 where it has the answer, 0 with count 0 where the next one is to be
- * asked, an EAI_ code where nobody is, or ND_LOOKUP_LIBC. */
+/* Each name_from_… function returns 0 with host->count > 0 where it has found the name, 0 with count 0 where the next
+ * one is to be called, an EAI_ code where the lookup has failed, or ND_LOOKUP_LIBC. */
 
 static int name_from_null(struct nd_host *host, const struct request *r) {
     static const unsigned char loopback4[4] = {127, 0, 0, 1}, any[16];
@@ -50,7 +50,7 @@ static void map_to_v6(struct nd_address *a) {
     a->family = AF_INET6;
 }
 
-/* The parsed address in the family that is wanted. */
+/* Adds the parsed address in the requested family. */
 static int take_numeric(struct nd_host *host, const struct request *r, struct nd_address a) {
     int wanted = r->hints.ai_family;
     if (a.family == AF_INET && wanted == AF_INET6) {
@@ -69,7 +69,7 @@ static int take_numeric(struct nd_host *host, const struct request *r, struct nd
     return 0;
 }
 
-/* An IPv6 address, and behind a '%' its scope. False: it is none; *scope_good: whether the scope is one. */
+/* Parses an IPv6 address with its scope after a '%'. False: not an address; *scope_good: whether the scope is valid. */
 static bool parse_ipv6(const char *node, struct nd_address *a, bool *scope_good) {
     char text[INET6_ADDRSTRLEN];
     const char *scope = strchr(node, '%');
@@ -114,14 +114,14 @@ static int system_error(const struct nd_host *host) {
     return EAI_SYSTEM;
 }
 
-/* gethostbyname takes no name that looks like an address without being one: "1.2.3.4.5", "::zz". */
+/* gethostbyname rejects a name that looks like an address but is not a valid one: "1.2.3.4.5", "::zz". */
 static bool looks_numeric(const char *name) {
     if (*name >= '0' && *name <= '9' && name[strspn(name, "0123456789.")] == '\0' && name[strlen(name) - 1] != '.')
         return true;
     return *name == ':' || (strspn(name, "0123456789abcdefABCDEF") > 0 && strchr(name, ':'));
 }
 
-/* AF_INET without AI_CANONNAME: glibc goes by gethostbyname2_r, whose failures become other codes than the rest. */
+/* For AF_INET without AI_CANONNAME glibc uses gethostbyname2_r, whose failures map to other codes. */
 static int name_by_gethostbyname(struct nd_host *host, const struct request *r, struct nd_config *config) {
     if (looks_numeric(r->node))
         return EAI_NONAME;
@@ -135,7 +135,7 @@ static int name_by_gethostbyname(struct nd_host *host, const struct request *r, 
     return host->h_err == TRY_AGAIN ? EAI_AGAIN : EAI_NODATA;
 }
 
-/* glibc's no_data: what a failed half says. */
+/* The value of glibc's no_data for a failed query. */
 static int no_data_of(const struct nd_host *host) {
     return host->h_err == TRY_AGAIN ? EAI_AGAIN : host->h_err == NO_DATA;
 }
@@ -155,7 +155,7 @@ static int name_both_families(struct nd_host *host, const struct request *r, str
     return code_for(no_data_of(host), no_data_of(host));
 }
 
-/* The addresses and the name of `from` behind those of `to`. */
+/* Appends the addresses of `from` to `to`, and its canonical name where `to` has none. */
 static void append(struct nd_host *to, const struct nd_host *from, bool map) {
     for (size_t i = 0; i < from->count; i++) {
         struct nd_address a = from->addresses[i];
@@ -167,7 +167,7 @@ static void append(struct nd_host *to, const struct nd_host *from, bool map) {
         nd_host_set_canonical(to, from->canonical, strlen(from->canonical));
 }
 
-/* IPv6, and then IPv4 for mapped addresses, of one source after the other. */
+/* Asks each source in turn for the requested family and then, for mapped addresses, for IPv4. */
 static int name_one_family(struct nd_host *host, struct request *r, struct nd_config *config) {
     enum nd_lookup_kind kind = r->hints.ai_flags & AI_CANONNAME ? ND_ONE_FAMILY_CANON : ND_ONE_FAMILY;
     int wanted = r->hints.ai_family, no_data = 0, no_inet6_data = 0;
@@ -232,7 +232,7 @@ static int look_up(struct nd_host *host, struct request *r) {
     return code;
 }
 
-/* AI_V4MAPPED without AI_ALL: of what was found as IPv6, no mapped address, even where nothing else is left. */
+/* With AI_V4MAPPED and without AI_ALL, an IPv6 result has no mapped addresses, even where no other is left. */
 static void drop_mapped(struct nd_host *host, const struct request *r) {
     size_t kept = 0;
     if (!r->got_ipv6 || (r->hints.ai_flags & (AI_V4MAPPED | AI_ALL)) != AI_V4MAPPED)
@@ -252,7 +252,7 @@ static int check_hints(struct request *r, const struct addrinfo *hints) {
     return family == AF_UNSPEC || family == AF_INET || family == AF_INET6 ? 0 : EAI_FAMILY;
 }
 
-/* AI_ADDRCONFIG: no family of which the machine has no address. */
+/* AI_ADDRCONFIG: a family of which the host has no address is not looked up. */
 static int narrow_family(struct request *r) {
     if (!(r->hints.ai_flags & AI_ADDRCONFIG))
         return 0;
@@ -273,7 +273,7 @@ static bool is_ascii(const char *name) {
     return true;
 }
 
-/* What only libc can do, seen before anything is looked up. */
+/* Returns why only libc can make the lookup, as far as its arguments show; else NULL. */
 static const char *needs_libc(const struct request *r) {
     int flags = r->hints.ai_flags;
     if (r->node && flags & AI_IDN && !is_ascii(r->node))
@@ -285,7 +285,7 @@ static const char *needs_libc(const struct request *r) {
     return NULL;
 }
 
-/* AI_CANONIDN decodes the canonical name's ACE labels, with libidn2; a name without any comes back as it is. */
+/* AI_CANONIDN decodes the canonical name's ACE labels with libidn2; a name without any is returned unchanged. */
 static bool needs_decoding(const struct request *r, const char *canonical) {
     return r->hints.ai_flags & AI_CANONIDN && canonical && (!is_ascii(canonical) || strcasestr(canonical, "xn--"));
 }

@@ -9,7 +9,7 @@
 #include "resolver/lookup_name.h"
 #include "resolver/numeric.h"
 
-/* A name that looks like an address is one, or is not found; it is never asked for. True: done. */
+/* A name that looks like an address is parsed, or not found; no source is asked for it. True: handled. */
 static bool name_from_digits(struct nd_host *host, const char *name, int family) {
     unsigned char bytes[16];
     bool good;
@@ -41,7 +41,7 @@ static void reset(struct nd_lookup *lookup) {
     lookup->libc_why = NULL;
 }
 
-/* False: libc has to be asked. */
+/* False: libc has to make the lookup. */
 static bool by_name(struct nd_host *host, const char *name, int family, struct nd_lookup *lookup) {
     struct nd_config config;
     nd_host_init(host);
@@ -107,27 +107,27 @@ int nd_gethostbyaddr_r(const void *address, socklen_t length, int family, struct
 }
 
 struct hostent *nd_gethostbyname2(const char *name, int family, struct nd_lookup *lookup) {
-    static struct nd_static_hostent place;
+    static struct nd_static_hostent storage;
     struct nd_host host;
     struct hostent *result = NULL;
     if (by_name(&host, name, family, lookup))
-        result = nd_finish_static(&place, &host, family);
+        result = nd_finish_static(&storage, &host, family);
     nd_host_free(&host);
     return result;
 }
 
 struct hostent *nd_gethostbyname(const char *name, struct nd_lookup *lookup) {
-    static struct nd_static_hostent place;
+    static struct nd_static_hostent storage;
     struct nd_host host;
     struct hostent *result = NULL;
     if (by_name(&host, name, AF_INET, lookup))
-        result = nd_finish_static(&place, &host, AF_INET);
+        result = nd_finish_static(&storage, &host, AF_INET);
     nd_host_free(&host);
     return result;
 }
 
 struct hostent *nd_gethostbyaddr(const void *address, socklen_t length, int family, struct nd_lookup *lookup) {
-    static struct nd_static_hostent place;
+    static struct nd_static_hostent storage;
     struct nd_host host;
     struct hostent *result = NULL;
     if (is_unspecified(address, length)) {
@@ -136,7 +136,7 @@ struct hostent *nd_gethostbyaddr(const void *address, socklen_t length, int fami
         return NULL;
     }
     if (by_address(&host, address, length, &family, lookup))
-        result = nd_finish_static(&place, &host, family);
+        result = nd_finish_static(&storage, &host, family);
     nd_host_free(&host);
     return result;
 }

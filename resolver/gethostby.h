@@ -1,23 +1,19 @@
-/* gethostbyname(3), gethostbyaddr(3) and their relatives inside a deadline, with glibc's results, h_errno and errno.
- * Where libc has to be asked instead, lookup->libc_why is set, and -1 or NULL returned. At the deadline: TRY_AGAIN. */
+/* gethostbyname(3), gethostbyaddr(3) and related functions with a deadline, with glibc's results, h_errno and errno.
+ * Where libc has to make the lookup, lookup->libc_why is set, and -1 or NULL returned. At the deadline: TRY_AGAIN. */
 #ifndef ND_RESOLVER_GETHOSTBY_H
 #define ND_RESOLVER_GETHOSTBY_H
 
 #include "resolver/resolver.h"
 
-/* As gethostbyname2_r; gethostbyname_r is this with AF_INET. */
+/* gethostbyname2_r; gethostbyname_r is this with AF_INET. */
 int nd_gethostbyname2_r(const char *name, int family, struct hostent *entry, char *buffer, size_t size,
                         struct hostent **result, int *h_err, struct nd_lookup *lookup);
 int nd_gethostbyaddr_r(const void *address, socklen_t length, int family, struct hostent *entry, char *buffer,
                        size_t size, struct hostent **result, int *h_err, struct nd_lookup *lookup);
 
-/* The static forms; each has its own result. */
+/* The forms with a static result; each function has its own. */
 struct hostent *nd_gethostbyname(const char *name, struct nd_lookup *lookup);
 struct hostent *nd_gethostbyname2(const char *name, int family, struct nd_lookup *lookup);
 struct hostent *nd_gethostbyaddr(const void *address, socklen_t length, int family, struct nd_lookup *lookup);
-
-/* getnameinfo(3): 0, an EAI_ code or ND_LOOKUP_LIBC. */
-int nd_getnameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size, char *service,
-                   socklen_t service_size, int flags, struct nd_lookup *lookup);
 
 #endif

@@ -7,7 +7,6 @@
 #include <sys/un.h>
 #include <sys/utsname.h>
 
-#include "resolver/gethostby.h"
 #include "resolver/lookup_address.h"
 #include "resolver/services.h"
 
@@ -50,7 +49,7 @@ static int host_by_number(const struct sockaddr *address, char *host, size_t siz
     return copy(host, size, text);
 }
 
-/* EAI_NONAME: it has no name. ND_LOOKUP_LIBC as in resolver.h. */
+/* EAI_NONAME: the address has no name. ND_LOOKUP_LIBC as in resolver.h. */
 static int host_by_name(const struct request *r, char *text, size_t size) {
     const struct sockaddr *a = r->address;
     const void *bytes = a->sa_family == AF_INET ? (const void *)&((const struct sockaddr_in *)a)->sin_addr
@@ -101,7 +100,7 @@ static int find_service(const struct request *r, char *service, size_t size) {
     char text[16];
     if (r->address->sa_family == AF_UNIX)
         return copy(service, size, ((const struct sockaddr_un *)r->address)->sun_path);
-    int port = ntohs(((const struct sockaddr_in *)r->address)->sin_port); /* the same place in sockaddr_in6 */
+    int port = ntohs(((const struct sockaddr_in *)r->address)->sin_port); /* at the same offset in sockaddr_in6 */
     if (!(r->flags & NI_NUMERICSERV)) {
         int found = nd_service_name(service, size, port, r->flags & NI_DGRAM ? "udp" : "tcp");
         if (found != -1)
@@ -125,7 +124,7 @@ static int check(const struct sockaddr *address, socklen_t length, int flags, co
     return length < least ? EAI_FAMILY : 0;
 }
 
-/* What only libc can do: NI_NOFQDN looks the local domain up and keeps it, NI_IDN decodes. */
+/* Only libc can do these: NI_NOFQDN looks up the local domain and caches it, NI_IDN decodes. */
 static const char *needs_libc(const struct sockaddr *address, bool wants_host, bool wants_service, int flags) {
     if (address->sa_family == AF_UNIX)
         return NULL;

@@ -10,16 +10,16 @@
 
 #pragma weak pthread_setcancelstate /* NULL in a program without libpthread (glibc < 2.34) */
 
-/* All of it belongs to one process: a forked child starts afresh, without the threads that it does not have. */
+/* The state of one process: a forked child, which has none of these threads, begins with an empty one. */
 static struct {
     int lock;
     pid_t owner;
     struct nd_job *running;
     int alive;
-    int ended; /* counts up when a thread ends; a futex for those who wait for a free place */
+    int ended; /* incremented when a thread ends; a futex for callers that wait for a free thread */
 } helpers;
 
-static void enter(void) {
+static void lock_state(void) {
     nd_lock(&helpers.lock);
     pid_t self = getpid();
     if (helpers.owner != self) {
@@ -29,7 +29,7 @@ static void enter(void) {
     }
 }
 
-static void leave(void) {
+static void unlock_state(void) {
     nd_unlock(&helpers.lock);
 }
 
@@ -51,11 +51,11 @@ static void *thread_main(void *arg) {
     if (pthread_setcancelstate)
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     job->run(job);
-    enter();
+    lock_state();
     unlink_job(job);
     helpers.alive--;
     __atomic_add_fetch(&helpers.ended, 1, __ATOMIC_RELEASE);
-    leave();
+    unlock_state();
     __atomic_store_n(&job->done, 1, __ATOMIC_RELEASE);
     nd_futex_wake(&job->done);
     nd_futex_wake(&helpers.ended);
@@ -67,7 +67,7 @@ enum outcome { STARTED, JOINED, FULL };
 
 static enum outcome start_or_join(struct nd_job **job) {
     struct nd_job *mine = *job, *other;
-    enter();
+    lock_state();
     for (other = helpers.running; other; other = other->next)
         if (other->key_size == mine->key_size && memcmp(other->key, mine->key, mine->key_size) == 0)
             break;
@@ -79,7 +79,7 @@ static enum outcome start_or_join(struct nd_job **job) {
         mine->next = helpers.running;
         helpers.running = mine;
     }
-    leave();
+    unlock_state();
     if (outcome == JOINED) {
         mine->free(mine);
         *job = other;
@@ -87,20 +87,20 @@ static enum outcome start_or_join(struct nd_job **job) {
     return outcome;
 }
 
-/* No thread to be had: fail open, without a bound. Others may have joined meanwhile. */
-static struct nd_job *run_here(struct nd_job *job) {
+/* No thread can be created: the caller makes the call itself, without a limit. Others may have joined meanwhile. */
+static struct nd_job *run_in_caller(struct nd_job *job) {
     job->run(job);
-    enter();
+    lock_state();
     unlink_job(job);
     helpers.alive--;
-    leave();
+    unlock_state();
     __atomic_store_n(&job->done, 1, __ATOMIC_RELEASE);
     nd_futex_wake(&job->done);
-    nd_job_put(job); /* the thread's share */
+    nd_job_put(job); /* the thread's reference */
     return job;
 }
 
-static bool past(struct nd_lookup *lookup) {
+static bool deadline_passed(struct nd_lookup *lookup) {
     return nd_lookup_deadline(lookup) != ND_NEVER && nd_now() >= lookup->deadline;
 }
 
@@ -108,14 +108,14 @@ struct nd_job *nd_job_run(struct nd_job *job, struct nd_lookup *lookup) {
     enum outcome outcome;
     int old_state = 0;
     nd_lookup_deadline(lookup);
-    job->references = 2; /* ours and the thread's */
+    job->references = 2; /* the caller's and the thread's */
     job->done = 0;
     for (;;) {
         int ended = __atomic_load_n(&helpers.ended, __ATOMIC_ACQUIRE);
         outcome = start_or_join(&job);
         if (outcome != FULL)
             break;
-        if (past(lookup)) {
+        if (deadline_passed(lookup)) {
             lookup->expired = true;
             job->free(job);
             return NULL;
@@ -126,10 +126,10 @@ struct nd_job *nd_job_run(struct nd_job *job, struct nd_lookup *lookup) {
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old_state);
     if (outcome == STARTED && !nd_thread_start(thread_main, job)) {
         lookup->unbounded = true;
-        run_here(job);
+        run_in_caller(job);
     }
     while (!__atomic_load_n(&job->done, __ATOMIC_ACQUIRE)) {
-        if (past(lookup)) {
+        if (deadline_passed(lookup)) {
             lookup->expired = true;
             nd_job_put(job);
             job = NULL;
@@ -143,8 +143,8 @@ struct nd_job *nd_job_run(struct nd_job *job, struct nd_lookup *lookup) {
 }
 
 int nd_helper_count(void) {
-    enter();
+    lock_state();
     int alive = helpers.alive;
-    leave();
+    unlock_state();
     return alive;
 }

@@ -1,3 +1,5 @@
+#include "resolver/helper_calls.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,25 +8,25 @@
 #include "resolver/helper.h"
 #include "resolver/hostent.h"
 
-/* Arguments and key in one piece: the call's kind, then each argument, strings with their NUL or as "absent". */
+/* The key of a call: its kind, then each argument; a string with its NUL, or a mark that it is absent. */
 struct packed {
     char *bytes;
-    size_t size, room;
+    size_t size, capacity;
     bool failed;
 };
 
 static void pack(struct packed *p, const void *bytes, size_t size) {
     if (size == 0)
         return;
-    if (p->size + size > p->room) {
-        size_t room = (p->size + size) * 2;
-        char *bigger = realloc(p->bytes, room);
+    if (p->size + size > p->capacity) {
+        size_t capacity = (p->size + size) * 2;
+        char *bigger = realloc(p->bytes, capacity);
         if (!bigger) {
             p->failed = true;
             return;
         }
         p->bytes = bigger;
-        p->room = room;
+        p->capacity = capacity;
     }
     memcpy(p->bytes + p->size, bytes, size);
     p->size += size;
@@ -39,14 +41,14 @@ static void pack_string(struct packed *p, const char *text) {
 struct call {
     struct nd_job job;
     char *key;
-    /* arguments, in memory of the call's own */
+    /* copies of the arguments */
     union {
         nd_getaddrinfo_fn *getaddrinfo;
         nd_gethostbyname2_r_fn *gethostbyname2_r;
         nd_gethostbyaddr_r_fn *gethostbyaddr_r;
         nd_getnameinfo_fn *getnameinfo;
     } real;
-    char *node, *service; /* NULL as the caller gave it */
+    char *node, *service; /* NULL where the caller's is NULL */
     struct addrinfo hints;
     bool has_hints;
     int family, flags;
@@ -71,7 +73,7 @@ static void free_call(struct nd_job *job) {
     free(c);
 }
 
-/* NULL: no memory. */
+/* NULL: out of memory. */
 static struct call *new_call(struct packed *p, void (*run)(struct nd_job *)) {
     struct call *c = p->failed ? NULL : calloc(1, sizeof *c);
     if (!c) {
@@ -97,7 +99,7 @@ static void run_getaddrinfo(struct nd_job *job) {
         c->list = NULL;
 }
 
-/* A list of the caller's own, from the one that all who joined share. */
+/* Copies the list, which all joined callers share, for one caller. */
 static int copy_list(const struct addrinfo *from, struct addrinfo **res) {
     struct addrinfo *head = NULL, **end = &head;
     for (; from; from = from->ai_next, end = &(*end)->ai_next) {
@@ -151,8 +153,8 @@ int nd_helper_getaddrinfo(nd_getaddrinfo_fn *real, const char *node, const char 
     return code;
 }
 
-/* What libc gave, in the form from which any number of callers can have their own. */
-static void take_hostent(struct call *c, const struct hostent *h) {
+/* Stores libc's result in the form from which each caller gets its own copy. */
+static void store_hostent(struct call *c, const struct hostent *h) {
     nd_host_set_canonical(&c->host, h->h_name, strlen(h->h_name));
     for (char **a = h->h_addr_list; *a; a++)
         nd_host_add_address(&c->host, h->h_addrtype, *a);
@@ -186,7 +188,7 @@ static void run_hostent(struct nd_job *job) {
             break;
     }
     if (code == 0 && result) {
-        take_hostent(c, result);
+        store_hostent(c, result);
     } else {
         c->host.status = code == 0 ? ND_NOTFOUND : ND_UNAVAIL;
         c->host.h_err = h_err;
@@ -231,7 +233,7 @@ static struct call *call_by_address(nd_gethostbyaddr_r_fn *real, const void *add
     return c;
 }
 
-/* What is said where there is no finished call: time is up, or there was no memory. */
+/* The result where there is no finished call: at the deadline, or out of memory. */
 static void set_unfinished(struct nd_host *host, const struct nd_lookup *lookup) {
     nd_host_init(host);
     host->status = ND_UNAVAIL;
@@ -260,16 +262,17 @@ int nd_helper_gethostbyname2_r(nd_gethostbyname2_r_fn *real, const char *name, i
 int nd_helper_gethostbyaddr_r(nd_gethostbyaddr_r_fn *real, const void *address, socklen_t length, int family,
                               struct hostent *entry, char *buffer, size_t size, struct hostent **result, int *h_err,
                               struct nd_lookup *lookup) {
-    if (length > sizeof((struct call *)0)->address) /* libc refuses it at once */
+    if (length > sizeof((struct call *)0)->address) /* libc rejects it at once */
         return real(address, length, family, entry, buffer, size, result, h_err);
     struct call *c = run_call(call_by_address(real, address, length, family), lookup);
     return finish_r(c, entry, buffer, size, result, h_err, lookup);
 }
 
-static struct hostent *finish_static(struct nd_static_hostent *place, struct call *c, const struct nd_lookup *lookup) {
+static struct hostent *finish_static(struct nd_static_hostent *storage, struct call *c,
+                                     const struct nd_lookup *lookup) {
     struct nd_host none;
     set_unfinished(&none, lookup);
-    struct hostent *result = nd_finish_static(place, c ? &c->host : &none, c ? c->family : 0);
+    struct hostent *result = nd_finish_static(storage, c ? &c->host : &none, c ? c->family : 0);
     if (c)
         nd_job_put(&c->job);
     return result;
@@ -277,18 +280,18 @@ static struct hostent *finish_static(struct nd_static_hostent *place, struct cal
 
 struct hostent *nd_helper_gethostbyname2(nd_gethostbyname2_r_fn *real, const char *name, int family,
                                          struct nd_lookup *lookup) {
-    static struct nd_static_hostent place;
-    return finish_static(&place, run_call(call_by_name(real, name, family), lookup), lookup);
+    static struct nd_static_hostent storage;
+    return finish_static(&storage, run_call(call_by_name(real, name, family), lookup), lookup);
 }
 
 struct hostent *nd_helper_gethostbyaddr(nd_gethostbyaddr_r_fn *real, const void *address, socklen_t length, int family,
                                         struct nd_lookup *lookup) {
-    static struct nd_static_hostent place;
+    static struct nd_static_hostent storage;
     if (length > sizeof((struct call *)0)->address) {
         h_errno = NETDB_INTERNAL;
         return NULL;
     }
-    return finish_static(&place, run_call(call_by_address(real, address, length, family), lookup), lookup);
+    return finish_static(&storage, run_call(call_by_address(real, address, length, family), lookup), lookup);
 }
 
 static void run_getnameinfo(struct nd_job *job) {
@@ -298,9 +301,9 @@ static void run_getnameinfo(struct nd_job *job) {
     c->error = errno;
 }
 
-static bool make_room(char **room, const char *wanted, socklen_t size) {
-    *room = wanted ? calloc(1, size ? size : 1) : NULL;
-    return !wanted || *room;
+static bool allocate(char **buffer, const char *wanted, socklen_t size) {
+    *buffer = wanted ? calloc(1, size ? size : 1) : NULL;
+    return !wanted || *buffer;
 }
 
 int nd_helper_getnameinfo(nd_getnameinfo_fn *real, const struct sockaddr *address, socklen_t length, char *host,
@@ -308,7 +311,7 @@ int nd_helper_getnameinfo(nd_getnameinfo_fn *real, const struct sockaddr *addres
                           struct nd_lookup *lookup) {
     struct packed p = {0};
     struct call *c;
-    if (!address || length > sizeof c->address) /* libc refuses it at once */
+    if (!address || length > sizeof c->address) /* libc rejects it at once */
         return real(address, length, host, host_size, service, service_size, flags);
     pack(&p, "i", 1);
     pack(&p, (unsigned[]){length, host ? host_size : 0, service ? service_size : 0, (unsigned)flags},
@@ -317,7 +320,7 @@ int nd_helper_getnameinfo(nd_getnameinfo_fn *real, const struct sockaddr *addres
     pack(&p, service ? "s" : "-", 1);
     pack(&p, address, length);
     c = new_call(&p, run_getnameinfo);
-    if (!c || !make_room(&c->host_name, host, host_size) || !make_room(&c->service_name, service, service_size)) {
+    if (!c || !allocate(&c->host_name, host, host_size) || !allocate(&c->service_name, service, service_size)) {
         if (c)
             free_call(&c->job);
         return EAI_MEMORY;

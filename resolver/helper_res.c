@@ -6,12 +6,12 @@
 
 #include "resolver/helper.h"
 
-/* A call with copies of all it needs: the caller may be gone, and its memory with it. Never joined by another one. */
+/* A call with copies of all that it uses: the caller may leave before it ends. No other call joins it. */
 struct job {
     struct nd_job job;
     char key[1 + sizeof(void *)];
     struct nd_res_real real;
-    struct nd_res_call call; /* its pointers are into what follows */
+    struct nd_res_call call; /* its pointers refer to the members below */
     struct __res_state state;
     struct sockaddr_in6 servers[MAXNS];
     int code, error, h_err;
@@ -62,7 +62,7 @@ static void run(struct nd_job *base) {
     j->h_err = h_errno;
 }
 
-/* The state without its sockets, which stay the caller's, and with servers that the caller cannot free. */
+/* Copies the state, without its sockets, which stay the caller's, and with copies of the IPv6 servers. */
 static void copy_state(struct job *j, const struct __res_state *from) {
     j->state = *from;
     j->state.options &= ~(unsigned long)RES_STAYOPEN;
@@ -130,7 +130,7 @@ int nd_helper_res(const struct nd_res_real *real, const struct nd_res_call *call
     if (!j)
         return fail(call, ETIMEDOUT, TRY_AGAIN);
     int code = j->code;
-    if (call->size > 0) /* libc leaves a refusal there, too */
+    if (call->size > 0) /* libc stores an error answer there, too */
         memcpy(call->answer, j->answer, (size_t)call->size);
     if (code < 0)
         fail(call, j->error, j->h_err);

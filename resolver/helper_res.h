@@ -1,10 +1,10 @@
-/* res_query(3) and its relatives as libc makes them, in a helper thread: for a configuration that only libc follows. */
+/* res_query(3) and related functions made by libc in a helper thread, for a configuration that only libc can follow. */
 #ifndef ND_RESOLVER_HELPER_RES_H
 #define ND_RESOLVER_HELPER_RES_H
 
 #include "resolver/res.h"
 
-/* libc's functions: those on the caller's state, and those on the thread's own. */
+/* libc's functions: those with a state argument, and those that use the thread's _res. */
 struct nd_res_real {
     int (*nquery)(struct __res_state *, const char *, int, int, unsigned char *, int);
     int (*nsearch)(struct __res_state *, const char *, int, int, unsigned char *, int);
@@ -16,8 +16,8 @@ struct nd_res_real {
     int (*send)(const unsigned char *, int, unsigned char *, int);
 };
 
-/* The answer's size, or -1 with errno and h_errno; ETIMEDOUT and TRY_AGAIN at the deadline. The answer's bytes are the
- * caller's also then, and are not written to any more. */
+/* Returns the answer's size, or -1 with errno and h_errno; ETIMEDOUT and TRY_AGAIN at the deadline, after which the
+ * thread no longer writes to the caller's buffer. */
 int nd_helper_res(const struct nd_res_real *real, const struct nd_res_call *call, struct nd_lookup *lookup);
 
 #endif

@@ -28,7 +28,7 @@ void nd_host_free(struct nd_host *host) {
 
 #define FEW (sizeof((struct nd_host *)0)->few / sizeof(struct nd_address))
 
-/* Room for one more in an array that doubles at each power of two from 4 on. */
+/* Returns the array with space for one more element; its capacity doubles at each power of two from 4 on. */
 static void *grow(void *array, size_t count, size_t size) {
     if (count == 0)
         return realloc(array, 4 * size);

@@ -1,5 +1,5 @@
-/* What a source of names (the hosts file, DNS) says about one name: the common form from which addrinfo lists and
- * hostents are made. */
+/* The result of one source of names (the hosts file, DNS) for one name, from which addrinfo lists and hostents are
+ * made. */
 #ifndef ND_RESOLVER_HOST_H
 #define ND_RESOLVER_HOST_H
 
@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* As enum nss_status: getaddrinfo's error codes follow from this and h_errno. */
+/* The values of enum nss_status; with h_errno they determine getaddrinfo's error code. */
 enum nd_status { ND_TRYAGAIN = -2, ND_UNAVAIL = -1, ND_NOTFOUND = 0, ND_SUCCESS = 1 };
 
 struct nd_address {
@@ -21,19 +21,19 @@ struct nd_host {
     enum nd_status status;
     int h_err;                    /* h_errno's value */
     int sys_err;                  /* errno's value, where h_err is NETDB_INTERNAL */
-    struct nd_address *addresses; /* few, or malloc'ed: do not copy the struct */
+    struct nd_address *addresses; /* `few`, or malloc'ed: the struct must not be copied */
     size_t count;
-    char **names; /* the names in the order they were met, the canonical one not among them */
+    char **names; /* the aliases, in the order in which they were found */
     size_t name_count;
-    char *canonical;          /* NULL when none was said */
-    bool no_memory;           /* something was left out */
-    struct nd_address few[4]; /* most hosts have no more: no allocation for them */
+    char *canonical;          /* NULL: none was found */
+    bool no_memory;           /* out of memory: the result is incomplete */
+    struct nd_address few[4]; /* most hosts have no more and need no allocation */
 };
 
 void nd_host_init(struct nd_host *host);
 void nd_host_free(struct nd_host *host);
 
-/* Add a copy; on lack of memory set no_memory. */
+/* Each adds a copy; no_memory is set where there is no memory for it. */
 void nd_host_add_address(struct nd_host *host, int family, const void *bytes);
 void nd_host_add_name(struct nd_host *host, const char *name, size_t length);
 void nd_host_set_canonical(struct nd_host *host, const char *name, size_t length);

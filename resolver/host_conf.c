@@ -30,7 +30,7 @@ static void *parse_host_conf(struct nd_snapshot *s) {
         bool *target = nd_word_is_nocase(word, "multi")     ? &settings->multi
                        : nd_word_is_nocase(word, "reorder") ? &settings->reorder
                                                             : NULL;
-        if (target && nd_next_word(&line, &word)) { /* glibc looks at the first letters only */
+        if (target && nd_next_word(&line, &word)) { /* glibc compares only the first letters */
             if (word.size >= 2 && strncasecmp(word.at, "on", 2) == 0)
                 *target = true;
             else if (word.size >= 3 && strncasecmp(word.at, "off", 3) == 0)

@@ -7,40 +7,40 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* A buffer given out from the front. */
-struct room {
+/* The unused part of a buffer. */
+struct space {
     char *at, *end;
 };
 
-static void *take(struct room *room, size_t size, size_t alignment) {
-    size_t pad = (size_t)(-(uintptr_t)room->at & (alignment - 1));
-    if (pad > (size_t)(room->end - room->at) || size > (size_t)(room->end - room->at) - pad)
+static void *allocate(struct space *space, size_t size, size_t alignment) {
+    size_t pad = (size_t)(-(uintptr_t)space->at & (alignment - 1));
+    if (pad > (size_t)(space->end - space->at) || size > (size_t)(space->end - space->at) - pad)
         return NULL;
-    void *taken = room->at + pad;
-    room->at += pad + size;
+    void *taken = space->at + pad;
+    space->at += pad + size;
     return taken;
 }
 
-static char *take_string(struct room *room, const char *text) {
+static char *allocate_string(struct space *space, const char *text) {
     size_t size = strlen(text) + 1;
-    char *copy = take(room, size, 1);
+    char *copy = allocate(space, size, 1);
     return copy ? memcpy(copy, text, size) : NULL;
 }
 
 int nd_make_hostent(struct hostent *result, const struct nd_host *host, int family, char *buffer, size_t size) {
-    struct room room = {buffer, buffer + size};
+    struct space space = {buffer, buffer + size};
     size_t length = family == AF_INET ? 4 : 16;
-    char **addresses = take(&room, (host->count + 1) * sizeof *addresses, sizeof *addresses);
-    char **aliases = take(&room, (host->name_count + 1) * sizeof *aliases, sizeof *aliases);
-    char *bytes = take(&room, host->count * length, sizeof(uint32_t));
-    char *name = take_string(&room, host->canonical ? host->canonical : "");
+    char **addresses = allocate(&space, (host->count + 1) * sizeof *addresses, sizeof *addresses);
+    char **aliases = allocate(&space, (host->name_count + 1) * sizeof *aliases, sizeof *aliases);
+    char *bytes = allocate(&space, host->count * length, sizeof(uint32_t));
+    char *name = allocate_string(&space, host->canonical ? host->canonical : "");
     if (!addresses || !aliases || !bytes || !name)
         return ERANGE;
     for (size_t i = 0; i < host->count; i++) {
         addresses[i] = memcpy(bytes + i * length, host->addresses[i].bytes, length);
     }
     for (size_t i = 0; i < host->name_count; i++)
-        if (!(aliases[i] = take_string(&room, host->names[i])))
+        if (!(aliases[i] = allocate_string(&space, host->names[i])))
             return ERANGE;
     addresses[host->count] = NULL;
     aliases[host->name_count] = NULL;
@@ -49,7 +49,7 @@ int nd_make_hostent(struct hostent *result, const struct nd_host *host, int fami
     return 0;
 }
 
-/* glibc's getXXbyYY_r: errno is set, to 0 also, and is the return value. */
+/* As in glibc's getXXbyYY_r, errno is always set, also to 0, and is the return value. */
 static int finish(const struct nd_host *host, int *h_err) {
     int code;
     *h_err = host->h_err;
@@ -76,44 +76,44 @@ int nd_finish_hostent(const struct nd_host *host, int family, struct hostent *en
     return finish(host, h_err);
 }
 
-static bool grow(struct nd_static_hostent *place, size_t size) {
-    if (size <= place->size)
+static bool grow(struct nd_static_hostent *storage, size_t size) {
+    if (size <= storage->size)
         return true;
     struct nd_static_buffer *bigger = malloc(sizeof *bigger + size);
     if (!bigger)
         return false;
-    bigger->older = place->buffer; /* for whoever reads it: the sum of all is at most twice the last */
-    place->buffer = bigger;
-    place->size = size;
+    bigger->older = storage->buffer; /* may still be read; together the buffers are at most twice the last one */
+    storage->buffer = bigger;
+    storage->size = size;
     return true;
 }
 
-static bool make_static(struct nd_static_hostent *place, const struct nd_host *host, int family) {
-    size_t size = place->size ? place->size : 1024;
+static bool make_static(struct nd_static_hostent *storage, const struct nd_host *host, int family) {
+    size_t size = storage->size ? storage->size : 1024;
     for (;; size *= 2) {
-        if (!grow(place, size))
+        if (!grow(storage, size))
             return false;
-        if (nd_make_hostent(&place->entry, host, family, place->buffer->bytes, place->size) == 0)
+        if (nd_make_hostent(&storage->entry, host, family, storage->buffer->bytes, storage->size) == 0)
             return true;
     }
 }
 
-struct hostent *nd_finish_static(struct nd_static_hostent *place, const struct nd_host *host, int family) {
+struct hostent *nd_finish_static(struct nd_static_hostent *storage, const struct nd_host *host, int family) {
     int h_err;
     finish(host, &h_err);
     if (h_err != 0)
         h_errno = h_err;
     if (host->status != ND_SUCCESS)
         return NULL;
-    /* Two threads here at once are a mistake of the program's; this keeps it from becoming ours. Bounded, for a forked
-     * child may find the lock held for ever. */
-    for (int turn = 0; turn < 1000 && __atomic_exchange_n(&place->lock, 1, __ATOMIC_ACQUIRE); turn++)
+    /* Two threads here at once are an error of the program, which must not damage the buffer. The loop is bounded, as a
+     * forked child may find the lock held for ever. */
+    for (int turn = 0; turn < 1000 && __atomic_exchange_n(&storage->lock, 1, __ATOMIC_ACQUIRE); turn++)
         sched_yield();
-    bool made = make_static(place, host, family);
-    __atomic_store_n(&place->lock, 0, __ATOMIC_RELEASE);
+    bool made = make_static(storage, host, family);
+    __atomic_store_n(&storage->lock, 0, __ATOMIC_RELEASE);
     if (!made) {
         h_errno = NETDB_INTERNAL;
         errno = ENOMEM;
     }
-    return made ? &place->entry : NULL;
+    return made ? &storage->entry : NULL;
 }

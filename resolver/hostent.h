@@ -1,4 +1,4 @@
-/* struct hostent made from what was looked up, in the caller's buffer or in a static one. */
+/* Makes a struct hostent from the result of a lookup, in the caller's buffer or in a static one. */
 #ifndef ND_RESOLVER_HOSTENT_H
 #define ND_RESOLVER_HOSTENT_H
 
@@ -6,15 +6,15 @@
 
 #include "resolver/host.h"
 
-/* Put `host` into `result`, with all it points to in `buffer`. 0, or ERANGE. */
+/* Fills `result` from `host`; all that it points to is in `buffer`. Returns 0 or ERANGE. */
 int nd_make_hostent(struct hostent *result, const struct nd_host *host, int family, char *buffer, size_t size);
 
-/* The end of a gethostby…_r: sets *result, *h_err, errno and returns as glibc's does. */
+/* Finishes a gethostby…_r: sets *result, *h_err and errno, and returns what glibc's function returns. */
 int nd_finish_hostent(const struct nd_host *host, int family, struct hostent *entry, char *buffer, size_t size,
                       struct hostent **result, int *h_err);
 
-/* One static result, as gethostbyname's; each function has its own. Its memory is only ever exchanged for a larger one,
- * and the old one kept: another thread may be reading it. */
+/* One static result, as gethostbyname has it; each function has its own. Its buffer is only replaced by a larger one,
+ * and the old one is not freed: another thread may be reading it. */
 struct nd_static_hostent {
     struct hostent entry;
     struct nd_static_buffer {
@@ -25,7 +25,7 @@ struct nd_static_hostent {
     int lock;
 };
 
-/* NULL with h_errno set where there is no result. */
-struct hostent *nd_finish_static(struct nd_static_hostent *place, const struct nd_host *host, int family);
+/* Returns NULL with h_errno set where there is no result. */
+struct hostent *nd_finish_static(struct nd_static_hostent *storage, const struct nd_host *host, int family);
 
 #endif

@@ -19,7 +19,7 @@ static void *parse(struct nd_snapshot *s) {
 
 static struct nd_file hosts_file = {.path = "/etc/hosts", .parse = parse, .destroy = destroy};
 
-/* The line's address as the lookup wants it, or NULL. */
+/* Returns the line's address in the requested family, or NULL. */
 static const unsigned char *address_for(const struct nd_hosts_line *line, int family, int *found) {
     static const unsigned char loopback[4] = {127, 0, 0, 1};
     static const unsigned char v6_loopback[16] = {[15] = 1};
@@ -38,7 +38,7 @@ static const unsigned char *address_for(const struct nd_hosts_line *line, int fa
     return NULL;
 }
 
-/* The aliases of a line; of the second and later lines also their name, where it differs: glibc's order. */
+/* Adds the aliases of a line and, from the second line on, its name where it differs, in glibc's order. */
 static void add_names(struct nd_host *host, const struct nd_hosts_line *line, bool first) {
     const char *name = line->names;
     for (unsigned i = 1; i < line->name_count; i++) {
@@ -91,7 +91,7 @@ void nd_hosts_by_name(struct nd_host *host, const char *name, int family, bool m
         if (add_line(host, line, family) && !multi)
             break;
     if (host->count && multi && family != AF_UNSPEC)
-        host->h_err = HOST_NOT_FOUND; /* libc reads on to the end of the file, and this is left from there */
+        host->h_err = HOST_NOT_FOUND; /* libc reads on to the end of the file, which leaves this value */
     nd_file_put(s);
 }
 

@@ -11,7 +11,7 @@ static bool is_space(char c) {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* Case-ignoring FNV-1a. Not keyed: the file is the administrator's own. */
+/* Case-insensitive FNV-1a. It needs no key: only the administrator writes the file. */
 static uint32_t hash_name(const char *name) {
     uint32_t h = 2166136261u;
     for (; *name; name++) {
@@ -23,24 +23,24 @@ static uint32_t hash_name(const char *name) {
     return h;
 }
 
-static bool reserve(void **array, size_t count, size_t *room, size_t size) {
-    if (count < *room)
+static bool reserve(void **array, size_t count, size_t *capacity, size_t size) {
+    if (count < *capacity)
         return true;
-    size_t wanted = *room ? *room * 2 : 16;
+    size_t wanted = *capacity ? *capacity * 2 : 16;
     void *bigger = wanted < UINT32_MAX / 2 ? realloc(*array, wanted * size) : NULL;
     if (!bigger)
         return false;
     *array = bigger;
-    *room = wanted;
+    *capacity = wanted;
     return true;
 }
 
 struct builder {
     struct nd_hosts_table *table;
-    size_t line_room, name_room;
+    size_t line_capacity, name_capacity;
 };
 
-/* Cut the next word off *at, in place; NULL at the end of the string. */
+/* Returns the next word, terminated in place, and advances *at past it; NULL at the end of the string. */
 static char *next_word(char **at) {
     char *word = *at;
     while (is_space(*word))
@@ -57,14 +57,14 @@ static char *next_word(char **at) {
 
 static bool add_name(struct builder *b, const char *text) {
     struct nd_hosts_table *t = b->table;
-    if (!reserve((void **)&t->names, t->name_count, &b->name_room, sizeof *t->names))
+    if (!reserve((void **)&t->names, t->name_count, &b->name_capacity, sizeof *t->names))
         return false;
     t->names[t->name_count++] =
         (struct nd_hosts_name){.hash = hash_name(text), .line = (uint32_t)t->line_count, .text = text};
     return true;
 }
 
-/* One line, NUL-terminated, without its comment. The names are moved together, so that they follow each other. */
+/* Adds one line, NUL-terminated and without its comment. Its names are moved so that they follow each other. */
 static bool add_line(struct builder *b, char *text) {
     struct nd_hosts_table *t = b->table;
     struct nd_hosts_line line = {0};
@@ -76,8 +76,8 @@ static bool add_line(struct builder *b, char *text) {
     else if (inet_pton(AF_INET6, word, line.address) > 0)
         line.family = AF_INET6;
     else
-        return true; /* not an address: glibc passes over the line */
-    if (!reserve((void **)&t->lines, t->line_count, &b->line_room, sizeof *t->lines))
+        return true; /* not an address: glibc ignores the line */
+    if (!reserve((void **)&t->lines, t->line_count, &b->line_capacity, sizeof *t->lines))
         return false;
 
     char *to = word + strlen(word) + 1;

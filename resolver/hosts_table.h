@@ -1,5 +1,5 @@
-/* The text of a hosts file, taken apart and indexed by name: a name among 100,000 lines is found without reading them.
- * Reads any bytes whatever without harm. */
+/* A hosts file parsed and indexed by name: a name in a file of 100,000 lines is found without reading all of them. Any
+ * input is safe. */
 #ifndef ND_RESOLVER_HOSTS_TABLE_H
 #define ND_RESOLVER_HOSTS_TABLE_H
 
@@ -16,7 +16,7 @@ struct nd_hosts_line {
 struct nd_hosts_name {
     uint32_t hash;
     uint32_t line;
-    uint32_t next; /* index + 1 of the next name with this bucket, 0 at the end; in the order of the file */
+    uint32_t next; /* index + 1 of the next name in this bucket, 0 at the end; in the order of the file */
     const char *text;
 };
 
@@ -35,11 +35,11 @@ struct nd_hosts_cursor {
     uint32_t hash, next, last_line;
 };
 
-/* `text` (with a NUL behind its `size` bytes) is changed and must outlive the table. NULL: no memory. */
+/* Parses `text` (with a NUL after its `size` bytes), which is modified and must outlive the table. NULL: no memory. */
 struct nd_hosts_table *nd_hosts_table_make(char *text, size_t size);
 void nd_hosts_table_free(struct nd_hosts_table *table);
 
-/* The lines that have `name`, each once, in the order of the file. */
+/* Finds the lines that have `name`, each once, in the order of the file; NULL after the last one. */
 void nd_hosts_table_find(struct nd_hosts_cursor *cursor, const struct nd_hosts_table *table, const char *name);
 const struct nd_hosts_line *nd_hosts_table_next(struct nd_hosts_cursor *cursor);
 

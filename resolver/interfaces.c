@@ -14,7 +14,7 @@
 
 #define BUFFER_SIZE 8192 /* one part of a dump is at most a page or 8 KB */
 
-/* Called for each message; false ends the walk. */
+/* Called for each message; false ends the dump. */
 typedef bool visit_message(void *context, struct nlmsghdr *message);
 
 static ssize_t receive(int fd, void *buffer, nd_time deadline) {
@@ -22,7 +22,7 @@ static ssize_t receive(int fd, void *buffer, nd_time deadline) {
     struct iovec vector = {buffer, BUFFER_SIZE};
     for (;;) {
         struct msghdr message = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &vector, .msg_iovlen = 1};
-        ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT); /* the kernel has answered already, as a rule */
+        ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT); /* the kernel's answer is usually there already */
         if (n > 0 && from.nl_pid != 0)
             continue;
         if (n >= 0)
@@ -38,8 +38,8 @@ static ssize_t receive(int fd, void *buffer, nd_time deadline) {
     }
 }
 
-/* True: the dump was walked to its end. */
-static bool walk(int fd, void *buffer, nd_time deadline, visit_message *visit, void *context) {
+/* Calls `visit` for each message. True: the dump was read to its end, or `visit` ended it. */
+static bool read_dump(int fd, void *buffer, nd_time deadline, visit_message *visit, void *context) {
     for (;;) {
         ssize_t n = receive(fd, buffer, deadline);
         if (n <= 0)
@@ -67,10 +67,10 @@ static bool dump(uint16_t type, nd_time deadline, visit_message *visit, void *co
                             .nlmsg_seq = 1}};
     struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
     nd_time limit = nd_time_after(nd_now(), ND_SEC);
-    void *buffer = malloc(BUFFER_SIZE); /* not on the stack: threads with 64 KB look names up, too */
+    void *buffer = malloc(BUFFER_SIZE); /* not on the stack: threads with stacks of 64 KB make lookups, too */
     int fd = buffer ? socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE) : -1;
     bool whole = fd >= 0 && sendto(fd, &request, sizeof request, 0, (struct sockaddr *)&kernel, sizeof kernel) >= 0 &&
-                 walk(fd, buffer, deadline < limit ? deadline : limit, visit, context);
+                 read_dump(fd, buffer, deadline < limit ? deadline : limit, visit, context);
     if (fd >= 0)
         close(fd);
     free(buffer);
@@ -165,7 +165,7 @@ struct native_query {
     size_t count;
 };
 
-static bool note_link(void *context, struct nlmsghdr *m) {
+static bool store_native(void *context, struct nlmsghdr *m) {
     struct native_query *q = context;
     const struct ifinfomsg *message = NLMSG_DATA(m);
     if (m->nlmsg_type != RTM_NEWLINK || m->nlmsg_len < NLMSG_LENGTH(sizeof *message))
@@ -181,6 +181,6 @@ void nd_interfaces_native(const uint32_t *indices, int *native, size_t count, nd
     int saved = errno;
     struct native_query q = {indices, native, count};
     memset(native, 0, count * sizeof *native);
-    dump(RTM_GETLINK, deadline, note_link, &q);
+    dump(RTM_GETLINK, deadline, store_native, &q);
     errno = saved;
 }

@@ -1,5 +1,5 @@
-/* The machine's own addresses, by a netlink read with a limit: libc's can wait for ever, and does it under a lock of the
- * whole process (BZ 12926, 20975). */
+/* Reads the host's own addresses by netlink, with a limit: libc can block there for ever, while it holds a process-wide
+ * lock (BZ 12926, 20975). */
 #ifndef ND_RESOLVER_INTERFACES_H
 #define ND_RESOLVER_INTERFACES_H
 
@@ -17,20 +17,20 @@ struct nd_interface_address {
 };
 
 struct nd_interfaces {
-    bool has_ipv4, has_ipv6; /* an address other than the loopback's; both, where nothing could be learned */
+    bool has_ipv4, has_ipv6;                /* has an address other than loopback; both, where nothing could be read */
     struct nd_interface_address *addresses; /* sorted by address; as in glibc, empty unless has_ipv6 */
     size_t count;
 };
 
-/* Waits until `deadline`, and for a second at most. Keeps errno. */
+/* Waits until `deadline`, at most one second. Keeps errno. */
 void nd_interfaces_get(struct nd_interfaces *interfaces, nd_time deadline);
 void nd_interfaces_free(struct nd_interfaces *interfaces);
 
-/* NULL: not one of ours. */
+/* Returns NULL where `address` is not one of the host's. */
 const struct nd_interface_address *nd_interfaces_find(const struct nd_interfaces *interfaces,
                                                       const uint8_t address[16]);
 
-/* For each of `count` interface indices whether it is something else than a tunnel; 0 where that is not known. */
+/* Sets native[i] to whether interface indices[i] is not a tunnel; 0 where that is not known. */
 void nd_interfaces_native(const uint32_t *indices, int *native, size_t count, nd_time deadline);
 
 #endif

@@ -5,12 +5,13 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "resolver/dns_answer.h"
 #include "resolver/dns_search.h"
 #include "resolver/hosts.h"
 
 #define REVERSE_MAX 80 /* 32 nibbles with their dots and "ip6.arpa" are 73 */
 
-/* ::ffff:a.b.c.d, and ::a.b.c.d but ::1: asked for as IPv4. */
+/* ::ffff:a.b.c.d, and ::a.b.c.d except ::1, are looked up as IPv4. */
 static bool is_ipv4_inside(const uint8_t *a) {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff}, zero[12];
     static const uint8_t one[4] = {0, 0, 0, 1};
@@ -48,7 +49,7 @@ static void from_dns(struct nd_host *host, struct nd_config *config, const uint8
         nd_answer_ptr(host, &s.ask.answers[0]);
         if (host->status == ND_SUCCESS)
             nd_host_add_address(host, *family, address);
-    } else { /* libc takes any failure, a timeout too, for "not found", and says TRY_AGAIN only in h_errno */
+    } else { /* libc treats any failure, even a timeout, as "not found", and returns TRY_AGAIN only in h_errno */
         host->status = ND_NOTFOUND;
         host->h_err = s.h_err;
     }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "resolver/dns_answer.h"
 #include "resolver/dns_search.h"
 #include "resolver/host_conf.h"
 #include "resolver/hosts.h"
@@ -21,7 +22,7 @@ int nd_config_get(struct nd_config *config, const char *name, struct nd_lookup *
     return why ? ND_LOOKUP_LIBC : 0;
 }
 
-/* A name that the hosts file has does not cost a look at resolv.conf. */
+/* resolv.conf is not read for a name that the hosts file has. */
 bool nd_config_get_resolv(struct nd_host *host, struct nd_config *config, struct nd_lookup *lookup) {
     if (!config->resolv)
         config->resolv = nd_resolv_conf_get();
@@ -38,7 +39,7 @@ void nd_config_put(struct nd_config *config) {
     config->resolv = NULL;
 }
 
-/* From h_errno and errno of a search without an answer to a status, as nss_dns does it. */
+/* Sets the status from h_errno and errno of a search without an answer, as nss_dns does. */
 static void set_failure(struct nd_host *host, const struct nd_search *s) {
     host->h_err = s->h_err;
     switch (s->error) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/words.h"
+#include "resolver/file_cache.h"
 
 static struct nd_file nsswitch_file = {.path = "/etc/nsswitch.conf"};
 
@@ -63,7 +64,7 @@ static bool next_entry(struct nd_word *value, struct entry *e) {
     return true;
 }
 
-/* Whether the actions say what holds without them; on the last source, "return" is what would happen anyway. */
+/* Whether the actions are the default ones. On the last source "return" has no effect. */
 static bool actions_are_default(struct nd_word actions, bool last) {
     struct nd_word word;
     while (nd_next_word(&actions, &word)) {
@@ -169,7 +170,7 @@ const char *nd_nsswitch_services(void) {
     } else if (find_database((struct nd_word){s->text, s->size}, "services", &value)) {
         bool files = false;
         while (next_entry(&value, &e) && !why) {
-            /* Debian's default is "db files"; without the database file, db has nothing to say */
+            /* Debian's default is "db files"; without its database file, db has no entries */
             bool db = nd_word_is(e.source, "db") && access("/var/lib/misc/services.db", F_OK) != 0 &&
                       access("/var/db/services.db", F_OK) != 0;
             files |= nd_word_is(e.source, "files");

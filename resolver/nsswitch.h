@@ -1,10 +1,8 @@
-/* /etc/nsswitch.conf: which sources of names are asked, for one name at a time, as Go's resolver decides it. */
+/* /etc/nsswitch.conf: which sources are asked, decided for one name at a time, as in Go's resolver. */
 #ifndef ND_RESOLVER_NSSWITCH_H
 #define ND_RESOLVER_NSSWITCH_H
 
-#include <stdbool.h>
-
-#include "resolver/file_cache.h"
+#include <stddef.h>
 
 #define ND_MAX_SOURCES 4
 
@@ -15,10 +13,10 @@ struct nd_sources {
     int count;
 };
 
-/* The sources for host `name` (NULL: for addresses). Returns NULL, or why only libc can answer (static text). */
+/* Finds the sources for host `name` (NULL: for addresses). Returns NULL, or why only libc can answer (static text). */
 const char *nd_nsswitch_hosts(struct nd_sources *sources, const char *name);
 
-/* NULL when service names come from /etc/services alone, else why only libc can answer. */
+/* Returns NULL where service names come from /etc/services alone, else why only libc can answer. */
 const char *nd_nsswitch_services(void);
 
 /* As nd_nsswitch_hosts, on a given text; for tests. */

@@ -15,7 +15,7 @@ static int digit_value(char c) {
     return 99;
 }
 
-/* One number as strtoul(…, 0) reads it: 0x hexadecimal, 0 octal. False: no number, or more than 32 bits. */
+/* Reads one number as strtoul(…, 0) does: 0x hexadecimal, 0 octal. False: not a number, or more than 32 bits. */
 static bool read_part(const char **at, uint32_t *value) {
     const char *p = *at;
     int base = 10;

@@ -1,4 +1,4 @@
-/* Addresses and scopes written as numbers, in all the forms that glibc's getaddrinfo takes. Keeps errno. */
+/* Parses numeric addresses and scopes, in all the forms that glibc's getaddrinfo accepts. Keeps errno. */
 #ifndef ND_RESOLVER_NUMERIC_H
 #define ND_RESOLVER_NUMERIC_H
 
@@ -6,10 +6,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* inet_aton(3)'s forms (127.1, 0x7f000001, 017700000001 …), with nothing behind them. */
+/* Parses inet_aton(3)'s forms (127.1, 0x7f000001, 017700000001 …) with nothing after them. */
 bool nd_parse_ipv4(const char *text, struct in_addr *address);
 
-/* An interface's name, where `address` is of link or node scope, or a number. */
+/* Parses a scope: an interface's name, where `address` has link or node scope, or a number. */
 bool nd_parse_scope(const struct in6_addr *address, const char *text, uint32_t *scope);
 
 #endif

@@ -27,8 +27,8 @@ static size_t from_urandom(unsigned char *buffer, size_t size) {
     return n > 0 ? (size_t)n : 0;
 }
 
-/* Kernels before 3.17 in a chroot without /dev: address-space layout, pid and clock, mixed. Weak, but the kernel's random
- * source port still stands. */
+/* For kernels before 3.17 in a chroot without /dev: mixes address-space layout, pid and clock. This is weak, but the
+ * source port that the kernel chooses is still random. */
 static void from_mixing(unsigned char *buffer, size_t size) {
     uint64_t x = (uint64_t)nd_now() ^ ((uint64_t)(uintptr_t)&x << 16) ^ ((uint64_t)getpid() << 48);
     for (size_t i = 0; i < size; i++) {
@@ -42,7 +42,7 @@ static void from_mixing(unsigned char *buffer, size_t size) {
 void nd_random(void *buffer, size_t size) {
     int saved = errno;
     unsigned char *p = buffer;
-    /* 1 is GRND_NONBLOCK; up to 256 bytes come whole */
+    /* 1 is GRND_NONBLOCK; up to 256 bytes are never returned in part */
     long got = syscall(SYS_getrandom, p, size, 1);
     size_t n = got > 0 ? (size_t)got : from_urandom(p, size);
     if (n < size)

@@ -1,11 +1,11 @@
-/* Unpredictable bytes for query ids. Not from c-ares: 1.18 falls back to rand(3) where /dev/urandom cannot be opened, in
- * a chroot for instance (CVE-2023-31147). */
+/* Unpredictable bytes for query ids. Not from c-ares: 1.18 uses rand(3) where /dev/urandom cannot be opened, in a
+ * chroot for instance (CVE-2023-31147). */
 #ifndef ND_RESOLVER_RANDOM_H
 #define ND_RESOLVER_RANDOM_H
 
 #include <stddef.h>
 
-/* Fill `buffer`, at most 256 bytes. Never blocks and never fails; keeps errno. */
+/* Fills `buffer`, at most 256 bytes. Never blocks and never fails. Keeps errno. */
 void nd_random(void *buffer, size_t size);
 
 #endif

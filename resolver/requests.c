@@ -24,23 +24,23 @@ struct batch {
 };
 
 struct request {
-    struct gaicb *asked; /* the program's: not touched any more once it says done */
+    struct gaicb *asked; /* the program's; not accessed after its result has been set */
     struct batch *batch;
     nd_request_lookup *look_up;
     bool running;
     struct request *next;
 };
 
-/* All of it belongs to one process: a forked child starts afresh, without the threads that it does not have. */
+/* The state of one process: a forked child, which has none of these threads, begins with an empty one. */
 static struct {
     int lock;
     pid_t owner;
     struct request *first;
     int threads;
-    int finished; /* counts up with each request; a futex */
+    int finished; /* incremented when a request is done; a futex */
 } requests;
 
-static void enter(void) {
+static void lock_state(void) {
     nd_lock(&requests.lock);
     pid_t self = getpid();
     if (requests.owner != self) {
@@ -50,11 +50,11 @@ static void enter(void) {
     }
 }
 
-static void leave(void) {
+static void unlock_state(void) {
     nd_unlock(&requests.lock);
 }
 
-static void *tell_by_call(void *arg) {
+static void *run_callback(void *arg) {
     struct sigevent event = *(struct sigevent *)arg;
     sigset_t none;
     free(arg);
@@ -64,7 +64,7 @@ static void *tell_by_call(void *arg) {
     return NULL;
 }
 
-static void tell_in_thread(const struct sigevent *event) {
+static void notify_in_thread(const struct sigevent *event) {
     struct sigevent *copy = malloc(sizeof *copy);
     pthread_attr_t attr, *given = event->sigev_notify_attributes;
     pthread_t thread;
@@ -75,12 +75,12 @@ static void tell_in_thread(const struct sigevent *event) {
     *copy = *event;
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    if (pthread_create(&thread, given ? given : &attr, tell_by_call, copy) != 0)
+    if (pthread_create(&thread, given ? given : &attr, run_callback, copy) != 0)
         free(copy);
     pthread_attr_destroy(&attr);
 }
 
-static void tell(const struct sigevent *event, pid_t caller) {
+static void notify(const struct sigevent *event, pid_t caller) {
     if (event->sigev_notify == SIGEV_SIGNAL) {
         siginfo_t info = {.si_signo = event->sigev_signo, .si_code = SI_ASYNCNL};
         info.si_pid = caller;
@@ -88,11 +88,12 @@ static void tell(const struct sigevent *event, pid_t caller) {
         info.si_value = event->sigev_value;
         syscall(SYS_rt_sigqueueinfo, caller, event->sigev_signo, &info);
     } else if (event->sigev_notify == SIGEV_THREAD) {
-        tell_in_thread(event);
+        notify_in_thread(event);
     }
 }
 
-/* Takes `r` out of the list, its program's record says done; after that the program may free the record. Inside the lock. */
+/* Removes `r` from the list and sets the result in the program's record, which the program may free from then on.
+ * Returns the batch where `r` was the last of it. Called with the lock held. */
 static struct batch *finish(struct request *r, int code) {
     struct batch *batch = r->batch;
     struct request **p = &requests.first;
@@ -108,7 +109,7 @@ static struct batch *finish(struct request *r, int code) {
 static void finish_batch(struct batch *batch) {
     nd_futex_wake(&requests.finished);
     if (batch && batch->has_event)
-        tell(&batch->event, batch->caller);
+        notify(&batch->event, batch->caller);
     free(batch);
 }
 
@@ -125,16 +126,16 @@ static struct request *take_next(void) {
 
 static void *work(void *unused) {
     for (;;) {
-        enter();
+        lock_state();
         struct request *r = take_next();
-        leave();
+        unlock_state();
         if (!r)
             return unused;
         struct gaicb *asked = r->asked;
         int code = r->look_up(asked->ar_name, asked->ar_service, asked->ar_request, &asked->ar_result);
-        enter();
+        lock_state();
         struct batch *done = finish(r, code);
-        leave();
+        unlock_state();
         finish_batch(done);
     }
 }
@@ -149,48 +150,48 @@ static struct request *new_request(struct gaicb *asked, struct batch *batch, nd_
     return r;
 }
 
-/* How many could be taken. Inside the lock. */
+/* Returns how many requests were queued. Called with the lock held. */
 static int append(struct gaicb *list[], int count, struct batch *batch, nd_request_lookup *look_up) {
     struct request **end = &requests.first;
-    int taken = 0;
+    int queued = 0;
     while (*end)
         end = &(*end)->next;
     for (int i = 0; i < count; i++)
         if (list[i] && (*end = new_request(list[i], batch, look_up)) != NULL) {
             end = &(*end)->next;
-            taken++;
+            queued++;
         }
-    return taken;
+    return queued;
 }
 
-/* A thread for each request, as far as there may be more. False: there is none, and there is none to be had. */
+/* Starts a thread for each request, up to the maximum. False: there is no thread, and none can be created. */
 static bool start_threads(int count) {
     bool alive = true;
     while (count-- > 0 && alive) {
-        enter();
+        lock_state();
         bool more = requests.threads < ND_REQUEST_THREADS;
         requests.threads += more;
-        leave();
+        unlock_state();
         if (!more)
             return true;
         if (!nd_thread_start(work, NULL)) {
-            enter();
+            lock_state();
             alive = --requests.threads > 0;
-            leave();
+            unlock_state();
         }
     }
     return alive;
 }
 
-/* No thread will ever take them. */
-static void give_back(const struct batch *batch) {
-    enter();
+/* Fails the requests that no thread will process. */
+static void fail_queued(const struct batch *batch) {
+    lock_state();
     for (struct request *r = requests.first, *next; r; r = next) {
         next = r->next;
         if (r->batch == batch && !r->running)
             finish(r, EAI_SYSTEM);
     }
-    leave();
+    unlock_state();
 }
 
 int nd_requests_add(struct gaicb *list[], int count, nd_request_lookup *look_up, const struct sigevent *event) {
@@ -200,30 +201,30 @@ int nd_requests_add(struct gaicb *list[], int count, nd_request_lookup *look_up,
         wanted += list[i] != NULL;
     if (!batch)
         return EAI_AGAIN;
-    batch->left = 1; /* ours, until all are in the list */
+    batch->left = 1; /* this function's, until all are in the list */
     batch->caller = getpid();
     batch->has_event = event != NULL;
     if (event)
         batch->event = *event;
-    enter();
-    int taken = append(list, count, batch, look_up);
-    leave();
-    if (!start_threads(taken)) {
-        give_back(batch);
+    lock_state();
+    int queued = append(list, count, batch, look_up);
+    unlock_state();
+    if (!start_threads(queued)) {
+        fail_queued(batch);
         errno = EAGAIN;
         result = EAI_AGAIN;
     }
-    if (taken < wanted)
+    if (queued < wanted)
         result = EAI_AGAIN;
-    enter();
+    lock_state();
     bool last = --batch->left == 0;
-    leave();
+    unlock_state();
     if (last)
         finish_batch(batch);
     return result;
 }
 
-static bool is_waiting(const struct gaicb *asked) {
+static bool is_in_progress(const struct gaicb *asked) {
     return asked && __atomic_load_n(&asked->__return, __ATOMIC_ACQUIRE) == EAI_INPROGRESS;
 }
 
@@ -236,20 +237,20 @@ static struct request *find(const struct gaicb *asked) {
 
 bool nd_requests_any(const struct gaicb *const list[], int count) {
     bool any = false;
-    enter();
+    lock_state();
     for (int i = 0; i < count && !any; i++)
-        any = is_waiting(list[i]) && find(list[i]);
-    leave();
+        any = is_in_progress(list[i]) && find(list[i]);
+    unlock_state();
     return any;
 }
 
 int nd_requests_wait(const struct gaicb *const list[], int count, bool all, nd_time deadline) {
-    for (int at_first = -1;;) {
+    for (int initially = -1;;) {
         int seen = __atomic_load_n(&requests.finished, __ATOMIC_ACQUIRE), left = 0;
         for (int i = 0; i < count; i++)
-            left += is_waiting(list[i]);
-        at_first = at_first < 0 ? left : at_first;
-        if (left == 0 || (!all && left < at_first))
+            left += is_in_progress(list[i]);
+        initially = initially < 0 ? left : initially;
+        if (left == 0 || (!all && left < initially))
             return 0;
         if (deadline != ND_NEVER && nd_now() >= deadline)
             return EAI_AGAIN;
@@ -261,14 +262,14 @@ int nd_requests_wait(const struct gaicb *const list[], int count, bool all, nd_t
 int nd_requests_cancel(struct gaicb *asked) {
     struct batch *done = NULL;
     int result = EAI_ALLDONE;
-    enter();
+    lock_state();
     struct request *r = find(asked);
     if (r) {
         result = r->running ? EAI_NOTCANCELED : EAI_CANCELED;
         if (!r->running)
             done = finish(r, EAI_CANCELED);
     }
-    leave();
+    unlock_state();
     if (result == EAI_CANCELED)
         finish_batch(done);
     return result;

@@ -1,5 +1,5 @@
-/* The lookups of getaddrinfo_a(3): libc makes them by a call inside itself, where its getaddrinfo cannot be replaced. As in
- * libc, up to 16 threads work through the list, and each lookup has its own time. Not async-signal-safe. */
+/* The lookups of getaddrinfo_a(3), which libc makes by an internal call of getaddrinfo that cannot be interposed. As in
+ * libc, up to 16 threads process the list, and each lookup has its own limit. Not async-signal-safe. */
 #ifndef ND_RESOLVER_REQUESTS_H
 #define ND_RESOLVER_REQUESTS_H
 
@@ -14,18 +14,18 @@
 typedef int nd_request_lookup(const char *node, const char *service, const struct addrinfo *hints,
                               struct addrinfo **list);
 
-/* Have `look_up` called for each entry that is not NULL, and `event` (may be NULL) told when all are done. 0, or EAI_AGAIN
- * where some could not be taken: their gai_error is EAI_SYSTEM. */
+/* Calls `look_up` for each entry that is not NULL, and delivers `event` (may be NULL) when all are done. Returns 0, or
+ * EAI_AGAIN where some could not be queued: their gai_error is EAI_SYSTEM. */
 int nd_requests_add(struct gaicb *list[], int count, nd_request_lookup *look_up, const struct sigevent *event);
 
-/* Whether one of `list` is waiting or being looked up here. */
+/* Whether any of `list` is queued or being looked up here. */
 bool nd_requests_any(const struct gaicb *const list[], int count);
 
-/* Wait until none of them is (gai_suspend: until one that was is not). 0, EAI_AGAIN at the deadline, EAI_INTR where a
- * signal handler ran (`all`: goes on then). */
+/* Waits until all of them are done (gai_suspend: until one more is). Returns 0, EAI_AGAIN at the deadline, or EAI_INTR
+ * where a signal handler ran (with `all` the wait goes on). */
 int nd_requests_wait(const struct gaicb *const list[], int count, bool all, nd_time deadline);
 
-/* EAI_CANCELED (and its gai_error, too), EAI_NOTCANCELED (its lookup runs), EAI_ALLDONE (not one of ours). */
+/* Returns EAI_CANCELED (its gai_error, too), EAI_NOTCANCELED (its lookup runs) or EAI_ALLDONE (not queued here). */
 int nd_requests_cancel(struct gaicb *request);
 
 #endif

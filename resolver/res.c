@@ -18,7 +18,7 @@ static void set_h_errno(const struct call *c, int value) {
     h_errno = value;
 }
 
-/* False: libc has to be asked, or there is no memory. */
+/* False: libc has to make the call, or there is no memory. */
 static bool begin(struct call *c, struct __res_state *state, struct nd_lookup *lookup) {
     *c = (struct call){.state = state, .lookup = lookup};
     lookup->expired = false;
@@ -43,32 +43,32 @@ static bool begin(struct call *c, struct __res_state *state, struct nd_lookup *l
     return !lookup->libc_why;
 }
 
-/* libc reads a datagram into what room there is; of a longer answer by TCP it gives the full size and sets TC. */
-static int give_answer(const struct nd_dns_message *m, unsigned char *answer, int size) {
-    int given = m->size < (size_t)size ? (int)m->size : size;
-    memcpy(answer, m->bytes, (size_t)given);
-    if (given == (int)m->size || !m->by_tcp)
-        return given;
-    if (given >= ND_DNS_HEADER)
+/* libc cuts a datagram at the caller's size; of a longer answer over TCP it returns the full size and sets TC. */
+static int copy_answer(const struct nd_dns_message *m, unsigned char *answer, int size) {
+    int length = m->size < (size_t)size ? (int)m->size : size;
+    memcpy(answer, m->bytes, (size_t)length);
+    if (length == (int)m->size || !m->by_tcp)
+        return length;
+    if (length >= ND_DNS_HEADER)
         answer[2] |= 2;
     return (int)m->size;
 }
 
 static int finish(const struct call *c, struct nd_search *s, bool answered, unsigned char *answer, int size) {
-    const struct nd_dns_message *m = s->ask.answers[0].bytes ? &s->ask.answers[0] : &s->ask.refusal;
-    int given = m->bytes ? give_answer(m, answer, size) : 0;
+    const struct nd_dns_message *m = s->ask.answers[0].bytes ? &s->ask.answers[0] : &s->ask.error_answer;
+    int length = m->bytes ? copy_answer(m, answer, size) : 0;
     if (!answered) {
         set_h_errno(c, s->h_err);
         if (s->error)
             errno = s->error;
-        given = -1;
+        length = -1;
     }
     nd_ask_free(&s->ask);
     nd_resolv_conf_put(c->conf);
-    return given;
+    return length;
 }
 
-static bool room_for_header(struct call *c, int size) {
+static bool check_answer_size(struct call *c, int size) {
     if (size >= ND_DNS_HEADER)
         return true;
     set_h_errno(c, TRY_AGAIN);
@@ -80,7 +80,7 @@ static bool room_for_header(struct call *c, int size) {
 int nd_res_query(struct __res_state *state, const char *name, int dns_class, int type, unsigned char *answer, int size,
                  struct nd_lookup *lookup) {
     struct call c;
-    if (!begin(&c, state, lookup) || !room_for_header(&c, size))
+    if (!begin(&c, state, lookup) || !check_answer_size(&c, size))
         return -1;
     struct nd_search s = {.conf = c.conf, .lookup = lookup, .dns_class = dns_class, .type = type, .edns_size = size};
     bool answered = nd_query(&s, name);
@@ -90,7 +90,7 @@ int nd_res_query(struct __res_state *state, const char *name, int dns_class, int
 int nd_res_search(struct __res_state *state, const char *name, int dns_class, int type, unsigned char *answer, int size,
                   struct nd_lookup *lookup) {
     struct call c;
-    if (!begin(&c, state, lookup) || !room_for_header(&c, size))
+    if (!begin(&c, state, lookup) || !check_answer_size(&c, size))
         return -1;
     struct nd_search s = {.conf = c.conf, .lookup = lookup, .dns_class = dns_class, .type = type, .edns_size = size};
     bool answered = nd_search(&s, name);
@@ -100,7 +100,7 @@ int nd_res_search(struct __res_state *state, const char *name, int dns_class, in
 int nd_res_querydomain(struct __res_state *state, const char *name, const char *domain, int dns_class, int type,
                        unsigned char *answer, int size, struct nd_lookup *lookup) {
     struct call c;
-    if (!begin(&c, state, lookup) || !room_for_header(&c, size))
+    if (!begin(&c, state, lookup) || !check_answer_size(&c, size))
         return -1;
     struct nd_search s = {.conf = c.conf, .lookup = lookup, .dns_class = dns_class, .type = type, .edns_size = size};
     bool answered = nd_query_domain(&s, name, domain);
@@ -128,14 +128,14 @@ int nd_res_send(struct __res_state *state, const unsigned char *query, int query
                          .question_count = 1,
                          .by_tcp = query_size > 512};
     nd_ask(&ask);
-    int given = -1;
+    int length = -1;
     if (ask.answers[0].bytes)
-        given = give_answer(&ask.answers[0], answer, size);
+        length = copy_answer(&ask.answers[0], answer, size);
     else
         errno = ask.error;
     nd_ask_free(&ask);
     nd_resolv_conf_put(c.conf);
-    return given;
+    return length;
 }
 
 int nd_res(const struct nd_res_call *c, struct nd_lookup *lookup) {

@@ -1,5 +1,5 @@
-/* The res_… functions inside a deadline: raw answers, flags and h_errno as libc's. `state` is the program's own for the
- * res_n… forms; NULL means _res. Each sets lookup->libc_why and returns -1 where libc has to be asked instead. */
+/* The res_… functions with a deadline: raw answers, flags and h_errno as libc's. `state` is the program's own for the
+ * res_n… forms; NULL means _res. Each sets lookup->libc_why and returns -1 where libc has to make the call. */
 #ifndef ND_RESOLVER_RES_H
 #define ND_RESOLVER_RES_H
 
@@ -9,7 +9,7 @@
 
 enum nd_res_operation { ND_RES_QUERY, ND_RES_SEARCH, ND_RES_QUERYDOMAIN, ND_RES_SEND };
 
-/* The arguments of any of them. */
+/* The arguments of any of these functions. */
 struct nd_res_call {
     enum nd_res_operation operation;
     struct __res_state *state;
@@ -30,7 +30,7 @@ int nd_res_search(struct __res_state *state, const char *name, int dns_class, in
 int nd_res_querydomain(struct __res_state *state, const char *name, const char *domain, int dns_class, int type,
                        unsigned char *answer, int size, struct nd_lookup *lookup);
 
-/* -1 with errno ETIMEDOUT or ECONNREFUSED where no server gave an answer. */
+/* Returns -1 with errno ETIMEDOUT or ECONNREFUSED where no server gave an answer. */
 int nd_res_send(struct __res_state *state, const unsigned char *query, int query_size, unsigned char *answer, int size,
                 struct nd_lookup *lookup);
 

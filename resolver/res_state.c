@@ -33,7 +33,7 @@ static void take_options(struct nd_resolv_conf *conf, const struct __res_state *
     conf->ndots = (int)state->ndots;
 }
 
-/* IPv6 servers stand in an extension, where libc has put them; their place among the IPv4 ones is then empty. */
+/* libc stores IPv6 servers in an extension of the state; their entry in the IPv4 list is then empty. */
 static bool server_at(union nd_server *server, const struct __res_state *state, int i) {
     memset(server, 0, sizeof *server);
     if (state->nsaddr_list[i].sin_family == AF_INET) {
@@ -96,7 +96,7 @@ static uint64_t hash_servers(const struct nd_resolv_conf *conf) {
     return h;
 }
 
-/* The server lists that the file has had in this process's time, the last few of them. */
+/* Remembers the last few server lists that the file had while this process has run. True: `asked` is one of them. */
 static bool was_in_file(uint64_t file_now, uint64_t asked) {
     static uint64_t seen[16];
     static unsigned next;

@@ -1,4 +1,4 @@
-/* The program's own resolver state (_res, or the one it gives to res_n… functions) as a configuration. */
+/* Makes a configuration from the program's resolver state: _res, or the one that it gives to res_n… functions. */
 #ifndef ND_RESOLVER_RES_STATE_H
 #define ND_RESOLVER_RES_STATE_H
 
@@ -6,11 +6,11 @@
 
 #include "resolver/resolv_conf.h"
 
-/* What `state` says: servers, search list, ndots, retrans, retry, options. NULL: no memory. */
+/* Returns the configuration in `state`: servers, search list, ndots, retrans, retry, options. NULL: out of memory. */
 struct nd_resolv_conf *nd_conf_from_state(const struct __res_state *state);
 
-/* For the functions that take no state: the file's configuration, with what the program changed in `_res` after
- * res_init. A server list that the file has had counts as unchanged, so that a new resolv.conf is seen. */
+/* For the functions without a state argument: the configuration in `_res` where it is initialized, else the file's. A
+ * server list in `_res` that the file has had counts as unchanged, and is replaced by the file's current one. */
 struct nd_resolv_conf *nd_conf_for_res(const struct __res_state *res);
 
 #endif

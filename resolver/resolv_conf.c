@@ -79,12 +79,12 @@ static void read_server(struct nd_resolv_conf *conf, struct nd_word line) {
         return;
     server->v6.sin6_family = AF_INET6;
     server->v6.sin6_port = htons(53);
-    if (scope) /* a scope that cannot be read is passed over, as glibc does */
+    if (scope) /* an invalid scope is ignored, as in glibc */
         nd_parse_scope(&server->v6.sin6_addr, scope, &server->v6.sin6_scope_id);
     conf->server_count++;
 }
 
-/* atoi of the text after the colon, at most `limit`. */
+/* Returns atoi() of the text after the colon, at most `limit`. */
 static int read_number(struct nd_word word, const char *name, int limit) {
     size_t i = strlen(name);
     bool negative = i < word.size && word.at[i] == '-';
@@ -100,7 +100,7 @@ static int read_number(struct nd_word word, const char *name, int limit) {
 static bool read_flag(struct nd_resolv_conf *conf, struct nd_word word) {
     const struct {
         const char *name;
-        bool *flag; /* NULL: known, and without effect on answers */
+        bool *flag; /* NULL: a known option without effect on answers */
     } flags[] = {
         {"rotate", &conf->rotate},
         {"edns0", &conf->edns0},
@@ -120,7 +120,7 @@ static bool read_flag(struct nd_resolv_conf *conf, struct nd_word word) {
         {"no-ip6-dotint", NULL},
     };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
-        if (!nd_word_starts(word, flags[i].name)) /* glibc, too, looks at the beginning only */
+        if (!nd_word_starts(word, flags[i].name)) /* glibc compares only the beginning of the word, too */
             continue;
         if (flags[i].flag)
             *flags[i].flag = true;
@@ -143,7 +143,7 @@ static void read_options(struct nd_resolv_conf *conf, struct nd_word line) {
     }
 }
 
-/* `keyword`, then a blank: the rest is in *rest. */
+/* Whether the line is `keyword` followed by a blank; *rest is the text after the keyword. */
 static bool keyword_is(struct nd_word line, const char *keyword, struct nd_word *rest) {
     size_t size = strlen(keyword);
     if (line.size <= size || memcmp(line.at, keyword, size) != 0 || !is_blank(line.at[size]))
@@ -210,7 +210,7 @@ struct nd_resolv_conf *nd_resolv_conf_parse(const char *text, size_t size, const
     return conf;
 }
 
-static struct nd_resolv_conf *parse_here(const struct nd_snapshot *s) {
+static struct nd_resolv_conf *parse_with_environment(const struct nd_snapshot *s) {
     char hostname[256] = "";
     if (gethostname(hostname, sizeof hostname - 1) != 0)
         hostname[0] = '\0';
@@ -218,14 +218,14 @@ static struct nd_resolv_conf *parse_here(const struct nd_snapshot *s) {
 }
 
 static void *parse(struct nd_snapshot *s) {
-    return getenv("LOCALDOMAIN") || getenv("RES_OPTIONS") ? NULL : parse_here(s);
+    return getenv("LOCALDOMAIN") || getenv("RES_OPTIONS") ? NULL : parse_with_environment(s);
 }
 
-static void put(void *conf) {
+static void release(void *conf) {
     nd_resolv_conf_put(conf);
 }
 
-static struct nd_file resolv_conf_file = {.path = "/etc/resolv.conf", .parse = parse, .destroy = put};
+static struct nd_file resolv_conf_file = {.path = "/etc/resolv.conf", .parse = parse, .destroy = release};
 
 struct nd_resolv_conf *nd_resolv_conf_get(void) {
     struct nd_snapshot *s = nd_file_get(&resolv_conf_file);
@@ -235,7 +235,7 @@ struct nd_resolv_conf *nd_resolv_conf_get(void) {
     if (conf && !getenv("LOCALDOMAIN") && !getenv("RES_OPTIONS"))
         __atomic_add_fetch(&conf->references, 1, __ATOMIC_RELAXED);
     else
-        conf = parse_here(s);
+        conf = parse_with_environment(s);
     nd_file_put(s);
     return conf;
 }

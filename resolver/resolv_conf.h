@@ -1,4 +1,4 @@
-/* /etc/resolv.conf with LOCALDOMAIN and RES_OPTIONS, read as glibc reads it. */
+/* /etc/resolv.conf with LOCALDOMAIN and RES_OPTIONS, interpreted as glibc does. */
 #ifndef ND_RESOLVER_RESOLV_CONF_H
 #define ND_RESOLVER_RESOLV_CONF_H
 
@@ -21,17 +21,17 @@ struct nd_resolv_conf {
     size_t search_count;
     int ndots, timeout_s, attempts;
     bool rotate, use_vc, edns0, trust_ad, no_aaaa, no_tld_query, single_request, single_request_reopen, dnssec;
-    bool no_recurse, ignore_truncation, no_search, no_default_domain; /* only by res_n…'s own state */
-    const char *libc_why; /* static text: what we cannot do as it asks; else NULL */
+    bool no_recurse, ignore_truncation, no_search, no_default_domain; /* set only from a struct __res_state */
+    const char *libc_why; /* static text: the setting that only libc can follow; else NULL */
     int references;
 };
 
-/* The configuration as it is now; give it back with nd_resolv_conf_put. NULL: no memory. Keeps errno. */
+/* Returns the current configuration, released with nd_resolv_conf_put. NULL: out of memory. Keeps errno. */
 struct nd_resolv_conf *nd_resolv_conf_get(void);
 void nd_resolv_conf_put(struct nd_resolv_conf *conf);
 
-/* Read `text`. `localdomain` and `res_options` stand for the environment variables and may be NULL, `hostname` gives
- * the domain where no line does. The caller owns the result (nd_resolv_conf_put). */
+/* Parses `text`. `localdomain` and `res_options` are the values of the environment variables and may be NULL;
+ * `hostname` gives the default domain where no line sets one. The caller owns the result (nd_resolv_conf_put). */
 struct nd_resolv_conf *nd_resolv_conf_parse(const char *text, size_t size, const char *localdomain,
                                             const char *res_options, const char *hostname);
 

@@ -1,5 +1,5 @@
-/* Name lookup with a deadline, on c-ares, with the answers of the host's glibc. A plain library: it knows nothing of
- * interposition and keeps nothing open between calls. Thread-safe. Nothing here is async-signal-safe. */
+/* Name lookups with a deadline, made with c-ares, with the answers of the host's glibc. A plain library: it knows
+ * nothing of interposition and keeps nothing open between calls. Thread-safe, not async-signal-safe. */
 #ifndef ND_RESOLVER_RESOLVER_H
 #define ND_RESOLVER_RESOLVER_H
 
@@ -8,28 +8,28 @@
 
 #include "base/clock.h"
 
-/* What a lookup was allowed and what became of it. */
+/* The limit of one lookup, and its outcome. */
 struct nd_lookup {
-    nd_time deadline;     /* in: absolute; ND_NEVER for none; 0: from `limit` */
+    nd_time deadline;     /* in: absolute; ND_NEVER for none; 0: computed from `limit` at the first use */
     nd_time limit;        /* in: relative; the clock is read, and deadline set, only when the lookup may wait */
-    bool expired;         /* out: the deadline ended it; together with 0: one family had answered, the other had not */
+    bool expired;         /* out: the deadline ended the lookup; with result 0: only one of two families was answered */
     const char *libc_why; /* out: static text, set when the lookup must be left to libc; else NULL */
-    bool unbounded;       /* out: libc was asked without a bound, as no thread was to be had */
-    char *canonical;      /* in: NULL, or NI_MAXHOST bytes for the canonical name that nd_getaddrinfo meets */
-    void (*begins)(struct nd_lookup *); /* in: told once the deadline stands, before anything waits; may be NULL */
-    void *caller;                       /* in: for `begins` */
+    bool unbounded;       /* out: libc made the lookup without a limit, as no thread could be created */
+    char *canonical;      /* in: NULL, or NI_MAXHOST bytes for the canonical name that nd_getaddrinfo finds */
+    void (*on_start)(struct nd_lookup *); /* in: called once when the deadline is set, before any wait; may be NULL */
+    void *caller;                         /* in: for `on_start` */
 };
 
 /* Returned instead of an EAI_ code when the host's configuration asks, for this name, for a source that only libc can
  * serve. Nothing has been allocated then, and lookup->libc_why says which. */
 #define ND_LOOKUP_LIBC 1
 
-/* lookup->deadline, counted from now where it has not been needed yet: a numeric address costs no look at the clock. */
+/* Returns lookup->deadline, set at the first call: the lookup of a numeric address does not read the clock. */
 static inline nd_time nd_lookup_deadline(struct nd_lookup *lookup) {
     if (lookup->deadline == 0) {
         lookup->deadline = nd_time_after(nd_now(), lookup->limit);
-        if (lookup->begins)
-            lookup->begins(lookup);
+        if (lookup->on_start)
+            lookup->on_start(lookup);
     }
     return lookup->deadline;
 }
@@ -39,5 +39,9 @@ static inline nd_time nd_lookup_deadline(struct nd_lookup *lookup) {
  * ai_canonname a malloc of its own on the first node only), so that libc's own freeaddrinfo frees it. */
 int nd_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res,
                    struct nd_lookup *lookup);
+
+/* getnameinfo(3): 0, an EAI_ code or ND_LOOKUP_LIBC. */
+int nd_getnameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size, char *service,
+                   socklen_t service_size, int flags, struct nd_lookup *lookup);
 
 #endif

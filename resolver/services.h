@@ -4,11 +4,11 @@
 
 #include <stddef.h>
 
-/* The port (host byte order) of service `name` for `protocol` ("tcp"), or -1. */
+/* Returns the port (host byte order) of service `name` for `protocol` ("tcp"), or -1. */
 int nd_service_port(const char *name, const char *protocol);
 
-/* The name of the service at `port` (host byte order) for `protocol` into `name`: 0, -1 where there is none, or -2 where
- * it does not fit in `size` bytes. */
+/* Copies the name of the service at `port` (host byte order) for `protocol` to `name`. Returns 0, -1: there is none, or
+ * -2: it does not fit in `size` bytes. */
 int nd_service_name(char *name, size_t size, int port, const char *protocol);
 
 #endif

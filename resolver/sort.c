@@ -13,8 +13,8 @@ struct entry {
     struct nd_destination d;
 };
 
-/* The UDP socket by which the kernel is asked for source addresses: nothing is sent. An IPv6 one serves for IPv4, too,
- * where the kernel allows it. */
+/* The UDP socket with which the kernel is asked for source addresses; nothing is sent. An IPv6 socket is used for IPv4,
+ * too, where the kernel allows it. */
 struct probe {
     int fd, family;
 };
@@ -38,20 +38,20 @@ static bool connect_probe(struct probe *p, const struct addrinfo *info, union nd
     }
 }
 
-/* The address as nd_interfaces_find wants it. */
+/* The source address in the form of nd_interfaces_find. */
 static void interface_key(uint8_t key[16], const struct addrinfo *info, const struct probe *p,
                           const union nd_socket_address *source) {
     if (info->ai_family == AF_INET && p->family == AF_INET) {
         static const uint8_t mapped_loopback[16] = {[10] = 0xff, [11] = 0xff, 127, 0, 0, 1};
         memcpy(key, mapped_loopback, 16);
-        if (ntohl(source->v4.sin_addr.s_addr) >> 24 != 127) /* lo's sources need not be its address */
+        if (ntohl(source->v4.sin_addr.s_addr) >> 24 != 127) /* a source on lo need not be lo's own address */
             memcpy(key + 12, &source->v4.sin_addr, 4);
     } else {
         memcpy(key, &source->v6.sin6_addr, 16);
     }
 }
 
-static void learn_source(struct entry *e, struct probe *p, const struct nd_interfaces *interfaces) {
+static void find_source(struct entry *e, struct probe *p, const struct nd_interfaces *interfaces) {
     const struct addrinfo *info = e->info;
     struct nd_destination *d = &e->d;
     if (p->fd < 0 || (p->family == AF_INET && info->ai_family == AF_INET6)) {
@@ -79,25 +79,25 @@ static void learn_source(struct entry *e, struct probe *p, const struct nd_inter
     }
 }
 
-static void learn_sources(struct entry *entries, size_t count, const struct nd_interfaces *interfaces) {
+static void find_sources(struct entry *entries, size_t count, const struct nd_interfaces *interfaces) {
     struct probe p = {.fd = -1};
     for (size_t i = 0; i < count; i++) {
         struct entry *e = &entries[i];
         e->d = (struct nd_destination){.address = e->info->ai_addr, .native = true, .index = UINT32_MAX};
         const struct addrinfo *last = i ? entries[i - 1].info : NULL;
         if (last && last->ai_addrlen == e->info->ai_addrlen &&
-            memcmp(last->ai_addr, e->info->ai_addr, e->info->ai_addrlen) == 0) { /* another socket type only */
+            memcmp(last->ai_addr, e->info->ai_addr, e->info->ai_addrlen) == 0) { /* only the socket type differs */
             e->d = entries[i - 1].d;
             e->d.address = e->info->ai_addr;
         } else {
-            learn_source(e, &p, interfaces);
+            find_source(e, &p, interfaces);
         }
     }
     if (p.fd >= 0)
         close(p.fd);
 }
 
-static void learn_native(struct entry *entries, size_t count, nd_time deadline) {
+static void find_native(struct entry *entries, size_t count, nd_time deadline) {
     uint32_t *indices = malloc(count * sizeof *indices);
     int *native = malloc(count * sizeof *native);
     if (indices && native) {
@@ -113,20 +113,20 @@ static void learn_native(struct entry *entries, size_t count, nd_time deadline) 
 
 /* A merge sort that splits where glibc's qsort does: the rules are not transitive in every case (rule 9), and then the
  * order of comparisons decides. */
-static void merge_sort(struct entry *a, size_t n, struct entry *room, bool *native_matters) {
+static void merge_sort(struct entry *a, size_t n, struct entry *space, bool *native_matters) {
     if (n <= 1)
         return;
     size_t n1 = n / 2, n2 = n - n1;
-    struct entry *b1 = a, *b2 = a + n1, *out = room;
-    merge_sort(b1, n1, room, native_matters);
-    merge_sort(b2, n2, room, native_matters);
+    struct entry *b1 = a, *b2 = a + n1, *out = space;
+    merge_sort(b1, n1, space, native_matters);
+    merge_sort(b2, n2, space, native_matters);
     while (n1 > 0 && n2 > 0)
         if (nd_compare_destinations(&b1->d, &b2->d, native_matters) <= 0)
             *out++ = *b1++, n1--;
         else
             *out++ = *b2++, n2--;
     memcpy(out, b1, n1 * sizeof *out); /* what is left of the second half is in place */
-    memcpy(a, room, (n - n2) * sizeof *a);
+    memcpy(a, space, (n - n2) * sizeof *a);
 }
 
 static void relink(struct addrinfo **list, const struct entry *entries, size_t count) {
@@ -147,7 +147,7 @@ void nd_sort_addresses(struct addrinfo **list, const struct nd_interfaces *inter
     size_t count = 0;
     for (struct addrinfo *i = *list; i; i = i->ai_next)
         count++;
-    struct entry *entries = malloc(3 * count * sizeof *entries); /* the list, its first order, room to merge */
+    struct entry *entries = malloc(3 * count * sizeof *entries); /* the list, its original order, space to merge */
     if (!entries)
         return;
     struct nd_interfaces own = {0};
@@ -158,13 +158,13 @@ void nd_sort_addresses(struct addrinfo **list, const struct nd_interfaces *inter
     size_t n = 0;
     for (struct addrinfo *i = *list; i; i = i->ai_next)
         entries[n++].info = i;
-    learn_sources(entries, count, interfaces);
+    find_sources(entries, count, interfaces);
     memcpy(entries + count, entries, count * sizeof *entries);
     bool native_matters = false;
     merge_sort(entries, count, entries + 2 * count, &native_matters);
-    if (native_matters) { /* seldom; then what kind the interfaces are decides, and is asked only now */
+    if (native_matters) { /* rare: the kind of the interfaces is read only when it decides */
         memcpy(entries, entries + count, count * sizeof *entries);
-        learn_native(entries, count, deadline);
+        find_native(entries, count, deadline);
         merge_sort(entries, count, entries + 2 * count, &native_matters);
     }
     relink(list, entries, count);

@@ -6,8 +6,8 @@
 
 #include "resolver/interfaces.h"
 
-/* Sort the list (ai_canonname moves to the new head). `interfaces` may be NULL: read when needed. Keeps the list as it
- * is where there is no memory for sorting. Keeps errno. */
+/* Sorts the list (ai_canonname moves to the new head). `interfaces` may be NULL: they are read when needed. The list is
+ * unchanged where there is no memory for sorting. Keeps errno. */
 void nd_sort_addresses(struct addrinfo **list, const struct nd_interfaces *interfaces, nd_time deadline);
 
 #endif

@@ -47,7 +47,7 @@ static int scope_of(const struct sockaddr *address) {
     return IN6_IS_ADDR_SITELOCAL(a) ? 5 : 14;
 }
 
-/* For "the one that has it goes first". */
+/* The one that has the property goes first. */
 static int prefer(bool a, bool b) {
     return a == b ? 0 : a ? -1 : 1;
 }
@@ -115,5 +115,5 @@ int nd_compare_destinations(const struct nd_destination *a, const struct nd_dest
     }
     if (a_scope != b_scope) /* 8 */
         return a_scope - b_scope;
-    return compare_prefix(a, b); /* 9; then 10: as they came */
+    return compare_prefix(a, b); /* 9; then 10: in their original order */
 }

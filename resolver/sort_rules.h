@@ -12,7 +12,7 @@ union nd_socket_address {
     struct sockaddr_in6 v6;
 };
 
-/* A destination and what the kernel would do with it. */
+/* A destination and the source address that the kernel would choose for it. */
 struct nd_destination {
     const struct sockaddr *address;
     union nd_socket_address source;
@@ -21,7 +21,7 @@ struct nd_destination {
     uint32_t index; /* of the source's interface; UINT32_MAX: unknown */
 };
 
-/* Below 0: `a` goes first; 0: their order stays. Sets *native_matters where rule 7 was reached. */
+/* Returns below 0 where `a` goes first, 0 where their order stays. Sets *native_matters where rule 7 was reached. */
 int nd_compare_destinations(const struct nd_destination *a, const struct nd_destination *b, bool *native_matters);
 
 #endif

@@ -10,14 +10,14 @@
 #include <time.h>
 #include <unistd.h>
 
-/* NULL where the program, with a glibc before 2.34, has no libpthread; it is not forced on it. */
+/* NULL in a program without libpthread (glibc < 2.34), which is not loaded for it. */
 #pragma weak pthread_create
 #pragma weak pthread_attr_init
 #pragma weak pthread_attr_destroy
 #pragma weak pthread_attr_setdetachstate
 #pragma weak pthread_attr_setstacksize
 
-/* By these all threads are made. */
+/* The functions with which all threads are created. */
 struct calls {
     int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
     int (*init)(pthread_attr_t *);
@@ -26,8 +26,8 @@ struct calls {
     int (*set_stack)(pthread_attr_t *, size_t);
 };
 
-/* A plugin may have brought libpthread since the program began: it is there, but not among what we were bound to. libc has
- * stand-ins of some calls that do nothing, so all are taken from the one place. */
+/* A plugin may have loaded libpthread since the program started, when these symbols were bound to NULL. libc has stubs
+ * of some of the functions, so all are taken from libpthread. */
 static bool find_calls(struct calls *calls) {
     if (pthread_create) {
         *calls = (struct calls){pthread_create, pthread_attr_init, pthread_attr_destroy, pthread_attr_setdetachstate,
@@ -42,12 +42,12 @@ static bool find_calls(struct calls *calls) {
     *(void **)&calls->destroy = dlsym(library, "pthread_attr_destroy");
     *(void **)&calls->set_detached = dlsym(library, "pthread_attr_setdetachstate");
     *(void **)&calls->set_stack = dlsym(library, "pthread_attr_setstacksize");
-    dlclose(library); /* never unloaded: it says so itself */
+    dlclose(library); /* it is linked so that it is never unloaded */
     return calls->create && calls->init && calls->destroy && calls->set_detached && calls->set_stack;
 }
 
-/* Address space, not memory. NSS modules are written for the default 8 MB; half a megabyte is what musl's users and
- * systemd's own tests live with. */
+/* This is address space, not memory. NSS modules are written for the default of 8 MB; half a megabyte is enough for the
+ * users of musl and for systemd's own tests. */
 #define STACK_SIZE (512 << 10)
 
 bool nd_thread_start(void *(*run)(void *), void *arg) {
@@ -59,7 +59,8 @@ bool nd_thread_start(void *(*run)(void *), void *arg) {
         return false;
     calls.set_detached(&attr, PTHREAD_CREATE_DETACHED);
     calls.set_stack(&attr, STACK_SIZE);
-    /* blocked before it is born: not one of the program's signals may ever be delivered to a thread it does not know */
+    /* Signals are blocked before the thread is created: no signal of the program may be delivered to a thread that it
+     * does not know. */
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &old);
     bool started = calls.create(&thread, &attr, run, arg) == 0;

@@ -1,7 +1,8 @@
-/* The two functions that a cleanup attribute refers to. They are libgcc's, which must not become a dependency: it would be
- * loaded into every program. Nor can it be linked in: it works on the state of whoever unwinds, and that is the host's own
- * libgcc_s, of any version. So these pass on to that, which pthread_cancel and pthread_exit have loaded before they unwind.
- * Where something else unwinds (a program with a C++ runtime linked in), cleanups are left out: their scopes are validated. */
+/* The two libgcc functions that a cleanup attribute refers to. libgcc_s must not be a dependency: it would be loaded
+ * into every program. Nor can libgcc be linked in: the functions work on the state of the unwinder, which is the host's
+ * libgcc_s, of any version. So these pass the call on to that library, which pthread_cancel and pthread_exit load
+ * before they unwind. Where something else unwinds (a program with a C++ runtime linked in) no cleanup runs: the scopes
+ * that cleanups would close are checked before they are used. */
 #include <dlfcn.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@ typedef _Unwind_Reason_Code personality_fn(int, _Unwind_Action, _Unwind_Exceptio
 typedef void resume_fn(struct _Unwind_Exception *);
 
 static void *find(const char *name) {
-    void *libgcc = dlopen("libgcc_s.so.1", RTLD_LAZY | RTLD_NOLOAD); /* libc never lets go of it either */
+    void *libgcc = dlopen("libgcc_s.so.1", RTLD_LAZY | RTLD_NOLOAD); /* libc never unloads it either */
     return libgcc ? dlsym(libgcc, name) : NULL;
 }
 
@@ -25,7 +26,7 @@ _Unwind_Reason_Code __gcc_personality_v0(int version, _Unwind_Action actions, _U
     return real ? real(version, actions, class, exception, context) : _URC_CONTINUE_UNWIND;
 }
 
-/* Reached only by a cleanup that the function above began. */
+/* Called only by a cleanup that the function above has started. */
 HIDDEN resume_fn nd_unwind_resume __asm__("_Unwind_Resume");
 void nd_unwind_resume(struct _Unwind_Exception *exception) {
     resume_fn *real = (resume_fn *)(uintptr_t)find("_Unwind_Resume");

@@ -12,8 +12,8 @@ size_t nd_memory_copy(void *to, uintptr_t from, size_t size) {
     return copied > 0 ? (size_t)copied : 0;
 }
 
-/* process_vm_readv does not make a stack grow. Here the kernel reads the set before it looks at `how`, and refuses that:
- * nothing changes. */
+/* process_vm_readv does not make a stack grow, a system call that reads the memory does: rt_sigprocmask copies the set
+ * before it refuses `how`, and changes nothing. */
 bool nd_memory_is_there(uintptr_t address) {
     enum { NO_SUCH_HOW = 99, SET_SIZE = 8 };
     ND_RAW6(rt_sigprocmask, NO_SUCH_HOW, address & ~(uintptr_t)(SET_SIZE - 1), NULL, ND_KERNEL_SIGSET_SIZE, 0, 0);

@@ -1,22 +1,26 @@
-/* What the library does in this process: decided by the constructor (start.c), read everywhere. */
+/* What the library does in this process: set by the constructor (start.c), read everywhere. */
 #ifndef ND_MODE_H
 #define ND_MODE_H
 
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* False until the constructor has run, and for ever in a process that passes through: MODE=off, the disable file, a second copy of
- * the library. A seccomp filter that the program installs makes it false again. */
-extern bool nd_active;
+/* Whether calls are bounded. False until the constructor has run, and always in a process that the library leaves
+ * alone: with MODE=off, the disable file, or a second copy of the library. It becomes false when the program installs a
+ * seccomp filter, while other threads read it: therefore it is atomic. It is hidden so that no instruction is spent on
+ * reading its address from the global offset table. */
+extern _Atomic bool nd_active __attribute__((visibility("hidden")));
 
-/* MODE=observe: nothing is armed that could end or interrupt anything. Calls are timed when they return. */
-extern _Atomic bool nd_observing;
+/* MODE=observe: the library sets no timer that could end or interrupt a call. It times calls when they return. */
+extern _Atomic bool nd_observing __attribute__((visibility("hidden")));
 
-/* This process, kept true over fork (but not over vfork, whose child shares this memory); 0 in a process that passes through. */
+/* The process's number, updated after fork (but not vfork, whose child shares this memory); 0 where the library leaves
+ * the process alone. */
 extern pid_t nd_process;
 
-/* libc's __libc_single_threaded, or the address of a zero where libc has none (glibc before 2.32) or where another library stands
- * between us and libc (call/direct_send.c): *nd_one_thread says that the process surely has one thread. */
+/* Where *nd_one_thread is not 0 the process certainly has a single thread. Points to libc's __libc_single_threaded, or
+ * to a zero where libc has none (glibc before 2.32) or another library's hooks stand between this library and libc
+ * (call/direct_send.c). */
 extern const char *nd_one_thread __attribute__((visibility("hidden")));
 
 #endif

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <linux/net.h>
 
-/* number, then six arguments; gives the result, or minus the error. */
+/* Makes the system call `number`. Returns its result, or the negated error number. */
 long nd_raw_call(long number, long a, long b, long c, long d, long e, long f) __attribute__((visibility("hidden")));
 
 #if defined(__x86_64__)
@@ -36,7 +36,7 @@ __asm__(".pushsection .text\n"
 #endif
 
 #ifdef __i386__
-/* Kernels before 4.3 have these behind one number only. 0: the call is none of them. */
+/* The number of the call in socketcall(2), the only form that kernels before 4.3 have; 0 for another call. */
 static int socketcall_of(long number) {
     static const unsigned char calls[] = {
         [SYS_socket - SYS_socket] = SYS_SOCKET,

@@ -1,4 +1,5 @@
-/* Raw system calls, for the time before the real functions are bound. They are no cancellation points. Async-signal-safe. */
+/* Raw system calls: for the library's own use, and for hooks that are reached before the real functions are found. They
+ * are not cancellation points. Async-signal-safe. */
 #ifndef ND_RAW_H
 #define ND_RAW_H
 
@@ -6,7 +7,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -17,15 +17,16 @@
 
 #include "shim/time64.h"
 
-/* The system call itself, as syscall(2): -1 and errno on failure. Not libc's function of that name, which is one of our hooks. */
+/* As syscall(2), which cannot be called since it is a hook: makes the system call; on failure returns -1 with errno
+ * set. */
 long nd_raw_syscall(long number, long a, long b, long c, long d, long e, long f);
 
 #define ND_RAW3(name, a, b, c) nd_raw_syscall(SYS_##name, (long)(a), (long)(b), (long)(c), 0, 0, 0)
 #define ND_RAW6(name, a, b, c, d, e, f)                                                                                \
     nd_raw_syscall(SYS_##name, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
-/* As a fortified call: more bytes asked for than the buffer has room for ends the program, as libc would. */
-#define ND_RAW_CHECKED(len, room, call) ((len) > (room) ? (abort(), -1) : (call))
+/* As a fortified call of libc: ends the program where `len` exceeds `size`, that of the buffer. */
+#define ND_RAW_CHECKED(len, size, call) ((len) > (size) ? (abort(), -1) : (call))
 
 /* The kernel's signal sets are smaller than libc's. */
 #define ND_KERNEL_SIGSET_SIZE (_NSIG / 8)
@@ -34,7 +35,7 @@ static inline long nd_raw_ppoll(struct pollfd *fds, nfds_t count, const struct t
                                 const sigset_t *mask) {
     struct timespec left;
     if (timeout) {
-        left = *timeout; /* the system call writes the rest back, libc's ppoll does not */
+        left = *timeout; /* the system call writes the remaining time to it, libc's ppoll does not */
         timeout = &left;
     }
     return ND_RAW6(ppoll, fds, count, timeout, mask, ND_KERNEL_SIGSET_SIZE, 0);

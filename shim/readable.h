@@ -1,5 +1,5 @@
-/* Whether the program's memory can be read, asked before a hook reads what the kernel would have read first: a wild pointer is
- * the kernel's to refuse (EFAULT), not ours to crash on. */
+/* Whether memory of the program can be read. Checked before a hook reads what otherwise the kernel alone would read:
+ * the call with a wild pointer must fail with EFAULT, as without the library, instead of crashing in a hook. */
 #ifndef ND_READABLE_H
 #define ND_READABLE_H
 
@@ -9,17 +9,17 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#define ND_PAGE_SHIFT 12 /* larger pages are asked about in parts */
+#define ND_PAGE_SHIFT 12 /* larger pages are checked in parts */
 #define ND_PAGES_KNOWN 64
 
-/* Pages that were readable when they were asked about. */
+/* Numbers of pages that were readable when they were checked. */
 extern _Atomic uintptr_t nd_pages_known[ND_PAGES_KNOWN] __attribute__((visibility("hidden")));
 
-/* The same for what is not known yet: a system call for each page. */
+/* As nd_readable, for pages that nd_pages_known does not hold: makes a system call for each of them. */
 bool nd_readable_asked(const void *memory, size_t size);
 
-/* True where the `size` bytes at `memory` could be read a while ago: a pointer to what has been unmapped since is taken for
- * good. Size 0 is readable nowhere. Async-signal-safe; keeps errno. */
+/* Whether the `size` bytes at `memory` can be read, or could when they were checked: memory that was unmapped since
+ * counts as readable. False for a size of 0. Async-signal-safe; keeps errno. */
 static inline bool nd_readable(const void *memory, size_t size) {
     uintptr_t page = (uintptr_t)memory >> ND_PAGE_SHIFT;
     if (__builtin_expect(size - 1 <= (size_t) ~(uintptr_t)memory % (1 << ND_PAGE_SHIFT), 1) &&
@@ -29,8 +29,8 @@ static inline bool nd_readable(const void *memory, size_t size) {
     return nd_readable_asked(memory, size);
 }
 
-/* Whether `count` buffers, at least one, have no bytes at all, or cannot be read. readv and writev answer to both themselves,
- * whatever the descriptor is: 0, not the wait, the empty datagram or the error of recvmsg and sendmsg; and EFAULT. */
+/* Whether the array of `count` buffers (at least one) cannot be read, or all of them are empty. In both cases readv and
+ * writev return at once, with EFAULT or 0, where recvmsg and sendmsg would wait, transfer an empty datagram or fail. */
 static inline bool nd_vector_is_void(const struct iovec *iov, int count) {
     if (!nd_readable(iov, (size_t)count * sizeof *iov))
         return true;

@@ -2,17 +2,16 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 
 #include "shim/raw.h"
 
-/* A call without a system call behind it: finds libc's after all, or fails. */
+/* Stands for a function that no system call can replace: finds libc's, or fails. */
 #define ND_BIND_LATE(name, failure, args)                                                                              \
     (find_late(), nd_real.name == unbound_##name ? (errno = ENOSYS, failure) : nd_real.name args)
 
 static void find_late(void);
 
-/* Declared before they are defined: ND_BIND_LATE compares with its own function. */
+/* Each is declared before its definition, in which ND_BIND_LATE compares with it. */
 #define ND_HOOK(name, type, params, args, raw) static type unbound_##name params;
 #define ND_ALIAS(name, of)
 #define ND_TLS(name, type, params, args)
@@ -39,8 +38,8 @@ struct nd_real nd_real = {
 #include "shim/hooks.def"
 #undef ND_HOOK
 
-/* A symbol that the host's libc lacks keeps its raw system call. One that it has under an older name only (__res_nquery in
- * the libresolv of glibc before 2.34) is found by that. */
+/* A function that the host's libc lacks keeps its raw system call. One that libc has under an older name only
+ * (__res_nquery in the libresolv of glibc before 2.34) is found by that name. */
 void nd_find_real(void) {
     void *found;
 #define ND_HOOK(name, type, params, args, raw)                                                                         \
@@ -68,14 +67,14 @@ static void find_in(void *library) {
 #undef ND_HOOK
 }
 
-/* Before 2.34 glibc had calls in libraries of their own. One that a plugin brought (RTLD_LOCAL) is not found by RTLD_NEXT; its
- * calls come here nevertheless, as the preloaded library is searched before it. */
+/* Before 2.34 glibc kept some functions in other libraries. RTLD_NEXT does not find one that a plugin has loaded
+ * (RTLD_LOCAL), although the plugin's calls reach the hooks: the preloaded library comes first in the search order. */
 static void find_late(void) {
     static const char *const libraries[] = {"libresolv.so.2", "libanl.so.1"};
     nd_find_real();
     for (int i = 0; i < 2; i++) {
         void *library = dlopen(libraries[i], RTLD_LAZY | RTLD_NOLOAD);
         if (library)
-            find_in(library); /* and keeps it: its calls are ours to make from here on */
+            find_in(library); /* the library stays loaded, since its functions are called from now on */
     }
 }

@@ -1,4 +1,5 @@
-/* The real functions behind the hooks. The library never calls an interposed name: it calls nd_real.X or nd_real_X(). */
+/* The real functions behind the hooks. The library itself never calls a function by an interposed name, but nd_real.X
+ * or nd_real_X(). */
 #ifndef ND_REAL_H
 #define ND_REAL_H
 
@@ -6,7 +7,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -22,7 +22,8 @@ struct gnutls_session_int;
 struct mbuffer_st;
 struct __res_state;
 
-/* One typed pointer for each libc row of hooks.def. Until nd_find_real() has run, each makes the raw system call. */
+/* A typed pointer for each libc row of hooks.def. Until nd_find_real() has run, each points to a function that makes
+ * the raw system call. */
 struct nd_real {
 #define ND_HOOK(name, type, params, args, raw) type(*name) params;
 #define ND_ALIAS(name, of)
@@ -32,10 +33,10 @@ struct nd_real {
 #undef ND_ALIAS
 #undef ND_TLS
 };
-extern struct nd_real nd_real;
+extern struct nd_real nd_real __attribute__((visibility("hidden")));
 
-/* The same as functions, for code that calls by name: the linked c-ares, libunwind and resolver have their calls renamed to
- * these when the library is linked. Async-signal-safe as the call itself is. */
+/* The same as functions: when the library is linked, the calls in c-ares, libunwind and resolver/ are renamed to these.
+ * Each is async-signal-safe where the real function is. */
 #define ND_HOOK(name, type, params, args, raw) type nd_real_##name params;
 #define ND_ALIAS(name, of)
 #define ND_TLS(name, type, params, args)
@@ -44,8 +45,8 @@ extern struct nd_real nd_real;
 #undef ND_ALIAS
 #undef ND_TLS
 
-/* Finds every real function (dlsym; may allocate). Called by the constructor and, for a call without a system call behind
- * it, by the first use before that. Not async-signal-safe. */
+/* Finds every real function with dlsym, which may allocate. Called by the constructor, or earlier by the first call of
+ * a function that no system call can replace. Not async-signal-safe. */
 void nd_find_real(void);
 
 #endif

@@ -1,10 +1,8 @@
-/* The constructor: finds the real functions and the settings, before the program runs. */
-#include "shim/mode.h"
+/* The constructor: finds the real functions and reads the settings before the program runs. */
 #include "shim/real.h"
 
 #include <dlfcn.h>
 #include <gnu/libc-version.h>
-#include <string.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,11 +13,9 @@
 #include "shim/report/state.h"
 #include "shim/report/unwind.h"
 #include "shim/settings/environment.h"
-#include "shim/settings/settings.h"
 #include "shim/settings/warnings.h"
 #include "shim/socket/discover.h"
 #include "shim/socket/profile.h"
-#include "shim/socket/record.h"
 
 #define DISABLE_FILE "/etc/netdeadline.disable"
 
@@ -44,38 +40,40 @@ static struct nd_state nd_state = {
 };
 extern struct nd_state netdeadline_state ND_EXPORT __attribute__((alias("nd_state")));
 
-/* LD_PRELOAD and /etc/ld.so.preload together, or two versions: the first in the search order does the work. */
-static bool second_copy(void) {
+/* Whether the library is loaded twice, by LD_PRELOAD and /etc/ld.so.preload, or in two versions: only the first in the
+ * search order works. */
+static bool is_second_copy(void) {
     const void *first = dlsym(RTLD_DEFAULT, "netdeadline_state");
     return first && first != &nd_state;
 }
 
-/* musl loads the library, too, with its own libc in the place of glibc's, and ends the program where a symbol is missing. So
- * what musl lacks is referred to weakly, and nothing is done there: a program that only inherited LD_PRELOAD runs on. */
+/* musl loads the library too, with its own libc in place of glibc's, and ends the program where a symbol is missing.
+ * Therefore what musl lacks is referred to weakly, and the library does nothing there: a program that merely inherited
+ * LD_PRELOAD runs unchanged. */
 #pragma weak gnu_get_libc_version
 
-/* What pthread_atfork of glibc's static part calls, which would refer to it strongly. */
+/* What pthread_atfork calls. That one is in glibc's static part, and would refer to this function strongly. */
 extern int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *) __attribute__((weak));
 extern void *__dso_handle __attribute__((visibility("hidden")));
 
-static bool disabled(void) {
+static bool is_disabled(void) {
     struct stat st;
     return stat(DISABLE_FILE, &st) == 0 && st.st_uid == 0;
 }
 
-/* The names of the program are asked for only where somebody wants them: one system call. */
-static void read_rules(struct nd_warnings *complaints) {
+/* Finds the names of the program, which takes a system call, only where something depends on them. */
+static void read_rules(struct nd_warnings *warnings) {
     struct nd_program program = {{""}};
     bool secure = getauxval(AT_SECURE) != 0;
-    /* A set-uid program does not take its limits, or a file to write to, from its user. */
+    /* A set-uid program takes neither limits nor the path of a log file from its user. */
     char *const *environment = secure ? NULL : environ;
     const char *path = environment ? nd_settings_variable(environment, "CONFIG") : NULL;
     bool is_named = path && path[0];
-    bool lists =
+    bool has_lists =
         environment && (nd_settings_variable(environment, "ONLY") || nd_settings_variable(environment, "SKIP"));
-    nd_rules_start(&nd_rules, &nd_settings, &program, is_named ? path : ND_RULES_FILE, nd_warnings_add, complaints);
+    nd_rules_start(&nd_rules, &nd_settings, &program, is_named ? path : ND_RULES_FILE, nd_warnings_add, warnings);
     int fd = nd_rules_open_file(&nd_rules, secure, !is_named);
-    if (fd >= 0 || lists)
+    if (fd >= 0 || has_lists)
         nd_program_this(&program, secure);
     if (fd >= 0)
         nd_rules_read_file(&nd_rules, fd);
@@ -86,16 +84,16 @@ static void read_rules(struct nd_warnings *complaints) {
 }
 
 static void read_settings(void) {
-    struct nd_warnings complaints;
+    struct nd_warnings warnings;
     nd_settings_defaults(&nd_settings);
-    nd_warnings_start(&complaints);
-    read_rules(&complaints);
-    if (nd_rules_pass(&nd_rules)) { /* ONLY, SKIP: this program is not even told what is wrong */
+    nd_warnings_start(&warnings);
+    read_rules(&warnings);
+    if (nd_rules_pass(&nd_rules)) { /* ONLY and SKIP leave the program out: it prints no warning either */
         nd_settings.mode = ND_MODE_OFF;
         return;
     }
-    const char *line = nd_warnings_line(&complaints);
-    if (line && nd_settings.log == ND_LOG_OFF) /* later nobody remembers what descriptor 2 was */
+    const char *line = nd_warnings_line(&warnings);
+    if (line && nd_settings.log == ND_LOG_OFF) /* must come before nd_report_start */
         nd_report_notice(line);
     nd_report_start();
     if (line && nd_settings.log != ND_LOG_OFF)
@@ -111,7 +109,7 @@ static void forked(void) {
 
 __attribute__((constructor(101))) static void start(void) {
     nd_find_real();
-    if (!gnu_get_libc_version || second_copy() || disabled())
+    if (!gnu_get_libc_version || is_second_copy() || is_disabled())
         return;
     read_settings();
     nd_live_start();

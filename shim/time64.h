@@ -1,5 +1,5 @@
-/* The times of programs that a 32-bit libc (2.34 and later) gives 64-bit ones: gcc -D_TIME_BITS=64. Their calls have names of
- * their own in it: __ppoll64, __select64 ... */
+/* Times of programs that were built with -D_TIME_BITS=64 for a 32-bit libc (glibc 2.34 and later). Such programs call
+ * functions with names of their own: __ppoll64, __select64 and others. */
 #ifndef ND_TIME64_H
 #define ND_TIME64_H
 
@@ -7,7 +7,7 @@
 
 struct nd_timespec64 {
     int64_t tv_sec;
-    int32_t tv_nsec, unused; /* neither libc nor the kernel looks at the last */
+    int32_t tv_nsec, unused; /* `unused` is read by neither libc nor the kernel */
 };
 
 struct nd_timeval64 {

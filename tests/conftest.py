@@ -3,14 +3,22 @@
 import contextlib
 import fcntl
 import os
+import pathlib
+import re
 import subprocess
 import time
 
 import pytest
 
 import programs
+from namespace import NoNetwork, become_root, has_other_users
 from network import Net
 
+# scripts/test has installed everything: there nothing may be skipped because it is missing.
+COMPLETE = bool(os.environ.get("TEST_COMPLETE"))
+
+os.environ["PATH"] += ":/usr/local/sbin:/usr/sbin:/sbin"  # not in every ordinary user's
+become_root()
 
 # One seed for all workers, which inherit it.
 os.environ.setdefault("TEST_SEED", str(int(time.time())))
@@ -20,6 +28,13 @@ os.environ.setdefault("TEST_SEED", str(int(time.time())))
 def net(tmp_path):
     with contextlib.ExitStack() as stack:
         yield Net(tmp_path, stack)
+
+
+@pytest.fixture
+def other_users():
+    """For tests that change owners or users."""
+    if not has_other_users():
+        pytest.skip("needs root: a user namespace has no other users")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -46,8 +61,7 @@ def resolver_program(tmp_path_factory):
                 options = ["-std=gnu11", "-D_GNU_SOURCE", "-g", "-O1", f"-I{programs.ROOT}", *flags]
                 subprocess.run(["gcc", *options, *os.environ.get("CARES_CFLAGS", "").split(), "-o", directory / "unfinished",
                                 programs.ROOT / f"tests/integration/resolver_driver/{name}.c",
-                                *sorted((programs.ROOT / "base").glob("*.c")), *sorted((programs.ROOT / "resolver").glob("*.c")),
-                                archive, "-pthread"], check=True)
+                                *sorted((programs.ROOT / "resolver").glob("*.c")), *sorted((programs.ROOT / "base").glob("*.c")), archive, "-pthread"], check=True)
                 (directory / "unfinished").rename(program)
         return program
 
@@ -60,7 +74,48 @@ def report_time(record_property):
     return lambda name, seconds: record_property(f"time {name}", seconds)
 
 
+def missing(error):
+    """What an error says is missing on this host, or None."""
+    if isinstance(error, NoNetwork):
+        return "no private network can be made: neither root nor user namespaces"
+    if isinstance(error, subprocess.CalledProcessError):  # a compiler that was run by the test
+        text = error.stderr.decode(errors="replace") if isinstance(error.stderr, bytes) else error.stderr or ""
+        found = re.search(r"fatal error: (\S+): No such file|cannot find (-l\S+)", text)
+        return found and f"{found[1] or found[2]} is missing"
+    if not isinstance(error, (FileNotFoundError, PermissionError)) or not error.filename:
+        return None
+    name = os.fsdecode(error.filename)
+    if pathlib.Path(name).parent == programs.BUILD / "tests":
+        return f"{pathlib.Path(name).name}.c could not be built: headers are missing"
+    return f"{name} is missing" if "/" not in name and not programs.which(name) else None
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A test of what is not on this host is skipped, and says what that is."""
+    report = (yield).get_result()
+    if not call.excinfo or COMPLETE:
+        return
+    servers = item.funcargs["net"].opened if "net" in item.funcargs else []
+    reasons = [missing(error) for error in (call.excinfo.value, *(getattr(server, "missing", None) for server in servers))]
+    if reason := next(filter(None, reasons), None):
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), item.location[1], f"Skipped: {reason}")
+
+
+def write_results(reporter, path):
+    """One line for each test: outcome, name, and why it was skipped."""
+    with open(path, "w") as file:
+        for outcome in ["passed", "failed", "error", "skipped"]:
+            for report in reporter.stats.get(outcome, []):
+                reason = report.longrepr[2].removeprefix("Skipped: ") if outcome == "skipped" else ""
+                name = report.nodeid.replace("\n", " ").replace("\t", " ")
+                print(outcome.replace("error", "failed"), name, " ".join(reason.split()), sep="\t", file=file)
+
+
 def pytest_terminal_summary(terminalreporter, config):
+    if path := os.environ.get("TEST_RESULTS"):
+        write_results(terminalreporter, path)
     asked = [value for report in terminalreporter.getreports("passed") for name, value in report.user_properties if name == "questions"]
     if asked:
         seed, (total, left, pinned) = asked[0][0], (sum(each[i] for each in asked) for i in (1, 2, 3))

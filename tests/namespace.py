@@ -6,10 +6,16 @@ buffers are small, so that an upload to a peer that does not read stops after so
 
 import contextlib
 import ctypes
+import functools
+import os
 import pathlib
 import subprocess
 
+import programs
+
 LIBC = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 
 ETC = {
@@ -33,6 +39,64 @@ exec cat
 BLACKHOLE = "192.0.2.66"
 
 
+def _unshare(flags):
+    if LIBC.unshare(flags):
+        raise OSError(ctypes.get_errno(), "unshare")
+
+
+def _become_root():
+    user, group = os.geteuid(), os.getegid()
+    _unshare(CLONE_NEWUSER)
+    for name, text in {"setgroups": "deny", "uid_map": f"0 {user} 1", "gid_map": f"0 {group} 1"}.items():
+        pathlib.Path("/proc/self", name).write_text(text)
+    # A thread can go back only to a network that belongs to its own user namespace (see inside()).
+    _unshare(CLONE_NEWNET)
+
+
+def become_root():
+    """Makes an ordinary user root of a user namespace, in which private networks can be made, where the kernel allows that.
+
+    Called before there are threads, which the kernel would refuse it for; children inherit it. A child tries first: some
+    kernels let the namespace be made, but give no rights in it.
+    """
+    if os.geteuid() == 0 or not all(map(programs.which, ["unshare", "ip"])):
+        return
+    child = os.fork()
+    if child == 0:
+        try:
+            _become_root()
+            _unshare(CLONE_NEWNS)
+            os._exit(0)
+        except OSError:
+            os._exit(1)
+    if os.waitpid(child, 0)[1] == 0:
+        _become_root()
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+def has_other_users():
+    """A user namespace of an ordinary user has no other user in it."""
+    ranges = [map(int, line.split()) for line in pathlib.Path("/proc/self/uid_map").read_text().splitlines()]
+    return os.geteuid() == 0 and any(first <= 65534 < first + count for first, _, count in ranges)
+
+
+class NoNetwork(RuntimeError):
+    """A private network cannot be made."""
+
+
+def need_network():
+    """Raises an error where no private network can be made, for which a test is skipped (conftest.py)."""
+    for tool in ["unshare", "nsenter", "ip", "mount"]:
+        programs.need(tool)
+    if error := _network_error():
+        raise NoNetwork(error)
+
+
+@functools.lru_cache(maxsize=1)
+def _network_error():
+    return subprocess.run(["unshare", "--net", "--mount", "true"], capture_output=True, text=True).stderr.strip()
+
+
 class Namespace:
     """Lives as long as its anchor process, which ends with this object or with the test run."""
 
@@ -40,11 +104,12 @@ class Namespace:
         self.directory = pathlib.Path(directory)
         for name, text in ETC.items():
             self.etc(name, text)
+        need_network()
         self._anchor = subprocess.Popen(
             ["unshare", "--net", "--mount", "sh", "-c", SETUP, "sh", self.directory],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if self._anchor.stdout.readline() != "ready\n":
-            raise RuntimeError(f"no private network: {self._anchor.communicate()[1]}")
+            raise NoNetwork(f"no private network: {self._anchor.communicate()[1].strip()}")
 
     def etc(self, name, text):
         """Replaces /etc/`name` in here."""
@@ -52,6 +117,7 @@ class Namespace:
 
     def command(self, argv):
         """The command line that runs `argv` in here."""
+        programs.need(argv[0])
         return ["nsenter", "--target", str(self._anchor.pid), "--net", "--mount", "--", *map(str, argv)]
 
     def do(self, *argv):

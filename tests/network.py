@@ -1,6 +1,7 @@
 """A private network with the means to serve and to run programs in it."""
 
 import contextlib
+import json
 
 import programs
 from faults import DnsServer, Listener, Zone, dns
@@ -14,12 +15,14 @@ class Net(Namespace):
         super().__init__(directory)
         stack.callback(self.close)
         self._stack = stack
+        self.opened = []
 
     def open(self, make, *args, **options):
         """Makes something that has sockets in here, and closes it when the test ends."""
         with self.inside():
             thing = make(*args, **options)
         self._stack.callback(thing.close)
+        self.opened.append(thing)
         return thing
 
     def serve(self, behaviour, **options):
@@ -44,6 +47,12 @@ class Net(Namespace):
 
     def run(self, argv, patience=programs.PATIENCE, **options):
         return self.start(argv, **options).finish(patience)
+
+    def told(self, body, *arguments, patience=programs.PATIENCE, **options):
+        """Runs a program of the test's own (programs.child), and gives what it told as its last line, in JSON."""
+        result = self.run(programs.child(body, *arguments), patience=patience, **options)
+        assert result.status == 0 and result.out, result
+        return json.loads(result.out.splitlines()[-1])
 
     def fault_server(self, name, *options):
         """A fault server as a process of its own, for tests that stop or kill it; gives (program, port)."""

@@ -2,8 +2,10 @@
 
 import contextlib
 import dataclasses
+import errno
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import time
@@ -17,6 +19,18 @@ PYTHON = "/usr/bin/python3"
 
 # What is waited for a program that should have ended, before it is cut.
 PATIENCE = 20.0
+
+
+def which(name):
+    """Where a program is, also one for administrators, which an ordinary user's PATH leaves out."""
+    return shutil.which(name, path=os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin")
+
+
+def need(name):
+    """Where a program is. One that is not there raises what starting it raises: such a test is skipped (conftest.py)."""
+    if not (path := which(str(name))):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(name))
+    return path
 
 
 @dataclasses.dataclass
@@ -42,6 +56,11 @@ def environment(library=True, **limits):
     return variables
 
 
+def child(body, *arguments):
+    """The command line of a Python program of a test's own, which has the names of tests/integration/client.py."""
+    return [PYTHON, "-c", f"import sys; sys.path.insert(0, {str(ROOT / 'tests/integration')!r}); from client import *\n{body}", *arguments]
+
+
 class Program:
     """A program that was started; finish() waits for its end."""
 
@@ -50,6 +69,7 @@ class Program:
         if namespace:
             # Only the program itself is to see the preload, not nsenter; and entering a namespace changes the directory.
             variables = variables or environment()
+            need(argv[0])
             preload = [f"LD_PRELOAD={variables['LD_PRELOAD']}"] if "LD_PRELOAD" in variables else []
             variables = {name: value for name, value in variables.items() if name != "LD_PRELOAD"}
             directory = ["-C", str(cwd)] if cwd else []

@@ -8,6 +8,14 @@
 #include "cli/process/image.h"
 #include "cli/process/memory.h"
 
+#define WITHIN(count, most) _Static_assert((int)(count) <= (int)(most), "our own library's tables can be read")
+WITHIN(ND_OPERATIONS, BLOCK_MOST_OPERATIONS);
+WITHIN(ND_LIMITS, BLOCK_MOST_LIMITS);
+WITHIN(ND_SLOTS, BLOCK_MOST_SLOTS);
+WITHIN(ND_SHARDS, BLOCK_MOST_SHARDS);
+_Static_assert(BLOCK_MOST_OPERATIONS - 1 <= UINT8_MAX, "a slot has a byte for it");
+_Static_assert(ND_LIMITS <= ND_LIMIT_INBOUND, "it is a bit of its own");
+
 struct search {
     struct block *block;
     bool thoroughly;
@@ -40,7 +48,8 @@ static enum block_found read_state(struct block *block) {
     return state->active ? BLOCK_FOUND : BLOCK_PASSIVE;
 }
 
-/* Of several copies the first in the search order works; the others pass through, and say so. */
+/* Reads the block of one object. Of several copies of the library the first in the search order works, and the others
+ * say of themselves that they pass through, so that the search goes on. */
 static bool visit(const struct image *image, void *arg) {
     struct search *search = arg;
     struct block *block = search->block;
@@ -89,7 +98,7 @@ void block_limit(const struct block *block, unsigned limit, char name[2 * ND_OPE
     snprintf(name, 2 * ND_OPERATION_NAME, "%s%s", limit & ND_LIMIT_INBOUND ? "INBOUND_" : "", own);
 }
 
-/* A whole table, to be freed. */
+/* Reads a whole table, which the caller frees, or NULL. */
 static void *read_table(const struct block *block, const struct nd_state_table *table) {
     size_t size = (size_t)table->entry_size * table->count;
     void *entries = malloc(size);
@@ -123,7 +132,7 @@ int block_slot(const struct block *block, unsigned index, struct nd_slot *slot) 
 
 bool block_slot_stands(const struct block *block, const struct nd_slot *slot) {
     uint64_t word = 0;
-    size_t size = slot->return_to > UINT32_MAX ? 8 : 4; /* a 32-bit process: little endian */
+    size_t size = slot->return_to > UINT32_MAX ? 8 : 4; /* 4 in a 32-bit process */
     return memory_read(block->pid, slot->frame, &word, size) == 0 &&
            (size == 8 ? word == slot->return_to : (uint32_t)word == (uint32_t)slot->return_to);
 }

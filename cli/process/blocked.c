@@ -6,12 +6,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/line.h"
+#include "cli/process/escape.h"
 #include "cli/process/memory.h"
 #include "cli/process/processes.h"
 #include "cli/process/system_call.h"
 
-/* One process being looked at. */
+/* What is known of the process that is being looked at. */
 struct look {
     struct blocked_list *list;
     struct block block;
@@ -42,13 +42,8 @@ static struct blocked *add_entry(struct look *look) {
     return entry;
 }
 
-static void put_escaped(char *out, size_t size, const char *text) {
-    struct nd_line line;
-    nd_line_start(&line, out, size);
-    nd_line_put_escaped(&line, text, strlen(text), size - 1);
-}
-
-/* The thread's slot, read whole; the newest, where a call that it left behind has one too. */
+/* Finds the thread's slot and reads it whole. Where a call that the thread has left by a jump has a slot too, the
+ * newest counts. */
 static bool find_slot(const struct look *look, pid_t inner_tid, uint64_t stack, struct nd_slot *found) {
     bool any = false;
     for (unsigned i = 0; i < look->slot_count; i++) {
@@ -57,7 +52,7 @@ static bool find_slot(const struct look *look, pid_t inner_tid, uint64_t stack, 
             slot.tid != (uint32_t)inner_tid || !block_slot_stands(&look->block, &slot))
             continue;
         if (stack && slot.frame < stack && stack - slot.frame < (uint64_t)1 << 20)
-            continue; /* its frame is below where the thread's stack ends: left by a jump */
+            continue; /* its frame is below the stack pointer: a jump has left the call */
         if (!any || slot.began > found->began)
             *found = slot;
         any = true;
@@ -77,10 +72,10 @@ static void describe_target(struct look *look, struct blocked *entry, const stru
     char text[256];
     struct system_call set = {.fd = -1};
     if (slot->name && memory_read_text(look->pid, slot->name, text, sizeof text) == 0) {
-        struct nd_slot again; /* if the call is over by now the text may be anything */
+        struct nd_slot again; /* the text may be anything once the call is over */
         if (memory_read_text(look->pid, slot->name, text, sizeof text) == 0 &&
             find_slot(look, (pid_t)slot->tid, 0, &again) && again.sequence == slot->sequence)
-            put_escaped(entry->peer, sizeof entry->peer, text);
+            escape(entry->peer, sizeof entry->peer, text);
         return;
     }
     entry->fd = slot->fd;
@@ -102,10 +97,10 @@ static void add_slot(struct look *look, pid_t tid, const struct nd_slot *slot, c
     entry->is_observed = slot->observed;
     entry->waiting = slot->began > 0 && slot->began <= look->now ? look->now - slot->began : 0;
     block_operation(&look->block, slot->operation, name);
-    put_escaped(entry->call, sizeof entry->call, name);
+    escape(entry->call, sizeof entry->call, name);
     if (slot->limit) {
         block_limit(&look->block, slot->limit, limit);
-        put_escaped(entry->limit_name, sizeof entry->limit_name, limit);
+        escape(entry->limit_name, sizeof entry->limit_name, limit);
     }
     if (slot->deadline > 0 && slot->deadline != ND_NEVER && slot->began > 0) {
         const int64_t now = slot->began + entry->waiting; /* not before it began */
@@ -126,14 +121,15 @@ static void add_call(struct look *look, pid_t tid, const struct system_call *cal
     describe_peer(entry, call);
 }
 
-/* The slots as they are now, which their list of threads may no longer be. */
+/* Reads the slots anew: threads have begun and ended calls since. */
 static void read_slots(struct look *look) {
     free(look->slots);
     look->slots = block_slots(&look->block, &look->slot_count);
 }
 
-/* A thread has its slot before it blocks. One that is seen to block without has begun since the slots were read, or that call was
- * over before its slot was looked for; it bears out that there is none if that goes on. */
+/* Adds the call that the thread is blocked in. A thread takes its slot before it blocks. One that blocks and has no
+ * slot has begun its call since the slots were read, or its call was over before the slot was looked for. So the thread
+ * has no slot only if several looks say so. */
 static void look_at_thread(pid_t tid, void *arg) {
     enum { LOOKS = 4 };
     struct look *look = arg;
@@ -157,7 +153,7 @@ static void look_at_thread(pid_t tid, void *arg) {
     add_call(look, tid, &call);
 }
 
-/* As the process's own clock says. */
+/* The time on the process's own monotonic clock, which is another in a time namespace. */
 static int64_t now(pid_t pid) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);

@@ -1,4 +1,5 @@
-/* What processes are blocked in: the calls that the library notes in its slots, and the socket calls that /proc shows. */
+/* The calls that processes are blocked in: those that the library has recorded in its slots, and the socket calls that
+ * /proc shows. */
 #ifndef CLI_PROCESS_BLOCKED_H
 #define CLI_PROCESS_BLOCKED_H
 
@@ -8,16 +9,21 @@
 
 #include "cli/process/block.h"
 
-/* Text is escaped already. */
+/* What escaped text needs beyond its own length: there is always room left for "...", which says that it was
+ * shortened. */
+enum { BLOCKED_CUT = sizeof "..." };
+
+/* One call, or a process that has the library and is blocked in none. All text is escaped. */
 struct blocked {
-    pid_t pid, tid; /* tid 0: the process has the library and waits for nothing */
+    pid_t pid, tid; /* tid is 0 where the process waits for nothing */
     bool has_library;
     bool is_observed;
     int64_t waiting; /* ns; -1 where it is not known */
     int64_t left;    /* ns until the limit; -1 where there is none */
     int64_t limit;   /* ns; -1 where none, or several, bound it */
     int fd;          /* -1 for none */
-    char program[64], call[24], limit_name[48], peer[320];
+    char program[64], peer[320];
+    char call[ND_OPERATION_NAME + BLOCKED_CUT], limit_name[2 * ND_OPERATION_NAME + BLOCKED_CUT];
 };
 
 struct blocked_list {
@@ -26,8 +32,9 @@ struct blocked_list {
     unsigned denied; /* processes that may not be looked at */
 };
 
-/* Adds what the process is blocked in. `named`: it was asked for by number, and is looked at thoroughly. Returns what was found
- * of the library. A process that ends meanwhile adds nothing, or less. */
+/* Adds the calls that the process is blocked in. `named` says that it was asked for by number, so that the library is
+ * also looked for under other names. Returns what was found of the library. A process that ends meanwhile adds fewer
+ * calls, or none. */
 enum block_found blocked_collect(struct blocked_list *list, pid_t pid, bool named);
 
 /* The same for all processes. */

@@ -15,7 +15,7 @@ enum { MOST_SEGMENTS = 64, MOST_DYNAMIC = 256, MOST_CHAIN = 4096, MOST_NAME = 64
 struct object {
     pid_t pid;
     bool is_64;
-    uint64_t moved; /* its addresses by this much */
+    uint64_t moved; /* what is added to its addresses */
     uint64_t symbols, strings, gnu_hash, hash;
 };
 
@@ -56,7 +56,7 @@ static uint32_t read_word(const struct object *object, uint64_t address, bool *g
 }
 
 static void note_dynamic(struct object *object, int64_t tag, uint64_t value) {
-    /* The loader has made addresses of these, on most machines. */
+    /* On most machines the loader has added the base address already. */
     uint64_t address = value < object->moved ? value + object->moved : value;
     switch (tag) {
     case DT_SYMTAB:
@@ -94,7 +94,7 @@ static bool read_dynamic(struct object *object, uint64_t address, uint64_t size)
     return object->symbols && object->strings && (object->hash || object->gnu_hash);
 }
 
-/* Reads the headers. False for what is no object of this machine's byte order. */
+/* Reads the headers. Returns false for what is no object of this machine's byte order. */
 static bool open_object(struct object *object, pid_t pid, uint64_t start) {
     union {
         unsigned char ident[EI_NIDENT];

@@ -8,7 +8,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Where the kernel lacks process_vm_readv (before 3.2) or a filter forbids it. */
+/* Transfers through /proc/PID/mem, for kernels without process_vm_readv (before 3.2) and where a filter forbids it. */
 static ssize_t through_file(pid_t pid, uint64_t address, void *bytes, size_t size, bool writing) {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/mem", (int)pid);
@@ -46,7 +46,7 @@ int memory_write(pid_t pid, uint64_t address, const void *from, size_t size) {
 }
 
 int memory_read_text(pid_t pid, uint64_t address, char *to, size_t size) {
-    enum { STEP = 256 }; /* no page is entered unless the text goes on into it */
+    enum { STEP = 256 }; /* no page is touched before the text goes on into it */
     size_t done = 0;
     to[0] = '\0';
     while (done < size - 1) {

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/line.h"
+#include "cli/process/escape.h"
 
 enum { HIGHEST_PID = 1 << 22 };
 
@@ -49,7 +49,7 @@ bool process_exists(pid_t pid) {
     return access(path, F_OK) == 0;
 }
 
-/* The beginning of a file of the process. Returns its length, or -1. */
+/* Reads the beginning of a file of the process. Returns its length, or -1. */
 static ssize_t read_file(pid_t pid, const char *name, char *out, size_t size) {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
@@ -70,10 +70,8 @@ void process_raw_name(pid_t pid, char *out, size_t size) {
 
 void process_name(pid_t pid, char *out, size_t size) {
     char name[64];
-    struct nd_line line;
     process_raw_name(pid, name, sizeof name);
-    nd_line_start(&line, out, size);
-    nd_line_put_escaped(&line, name, strlen(name), size - 1);
+    escape(out, size, name);
 }
 
 bool process_is_64(pid_t pid) {

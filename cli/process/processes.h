@@ -7,7 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Calls visit(number, arg) for each process, or for each thread of `pid`. -1 where they cannot be listed. */
+/* Calls visit(number, arg) for each process, or for each thread of `pid`. Returns 0, or -1 where they cannot be
+ * listed. */
 int process_each(void (*visit)(pid_t pid, void *arg), void *arg);
 int process_each_thread(pid_t pid, void (*visit)(pid_t tid, void *arg), void *arg);
 
@@ -16,16 +17,16 @@ pid_t process_parse(const char *text);
 
 bool process_exists(pid_t pid);
 
-/* Its name (comm), escaped, or as it came; "?" where it is gone. */
+/* The process's name (comm), escaped or raw; "?" where it is gone. */
 void process_name(pid_t pid, char *out, size_t size);
 void process_raw_name(pid_t pid, char *out, size_t size);
 
 bool process_is_64(pid_t pid);
 
-/* What its CLOCK_MONOTONIC is ahead of the host's, in ns: not 0 in a time namespace. */
+/* By how much the process's CLOCK_MONOTONIC is ahead of the host's, in ns. It is not 0 in a time namespace. */
 int64_t process_clock_offset(pid_t pid);
 
-/* What thread `tid` of `pid` is called in its own PID namespace. */
+/* The number of thread `tid` of `pid` in its own PID namespace. */
 pid_t process_inner_tid(pid_t pid, pid_t tid);
 
 #endif

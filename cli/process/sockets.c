@@ -42,7 +42,8 @@ static struct entry *add_entry(struct list *list) {
     return entry;
 }
 
-/* "0100007F:0050": words of the address as this machine has them in memory. */
+/* Reads "0100007F:0050", in which the words of the address are printed as this machine has them in memory. Returns its
+ * length, or 0. */
 static socklen_t parse_address(const char *text, struct sockaddr_storage *out) {
     struct sockaddr_in *v4 = (struct sockaddr_in *)out;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
@@ -125,6 +126,33 @@ static int by_inode(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
+static bool is_unix(const struct entry *entry) {
+    return entry->local.ss_family == AF_UNIX;
+}
+
+static int by_inode_and_family(const void *a, const void *b) {
+    int inodes = by_inode(a, b);
+    return inodes ? inodes : is_unix(a) - is_unix(b);
+}
+
+/* Makes the list ready to be searched, with one entry for each socket. The name of an AF_UNIX socket, which the kernel
+ * writes as it is, may have newlines in it, and what looks like the line of another socket: it does not take a
+ * connection's place. */
+static void finish_list(struct list *list) {
+    size_t kept = 0;
+    if (list->count > 0)
+        qsort(list->entries, list->count, sizeof *list->entries, by_inode_and_family);
+    for (size_t i = 0; i < list->count; i++)
+        if (kept == 0 || list->entries[kept - 1].inode != list->entries[i].inode)
+            list->entries[kept++] = list->entries[i];
+    list->count = kept;
+}
+
+static const struct entry *find_entry(const struct list *list, uint64_t inode) {
+    const struct entry key = {.inode = inode};
+    return list->count ? bsearch(&key, list->entries, list->count, sizeof *list->entries, by_inode) : NULL;
+}
+
 /* The number in a link of /proc such as "socket:[123]", 0 if it is no such link. */
 static uint64_t link_number(pid_t pid, const char *name, const char *kind) {
     char path[64], target[64];
@@ -149,8 +177,7 @@ static const struct list *list_of(pid_t pid) {
     *list = (struct list){.net = net};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         read_list(list, pid, names[i]);
-    if (list->count > 0)
-        qsort(list->entries, list->count, sizeof *list->entries, by_inode);
+    finish_list(list);
     return list;
 }
 
@@ -180,12 +207,10 @@ static void describe(const struct entry *entry, struct socket_info *info) {
 int socket_look(pid_t pid, int fd, struct socket_info *info) {
     char name[32];
     snprintf(name, sizeof name, "fd/%d", fd);
-    struct entry key = {.inode = fd >= 0 ? link_number(pid, name, "socket:[") : 0};
-    if (!key.inode)
+    uint64_t inode = fd >= 0 ? link_number(pid, name, "socket:[") : 0;
+    if (!inode)
         return -1;
-    const struct list *list = list_of(pid);
-    const struct entry *entry =
-        list->count ? bsearch(&key, list->entries, list->count, sizeof *list->entries, by_inode) : NULL;
+    const struct entry *entry = find_entry(list_of(pid), inode);
     *info = (struct socket_info){.peer = "socket"};
     if (entry)
         describe(entry, info);

@@ -11,7 +11,6 @@
 #include <time.h>
 
 #include "base/line.h"
-#include "cli/cli.h"
 #include "cli/process/image.h"
 #include "cli/process/processes.h"
 
@@ -20,7 +19,7 @@ enum { MOST_FRAMES = 64, MOST_WAIT_MS = 1000 };
 #define TEXT_OF(name) #name
 #define TEXT(name) TEXT_OF(name)
 
-/* Loaded, not linked: the command has to start on hosts that have none. FUNCTION(library, name) */
+/* libunwind is loaded, not linked, because the command has to start on hosts that have none. FUNCTION(library, name) */
 #define FUNCTIONS                                                                                                      \
     FUNCTION(ptrace, _UPT_create)                                                                                      \
     FUNCTION(ptrace, _UPT_destroy)                                                                                     \
@@ -48,12 +47,11 @@ int stack_start(void) {
     FUNCTIONS
 #undef FUNCTION
     accessors = complete ? dlsym(ptrace_part, "_UPT_accessors") : NULL;
-    if (!accessors)
-        cli_complain("--stack needs libunwind with its ptrace part (Debian: libunwind8), which is not installed here");
     return accessors ? 0 : -1;
 }
 
-/* Waits for the thread to stop. Returns the signal that it would have taken instead, 0 for none, -1 if it does not stop. */
+/* Waits for the thread to stop. Returns the signal that it would have taken instead, 0 for none, -1 if it does not
+ * stop. */
 static int await_stop(pid_t tid) {
     const struct timespec step = {0, 1000000};
     for (int i = 0; i < MOST_WAIT_MS; i++) {
@@ -73,7 +71,7 @@ struct where {
     char path[256];
 };
 
-/* The object nearest below the address: they do not overlap. */
+/* Finds the object that begins nearest below the address. Objects do not overlap. */
 static bool find_object(const struct image *image, void *arg) {
     struct where *where = arg;
     if (image->start <= where->address && image->start >= where->start) {
@@ -129,7 +127,7 @@ static void print_frames(pid_t pid, pid_t tid, FILE *to) {
 }
 
 void stack_print(pid_t pid, pid_t tid, FILE *to) {
-    if (process_is_64(pid) != (sizeof(void *) == 8)) { /* libunwind reads only what it was built for */
+    if (process_is_64(pid) != (sizeof(void *) == 8)) { /* libunwind reads only the class that it was built for */
         fprintf(to, "        (no stack: a program of another class than this command)\n");
         return;
     }

@@ -1,15 +1,15 @@
-/* A thread's stack, by libunwind from outside. */
+/* The stack of another process's thread, read by libunwind. */
 #ifndef CLI_PROCESS_STACK_H
 #define CLI_PROCESS_STACK_H
 
 #include <stdio.h>
 #include <sys/types.h>
 
-/* Loads libunwind. Complains and returns -1 where the host has none. */
+/* Loads libunwind. Returns 0, or -1 where the host has none with its ptrace part. */
 int stack_start(void);
 
-/* Stops the thread for as long as its stack is read, as a debugger would, and prints a line for each frame, or one that says why
- * there is none. It goes on in any case, also when this command is killed. */
+/* Stops the thread for as long as its stack is read, as a debugger would, and prints a line for each frame, or one that
+ * says why there is none. It goes on in any case, also when this command is killed. */
 void stack_print(pid_t pid, pid_t tid, FILE *to);
 
 #endif

@@ -9,16 +9,14 @@
 #include <sys/syscall.h>
 
 #include "cli/process/memory.h"
+#include "shim/report/operations.h"
 
 enum { MOST_FDS = 1024 };
 
-/* How the arguments tell which sockets are waited for. */
-enum kind { FIRST, FIRST_TWO, POLL, SELECT, EPOLL };
-
+/* A system call that makes an operation. */
 struct row {
-    long number;
-    const char *name;
-    enum kind kind;
+    long number; /* -1: the end */
+    enum nd_call operation;
 };
 
 #ifndef SYS_epoll_pwait2
@@ -26,59 +24,28 @@ struct row {
 #endif
 
 static const struct row native[] = {
-    {SYS_read, "read", FIRST},
-    {SYS_readv, "readv", FIRST},
-    {SYS_recvfrom, "recvfrom", FIRST},
-    {SYS_recvmsg, "recvmsg", FIRST},
-    {SYS_recvmmsg, "recvmmsg", FIRST},
-    {SYS_write, "write", FIRST},
-    {SYS_writev, "writev", FIRST},
-    {SYS_sendto, "sendto", FIRST},
-    {SYS_sendmsg, "sendmsg", FIRST},
-    {SYS_sendmmsg, "sendmmsg", FIRST},
-    {SYS_sendfile, "sendfile", FIRST},
-    {SYS_splice, "splice", FIRST_TWO},
-    {SYS_connect, "connect", FIRST},
-#ifdef SYS_accept
-    {SYS_accept, "accept", FIRST},
-#endif
-    {SYS_accept4, "accept4", FIRST},
-    {SYS_close, "close", FIRST},
-#ifdef SYS_poll
-    {SYS_poll, "poll", POLL},
-#endif
-    {SYS_ppoll, "ppoll", POLL},
-#ifdef SYS_select
-    {SYS_select, "select", SELECT},
-#endif
-    {SYS_pselect6, "pselect", SELECT},
-#ifdef SYS_epoll_wait
-    {SYS_epoll_wait, "epoll_wait", EPOLL},
-#endif
-    {SYS_epoll_pwait, "epoll_pwait", EPOLL},
-    {SYS_epoll_pwait2, "epoll_pwait2", EPOLL},
-    {-1, NULL, FIRST},
+#define ND_SYSTEM_CALL(call, operation) {SYS_##call, ND_OPERATION_##operation},
+#include "shim/report/operations.def"
+    {-1, ND_OPERATION_NONE},
 };
 
-/* 32-bit processes on x86_64 have i386's numbers. (socketcall, which old libcs use, hides its arguments in memory.) */
-static const struct row of_i386[] = {
-    {3, "read", FIRST},           {4, "write", FIRST},      {142, "select", SELECT},  {145, "readv", FIRST},
-    {146, "writev", FIRST},       {168, "poll", POLL},      {187, "sendfile", FIRST}, {239, "sendfile", FIRST},
-    {256, "epoll_wait", EPOLL},   {308, "pselect", SELECT}, {309, "ppoll", POLL},     {313, "splice", FIRST_TWO},
-    {319, "epoll_pwait", EPOLL},  {337, "recvmmsg", FIRST}, {345, "sendmmsg", FIRST}, {362, "connect", FIRST},
-    {364, "accept4", FIRST},      {369, "sendto", FIRST},   {370, "sendmsg", FIRST},  {371, "recvfrom", FIRST},
-    {372, "recvmsg", FIRST},      {413, "pselect", SELECT}, {414, "ppoll", POLL},     {417, "recvmmsg", FIRST},
-    {441, "epoll_pwait2", EPOLL}, {-1, NULL, FIRST},
+/* A 32-bit process on a 64-bit machine has the numbers of another machine; only i386's are known here. */
+static const struct row foreign[] = {
+#ifdef __x86_64__
+#define ND_SYSTEM_CALL_I386(number, operation) {number, ND_OPERATION_##operation},
+#include "shim/report/operations.def"
+#endif
+    {-1, ND_OPERATION_NONE},
 };
 
-static const struct row *find_row(long number, bool is_64) {
-    const struct row *row = is_64 == (sizeof(void *) == 8) ? native : of_i386;
-    while (row->name && row->number != number)
+static enum nd_call find_operation(long number, bool is_64) {
+    const struct row *row = is_64 == (sizeof(void *) == 8) ? native : foreign;
+    while (row->number >= 0 && row->number != number)
         row++;
-    return row->name ? row : NULL;
+    return row->operation;
 }
 
-/* Counts a descriptor of a set in, if it is a connection. */
+/* Adds a descriptor of a set to the call, if it is a connection. */
 static void consider(pid_t pid, int fd, struct system_call *call) {
     struct socket_info info;
     if (socket_look(pid, fd, &info) != 0 || !info.is_internet || !info.is_connected)
@@ -129,24 +96,25 @@ bool system_call_look_at_epoll(pid_t pid, int epfd, struct system_call *call) {
     return call->fd >= 0;
 }
 
-static void consider_call(pid_t pid, const struct row *row, const uint64_t *arguments, struct system_call *call) {
+/* Finds the sockets that the call waits for. Where the arguments have them depends on the operation's family. */
+static void consider_call(pid_t pid, enum nd_call operation, const uint64_t *arguments, struct system_call *call) {
     int fd = arguments[0] <= INT_MAX ? (int)arguments[0] : -1;
-    switch (row->kind) {
-    case FIRST_TWO:
+    switch (nd_operation_table[operation].family) {
+    case ND_FAMILY_POLL:
+        consider_poll(pid, arguments[0], arguments[1], call);
+        break;
+    case ND_FAMILY_SELECT:
+        consider_select(pid, arguments, call);
+        break;
+    case ND_FAMILY_EPOLL:
+        system_call_look_at_epoll(pid, fd, call);
+        break;
+    case ND_FAMILY_SPLICE: /* between its first argument and its third */
         if (socket_look(pid, fd, &call->info) != 0)
             fd = arguments[2] <= INT_MAX ? (int)arguments[2] : -1;
         /* fall through */
-    case FIRST:
+    default:
         call->fd = socket_look(pid, fd, &call->info) == 0 ? fd : -1;
-        break;
-    case POLL:
-        consider_poll(pid, arguments[0], arguments[1], call);
-        break;
-    case SELECT:
-        consider_select(pid, arguments, call);
-        break;
-    case EPOLL:
-        system_call_look_at_epoll(pid, fd, call);
         break;
     }
 }
@@ -168,11 +136,11 @@ int system_call_look(pid_t pid, pid_t tid, bool is_64, struct system_call *call)
                arguments, arguments + 1, arguments + 2, arguments + 3, arguments + 4, arguments + 5, &stack) != 8)
         return 0; /* "running", or stopped outside a call */
     call->stack = stack;
-    const struct row *row = find_row(number, is_64);
-    if (!row)
+    enum nd_call operation = find_operation(number, is_64);
+    if (operation == ND_OPERATION_NONE)
         return 0;
-    consider_call(pid, row, arguments, call);
+    consider_call(pid, operation, arguments, call);
     if (call->fd >= 0)
-        call->name = row->name;
+        call->name = nd_operation_names[operation];
     return 0;
 }

@@ -1,4 +1,5 @@
-/* The system call that a thread is blocked in, from /proc: for what the library does not see, or is not there to see. */
+/* The system call that a thread is blocked in, as /proc tells, for calls that the library does not see and processes
+ * without it. */
 #ifndef CLI_PROCESS_SYSTEM_CALL_H
 #define CLI_PROCESS_SYSTEM_CALL_H
 
@@ -16,11 +17,11 @@ struct system_call {
     uint64_t stack;          /* the thread's stack pointer; 0 where it is running */
 };
 
-/* Looks at thread `tid` of `pid`. 0, or -1 where it may not be looked at, or has ended. Of a set of descriptors only the
- * connections of the internet count, so that idle event loops stay out. */
+/* Looks at thread `tid` of `pid`. Returns 0, or -1 where it may not be looked at or has ended. Of a set of descriptors
+ * only connections of the internet count, so that idle event loops stay out. */
 int system_call_look(pid_t pid, pid_t tid, bool is_64, struct system_call *call);
 
-/* The same of an epoll set alone. False where no connection is in it. */
+/* Does the same for an epoll set alone. Returns false where no connection is in it. */
 bool system_call_look_at_epoll(pid_t pid, int epfd, struct system_call *call);
 
 #endif

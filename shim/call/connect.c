@@ -50,8 +50,8 @@ static bool under_way(int error) {
 
 /* Whether the connection is established: that may have happened while this process was stopped. */
 static bool is_established(int fd) {
-    struct tcp_info info;
-    return nd_tcp_info(fd, &info) && (info.tcpi_state == TCP_ESTABLISHED || info.tcpi_state == TCP_CLOSE_WAIT);
+    struct nd_tcp_info info;
+    return nd_tcp_info_read(fd, &info) && nd_tcp_established(&info);
 }
 
 /* A tick of kernels with HZ=100: a timer of theirs may fire that much early. */
@@ -199,9 +199,9 @@ static int connect_waiting(int fd, struct nd_sock *sock, const struct sockaddr *
 /* Whether CONNECT has expired on the attempt under way, for a program that asks for its outcome by calling connect
  * again. */
 static bool attempt_is_over(int fd, const struct nd_sock *sock) {
-    struct tcp_info info;
+    struct nd_tcp_info info;
     return is_under_way(sock) && !nd_observing && nd_now() >= nd_connect_deadline(sock, sock->connect_began) &&
-           nd_tcp_info(fd, &info) && info.tcpi_state == TCP_SYN_SENT;
+           nd_tcp_info_read(fd, &info) && info.state == TCP_SYN_SENT;
 }
 
 static int connect_nonblocking(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {

@@ -5,6 +5,7 @@
 #include "base/compiler.h"
 #include "shim/mode.h"
 #include "shim/real.h"
+#include "shim/report/operations.h"
 #include "shim/socket/limits.h"
 #include "shim/tls/scope.h"
 #include "shim/wait/epoll_set.h"
@@ -45,7 +46,7 @@ ND_COLD static void bound_linger(int fd, const struct nd_sock *sock, struct nd_l
     lingering->began = nd_now();
     lingering->bound = seconds * ND_SEC;
     lingering->expiry =
-        (struct nd_expiry){.operation = "close",
+        (struct nd_expiry){.operation = nd_operation_names[ND_OPERATION_close],
                            .limit = is_send ? ND_LIMIT_NAME(sock, "SEND") : ND_LIMIT_NAME(sock, "UNACKED"),
                            .timeout = limit,
                            .peer = (struct sockaddr *)&lingering->peer,

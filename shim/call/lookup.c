@@ -28,10 +28,10 @@ struct nd_lookup nd_lookup_begin_in(const uintptr_t *frame, struct nd_lookup_use
     use->frame = frame;
     use->operation = operation;
     use->name = name;
-    return (struct nd_lookup){.limit = nd_profile_resolve(name), .begins = begin_slot, .caller = use};
+    return (struct nd_lookup){.limit = nd_profile_resolve(name), .on_start = begin_slot, .caller = use};
 }
 
-static void tell(const char *operation, const char *name, nd_time limit, nd_time elapsed) {
+static void report(const char *operation, const char *name, nd_time limit, nd_time elapsed) {
     struct nd_event event = {.operation = operation,
                              .limit = "RESOLVE",
                              .timeout = limit,
@@ -42,9 +42,9 @@ static void tell(const char *operation, const char *name, nd_time limit, nd_time
     nd_report_expiry(&event);
 }
 
-static void tell_libc_once(const char *why, bool unbounded) {
-    static atomic_flag told = ATOMIC_FLAG_INIT;
-    if (nd_settings.log == ND_LOG_OFF || atomic_flag_test_and_set(&told))
+static void notice_libc_once(const char *why, bool unbounded) {
+    static atomic_flag noticed = ATOMIC_FLAG_INIT;
+    if (nd_settings.log == ND_LOG_OFF || atomic_flag_test_and_set(&noticed))
         return;
     char line[200];
     snprintf(line, sizeof line, "netdeadline: lookups left to libc%s: %s",
@@ -57,9 +57,9 @@ void nd_lookup_end(struct nd_lookup_use *use, const char *name, const struct nd_
     if (lookup->deadline != 0)
         nd_slot_end(&use->slot, lookup->expired ? ND_SLOT_EXPIRED : ND_SLOT_DONE, nd_now());
     if (lookup->libc_why)
-        tell_libc_once(lookup->libc_why, lookup->unbounded);
+        notice_libc_once(lookup->libc_why, lookup->unbounded);
     if (lookup->expired)
-        tell(nd_operation_names[use->operation], name, lookup->limit, nd_now() - (lookup->deadline - lookup->limit));
+        report(nd_operation_names[use->operation], name, lookup->limit, nd_now() - (lookup->deadline - lookup->limit));
     errno = saved;
 }
 
@@ -68,7 +68,7 @@ void nd_lookup_observed(struct nd_slot_use *use, const char *name) {
     nd_time now = nd_now(), elapsed = now - use->began, limit = nd_profile_resolve(name);
     nd_slot_end(use, ND_SLOT_DONE, now);
     if (limit && elapsed >= limit)
-        tell(nd_operation_names[use->operation], name, limit, elapsed);
+        report(nd_operation_names[use->operation], name, limit, elapsed);
     errno = saved;
 }
 

@@ -1,4 +1,4 @@
-/* What the hooks of name lookups share: the limit, and what the operator is told. */
+/* What the hooks of name lookups share: the limit, the slot, and the report of an expiry. */
 #ifndef ND_CALL_LOOKUP_H
 #define ND_CALL_LOOKUP_H
 
@@ -12,10 +12,10 @@
 #include "shim/report/slots.h"
 #include "shim/socket/profile.h"
 
-/* Whether lookups of `name` (NULL: of an address) are ours: RESOLVE is on for it, and enforced. */
+/* Whether lookups of `name` (NULL: of an address) are bounded: RESOLVE is set for it, and enforced. */
 bool nd_lookup_is_bounded(const char *name);
 
-/* A lookup under way. Its slot is taken when it may wait: a numeric address costs neither that nor a look at the clock. */
+/* A lookup in progress. Its slot is taken when it may wait: a numeric address needs neither a slot nor the clock. */
 struct nd_lookup_use {
     const uintptr_t *frame;
     enum nd_call operation;
@@ -28,35 +28,40 @@ struct nd_lookup_use {
 struct nd_lookup nd_lookup_begin_in(const uintptr_t *frame, struct nd_lookup_use *use, enum nd_call operation,
                                     const char *name);
 
-/* Whether the config file has sections for host names: then what a lookup finds is to be told. */
+/* Whether the config file has sections for host names, for which the results of lookups are recorded. */
 static inline bool nd_lookup_results_wanted(void) {
     return nd_unlikely(nd_rules.has_names) && nd_active;
 }
 
-/* Tell what a lookup of `name` found, where it is wanted. `canonical`: the host's own name, where the result does not have it. */
+/* Records the result of a lookup of `name`, where it is wanted. `canonical`: the canonical name, where the result does
+ * not have it. */
 void nd_lookup_found(const char *name, const char *canonical, const struct addrinfo *list);
 void nd_lookup_found_host(const char *name, const struct hostent *host);
 
-/* The lookup is over. Tells the operator what became of it: that its time was up, or, once in a process, that it was left to
- * libc. Keeps errno. */
+/* Ends the lookup, and reports that it expired or, once in a process, that it was left to libc. Keeps errno. */
 void nd_lookup_end(struct nd_lookup_use *use, const char *name, const struct nd_lookup *lookup);
 
-/* MODE=observe: libc's own lookup has returned. Keeps errno. */
+/* MODE=observe: takes the slot of a lookup that libc makes itself, in the hook's `frame`. False in the other modes. */
+static inline bool nd_lookup_observe(const uintptr_t *frame, struct nd_slot_use *use, enum nd_call operation,
+                                     const char *name) {
+    bool observed = nd_observing;
+    if (observed)
+        nd_slot_begin_in(frame, use, operation, -1, nd_now(), ND_NEVER, ND_LIMIT_RESOLVE, name);
+    return observed;
+}
+
+/* Ends that slot, and reports the lookup where RESOLVE would have expired. Keeps errno. */
 void nd_lookup_observed(struct nd_slot_use *use, const char *name);
 
-/* Makes libc's call as it is, timed in MODE=observe; `then` may look at what it gave, as given_. */
-#define ND_LOOKUP_BY_LIBC(type, operation, name, call) ND_LOOKUP_BY_LIBC_THEN(type, operation, name, call, (void)0)
-#define ND_LOOKUP_BY_LIBC_THEN(type, operation, name, call, then)                                                      \
-    do {                                                                                                               \
+/* The result of `call`, libc's own function, observed in MODE=observe. */
+#define nd_lookup_by_libc(operation, name, call)                                                                       \
+    ({                                                                                                                 \
         struct nd_slot_use use_;                                                                                       \
-        bool observed_ = nd_observing;                                                                                 \
-        if (observed_)                                                                                                 \
-            nd_slot_begin_in(ND_FRAME_SLOT(), &use_, operation, -1, nd_now(), ND_NEVER, ND_LIMIT_RESOLVE, name);       \
-        type given_ = call;                                                                                            \
+        bool observed_ = nd_lookup_observe(ND_FRAME_SLOT(), &use_, operation, name);                                   \
+        __typeof__(call) result_ = call;                                                                               \
         if (observed_)                                                                                                 \
             nd_lookup_observed(&use_, name);                                                                           \
-        then;                                                                                                          \
-        return given_;                                                                                                 \
-    } while (0)
+        result_;                                                                                                       \
+    })
 
 #endif

@@ -26,6 +26,11 @@ struct nd_receive_call {
     bool has_time64;    /* __recvmsg64, which returns timestamps in 64 bits (i386) */
 };
 
+_Static_assert(ND_OPERATION_read + ND_READV == ND_OPERATION_readv && ND_OPERATION_read + ND_RECV == ND_OPERATION_recv &&
+                   ND_OPERATION_read + ND_RECVFROM == ND_OPERATION_recvfrom &&
+                   ND_OPERATION_read + ND_RECVMSG == ND_OPERATION_recvmsg,
+               "operations.def has the order of enum nd_receive_kind");
+
 static inline enum nd_call nd_receive_operation(const struct nd_receive_call *call) {
     return call->many ? ND_OPERATION_recvmmsg : (enum nd_call)(ND_OPERATION_read + call->kind);
 }

@@ -15,6 +15,12 @@
 #include "shim/wait/signals.h"
 #include "shim/wait/wait.h"
 
+_Static_assert(ND_OPERATION_write + ND_WRITEV == ND_OPERATION_writev &&
+                   ND_OPERATION_write + ND_SEND == ND_OPERATION_send &&
+                   ND_OPERATION_write + ND_SENDTO == ND_OPERATION_sendto &&
+                   ND_OPERATION_write + ND_SENDMSG == ND_OPERATION_sendmsg,
+               "operations.def has the order of enum nd_send_kind");
+
 static enum nd_call operation_of(const struct nd_send_call *call) {
     return call->many ? ND_OPERATION_sendmmsg : (enum nd_call)(ND_OPERATION_write + call->kind);
 }

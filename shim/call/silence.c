@@ -13,11 +13,10 @@ bool nd_silence_is_known(const struct nd_sock *sock) {
 }
 
 nd_time nd_silence_of(int fd, const struct nd_sock *sock, nd_time elapsed) {
-    struct tcp_info info;
-    if (!nd_silence_is_known(sock) || !nd_tcp_info(fd, &info))
+    struct nd_tcp_info info;
+    if (!nd_silence_is_known(sock) || !nd_tcp_info_read(fd, &info))
         return elapsed;
-    return nd_time_sooner(elapsed,
-                          (nd_time)(info.tcpi_last_data_recv + 1) * ND_MSEC); /* the kernel rounds down to ms */
+    return nd_time_sooner(elapsed, info.last_data_recv + ND_MSEC); /* the kernel rounds down to ms */
 }
 
 /* RECV bounds the silence of the connection, a TLS operation the whole call. */

@@ -1,12 +1,9 @@
-/* close, fclose: what was known of the descriptor is forgotten before the number can be given to somebody else, and a close
- * that lingers is bounded. */
-#include <errno.h>
-#include <stdio.h>
+/* close, fclose: clears the record of the descriptor before the kernel can give its number to another file, and bounds
+ * a close that waits because of SO_LINGER. */
 
 #include "shim/call/linger.h"
 #include "shim/hook/hook.h"
 #include "shim/socket/duplicates.h"
-#include "shim/socket/record.h"
 
 ND_COLD static int close_watched(int fd, const struct nd_sock *sock, uint32_t flags) {
     if (nd_linger_is_parents(flags))
@@ -41,7 +38,7 @@ ND_COLD static int fclose_watched(FILE *stream, int fd, const struct nd_sock *so
 
 int nd_hook_fclose(FILE *stream) {
     int saved = errno;
-    int fd = fileno(stream); /* fails for a stream without one */
+    int fd = fileno(stream); /* fails for a stream without a descriptor */
     errno = saved;
     const struct nd_sock *sock = nd_sock_lookup(fd);
     uint32_t flags = sock ? nd_sock_flags(sock) : 0;

@@ -1,8 +1,7 @@
-/* dup, dup2, dup3: the copy is the same socket, and what was in its place is closed. */
+/* dup, dup2, dup3: the new descriptor is the same socket, and what had its number before is closed. */
 #include "shim/call/linger.h"
 #include "shim/hook/hook.h"
 #include "shim/socket/duplicates.h"
-#include "shim/socket/record.h"
 
 int nd_hook_dup(int fd) {
     int made = nd_real.dup(fd);
@@ -15,7 +14,7 @@ static int plain(int fd, int to, const int *flags) {
     return flags ? nd_real.dup3(fd, to, *flags) : nd_real.dup2(fd, to);
 }
 
-/* `to` is known. */
+/* Called where `to` has a record. */
 ND_COLD static int replace(int fd, int to, const int *flags, const struct nd_sock *sock) {
     if (nd_linger_is_parents(nd_sock_flags(sock)))
         return plain(fd, to, flags);
@@ -33,7 +32,7 @@ ND_COLD static int replace(int fd, int to, const int *flags, const struct nd_soc
     return made;
 }
 
-static int copy_to(int fd, int to, const int *flags) {
+static int duplicate_to(int fd, int to, const int *flags) {
     const struct nd_sock *sock = nd_sock_lookup(to);
     if (nd_unlikely(sock && nd_sock_flags(sock)) && fd != to)
         return replace(fd, to, flags, sock);
@@ -44,10 +43,10 @@ static int copy_to(int fd, int to, const int *flags) {
 }
 
 int nd_hook_dup2(int fd, int to) {
-    return copy_to(fd, to, NULL);
+    return duplicate_to(fd, to, NULL);
 }
 ND_ALIAS_OF(__dup2, dup2);
 
 int nd_hook_dup3(int fd, int to, int flags) {
-    return copy_to(fd, to, &flags);
+    return duplicate_to(fd, to, &flags);
 }

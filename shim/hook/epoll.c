@@ -1,21 +1,14 @@
-/* epoll_create, epoll_ctl, epoll_wait and its kin: a wait clock for the sockets in the set, see epollset.h. */
-#include <errno.h>
-
-#include "shim/call/direct_send.h"
+/* epoll_create, epoll_ctl, epoll_wait and its variants: the limits of the sockets in the set are kept by
+ * wait/epoll_set.h. */
 #include "shim/hook/hook.h"
-#include "shim/mode.h"
-#include "shim/report/slots.h"
-#include "shim/socket/change.h"
-#include "shim/socket/record.h"
 #include "shim/wait/epoll_member.h"
 #include "shim/wait/epoll_results.h"
 #include "shim/wait/epoll_scan.h"
 #include "shim/wait/epoll_set.h"
-#include "shim/wait/epoll_time.h"
-#include "shim/wait/loop.h"
 #include "shim/wait/results.h"
+#include "shim/wait/timeout.h"
 
-/* Known from its birth, so that one that is added to another while it is empty is known there. */
+/* A set gets a record when it is created, so that one that is added to another set while it is empty is known there. */
 int nd_hook_epoll_create(int size) {
     int fd = nd_real.epoll_create(size);
     if (fd >= 0 && nd_active)
@@ -41,7 +34,7 @@ int nd_hook_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event) {
 struct call {
     enum nd_call operation;
     int epfd;
-    struct nd_sock *set; /* NULL where that is not its only descriptor, so that it must be looked for */
+    struct nd_sock *set; /* the record of `epfd`, if that is the home of the set; else NULL */
     int (*wait)(const struct call *call, nd_time timeout);
     struct epoll_event *events;
     int count, timeout_ms;
@@ -50,29 +43,29 @@ struct call {
 };
 
 static inline int wait_plain(const struct call *call, nd_time timeout) {
-    int ms = timeout == ND_AS_GIVEN ? call->timeout_ms : nd_time_poll_ms(timeout, 0);
+    const int ms = nd_timeout_to_ms(timeout, call->timeout_ms);
     return nd_real.epoll_wait(call->epfd, call->events, call->count, ms);
 }
 
 static int wait_masked(const struct call *call, nd_time timeout) {
-    int ms = timeout == ND_AS_GIVEN ? call->timeout_ms : nd_time_poll_ms(timeout, 0);
+    const int ms = nd_timeout_to_ms(timeout, call->timeout_ms);
     return nd_real.epoll_pwait(call->epfd, call->events, call->count, ms, call->mask);
 }
 
 static int wait_exact(const struct call *call, nd_time timeout) {
-    struct timespec ts = {(time_t)(timeout / ND_SEC), (long)(timeout % ND_SEC)};
-    const struct timespec *given = timeout == ND_AS_GIVEN ? call->timeout : timeout == ND_NEVER ? NULL : &ts;
+    struct timespec storage;
+    const struct timespec *given = nd_timeout_to_timespec(timeout, call->timeout, &storage);
     return nd_real.epoll_pwait2(call->epfd, call->events, call->count, given, call->mask);
 }
 
-/* Another thread may add a socket to the set, begin an operation on one, or fill one that had room, while this thread waits in
- * the kernel, and nothing wakes it then: so it comes back now and then, where there are other threads. Where calls have a mask
- * that would cost two system calls each, to hold signals. */
+/* Whether the set may change during the wait: another thread may add a socket, begin an operation on one, or fill the
+ * send buffer of one. Nothing wakes this thread then, so it waits for no longer than nd_epoll_period at a time. Not if
+ * the call has a signal mask: to hold signals would cost two system calls each time. */
 static bool may_change(const sigset_t *mask) {
     return !*nd_one_thread && !mask;
 }
 
-/* Whether all there is to know of the set stands in the one record. */
+/* Whether all that is known of the set is in call->set. */
 static inline bool is_plain(const struct call *call) {
     return nd_likely(call->set != NULL) && nd_likely(!call->set->epoll.nested);
 }
@@ -80,8 +73,8 @@ static inline bool is_plain(const struct call *call) {
 ND_APART static nd_time due_by_period(const struct call *call, nd_time now) {
     const nd_time period = nd_epoll_period(), next = now + period;
     nd_epoll_scan_by(call->epfd, now, period);
-    const nd_time its = nd_epoll_due(call->epfd, now);
-    return its < next ? its : next;
+    const nd_time due = nd_epoll_due(call->epfd, now);
+    return due < next ? due : next;
 }
 
 ND_INLINE nd_time due(void *arg, nd_time now) {
@@ -120,23 +113,19 @@ static int show(void *arg, int ready) {
     return nd_epoll_show(call->epfd, call->events, ready, call->count);
 }
 
-static inline struct nd_sock *set_itself(int epfd) {
+static inline struct nd_sock *set_at_home(int epfd) {
     struct nd_sock *set = nd_epoll_set_of(epfd);
     return set && !set->epoll.copy_of ? set : NULL;
 }
 
 ND_INLINE int run(struct call *call, nd_time timeout) {
     static const struct nd_waiting how = {due, wait_for, settle, expire, show};
-    /* Which of its sockets comes first is only known when they are looked through. */
+    /* Which of the set's sockets is due first is known only after a scan. */
     const struct nd_wait_row shown = {call->operation, call->epfd, ND_NEVER, ND_LIMIT_NONE};
-    call->set = set_itself(call->epfd);
+    call->set = set_at_home(call->epfd);
     int ready = nd_wait_loop(&how, call->mask != NULL, call, timeout, &shown);
     nd_results_epoll(call->epfd, call->events, ready);
     return ready;
-}
-
-static nd_time from_ms(int ms) {
-    return ms < 0 ? ND_NEVER : ms * ND_MSEC;
 }
 
 ND_APART static int wait_watched(int epfd, struct epoll_event *events, int count, int timeout) {
@@ -146,19 +135,19 @@ ND_APART static int wait_watched(int epfd, struct epoll_event *events, int count
                         .events = events,
                         .count = count,
                         .timeout_ms = timeout};
-    return run(&call, from_ms(timeout));
+    return run(&call, nd_timeout_of_ms(timeout));
 }
 
-/* Of a set in which nothing is bounded the first wait is a plain one: most end in it. */
+/* Waits for a set in which no limit holds. The first wait is a plain one, and most calls end in it. */
 ND_APART static int wait_changing(int epfd, struct epoll_event *events, int count, int timeout) {
-    const int piece = nd_time_poll_ms(nd_epoll_period(), 0);
-    if (!nd_epoll_set_of(epfd) || nd_observing || (timeout >= 0 && timeout <= piece))
+    const int period = nd_time_poll_ms(nd_epoll_period(), 0);
+    if (!nd_epoll_set_of(epfd) || nd_observing || (timeout >= 0 && timeout <= period))
         return nd_real.epoll_wait(epfd, events, count, timeout);
-    int ready = nd_real.epoll_wait(epfd, events, count, piece);
-    return ready != 0 ? ready : wait_watched(epfd, events, count, timeout < 0 ? timeout : timeout - piece);
+    int ready = nd_real.epoll_wait(epfd, events, count, period);
+    return ready != 0 ? ready : wait_watched(epfd, events, count, timeout < 0 ? timeout : timeout - period);
 }
 
-/* Timeouts that may be longer than nd_epoll_period() is. */
+/* Whether the timeout may be longer than nd_epoll_period. */
 static bool is_long(int timeout) {
     return (unsigned)timeout > ND_EPOLL_SHORTEST_PERIOD / ND_MSEC;
 }
@@ -179,7 +168,7 @@ ND_APART static int pwait_watched(int epfd, struct epoll_event *events, int coun
                         .count = count,
                         .timeout_ms = timeout,
                         .mask = mask};
-    return run(&call, from_ms(timeout));
+    return run(&call, nd_timeout_of_ms(timeout));
 }
 
 int nd_hook_epoll_pwait(int epfd, struct epoll_event *events, int count, int timeout, const sigset_t *mask) {
@@ -199,11 +188,8 @@ ND_APART static int pwait2_watched(int epfd, struct epoll_event *events, int cou
                         .count = count,
                         .timeout = timeout,
                         .mask = mask};
-    nd_time seconds = timeout ? timeout->tv_sec : 0;
-    bool never = !timeout || seconds > ND_NEVER / ND_SEC - 1;
-    bool valid = !timeout || (timeout->tv_sec >= 0 && timeout->tv_nsec >= 0 && timeout->tv_nsec < ND_SEC);
-    nd_time given = never ? ND_NEVER : seconds * ND_SEC + timeout->tv_nsec;
-    return run(&call, valid ? given : 0);
+    const nd_time given = nd_timeout_of_timespec(timeout);
+    return given < 0 ? nd_real.epoll_pwait2(epfd, events, count, timeout, mask) : run(&call, given);
 }
 
 int nd_hook_epoll_pwait2(int epfd, struct epoll_event *events, int count, const struct timespec *timeout,

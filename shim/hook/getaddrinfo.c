@@ -1,7 +1,7 @@
-/* getaddrinfo, getnameinfo: c-ares under one absolute deadline, in libc's place. Where the host's configuration asks for a
- * source that only libc can serve, libc's own in a thread that the caller leaves at its deadline. */
-#include "resolver/gethostby.h"
-#include "resolver/helper.h"
+/* getaddrinfo, getnameinfo: c-ares makes the lookup in place of libc, under one absolute deadline. Where the host's
+ * configuration has a source that only libc can use, libc makes it in a helper thread, for which the caller waits until
+ * the deadline. */
+#include "resolver/helper_calls.h"
 #include "shim/call/lookup.h"
 #include "shim/hook/hook.h"
 
@@ -24,8 +24,10 @@ ND_COLD static int look_up(const char *node, const char *service, const struct a
 int nd_hook_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res) {
     if (nd_lookup_is_bounded(node))
         return look_up(node, service, hints, res);
-    ND_LOOKUP_BY_LIBC_THEN(int, ND_OPERATION_getaddrinfo, node, nd_real.getaddrinfo(node, service, hints, res),
-                           given_ == 0 ? nd_lookup_found(node, NULL, *res) : (void)0);
+    int result = nd_lookup_by_libc(ND_OPERATION_getaddrinfo, node, nd_real.getaddrinfo(node, service, hints, res));
+    if (result == 0)
+        nd_lookup_found(node, NULL, *res);
+    return result;
 }
 
 ND_COLD static int look_up_address(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size,
@@ -44,6 +46,6 @@ int nd_hook_getnameinfo(const struct sockaddr *address, socklen_t length, char *
                         char *service, socklen_t service_size, int flags) {
     if (nd_lookup_is_bounded(NULL))
         return look_up_address(address, length, host, host_size, service, service_size, flags);
-    ND_LOOKUP_BY_LIBC(int, ND_OPERATION_getnameinfo, NULL,
-                      nd_real.getnameinfo(address, length, host, host_size, service, service_size, flags));
+    return nd_lookup_by_libc(ND_OPERATION_getnameinfo, NULL,
+                             nd_real.getnameinfo(address, length, host, host_size, service, service_size, flags));
 }

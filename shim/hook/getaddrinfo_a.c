@@ -1,9 +1,7 @@
-/* getaddrinfo_a and what waits for it: each of its lookups under RESOLVE, in threads as libc has them. gai_error needs no
- * hook: it reads the program's own record. */
-#include <errno.h>
+/* getaddrinfo_a, gai_suspend, gai_cancel: each lookup is bounded by RESOLVE, and made in a thread, as in libc.
+ * gai_error needs no hook: it reads the program's struct gaicb only. */
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "resolver/requests.h"
 #include "shim/call/lookup.h"
 #include "shim/hook/hook.h"

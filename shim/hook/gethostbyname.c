@@ -1,7 +1,7 @@
-/* gethostbyname, gethostbyaddr and their relatives, as getaddrinfo.c does it. */
+/* gethostbyname, gethostbyaddr and their other forms, made in the same way as getaddrinfo. */
 #include "resolver/gethostby.h"
 
-#include "resolver/helper.h"
+#include "resolver/helper_calls.h"
 #include "shim/call/lookup.h"
 #include "shim/hook/hook.h"
 
@@ -22,21 +22,23 @@ int nd_hook_gethostbyname2_r(const char *name, int family, struct hostent *entry
                              struct hostent **result, int *h_err) {
     if (nd_lookup_is_bounded(name))
         return by_name_r(ND_OPERATION_gethostbyname2_r, name, family, entry, buffer, size, result, h_err);
-    ND_LOOKUP_BY_LIBC_THEN(int, ND_OPERATION_gethostbyname2_r, name,
-                           nd_real.gethostbyname2_r(name, family, entry, buffer, size, result, h_err),
-                           nd_lookup_found_host(name, given_ == 0 ? *result : NULL));
+    int code = nd_lookup_by_libc(ND_OPERATION_gethostbyname2_r, name,
+                                 nd_real.gethostbyname2_r(name, family, entry, buffer, size, result, h_err));
+    nd_lookup_found_host(name, code == 0 ? *result : NULL);
+    return code;
 }
 
 int nd_hook_gethostbyname_r(const char *name, struct hostent *entry, char *buffer, size_t size, struct hostent **result,
                             int *h_err) {
     if (nd_lookup_is_bounded(name))
         return by_name_r(ND_OPERATION_gethostbyname_r, name, AF_INET, entry, buffer, size, result, h_err);
-    ND_LOOKUP_BY_LIBC_THEN(int, ND_OPERATION_gethostbyname_r, name,
-                           nd_real.gethostbyname_r(name, entry, buffer, size, result, h_err),
-                           nd_lookup_found_host(name, given_ == 0 ? *result : NULL));
+    int code = nd_lookup_by_libc(ND_OPERATION_gethostbyname_r, name,
+                                 nd_real.gethostbyname_r(name, entry, buffer, size, result, h_err));
+    nd_lookup_found_host(name, code == 0 ? *result : NULL);
+    return code;
 }
 
-/* libc's gethostbyname and gethostbyname2 each have a result of their own; so have ours. */
+/* In libc gethostbyname and gethostbyname2 have a static result each; so they have here. */
 ND_COLD static struct hostent *by_name(const char *name) {
     struct nd_lookup_use use;
     struct nd_lookup lookup = nd_lookup_begin(&use, ND_OPERATION_gethostbyname, name);
@@ -51,8 +53,9 @@ ND_COLD static struct hostent *by_name(const char *name) {
 struct hostent *nd_hook_gethostbyname(const char *name) {
     if (nd_lookup_is_bounded(name))
         return by_name(name);
-    ND_LOOKUP_BY_LIBC_THEN(struct hostent *, ND_OPERATION_gethostbyname, name, nd_real.gethostbyname(name),
-                           nd_lookup_found_host(name, given_));
+    struct hostent *found = nd_lookup_by_libc(ND_OPERATION_gethostbyname, name, nd_real.gethostbyname(name));
+    nd_lookup_found_host(name, found);
+    return found;
 }
 
 ND_COLD static struct hostent *by_name2(const char *name, int family) {
@@ -69,8 +72,9 @@ ND_COLD static struct hostent *by_name2(const char *name, int family) {
 struct hostent *nd_hook_gethostbyname2(const char *name, int family) {
     if (nd_lookup_is_bounded(name))
         return by_name2(name, family);
-    ND_LOOKUP_BY_LIBC_THEN(struct hostent *, ND_OPERATION_gethostbyname2, name, nd_real.gethostbyname2(name, family),
-                           nd_lookup_found_host(name, given_));
+    struct hostent *found = nd_lookup_by_libc(ND_OPERATION_gethostbyname2, name, nd_real.gethostbyname2(name, family));
+    nd_lookup_found_host(name, found);
+    return found;
 }
 
 ND_COLD static int by_address_r(const void *address, socklen_t length, int family, struct hostent *entry, char *buffer,
@@ -89,8 +93,8 @@ int nd_hook_gethostbyaddr_r(const void *address, socklen_t length, int family, s
                             size_t size, struct hostent **result, int *h_err) {
     if (nd_lookup_is_bounded(NULL))
         return by_address_r(address, length, family, entry, buffer, size, result, h_err);
-    ND_LOOKUP_BY_LIBC(int, ND_OPERATION_gethostbyaddr_r, NULL,
-                      nd_real.gethostbyaddr_r(address, length, family, entry, buffer, size, result, h_err));
+    return nd_lookup_by_libc(ND_OPERATION_gethostbyaddr_r, NULL,
+                             nd_real.gethostbyaddr_r(address, length, family, entry, buffer, size, result, h_err));
 }
 
 ND_COLD static struct hostent *by_address(const void *address, socklen_t length, int family) {
@@ -106,6 +110,5 @@ ND_COLD static struct hostent *by_address(const void *address, socklen_t length,
 struct hostent *nd_hook_gethostbyaddr(const void *address, socklen_t length, int family) {
     if (nd_lookup_is_bounded(NULL))
         return by_address(address, length, family);
-    ND_LOOKUP_BY_LIBC(struct hostent *, ND_OPERATION_gethostbyaddr, NULL,
-                      nd_real.gethostbyaddr(address, length, family));
+    return nd_lookup_by_libc(ND_OPERATION_gethostbyaddr, NULL, nd_real.gethostbyaddr(address, length, family));
 }

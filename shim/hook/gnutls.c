@@ -1,17 +1,16 @@
-/* GnuTLS's operations, each as one scope: the reads and writes it makes share one absolute deadline. */
-/* An address kept in a register over the real call costs a push and a pop, to make it anew one instruction. */
+/* The operations of GnuTLS. Each is a scope: the reads and writes that it makes have one absolute deadline. */
+
+/* Without gcse an address is computed again after the real call, by one instruction; kept in a register over the call
+ * it costs a push and a pop. */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("no-gcse")
 #endif
-#include <errno.h>
 
-#include "base/frame.h"
 #include "shim/hook/hook.h"
-#include "shim/tls/call.h"
 #include "shim/tls/call_fast.h"
 
-/* By default the transport is a descriptor in the place of a pointer; a program with functions of its own may have a pointer to
- * anything there, which no descriptor is as large as. */
+/* By default the transport pointer is a descriptor. A program with transport functions of its own may set any pointer,
+ * which is larger than every descriptor. */
 #define MOST_DESCRIPTORS ((uintptr_t)1 << 20)
 
 static int descriptor(const struct nd_tls *tls, const void *session, bool *own) {
@@ -44,7 +43,8 @@ static bool unfinished(const struct nd_tls_call *call, long result) {
     return result == AGAIN || result == INTERRUPTED || result == WARNING_ALERT_RECEIVED;
 }
 
-/* The body of a hook: the real function in its scope, which is the calling function's, at `slot`. */
+/* The body of a hook: calls the real function in a scope. The scope is in the frame of the function that uses this;
+ * `slot` is the hook's. */
 #define OPERATION(function, kind, caller, slot, ...)                                                                   \
     static const struct nd_tls_operation operation = {&gnutls, ND_OPERATION_##function, kind};                         \
     ND_TLS_CALL(call);                                                                                                 \
@@ -59,9 +59,9 @@ static bool unfinished(const struct nd_tls_call *call, long result) {
 
 #define PARAMETERS(...) __VA_ARGS__
 
-/* The hook of a record that is sent or received. Mostly it is quick; all else is done by a function apart. */
+/* The hook of a record that is sent or received: the fast path, with a cold function for all other calls. */
 #define TRANSFER(type, function, kind, parameters, ...)                                                                \
-    ND_COLD static type function##_anyhow(const void *caller, uintptr_t *slot, PARAMETERS parameters) {                \
+    ND_COLD static type function##_full(const void *caller, uintptr_t *slot, PARAMETERS parameters) {                  \
         OPERATION(function, kind, caller, slot, __VA_ARGS__);                                                          \
     }                                                                                                                  \
     type nd_hook_##function parameters {                                                                               \
@@ -70,7 +70,7 @@ static bool unfinished(const struct nd_tls_call *call, long result) {
         int fd;                                                                                                        \
         const struct nd_tls *tls = nd_tls_established_functions(session, &fd, &sock);                                  \
         if (nd_unlikely(!tls) || nd_unlikely(!tls->function) || nd_unlikely(nd_scope_current.scope))                   \
-            return function##_anyhow(__builtin_return_address(0), ND_FRAME_SLOT(), __VA_ARGS__);                       \
+            return function##_full(__builtin_return_address(0), ND_FRAME_SLOT(), __VA_ARGS__);                         \
         ND_TLS_ESTABLISHED_CALL(call);                                                                                 \
         nd_tls_established_open(&call, &operation, tls, session, fd, sock, ND_FRAME_SLOT());                           \
         type result = tls->function(__VA_ARGS__);                                                                      \
@@ -94,12 +94,12 @@ int nd_hook_gnutls_reauth(struct gnutls_session_int *session, unsigned flags) {
     OPERATION(gnutls_reauth, ND_TLS_SHAKES, CALLER, SLOT, session, flags);
 }
 
-/* A bye that waits for the peer's takes any broken connection for it: 0 would say that the end was orderly. */
+/* gnutls_bye may take a broken connection for the peer's bye and return 0, which would mean an orderly end. */
 int nd_hook_gnutls_bye(struct gnutls_session_int *session, int how) {
     OPERATION(gnutls_bye, ND_TLS_CLOSES, CALLER, SLOT, session, how);
 }
 
-/* A ping waits for its answer where it is asked to. */
+/* A ping waits for its reply if `flags` say so. */
 int nd_hook_gnutls_heartbeat_ping(struct gnutls_session_int *session, size_t size, unsigned tries, unsigned flags) {
     OPERATION(gnutls_heartbeat_ping, ND_TLS_READS, CALLER, SLOT, session, size, tries, flags);
 }

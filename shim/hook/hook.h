@@ -1,4 +1,5 @@
-/* Declares each hook nd_hook_X under the exported name X, so that a hook is defined without a quarrel with libc's headers. */
+/* Declares each hook nd_hook_X with the symbol X, so that its definition does not conflict with the declaration in
+ * libc's headers. */
 #ifndef ND_HOOK_HOOK_H
 #define ND_HOOK_HOOK_H
 
@@ -13,7 +14,7 @@
 #undef ND_ALIAS
 #undef ND_TLS
 
-/* Exports the hook `of`, which stands in the same file, under an older name too. */
+/* Exports the hook `of`, which is defined in the same file, under an older name too. */
 #define ND_ALIAS_OF(name, of)                                                                                          \
     extern __typeof__(nd_hook_##of) nd_hook_##name __asm__(#name) ND_EXPORT __attribute__((alias(#of)))
 

@@ -1,20 +1,18 @@
-/* OpenSSL's operations, each as one scope: the reads and writes it makes share one absolute deadline. */
-/* An address kept in a register over the real call costs a push and a pop, to make it anew one instruction. */
+/* The operations of OpenSSL. Each is a scope: the reads and writes that it makes have one absolute deadline. */
+
+/* Without gcse an address is computed again after the real call, by one instruction; kept in a register over the call
+ * it costs a push and a pop. */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("no-gcse")
 #endif
-#include <errno.h>
 
-#include "base/frame.h"
 #include "shim/hook/hook.h"
 #include "shim/socket/discover.h"
 #include "shim/socket/ended.h"
-#include "shim/tls/call.h"
 #include "shim/tls/call_fast.h"
-#include "shim/tls/find_socket.h"
 
-/* Of BIO_TYPE_SOCKET and BIO_TYPE_FD: such a BIO makes its system calls in libcrypto. Others (libpq's) only say that they have
- * a descriptor. */
+/* BIO_TYPE_SOCKET and BIO_TYPE_FD: such a BIO makes its system calls in libcrypto. Another one (libpq's) may have a
+ * descriptor but makes them elsewhere. */
 #define BIO_SOCKET (5 | 0x0400 | 0x0100)
 #define BIO_FD (4 | 0x0400 | 0x0100)
 
@@ -25,7 +23,7 @@ static int descriptor(const struct nd_tls *tls, const void *ssl, bool *own) {
     return tls->SSL_get_rfd ? tls->SSL_get_rfd(ssl) : -1;
 }
 
-#define SSL_ST_OK 3 /* of 1.0.2, which has no function for it */
+#define SSL_ST_OK 3 /* of OpenSSL 1.0.2, which has no SSL_is_init_finished */
 
 static bool handshaking(const struct nd_tls *tls, const void *ssl) {
     if (tls->SSL_is_init_finished)
@@ -45,7 +43,7 @@ static const struct nd_tls_library openssl = {ND_OPENSSL, descriptor, handshakin
 
 enum { ERROR_NONE, ERROR_SSL, ERROR_SYSCALL = 5, ERROR_ZERO_RETURN };
 
-/* Whether the call asked for readiness, or for something else that the program is to do before it calls again. */
+/* Whether the program must wait for the socket, or do something else, and then call again. */
 static bool unfinished(const struct nd_tls_call *call, long result) {
     const struct ssl_st *ssl = call->scope.object;
     if (result > 0 || !call->sock || !call->tls->SSL_get_error ||
@@ -56,10 +54,10 @@ static bool unfinished(const struct nd_tls_call *call, long result) {
     return error != ERROR_NONE && error != ERROR_SSL && error != ERROR_SYSCALL && error != ERROR_ZERO_RETURN;
 }
 
-/* What a call leaves behind that has failed since its time was up: ETIMEDOUT, which a transport that reads once more (BIO_f_buffer)
- * has hidden behind the error of the second read; and in the queue for the _ex forms, whose 0 Python cannot tell from an end of
- * file. `before`: the connection had ended before. */
-static void fail(const struct nd_tls_call *call, int failure, bool before) {
+/* Sets the errors of a call that has failed because its time was up: errno to ETIMEDOUT, since a transport that reads
+ * once more (BIO_f_buffer) leaves the error of that second read; and the error queue for the _ex forms, whose result 0
+ * Python cannot tell from an end of file. `before`: the connection had been ended before the call. */
+static void set_errors(const struct nd_tls_call *call, int failure, bool before) {
     if (!nd_tls_expired(call))
         return;
     if (!before)
@@ -68,13 +66,14 @@ static void fail(const struct nd_tls_call *call, int failure, bool before) {
         nd_tls_queue_errno(call->tls);
 }
 
-/* The body of a hook: the real function in its scope, which is the calling function's, at `slot`. */
+/* The body of a hook: calls the real function in a scope. The scope is in the frame of the function that uses this;
+ * `slot` is the hook's. */
 #define OPERATION(function, kind, failure, caller, slot, ...)                                                          \
     static const struct nd_tls_operation operation = {&openssl, ND_OPERATION_##function, kind};                        \
     ND_TLS_CALL(call);                                                                                                 \
     if (!nd_tls_enter(&call, &operation, ssl, caller, slot)) {                                                         \
         if (call.tls)                                                                                                  \
-            fail(&call, failure, call.ended);                                                                          \
+            set_errors(&call, failure, call.ended);                                                                    \
         return failure;                                                                                                \
     }                                                                                                                  \
     if (nd_unlikely(!call.tls->function)) {                                                                            \
@@ -87,14 +86,15 @@ static void fail(const struct nd_tls_call *call, int failure, bool before) {
     if (nd_unlikely(call.ended) && result > (failure) && nd_tls_refuses(&call))                                        \
         result = failure;                                                                                              \
     if (result <= 0)                                                                                                   \
-        fail(&call, failure, call.ended);                                                                              \
+        set_errors(&call, failure, call.ended);                                                                        \
     return result
 
 #define PARAMETERS(...) __VA_ARGS__
 
-/* The hook of a read or write. Mostly it is quick; all else is done by a function apart, which keeps its registers itself. */
+/* The hook of a read or write: the fast path, with a cold function for all other calls, so that the hook saves no
+ * registers for those. */
 #define TRANSFER(type, function, kind, failure, parameters, ...)                                                       \
-    ND_COLD static type function##_anyhow(const void *caller, uintptr_t *slot, PARAMETERS parameters) {                \
+    ND_COLD static type function##_full(const void *caller, uintptr_t *slot, PARAMETERS parameters) {                  \
         OPERATION(function, kind, failure, caller, slot, __VA_ARGS__);                                                 \
     }                                                                                                                  \
     type nd_hook_##function parameters {                                                                               \
@@ -103,7 +103,7 @@ static void fail(const struct nd_tls_call *call, int failure, bool before) {
         int fd;                                                                                                        \
         const struct nd_tls *tls = nd_tls_established_functions(ssl, &fd, &sock);                                      \
         if (nd_unlikely(!tls) || nd_unlikely(!tls->function) || nd_unlikely(nd_scope_current.scope))                   \
-            return function##_anyhow(__builtin_return_address(0), ND_FRAME_SLOT(), __VA_ARGS__);                       \
+            return function##_full(__builtin_return_address(0), ND_FRAME_SLOT(), __VA_ARGS__);                         \
         ND_TLS_ESTABLISHED_CALL(call);                                                                                 \
         nd_tls_established_open(&call, &operation, tls, ssl, fd, sock, ND_FRAME_SLOT());                               \
         type result = tls->function(__VA_ARGS__);                                                                      \
@@ -114,7 +114,7 @@ static void fail(const struct nd_tls_call *call, int failure, bool before) {
 
 ND_COLD static void settle(struct nd_tls_call *call, long result, int failure) {
     nd_tls_established_settle(call, unfinished, result);
-    fail(call, failure, false);
+    set_errors(call, failure, false);
 }
 
 #define SLOT ND_FRAME_SLOT()
@@ -167,15 +167,15 @@ TRANSFER(int, SSL_write_early_data, ND_TLS_WRITES, 0, (struct ssl_st * ssl, cons
 TRANSFER(ssize_t, SSL_sendfile, ND_TLS_WRITES, -1,
          (struct ssl_st * ssl, int file, off_t offset, size_t size, int flags), ssl, file, offset, size, flags)
 
-/* What OpenSSL remembers of a call that we did not let happen is the one before it, which may have wanted to read: a program
- * would wait for that and call again. */
+/* Where a hook has failed without calling OpenSSL, the state in the SSL object is that of the call before, which may
+ * have wanted to read: the program would wait for that and call again. */
 int nd_hook_SSL_get_error(const struct ssl_st *ssl, int result) {
-    struct nd_tls room;
+    struct nd_tls buffer;
     bool own;
     int saved = errno;
     const struct nd_scope *outer = nd_scope_around(ssl);
     const struct nd_tls *tls = outer ? ((const struct nd_tls_call *)outer)->tls
-                                     : nd_tls_find(ND_OPENSSL, __builtin_return_address(0), ssl, &room);
+                                     : nd_tls_find(ND_OPENSSL, __builtin_return_address(0), ssl, &buffer);
     if (!tls || !tls->SSL_get_error)
         return ERROR_SYSCALL;
     int error = tls->SSL_get_error(ssl, result);

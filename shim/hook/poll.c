@@ -1,14 +1,12 @@
-/* poll, ppoll: a wait clock for the sockets in the set, see waitset.h. */
-#include <errno.h>
+/* poll, ppoll: the limits of the sockets in the set are kept by wait/set.h. */
 #include <limits.h>
 
 #include "shim/hook/hook.h"
+#include "shim/limit/wait_clock.h"
 #include "shim/readable.h"
-#include "shim/report/slots.h"
-#include "shim/socket/record.h"
-#include "shim/wait/loop.h"
 #include "shim/wait/results.h"
 #include "shim/wait/set.h"
+#include "shim/wait/timeout.h"
 
 struct call {
     struct pollfd *fds;
@@ -19,10 +17,10 @@ struct call {
     bool is_ppoll;
 };
 
-/* The first entry that is watched, or -1. */
+/* The index of the first entry that is watched, or -1. */
 static inline int first_watched(const struct pollfd *fds, nfds_t count) {
     if (!nd_sock_any || count > INT_MAX || !nd_readable(fds, count * sizeof *fds))
-        return -1; /* the kernel says what there is to say */
+        return -1; /* the kernel gives the error */
     for (nfds_t i = 0; i < count; i++) {
         unsigned wants = nd_watch_events(fds[i].events);
         if (nd_unlikely(nd_watch(fds[i].fd) & wants) && (nd_watch_exact(fds[i].fd) & wants))
@@ -41,13 +39,13 @@ static bool entry(const struct nd_wait_set *set, unsigned index, struct nd_wait_
 
 static int wait_for(struct nd_wait_set *set, nd_time timeout) {
     const struct call *call = set->state;
-    if (timeout == ND_AS_GIVEN)
-        return call->is_ppoll ? nd_real.ppoll(call->fds, call->count, call->timeout, call->mask)
-                              : nd_real.poll(call->fds, call->count, call->timeout_ms);
-    if (!call->is_ppoll)
-        return nd_real.poll(call->fds, call->count, nd_time_poll_ms(timeout, 0));
-    struct timespec ts = {(time_t)(timeout / ND_SEC), (long)(timeout % ND_SEC)};
-    return nd_real.ppoll(call->fds, call->count, timeout == ND_NEVER ? NULL : &ts, call->mask);
+    struct timespec storage;
+    if (call->is_ppoll) {
+        const struct timespec *given = nd_timeout_to_timespec(timeout, call->timeout, &storage);
+        return nd_real.ppoll(call->fds, call->count, given, call->mask);
+    }
+    const int ms = nd_timeout_to_ms(timeout, call->timeout_ms);
+    return nd_real.poll(call->fds, call->count, ms);
 }
 
 static int show(struct nd_wait_set *set, unsigned index) {
@@ -75,7 +73,7 @@ static int wait_watched(enum nd_call operation, struct call *call, int first, nd
 
 ND_APART static int poll_watched(struct pollfd *fds, nfds_t count, int timeout, int first) {
     struct call call = {.fds = fds, .count = count, .timeout_ms = timeout};
-    return wait_watched(ND_OPERATION_poll, &call, first, timeout < 0 ? ND_NEVER : timeout * ND_MSEC);
+    return wait_watched(ND_OPERATION_poll, &call, first, nd_timeout_of_ms(timeout));
 }
 
 int nd_hook_poll(struct pollfd *fds, nfds_t count, int timeout) {
@@ -84,35 +82,30 @@ int nd_hook_poll(struct pollfd *fds, nfds_t count, int timeout) {
 }
 ND_ALIAS_OF(__poll, poll);
 
-int nd_hook___poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t room) {
-    if (nd_unlikely(room / sizeof *fds < count))
-        return nd_real.__poll_chk(fds, count, timeout, room);
+int nd_hook___poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size) {
+    if (nd_unlikely(size / sizeof *fds < count))
+        return nd_real.__poll_chk(fds, count, timeout, size);
     return nd_hook_poll(fds, count, timeout);
-}
-
-static bool valid(const struct timespec *timeout) {
-    return !timeout || (timeout->tv_sec >= 0 && timeout->tv_nsec >= 0 && timeout->tv_nsec < ND_SEC);
 }
 
 ND_APART static int ppoll_watched(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
                                   const sigset_t *mask, int first) {
     struct call call = {.fds = fds, .count = count, .timeout = timeout, .mask = mask, .is_ppoll = true};
-    nd_time seconds = timeout ? timeout->tv_sec : 0;
-    bool never = !timeout || seconds > ND_NEVER / ND_SEC - 1;
-    nd_time given = never ? ND_NEVER : seconds * ND_SEC + timeout->tv_nsec;
+    const nd_time given = nd_timeout_of_timespec(timeout);
+    if (given < 0)
+        return nd_real.ppoll(fds, count, timeout, mask);
     return wait_watched(ND_OPERATION_ppoll, &call, first, given);
 }
 
 int nd_hook_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
     int first = first_watched(fds, count);
-    if (nd_unlikely(first >= 0) && valid(timeout))
-        return ppoll_watched(fds, count, timeout, mask, first);
-    return nd_real.ppoll(fds, count, timeout, mask);
+    return nd_unlikely(first >= 0) ? ppoll_watched(fds, count, timeout, mask, first)
+                                   : nd_real.ppoll(fds, count, timeout, mask);
 }
 
 int nd_hook___ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
-                        size_t room) {
-    if (nd_unlikely(room / sizeof *fds < count))
-        return nd_real.__ppoll_chk(fds, count, timeout, mask, room);
+                        size_t size) {
+    if (nd_unlikely(size / sizeof *fds < count))
+        return nd_real.__ppoll_chk(fds, count, timeout, mask, size);
     return nd_hook_ppoll(fds, count, timeout, mask);
 }

@@ -1,11 +1,11 @@
-/* res_query, res_search, res_querydomain, res_send and their res_n forms: raw questions under RESOLVE. What ours cannot serve
- * (HOSTALIASES, unusual options) libc does in a helper thread. */
+/* res_query, res_search, res_querydomain, res_send and their res_n forms: DNS queries, bounded by RESOLVE. Those that
+ * the resolver cannot make (because of HOSTALIASES or unusual options) libc makes in a helper thread. */
 #include "resolver/helper_res.h"
 
 #include "shim/call/lookup.h"
 #include "shim/hook/hook.h"
 
-ND_COLD static int ask(enum nd_call function, const struct nd_res_call *call) {
+ND_COLD static int run_query(enum nd_call function, const struct nd_res_call *call) {
     struct nd_lookup_use use;
     struct nd_lookup lookup = nd_lookup_begin(&use, function, call->name);
     int length = nd_res(call, &lookup);
@@ -24,8 +24,8 @@ ND_COLD static int ask(enum nd_call function, const struct nd_res_call *call) {
     return length;
 }
 
-static int ask_name(enum nd_call function, enum nd_res_operation operation, struct __res_state *state, const char *name,
-                    const char *domain, int dns_class, int type, unsigned char *answer, int size) {
+static int query_name(enum nd_call function, enum nd_res_operation operation, struct __res_state *state,
+                      const char *name, const char *domain, int dns_class, int type, unsigned char *answer, int size) {
     struct nd_res_call call = {.operation = operation,
                                .state = state,
                                .name = name,
@@ -34,83 +34,83 @@ static int ask_name(enum nd_call function, enum nd_res_operation operation, stru
                                .type = type,
                                .answer = answer,
                                .size = size};
-    return ask(function, &call);
+    return run_query(function, &call);
 }
 
-static int ask_packet(enum nd_call function, struct __res_state *state, const unsigned char *query, int query_size,
-                      unsigned char *answer, int size) {
+static int send_packet(enum nd_call function, struct __res_state *state, const unsigned char *query, int query_size,
+                       unsigned char *answer, int size) {
     struct nd_res_call call = {.operation = ND_RES_SEND,
                                .state = state,
                                .query = query,
                                .query_size = query_size,
                                .answer = answer,
                                .size = size};
-    return ask(function, &call);
+    return run_query(function, &call);
 }
 
 int nd_hook_res_query(const char *name, int dns_class, int type, unsigned char *answer, int size) {
     if (nd_lookup_is_bounded(name))
-        return ask_name(ND_OPERATION_res_query, ND_RES_QUERY, NULL, name, NULL, dns_class, type, answer, size);
-    ND_LOOKUP_BY_LIBC(int, ND_OPERATION_res_query, name, nd_real.res_query(name, dns_class, type, answer, size));
+        return query_name(ND_OPERATION_res_query, ND_RES_QUERY, NULL, name, NULL, dns_class, type, answer, size);
+    return nd_lookup_by_libc(ND_OPERATION_res_query, name, nd_real.res_query(name, dns_class, type, answer, size));
 }
 ND_ALIAS_OF(__res_query, res_query);
 
 int nd_hook_res_nquery(struct __res_state *state, const char *name, int dns_class, int type, unsigned char *answer,
                        int size) {
     if (nd_lookup_is_bounded(name))
-        return ask_name(ND_OPERATION_res_nquery, ND_RES_QUERY, state, name, NULL, dns_class, type, answer, size);
-    ND_LOOKUP_BY_LIBC(int, ND_OPERATION_res_nquery, name,
-                      nd_real.res_nquery(state, name, dns_class, type, answer, size));
+        return query_name(ND_OPERATION_res_nquery, ND_RES_QUERY, state, name, NULL, dns_class, type, answer, size);
+    return nd_lookup_by_libc(ND_OPERATION_res_nquery, name,
+                             nd_real.res_nquery(state, name, dns_class, type, answer, size));
 }
 ND_ALIAS_OF(__res_nquery, res_nquery);
 
 int nd_hook_res_search(const char *name, int dns_class, int type, unsigned char *answer, int size) {
     if (nd_lookup_is_bounded(name))
-        return ask_name(ND_OPERATION_res_search, ND_RES_SEARCH, NULL, name, NULL, dns_class, type, answer, size);
-    ND_LOOKUP_BY_LIBC(int, ND_OPERATION_res_search, name, nd_real.res_search(name, dns_class, type, answer, size));
+        return query_name(ND_OPERATION_res_search, ND_RES_SEARCH, NULL, name, NULL, dns_class, type, answer, size);
+    return nd_lookup_by_libc(ND_OPERATION_res_search, name, nd_real.res_search(name, dns_class, type, answer, size));
 }
 ND_ALIAS_OF(__res_search, res_search);
 
 int nd_hook_res_nsearch(struct __res_state *state, const char *name, int dns_class, int type, unsigned char *answer,
                         int size) {
     if (nd_lookup_is_bounded(name))
-        return ask_name(ND_OPERATION_res_nsearch, ND_RES_SEARCH, state, name, NULL, dns_class, type, answer, size);
-    ND_LOOKUP_BY_LIBC(int, ND_OPERATION_res_nsearch, name,
-                      nd_real.res_nsearch(state, name, dns_class, type, answer, size));
+        return query_name(ND_OPERATION_res_nsearch, ND_RES_SEARCH, state, name, NULL, dns_class, type, answer, size);
+    return nd_lookup_by_libc(ND_OPERATION_res_nsearch, name,
+                             nd_real.res_nsearch(state, name, dns_class, type, answer, size));
 }
 ND_ALIAS_OF(__res_nsearch, res_nsearch);
 
 int nd_hook_res_querydomain(const char *name, const char *domain, int dns_class, int type, unsigned char *answer,
                             int size) {
     if (nd_lookup_is_bounded(name))
-        return ask_name(ND_OPERATION_res_querydomain, ND_RES_QUERYDOMAIN, NULL, name, domain, dns_class, type, answer,
-                        size);
-    ND_LOOKUP_BY_LIBC(int, ND_OPERATION_res_querydomain, name,
-                      nd_real.res_querydomain(name, domain, dns_class, type, answer, size));
+        return query_name(ND_OPERATION_res_querydomain, ND_RES_QUERYDOMAIN, NULL, name, domain, dns_class, type, answer,
+                          size);
+    return nd_lookup_by_libc(ND_OPERATION_res_querydomain, name,
+                             nd_real.res_querydomain(name, domain, dns_class, type, answer, size));
 }
 ND_ALIAS_OF(__res_querydomain, res_querydomain);
 
 int nd_hook_res_nquerydomain(struct __res_state *state, const char *name, const char *domain, int dns_class, int type,
                              unsigned char *answer, int size) {
     if (nd_lookup_is_bounded(name))
-        return ask_name(ND_OPERATION_res_nquerydomain, ND_RES_QUERYDOMAIN, state, name, domain, dns_class, type, answer,
-                        size);
-    ND_LOOKUP_BY_LIBC(int, ND_OPERATION_res_nquerydomain, name,
-                      nd_real.res_nquerydomain(state, name, domain, dns_class, type, answer, size));
+        return query_name(ND_OPERATION_res_nquerydomain, ND_RES_QUERYDOMAIN, state, name, domain, dns_class, type,
+                          answer, size);
+    return nd_lookup_by_libc(ND_OPERATION_res_nquerydomain, name,
+                             nd_real.res_nquerydomain(state, name, domain, dns_class, type, answer, size));
 }
 ND_ALIAS_OF(__res_nquerydomain, res_nquerydomain);
 
 int nd_hook_res_send(const unsigned char *query, int query_size, unsigned char *answer, int size) {
     if (nd_lookup_is_bounded(NULL))
-        return ask_packet(ND_OPERATION_res_send, NULL, query, query_size, answer, size);
-    ND_LOOKUP_BY_LIBC(int, ND_OPERATION_res_send, NULL, nd_real.res_send(query, query_size, answer, size));
+        return send_packet(ND_OPERATION_res_send, NULL, query, query_size, answer, size);
+    return nd_lookup_by_libc(ND_OPERATION_res_send, NULL, nd_real.res_send(query, query_size, answer, size));
 }
 ND_ALIAS_OF(__res_send, res_send);
 
 int nd_hook_res_nsend(struct __res_state *state, const unsigned char *query, int query_size, unsigned char *answer,
                       int size) {
     if (nd_lookup_is_bounded(NULL))
-        return ask_packet(ND_OPERATION_res_nsend, state, query, query_size, answer, size);
-    ND_LOOKUP_BY_LIBC(int, ND_OPERATION_res_nsend, NULL, nd_real.res_nsend(state, query, query_size, answer, size));
+        return send_packet(ND_OPERATION_res_nsend, state, query, query_size, answer, size);
+    return nd_lookup_by_libc(ND_OPERATION_res_nsend, NULL, nd_real.res_nsend(state, query, query_size, answer, size));
 }
 ND_ALIAS_OF(__res_nsend, res_nsend);

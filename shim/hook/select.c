@@ -1,18 +1,17 @@
-/* select, pselect: a wait clock for the sockets in the sets, see waitset.h. */
-#include <errno.h>
+/* select, pselect: the limits of the sockets in the sets are kept by wait/set.h. */
 #include <limits.h>
 #include <string.h>
 
 #include "shim/hook/hook.h"
+#include "shim/limit/wait_clock.h"
 #include "shim/readable.h"
-#include "shim/report/slots.h"
 #include "shim/socket/fdtable.h"
-#include "shim/socket/record.h"
-#include "shim/wait/loop.h"
 #include "shim/wait/set.h"
+#include "shim/wait/timeout.h"
 
-/* With a larger count the kernel reads no further than its own table of descriptors goes, and the program's sets may well end
- * there (select(getdtablesize(), ...) under a high limit). Where that table is larger, too, such calls are left alone. */
+/* The largest count that is handled. With a larger one the kernel reads the sets only up to the size of its own table
+ * of descriptors, and the program's sets may end there (select(getdtablesize(), ...) under a high limit). If that table
+ * is larger, too, such calls are left to the kernel. */
 #define MOST FD_SETSIZE
 #define LONG_BITS ((int)(sizeof(long) * CHAR_BIT))
 
@@ -20,9 +19,9 @@ enum { IN, OUT, EXCEPT, SETS };
 
 struct call {
     int count;
-    long *sets[SETS];                   /* the program's */
-    long asked[SETS][MOST / LONG_BITS]; /* what it asked for: the kernel overwrites the sets */
-    long own[SETS][MOST / LONG_BITS];   /* the results, where it passed one set for two */
+    long *sets[SETS];                   /* what the real call gets: the program's, or `own` */
+    long asked[SETS][MOST / LONG_BITS]; /* what the program asked for: the kernel overwrites the sets */
+    long own[SETS][MOST / LONG_BITS];   /* the results, if the program passed one set twice */
     struct timeval *timeval;            /* select's */
     const struct timespec *timespec;    /* pselect's, where `is_pselect` */
     const sigset_t *mask;
@@ -38,7 +37,7 @@ static size_t bytes(int count) {
     return (size_t)((count + LONG_BITS - 1) / LONG_BITS) * sizeof(long);
 }
 
-/* The first descriptor of the set that is watched, or `count`. */
+/* The first descriptor of the set that is watched for `wants`, or `count`. */
 static int first_in(int count, const long *set, unsigned wants) {
     if (!set || !nd_readable(set, bytes(count)))
         return count;
@@ -77,12 +76,13 @@ static bool entry(const struct nd_wait_set *set, unsigned index, struct nd_wait_
 }
 
 static int real_pselect(struct call *call, fd_set **sets, nd_time timeout) {
-    struct timespec ts = {(time_t)(timeout / ND_SEC), (long)(timeout % ND_SEC)};
-    const struct timespec *given = timeout == ND_AS_GIVEN ? call->timespec : timeout == ND_NEVER ? NULL : &ts;
+    struct timespec storage;
+    const struct timespec *given = nd_timeout_to_timespec(timeout, call->timespec, &storage);
     return nd_real.pselect(call->count, sets[IN], sets[OUT], sets[EXCEPT], given, call->mask);
 }
 
-/* The timeout of another length than the program's; in its place Linux writes what is left of that. */
+/* Makes the real call with a timeout other than the program's. Linux writes the time left into the timeout: computes
+ * what is left of the program's. */
 static int select_for(struct call *call, fd_set **sets, nd_time timeout) {
     nd_time usec = timeout == ND_NEVER ? timeout : (timeout + ND_USEC - 1) / ND_USEC;
     struct timeval tv = {(time_t)(usec / 1000000), (suseconds_t)(usec % 1000000)};
@@ -123,8 +123,8 @@ static int show(struct nd_wait_set *set, unsigned index) {
     return 1;
 }
 
-/* Perl's IO::Socket::IP passes the same set for room and for exceptions, and the kernel writes both results there: of the
- * first nothing is left. */
+/* Whether the program passed one set twice, as Perl's IO::Socket::IP does for output and for exceptions: the kernel
+ * writes both results there, and the first is lost. */
 static bool share(fd_set *const sets[SETS]) {
     return (sets[IN] && (sets[IN] == sets[OUT] || sets[IN] == sets[EXCEPT])) ||
            (sets[OUT] && sets[OUT] == sets[EXCEPT]);
@@ -167,17 +167,10 @@ static int wait_watched(struct call *call, fd_set *in, fd_set *out, fd_set *exce
     return ready;
 }
 
-/* The timeout in nanoseconds; -1 for one the kernel will refuse. */
-static nd_time to_time(long long sec, long long fraction, nd_time unit) {
-    if (sec < 0 || fraction < 0 || fraction * unit >= ND_SEC)
-        return -1;
-    return sec > ND_NEVER / ND_SEC - 1 ? ND_NEVER : sec * ND_SEC + fraction * unit;
-}
-
-/* Of microseconds select takes more than make a second; pselect does not take so many nanoseconds. */
+/* select takes a second and more in microseconds; pselect refuses that many nanoseconds. */
 static nd_time from_timeval(const struct timeval *timeout) {
-    const long long sec = timeout->tv_sec, more = timeout->tv_usec / 1000000;
-    return sec > LLONG_MAX - more ? -1 : to_time(sec + more, timeout->tv_usec % 1000000, ND_USEC);
+    const long long sec = timeout->tv_sec, carry = timeout->tv_usec / 1000000;
+    return sec > LLONG_MAX - carry ? -1 : nd_timeout_of(sec + carry, timeout->tv_usec % 1000000, ND_USEC);
 }
 
 ND_APART static int select_watched(int count, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout,
@@ -194,7 +187,7 @@ ND_APART static int select_watched(int count, fd_set *in, fd_set *out, fd_set *e
 
 ND_APART static int pselect_watched(int count, fd_set *in, fd_set *out, fd_set *except, const struct timespec *timeout,
                                     const sigset_t *mask, int first) {
-    nd_time given = timeout ? to_time(timeout->tv_sec, timeout->tv_nsec, 1) : ND_NEVER;
+    nd_time given = nd_timeout_of_timespec(timeout);
     if (given < 0)
         return nd_real.pselect(count, in, out, except, timeout, mask);
     struct call call;
@@ -206,7 +199,7 @@ ND_APART static int pselect_watched(int count, fd_set *in, fd_set *out, fd_set *
     return wait_watched(&call, in, out, except, first, given);
 }
 
-/* The count that the kernel makes of a large one, where a descriptor is watched; else `count`. */
+/* Cuts a large count, as the kernel does, to the size of its table of descriptors if a descriptor is watched. */
 ND_APART static int cut(int count, const fd_set *in, const fd_set *out, const fd_set *except) {
     int saved = errno, size = first_watched(MOST, in, out, except) < MOST ? nd_fdtable_size() : -1;
     errno = saved;

@@ -199,7 +199,7 @@ ND_COLD static ssize_t connect_and_send(const struct nd_send_call *call, const s
 
 ssize_t nd_hook_sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t to_len) {
     const unsigned watch = nd_watch(fd);
-    if (nd_unlikely(flags & MSG_FASTOPEN) && to && nd_active && !(watch & ND_WATCH_OUT))
+    if (nd_unlikely(flags & MSG_FASTOPEN) && !(watch & ND_WATCH_OUT) && to && nd_active)
         return connect_and_send(
             &(struct nd_send_call){
                 .kind = ND_SENDTO, .fd = fd, .buf = buf, .len = len, .flags = flags, .to = to, .to_len = to_len},

@@ -1,4 +1,5 @@
-/* socket, socketpair, bind, listen: what a descriptor is, so that the other hooks need not ask. */
+/* socket, socketpair, bind, listen: note in the record what the descriptor is, so that other hooks need not ask the
+ * kernel. */
 #include <errno.h>
 
 #include "shim/hook/hook.h"
@@ -7,11 +8,10 @@
 #include "shim/socket/change.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/profile.h"
-#include "shim/socket/record.h"
 
 #define TYPE_MASK 0xf /* SOCK_TYPE_MASK of the kernel: the rest are flags */
 
-ND_COLD static void born(int fd, int domain, int type, int protocol) {
+ND_COLD static void note_created(int fd, int domain, int type, int protocol) {
     int saved = errno;
     int kind = type & TYPE_MASK;
     uint32_t flags = nd_sock_family(domain, kind, protocol);
@@ -26,11 +26,12 @@ ND_COLD static void born(int fd, int domain, int type, int protocol) {
 int nd_hook_socket(int domain, int type, int protocol) {
     int fd = nd_real.socket(domain, type, protocol);
     if (fd >= 0 && nd_active)
-        born(fd, domain, type, protocol);
+        note_created(fd, domain, type, protocol);
     return fd;
 }
 
-/* A pair is a pipe, which nothing bounds; the numbers may have been another's. */
+/* A socketpair is used as a pipe and never bounded. The records of its numbers are cleared: another socket may have had
+ * them. */
 int nd_hook_socketpair(int domain, int type, int protocol, int fds[2]) {
     int result = nd_real.socketpair(domain, type, protocol, fds);
     for (int i = 0; i < 2 && result == 0; i++)
@@ -50,7 +51,7 @@ int nd_hook_bind(int fd, const struct sockaddr *addr, socklen_t len) {
     return result;
 }
 
-ND_COLD static void listens(int fd, struct nd_sock *sock) {
+ND_COLD static void note_listening(int fd, struct nd_sock *sock) {
     sock->profile = nd_profile_listening(fd);
     nd_sock_change(fd, sock, ND_SOCK_LISTENING, 0);
 }
@@ -58,9 +59,9 @@ ND_COLD static void listens(int fd, struct nd_sock *sock) {
 int nd_hook_listen(int fd, int backlog) {
     struct nd_sock *sock = nd_active ? nd_sock_lookup(fd) : NULL;
     if (sock && (nd_sock_flags(sock) & ND_SOCK_RCVTIMEO))
-        nd_kernel_timers_disarm(fd, sock); /* left by a connect that did not come about */
+        nd_kernel_timers_disarm(fd, sock); /* left by a connect that has failed */
     int result = nd_real.listen(fd, backlog);
     if (result == 0 && sock && (nd_sock_flags(sock) & ND_SOCK_KNOWN))
-        listens(fd, sock);
+        note_listening(fd, sock);
     return result;
 }

@@ -1,5 +1,5 @@
-/* getsockopt, setsockopt: the program sees the options it set, not ours, and the error a deadline left. */
-#include <errno.h>
+/* getsockopt, setsockopt: the program reads back the options that it has set, not those of the library, and the error
+ * of a deadline. */
 #include <string.h>
 
 #include "shim/hook/hook.h"
@@ -9,13 +9,13 @@
 #include "shim/socket/duplicates.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
-#include "shim/socket/record.h"
 
 #define TIMED (ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO | ND_SOCK_SYNCNT | ND_SOCK_KEEPALIVE)
 
-/* SO_ERROR of a stream that a deadline ended gives ETIMEDOUT once, in place of the ECONNRESET that ending it left behind. An
- * ETIMEDOUT of the kernel's is taken away by being read, and the next receive would find the end of file. */
-static void tell_error(int fd, struct nd_sock *sock, void *value, socklen_t len) {
+/* SO_ERROR of a stream that a deadline has ended is ETIMEDOUT once, in place of the ECONNRESET that ending it has left.
+ * An ETIMEDOUT of the kernel's is noted, because reading SO_ERROR clears it, and the next receive would return an end
+ * of file. */
+static void report_error(int fd, struct nd_sock *sock, void *value, socklen_t len) {
     int error;
     if (len < sizeof error)
         return;
@@ -28,7 +28,7 @@ static void tell_error(int fd, struct nd_sock *sock, void *value, socklen_t len)
     } else if (error == ETIMEDOUT && (nd_sock_flags(sock) & ND_SOCK_KEEPALIVE)) {
         nd_ended_by_kernel(fd, sock);
         nd_sock_change(fd, sock, ND_SOCK_DELIVERED_ERROR, 0);
-    } else if (error == 0) { /* asked when a connect has come about */
+    } else if (error == 0) { /* the program has read it to learn whether its connect has succeeded */
         nd_wait_clock_settle_connect(fd, sock);
     }
 }
@@ -38,7 +38,7 @@ int nd_hook_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
     struct nd_sock *sock = result == 0 ? nd_sock_lookup(fd) : NULL;
     uint32_t flags = sock ? nd_sock_flags(sock) : 0;
     if (nd_unlikely(flags & ND_SOCK_STREAM) && level == SOL_SOCKET && name == SO_ERROR)
-        tell_error(fd, sock, value, *len);
+        report_error(fd, sock, value, *len);
     else if (nd_unlikely(flags & (TIMED | ND_SOCK_EXPIRED)))
         nd_kernel_timers_read_back(sock, level, name, value, len);
     return result;
@@ -48,7 +48,7 @@ static void note(int fd, struct nd_sock *sock, uint32_t flag, bool holds) {
     nd_sock_change(fd, sock, holds ? flag : 0, holds ? 0 : flag);
 }
 
-/* `value` is good: the kernel has read it. */
+/* Called when the kernel has accepted, and so read, `value`. */
 static void program_set(int fd, struct nd_sock *sock, int level, int name, const void *value) {
     const uint32_t flags = nd_sock_flags(sock);
     if (level == SOL_SOCKET && name == SO_LINGER)

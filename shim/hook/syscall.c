@@ -1,62 +1,46 @@
-/* syscall: the hooked calls made by number. They are bounded as the functions are, and everything else leaves by a jump, so that
- * no frame of ours stands on the stack of a clone or vfork made this way. libc's syscall is no cancellation point; the functions
- * are, so cancellation is held off meanwhile. */
+/* syscall: the hooked calls made by number. They are bounded as the functions are, and everything else leaves by a
+ * jump, so that no frame of ours stands on the stack of a clone or vfork made this way. libc's syscall is no
+ * cancellation point; the functions are, so cancellation is held off meanwhile. */
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <stdint.h>
-#include <sys/syscall.h>
 
-#include "base/clock.h"
 #include "shim/hook/hook.h"
 #include "shim/hook/prctl.h"
 #include "shim/hook/syscall32.h"
 #include "shim/mode.h"
 #include "shim/raw.h"
 #include "shim/readable.h"
+#include "shim/report/operations.h"
 #include "shim/socket/discover.h"
-#include "shim/socket/record.h"
 #include "shim/wait/uring.h"
 
-/* When a number leaves the straight path: with a descriptor whose calls of that kind do, or always. */
+/* When a number leaves the fast path: with a descriptor whose calls of that kind do, or always. */
 enum { ALWAYS = 0x80 };
+
+/* Of the operations, those that move bytes on one descriptor do so where that is watched, but for messages, which
+ * may bring descriptors on any. */
+#define WHEN(family, direction)                                                                                        \
+    (ND_FAMILY_##family == ND_FAMILY_RECEIVE || ND_FAMILY_##family == ND_FAMILY_SEND                                   \
+         ? (ND_MOVES_##direction == ND_MOVES_IN ? ND_WATCH_IN : ND_WATCH_OUT)                                          \
+         : ALWAYS)
+
+enum {
+#define ND_OPERATION(name, family, limit, direction) WHEN_##name = WHEN(family, direction),
+#include "shim/report/operations.def"
+};
 
 /* clang-format off */
 static const uint8_t forms[] = {
-    [SYS_read] = ND_WATCH_IN,    [SYS_readv] = ND_WATCH_IN,   [SYS_recvfrom] = ND_WATCH_IN, [SYS_write] = ND_WATCH_OUT,
-    [SYS_writev] = ND_WATCH_OUT, [SYS_sendto] = ND_WATCH_OUT, [SYS_sendmsg] = ND_WATCH_OUT, [SYS_recvmsg] = ALWAYS,
-    [SYS_recvmmsg] = ALWAYS,     [SYS_sendmmsg] = ALWAYS,     [SYS_sendfile] = ALWAYS,      [SYS_splice] = ALWAYS,
-    [SYS_socket] = ALWAYS,       [SYS_socketpair] = ALWAYS,   [SYS_bind] = ALWAYS,          [SYS_listen] = ALWAYS,
-    [SYS_connect] = ALWAYS,      [SYS_accept4] = ALWAYS,      [SYS_getsockopt] = ALWAYS,    [SYS_setsockopt] = ALWAYS,
-    [SYS_close] = ALWAYS,        [SYS_dup] = ALWAYS,          [SYS_dup3] = ALWAYS,          [SYS_fcntl] = ALWAYS,
-    [SYS_ioctl] = ALWAYS,        [SYS_ppoll] = ALWAYS,        [SYS_pselect6] = ALWAYS,      [SYS_epoll_ctl] = ALWAYS,
-    [SYS_epoll_pwait] = ALWAYS,  [SYS_prctl] = ALWAYS,
-#ifdef SYS_accept
-    [SYS_accept] = ALWAYS,
-#endif
+#define ND_SYSTEM_CALL(call, operation) [SYS_##call] = WHEN_##operation,
+#include "shim/report/operations.def"
+    [SYS_socket] = ALWAYS,     [SYS_socketpair] = ALWAYS, [SYS_bind] = ALWAYS,  [SYS_listen] = ALWAYS,
+    [SYS_getsockopt] = ALWAYS, [SYS_setsockopt] = ALWAYS, [SYS_dup] = ALWAYS,   [SYS_dup3] = ALWAYS,
+    [SYS_fcntl] = ALWAYS,      [SYS_ioctl] = ALWAYS,      [SYS_prctl] = ALWAYS, [SYS_epoll_ctl] = ALWAYS,
 #ifdef SYS_dup2
     [SYS_dup2] = ALWAYS,
 #endif
-#ifdef SYS_poll
-    [SYS_poll] = ALWAYS,
-#endif
-#if defined(SYS_select) && !defined(__i386__) /* there it is another call: syscall32.c */
-    [SYS_select] = ALWAYS,
-#endif
-#ifdef SYS__newselect
-    [SYS__newselect] = ALWAYS,
-#endif
 #ifdef SYS_fcntl64
     [SYS_fcntl64] = ALWAYS,
-#endif
-#ifdef SYS_sendfile64
-    [SYS_sendfile64] = ALWAYS,
-#endif
-#ifdef SYS_epoll_wait
-    [SYS_epoll_wait] = ALWAYS,
-#endif
-#ifdef SYS_epoll_pwait2
-    [SYS_epoll_pwait2] = ALWAYS,
 #endif
 #ifdef SYS_seccomp
     [SYS_seccomp] = ALWAYS,
@@ -71,9 +55,6 @@ static const uint8_t forms[] = {
 #ifdef __i386__
     [SYS_socketcall] = ALWAYS,
     [SYS_select] = ALWAYS,
-    [SYS_ppoll_time64] = ALWAYS,
-    [SYS_pselect6_time64] = ALWAYS,
-    [SYS_recvmmsg_time64] = ALWAYS,
 #endif
 };
 /* clang-format on */
@@ -138,8 +119,37 @@ static long by_fcntl(long number, long a, long b, long c) {
     return ours ? nd_hook_fcntl((int)a, (int)b, (void *)c) : nd_real.syscall(number, a, b, c, 0, 0, 0);
 }
 
+/* Each of the following makes the calls that it knows, and hands on the others. */
+
+/* Calls on any descriptor as such. */
+static long about_descriptors(long number, long a, long b, long c, long d, long e, long f) {
+    switch (number) {
+    case SYS_close:
+        return nd_hook_close((int)a);
+    case SYS_dup:
+        return nd_hook_dup((int)a);
+#ifdef SYS_dup2
+    case SYS_dup2:
+        return nd_hook_dup2((int)a, (int)b);
+#endif
+    case SYS_dup3:
+        return nd_hook_dup3((int)a, (int)b, (int)c);
+    case SYS_ioctl:
+        return nd_hook_ioctl((int)a, (unsigned long)b, (void *)c);
+    case SYS_epoll_ctl:
+        return nd_hook_epoll_ctl((int)a, (int)b, (int)c, (void *)d);
+#ifdef SYS_fcntl64
+    case SYS_fcntl64:
+#endif
+    case SYS_fcntl:
+        return by_fcntl(number, a, b, c);
+    default:
+        return nd_real.syscall(number, a, b, c, d, e, f);
+    }
+}
+
 /* Calls on a socket as such. */
-static long about_sockets(long number, long a, long b, long c, long d, long e) {
+static long about_sockets(long number, long a, long b, long c, long d, long e, long f) {
     switch (number) {
     case SYS_socket:
         return nd_hook_socket((int)a, (int)b, (int)c);
@@ -159,96 +169,15 @@ static long about_sockets(long number, long a, long b, long c, long d, long e) {
         return nd_hook_accept4((int)a, (void *)b, (void *)c, (int)d);
     case SYS_getsockopt:
         return nd_hook_getsockopt((int)a, (int)b, (int)c, (void *)d, (void *)e);
-    default:
-        return nd_hook_setsockopt((int)a, (int)b, (int)c, (void *)d, (socklen_t)e);
-    }
-}
-
-/* Calls on any descriptor as such. */
-static long about_descriptors(long number, long a, long b, long c, long d) {
-    switch (number) {
-    case SYS_close:
-        return nd_hook_close((int)a);
-    case SYS_dup:
-        return nd_hook_dup((int)a);
-#ifdef SYS_dup2
-    case SYS_dup2:
-        return nd_hook_dup2((int)a, (int)b);
-#endif
-    case SYS_dup3:
-        return nd_hook_dup3((int)a, (int)b, (int)c);
-    case SYS_ioctl:
-        return nd_hook_ioctl((int)a, (unsigned long)b, (void *)c);
-    case SYS_epoll_ctl:
-        return nd_hook_epoll_ctl((int)a, (int)b, (int)c, (void *)d);
-    default:
-        return by_fcntl(number, a, b, c);
-    }
-}
-
-static long transfer(long number, long a, long b, long c, long d, long e, long f) {
-    switch (number) {
-    case SYS_read:
-        return nd_hook_read((int)a, (void *)b, (size_t)c);
-    case SYS_readv:
-        return nd_hook_readv((int)a, (void *)b, (int)c);
-    case SYS_recvfrom:
-        return nd_hook_recvfrom((int)a, (void *)b, (size_t)c, (int)d, (void *)e, (void *)f);
-    case SYS_recvmsg:
-        return nd_hook_recvmsg((int)a, (void *)b, (int)c);
-    case SYS_recvmmsg:
-        return nd_hook_recvmmsg((int)a, (void *)b, (unsigned)c, (int)d, (void *)e);
-    case SYS_write:
-        return nd_hook_write((int)a, (void *)b, (size_t)c);
-    case SYS_writev:
-        return nd_hook_writev((int)a, (void *)b, (int)c);
-    case SYS_sendto:
-        return nd_hook_sendto((int)a, (void *)b, (size_t)c, (int)d, (void *)e, (socklen_t)f);
-    case SYS_sendmsg:
-        return nd_hook_sendmsg((int)a, (void *)b, (int)c);
-    case SYS_sendmmsg:
-        return nd_hook_sendmmsg((int)a, (void *)b, (unsigned)c, (int)d);
-    case SYS_sendfile:
-        return nd_hook_sendfile((int)a, (int)b, (void *)c, (size_t)d);
-#ifdef SYS_sendfile64
-    case SYS_sendfile64:
-        return nd_hook_sendfile64((int)a, (int)b, (void *)c, (size_t)d);
-#endif
-    default:
-        return nd_hook_splice((int)a, (void *)b, (int)c, (void *)d, (size_t)e, (unsigned)f);
-    }
-}
-
-static long form(long number, long a, long b, long c, long d, long e, long f) {
-    switch (number) {
-    case SYS_read:
-    case SYS_readv:
-    case SYS_recvfrom:
-    case SYS_recvmsg:
-    case SYS_recvmmsg:
-    case SYS_write:
-    case SYS_writev:
-    case SYS_sendto:
-    case SYS_sendmsg:
-    case SYS_sendmmsg:
-    case SYS_sendfile:
-#ifdef SYS_sendfile64
-    case SYS_sendfile64:
-#endif
-    case SYS_splice:
-        return transfer(number, a, b, c, d, e, f);
-    case SYS_socket:
-    case SYS_socketpair:
-    case SYS_bind:
-    case SYS_listen:
-    case SYS_connect:
-#ifdef SYS_accept
-    case SYS_accept:
-#endif
-    case SYS_accept4:
-    case SYS_getsockopt:
     case SYS_setsockopt:
-        return about_sockets(number, a, b, c, d, e);
+        return nd_hook_setsockopt((int)a, (int)b, (int)c, (void *)d, (socklen_t)e);
+    default:
+        return about_descriptors(number, a, b, c, d, e, f);
+    }
+}
+
+static long wait_for(long number, long a, long b, long c, long d, long e, long f) {
+    switch (number) {
 #ifdef SYS_poll
     case SYS_poll:
         return nd_hook_poll((void *)a, (nfds_t)b, (int)c);
@@ -283,7 +212,42 @@ static long form(long number, long a, long b, long c, long d, long e, long f) {
         return nd_syscall32(number, a, b, c, d, e, f);
 #endif
     default:
-        return about_descriptors(number, a, b, c, d);
+        return about_sockets(number, a, b, c, d, e, f);
+    }
+}
+
+static long form(long number, long a, long b, long c, long d, long e, long f) {
+    switch (number) {
+    case SYS_read:
+        return nd_hook_read((int)a, (void *)b, (size_t)c);
+    case SYS_readv:
+        return nd_hook_readv((int)a, (void *)b, (int)c);
+    case SYS_recvfrom:
+        return nd_hook_recvfrom((int)a, (void *)b, (size_t)c, (int)d, (void *)e, (void *)f);
+    case SYS_recvmsg:
+        return nd_hook_recvmsg((int)a, (void *)b, (int)c);
+    case SYS_recvmmsg:
+        return nd_hook_recvmmsg((int)a, (void *)b, (unsigned)c, (int)d, (void *)e);
+    case SYS_write:
+        return nd_hook_write((int)a, (void *)b, (size_t)c);
+    case SYS_writev:
+        return nd_hook_writev((int)a, (void *)b, (int)c);
+    case SYS_sendto:
+        return nd_hook_sendto((int)a, (void *)b, (size_t)c, (int)d, (void *)e, (socklen_t)f);
+    case SYS_sendmsg:
+        return nd_hook_sendmsg((int)a, (void *)b, (int)c);
+    case SYS_sendmmsg:
+        return nd_hook_sendmmsg((int)a, (void *)b, (unsigned)c, (int)d);
+    case SYS_sendfile:
+        return nd_hook_sendfile((int)a, (int)b, (void *)c, (size_t)d);
+#ifdef SYS_sendfile64
+    case SYS_sendfile64:
+        return nd_hook_sendfile64((int)a, (int)b, (void *)c, (size_t)d);
+#endif
+    case SYS_splice:
+        return nd_hook_splice((int)a, (void *)b, (int)c, (void *)d, (size_t)e, (unsigned)f);
+    default:
+        return wait_for(number, a, b, c, d, e, f);
     }
 }
 

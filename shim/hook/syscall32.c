@@ -4,10 +4,7 @@
 
 #ifdef __i386__
 #include <linux/net.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <string.h>
-#include <sys/syscall.h>
 
 #include "base/clock.h"
 #include "shim/hook/hook.h"

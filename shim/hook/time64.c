@@ -1,13 +1,12 @@
-/* The forms of the waiting calls with 64-bit times, which only 32-bit libcs have. Each is the other form with another timeout;
- * the kernel's call behind both is one. What that form cannot say goes to libc, which refuses it. */
-#include "shim/time64.h"
+/* The forms of waiting calls with 64-bit times, which only 32-bit libcs have. Each calls the hook of the other form
+ * with a converted timeout, since both make the same system call. A timeout that cannot be converted goes to libc,
+ * which refuses it. */
 
 #ifdef __i386__
-#include <stdbool.h>
 
 #include "shim/hook/hook.h"
 
-/* What became of a timeout: REFUSED is one that the kernel will refuse. */
+/* The result of a conversion: REFUSED is a timeout that the kernel will refuse. */
 enum timeout { NEVER, TIMED, REFUSED };
 
 static enum timeout narrow(int64_t sec, int64_t fraction, int64_t unit) {
@@ -31,10 +30,10 @@ int nd_hook___ppoll64(struct pollfd *fds, nfds_t count, const struct nd_timespec
     return nd_hook_ppoll(fds, count, kind == TIMED ? &ts : NULL, mask);
 }
 
-/* Linux writes back what is left. */
+/* On Linux select writes back the remaining time. */
 int nd_hook___select64(int count, fd_set *in, fd_set *out, fd_set *except, struct nd_timeval64 *timeout) {
     enum timeout kind = timeout ? narrow(timeout->tv_sec, timeout->tv_usec, 1000000) : NEVER;
-    if (kind == REFUSED) /* or a second and more of microseconds, which libc makes seconds of */
+    if (kind == REFUSED) /* or has a second or more of microseconds, which libc converts */
         return nd_real.__select64(count, in, out, except, timeout);
     if (kind == NEVER)
         return nd_hook_select(count, in, out, except, NULL);

@@ -1,7 +1,6 @@
 #include "shim/limit/carry_over.h"
 
 #include "shim/readable.h"
-#include "shim/socket/change.h"
 
 void nd_carry_over_receive(int fd, struct nd_sock *sock, nd_time began, nd_time ended) {
     if (!(nd_sock_flags(sock) & ND_SOCK_CARRIED_IN)) {
@@ -15,16 +14,16 @@ nd_time nd_carried_over_receive(const struct nd_sock *sock, nd_time now) {
     if (!(nd_sock_flags(sock) & ND_SOCK_CARRIED_IN))
         return now;
     nd_time since = now - sock->carried_over.in.waited;
-    nd_time asked = nd_sock_flags(sock) & ND_SOCK_SENT_LAST ? sock->reply_pending_since : since;
-    if (asked > since)
-        since = asked;
+    nd_time requested = nd_sock_flags(sock) & ND_SOCK_SENT_LAST ? sock->reply_pending_since : since;
+    if (requested > since)
+        since = requested;
     return since < now ? since : now;
 }
 
-void nd_carry_over_send(int fd, struct nd_sock *sock, const struct nd_send_space *room, nd_time now) {
-    sock->carried_over.silence = now - room->progress;
-    sock->carried_over.unacked = room->unacked_since < 0 ? -1 : now - room->unacked_since;
-    sock->carried_over.queued = room->queued;
+void nd_carry_over_send(int fd, struct nd_sock *sock, const struct nd_send_space *space, nd_time now) {
+    sock->carried_over.silence = now - space->progress;
+    sock->carried_over.unacked = space->unacked_since < 0 ? -1 : now - space->unacked_since;
+    sock->carried_over.queued = space->queued;
     nd_sock_change(fd, sock, ND_SOCK_CARRIED_OUT, 0);
 }
 
@@ -36,7 +35,7 @@ struct nd_send_space nd_carried_over_send(int fd, struct nd_sock *sock, nd_time 
                                   sock->carried_over.queued};
 }
 
-/* Tells one address from another: the time that was waited for one is not the other's. */
+/* Distinguishes addresses: the time that was spent on one does not count for another. */
 static uint32_t hash(const struct sockaddr *addr, socklen_t len) {
     const uint8_t *bytes = (const uint8_t *)addr;
     uint32_t sum = 2166136261; /* FNV-1a */
@@ -48,7 +47,7 @@ static uint32_t hash(const struct sockaddr *addr, socklen_t len) {
 void nd_carry_over_connect(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time waited) {
     sock->carried_over.silence = waited;
     sock->carried_over.unacked = -1;
-    sock->carried_over.queued = hash(addr, len); /* the kernel has read it: it can be read */
+    sock->carried_over.queued = hash(addr, len); /* readable: the kernel has read it */
     nd_sock_change(fd, sock, ND_SOCK_CARRIED_OUT, 0);
 }
 

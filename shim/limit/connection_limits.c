@@ -1,78 +1,64 @@
 #include "shim/limit/connection_limits.h"
 
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <string.h>
-
-#include "base/clock.h"
 #include "shim/real.h"
-#include "shim/settings/settings.h"
 #include "shim/socket/limits.h"
+#include "shim/socket/tcp_info.h"
 
-/* How often MIN_RATE looks in its window: a connection that slows down is ended at most this part of a window late. */
-#define LOOKS_PER_WINDOW 4
+/* How often MIN_RATE is checked in a window: a connection that slows down is ended at most this part of a window too
+ * late. */
+#define CHECKS_PER_WINDOW 4
 
-/* What the kernel tells of a connection's movement, in both directions. A receiver that uploads meanwhile, or a sender that is
- * answered, is not slow. */
+/* How bytes moved on a connection, in both directions: a receiver that uploads meanwhile is not slow, nor is a sender
+ * that receives replies. */
 struct flow {
     uint64_t bytes; /* in all */
-    nd_time since;  /* how long ago the last were sent or came */
+    nd_time since;  /* how long ago the last ones were sent or received */
+    bool dated;     /* `since` is known */
 };
 
-/* The counts stand in struct tcp_info where old headers have none yet. */
-enum { BYTES_ACKED = 120, BYTES_RECEIVED = 128, COUNTED_LENGTH = 136 };
-
-/* False where there is nothing to go by yet. */
+/* Returns false where there is nothing to compare with yet. */
 static bool read_flow(int fd, struct nd_sock *sock, struct flow *flow) {
-    union {
-        struct tcp_info info;
-        unsigned char raw[COUNTED_LENGTH];
-    } kernel;
-    uint64_t acked, received;
-    socklen_t len = sizeof kernel;
-    memset(&kernel, 0, sizeof kernel);
-    if (nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &kernel, &len) != 0 || kernel.info.tcpi_state == TCP_CLOSE)
-        return false; /* not the connection we knew */
-    const struct tcp_info *info = &kernel.info;
-    uint32_t since =
-        info->tcpi_last_data_recv < info->tcpi_last_data_sent ? info->tcpi_last_data_recv : info->tcpi_last_data_sent;
-    flow->since = (nd_time)since * ND_MSEC;
-    memcpy(&acked, kernel.raw + BYTES_ACKED, sizeof acked);
-    memcpy(&received, kernel.raw + BYTES_RECEIVED, sizeof received);
-    flow->bytes = len >= COUNTED_LENGTH ? acked + received : sock->connection_clock.counted;
-    return len >= COUNTED_LENGTH || atomic_exchange(&sock->connection_clock.counting, true); /* we count from here on */
+    struct nd_tcp_info info;
+    if (!nd_tcp_info_read(fd, &info) || info.state == TCP_CLOSE)
+        return false; /* not the connection of the record */
+    const bool counted = info.known & ND_TCP_BYTES;
+    flow->since = nd_time_sooner(info.last_data_recv, info.last_data_sent);
+    flow->dated = info.known & ND_TCP_TIMES;
+    flow->bytes = counted ? info.bytes_acked + info.bytes_received : sock->connection_clock.counted;
+    return counted || atomic_exchange(&sock->connection_clock.counting, true); /* counted by us from here on */
 }
 
-static nd_time window_look(const struct nd_sock *sock, const struct nd_limits *limits) {
-    return sock->connection_clock.look ? sock->connection_clock.look : limits->min_rate_window / LOOKS_PER_WINDOW;
+static nd_time next_check(const struct nd_sock *sock, const struct nd_limits *limits) {
+    return sock->connection_clock.check_at ? sock->connection_clock.check_at
+                                           : limits->min_rate_window / CHECKS_PER_WINDOW;
 }
 
 nd_time nd_connection_limits_due(const struct nd_sock *sock, nd_time now) {
     const struct nd_limits *limits = nd_sock_limits(sock);
-    const struct nd_connection_clock *pace = &sock->connection_clock;
+    const struct nd_connection_clock *clock = &sock->connection_clock;
     nd_time due = ND_NEVER;
     if (!nd_sock_connection_limited(sock))
         return due;
-    if (limits->lifetime && pace->established)
-        due = nd_time_after(pace->established, limits->lifetime);
+    if (limits->lifetime && clock->established)
+        due = nd_time_after(clock->established, limits->lifetime);
     if (limits->idle)
-        due = nd_time_sooner(due, nd_time_after(now, limits->idle - (pace->time.waited - pace->moved)));
+        due = nd_time_sooner(due, nd_time_after(now, limits->idle - (clock->time.waited - clock->moved)));
     if (limits->min_rate_bytes)
-        due = nd_time_sooner(due, nd_time_after(now, window_look(sock, limits) - pace->time.waited));
+        due = nd_time_sooner(due, nd_time_after(now, next_check(sock, limits) - clock->time.waited));
     return due;
 }
 
 static bool too_old(int fd, struct nd_sock *sock, nd_time now, struct nd_expiry *expiry) {
-    nd_time limit = nd_sock_limits(sock)->lifetime, born = sock->connection_clock.established;
-    if (!limit || !born || now - born < limit)
+    nd_time limit = nd_sock_limits(sock)->lifetime, established = sock->connection_clock.established;
+    if (!limit || !established || now - established < limit)
         return false;
     int saved = errno;
-    sock->connection_clock.established = 0; /* told once, also where MODE=observe lets it live on */
+    sock->connection_clock.established = 0; /* reported once, also where MODE=observe leaves it alone */
     if (sock->inode && nd_sock_inode(fd) != sock->inode)
-        return false; /* the number was given to another, unseen */
+        return false; /* the descriptor became another socket, unseen */
     errno = saved;
-    *expiry = (struct nd_expiry){.limit = ND_LIMIT_NAME(sock, "LIFETIME"), .timeout = limit, .elapsed = now - born};
+    *expiry =
+        (struct nd_expiry){.limit = ND_LIMIT_NAME(sock, "LIFETIME"), .timeout = limit, .elapsed = now - established};
     return true;
 }
 
@@ -86,47 +72,59 @@ bool nd_connection_limits_outlived(int fd, struct nd_sock *sock, const char *ope
     return (nd_sock_flags(sock) & ND_SOCK_EXPIRED) != 0;
 }
 
-/* What the kernel sends again to a peer that is gone is no movement, though it dates it: the counts decide. */
+/* How long ago bytes moved, at most `silent`. Where the kernel does not report it, the calls that moved bytes and the
+ * waits that found the socket readable show it: the calls after such a wait may have been made unseen (stdio, raw
+ * system calls). */
+static nd_time since_movement(const struct flow *flow, const struct nd_sock *sock, nd_time silent) {
+    const struct nd_wait_clock *in = &sock->clock[ND_IN];
+    if (flow->dated)
+        return nd_time_sooner(silent, flow->since + ND_MSEC); /* whole milliseconds, rounded down */
+    if (flow->bytes != sock->connection_clock.moved_bytes)
+        return 0;
+    return in->time.waited ? nd_time_sooner(silent, nd_wait_clock_silence(in)) : silent;
+}
+
+/* Retransmissions to a peer that is gone advance the kernel's time of the last sent bytes, but move none: the counts
+ * decide. */
 static bool too_silent(const struct flow *flow, struct nd_sock *sock, struct nd_expiry *expiry) {
-    struct nd_connection_clock *pace = &sock->connection_clock;
-    nd_time limit = nd_sock_limits(sock)->idle, waited = pace->time.waited, silent = waited - pace->moved;
+    struct nd_connection_clock *clock = &sock->connection_clock;
+    nd_time limit = nd_sock_limits(sock)->idle, waited = clock->time.waited, silent = waited - clock->moved;
     if (!limit || silent < limit)
         return false;
-    if (flow->bytes != pace->still || pace->counting) {
-        nd_time since = flow->since + ND_MSEC; /* whole milliseconds, rounded down */
-        silent = nd_time_sooner(silent, since);
-        pace->still = flow->bytes;
-        pace->moved = waited - silent;
+    if (flow->bytes != clock->moved_bytes || clock->counting) {
+        silent = since_movement(flow, sock, silent);
+        clock->moved_bytes = flow->bytes;
+        clock->moved = waited - silent;
     }
     if (silent < limit)
         return false;
-    pace->moved = waited;
+    clock->moved = waited;
     *expiry = (struct nd_expiry){.limit = ND_LIMIT_NAME(sock, "IDLE"), .timeout = limit, .elapsed = silent};
     return true;
 }
 
-/* What came beyond the rate counts in the next window, up to as much as that one asks for: who sends in bursts is not slow
- * between two. */
+/* The bytes beyond the rate count in the next window, up to as many as that one requires: a peer that sends in bursts
+ * is not slow between two of them. */
 static uint64_t surplus(uint64_t moved, const struct nd_limits *limits, nd_time elapsed) {
-    double asked = (double)limits->min_rate_bytes * (double)elapsed / (double)limits->min_rate_window;
-    double more = (double)moved - asked;
+    double required = (double)limits->min_rate_bytes * (double)elapsed / (double)limits->min_rate_window;
+    double more = (double)moved - required;
     return more <= 0 ? 0 : more < (double)limits->min_rate_bytes ? (uint64_t)more : limits->min_rate_bytes;
 }
 
 static bool too_slow(const struct flow *flow, struct nd_sock *sock, bool busy, struct nd_expiry *expiry) {
     const struct nd_limits *limits = nd_sock_limits(sock);
-    struct nd_connection_clock *pace = &sock->connection_clock;
-    nd_time window = limits->min_rate_window, waited = pace->time.waited, elapsed = waited - pace->window;
-    if (!limits->min_rate_bytes || waited < window_look(sock, limits))
+    struct nd_connection_clock *clock = &sock->connection_clock;
+    nd_time window = limits->min_rate_window, waited = clock->time.waited, elapsed = waited - clock->window;
+    if (!limits->min_rate_bytes || waited < next_check(sock, limits))
         return false;
-    uint64_t moved = flow->bytes - pace->bytes;
+    uint64_t moved = flow->bytes - clock->bytes;
     bool over = elapsed >= window;
     bool drips = busy || (moved > 0 && flow->since < window / 2);
     if (moved >= limits->min_rate_bytes || over || (!busy && moved == 0)) {
-        pace->window = waited;
-        pace->bytes = flow->bytes - surplus(moved, limits, elapsed);
+        clock->window = waited;
+        clock->bytes = flow->bytes - surplus(moved, limits, elapsed);
     }
-    pace->look = nd_time_sooner(waited + window / LOOKS_PER_WINDOW, pace->window + window);
+    clock->check_at = nd_time_sooner(waited + window / CHECKS_PER_WINDOW, clock->window + window);
     if (moved >= limits->min_rate_bytes || !over || !drips)
         return false;
     *expiry = (struct nd_expiry){.limit = ND_LIMIT_NAME(sock, "MIN_RATE"), .timeout = window, .elapsed = elapsed};
@@ -141,9 +139,9 @@ bool nd_connection_limits_check(int fd, struct nd_sock *sock, bool busy, nd_time
         if (read_flow(fd, sock, &flow)) {
             fired = too_silent(&flow, sock, expiry) || too_slow(&flow, sock, busy, expiry);
         } else {
-            struct nd_connection_clock *pace = &sock->connection_clock;
-            pace->moved = pace->window = atomic_load(&pace->time.waited);
-            pace->look = pace->window + nd_sock_limits(sock)->min_rate_window / LOOKS_PER_WINDOW;
+            struct nd_connection_clock *clock = &sock->connection_clock;
+            clock->moved = clock->window = atomic_load(&clock->time.waited);
+            clock->check_at = clock->window + nd_sock_limits(sock)->min_rate_window / CHECKS_PER_WINDOW;
         }
     }
     errno = saved;
@@ -156,7 +154,7 @@ void nd_connection_limits_observed(int fd, struct nd_sock *sock, const char *ope
         return;
     nd_time now = nd_now(), idle = nd_sock_limits(sock)->idle;
     nd_connection_limits_waited(sock, began, now);
-    if (idle && now - began >= idle) { /* what ended the call ended the silence: nothing shows it any more */
+    if (idle && now - began >= idle) { /* what ended the call ended the silence: the kernel does not show it any more */
         nd_expiry_report_observed(fd, operation, ND_LIMIT_NAME(sock, "IDLE"), idle, began);
         sock->connection_clock.moved = atomic_load(&sock->connection_clock.time.waited);
     }

@@ -1,9 +1,5 @@
 #include "shim/limit/expiry.h"
 
-#include <errno.h>
-#include <sys/socket.h>
-
-#include "base/clock.h"
 #include "shim/mode.h"
 #include "shim/real.h"
 #include "shim/report/report.h"
@@ -15,8 +11,9 @@ static int disconnect(int fd) {
     return nd_real.connect(fd, &unspecified, sizeof unspecified);
 }
 
-/* Of the epoll sets that hold a socket with EPOLLEXCLUSIVE the kernel's error report wakes one; shutdown wakes them all, also on
- * a socket that is disconnected. What it leaves there (EPIPE after a connect anew) the second disconnect takes off. */
+/* Of the epoll sets that hold a socket with EPOLLEXCLUSIVE the kernel wakes one for an error; shutdown wakes them all,
+ * also on a disconnected socket. The second disconnect clears the state that it leaves, which would give EPIPE after
+ * another connect. */
 static void wake_all(int fd) {
     shutdown(fd, SHUT_WR);
     disconnect(fd);
@@ -47,13 +44,14 @@ void nd_expire_stream(int fd, struct nd_sock *sock, const struct nd_expiry *expi
     nd_expiry_report(fd, expiry);
     if (nd_observing)
         return;
-    nd_ended_note(fd, sock); /* before anybody wakes */
-    /* AF_UNSPEC wakes everybody with an error and no end of file. From 6.1.32 until 419ce133ab92 the kernel refuses it
-     * while a thread waits in the socket, and AF_UNIX does not have it: SHUT_RDWR then, and our memory. */
+    nd_ended_note(fd, sock); /* before any waiting thread wakes */
+    /* connect(AF_UNSPEC) wakes every waiting thread with an error and without end of file. From 6.1.32 until
+     * 419ce133ab92 the kernel refuses it while a thread waits in the socket, and AF_UNIX has no such call: there
+     * SHUT_RDWR wakes them, with an end of file that the record turns into an error. */
     if (disconnect(fd) == 0) {
         wake_all(fd);
     } else {
-        const struct linger reset = {1, 0}; /* what is queued is never sent, and close does not wait for it */
+        const struct linger reset = {1, 0}; /* drops the send queue, so that close does not wait for it */
         nd_real.setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
         shutdown(fd, SHUT_RDWR);
     }
@@ -72,6 +70,6 @@ void nd_expire_attempt(int fd) {
     int saved = errno, pending = 0;
     socklen_t len = sizeof pending;
     disconnect(fd);
-    nd_real.getsockopt(fd, SOL_SOCKET, SO_ERROR, &pending, &len); /* ECONNRESET stays behind (tcp_disconnect) */
+    nd_real.getsockopt(fd, SOL_SOCKET, SO_ERROR, &pending, &len); /* takes the ECONNRESET that tcp_disconnect left */
     errno = saved;
 }

@@ -1,33 +1,35 @@
-/* A deadline fired: the stream is ended in the kernel, where every thread, process and epoll set sees it, and every later
- * call on it fails at once (law 6). Everything here is async-signal-safe. */
+/* What happens when a deadline expires. A stream is ended in the kernel, where every thread, process and epoll set sees
+ * it, and every later call on it fails at once: its bytes may be cut in the middle of a message, and a late reply must
+ * not be taken for the reply to the next request. Everything here is async-signal-safe. */
 #ifndef ND_LIMIT_EXPIRY_H
 #define ND_LIMIT_EXPIRY_H
 
 #include <errno.h>
-#include <stdbool.h>
 
 #include "shim/socket/record.h"
 
-/* What fired. */
+/* What expired. */
 struct nd_expiry {
     const char *operation; /* "recv" */
     const char *limit;     /* "RECV" */
     nd_time timeout, elapsed;
-    const struct sockaddr *peer; /* where the kernel does not know it (yet); else NULL */
+    const struct sockaddr *peer; /* where the kernel does not know it, or not yet; else NULL */
     socklen_t peer_len;
 };
 
-/* Tells the operator, then ends the stream behind `fd` and remembers that; in MODE=observe only tells. Keeps errno. */
+/* Reports the expiry, then ends the stream behind `fd` and notes that in its record; MODE=observe only reports. Keeps
+ * errno. */
 void nd_expire_stream(int fd, struct nd_sock *sock, const struct nd_expiry *expiry);
 
-/* Tells the operator of an expiry that ends nothing: a datagram socket, a pending connect that is taken back. Keeps errno. */
+/* Reports an expiry that ends no stream: of a datagram socket, or of a pending connect that is taken back. Keeps errno.
+ */
 void nd_expiry_report(int fd, const struct nd_expiry *expiry);
 
-/* MODE=observe: `operation` on `fd`, which began at `began`, has returned by itself. Tells the operator if `timeout` (0 for
+/* MODE=observe: `operation` on `fd`, which began at `began`, has returned by itself. Reports it if `timeout` (0 for
  * off) would have ended it. Keeps errno. */
 void nd_expiry_report_observed(int fd, const char *operation, const char *limit, nd_time timeout, nd_time began);
 
-/* Takes back a connect that has not come about, so that `fd` can be used again or closed. Keeps errno. */
+/* Takes back a connect that is still pending, so that `fd` can be used again or closed. Keeps errno. */
 void nd_expire_attempt(int fd);
 
 #endif

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 
+#include "base/clock.h"
 #include "shim/limit/connection_limits.h"
+#include "shim/report/slots.h"
 #include "shim/socket/limits.h"
 
 void nd_observe_begin_in(const uintptr_t *frame, struct nd_observe *observe, enum nd_call operation, int fd,

@@ -1,9 +1,5 @@
 #include "shim/limit/pending_timeout.h"
 
-#include <errno.h>
-#include <sys/socket.h>
-
-#include "base/clock.h"
 #include "shim/limit/datagram.h"
 #include "shim/limit/expiry.h"
 #include "shim/mode.h"
@@ -12,32 +8,35 @@
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
 
-static void tell(int fd, struct nd_sock *sock, const struct nd_expiry *expiry) {
+static void report(int fd, struct nd_sock *sock, const struct nd_expiry *expiry) {
     nd_wait_clock_progress(&sock->clock[ND_IN]);
     nd_expiry_report(fd, expiry);
     if (nd_observing)
         return;
     sock->shown = 0;
     nd_sock_change(fd, sock, ND_SOCK_TIMEOUT_PENDING, 0);
+    atomic_thread_fence(
+        memory_order_seq_cst); /* a thread that adds it to a set meanwhile sees the flag, or is seen here */
     if (nd_sock_is_in_set(sock))
         nd_sock_listener->timeout_pending(sock);
 }
 
-static void look_at_listener(const char *operation, int fd, struct nd_sock *sock,
-                             const struct nd_connections *company) {
+static void check_listener(const char *operation, int fd, struct nd_sock *sock,
+                           const struct nd_connections *connections) {
     struct nd_wait_clock *clock = &sock->clock[ND_IN];
     nd_time limit = nd_sock_accept_limit(sock), waited = nd_wait_clock_silence(clock);
     if (!limit || waited < limit)
         return;
-    if (company->streams > 0) {
+    if (connections->streams > 0) {
         nd_wait_clock_progress(clock);
         return;
     }
-    tell(fd, sock, &(struct nd_expiry){.operation = operation, .limit = "ACCEPT", .timeout = limit, .elapsed = waited});
+    report(fd, sock,
+           &(struct nd_expiry){.operation = operation, .limit = "ACCEPT", .timeout = limit, .elapsed = waited});
 }
 
-/* How long nothing has come: by the clock of the waits, which an epoll set brings up to date only now and then, but no longer than
- * since a datagram came, nor since the question went out. */
+/* How long nothing was received: by the wait clock, which an epoll set updates only now and then, but no longer than
+ * since the last datagram was received or the request was sent. */
 static nd_time silence(const struct nd_sock *sock, nd_time now) {
     nd_time silent = nd_wait_clock_silence(&sock->clock[ND_IN]);
     if (sock->received_at)
@@ -45,8 +44,7 @@ static nd_time silence(const struct nd_sock *sock, nd_time now) {
     return nd_sock_flags(sock) & ND_SOCK_SENT_LAST ? nd_time_sooner(silent, now - sock->reply_pending_since) : silent;
 }
 
-/* Whether the number still is this socket's: what stands on it may have been closed, and the number given to something else, where
- * no hook saw it. */
+/* Whether the descriptor still is this socket: it may have been closed and its number reused where no hook saw it. */
 static bool is_same(int fd, struct nd_sock *sock) {
     int type = 0;
     socklen_t len = sizeof type;
@@ -55,16 +53,16 @@ static bool is_same(int fd, struct nd_sock *sock) {
     return !(nd_sock_flags(sock) & ND_SOCK_RCVTIMEO) || nd_kernel_timers_found(fd, sock);
 }
 
-static void look_at_datagrams(const char *operation, int fd, struct nd_sock *sock, const struct nd_connections *company,
-                              nd_time now) {
+static void check_datagrams(const char *operation, int fd, struct nd_sock *sock,
+                            const struct nd_connections *connections, nd_time now) {
     struct nd_wait_clock *clock = &sock->clock[ND_IN];
     nd_time limit = nd_sock_recv_limit(sock);
     if (!limit || nd_wait_clock_silence(clock) < limit)
         return;
     const uint32_t flags = nd_sock_flags(sock);
-    const bool asks =
-        (flags & ND_SOCK_SENT_LAST) || ((flags & ND_SOCK_CONNECTED) && nd_connections_is_only(company, sock));
-    const nd_time silent = asks ? silence(sock, now) : 0;
+    const bool reply_pending =
+        (flags & ND_SOCK_SENT_LAST) || ((flags & ND_SOCK_CONNECTED) && nd_connections_is_only(connections, sock));
+    const nd_time silent = reply_pending ? silence(sock, now) : 0;
     if (silent < limit) {
         clock->progress = clock->time.waited - silent;
         return;
@@ -73,23 +71,23 @@ static void look_at_datagrams(const char *operation, int fd, struct nd_sock *soc
         nd_wait_clock_progress(clock);
         return;
     }
-    tell(fd, sock,
-         &(struct nd_expiry){.operation = operation,
-                             .limit = "RECV",
-                             .timeout = limit,
-                             .elapsed = silent,
-                             .peer = nd_datagram_peer(sock),
-                             .peer_len = sizeof sock->peer});
+    report(fd, sock,
+           &(struct nd_expiry){.operation = operation,
+                               .limit = "RECV",
+                               .timeout = limit,
+                               .elapsed = silent,
+                               .peer = nd_datagram_peer(sock),
+                               .peer_len = sizeof sock->peer});
 }
 
 void nd_pending_timeout_check(const char *operation, int fd, struct nd_sock *sock, short wants,
-                              const struct nd_connections *company, nd_time now) {
+                              const struct nd_connections *connections, nd_time now) {
     if (!(wants & ND_WANTS_IN))
         return;
     if (nd_sock_flags(sock) & ND_SOCK_LISTENING)
-        look_at_listener(operation, fd, sock, company);
+        check_listener(operation, fd, sock, connections);
     else
-        look_at_datagrams(operation, fd, sock, company, now);
+        check_datagrams(operation, fd, sock, connections, now);
 }
 
 bool nd_pending_timeout_take(int fd, struct nd_sock *sock) {

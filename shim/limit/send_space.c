@@ -1,98 +1,77 @@
 #include "shim/limit/send_space.h"
 
-#include <errno.h>
 #include <linux/sockios.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <string.h>
 #include <sys/ioctl.h>
 
-#include "base/clock.h"
 #include "shim/real.h"
 #include "shim/socket/limits.h"
 
-/* Looks are at most this far apart, so that progress and answers between two of them are dated well enough. */
-#define LOOKS_PER_LIMIT 8
-#define SHORTEST_LOOK (20 * ND_MSEC)
-#define LONGEST_LOOK ND_SEC
+/* Checks are at most this far apart, so that the time of progress and acknowledgements between two of them is known
+ * well enough. */
+#define CHECKS_PER_LIMIT 8
+#define SHORTEST_INTERVAL (20 * ND_MSEC)
+#define LONGEST_INTERVAL ND_SEC
 
 static uint32_t queued_bytes(int fd) {
     int queued = 0;
     return nd_real.ioctl(fd, SIOCOUTQ, &queued) == 0 && queued > 0 ? (uint32_t)queued : 0;
 }
 
-/* A receiver answers segments outside its window, as probes of a closed one are, at most every 500 ms
- * (net.ipv4.tcp_invalid_ratelimit): a single probe that came sooner after the one before says nothing by its silence. */
-#define PROBES_APART ((uint64_t)500000) /* microseconds, as tcpi_rto */
-
-static bool probe_unanswered(const struct tcp_info *info) {
-    if (info->tcpi_probes != 1)
-        return info->tcpi_probes > 1;
-    return info->tcpi_backoff > 0 && info->tcpi_backoff < 32 &&
-           ((uint64_t)info->tcpi_rto << (info->tcpi_backoff - 1)) > PROBES_APART;
-}
-
-/* Reads whether something we sent, data or a window probe, is unanswered, and how long ago the last answer came. */
-static bool unanswered(int fd, nd_time *last_answer) {
-    struct tcp_info info;
-    socklen_t len = sizeof info;
-    memset(&info, 0, sizeof info);
-    *last_answer = 0;
-    if (nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
-        return false;
-    *last_answer = (nd_time)info.tcpi_last_ack_recv * ND_MSEC;
-    return info.tcpi_unacked > 0 || probe_unanswered(&info);
+void nd_send_space_answers(struct nd_send_space *space, const struct nd_tcp_info *info, nd_time now) {
+    if (!nd_tcp_unanswered(info))
+        space->unacked_since = -1;
+    else if (space->unacked_since < 0 || info->last_ack_recv < now - space->unacked_since)
+        space->unacked_since =
+            now; /* acknowledged since; what is outstanding now was sent at an unknown time after that */
 }
 
 struct nd_send_space nd_send_space_begin(int fd, nd_time now) {
     int saved = errno;
-    nd_time last_answer;
-    struct nd_send_space room = {now, -1, queued_bytes(fd)};
-    if (unanswered(fd, &last_answer))
-        room.unacked_since = now;
+    struct nd_tcp_info info;
+    struct nd_send_space space = {now, -1, queued_bytes(fd)};
+    nd_tcp_info_read(fd, &info);
+    nd_send_space_answers(&space, &info, now);
     errno = saved;
-    return room;
+    return space;
 }
 
-static nd_time look_interval(nd_time limit) {
-    nd_time interval = limit / LOOKS_PER_LIMIT;
-    if (interval < SHORTEST_LOOK)
-        interval = SHORTEST_LOOK;
-    return interval > LONGEST_LOOK ? LONGEST_LOOK : interval;
+static nd_time check_interval(nd_time limit) {
+    nd_time interval = limit / CHECKS_PER_LIMIT;
+    if (interval < SHORTEST_INTERVAL)
+        interval = SHORTEST_INTERVAL;
+    return interval > LONGEST_INTERVAL ? LONGEST_INTERVAL : interval;
 }
 
-static nd_time next_look(nd_time limit, nd_time since, nd_time now) {
-    return limit ? nd_time_sooner(nd_time_after(since, limit), now + look_interval(limit)) : ND_NEVER;
+static nd_time next_check(nd_time limit, nd_time since, nd_time now) {
+    return limit ? nd_time_sooner(nd_time_after(since, limit), now + check_interval(limit)) : ND_NEVER;
 }
 
-bool nd_send_space_check(int fd, const struct nd_sock *sock, struct nd_send_space *room, nd_time now,
+bool nd_send_space_check(int fd, const struct nd_sock *sock, struct nd_send_space *space, nd_time now,
                          struct nd_expiry *expiry, nd_time *next) {
     int saved = errno;
     nd_time send = nd_sock_send_limit(sock);
     nd_time unacked = nd_sock_flags(sock) & ND_SOCK_INET ? nd_sock_limits(sock)->unacked : 0;
     if (send) {
         uint32_t queued = queued_bytes(fd);
-        if (queued != room->queued)
-            room->progress = now;
-        room->queued = queued;
+        if (queued != space->queued)
+            space->progress = now;
+        space->queued = queued;
     }
     if (unacked) {
-        nd_time last_answer;
-        if (!unanswered(fd, &last_answer))
-            room->unacked_since = -1;
-        else if (room->unacked_since < 0 || last_answer < now - room->unacked_since)
-            room->unacked_since = now; /* answered since; what is outstanding now was sent at an unknown time after */
+        struct nd_tcp_info info;
+        nd_tcp_info_read(fd, &info);
+        nd_send_space_answers(space, &info, now);
     }
     errno = saved;
-    bool silent = send && now - room->progress >= send;
-    bool gone = unacked && room->unacked_since >= 0 && now - room->unacked_since >= unacked;
+    bool silent = send && now - space->progress >= send;
+    bool gone = unacked && space->unacked_since >= 0 && now - space->unacked_since >= unacked;
     if (silent)
         *expiry =
-            (struct nd_expiry){.limit = ND_LIMIT_NAME(sock, "SEND"), .timeout = send, .elapsed = now - room->progress};
+            (struct nd_expiry){.limit = ND_LIMIT_NAME(sock, "SEND"), .timeout = send, .elapsed = now - space->progress};
     else if (gone)
         *expiry = (struct nd_expiry){
-            .limit = ND_LIMIT_NAME(sock, "UNACKED"), .timeout = unacked, .elapsed = now - room->unacked_since};
-    *next = nd_time_sooner(next_look(send, room->progress, now),
-                           next_look(unacked, room->unacked_since < 0 ? now : room->unacked_since, now));
+            .limit = ND_LIMIT_NAME(sock, "UNACKED"), .timeout = unacked, .elapsed = now - space->unacked_since};
+    *next = nd_time_sooner(next_check(send, space->progress, now),
+                           next_check(unacked, space->unacked_since < 0 ? now : space->unacked_since, now));
     return silent || gone;
 }

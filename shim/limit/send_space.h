@@ -1,25 +1,28 @@
-/* When to give up waiting for room in a send queue: SEND (no progress) and UNACKED (the peer is gone). */
+/* When to give up waiting for space in a send buffer: SEND (no progress) and UNACKED (the peer is gone). */
 #ifndef ND_LIMIT_SEND_SPACE_H
 #define ND_LIMIT_SEND_SPACE_H
 
 #include "shim/limit/expiry.h"
-#include "shim/socket/record.h"
+#include "shim/socket/tcp_info.h"
 
-/* Observations of one wait for room. Times are the caller's: real ones, or a wait clock's. */
+/* What one wait for space has observed. Times are by the caller's clock: the monotonic one, or a wait clock. */
 struct nd_send_space {
     nd_time progress;      /* when bytes last moved, or the wait began */
-    nd_time unacked_since; /* since when something is unanswered; -1 for nothing */
+    nd_time unacked_since; /* since when data or a window probe is outstanding; -1 for none */
     uint32_t queued;       /* bytes in the send queue then */
 };
 
-/* Begins to watch at `now`: looks at the kernel's state once. Async-signal-safe; keeps errno. */
+/* Begins to observe at `now`: reads the kernel's state once. Async-signal-safe; keeps errno. */
 struct nd_send_space nd_send_space_begin(int fd, nd_time now);
 
-/* Looks again at `now`. Returns true if a limit has fired, and fills *expiry but for the operation; else false, and the time
- * of the next look in *next (ND_NEVER without limits). A peer that acknowledges data or window probes is alive, however long
- * its window is closed: between probes, which come up to 120 s apart, nothing is outstanding and UNACKED does not run.
- * Async-signal-safe; keeps errno. */
-bool nd_send_space_check(int fd, const struct nd_sock *sock, struct nd_send_space *room, nd_time now,
+/* Updates `unacked_since` by what the kernel reported at `now`. */
+void nd_send_space_answers(struct nd_send_space *space, const struct nd_tcp_info *info, nd_time now);
+
+/* Reads the kernel's state again at `now`. Returns true if a limit has expired, and fills *expiry but for the
+ * operation; else false, with the time of the next check in *next (ND_NEVER without limits). A peer that acknowledges
+ * data or window probes is alive, however long its window is closed: between probes, which are up to 120 s apart,
+ * nothing is outstanding and UNACKED does not run. Async-signal-safe; keeps errno. */
+bool nd_send_space_check(int fd, const struct nd_sock *sock, struct nd_send_space *space, nd_time now,
                          struct nd_expiry *expiry, nd_time *next);
 
 #endif

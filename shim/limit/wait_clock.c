@@ -1,33 +1,32 @@
 #include "shim/limit/wait_clock.h"
 
-#include <errno.h>
-
-#include "base/clock.h"
 #include "shim/limit/connection_limits.h"
-#include "shim/limit/expiry.h"
 #include "shim/limit/send_space.h"
 #include "shim/mode.h"
 #include "shim/real.h"
-#include "shim/report/slots.h"
-#include "shim/settings/settings.h"
 #include "shim/socket/change.h"
 #include "shim/socket/duplicates.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
-#include "shim/socket/tcp_info.h"
 
-/* A wait for room is looked into when this part of the limit is over, but for these bounds: not at once, since most find room. In
- * an epoll set, which does not tell when there ceased to be room, the clock runs from that look. */
-#define FIRST_LOOK_SHARE 64
-#define SHORTEST_FIRST_LOOK (10 * ND_MSEC)
-#define LONGEST_FIRST_LOOK ND_SEC
+/* A wait for send-buffer space is checked first after this part of the limit, within these bounds: not at once, since
+ * most waits find space. An epoll set does not show when the buffer became full: there the clock runs from that check.
+ */
+#define FIRST_CHECK_SHARE 64
+#define SHORTEST_FIRST_CHECK (10 * ND_MSEC)
+#define LONGEST_FIRST_CHECK ND_SEC
 
-bool nd_connections_has_group(struct nd_connections *company, uint32_t group) {
-    for (unsigned i = 0; i < company->group_count; i++)
-        if (company->groups[i] == group)
+_Static_assert((int)EPOLLIN == POLLIN && (int)EPOLLOUT == POLLOUT && (int)EPOLLPRI == POLLPRI &&
+                   (int)EPOLLERR == POLLERR && (int)EPOLLHUP == POLLHUP && (int)EPOLLRDHUP == POLLRDHUP &&
+                   (int)EPOLLRDNORM == POLLRDNORM && (int)EPOLLWRNORM == POLLWRNORM && (int)EPOLLRDBAND == POLLRDBAND,
+               "epoll's events are poll's");
+
+bool nd_connections_has_group(struct nd_connections *connections, uint32_t group) {
+    for (unsigned i = 0; i < connections->group_count; i++)
+        if (connections->groups[i] == group)
             return true;
-    if (company->group_count < ND_CONNECTION_GROUPS)
-        company->groups[company->group_count++] = group;
+    if (connections->group_count < ND_CONNECTION_GROUPS)
+        connections->groups[connections->group_count++] = group;
     return false;
 }
 
@@ -45,29 +44,30 @@ void nd_wait_clock_add(struct nd_sock *sock, short wants, nd_time began, nd_time
 void nd_wait_clock_progress(struct nd_wait_clock *clock) {
     nd_time waited = atomic_load_explicit(&clock->time.waited, memory_order_relaxed);
     atomic_store_explicit(&clock->progress, waited, memory_order_relaxed);
-    atomic_store_explicit(&clock->look, 0, memory_order_relaxed);
+    atomic_store_explicit(&clock->check_at, 0, memory_order_relaxed);
 }
 
 bool nd_wait_clock_send_space(const struct nd_sock *sock, short wants) {
     return (wants & ND_WANTS_OUT) && nd_sock_send_space_limited(sock);
 }
 
-/* How long an operation is spared whose bytes lie there when its time is up: this process may have been stopped while they
- * came. The call that reads them says whether they end it, and looks at the clock itself if they do not (nd_tls_timed_out). Who waits
- * for longer will not read them: an edge-triggered set has told of them before. */
-#define SPARED ND_SEC
+/* The grace period of an operation that has unread bytes when its deadline expires: this process may have been stopped
+ * when they were received. The call that reads them finds out whether they complete the operation, and reads the clock
+ * itself if they do not (nd_tls_timed_out). A program that waits on for longer will not read them: an edge-triggered
+ * set has reported them before. */
+#define GRACE_PERIOD ND_SEC
 
 static nd_time operation_deadline(const struct nd_sock *sock) {
-    nd_time timeout = sock->operation.timeout, spared = sock->operation.grace_began;
+    nd_time timeout = sock->operation.timeout, grace_began = sock->operation.grace_began;
     if (!timeout)
         return ND_NEVER;
-    return spared ? spared + SPARED : nd_time_after(sock->operation.began, timeout);
+    return grace_began ? grace_began + GRACE_PERIOD : nd_time_after(sock->operation.began, timeout);
 }
 
-static nd_time first_look(uint32_t flags, const struct nd_limits *limits) {
+static nd_time first_check(uint32_t flags, const struct nd_limits *limits) {
     const nd_time send = nd_send_limit_by(flags, limits), unacked = limits->unacked;
-    const nd_time part = (send && (send < unacked || !unacked) ? send : unacked) / FIRST_LOOK_SHARE;
-    return part < SHORTEST_FIRST_LOOK ? SHORTEST_FIRST_LOOK : nd_time_sooner(part, LONGEST_FIRST_LOOK);
+    const nd_time part = (send && (send < unacked || !unacked) ? send : unacked) / FIRST_CHECK_SHARE;
+    return part < SHORTEST_FIRST_CHECK ? SHORTEST_FIRST_CHECK : nd_time_sooner(part, LONGEST_FIRST_CHECK);
 }
 
 nd_time nd_wait_clock_left(const struct nd_sock *sock, short wants) {
@@ -80,8 +80,8 @@ nd_time nd_wait_clock_left(const struct nd_sock *sock, short wants) {
         left = limit ? limit - nd_wait_clock_silence(&sock->clock[ND_IN]) : ND_NEVER;
     }
     if ((wants & ND_WANTS_OUT) && nd_send_space_limited_by(flags, limits))
-        left = nd_time_sooner(left, out->look ? out->look - out->time.waited
-                                              : first_look(flags, limits) - nd_wait_clock_silence(out));
+        left = nd_time_sooner(left, out->check_at ? out->check_at - out->time.waited
+                                                  : first_check(flags, limits) - nd_wait_clock_silence(out));
     return left;
 }
 
@@ -113,17 +113,17 @@ void nd_wait_clock_settle_connect(int fd, struct nd_sock *sock) {
     errno = saved;
 }
 
-/* The connect's time is up; unless the kernel says that it has come about, unseen by us. */
+/* Ends a connect whose deadline has expired, unless the kernel reports that it was established or has failed unseen. */
 static bool expire_connecting(int fd, struct nd_sock *sock, nd_time now) {
-    struct tcp_info info;
+    struct nd_tcp_info info;
     nd_time elapsed = now - sock->connect_began;
     if (now < nd_connect_deadline(sock, sock->connect_began))
         return false;
-    if (!nd_tcp_info(fd, &info) || info.tcpi_state != TCP_SYN_SENT) {
-        nd_sock_change(fd, sock, info.tcpi_state == TCP_ESTABLISHED ? ND_SOCK_CONNECTED : 0, ND_SOCK_CONNECTING);
+    if (!nd_tcp_info_read(fd, &info) || info.state != TCP_SYN_SENT) {
+        nd_sock_change(fd, sock, info.state == TCP_ESTABLISHED ? ND_SOCK_CONNECTED : 0, ND_SOCK_CONNECTING);
         return false;
     }
-    struct nd_expiry expiry = {.operation = "connect",
+    struct nd_expiry expiry = {.operation = nd_operation_names[ND_OPERATION_connect],
                                .limit = "CONNECT",
                                .timeout = nd_sock_connect_limit(sock),
                                .elapsed = elapsed,
@@ -134,7 +134,7 @@ static bool expire_connecting(int fd, struct nd_sock *sock, nd_time now) {
     return true;
 }
 
-static bool in_epoll_for_room(const struct nd_sock *sock) {
+static bool in_epoll_for_space(const struct nd_sock *sock) {
     for (int i = 0; i < ND_MEMBERSHIPS; i++)
         if (sock->in[i].set && (sock->in[i].events & ND_WANTS_OUT))
             return true;
@@ -168,38 +168,36 @@ bool nd_wait_clock_readable(int fd) {
     return nd_real.poll(&pollfd, 1, 0) > 0 && (pollfd.revents & POLLIN);
 }
 
-/* RECV is up by our clock. Bytes that came without a wait of ours (a non-blocking recv between two polls) are known to the
- * kernel; and among several connections only one that owes a reply is bounded: we sent last and have heard nothing since, or
- * nothing but what TLS says for itself (session tickets come after the first question). */
+/* Ends a connection whose RECV has expired by the wait clock and by the kernel, which knows of bytes that were received
+ * without a wait (a non-blocking recv between two polls). Among several connections RECV bounds only one whose reply is
+ * pending. */
 static bool expire_in(const char *operation, int fd, struct nd_sock *sock, short wants, bool alone, nd_time now) {
     struct nd_wait_clock *clock = &sock->clock[ND_IN];
     nd_time limit = nd_sock_recv_limit(sock), silent = nd_wait_clock_silence(clock);
     if (!limit || silent < limit)
         return false;
     if (!(nd_sock_flags(sock) & ND_SOCK_INET) && !alone)
-        return nd_wait_clock_progress(clock), false; /* AF_UNIX does not tell who owes a reply */
-    /* Observed waits are looked at when they are over: what came then tells nothing of the silence before, our clock does. */
+        return nd_wait_clock_progress(clock), false; /* whose reply is pending is not known of AF_UNIX */
+    /* Observed waits are checked when they are over: what the kernel reports then is no longer the silence, our clock
+     * is. */
     if (nd_observing && !alone && !(nd_sock_flags(sock) & ND_SOCK_SENT_LAST))
         return nd_wait_clock_progress(clock), false;
     if ((nd_sock_flags(sock) & ND_SOCK_INET) && !nd_observing) {
-        struct tcp_info info;
-        if (!nd_tcp_info(fd, &info) || info.tcpi_state == TCP_CLOSE) {
-            nd_wait_clock_progress(
-                clock); /* not the connection we knew: its number was given to something else unseen */
+        struct nd_tcp_info info;
+        if (!nd_tcp_info_read(fd, &info) || info.state == TCP_CLOSE) {
+            nd_wait_clock_progress(clock); /* not the connection of the record: the number was reused unseen */
             return false;
         }
-        nd_time heard = (nd_time)info.tcpi_last_data_recv * ND_MSEC, sent = (nd_time)info.tcpi_last_data_sent * ND_MSEC;
+        const nd_time received = info.last_data_recv, sent = info.last_data_sent;
         const uint32_t flags = nd_sock_flags(sock);
-        /* Where nothing has been sent that may seem a tick less long ago than it was heard of. */
-        bool owes =
-            sent + ND_TCP_TICK < heard || ((sent <= heard || (flags & ND_SOCK_SCOPED)) && (flags & ND_SOCK_SENT_LAST));
-        /* An idle connection does not owe from before it was asked. */
-        nd_time since = alone  ? nd_time_sooner(heard, nd_duplicates_reply_pending(fd, sock, sent, heard, now))
-                        : owes ? nd_time_sooner(heard, sent)
-                               : 0;
-        bool both = (wants & ND_WANTS_OUT) || in_epoll_for_room(sock);
+        bool reply_pending = nd_tcp_reply_pending(&info, flags & ND_SOCK_SENT_LAST, flags & ND_SOCK_SCOPED);
+        /* No reply to a request can be pending for longer than since that was sent. */
+        nd_time since = alone ? nd_time_sooner(received, nd_duplicates_reply_pending(fd, sock, sent, received, now))
+                        : reply_pending ? nd_time_sooner(received, sent)
+                                        : 0;
+        bool both = (wants & ND_WANTS_OUT) || in_epoll_for_space(sock);
         if (alone && both && sent < since)
-            since = sent;              /* who waits for both is content with either */
+            since = sent;              /* a wait for both ends with either */
         if (since + ND_MSEC < limit) { /* the kernel counts whole milliseconds */
             clock->progress = clock->time.waited - since;
             return false;
@@ -220,19 +218,19 @@ static bool expire_out(const char *operation, int fd, struct nd_sock *sock) {
     struct nd_wait_clock *clock = &sock->clock[ND_OUT];
     struct nd_expiry expiry;
     nd_time next;
-    if (!clock->look) {
-        struct nd_send_space room = nd_send_space_begin(fd, clock->progress);
-        clock->unacked = room.unacked_since;
-        clock->queued = room.queued;
-    } else if (clock->time.waited < clock->look) {
+    if (!clock->check_at) {
+        struct nd_send_space space = nd_send_space_begin(fd, clock->progress);
+        clock->unacked = space.unacked_since;
+        clock->queued = space.queued;
+    } else if (clock->time.waited < clock->check_at) {
         return false;
     }
-    struct nd_send_space room = {clock->progress, clock->unacked, clock->queued};
-    bool fired = nd_send_space_check(fd, sock, &room, clock->time.waited, &expiry, &next);
-    clock->progress = room.progress;
-    clock->unacked = room.unacked_since;
-    clock->queued = room.queued;
-    clock->look = next;
+    struct nd_send_space space = {clock->progress, clock->unacked, clock->queued};
+    bool fired = nd_send_space_check(fd, sock, &space, clock->time.waited, &expiry, &next);
+    clock->progress = space.progress;
+    clock->unacked = space.unacked_since;
+    clock->queued = space.queued;
+    clock->check_at = next;
     if (fired) {
         expiry.operation = operation;
         nd_wait_clock_progress(clock);
@@ -257,7 +255,7 @@ static bool expire_operation(int fd, struct nd_sock *sock, short wants, nd_time 
     return true;
 }
 
-static bool expire_pace(const char *operation, int fd, struct nd_sock *sock, bool busy, nd_time now) {
+static bool expire_connection(const char *operation, int fd, struct nd_sock *sock, bool busy, nd_time now) {
     struct nd_expiry expiry;
     if (!nd_connection_limits_check(fd, sock, busy, now, &expiry))
         return false;
@@ -271,7 +269,7 @@ bool nd_wait_clock_expire(const char *operation, int fd, struct nd_sock *sock, s
         return true;
     if (nd_sock_flags(sock) & ND_SOCK_CONNECTING)
         return expire_connecting(fd, sock, now);
-    if (expire_pace(operation, fd, sock, alone || (wants & ND_WANTS_OUT), now))
+    if (expire_connection(operation, fd, sock, alone || (wants & ND_WANTS_OUT), now))
         return true;
     if ((wants & ND_WANTS_IN) && expire_in(operation, fd, sock, wants, alone, now))
         return true;

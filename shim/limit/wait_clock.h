@@ -1,87 +1,90 @@
-/* The clocks of one socket that is waited for, in poll, select or epoll: every limit for those who do not block in the call
- * itself. Everything here is async-signal-safe. */
+/* The clocks of one socket that is waited for in poll, select or epoll: every limit on sockets whose calls do not block
+ * themselves. Everything here is async-signal-safe. */
 #ifndef ND_LIMIT_WAIT_CLOCK_H
 #define ND_LIMIT_WAIT_CLOCK_H
 
-#include <poll.h>
-
 #include "shim/socket/record.h"
 
-/* poll(2) events that mean waiting for input, for room, and the end. */
+/* The poll(2) events that mean input, send-buffer space, and the end of the connection. */
 #define ND_WANTS_IN (POLLIN | POLLRDNORM)
 #define ND_WANTS_OUT (POLLOUT | POLLWRNORM)
 #define ND_ENDED (POLLERR | POLLHUP | POLLNVAL)
 
-/* What is `ready` (or asked for, where both are the same) of a wait that asked for `asked`, in terms of input and room. */
+/* The events `ready` of a wait for `asked` (or `asked` itself). A wait for neither input nor space, but for urgent data
+ * or the end of input, counts as one for input. */
 static inline short nd_wants_of(short asked, short ready) {
     bool urgent = !(asked & (ND_WANTS_IN | ND_WANTS_OUT)) && (ready & ND_WAIT_URGENT);
     return (short)(urgent ? ready | POLLIN : ready);
 }
 
-/* The connected sockets that are waited for together. */
+/* How many sockets with several descriptors a wait distinguishes. */
 enum { ND_CONNECTION_GROUPS = 4 };
 
+/* The connected sockets of one wait. */
 struct nd_connections {
     unsigned inet, streams, all;
     unsigned group_count;
-    uint32_t groups[ND_CONNECTION_GROUPS]; /* sockets that have several descriptors count once */
+    uint32_t groups[ND_CONNECTION_GROUPS]; /* a socket with several descriptors counts once */
 };
 
-/* Whether one of the group has been added before; it has been now. */
-bool nd_connections_has_group(struct nd_connections *company, uint32_t group);
+/* Whether a descriptor of the group was added before; adds the group. */
+bool nd_connections_has_group(struct nd_connections *connections, uint32_t group);
 
-/* Adds a descriptor of the wait that is no epoll set. */
-static inline void nd_connections_add(struct nd_connections *company, const struct nd_sock *sock) {
+/* Adds a descriptor of the wait other than an epoll set. */
+static inline void nd_connections_add(struct nd_connections *connections, const struct nd_sock *sock) {
     const uint32_t group = atomic_load_explicit(&sock->group, memory_order_relaxed);
-    const bool known = __builtin_expect(group != 0, 0) && nd_connections_has_group(company, group);
-    const bool connected = (nd_sock_flags(sock) & ND_SOCK_CONNECTED) && !known;
-    company->all += connected;
-    company->inet += connected && (nd_sock_flags(sock) & ND_SOCK_INET);
-    company->streams += connected && (nd_sock_flags(sock) & ND_SOCK_STREAM);
+    const bool known = __builtin_expect(group != 0, 0) && nd_connections_has_group(connections, group);
+    const bool counts = (nd_sock_flags(sock) & ND_SOCK_CONNECTED) && !known;
+    connections->all += counts;
+    connections->inet += counts && (nd_sock_flags(sock) & ND_SOCK_INET);
+    connections->streams += counts && (nd_sock_flags(sock) & ND_SOCK_STREAM);
 }
 
-static inline void nd_connections_join(struct nd_connections *company, const struct nd_connections *others) {
-    company->all += others->all;
-    company->inet += others->inet;
-    company->streams += others->streams;
+static inline void nd_connections_join(struct nd_connections *connections, const struct nd_connections *others) {
+    connections->all += others->all;
+    connections->inet += others->inet;
+    connections->streams += others->streams;
 }
 
-/* Whether a socket is the only one of its kind: an internet connection beside AF_UNIX ones (D-Bus, X11) is. */
-static inline bool nd_connections_is_only(const struct nd_connections *company, const struct nd_sock *sock) {
-    return (nd_sock_flags(sock) & ND_SOCK_INET ? company->inet : company->all) <= 1;
+/* Whether a socket is the only one of its kind: an internet connection among AF_UNIX ones (D-Bus, X11) is. */
+static inline bool nd_connections_is_only(const struct nd_connections *connections, const struct nd_sock *sock) {
+    return (nd_sock_flags(sock) & ND_SOCK_INET ? connections->inet : connections->all) <= 1;
 }
 
-/* A thread has waited from `began` to `ended`, for `wants`. */
+/* Notes that a thread has waited from `began` to `ended` for `wants`. */
 void nd_wait_clock_add(struct nd_sock *sock, short wants, nd_time began, nd_time ended);
 
-/* Bytes moved, or could have: the clock starts anew. */
+/* Restarts the clock: bytes have moved, or could have. */
 void nd_wait_clock_progress(struct nd_wait_clock *clock);
 
-/* Whether bytes are there already: they came while this process was stopped. Errno undefined. */
+/* Whether unread bytes are there, which may have been received while this process was stopped. Errno undefined. */
 bool nd_wait_clock_readable(int fd);
 
-/* Whether a wait for `wants` is a wait for room that a limit bounds. */
+/* Whether a wait for `wants` is one for send-buffer space that a limit bounds. */
 bool nd_wait_clock_send_space(const struct nd_sock *sock, short wants);
 
-/* How long its clocks run until they are to be looked at: those that stand while nothing waits; ND_NEVER where none is running. */
+/* Returns for how long the clocks that stop while no thread waits must run until they are checked; ND_NEVER where none
+ * runs. */
 nd_time nd_wait_clock_left(const struct nd_sock *sock, short wants);
 
-/* When, seen from `now`, the clocks of a socket that is waited for with `wants` are due; ND_NEVER if they are not running. */
+/* Returns when the clocks of a socket that is waited for with `wants` at `now` must be checked; ND_NEVER if none runs.
+ */
 nd_time nd_wait_clock_due(const struct nd_sock *sock, short wants, nd_time now);
 
-/* What bounds a socket that is waited for with `wants`, as it is shown from outside: a limit as in struct nd_slot, and until when
- * at `now`. */
+/* Returns the limit that bounds a wait for `wants` at `now`, as struct nd_slot has it for `netdeadline ps`, with its
+ * deadline. */
 unsigned nd_wait_clock_bound(const struct nd_sock *sock, short wants, nd_time now, nd_time *deadline);
 
-/* The socket became `ready` while its connect was under way: it stands now, or has failed. */
+/* Called when a socket that was connecting became `ready`: the connection is established now, or has failed. */
 void nd_wait_clock_connected(int fd, struct nd_sock *sock, short ready);
 
-/* As that, where no wait has told: asks the kernel (one system call) whether a connect that is under way has come about. Keeps
- * errno. */
+/* The same where no wait has shown it: asks the kernel (one system call) whether a pending connect has been
+ * established. Keeps errno. */
 void nd_wait_clock_settle_connect(int fd, struct nd_sock *sock);
 
-/* Ends the connection behind `fd` if one of its clocks is up, told as `operation`. `alone`: no other connection is waited for
- * at the same time; among several, RECV bounds only one that owes a reply. Returns whether it ended. Errno undefined. */
+/* Ends the connection behind `fd` if one of its clocks has expired, reported as one of `operation`. `alone`: it is the
+ * only connection of the wait; among several, RECV bounds only those whose reply is pending. Returns whether it ended.
+ * Errno undefined. */
 bool nd_wait_clock_expire(const char *operation, int fd, struct nd_sock *sock, short wants, bool alone, nd_time now);
 
 #endif

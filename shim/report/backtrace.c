@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "shim/report/backtrace_guard.h"
@@ -12,21 +13,22 @@
 
 enum { MOST_FRAMES = 32, MOST_STEPS = 64 };
 
-/* A thread is in libunwind. In a child that was forked then it stays so. */
-static bool is_claimed;
+/* Whether a thread is in libunwind. In a child that is forked meanwhile it stays true. */
+static _Atomic bool is_claimed;
 
 bool nd_backtrace_begin(void) {
-    return nd_backtrace_is_safe() && !__atomic_exchange_n(&is_claimed, true, __ATOMIC_ACQUIRE);
+    return nd_backtrace_is_safe() && !atomic_exchange_explicit(&is_claimed, true, memory_order_acquire);
 }
 
 void nd_backtrace_end(void) {
-    __atomic_store_n(&is_claimed, false, __ATOMIC_RELEASE);
+    atomic_store_explicit(&is_claimed, false, memory_order_release);
 }
 
-/* Made by the linker: the ELF header of the file that this code is in. */
+/* The ELF header of the file that contains this code; the linker defines it. */
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 
-/* The addresses of this library; empty where it is linked into a program (the tests), whose frames are not ours alone. */
+/* The addresses of this library. Empty where it is linked into a program (a unit test), which has further frames
+ * there. */
 static void own_range(uintptr_t *start, uintptr_t *end) {
     const ElfW(Ehdr) *file = (const void *)__ehdr_start;
     const ElfW(Phdr) *header = (const void *)(__ehdr_start + file->e_phoff);
@@ -47,7 +49,7 @@ static const char *file_part(const char *path) {
     return slash ? slash + 1 : path;
 }
 
-/* The loader knows the exported functions where the file cannot be read (chroot). */
+/* The loader knows the exported functions, also where the file cannot be read (in a chroot). */
 static bool find_exported(uintptr_t address, char *name, size_t size, uintptr_t *start) {
     Dl_info info;
     if (dladdr((const void *)address, &info) == 0 || !info.dli_sname)
@@ -66,7 +68,7 @@ static void put_module(struct nd_line *line, const struct nd_module *module) {
     nd_line_put_escaped(line, file, strlen(file), 64);
 }
 
-/* The address is where the call returns to: the call itself, one byte before, tells the function. */
+/* `address` is where a call returns to. The function is looked up by the byte before it, which belongs to the call. */
 static void put_frame(struct nd_line *line, uintptr_t address) {
     char name[128];
     struct nd_module module = {.base = 0};
@@ -83,16 +85,16 @@ static void put_frame(struct nd_line *line, uintptr_t address) {
         put_module(line, &module);
 }
 
-/* Appends the frame whole, or "..." where it does not fit. */
+/* Appends the whole frame, or "..." where it does not fit; then returns false. */
 static bool append_frame(struct nd_line *line, uintptr_t address, bool is_first) {
-    static const char no_room[] = " ...";
+    static const char ellipsis[] = " ...";
     char text[320];
     struct nd_line frame;
     nd_line_start(&frame, text, sizeof text);
     nd_line_put(&frame, is_first ? "" : " ");
     put_frame(&frame, address);
-    if (line->used + frame.used + sizeof no_room > line->size) {
-        nd_line_put(line, no_room);
+    if (line->used + frame.used + sizeof ellipsis > line->size) {
+        nd_line_put(line, ellipsis);
         return false;
     }
     nd_line_put(line, text);

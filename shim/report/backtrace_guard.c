@@ -1,7 +1,5 @@
-/* Whether unwinding is safe here, found out without the loader: by looking for the kernel's signal frame on the stack. */
+/* Finds out whether unwinding is safe without using the loader: searches the stack for the kernel's signal frame. */
 #include <errno.h>
-#include <signal.h>
-#include <stdint.h>
 #include <ucontext.h>
 
 #include "shim/memory.h"
@@ -9,16 +7,16 @@
 #include "shim/report/backtrace_guard.h"
 
 enum {
-    PAGE = 4096,           /* the smallest there is */
-    ROOM = 64 * 1024,      /* what unwinding takes, times four or so */
-    FAR = 8 * 1024 * 1024, /* how much of a stack is looked through */
+    PAGE = 4096,                  /* the smallest page size */
+    NEEDED = 64 * 1024,           /* about four times what unwinding takes */
+    MOST_STACK = 8 * 1024 * 1024, /* how much of a stack is searched */
     SIGNALS = 64,
     MOST_RETURNS = 4,
     RESTORER_IS_SET = 0x04000000,
 };
 
-static bool has_room_below(uintptr_t here) {
-    for (uintptr_t down = PAGE; down <= ROOM; down += PAGE)
+static bool has_space_below(uintptr_t here) {
+    for (uintptr_t down = PAGE; down <= NEEDED; down += PAGE)
         if (!nd_memory_is_there(here - down))
             return false;
     return true;
@@ -28,7 +26,7 @@ static bool has_room_below(uintptr_t here) {
 struct returns {
     uintptr_t to[MOST_RETURNS];
     int count;
-    uintptr_t page; /* of the kernel's own code, or 0 */
+    uintptr_t page; /* the page of the kernel's own code (vDSO), or 0 */
 };
 
 static void add_return(struct returns *returns, uintptr_t address) {
@@ -47,7 +45,8 @@ struct kernel_sigaction {
     unsigned long mask[8 / sizeof(unsigned long)];
 };
 
-/* Most handlers return through the restorer that libc gave with them. A one-shot handler's is still there when it runs. */
+/* Most handlers return through the restorer that libc passes with them. That of a one-shot handler is still set while
+ * it runs. */
 static void find_restorers(struct returns *returns) {
     struct kernel_sigaction action;
     for (int number = 1; number <= SIGNALS; number++) {
@@ -66,7 +65,7 @@ static bool find_returns(struct returns *returns) {
 #else
 extern unsigned long getauxval(unsigned long type) __attribute__((weak)); /* glibc 2.16 */
 
-/* Elsewhere the kernel also sends handlers home through a page of its own. */
+/* On other machines the kernel also lets handlers return through a page of its own (vDSO). */
 static bool find_returns(struct returns *returns) {
     enum { AUX_KERNEL_PAGE = 33 };
     find_restorers(returns);
@@ -84,8 +83,8 @@ static bool is_return(const struct returns *returns, uintptr_t word) {
     return false;
 }
 
-/* A struct sigaction that the program keeps on its stack holds the same address (curl's does): what follows must be what the
- * kernel saved. */
+/* A struct sigaction on the program's stack holds the same address (curl has one): in a signal frame registers that the
+ * kernel saved must follow. */
 #if defined(__x86_64__)
 struct signal_frame {
     uintptr_t return_to;
@@ -115,7 +114,7 @@ struct signal_frame {
 };
 
 static bool is_saved(const struct signal_frame *frame) {
-    return frame->return_to != 0; /* the address lies in the kernel's page, which nothing else points into */
+    return frame->return_to != 0; /* the address is in the kernel's page, to which nothing else points */
 }
 #endif
 
@@ -124,11 +123,11 @@ static bool is_signal_frame(uintptr_t at) {
     return nd_memory_copy(&frame, at, sizeof frame) == sizeof frame && is_saved(&frame);
 }
 
-/* Looks through the stack above `here` and whatever lies behind it, which other threads may unmap at any time: so page by
- * page, and only copies. False also where the stack cannot be read. */
+/* Searches the stack above `here`, and what follows it in memory, which other threads may unmap at any time: so it
+ * copies page by page. Returns false also where the stack cannot be read. */
 static bool has_no_return_above(uintptr_t here, const struct returns *returns) {
     uintptr_t words[PAGE / sizeof(uintptr_t)];
-    uintptr_t at = here & ~(sizeof(uintptr_t) - 1), end = at + FAR;
+    uintptr_t at = here & ~(sizeof(uintptr_t) - 1), end = at + MOST_STACK;
     for (bool is_first = true; at < end; is_first = false) {
         size_t wanted = PAGE - at % PAGE;
         size_t size = nd_memory_copy(words, at, wanted);
@@ -146,7 +145,7 @@ bool nd_backtrace_is_safe(void) {
     int saved = errno;
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);
     struct returns returns = {.count = 0, .page = 0};
-    bool safe = has_room_below(here) && find_returns(&returns) && has_no_return_above(here, &returns);
+    bool safe = has_space_below(here) && find_returns(&returns) && has_no_return_above(here, &returns);
     errno = saved;
     return safe;
 }

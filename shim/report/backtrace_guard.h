@@ -1,12 +1,12 @@
-/* Whether a stack can be unwound here and now. */
+/* Whether the stack can be unwound now. */
 #ifndef ND_REPORT_BACKTRACE_GUARD_H
 #define ND_REPORT_BACKTRACE_GUARD_H
 
 #include <stdbool.h>
 
-/* Whether this thread may unwind its stack now: not in a signal handler, which may have interrupted the loader in the
- * middle of its lists (unwinding reads them, under its lock); and not on a stack with less room than unwinding takes.
- * Async-signal-safe; keeps errno; changes no signal mask. */
+/* Whether this thread may unwind its stack now: not in a signal handler, which may have interrupted the loader while
+ * that changed its lists (unwinding reads them, under the loader's lock); and not on a stack with less space than
+ * unwinding takes. Async-signal-safe; keeps errno and the signal mask. */
 bool nd_backtrace_is_safe(void);
 
 #endif

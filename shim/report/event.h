@@ -1,4 +1,4 @@
-/* One expiry, as it is reported. */
+/* An expiry, as it is reported. */
 #ifndef ND_REPORT_EVENT_H
 #define ND_REPORT_EVENT_H
 
@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 
-/* One expiry, described before the connection is ended (afterwards the kernel no longer knows the peer). */
+/* An expiry. It is described before the connection is ended: afterwards the kernel no longer knows the peer. */
 struct nd_event {
     const char *operation;       /* the call: "connect", "recv", "poll", "SSL_shutdown", "getaddrinfo" */
     const char *limit;           /* the setting that fired, without prefix: "RECV", "INBOUND_SEND" */

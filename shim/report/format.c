@@ -36,7 +36,8 @@ static void put_number(struct nd_line *line, enum nd_log_format format, const ch
     nd_line_put_number(line, number, 1);
 }
 
-/* Days since 1970 as a date of the Gregorian calendar. Years are counted from March, so that the leap day is the last. */
+/* Appends the date of a day, given in days since 1970. Years are counted from March, so that the leap day is the
+ * last. */
 static void put_date(struct nd_line *line, int64_t days) {
     int64_t since = days + 719468; /* 0000-03-01 */
     int64_t era = since / 146097;
@@ -51,7 +52,7 @@ static void put_date(struct nd_line *line, int64_t days) {
     nd_line_put_number(line, (uint64_t)(day_of_year - (153 * month + 2) / 5 + 1), 2);
 }
 
-/* UTC, and by hand: gmtime_r takes the lock of the time zone. */
+/* Appends the time in UTC, without gmtime_r, which takes the lock of the time zone. */
 static void put_time(struct nd_line *line, enum nd_log_format format, const struct timespec *time) {
     int64_t seconds = time->tv_sec > 0 ? time->tv_sec : 0;
     const char *quote = format == ND_LOG_JSON ? "\"" : "";
@@ -85,7 +86,8 @@ static void put_peer(struct nd_line *line, enum nd_log_format format, const stru
     nd_line_put(line, quoted ? "\"" : "");
 }
 
-/* The limit and the time used. Seconds in JSON, for programs; the settings' own form in logfmt, for people. */
+/* Appends the limit and the elapsed time: in JSON in seconds, for programs; in logfmt the limit as a setting, for
+ * people. */
 static void put_times(struct nd_line *line, enum nd_log_format format, const struct nd_event *event) {
     put_key(line, format, "timeout");
     if (format == ND_LOG_JSON)
@@ -134,7 +136,8 @@ void nd_format_end(struct nd_line *line, enum nd_log_format format) {
     nd_line_put(line, format == ND_LOG_JSON ? "}\n" : "\n");
 }
 
-/* Tags end at a comma, metrics at a bar or newline: anything unusual becomes an underscore. */
+/* Appends a tag of a metric. Tags end at a comma, metrics at a bar or newline: any unusual character becomes an
+ * underscore. */
 static void put_tag(struct nd_line *line, const char *key, const char *value) {
     nd_line_put(line, key);
     for (int i = 0; i < 64 && value[i]; i++) {

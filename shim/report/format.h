@@ -1,4 +1,5 @@
-/* The text of a report: one event as a logfmt or JSON line, or as a StatsD datagram. Async-signal-safe. */
+/* Writes a report: an expiry as a line of logfmt or JSON, or as a StatsD datagram. All functions are
+ * async-signal-safe. */
 #ifndef ND_REPORT_FORMAT_H
 #define ND_REPORT_FORMAT_H
 
@@ -7,7 +8,7 @@
 #include "shim/report/origin.h"
 #include "shim/settings/settings.h"
 
-/* The line up to, but without, its end: further fields may follow. At most 1100 characters. */
+/* Appends the line without its end, so that further fields may follow. At most 1100 characters. */
 void nd_format_put_event(struct nd_line *line, enum nd_log_format format, const struct nd_event *event,
                          const struct nd_origin *origin);
 
@@ -15,14 +16,15 @@ void nd_format_put_event(struct nd_line *line, enum nd_log_format format, const 
 void nd_format_put_notice(struct nd_line *line, enum nd_log_format format, const char *text,
                           const struct nd_origin *origin);
 
-/* Opens the field `stack`, whose text the caller writes, escaped; and ends it. */
+/* Begin and end the field `stack`, whose text the caller appends, escaped. */
 void nd_format_open_stack(struct nd_line *line, enum nd_log_format format);
 void nd_format_close_stack(struct nd_line *line);
 
-/* The end of the line, its newline included. */
+/* Appends the end of the line, with its newline. */
 void nd_format_end(struct nd_line *line, enum nd_log_format format);
 
-/* "netdeadline.expiry:1|c|#op:recv,..." and its duration, as DogStatsD reads them. */
+/* Appends the metrics of an expiry in the form of DogStatsD: "netdeadline.expiry:1|c|#op:recv,...", and its
+ * duration. */
 void nd_format_put_statsd(struct nd_line *line, const struct nd_event *event, const char *program);
 
 #endif

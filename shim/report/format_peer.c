@@ -4,8 +4,7 @@
 #include <string.h>
 #include <sys/un.h>
 
-/* libc's inet_ntop goes through sprintf, which is not async-signal-safe. */
-
+/* Used in place of libc's inet_ntop, which calls sprintf and so is not async-signal-safe. */
 static void put_v4(struct nd_line *line, const uint8_t *bytes) {
     for (int i = 0; i < 4; i++) {
         nd_line_put(line, i ? "." : "");
@@ -13,7 +12,8 @@ static void put_v4(struct nd_line *line, const uint8_t *bytes) {
     }
 }
 
-/* The longest run of at least two zero groups, the first of equals (RFC 5952): its start, and its length or 0. */
+/* Finds the longest run of at least two zero groups, the first of several (RFC 5952). Returns its start; *length is 0
+ * where there is none. */
 static int longest_zeros(const uint16_t *groups, int *length) {
     int best = 0, run = 0;
     *length = 0;

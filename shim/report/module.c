@@ -8,15 +8,15 @@ struct search {
     struct nd_module *module;
 };
 
-/* The path is short for the program itself, whose name the loader does not keep. */
-static void take_path(struct nd_module *module, const char *name) {
+/* Sets the path. The loader does not keep the name of the program itself. */
+static void set_path(struct nd_module *module, const char *name) {
     const char *path = name && name[0] ? name : "/proc/self/exe";
     size_t length = strlen(path);
     if (path[0] == '/' && length < sizeof module->path)
         memcpy(module->path, path, length + 1);
 }
 
-static int look(struct dl_phdr_info *info, size_t size, void *arg) {
+static int find_in_headers(struct dl_phdr_info *info, size_t size, void *arg) {
     struct search *search = arg;
     struct nd_module found = {.base = info->dlpi_addr};
     (void)size;
@@ -32,12 +32,12 @@ static int look(struct dl_phdr_info *info, size_t size, void *arg) {
     }
     if (found.end == 0)
         return 0;
-    take_path(&found, info->dlpi_name);
+    set_path(&found, info->dlpi_name);
     *search->module = found;
     return 1;
 }
 
 bool nd_module_find(uintptr_t address, struct nd_module *module) {
     struct search search = {address, module};
-    return dl_iterate_phdr(look, &search) == 1;
+    return dl_iterate_phdr(find_in_headers, &search) == 1;
 }

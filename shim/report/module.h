@@ -1,4 +1,4 @@
-/* Which loaded file an address belongs to, as the loader knows. */
+/* Which loaded file an address belongs to, by the lists of the loader. */
 #ifndef ND_REPORT_MODULE_H
 #define ND_REPORT_MODULE_H
 
@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 struct nd_module {
-    char path[256];  /* empty where it has no file (the kernel's own page) */
-    uintptr_t base;  /* what the file's addresses are relative to */
+    char path[256];  /* empty for what is not a file (the vDSO) */
+    uintptr_t base;  /* is added to an address of the file */
     uintptr_t start; /* the segment that the address is in */
     uintptr_t end;
     uintptr_t unwinding; /* its .eh_frame_hdr, or 0 */
@@ -16,8 +16,8 @@ struct nd_module {
 /* Finds the module of `address`. Takes the loader's lock: not async-signal-safe. Makes no system call. */
 bool nd_module_find(uintptr_t address, struct nd_module *module);
 
-/* The name of the function at `address` of `module`, from the symbols in its file, which is opened for it; and its start.
- * Returns false where there is none. Allocates nothing. */
+/* Finds the name and the start of the function at `address` of `module`, from the symbols in its file, which is mapped
+ * for that. Returns false where there is none. Allocates no memory. */
 bool nd_module_function(const struct nd_module *module, uintptr_t address, char *name, uintptr_t name_size,
                         uintptr_t *start);
 

@@ -1,7 +1,7 @@
-/* Reads a function's name from its file. The loader's dladdr knows exported functions only, and libunwind's own reader takes
- * the nearest symbol, which in a stripped file is another function's. The file may be anything: everything is checked. */
+/* Reads the name of a function from its ELF file. dladdr knows exported functions only, and libunwind takes the nearest
+ * symbol, which in a stripped file is that of another function. The file's contents are not trusted: each offset is
+ * checked. */
 #include <elf.h>
-#include <fcntl.h>
 #include <link.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -30,7 +30,7 @@ static int map_file(const char *path, struct file *file) {
     return bytes == MAP_FAILED ? -1 : 0;
 }
 
-/* `count` things of `size` bytes at `offset`, or NULL where they are not all in the file. */
+/* The `count` entries of `size` bytes at `offset`, or NULL where they are not entirely in the file. */
 static const void *part(const struct file *file, uint64_t offset, uint64_t size, uint64_t count) {
     uint64_t whole;
     if (__builtin_mul_overflow(size, count, &whole) || whole > file->size || offset > file->size - whole)
@@ -38,7 +38,7 @@ static const void *part(const struct file *file, uint64_t offset, uint64_t size,
     return offset % sizeof(ElfW(Addr)) == 0 || size == 1 ? file->bytes + offset : NULL;
 }
 
-/* The name at `offset` of the string table `strings`, if it ends inside. */
+/* The name at `offset` of the string table `strings`, or NULL where it does not end in the table. */
 static const char *string_at(const struct file *file, const ElfW(Shdr) * strings, uint64_t offset) {
     const char *start = part(file, strings->sh_offset, 1, strings->sh_size);
     if (!start || offset >= strings->sh_size || !memchr(start + offset, '\0', (size_t)(strings->sh_size - offset)))
@@ -46,7 +46,7 @@ static const char *string_at(const struct file *file, const ElfW(Shdr) * strings
     return start + offset;
 }
 
-/* The symbol of the function that holds `address`, in one symbol table. */
+/* The symbol, in one table, of the function that contains `address`; or NULL. */
 static const ElfW(Sym) * find_symbol(const struct file *file, const ElfW(Shdr) * table, uint64_t address) {
     uint64_t count = table->sh_size / sizeof(ElfW(Sym));
     const ElfW(Sym) *symbols = part(file, table->sh_offset, sizeof *symbols, count);
@@ -59,7 +59,7 @@ static const ElfW(Sym) * find_symbol(const struct file *file, const ElfW(Shdr) *
     return NULL;
 }
 
-/* Looks through every symbol table of the file. */
+/* Searches every symbol table of the file. */
 static const char *find_name(const struct file *file, uint64_t address, uint64_t *start) {
     const ElfW(Ehdr) *header = part(file, 0, sizeof *header, 1);
     if (!header || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_shentsize != sizeof(ElfW(Shdr)))

@@ -1,24 +1,25 @@
-/* Who reports, and when: the program and this moment. Async-signal-safe but for nd_origin_start. */
+/* The origin of a report: the program, the thread and the time. All functions but nd_origin_start are
+ * async-signal-safe. */
 #ifndef ND_REPORT_ORIGIN_H
 #define ND_REPORT_ORIGIN_H
 
 #include <time.h>
 
-/* Who says it, and when. */
 struct nd_origin {
-    struct timespec time; /* of day */
+    struct timespec time; /* CLOCK_REALTIME */
     int pid, tid;
     const char *program;
-    unsigned dropped; /* lines that the rate limit has left out since the last one */
+    unsigned dropped; /* lines that the rate limit has dropped since the last one */
 };
 
-/* Keeps the name that libc found at start: later the program may write over its argv. Called once, before the program runs. */
+/* Copies the name that libc found at start, since the program may overwrite its argv later. Called once, before the
+ * program runs. */
 void nd_origin_start(void);
 
-/* The program's name, as it was at start. */
+/* The name of the program, as it was at start. */
 const char *nd_origin_program(void);
 
-/* This thread, now; `dropped` is 0. */
+/* The calling thread and the current time; `dropped` is 0. */
 struct nd_origin nd_origin_now(void);
 
 #endif

@@ -1,9 +1,9 @@
-/* USDT probes, for perf, bpftrace and SystemTap: a nop and a note in the file each. Without <sys/sdt.h> (Debian:
- * systemtap-sdt-dev) there are none.
+/* USDT probes, for perf, bpftrace and SystemTap: each is a nop and a note in the file. Without <sys/sdt.h>
+ * (Debian: systemtap-sdt-dev) there are none.
  *
- *   netdeadline:start   (operation, fd, nanoseconds until the limit or INT64_MAX, name or NULL)   a call that may wait begins
- *   netdeadline:end     (operation, nanoseconds, how: enum nd_slot_end)                           it is over
- *   netdeadline:expiry  (operation, limit, timeout and elapsed in nanoseconds, observed)          a deadline fired */
+ *   netdeadline:start   (operation, fd, nanoseconds until the limit or INT64_MAX, name or NULL) a call may wait now
+ *   netdeadline:end     (operation, nanoseconds, how: enum nd_slot_end)                         it has ended
+ *   netdeadline:expiry  (operation, limit, timeout and elapsed in nanoseconds, observed)        a deadline fired */
 #ifndef ND_REPORT_PROBES_H
 #define ND_REPORT_PROBES_H
 

@@ -1,30 +1,23 @@
+/* Sends the line of an expiry, or a notice, to where the settings say. At most ten lines of expiries a second. */
 #include "shim/report/report.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include "base/clock.h"
-#include "base/line.h"
+#include "base/compiler.h"
 #include "shim/raw.h"
 #include "shim/report/backtrace.h"
 #include "shim/report/format.h"
-#include "shim/report/origin.h"
 #include "shim/report/probes.h"
 #include "shim/report/sink.h"
 #include "shim/report/slots.h"
-#include "shim/settings/settings.h"
-
-#define NOINLINE __attribute__((noinline))
 
 static bool has_started;
-static bool has_given_notice;
+static _Atomic bool has_given_notice;
 
-/* The second, mod 2^24, of the line last counted, and in the low 8 bits how many there were in it. 32 bits, because old
- * i386 has no atomic 64. */
-static uint32_t lines_in_second;
-static uint32_t dropped_lines;
+/* The second, modulo 2^24, of the last line, and in the low 8 bits the number of lines in that second. It has 32 bits
+ * because old i386 processors have no atomic operations on 64. */
+static _Atomic uint32_t lines_in_second;
+static _Atomic uint32_t dropped_lines;
 
 enum { LINES_PER_SECOND = 10 };
 
@@ -37,20 +30,23 @@ void nd_report_start(void) {
     errno = saved;
 }
 
-static bool may_tell(nd_time now) {
+/* Returns false where the line is one too many. */
+static bool count_line(nd_time now) {
     uint32_t second = (uint32_t)(now / ND_SEC) & 0xffffff;
-    uint32_t before = __atomic_load_n(&lines_in_second, __ATOMIC_RELAXED);
+    uint32_t before = atomic_load_explicit(&lines_in_second, memory_order_relaxed);
     uint32_t after;
     do {
         after = before >> 8 == second ? before + 1 : second << 8 | 1;
         if ((after & 0xff) > LINES_PER_SECOND)
             return false;
-    } while (!__atomic_compare_exchange_n(&lines_in_second, &before, after, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    } while (!atomic_compare_exchange_weak_explicit(&lines_in_second, &before, after, memory_order_relaxed,
+                                                    memory_order_relaxed));
     return true;
 }
 
-/* "<28>": daemon, warning. No time: the receiver's own is as good, and that of the host's zone would need a lock. */
-static NOINLINE int send_to_syslog(const char *text, size_t length) {
+/* "<28>" is facility daemon, severity warning. The message has no time: the receiver adds one, and local time would
+ * need the time zone's lock. */
+static ND_APART int send_to_syslog(const char *text, size_t length) {
     char buffer[1500];
     struct nd_line line;
     nd_line_start(&line, buffer, sizeof buffer);
@@ -59,7 +55,7 @@ static NOINLINE int send_to_syslog(const char *text, size_t length) {
     nd_line_put(&line, "]: ");
     length -= length > 0 && text[length - 1] == '\n';
     if (length >= sizeof buffer - line.used)
-        length = sizeof buffer - line.used - 1; /* a long stack is cut: the frames nearest to the call come first */
+        length = sizeof buffer - line.used - 1; /* a long stack is cut at its outer end */
     memcpy(buffer + line.used, text, length);
     return nd_sink_syslog(buffer, line.used + length);
 }
@@ -79,10 +75,10 @@ static int send_to_log(const char *text, size_t length) {
 }
 
 static bool is_first_notice(void) {
-    return !__atomic_exchange_n(&has_given_notice, true, __ATOMIC_RELAXED);
+    return !atomic_exchange_explicit(&has_given_notice, true, memory_order_relaxed);
 }
 
-static NOINLINE void tell_lost_log(int error) {
+static ND_APART void warn_lost_log(int error) {
     char buffer[400];
     struct nd_line line;
     if (nd_settings.log != ND_LOG_FILE || error == EAGAIN || !is_first_notice())
@@ -96,15 +92,15 @@ static NOINLINE void tell_lost_log(int error) {
     nd_sink_stderr(buffer, line.used);
 }
 
-static void send_or_complain(const struct nd_line *line) {
+static void send_or_warn(const struct nd_line *line) {
     errno = 0;
     if (send_to_log(line->text, line->used) != 0)
-        tell_lost_log(errno);
+        warn_lost_log(errno);
 }
 
-/* Apart from the plain form, so that a report without a stack fits on a small one. */
-static NOINLINE void tell_with_stack(const struct nd_event *event, const struct nd_origin *origin) {
-    char buffer[4096]; /* what a pipe takes as one piece */
+/* A function of its own, because of its large buffer: a report without a stack trace must fit on a small stack. */
+static ND_APART void report_with_stack(const struct nd_event *event, const struct nd_origin *origin) {
+    char buffer[4096]; /* a pipe takes as much in one piece (PIPE_BUF) */
     struct nd_line line;
     nd_line_start(&line, buffer, sizeof buffer - sizeof "\"}\n");
     nd_format_put_event(&line, nd_settings.log_format, event, origin);
@@ -113,19 +109,19 @@ static NOINLINE void tell_with_stack(const struct nd_event *event, const struct 
     line.size = sizeof buffer;
     nd_format_close_stack(&line);
     nd_format_end(&line, nd_settings.log_format);
-    send_or_complain(&line);
+    send_or_warn(&line);
 }
 
-static NOINLINE void tell_plainly(const struct nd_event *event, const struct nd_origin *origin) {
+static ND_APART void report_without_stack(const struct nd_event *event, const struct nd_origin *origin) {
     char buffer[1280];
     struct nd_line line;
     nd_line_start(&line, buffer, sizeof buffer);
     nd_format_put_event(&line, nd_settings.log_format, event, origin);
     nd_format_end(&line, nd_settings.log_format);
-    send_or_complain(&line);
+    send_or_warn(&line);
 }
 
-static NOINLINE void count_in_statsd(const struct nd_event *event) {
+static ND_APART void send_to_statsd(const struct nd_event *event) {
     char buffer[640];
     struct nd_line line;
     nd_line_start(&line, buffer, sizeof buffer);
@@ -133,18 +129,18 @@ static NOINLINE void count_in_statsd(const struct nd_event *event) {
     nd_sink_statsd(nd_settings.statsd, buffer, line.used);
 }
 
-static void tell(const struct nd_event *event) {
-    if (!may_tell(nd_now())) {
-        __atomic_fetch_add(&dropped_lines, 1, __ATOMIC_RELAXED);
+static void write_line(const struct nd_event *event) {
+    if (!count_line(nd_now())) {
+        atomic_fetch_add_explicit(&dropped_lines, 1, memory_order_relaxed);
         return;
     }
     struct nd_origin origin = nd_origin_now();
-    origin.dropped = __atomic_exchange_n(&dropped_lines, 0, __ATOMIC_RELAXED);
+    origin.dropped = atomic_exchange_explicit(&dropped_lines, 0, memory_order_relaxed);
     if (nd_settings.backtrace && nd_backtrace_begin()) {
-        tell_with_stack(event, &origin);
+        report_with_stack(event, &origin);
         nd_backtrace_end();
     } else {
-        tell_plainly(event, &origin);
+        report_without_stack(event, &origin);
     }
 }
 
@@ -155,27 +151,27 @@ void nd_report_expiry(const struct nd_event *event) {
     ND_PROBE5(netdeadline, expiry, event->operation, event->limit, event->timeout, event->elapsed,
               (int)event->observed);
     if (nd_settings.statsd[0])
-        count_in_statsd(event);
+        send_to_statsd(event);
     if (nd_settings.log != ND_LOG_OFF) {
         nd_hush(&hushed);
-        tell(event);
+        write_line(event);
         nd_unhush(&hushed);
     }
     errno = saved;
 }
 
-/* Descriptor 2 gets plain text, unless whoever reads it asked for JSON. */
-static bool notice_goes_plain(void) {
+/* Whether a notice is plain text: on descriptor 2, unless the settings ask for JSON there. */
+static bool notice_is_plain(void) {
     return nd_settings.log == ND_LOG_OFF ||
            (nd_settings.log == ND_LOG_STDERR && nd_settings.log_format == ND_LOG_LOGFMT);
 }
 
-static NOINLINE void send_notice(const char *text) {
+static ND_APART void send_notice(const char *text) {
     char buffer[1280];
     struct nd_line line;
     struct nd_origin origin = nd_origin_now();
     nd_line_start(&line, buffer, sizeof buffer);
-    if (notice_goes_plain()) {
+    if (notice_is_plain()) {
         nd_line_put(&line, text);
         nd_line_put_char(&line, '\n');
     } else {
@@ -189,7 +185,7 @@ static NOINLINE void send_notice(const char *text) {
 void nd_report_notice(const char *text) {
     int saved = errno;
     struct nd_hushed hushed;
-    /* With the log off nobody remembers what descriptor 2 was, so that a late notice would have nowhere safe to go. */
+    /* With the log off it is not known any more whether descriptor 2 is the one of the start. */
     if ((nd_settings.log == ND_LOG_OFF && has_started) || !is_first_notice())
         return;
     nd_hush(&hushed);

@@ -2,10 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -13,7 +10,8 @@
 
 #include "shim/raw.h"
 
-/* Raw system calls throughout: libc's own are cancellation points, and a thread cancelled here would leave a descriptor. */
+/* All system calls are raw: those of libc are cancellation points, and a thread that is cancelled here would leak a
+ * descriptor. */
 
 static int raw_open(const char *path, int flags) {
     return (int)ND_RAW6(openat, AT_FDCWD, path, flags, 0640, 0, 0);
@@ -28,7 +26,7 @@ static ssize_t raw_write(int fd, const char *text, size_t length) {
 }
 
 static int raw_socket(int family) {
-#ifdef SYS_socketcall /* i386 has the calls by themselves only since Linux 4.3 */
+#ifdef SYS_socketcall /* i386 has the single calls only since Linux 4.3 */
     long args[] = {family, SOCK_DGRAM | SOCK_CLOEXEC, 0};
     return (int)ND_RAW3(socketcall, 1, args, 0);
 #else
@@ -67,9 +65,9 @@ static bool is_same_stderr(const struct stat *now) {
     return stderr_state == STDERR_UNKNOWN;
 }
 
-/* A pipe or terminal that is full would block us, and O_NONBLOCK on descriptor 2 belongs to everybody who shares it: so
- * a second opening of the same file. Where that is not allowed (another user's terminal, no /proc), poll first; then
- * only somebody who fills it in between can make us wait. */
+/* A full pipe or terminal would block, and O_NONBLOCK on descriptor 2 would hold for every process that shares it: so
+ * the file is opened once more. Where that is not allowed (another user's terminal, no /proc), a poll precedes the
+ * write, which then waits only if another process fills the pipe in between. */
 static ssize_t write_without_waiting(const char *text, size_t length) {
     int fd = raw_open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd >= 0) {
@@ -77,8 +75,8 @@ static ssize_t write_without_waiting(const char *text, size_t length) {
         raw_close(fd);
         return written;
     }
-    struct pollfd room = {.fd = 2, .events = POLLOUT};
-    if (nd_raw_poll(&room, 1, 0) != 1 || room.revents != POLLOUT)
+    struct pollfd out = {.fd = 2, .events = POLLOUT};
+    if (nd_raw_poll(&out, 1, 0) != 1 || out.revents != POLLOUT)
         return -1;
     return raw_write(2, text, length);
 }
@@ -120,7 +118,7 @@ int nd_sink_syslog(const char *text, size_t length) {
     return send_datagram(&to, sizeof to, text, length);
 }
 
-/* Reads the port behind the last colon of `address`. */
+/* Parses the port after the last colon of `address`. */
 static in_port_t read_port(const char *address) {
     unsigned port = 0;
     for (const char *digit = strrchr(address, ':') + 1; *digit; digit++)
@@ -148,7 +146,7 @@ int nd_sink_statsd(const char *address, const char *text, size_t length) {
     return inet_pton(AF_INET, host, &v4.sin_addr) == 1 ? send_datagram(&v4, sizeof v4, text, length) : -1;
 }
 
-static void held_signals(sigset_t *set) {
+static void fill_held(sigset_t *set) {
     sigemptyset(set);
     sigaddset(set, SIGPIPE);
     sigaddset(set, SIGXFSZ);
@@ -157,8 +155,8 @@ static void held_signals(sigset_t *set) {
 
 void nd_hush(struct nd_hushed *hushed) {
     sigset_t held;
-    held_signals(&held);
-    sigprocmask(SIG_BLOCK, &held, &hushed->mask); /* of this thread: that is what Linux does */
+    fill_held(&held);
+    sigprocmask(SIG_BLOCK, &held, &hushed->mask); /* on Linux this changes the mask of the thread alone */
     sigpending(&hushed->pending);
 }
 

@@ -1,23 +1,25 @@
-/* The places a line can be sent to. None of these waits, allocates, locks or is a cancellation point; each opens what it
- * needs and closes it at once. Async-signal-safe; they change errno, and raise no signal between nd_hush and nd_unhush. */
+/* The sinks that a line can be sent to. The functions do not wait, allocate or lock, and are not cancellation points;
+ * each opens the descriptor it needs and closes it before it returns. They are async-signal-safe, change errno, and
+ * raise no signal between nd_hush and nd_unhush. */
 #ifndef ND_REPORT_SINK_H
 #define ND_REPORT_SINK_H
 
 #include <signal.h>
 #include <stddef.h>
 
-/* Remembers which file stands behind descriptor 2. Until then it is taken to be the one the process was started with. */
+/* Stores which file descriptor 2 is. Until then it is assumed to be the one that the process was started with. */
 void nd_sink_remember_stderr(void);
 
-/* Each sends `length` bytes, newline included where the place wants one. They return 0, or -1 when it was not written. */
+/* Each sends `length` bytes, including the newline where the sink needs one. Returns 0, or -1 where they were not
+ * written whole. */
 int nd_sink_stderr(const char *text, size_t length);
 int nd_sink_file(const char *path, const char *text, size_t length);
 int nd_sink_syslog(const char *text, size_t length);
 
-/* One UDP datagram to `address` (NETDEADLINE_STATSD's form). */
+/* Sends a UDP datagram to `address`, in the form of NETDEADLINE_STATSD. */
 int nd_sink_statsd(const char *address, const char *text, size_t length);
 
-/* Holds back what a write can raise (a pipe without reader, a stopped terminal, a file size limit). */
+/* Between these two calls the thread gets none of the signals that a write can raise: SIGPIPE, SIGXFSZ, SIGTTOU. */
 struct nd_hushed {
     sigset_t mask;
     sigset_t pending;

@@ -1,49 +1,11 @@
 #include "shim/report/slots.h"
 
-#include <errno.h>
-#include <signal.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "base/compiler.h"
+#include "shim/memory.h"
 #include "shim/raw.h"
 #include "shim/report/slots_fast.h"
-
-const char nd_operation_names[ND_OPERATIONS][ND_OPERATION_NAME] = {
-    "",
-#define ND_OPERATION(name) #name,
-#include "shim/report/operations.def"
-#undef ND_OPERATION
-};
-
-const char nd_limit_names[ND_LIMITS][ND_OPERATION_NAME] = {
-    [ND_LIMIT_RESOLVE] = "RESOLVE",
-    [ND_LIMIT_CONNECT] = "CONNECT",
-    [ND_LIMIT_TLS_HANDSHAKE] = "TLS_HANDSHAKE",
-    [ND_LIMIT_TLS_SHUTDOWN] = "TLS_SHUTDOWN",
-    [ND_LIMIT_UNACKED] = "UNACKED",
-    [ND_LIMIT_RECV] = "RECV",
-    [ND_LIMIT_SEND] = "SEND",
-    [ND_LIMIT_ACCEPT] = "ACCEPT",
-    [ND_LIMIT_IDLE] = "IDLE",
-    [ND_LIMIT_LIFETIME] = "LIFETIME",
-    [ND_LIMIT_MIN_RATE] = "MIN_RATE",
-};
-
-const char nd_inbound_limit_names[ND_LIMITS][ND_OPERATION_NAME] = {
-    [ND_LIMIT_RESOLVE] = "INBOUND_RESOLVE",
-    [ND_LIMIT_CONNECT] = "INBOUND_CONNECT",
-    [ND_LIMIT_TLS_HANDSHAKE] = "INBOUND_TLS_HANDSHAKE",
-    [ND_LIMIT_TLS_SHUTDOWN] = "INBOUND_TLS_SHUTDOWN",
-    [ND_LIMIT_UNACKED] = "INBOUND_UNACKED",
-    [ND_LIMIT_RECV] = "INBOUND_RECV",
-    [ND_LIMIT_SEND] = "INBOUND_SEND",
-    [ND_LIMIT_ACCEPT] = "INBOUND_ACCEPT",
-    [ND_LIMIT_IDLE] = "INBOUND_IDLE",
-    [ND_LIMIT_LIFETIME] = "INBOUND_LIFETIME",
-    [ND_LIMIT_MIN_RATE] = "INBOUND_MIN_RATE",
-};
 
 const uint32_t nd_bucket_ms[ND_BUCKETS] = {1,      2,      5,      10,      20,      50,     100,   200,
                                            500,    1000,   2000,   5000,    10000,   20000,  30000, 60000,
@@ -53,23 +15,14 @@ struct nd_slots nd_slots;
 
 __thread struct nd_slots_self nd_slots_self;
 
-/* Slots that are tried before a call goes without one. */
+/* How many slots are tried before a call goes without one, and how many are swept at a time. */
 enum { PROBES = 64, SWEPT_AT_ONCE = 8 };
 
-/* The slots that share a page with what is read anyway. A process of few threads touches no other. */
+/* The number of slots in the page that is read anyway. A process with few threads writes to no other. */
 enum { FIRST_PAGE = (4096 - offsetof(struct nd_slots, slot)) / sizeof(struct nd_slot) };
 
-enum nd_call nd_operation_find(const char *name) {
-    uintptr_t offset = (uintptr_t)name - (uintptr_t)nd_operation_names;
-    if (offset < sizeof nd_operation_names && offset % ND_OPERATION_NAME == 0)
-        return (enum nd_call)(offset / ND_OPERATION_NAME);
-    for (unsigned i = 1; i < ND_OPERATIONS; i++)
-        if (strcmp(nd_operation_names[i], name) == 0)
-            return (enum nd_call)i;
-    return ND_OPERATION_NONE;
-}
-
-/* MADV_WIPEONFORK (Linux 4.14) also reaches forks that no handler of pthread_atfork sees: _Fork, a raw clone. */
+/* MADV_WIPEONFORK (Linux 4.14) also works for children whose parent calls no handler of pthread_atfork: by _Fork or a
+ * raw clone. */
 void nd_slots_start(void) {
     int saved = errno;
 #ifdef MADV_WIPEONFORK
@@ -83,14 +36,14 @@ static void zero_counters(void) {
         for (int shard = 0; shard < ND_SHARDS; shard++) {
             struct nd_counters *counters = &nd_slots.counters[shard][operation];
             if (atomic_load_explicit(&counters->longest, memory_order_relaxed) || counters->expired ||
-                counters->observed) /* not written without need: it would be a page of one's own */
+                counters->observed) /* else they are zeros, and writing to them would need a private page */
                 memset(counters, 0, sizeof *counters);
         }
 }
 
 void nd_slots_forked(void) {
     if (!atomic_load_explicit(&nd_slots.process, memory_order_relaxed))
-        return; /* wiped, or never used */
+        return; /* zeroed by the kernel, or never used */
     atomic_store_explicit(&nd_slots.process, 0, memory_order_relaxed);
     for (int i = 0; i < ND_SLOTS; i++)
         if (atomic_load_explicit(&nd_slots.slot[i].tid, memory_order_relaxed))
@@ -122,10 +75,10 @@ uint32_t nd_slots_thread(void) {
     return tid;
 }
 
-/* Whether the call that this thread's slot tells of may still be under way: then this one is made by a signal handler. Its frame
- * is further up the same stack. It is not read, since a frame that was left may be on a stack that is gone; what is left of
- * one is recognised from outside. */
-static __attribute__((noinline)) bool may_stand(const struct nd_slot *slot) {
+/* Whether the call in this thread's slot may still be under way, its frame being further up the same stack: then the
+ * new call is made by a signal handler. The frame is not read, since it may be on a stack that was unmapped; a reader
+ * from outside recognises the slot of a call that was left. */
+static __attribute__((noinline)) bool may_be_under_way(const struct nd_slot *slot) {
     const uintptr_t deepest = (uintptr_t)1 << 20;
     uintptr_t here = (uintptr_t)__builtin_frame_address(0), there = (uintptr_t)slot->frame;
     return there > here && there - here < deepest;
@@ -136,7 +89,7 @@ static void set_free(struct nd_slot *slot) {
     atomic_store_explicit(&slot->tid, 0, memory_order_release);
 }
 
-/* Frees slots of threads that ended inside a call. Once a second at most: a system call for each. */
+/* Frees slots of threads that have ended in a call. Makes a system call for each slot, at most once a second. */
 ND_COLD static void sweep(uint32_t tid, nd_time now) {
     uint32_t second = (uint32_t)(now / ND_SEC), before = atomic_load_explicit(&nd_slots.swept, memory_order_relaxed);
     if (before == second || !atomic_compare_exchange_strong(&nd_slots.swept, &before, second))
@@ -158,7 +111,7 @@ static bool claim(struct nd_slot *slot, uint32_t tid) {
                                           &slot->tid, &owner, tid, memory_order_acquire, memory_order_relaxed));
 }
 
-/* The thread's slot: the one it has already, or a free one; NULL where there is none. */
+/* Takes the slot that the thread has already, or a free one. Returns NULL where there is none. */
 static struct nd_slot *take(uint32_t tid) {
     if (claim(nd_slots_self.first, tid))
         return nd_slots_self.first;
@@ -180,7 +133,7 @@ static void copy_fields(struct nd_slot *to, const struct nd_slot *from) {
     to->return_to = from->return_to;
 }
 
-/* Its first call, or its slot is not at once to be had, or is this thread's already. */
+/* For a thread's first call, and where its usual slot is not free. */
 void nd_slot_begin_slowly(struct nd_slot_use *use, int fd, nd_time deadline, unsigned limit, const char *name) {
     uint32_t tid = own_tid();
     use->shard = (uint8_t)(tid % ND_SHARDS);
@@ -189,7 +142,7 @@ void nd_slot_begin_slowly(struct nd_slot_use *use, int fd, nd_time deadline, uns
         sweep(tid, use->began);
         return;
     }
-    if (use->slot->frame && may_stand(use->slot)) { /* the call is made by a handler that has interrupted another one */
+    if (use->slot->frame && may_be_under_way(use->slot)) { /* a signal handler makes the call */
         copy_fields(&use->outer, use->slot);
         use->outer.tid = tid;
     }
@@ -210,7 +163,7 @@ static void count_longest(struct nd_counters *counters, uint64_t elapsed) {
 
 void nd_slot_count(struct nd_counters *counters, enum nd_slot_end how, uint64_t elapsed) {
     unsigned bucket = 0;
-    count_longest(counters, elapsed ? elapsed : 1); /* not 0: that is one that was never used */
+    count_longest(counters, elapsed ? elapsed : 1); /* 0 means that no call has been counted */
     if (how == ND_SLOT_QUIET)
         atomic_fetch_add_explicit(&counters->quiet, 1, memory_order_relaxed);
     if (how != ND_SLOT_DONE)
@@ -229,6 +182,26 @@ void nd_slot_restore(const struct nd_slot_use *use) {
 
 void nd_slot_end(struct nd_slot_use *use, enum nd_slot_end how, nd_time now) {
     nd_slot_end_here(use, how, now);
+}
+
+static bool stands(const struct nd_slot *slot, uint32_t tid) {
+    uintptr_t word = 0;
+    return ND_RAW3(tgkill, nd_slots.process, tid, 0) == 0 &&
+           nd_memory_copy(&word, (uintptr_t)slot->frame, sizeof word) == sizeof word && word == slot->return_to;
+}
+
+bool nd_slots_sending(int fd) {
+    const int saved = errno;
+    const uint32_t self = own_tid();
+    bool found = false;
+    for (int i = 0; i < ND_SLOTS && !found; i++) {
+        const struct nd_slot *slot = &nd_slots.slot[i];
+        const uint32_t tid = atomic_load_explicit(&slot->tid, memory_order_acquire);
+        found = tid && tid != self && slot->fd == fd && (nd_operation_table[slot->operation].moves & ND_MOVES_OUT) &&
+                stands(slot, tid);
+    }
+    errno = saved;
+    return found;
 }
 
 void nd_slots_count_expiry(const char *operation, bool observed) {

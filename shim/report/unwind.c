@@ -1,7 +1,5 @@
 #include "shim/report/unwind.h"
 
-#include <fcntl.h>
-#include <stddef.h>
 #include <sys/stat.h>
 
 #include "shim/raw.h"
@@ -13,8 +11,8 @@ static bool is_pipe(int fd) {
     return fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
 }
 
-/* Its first use opens the pipe that only unwinding by itself needs. No one else opens anything yet, so that it gets the two
- * lowest numbers that are free. */
+/* At its first use libunwind opens a pipe, which it needs only for unwinding its own process. No other thread opens
+ * descriptors yet, so the pipe gets the two lowest free numbers: it is closed again. */
 static void use_once(void) {
     int lowest[2];
     unw_cursor_t cursor;

@@ -1,17 +1,17 @@
-/* Unwinding a stack of this process, by libunwind. */
+/* Unwinds a stack of this process with libunwind. */
 #ifndef ND_REPORT_UNWIND_H
 #define ND_REPORT_UNWIND_H
 
 #include "shim/report/unwind_accessors.h"
 #include "shim/report/unwind_functions.h"
 
-#pragma weak getcontext /* musl has none (start.c): nothing is reported there */
+#pragma weak getcontext /* musl lacks it (start.c), but nothing is reported there */
 
-/* Makes libunwind ready; false if the host has none, and unw_step is then NULL. Called at start, while no other thread
- * opens descriptors; not async-signal-safe. */
+/* Prepares libunwind. Returns false where the host has none; unw_step is then NULL. Called at start, while no other
+ * thread opens descriptors; not async-signal-safe. */
 bool nd_unwind_load(void);
 
-/* A cursor at the frame of *unwinding. */
+/* Sets *cursor to the frame of *unwinding. Returns 0 or an error of libunwind. */
 int nd_unwind_start(unw_cursor_t *cursor, struct nd_unwinding *unwinding);
 
 #endif

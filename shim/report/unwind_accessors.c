@@ -1,5 +1,5 @@
-/* How libunwind reads this process: memory only where it can be read, registers from the context, and the tables that the
- * linker made for each module. */
+/* The functions by which libunwind reads this process: memory where it can be read, registers from the context, and the
+ * unwind table that the linker has made for each module. */
 #include "shim/report/unwind_accessors.h"
 
 #include <string.h>
@@ -36,11 +36,17 @@ static int access_memory(unw_addr_space_t space, unw_word_t address, unw_word_t 
 }
 
 #if defined(__x86_64__)
-/* In libunwind's order, which is DWARF's. */
-static const int register_numbers[] = {REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP, REG_R8,
-                                       REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP};
+/* By libunwind's numbers, which are DWARF's. */
+static const int register_numbers[] = {
+    [UNW_X86_64_RAX] = REG_RAX, [UNW_X86_64_RDX] = REG_RDX, [UNW_X86_64_RCX] = REG_RCX, [UNW_X86_64_RBX] = REG_RBX,
+    [UNW_X86_64_RSI] = REG_RSI, [UNW_X86_64_RDI] = REG_RDI, [UNW_X86_64_RBP] = REG_RBP, [UNW_X86_64_RSP] = REG_RSP,
+    [UNW_X86_64_R8] = REG_R8,   [UNW_X86_64_R9] = REG_R9,   [UNW_X86_64_R10] = REG_R10, [UNW_X86_64_R11] = REG_R11,
+    [UNW_X86_64_R12] = REG_R12, [UNW_X86_64_R13] = REG_R13, [UNW_X86_64_R14] = REG_R14, [UNW_X86_64_R15] = REG_R15,
+    [UNW_X86_64_RIP] = REG_RIP};
 #elif defined(__i386__)
-static const int register_numbers[] = {REG_EAX, REG_EDX, REG_ECX, REG_EBX, REG_ESI, REG_EDI, REG_EBP, REG_ESP, REG_EIP};
+static const int register_numbers[] = {[UNW_X86_EAX] = REG_EAX, [UNW_X86_EDX] = REG_EDX, [UNW_X86_ECX] = REG_ECX,
+                                       [UNW_X86_EBX] = REG_EBX, [UNW_X86_ESI] = REG_ESI, [UNW_X86_EDI] = REG_EDI,
+                                       [UNW_X86_EBP] = REG_EBP, [UNW_X86_ESP] = REG_ESP, [UNW_X86_EIP] = REG_EIP};
 #endif
 
 static int access_register(unw_addr_space_t space, unw_regnum_t number, unw_word_t *value, int is_write, void *arg) {
@@ -68,7 +74,8 @@ static int access_register(unw_addr_space_t space, unw_regnum_t number, unw_word
 
 static int find_function(unw_addr_space_t space, unw_word_t address, unw_proc_info_t *info, int need_unwind_info,
                          void *arg) {
-    /* .eh_frame_hdr as every linker writes it: version, three encodings, the frames' place, the table's length, the table. */
+    /* .eh_frame_hdr as every linker writes it: version, three encodings, the address of .eh_frame, the number of
+     * entries, the table. */
     static const uint8_t start[4] = {1, 0x1b, 0x03, 0x3b}; /* pcrel|sdata4, udata4, datarel|sdata4 */
     enum { COUNT_AT = 8, TABLE_AT = 12, ENTRY = 8 };
     struct nd_module module = {.base = 0};

@@ -17,7 +17,7 @@ bool nd_unwind_find_functions(void) {
 
 struct nd_unwind nd_unwind;
 
-/* The library for all uses is named after the machine; libunwind.so.8 is cut down to unwinding by itself. */
+/* The complete library is named after the machine; libunwind.so.8 can unwind its own process only. */
 #define LIBRARY "libunwind-" TEXT(UNW_TARGET) ".so.8"
 
 bool nd_unwind_find_functions(void) {

@@ -1,17 +1,18 @@
-/* libunwind, by the names of its own header. A release links it in; otherwise the host's is loaded at start, and only with
- * BACKTRACE=1: as a dependency it would stand before libgcc in every program and take over its _Unwind_ functions, C++
- * exceptions and all (Debian's libunwind.so.8 exports 18 of them), and Debian's libunwind.a is not position independent.
- *
- * It is told to unwind "another" process, whose memory it reads through functions of ours: unwinding its own, it reads
- * and writes a pipe to see whether an address is good, keeps that open, and goes on using its two numbers after the program
- * has closed them and opened something else under them. */
+/* The functions of libunwind, under the names of its header. A release links libunwind in; otherwise the host's is
+ * loaded at start, and only with BACKTRACE=1. It is not a dependency, because it would precede libgcc in every program
+ * and replace its _Unwind_ functions, on which C++ exceptions depend (Debian's libunwind.so.8 exports 18 of them); and
+ * Debian's libunwind.a is not position independent. libunwind unwinds this process as if it were another one, whose
+ * memory it reads by unwind_accessors.c: to unwind its own process it writes to a pipe to find out whether an address
+ * can be read, keeps the pipe open, and goes on using its two descriptor numbers after the program has closed them and
+ * opened other files. */
 #ifndef ND_REPORT_UNWIND_FUNCTIONS_H
 #define ND_REPORT_UNWIND_FUNCTIONS_H
 
 #include <libunwind.h>
 #include <stdbool.h>
 
-/* Finds the functions; false if the host has none, and unw_step is then NULL. Called at start; not async-signal-safe. */
+/* Finds the functions. Returns false where the host has none; unw_step is then NULL. Called at start; not
+ * async-signal-safe. */
 bool nd_unwind_find_functions(void);
 
 #ifndef ND_STATIC_UNWIND

@@ -3,13 +3,13 @@
 #include <string.h>
 
 static const struct {
-    char name[4]; /* no pointer: then the table needs no relocation, and no page of memory */
+    char name[4]; /* not a pointer, so that the table needs no relocation and no private page of memory */
     nd_time length;
 } units[] = {{"h", 3600 * ND_SEC}, {"m", 60 * ND_SEC}, {"s", ND_SEC}, {"ms", ND_MSEC}};
 
 enum { UNITS = sizeof units / sizeof units[0] };
 
-/* Reads digits at *text and moves it past them. Returns -1 where there is no digit or the number is too large. */
+/* Reads digits at *text and moves *text past them. Returns -1 where there is no digit, or the number is too large. */
 static nd_time read_number(const char **text) {
     nd_time number = 0;
     const char *at = *text;
@@ -22,7 +22,7 @@ static nd_time read_number(const char **text) {
     return number;
 }
 
-/* Reads a unit at *text and moves it past it. Returns its index, or UNITS. */
+/* Reads a unit at *text and moves *text past it. Returns its index, or UNITS where there is none. */
 static size_t read_unit(const char **text) {
     size_t length = strspn(*text, "hms");
     for (size_t i = 0; i < UNITS; i++)

@@ -1,18 +1,19 @@
 #include "shim/settings/endpoint.h"
 
 #include <arpa/inet.h>
-#include <stddef.h>
 #include <sys/un.h>
 
 #include "shim/settings/pattern.h"
 
-enum { MOST_NAME = 255, V4_BITS = 96 };
+enum { MOST_NAME = 255, V4_BITS = 96, NARROW_PATTERN = 200 };
+_Static_assert(1 + 128 < NARROW_PATTERN && NARROW_PATTERN + MOST_NAME < ND_ENDPOINT_MOST_NARROW,
+               "an address is less narrow than a name with wildcards, and that than a whole name");
 
 static bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
-/* A decimal number up to `most`, or -1. */
+/* Reads a decimal number of at most `most`. Returns -1 for anything else. */
 static int read_number(struct nd_word word, int most) {
     int number = 0;
     if (word.size == 0 || word.size > 5)
@@ -25,7 +26,7 @@ static int read_number(struct nd_word word, int most) {
     return number <= most ? number : -1;
 }
 
-/* Cuts `word` at its last `mark`; what stands behind it goes to *tail. False where there is no mark. */
+/* Splits `word` at its last `mark`: *tail is what follows it. Returns false where there is no mark. */
 static bool cut_tail(struct nd_word *word, char mark, struct nd_word *tail) {
     for (size_t i = word->size; i > 0; i--)
         if (word->at[i - 1] == mark) {
@@ -81,7 +82,7 @@ static bool is_name(struct nd_word word) {
     return word.size > 0 && word.size <= MOST_NAME;
 }
 
-/* Digits, dots and slashes alone are an address, even a wrong one. */
+/* Whether a word is meant as an address: it has digits, dots and slashes only. */
 static bool is_numeric(struct nd_word word) {
     for (size_t i = 0; i < word.size; i++)
         if (!is_digit(word.at[i]) && word.at[i] != '.' && word.at[i] != '/')
@@ -152,25 +153,25 @@ unsigned nd_endpoint_narrowness(const struct nd_endpoint *where) {
     case ND_ENDPOINT_PATH:
         if (!nd_pattern_has_wildcard(where->text))
             return ND_ENDPOINT_MOST_NARROW;
-        return 200U + (unsigned)(where->text.size < MOST_NAME ? where->text.size : MOST_NAME);
+        return NARROW_PATTERN + (unsigned)(where->text.size < MOST_NAME ? where->text.size : MOST_NAME);
     }
     return 0;
 }
 
-bool nd_endpoint_address_of(const struct sockaddr *address, socklen_t length, struct nd_endpoint_address *place) {
+bool nd_endpoint_address_of(const struct sockaddr *address, socklen_t length, struct nd_endpoint_address *out) {
     const struct sockaddr_in *v4 = (const void *)address;
     const struct sockaddr_in6 *v6 = (const void *)address;
     if (length < sizeof address->sa_family)
         return false;
     if (address->sa_family == AF_INET && length >= sizeof *v4) {
-        map_v4(&v4->sin_addr, &place->address);
-        place->port = ntohs(v4->sin_port);
+        map_v4(&v4->sin_addr, &out->address);
+        out->port = ntohs(v4->sin_port);
         return true;
     }
     if (address->sa_family != AF_INET6 || length < offsetof(struct sockaddr_in6, sin6_scope_id))
         return false;
-    place->address = v6->sin6_addr;
-    place->port = ntohs(v6->sin6_port);
+    out->address = v6->sin6_addr;
+    out->port = ntohs(v6->sin6_port);
     return true;
 }
 
@@ -180,7 +181,7 @@ bool nd_endpoint_has_address(const struct nd_endpoint *where, const struct in6_a
     if (where->kind != ND_ENDPOINT_ADDRESS)
         return false;
     if (where->bits < V4_BITS && IN6_IS_ADDR_V4MAPPED(address))
-        return false; /* ::/0 is no IPv4 */
+        return false; /* ::/0 does not include IPv4 */
     size_t whole = where->bits / 8;
     unsigned rest = where->bits % 8;
     if (memcmp(where->address.s6_addr, address->s6_addr, whole) != 0)

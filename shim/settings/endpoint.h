@@ -1,10 +1,9 @@
-/* The other side of a connection, as a section of the config file names it. Everything but nd_endpoint_parse is
+/* The remote end of a connection, as a section of the config file names it. All functions but nd_endpoint_parse are
  * async-signal-safe. */
 #ifndef ND_SETTINGS_ENDPOINT_H
 #define ND_SETTINGS_ENDPOINT_H
 
 #include <netinet/in.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/words.h"
@@ -12,7 +11,7 @@
 enum nd_endpoint_kind {
     ND_ENDPOINT_ANY,     /* any host */
     ND_ENDPOINT_ADDRESS, /* the addresses that begin with `bits` bits of `address` */
-    ND_ENDPOINT_NAME,    /* the addresses that the host `text` was found to have */
+    ND_ENDPOINT_NAME,    /* the addresses that the host name `text` was resolved to */
     ND_ENDPOINT_PATH     /* the AF_UNIX socket `text` */
 };
 
@@ -20,32 +19,33 @@ struct nd_endpoint {
     enum nd_endpoint_kind kind;
     uint16_t port; /* 0 for any */
     uint8_t bits;
-    struct in6_addr address; /* IPv4 as ::ffff:a.b.c.d, with 96 more bits */
-    struct nd_word text;     /* with wildcards; points into the text that was parsed */
+    struct in6_addr address; /* IPv4 as ::ffff:a.b.c.d, and 96 added to `bits` */
+    struct nd_word text;     /* may have wildcards; points into the text that was parsed */
 };
 
-/* Reads `192.0.2.1`, `10.0.0.0/8:5432`, `2001:db8::/32`, `[2001:db8::1]:443`, `db.example.com`, `*.example.com:443`, `*:443`,
- * `:443`, `*`, `unix:/run/x.sock`, `unix:@abstract`. Returns NULL, or what is wrong with it. */
+/* Parses `192.0.2.1`, `10.0.0.0/8:5432`, `2001:db8::/32`, `[2001:db8::1]:443`, `db.example.com`, `*.example.com:443`,
+ * `*:443`, `:443`, `*`, `unix:/run/x.sock`, `unix:@abstract`. Returns NULL, or what is wrong with the text. */
 const char *nd_endpoint_parse(struct nd_word word, struct nd_endpoint *where);
 
-/* How much a place says about the host: that of a narrower one is greater. From 0 for any host to ND_ENDPOINT_MOST_NARROW. */
+/* How exactly an endpoint names the host: from 0 for any host to ND_ENDPOINT_MOST_NARROW. */
 #define ND_ENDPOINT_MOST_NARROW 1000
 unsigned nd_endpoint_narrowness(const struct nd_endpoint *where);
 
-/* An address in the one form that is compared, and its port. Returns false for a family other than the internet's. */
+/* A socket address in the form that is compared. nd_endpoint_address_of returns false for families other than AF_INET
+ * and AF_INET6. */
 struct nd_endpoint_address {
     struct in6_addr address;
     uint16_t port;
 };
-bool nd_endpoint_address_of(const struct sockaddr *address, socklen_t length, struct nd_endpoint_address *place);
+bool nd_endpoint_address_of(const struct sockaddr *address, socklen_t length, struct nd_endpoint_address *out);
 
-/* Whether an address lies there, by its number: false for names and paths. The port is not compared. */
+/* Whether the endpoint includes an address. False for names and paths. The port is not compared. */
 bool nd_endpoint_has_address(const struct nd_endpoint *where, const struct in6_addr *address);
 
-/* Whether a name is the place's. */
+/* Whether the endpoint is a host name that matches `name`. */
 bool nd_endpoint_has_name(const struct nd_endpoint *where, const char *name);
 
-/* Whether the AF_UNIX address is the place's. */
+/* Whether the endpoint includes the AF_UNIX address. */
 bool nd_endpoint_has_path(const struct nd_endpoint *where, const struct sockaddr *address, socklen_t length);
 
 static inline bool nd_endpoint_has_port(const struct nd_endpoint *where, uint16_t port) {

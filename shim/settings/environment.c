@@ -2,9 +2,7 @@
 
 #include <string.h>
 
-#include "base/line.h"
 #include "shim/settings/setting_value.h"
-#include "shim/settings/settings.h"
 
 #define PREFIX "NETDEADLINE_"
 
@@ -28,8 +26,8 @@ const char *nd_settings_variable(char *const *environment, const char *name) {
     return NULL;
 }
 
-static void put_unreadable(struct nd_line *line, const struct nd_setting *setting, const char *value,
-                           const struct nd_settings *settings) {
+static void put_invalid(struct nd_line *line, const struct nd_setting *setting, const char *value,
+                        const struct nd_settings *settings) {
     nd_line_put(line, PREFIX);
     nd_line_put(line, setting->name);
     nd_line_put(line, "=\"");
@@ -45,13 +43,13 @@ static void put_unknown(struct nd_line *line, const char *name, size_t length) {
 }
 
 uint64_t nd_settings_from_environment(struct nd_settings *settings, char *const *environment,
-                                      void (*complain)(const char *text, void *arg), void *arg) {
-    char text[512]; /* a log path, which is what may be used instead, can fill half of it */
+                                      void (*warn)(const char *text, void *arg), void *arg) {
+    char text[512]; /* the value that stays in force may be the path of a log file, which fills half of it */
     struct nd_line line;
     uint64_t taken = 0;
     if (!environment)
         return 0;
-    /* In the table's order, not the environment's: a follower's own value must come after the one it follows. */
+    /* In the order of the table, not of the environment: a follower's own value must replace the one it follows. */
     for (const struct nd_setting *row = nd_setting_table; row < nd_setting_table + nd_setting_count; row++) {
         const char *value = nd_settings_variable(environment, row->name);
         if (!value)
@@ -61,8 +59,8 @@ uint64_t nd_settings_from_environment(struct nd_settings *settings, char *const 
             continue;
         }
         nd_line_start(&line, text, sizeof text);
-        put_unreadable(&line, row, value, settings);
-        complain(text, arg);
+        put_invalid(&line, row, value, settings);
+        warn(text, arg);
     }
     for (; *environment; environment++) {
         const char *name = *environment + PREFIX_LENGTH;
@@ -70,7 +68,7 @@ uint64_t nd_settings_from_environment(struct nd_settings *settings, char *const 
             continue;
         nd_line_start(&line, text, sizeof text);
         put_unknown(&line, name, strcspn(name, "="));
-        complain(text, arg);
+        warn(text, arg);
     }
     return taken;
 }

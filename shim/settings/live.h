@@ -1,24 +1,19 @@
-/* Settings while the program runs: shown to whoever looks from outside, and changed by `netdeadline set`. The command writes a
- * wish into our memory and makes the next call on each socket leave the straight path; that call takes the wish over. So
- * nd_settings is only ever written by the process itself, each field whole. Everything here is async-signal-safe. */
+/* Settings while the program runs: read from outside by the command, and changed by `netdeadline set`. The command
+ * writes a request (the "wish") into this memory and makes the next call on each socket leave its fast path; that call
+ * applies the request. So only the process itself writes nd_settings, each field whole. All functions are
+ * async-signal-safe. */
 #ifndef ND_SETTINGS_LIVE_H
 #define ND_SETTINGS_LIVE_H
 
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "shim/settings/settings.h"
 
-/* More than there are settings. */
-enum { ND_LIVE_ROWS = 48 };
-
-/* A setting's value: nanoseconds for a time (0: off), bytes and their window for a rate, otherwise the enum's number. */
+/* A setting's value: nanoseconds for a time (0: off), bytes and their window for a rate, otherwise the enum's
+ * number. */
 struct nd_live_value {
     int64_t value, window;
 };
 
-/* What is in force, as seen from outside. */
+/* A setting in force, as read from outside. */
 struct nd_live_row {
     char name[24];
     uint32_t kind; /* enum nd_setting_kind */
@@ -26,27 +21,30 @@ struct nd_live_row {
     struct nd_live_value now;
 };
 
-/* What the command asks for. Written by it alone. */
+/* What the command requests. Only the command writes it. */
 struct nd_live_wish {
-    _Atomic uint32_t sequence; /* odd while it is being written; 0: never */
+    _Atomic uint32_t sequence; /* odd while the command writes; 0: it never has */
     uint32_t rows;
     struct nd_live_value value[ND_LIVE_ROWS];
 };
 
+_Static_assert(sizeof(struct nd_live_value) == 16 && sizeof(struct nd_live_row) == 48, "known outside");
+_Static_assert(sizeof(struct nd_live_wish) == 8 + ND_LIVE_ROWS * sizeof(struct nd_live_value), "known outside");
+
 extern struct nd_live_row nd_live_rows[ND_LIVE_ROWS];
 extern struct nd_live_wish nd_live_wish;
 
-/* The sequence of the wish that was taken last, or was found to be no good. */
+/* The sequence of the request that was handled last: applied, or refused as invalid. */
 extern _Atomic uint32_t nd_live_taken;
 
-/* Shows the settings in force. Called once at start. */
+/* Fills nd_live_rows. Called once at start. */
 void nd_live_start(void);
 
-/* Takes over what the command has asked for, if there is anything new: sets nd_settings and nd_observing, and then changes
- * nd_settings_generation. MODE=off puts every limit to 0. Keeps errno. */
+/* Applies the command's request if it is new: sets nd_settings and nd_observing, and then changes
+ * nd_settings_generation. MODE=off sets every limit to 0. Keeps errno. */
 void nd_live_take(void);
 
-/* The same, for the head of a call that has left the straight path: two loads where nothing is new. */
+/* The same, for the beginning of a call that has left its fast path: costs two loads where there is no new request. */
 static inline void nd_live_check(void) {
     if (__builtin_expect(atomic_load_explicit(&nd_live_wish.sequence, memory_order_relaxed) !=
                              atomic_load_explicit(&nd_live_taken, memory_order_relaxed),
@@ -57,7 +55,7 @@ static inline void nd_live_check(void) {
 /* Whether `netdeadline set` can change this setting: the limits and MODE. */
 bool nd_live_can_change(const struct nd_setting *setting);
 
-/* A setting's value out of *settings, and into it: 0, or -1 for one that cannot be meant. */
+/* Reads a setting's value from *settings; writes one to it and returns 0, or -1 for a value that is not valid. */
 struct nd_live_value nd_live_get(const struct nd_setting *setting, const struct nd_settings *settings);
 int nd_live_put(const struct nd_setting *setting, struct nd_live_value value, struct nd_settings *settings);
 

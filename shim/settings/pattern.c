@@ -4,7 +4,7 @@ static char lower(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-/* A later star takes over from an earlier one, so that the time is at most the product of the lengths. */
+/* Goes back to the last star only, so that the time is at most the product of the lengths. */
 static bool matches(struct nd_word pattern, struct nd_word name, bool any_case) {
     size_t at = 0, star = pattern.size, after_star = 0;
     for (size_t i = 0; i < name.size;) {

@@ -1,14 +1,13 @@
 #include "shim/settings/program.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <sys/auxv.h>
 
 #include "shim/raw.h"
 #include "shim/settings/pattern.h"
 
-static void take_name(char *out, size_t size, const char *path) {
+static void copy_name(char *out, size_t size, const char *path) {
     const char *slash = strrchr(path, '/');
     const char *name = slash && slash[1] ? slash + 1 : path;
     size_t length = strnlen(name, size - 1);
@@ -18,10 +17,10 @@ static void take_name(char *out, size_t size, const char *path) {
 
 void nd_program_named(struct nd_program *program, const char *path) {
     *program = (struct nd_program){{""}};
-    take_name(program->names[0], sizeof program->names[0], path);
+    copy_name(program->names[0], sizeof program->names[0], path);
 }
 
-static void take_executable(struct nd_program *program) {
+static void find_executable(struct nd_program *program) {
     static const char deleted[] = " (deleted)";
     char path[PATH_MAX];
     long length = ND_RAW6(readlinkat, AT_FDCWD, "/proc/self/exe", path, sizeof path - 1, 0, 0);
@@ -38,11 +37,11 @@ void nd_program_this(struct nd_program *program, bool is_secure) {
     int saved = errno;
     const char *executed = (const char *)(uintptr_t)getauxval(AT_EXECFN);
     *program = (struct nd_program){{""}};
-    take_executable(program);
-    if (executed && (!is_secure || !program->names[0][0])) /* in a chroot without /proc it has no other name */
-        take_name(program->names[1], sizeof program->names[1], executed);
+    find_executable(program);
+    if (executed && (!is_secure || !program->names[0][0])) /* in a chroot without /proc there is no other name */
+        copy_name(program->names[1], sizeof program->names[1], executed);
     if (!is_secure && program_invocation_short_name)
-        take_name(program->names[2], sizeof program->names[2], program_invocation_short_name);
+        copy_name(program->names[2], sizeof program->names[2], program_invocation_short_name);
     errno = saved;
 }
 
@@ -53,15 +52,15 @@ bool nd_program_matches(const struct nd_program *program, struct nd_word pattern
     return false;
 }
 
-static bool is_gap(char c) {
+static bool is_separator(char c) {
     return nd_is_space(c) || c == ',';
 }
 
 bool nd_program_next(struct nd_word *list, struct nd_word *name) {
-    while (list->size > 0 && is_gap(*list->at))
+    while (list->size > 0 && is_separator(*list->at))
         list->at++, list->size--;
     name->at = list->at;
-    while (list->size > 0 && !is_gap(*list->at))
+    while (list->size > 0 && !is_separator(*list->at))
         list->at++, list->size--;
     name->size = (size_t)(list->at - name->at);
     return name->size > 0;

@@ -1,8 +1,6 @@
-/* The names that a program goes by in the config file and in NETDEADLINE_ONLY and _SKIP. */
+/* The names by which the config file, NETDEADLINE_ONLY and NETDEADLINE_SKIP can mean a program. */
 #ifndef ND_SETTINGS_PROGRAM_H
 #define ND_SETTINGS_PROGRAM_H
-
-#include <stdbool.h>
 
 #include "base/words.h"
 
@@ -12,20 +10,22 @@ struct nd_program {
     char names[ND_PROGRAM_NAMES][256]; /* without directories; empty where there is none */
 };
 
-/* The names of this process: of its executable file, of the file that was executed (a script, a link), and the one it was
- * called by. In a set-uid program the first alone: the others its user could choose. One system call. */
+/* Finds the names of this process: that of its executable file, that of the file that was executed (a script, a link),
+ * and argv[0]. In a set-uid program the first alone counts, since its user can choose the others. Makes one system
+ * call; keeps errno. */
 void nd_program_this(struct nd_program *program, bool is_secure);
 
-/* A program with this one name or path. */
+/* Makes *program one with this single name; directories in it are ignored. */
 void nd_program_named(struct nd_program *program, const char *path);
 
-/* Whether one of its names is what the pattern says. */
+/* Whether one of its names matches the pattern. */
 bool nd_program_matches(const struct nd_program *program, struct nd_word pattern);
 
-/* Take the next name, parted by commas and white space, off the front of a list. */
+/* Takes the next name off the front of a list; names are separated by commas and white space. Returns false at its
+ * end. */
 bool nd_program_next(struct nd_word *list, struct nd_word *name);
 
-/* Whether a pattern in the list says one of the program's names. */
+/* Whether a pattern of the list matches one of the program's names. */
 bool nd_program_in(const struct nd_program *program, struct nd_word list);
 
 #endif

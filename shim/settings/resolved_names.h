@@ -1,16 +1,18 @@
-/* Which addresses were last found for host names that the config file has sections for. Async-signal-safe, lock-free. */
+/* The addresses that lookups have found for host names which the config file has sections for. All functions are
+ * async-signal-safe and lock-free. */
 #ifndef ND_SETTINGS_RESOLVED_NAMES_H
 #define ND_SETTINGS_RESOLVED_NAMES_H
 
 #include "shim/settings/rules.h"
 
-/* The most addresses that are known at a time; a further one takes the place of the one that came first. */
+/* How many addresses are known at most; a further one replaces the oldest. */
 enum { ND_RESOLVED_NAMES_ADDRESSES = 128 };
 
-/* The address was found for a name that these rules have (none: for a name that nobody asked about). The last lookup counts. */
+/* Notes that a lookup of a name that these rules hold for (none: a name without a section) found the address. The last
+ * lookup counts. */
 void nd_resolved_names_put(const struct in6_addr *address, const struct nd_rule_set *rules);
 
-/* The rules of the name that the address was last found for; none where it is not known. */
+/* The rules for the name whose lookup found the address last; none where the address is not known. */
 struct nd_rule_set nd_resolved_names_get(const struct in6_addr *address);
 
 #endif

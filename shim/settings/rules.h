@@ -1,18 +1,16 @@
-/* What the config file says to one program: values for everything, and rules for single destinations and peers. It is read line
- * by line while the library starts. Nothing here allocates, locks or makes a system call. */
+/* What the config file says for one program: values that hold everywhere, and rules for single destinations and peers.
+ * It is read line by line while the library starts. Unless it is said otherwise these functions do not allocate, lock
+ * or make a system call. */
 #ifndef ND_SETTINGS_RULES_H
 #define ND_SETTINGS_RULES_H
-
-#include <stdbool.h>
-#include <stdint.h>
 
 #include "shim/settings/endpoint.h"
 #include "shim/settings/program.h"
 #include "shim/settings/settings.h"
 
 enum {
-    ND_RULES_MOST = 256,         /* places, each with its values */
-    ND_RULES_MOST_VALUES = 512,  /* of all places */
+    ND_RULES_MOST = 256,         /* endpoints, each with its values */
+    ND_RULES_MOST_VALUES = 512,  /* of all endpoints together */
     ND_RULES_MOST_TEXT = 8192,   /* bytes of their names */
     ND_RULES_MOST_LINE = 1024,   /* bytes of a line */
     ND_RULES_MOST_SETTINGS = 64, /* rows of nd_setting_table */
@@ -25,20 +23,20 @@ struct nd_rule_value {
     uint8_t setting; /* its row in nd_setting_table */
 };
 
-/* Values for the connections to one place, or from it. */
+/* Values for the connections to one endpoint, or from it. */
 struct nd_rule {
     struct nd_endpoint where;
-    uint32_t rank;         /* of two rules that set the same, the higher rank wins, then the later line */
-    uint16_t line;         /* of the section's header */
+    uint32_t rank; /* of two rules that set the same, that of the higher rank holds, then that of the later line */
+    uint16_t line; /* of the section's header */
     uint16_t first, count; /* its values */
     bool inbound;
 };
 
 struct nd_rules {
-    struct nd_settings *settings;     /* what holds without a rule */
+    struct nd_settings *settings;     /* what holds where no rule does */
     const struct nd_program *program; /* NULL: take the sections of all programs, to check them */
-    const char *file;                 /* its name in complaints */
-    void (*complain)(const char *text, void *arg);
+    const char *file;                 /* its name in warnings */
+    void (*warn)(const char *text, void *arg);
     void *arg;
 
     unsigned count, value_count;
@@ -55,7 +53,7 @@ struct nd_rules {
     bool has_only, in_only, in_skip; /* ONLY and SKIP */
     uint16_t only_line, skip_line;   /* 0 where they come from the environment */
 
-    struct { /* the section that is being read */
+    struct { /* the section being read */
         bool is_ignored, is_broken, is_inbound, is_outbound, has_names_only, has_peers;
         unsigned first_rule, rule_count;
         uint32_t program_rank;
@@ -67,24 +65,25 @@ struct nd_rules {
     char text[ND_RULES_MOST_TEXT];
 };
 
-/* Starts with `settings`, which hold the defaults. `rules` is all zeros. What is wrong is told to complain(text, arg), one line
- * each, "FILE:LINE: what", and is left out; everything else counts. */
+/* Begins to read. `settings` holds the defaults; *rules is all zeros. For each part that is wrong calls warn(text, arg)
+ * with a line "FILE:LINE: what", and leaves that part out. */
 void nd_rules_start(struct nd_rules *rules, struct nd_settings *settings, const struct nd_program *program,
-                    const char *file, void (*complain)(const char *text, void *arg), void *arg);
+                    const char *file, void (*warn)(const char *text, void *arg), void *arg);
 
-/* Takes the next line, without its newline. Lines are counted from 1. */
+/* Reads the next line, given without its newline. `number` counts lines from 1. */
 void nd_rules_take_line(struct nd_rules *rules, const char *line, size_t size, unsigned number);
 
-/* Complains of the line. */
+/* Warns of the line. */
 void nd_rules_wrong(const struct nd_rules *rules, unsigned line, const char *what);
 
-/* Takes NETDEADLINE_X of `environment` over what the file says. Between the last line and nd_rules_finish. */
+/* Lets each NETDEADLINE_X of `environment` replace what the file says. Called between the last line and
+ * nd_rules_finish. */
 void nd_rules_take_environment(struct nd_rules *rules, char *const *environment);
 
-/* To be called last. */
+/* Ends the reading: sorts the rules, and sets INBOUND_UNACKED where it follows UNACKED. */
 void nd_rules_finish(struct nd_rules *rules);
 
-/* Whether ONLY or SKIP leave the program out. */
+/* Whether ONLY or SKIP exclude the program. */
 static inline bool nd_rules_pass(const struct nd_rules *rules) {
     return rules->in_skip || (rules->has_only && !rules->in_only);
 }
@@ -102,28 +101,30 @@ static inline void nd_rule_set_add(struct nd_rule_set *set, unsigned rule) {
     set->bits[rule / 64] |= (uint64_t)1 << (rule % 64);
 }
 
-/* The rules for a connection to (or, `inbound`, from) an address. The port of an inbound place is the local one. `named`: the
- * rules whose host was found to have that address; or NULL. Async-signal-safe. */
-struct nd_rule_set nd_rules_at(const struct nd_rules *rules, bool inbound, const struct nd_endpoint_address *place,
+/* The rules for a connection to an address, or, if `inbound`, from it: then the port is the local one. `named`: the
+ * rules for the host names that were resolved to this address, or NULL. Async-signal-safe. */
+struct nd_rule_set nd_rules_at(const struct nd_rules *rules, bool inbound, const struct nd_endpoint_address *address,
                                const struct nd_rule_set *named);
 
-/* The same for an AF_UNIX address: of the other side, inbound our own. Async-signal-safe. */
+/* The same for an AF_UNIX address: that of the peer, or, if `inbound`, the local one. Async-signal-safe. */
 struct nd_rule_set nd_rules_at_path(const struct nd_rules *rules, bool inbound, const struct sockaddr *address,
                                     socklen_t length);
 
-/* The rules that have a host's name which `name` is. Async-signal-safe. */
+/* The rules for a host name that matches `name`. Async-signal-safe. */
 struct nd_rule_set nd_rules_named(const struct nd_rules *rules, const char *name);
 
-/* Puts the values of these rules over *settings, but those of the rows in `kept` (bits). Where `sources` is not NULL it gets for
- * each row the line that gave the value. Async-signal-safe. */
+/* Replaces values in *settings by those of these rules, in the order of their ranks, except in the rows whose bits are
+ * set in `kept`. Where `sources` is not NULL, stores for each row that was replaced the line of its value.
+ * Async-signal-safe. */
 void nd_rules_apply(const struct nd_rules *rules, const struct nd_rule_set *set, uint64_t kept,
                     struct nd_settings *settings, uint16_t *sources);
 
-/* Opens the file that nd_rules_start was told of, without waiting. -1 where there is none that counts: a missing file says
- * nothing where it is `optional`. `is_secure`: only one counts that root alone can write. Raw system calls; keeps errno. */
+/* Opens the file that nd_rules_start was given, without waiting. Returns -1 where it cannot be used, after a warning,
+ * unless it is missing and `optional`. If `is_secure`, a file that others than root can write is not used. Makes raw
+ * system calls; keeps errno. */
 int nd_rules_open_file(const struct nd_rules *rules, bool is_secure, bool optional);
 
-/* Takes its lines, at most a megabyte, and closes it. */
+/* Reads its lines, at most a megabyte, and closes it. Makes raw system calls; keeps errno. */
 void nd_rules_read_file(struct nd_rules *rules, int fd);
 
 #define ND_RULES_FILE "/etc/netdeadline.conf"

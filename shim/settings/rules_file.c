@@ -1,7 +1,6 @@
-/* The config file, read while the library starts: before the program, and in every program, so by raw system calls, in pieces
- * on the stack, and without ever waiting. */
+/* Reads the config file while the library starts. This happens in every program and before its main function: so it
+ * takes raw system calls, a small buffer on the stack, and never waits. */
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "shim/raw.h"
@@ -9,7 +8,7 @@
 
 enum { MOST_BYTES = 1 << 20, PIECE = 4096 };
 
-/* What is wrong with the file as such, or NULL. */
+/* What is wrong with the file itself, or NULL. */
 static const char *check_file(int fd, bool is_secure) {
     struct stat status;
     if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
@@ -19,9 +18,9 @@ static const char *check_file(int fd, bool is_secure) {
     return NULL;
 }
 
-/* A line that comes in pieces. */
+/* A line of which a part has been read. */
 struct partial {
-    char text[ND_RULES_MOST_LINE + 1]; /* one byte more than a line may have, so that a longer one is seen */
+    char text[ND_RULES_MOST_LINE + 1]; /* one byte more than a line may have, so that a longer one is noticed */
     size_t size;
     unsigned number;
 };
@@ -58,7 +57,7 @@ static void read_lines(struct nd_rules *rules, int fd) {
         nd_rules_take_line(rules, line.text, line.size, ++line.number);
 }
 
-static const char *why_not_opened(int error) {
+static const char *open_failure(int error) {
     switch (error) {
     case EACCES:
     case EPERM:
@@ -78,7 +77,7 @@ int nd_rules_open_file(const struct nd_rules *rules, bool is_secure, bool option
     if (fd >= 0)
         wrong = check_file(fd, is_secure);
     else if (!optional || (errno != ENOENT && errno != ENOTDIR))
-        wrong = why_not_opened(errno);
+        wrong = open_failure(errno);
     if (wrong)
         nd_rules_wrong(rules, 0, wrong);
     if (wrong && fd >= 0) {

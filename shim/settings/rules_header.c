@@ -1,8 +1,15 @@
-/* The headers of the config file's sections. */
+/* Parses the headers of the config file's sections. */
 #include "shim/settings/pattern.h"
 #include "shim/settings/rules_parse.h"
 
 enum { PROGRAM_EXACT = 1000 };
+
+/* A rule's rank, from the highest bit on: how narrow the endpoint is, whether it has a port, how well the program is
+ * named. */
+enum { PROGRAM_SHIFT = 1, PORT_SHIFT = 19, ENDPOINT_SHIFT = 20 };
+_Static_assert(PROGRAM_EXACT << PROGRAM_SHIFT < 1 << PORT_SHIFT, "the parts of a rank do not overlap");
+_Static_assert(ND_ENDPOINT_MOST_NARROW < 1U << (32 - ENDPOINT_SHIFT), "a rank has 32 bits");
+_Static_assert(ND_RULES_MOST == 256, "a warning says so");
 
 static const char *keep_text(struct nd_rules *rules, struct nd_word *word) {
     if (word->size == 0)
@@ -16,8 +23,8 @@ static const char *keep_text(struct nd_rules *rules, struct nd_word *word) {
     return NULL;
 }
 
-/* A place of the section being read; its values come with the lines that follow. */
-static const char *add_place(struct nd_rules *rules, struct nd_word word, unsigned number) {
+/* Adds an endpoint to the section being read. The lines that follow give its values. */
+static const char *add_endpoint(struct nd_rules *rules, struct nd_word word, unsigned number) {
     struct nd_endpoint where;
     const char *wrong = nd_endpoint_parse(word, &where);
     if (wrong)
@@ -33,13 +40,13 @@ static const char *add_place(struct nd_rules *rules, struct nd_word word, unsign
     rules->section.has_peers |= where.kind == ND_ENDPOINT_ADDRESS;
     rules->rules[rules->section.first_rule + rules->section.rule_count++] =
         (struct nd_rule){.where = where,
-                         .rank = nd_endpoint_narrowness(&where) << 20 | (where.port ? 1U << 19 : 0),
+                         .rank = nd_endpoint_narrowness(&where) << ENDPOINT_SHIFT | (where.port ? 1U << PORT_SHIFT : 0),
                          .line = (uint16_t)number,
                          .inbound = rules->section.is_inbound};
     return NULL;
 }
 
-/* How well the pattern names the program: 0 for not at all. */
+/* How exactly the pattern names the program; 0 where it does not match. */
 static uint32_t program_rank(const struct nd_rules *rules, struct nd_word pattern) {
     if (rules->program && !nd_program_matches(rules->program, pattern))
         return 0;
@@ -48,11 +55,12 @@ static uint32_t program_rank(const struct nd_rules *rules, struct nd_word patter
     return 1 + (uint32_t)(pattern.size < PROGRAM_EXACT - 2 ? pattern.size : PROGRAM_EXACT - 2);
 }
 
-/* What the words of a header are being taken for. */
+/* What the words of a header belong to. */
 enum clause { NOTHING, PROGRAM, DESTINATION, INBOUND_FROM, OUTBOUND };
 
 static enum clause keyword(struct nd_word word) {
-    static const char words[][16] = {"", "program", "destination", "inbound", "outbound"};
+    static const char words[][16] = {
+        [PROGRAM] = "program", [DESTINATION] = "destination", [INBOUND_FROM] = "inbound", [OUTBOUND] = "outbound"};
     for (int i = PROGRAM; i <= OUTBOUND; i++)
         if (nd_word_is(word, words[i]))
             return (enum clause)i;
@@ -75,7 +83,7 @@ static const char *take_header_word(struct nd_rules *rules, enum clause clause, 
     if (clause == NOTHING)
         return "is not program, destination, inbound or outbound";
     if (clause != PROGRAM)
-        return add_place(rules, word, number);
+        return add_endpoint(rules, word, number);
     uint32_t named = program_rank(rules, word);
     if (named > *rank)
         *rank = named;
@@ -135,7 +143,7 @@ void nd_rules_take_header(struct nd_rules *rules, struct nd_word header, unsigne
         nd_rules_wrong_word(rules, number, word.size > 0 ? word : header, wrong);
     for (unsigned i = 0; i < rules->section.rule_count; i++) {
         struct nd_rule *rule = &rules->rules[rules->section.first_rule + i];
-        rule->rank |= rules->section.program_rank << 1;
+        rule->rank |= rules->section.program_rank << PROGRAM_SHIFT;
         rule->first = (uint16_t)rules->value_count;
     }
     rules->section.is_broken = wrong != NULL;

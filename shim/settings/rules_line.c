@@ -1,18 +1,18 @@
-#include "base/line.h"
+/* Reads a line of the config file: the values and lists of a section; its header is read by rules_header.c. */
 #include "shim/settings/rules_parse.h"
 #include "shim/settings/setting_value.h"
-#include "shim/settings/settings.h"
 
 #define INBOUND "INBOUND_"
 
 enum { MOST_LINE_NUMBER = 65535 };
+_Static_assert(ND_RULES_MOST_LINE == 1024 && ND_RULES_MOST_VALUES == 512, "warnings say so");
 
 void nd_rules_start(struct nd_rules *rules, struct nd_settings *settings, const struct nd_program *program,
-                    const char *file, void (*complain)(const char *text, void *arg), void *arg) {
+                    const char *file, void (*warn)(const char *text, void *arg), void *arg) {
     rules->settings = settings;
     rules->program = program;
     rules->file = file;
-    rules->complain = complain;
+    rules->warn = warn;
     rules->arg = arg;
 }
 
@@ -36,11 +36,8 @@ static bool is_accept(const struct nd_setting *setting) {
     return strcmp(setting->name, "ACCEPT") == 0;
 }
 
-static bool is_limit(const struct nd_setting *setting) {
-    return setting->kind == ND_SETTING_TIME || setting->kind == ND_SETTING_RATE;
-}
-
-/* The setting of that name: in any case, and with dashes, as the command's options have it. */
+/* The setting called `prefix` and `name`, which may be written in any case, and with dashes, as the command's options
+ * are. */
 static const struct nd_setting *find_setting(const char *prefix, struct nd_word name) {
     char upper[64];
     size_t length = 0;
@@ -55,49 +52,29 @@ static const struct nd_setting *find_setting(const char *prefix, struct nd_word 
     return nd_setting_find(upper, length);
 }
 
-/* The setting that the name stands for in this section; or NULL, and what is wrong with it. */
-static const struct nd_setting *setting_here(const struct nd_rules *rules, struct nd_word name, const char **wrong) {
+/* The setting that the name stands for in this section; or NULL, with what is wrong in *wrong. */
+static const struct nd_setting *find_in_section(const struct nd_rules *rules, struct nd_word name, const char **wrong) {
     const struct nd_setting *setting = find_setting("", name), *inbound = find_setting(INBOUND, name);
-    bool has_places = rules->section.rule_count > 0;
+    bool has_endpoints = rules->section.rule_count > 0;
     *wrong = "is not a setting";
     if (!setting || strcmp(setting->name, "CONFIG") == 0)
         return NULL;
     if (rules->section.is_inbound) {
-        *wrong = has_places ? "cannot be set for single peers" : "is no limit of accepted connections";
+        *wrong = has_endpoints ? "cannot be set for single peers" : "is no limit of accepted connections";
         if (inbound)
             return inbound;
         return is_inbound(setting) || (is_accept(setting) && !rules->section.has_peers) ? setting : NULL;
     }
     if (rules->section.is_outbound) {
         *wrong = "is no limit of connections that the program makes";
-        if (!is_limit(setting) || is_inbound(setting) || is_accept(setting))
+        if (!nd_setting_is_limit(setting) || is_inbound(setting) || is_accept(setting))
             return NULL;
         *wrong = "can be set for host names only, not for addresses: those come of it";
-        return strcmp(setting->name, "RESOLVE") == 0 && has_places && !rules->section.has_names_only ? NULL : setting;
+        return strcmp(setting->name, "RESOLVE") == 0 && has_endpoints && !rules->section.has_names_only ? NULL
+                                                                                                        : setting;
     }
     *wrong = "stands above the first section only";
     return setting->kind == ND_SETTING_UNREAD && rules->section.program_rank ? NULL : setting;
-}
-
-static void *field_of(const struct nd_setting *setting, struct nd_settings *settings) {
-    return (char *)settings + setting->field;
-}
-
-static void take_values(const struct nd_setting *setting, struct nd_settings *settings, int64_t out[2]) {
-    const struct nd_limits *limits = field_of(setting, settings);
-    out[0] =
-        setting->kind == ND_SETTING_RATE ? (int64_t)limits->min_rate_bytes : *(nd_time *)field_of(setting, settings);
-    out[1] = setting->kind == ND_SETTING_RATE ? limits->min_rate_window : 0;
-}
-
-void nd_rules_put(const struct nd_setting *setting, struct nd_settings *settings, const int64_t values[2]) {
-    struct nd_limits *limits = field_of(setting, settings);
-    if (setting->kind == ND_SETTING_RATE) {
-        limits->min_rate_bytes = (uint64_t)values[0];
-        limits->min_rate_window = values[1];
-    } else {
-        *(nd_time *)field_of(setting, settings) = values[0];
-    }
 }
 
 static const char *add_value(struct nd_rules *rules, const struct nd_setting *setting, const int64_t values[2],
@@ -110,7 +87,7 @@ static const char *add_value(struct nd_rules *rules, const struct nd_setting *se
     return NULL;
 }
 
-/* A value for everything, where no narrower section has set it. */
+/* Sets a value that holds everywhere, unless a narrower section has set it. */
 static void set_base(struct nd_rules *rules, const struct nd_setting *setting, const char *value, unsigned number) {
     unsigned row = row_of(setting);
     uint32_t rank = rules->section.program_rank << 1 | (rules->section.is_inbound || rules->section.is_outbound);
@@ -119,11 +96,11 @@ static void set_base(struct nd_rules *rules, const struct nd_setting *setting, c
         return;
     rules->base_rank[row] = rank;
     rules->base_line[row] = (uint16_t)number;
-    alone.follower = 0; /* nd_rules_finish sees to it */
+    alone.follower = 0; /* nd_rules_finish sets the follower */
     nd_setting_read(&alone, value, rules->settings);
 }
 
-/* ONLY and SKIP: the names of several lines add up. */
+/* ONLY and SKIP: the names of all lines count. */
 static void take_list(struct nd_rules *rules, const struct nd_setting *setting, struct nd_word list, unsigned number) {
     bool is_in = rules->program && nd_program_in(rules->program, list);
     if (strcmp(setting->name, "SKIP") == 0) {
@@ -142,8 +119,8 @@ static void take_setting(struct nd_rules *rules, struct nd_word name, struct nd_
     struct nd_settings scratch;
     const char *wrong;
     int64_t values[2];
-    const struct nd_setting *setting = setting_here(rules, name, &wrong);
-    if (rules->section.is_broken) /* said already */
+    const struct nd_setting *setting = find_in_section(rules, name, &wrong);
+    if (rules->section.is_broken) /* its header has been warned of */
         return;
     if (!setting) {
         nd_rules_wrong_word(rules, number, name, wrong);
@@ -164,7 +141,7 @@ static void take_setting(struct nd_rules *rules, struct nd_word name, struct nd_
     if (setting->kind == ND_SETTING_UNREAD) {
         take_list(rules, setting, value, number);
     } else if (rules->section.rule_count > 0) {
-        take_values(setting, &scratch, values);
+        nd_setting_value_get(setting, &scratch, values);
         wrong = add_value(rules, setting, values, number);
         if (wrong)
             nd_rules_wrong_word(rules, number, name, wrong);
@@ -173,7 +150,7 @@ static void take_setting(struct nd_rules *rules, struct nd_word name, struct nd_
     }
 }
 
-/* Ends the value before a comment: a `#` with white space before it. */
+/* The value without the comment behind it, which begins with white space and a `#`. */
 static struct nd_word without_comment(struct nd_word value) {
     for (size_t i = 0; i < value.size; i++)
         if (value.at[i] == '#' && (i == 0 || nd_is_space(value.at[i - 1])))

@@ -1,16 +1,18 @@
-/* Which rules hold for a connection, and what they and the environment make of the settings. */
+/* Which rules hold for a connection, and the settings that set_followers from them and from the environment. */
 #include "shim/settings/rules_parse.h"
 
 #include "shim/settings/environment.h"
-#include "shim/settings/settings.h"
+#include "shim/settings/setting_value.h"
 
-struct nd_rule_set nd_rules_at(const struct nd_rules *rules, bool inbound, const struct nd_endpoint_address *place,
+_Static_assert((int)ND_RULES_MOST_SETTINGS >= (int)ND_LIVE_ROWS, "an entry for each setting");
+
+struct nd_rule_set nd_rules_at(const struct nd_rules *rules, bool inbound, const struct nd_endpoint_address *address,
                                const struct nd_rule_set *named) {
     struct nd_rule_set set = {{0}};
     for (unsigned i = 0; i < rules->count; i++) {
         const struct nd_endpoint *where = &rules->rules[i].where;
-        if (rules->rules[i].inbound == inbound && nd_endpoint_has_port(where, place->port) &&
-            (nd_endpoint_has_address(where, &place->address) || (named && nd_rule_set_has(named, i))))
+        if (rules->rules[i].inbound == inbound && nd_endpoint_has_port(where, address->port) &&
+            (nd_endpoint_has_address(where, &address->address) || (named && nd_rule_set_has(named, i))))
             nd_rule_set_add(&set, i);
     }
     return set;
@@ -43,19 +45,16 @@ void nd_rules_apply(const struct nd_rules *rules, const struct nd_rule_set *set,
             const struct nd_rule_value *value = &rules->values[at];
             if (kept >> value->setting & 1)
                 continue;
-            nd_rules_put(&nd_setting_table[value->setting], settings, value->value);
+            nd_setting_value_set(&nd_setting_table[value->setting], settings, value->value);
             if (sources)
                 sources[value->setting] = value->line;
         }
     }
 }
 
-static nd_time *time_of(const struct nd_rules *rules, size_t row) {
-    return (nd_time *)(void *)((char *)rules->settings + nd_setting_table[row].field);
-}
-
-/* The first row from `row` on that another one follows; *follower gets that one. False where there is none any more. */
-static bool next_pair(size_t *row, size_t *follower) {
+/* Finds the first row, from *row on, whose value another row takes, and stores that other row in *follower. Returns
+ * false where there is none. */
+static bool next_followed(size_t *row, size_t *follower) {
     for (; *row < nd_setting_count; ++*row)
         for (*follower = 0; nd_setting_table[*row].follower && *follower < nd_setting_count; ++*follower)
             if (nd_setting_table[*follower].field == nd_setting_table[*row].follower)
@@ -63,11 +62,17 @@ static bool next_pair(size_t *row, size_t *follower) {
     return false;
 }
 
-/* UNACKED sets INBOUND_UNACKED too, unless that is set itself, in the file or in the environment. */
-static void follow(struct nd_rules *rules) {
-    for (size_t row = 0, follower; next_pair(&row, &follower); row++)
+static void copy_value(struct nd_settings *settings, size_t from, size_t to) {
+    int64_t value[2];
+    nd_setting_value_get(&nd_setting_table[from], settings, value);
+    nd_setting_value_set(&nd_setting_table[to], settings, value);
+}
+
+/* INBOUND_UNACKED takes the value of UNACKED unless the file or the environment sets it. */
+static void set_followers(struct nd_rules *rules) {
+    for (size_t row = 0, follower; next_followed(&row, &follower); row++)
         if (!rules->base_line[follower] && !(rules->from_environment >> follower & 1))
-            *time_of(rules, follower) = *time_of(rules, row);
+            copy_value(rules->settings, row, follower);
 }
 
 static void take_lists(struct nd_rules *rules, char *const *environment) {
@@ -87,17 +92,18 @@ static void take_lists(struct nd_rules *rules, char *const *environment) {
 void nd_rules_take_environment(struct nd_rules *rules, char *const *environment) {
     if (!environment)
         return;
-    nd_time file_value[ND_RULES_MOST_SETTINGS];
-    for (size_t row = 0, follower; next_pair(&row, &follower); row++)
-        file_value[follower] = *time_of(rules, follower);
-    rules->from_environment = nd_settings_from_environment(rules->settings, environment, rules->complain, rules->arg);
-    for (size_t row = 0, follower; next_pair(&row, &follower); row++) /* one that the file has set follows no more */
+    int64_t file_values[ND_RULES_MOST_SETTINGS][2];
+    for (size_t row = 0, follower; next_followed(&row, &follower); row++)
+        nd_setting_value_get(&nd_setting_table[follower], rules->settings, file_values[follower]);
+    rules->from_environment = nd_settings_from_environment(rules->settings, environment, rules->warn, rules->arg);
+    for (size_t row = 0, follower; next_followed(&row, &follower);
+         row++) /* undoes this for one that the file has set */
         if (rules->base_line[follower] && !(rules->from_environment >> follower & 1))
-            *time_of(rules, follower) = file_value[follower];
+            nd_setting_value_set(&nd_setting_table[follower], rules->settings, file_values[follower]);
     take_lists(rules, environment);
 }
 
-/* By rank; of the same rank, by line. There are few. */
+/* Sorts by rank, and rules of the same rank by line. Simple, since there are few. */
 static void sort(struct nd_rules *rules) {
     for (unsigned i = 1; i < rules->count; i++) {
         struct nd_rule rule = rules->rules[i];
@@ -111,5 +117,5 @@ static void sort(struct nd_rules *rules) {
 void nd_rules_finish(struct nd_rules *rules) {
     nd_rules_end_section(rules);
     sort(rules);
-    follow(rules);
+    set_followers(rules);
 }

@@ -1,20 +1,16 @@
-/* What the parts of the config file's reader share. */
+/* What the parts of the config file's parser share. */
 #ifndef ND_SETTINGS_RULES_PARSE_H
 #define ND_SETTINGS_RULES_PARSE_H
 
 #include "shim/settings/rules.h"
-#include "shim/settings/settings.h"
 
-/* Complains: FILE:LINE: "WORD" WHAT. */
+/* Warns: FILE:LINE: "WORD" WHAT. */
 void nd_rules_wrong_word(const struct nd_rules *rules, unsigned number, struct nd_word word, const char *what);
 
-/* Begins the section with this header, `program wget curl destination 10.0.0.0/8:443`, from which the brackets are off. */
+/* Begins the section with this header, given without its brackets: `program wget curl destination 10.0.0.0/8:443`. */
 void nd_rules_take_header(struct nd_rules *rules, struct nd_word header, unsigned number);
 
-/* Closes what a section has left open, and begins one that is for everything. */
+/* Ends the section being read, and begins one that holds everywhere. */
 void nd_rules_end_section(struct nd_rules *rules);
-
-/* A value of a rule, put in its place. */
-void nd_rules_put(const struct nd_setting *setting, struct nd_settings *settings, const int64_t values[2]);
 
 #endif

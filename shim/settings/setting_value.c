@@ -3,13 +3,14 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#include "base/line.h"
 #include "shim/settings/duration.h"
-#include "shim/settings/settings.h"
 
-/* The words that stand for 0, 1, 2 … of an enum. */
-static const char *const mode_words[] = {"enforce", "observe", "off", NULL};
-static const char *const format_words[] = {"logfmt", "json", NULL};
+/* The words for the values of an enum. */
+static const char *const mode_words[] = {
+    [ND_MODE_ENFORCE] = "enforce", [ND_MODE_OBSERVE] = "observe", [ND_MODE_OFF] = "off", NULL};
+static const char *const log_words[] = {
+    [ND_LOG_OFF] = "off", [ND_LOG_STDERR] = "stderr", [ND_LOG_SYSLOG] = "syslog", [ND_LOG_FILE] = NULL};
+static const char *const format_words[] = {[ND_LOG_LOGFMT] = "logfmt", [ND_LOG_JSON] = "json", NULL};
 static const char *const switch_words[] = {"0", "1", NULL};
 static const char *const switch_long_words[] = {"off", "on", NULL};
 
@@ -21,12 +22,68 @@ static int find_word(const char *const *words, const char *value) {
     return -1;
 }
 
-static nd_time *time_at(const struct nd_settings *settings, size_t offset) {
-    return (nd_time *)((char *)(uintptr_t)settings + offset);
+static nd_live_time *time_at(const struct nd_settings *settings, size_t offset) {
+    return (nd_live_time *)((char *)(uintptr_t)settings + offset);
 }
 
 static struct nd_limits *limits_at(const struct nd_settings *settings, size_t offset) {
     return (struct nd_limits *)((char *)(uintptr_t)settings + offset);
+}
+
+void nd_setting_value_get(const struct nd_setting *setting, const struct nd_settings *settings, int64_t value[2]) {
+    value[0] = value[1] = 0;
+    switch (setting->kind) {
+    case ND_SETTING_TIME:
+        value[0] = *time_at(settings, setting->field);
+        break;
+    case ND_SETTING_RATE:
+        value[0] = (int64_t)limits_at(settings, setting->field)->min_rate_bytes;
+        value[1] = limits_at(settings, setting->field)->min_rate_window;
+        break;
+    case ND_SETTING_MODE:
+        value[0] = settings->mode;
+        break;
+    case ND_SETTING_LOG:
+        value[0] = settings->log;
+        break;
+    case ND_SETTING_LOG_FORMAT:
+        value[0] = settings->log_format;
+        break;
+    case ND_SETTING_SWITCH:
+        value[0] = settings->backtrace;
+        break;
+    case ND_SETTING_ADDRESS:
+    case ND_SETTING_UNREAD:
+        break;
+    }
+}
+
+static int set_rate(struct nd_limits *limits, const int64_t value[2]) {
+    if (value[0] && !value[1])
+        return -1;
+    limits->min_rate_bytes = 0; /* off, rather than the new bytes over the old window */
+    limits->min_rate_window = value[1];
+    limits->min_rate_bytes = (uint64_t)value[0];
+    return 0;
+}
+
+int nd_setting_value_set(const struct nd_setting *setting, struct nd_settings *settings, const int64_t value[2]) {
+    if (value[0] < 0 || value[1] < 0)
+        return -1;
+    switch (setting->kind) {
+    case ND_SETTING_TIME:
+        *time_at(settings, setting->field) = value[0];
+        return 0;
+    case ND_SETTING_RATE:
+        return set_rate(limits_at(settings, setting->field), value);
+    case ND_SETTING_MODE:
+        if (value[0] > ND_MODE_OFF)
+            return -1;
+        settings->mode = (enum nd_mode)value[0];
+        return 0;
+    default:
+        return -1;
+    }
 }
 
 static int read_time(const struct nd_setting *setting, const char *value, struct nd_settings *settings) {
@@ -39,14 +96,15 @@ static int read_time(const struct nd_setting *setting, const char *value, struct
     return 0;
 }
 
-/* The factor of the suffix at *text, which is moved past it: 1 where there is none. Powers of 1024, as curl's rates. */
+/* The factor that the suffix at *text stands for, 1 where there is none; moves *text past it. Powers of 1024, as in
+ * curl's rates. */
 static uint64_t read_factor(const char **text) {
     int shift = **text == 'k' || **text == 'K' ? 10 : **text == 'M' ? 20 : **text == 'G' ? 30 : 0;
     *text += shift != 0;
     return (uint64_t)1 << shift;
 }
 
-/* `1k/30s` */
+/* Reads `1k/30s`. */
 static int read_rate(const char *value, struct nd_limits *limits) {
     uint64_t bytes = 0;
     nd_time window;
@@ -69,8 +127,7 @@ static int read_rate(const char *value, struct nd_limits *limits) {
 }
 
 static int read_log(const char *value, struct nd_settings *settings) {
-    static const char *const words[] = {"off", "stderr", "syslog", NULL};
-    int word = find_word(words, value);
+    int word = find_word(log_words, value);
     if (word >= 0) {
         settings->log = (enum nd_log)word;
         return 0;
@@ -92,7 +149,7 @@ static bool is_port(const char *text) {
     return port > 0 && port <= 65535;
 }
 
-/* `127.0.0.1:8125`, `[::1]:8125`: numeric, because whoever sends to it may not look names up. */
+/* Reads `127.0.0.1:8125`, `[::1]:8125`. Addresses are numeric, because a report cannot look up a name. */
 static int read_address(const char *value, char *out, size_t size) {
     unsigned char address[16];
     char host[64];
@@ -165,11 +222,10 @@ static void put_rate(struct nd_line *line, const struct nd_limits *limits) {
 }
 
 static void put_log(struct nd_line *line, const struct nd_settings *settings) {
-    static const char *const words[] = {"off", "stderr", "syslog"};
     if (settings->log == ND_LOG_FILE)
         nd_line_put_escaped(line, settings->log_path, strlen(settings->log_path), sizeof settings->log_path);
     else
-        nd_line_put(line, words[settings->log]);
+        nd_line_put(line, log_words[settings->log]);
 }
 
 void nd_setting_put(const struct nd_setting *setting, const struct nd_settings *settings, struct nd_line *line) {

@@ -44,7 +44,9 @@ const struct nd_setting nd_setting_table[] = {
 };
 
 const size_t nd_setting_count = sizeof nd_setting_table / sizeof nd_setting_table[0];
-_Static_assert(sizeof nd_setting_table / sizeof nd_setting_table[0] <= 64, "a set of rows is a uint64_t");
+_Static_assert(sizeof nd_setting_table / sizeof nd_setting_table[0] <= ND_LIVE_ROWS,
+               "each has a row that is seen from outside");
+_Static_assert(ND_LIVE_ROWS <= 64, "a set of rows is a uint64_t");
 
 const struct nd_setting *nd_setting_find(const char *name, size_t length) {
     for (size_t i = 0; i < nd_setting_count; i++)

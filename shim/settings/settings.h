@@ -1,11 +1,10 @@
-/* What the operator asked for: the NETDEADLINE_ environment, parsed once when the library starts. */
+/* The settings of the operator, and the table of all of them. */
 #ifndef ND_SETTINGS_SETTINGS_H
 #define ND_SETTINGS_SETTINGS_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "base/clock.h"
 
@@ -15,10 +14,10 @@ enum nd_log { ND_LOG_OFF, ND_LOG_STDERR, ND_LOG_SYSLOG, ND_LOG_FILE };
 
 enum nd_log_format { ND_LOG_LOGFMT, ND_LOG_JSON };
 
-/* What may change while other threads read it: whole, also where a 64-bit value takes two words. */
+/* A time that may change while other threads read it. They read it whole, also where 64 bits take two machine words. */
 typedef _Atomic nd_time nd_live_time;
 
-/* Limits of one direction. A time of 0 is off. */
+/* The limits of one direction (connections that the program makes, or accepts). A time of 0 is off. */
 struct nd_limits {
     nd_live_time tls_handshake, tls_shutdown;
     nd_live_time unacked, recv, send, keepalive, idle, lifetime;
@@ -26,7 +25,7 @@ struct nd_limits {
     nd_live_time min_rate_window;
 };
 
-/* Each value whole: other threads may read *to, or write *from. */
+/* Copies each value whole: other threads may read *to, or write *from. */
 void nd_limits_copy(struct nd_limits *to, const struct nd_limits *from);
 
 struct nd_settings {
@@ -40,16 +39,17 @@ struct nd_settings {
     char statsd[64];    /* address:port or [v6]:port, numeric; empty is off */
 };
 
-/* Copies what may change while the program runs: mode and limits. The rest of *to becomes 0. */
+/* Copies what may change while the program runs: the mode and the limits. Sets the rest of *to to 0. */
 void nd_settings_copy_live(struct nd_settings *to, const struct nd_settings *from);
 
-/* The settings in force. Written while the library starts, and while the program runs by live.h; read anywhere. */
+/* The settings in force. Written while the library starts, and afterwards by nd_live_take only; read anywhere. */
 extern struct nd_settings nd_settings;
 
-/* Changes, after them, whenever they change; a socket that was brought up to date before catches up (nd_kernel_timers_refresh). */
+/* Incremented after each change of nd_settings. A socket whose record holds an older number is brought up to date
+ * (nd_kernel_timers_refresh). */
 extern _Atomic uint32_t nd_settings_generation;
 
-/* What a setting's value looks like. */
+/* The form of a setting's value. */
 enum nd_setting_kind {
     ND_SETTING_TIME,
     ND_SETTING_RATE,
@@ -58,10 +58,11 @@ enum nd_setting_kind {
     ND_SETTING_LOG_FORMAT,
     ND_SETTING_SWITCH,
     ND_SETTING_ADDRESS,
-    ND_SETTING_UNREAD /* a name that is known but read elsewhere */
+    ND_SETTING_UNREAD /* a known name whose value is read elsewhere */
 };
 
-/* One row per setting. The environment, the command's options and its help are all made from this table. */
+/* A row for each setting. The environment, the config file, the command's options and its help are made from this
+ * table. */
 struct nd_setting {
     const char *name; /* "RECV": the variable without NETDEADLINE_ */
     enum nd_setting_kind kind;
@@ -71,8 +72,17 @@ struct nd_setting {
     const char *meaning;      /* one line for a person */
 };
 
+/* At least as many rows as the table has; what is seen from outside has this many (live.h). A set of rows is a
+ * uint64_t. */
+enum { ND_LIVE_ROWS = 48 };
+
 extern const struct nd_setting nd_setting_table[];
 extern const size_t nd_setting_count;
+
+/* Whether the setting is a limit: a time or a rate. */
+static inline bool nd_setting_is_limit(const struct nd_setting *setting) {
+    return setting->kind == ND_SETTING_TIME || setting->kind == ND_SETTING_RATE;
+}
 
 /* The row of the setting called `name` (`length` bytes, without prefix), or NULL. Async-signal-safe. */
 const struct nd_setting *nd_setting_find(const char *name, size_t length);

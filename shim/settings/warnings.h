@@ -1,23 +1,24 @@
-/* Warnings about the settings, gathered into one line. */
+/* Gathers warnings about the settings into one line. */
 #ifndef ND_SETTINGS_WARNINGS_H
 #define ND_SETTINGS_WARNINGS_H
 
 #include <stddef.h>
 
-/* Complaints gathered into one line, because the library may say only one (law 2). */
+/* Warnings of a process, in one line, because the library prints no more than that. */
 struct nd_warnings {
     char text[512];
     size_t used;
-    unsigned untold; /* that did not fit any more */
+    unsigned left_out; /* warnings that did not fit */
 };
 
-void nd_warnings_start(struct nd_warnings *complaints);
+void nd_warnings_start(struct nd_warnings *warnings);
 
-/* Adds one; has the form of nd_settings_from_environment's `complain`. `complaints` is a struct nd_warnings. */
-void nd_warnings_add(const char *text, void *complaints);
+/* Adds a warning. `warnings` is a struct nd_warnings: this is the `warn` of nd_rules_start and
+ * nd_settings_from_environment. */
+void nd_warnings_add(const char *text, void *warnings);
 
-/* The line, "netdeadline: A; B; and 3 more", without newline; NULL when there was no complaint. Valid as long as
- * *complaints is. To be called once, last. */
-const char *nd_warnings_line(struct nd_warnings *complaints);
+/* The line, "netdeadline: A; B; and 3 more", without newline; NULL where there is no warning. Called once, at the end.
+ * The text is part of *warnings. */
+const char *nd_warnings_line(struct nd_warnings *warnings);
 
 #endif

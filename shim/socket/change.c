@@ -1,31 +1,30 @@
 #include "shim/socket/change.h"
 
-#include "base/clock.h"
 #include "shim/mode.h"
-#include "shim/settings/settings.h"
 #include "shim/socket/limits.h"
 
 const struct nd_sock_listener *_Atomic nd_sock_listener;
 _Atomic uint32_t nd_sock_uring_changes;
 
-#define NOT_STRAIGHT                                                                                                   \
-    (ND_SOCK_EXPIRED | ND_SOCK_TLS_CANDIDATE | ND_SOCK_BORROWED | ND_SOCK_CARRIED_IN | ND_SOCK_CARRIED_OUT)
+#define NOT_FAST (ND_SOCK_EXPIRED | ND_SOCK_TLS_CANDIDATE | ND_SOCK_BORROWED | ND_SOCK_CARRIED_IN | ND_SOCK_CARRIED_OUT)
 
-/* What lets the calls of a connected stream go straight, unless they must be looked at for more than their limits. */
-static unsigned watch_straight(uint32_t flags, const struct nd_limits *limits, unsigned watch) {
-    unsigned straight = 0;
+/* The bits that let the calls of a connected stream take the fast path, where the slow one is for nothing but their
+ * limits. */
+static unsigned watch_fast(uint32_t flags, const struct nd_limits *limits, unsigned watch) {
+    unsigned fast = 0;
     if (!(flags & ND_SOCK_CONNECTED) || nd_connection_limited_by(flags, limits) || nd_observing ||
-        (flags & (NOT_STRAIGHT | ND_SOCK_LOWAT)))
+        (flags & (NOT_FAST | ND_SOCK_LOWAT)))
         return 0;
     if (watch & ND_WATCH_OUT)
-        straight |= (nd_send_space_limited_by(flags, limits) && !(flags & ND_SOCK_NONBLOCK) ? ND_WATCH_TRY : 0) |
-                    (nd_recv_limit_by(flags, limits) ? ND_WATCH_NOTE : 0);
+        fast |= (nd_send_space_limited_by(flags, limits) && !(flags & ND_SOCK_NONBLOCK) ? ND_WATCH_TRY : 0) |
+                (nd_recv_limit_by(flags, limits) ? ND_WATCH_NOTE : 0);
     if (watch & ND_WATCH_IN)
-        straight |= ND_WATCH_KERNEL_TIMED;
-    return straight;
+        fast |= ND_WATCH_KERNEL_TIMED;
+    return fast;
 }
 
-/* Which way they go tells who owes a reply, and who speaks first whether RECV holds at all. */
+/* The direction of datagrams shows whether a reply is pending, and the side that sends first whether RECV holds at all.
+ */
 static unsigned watch_datagrams(uint32_t flags, const struct nd_limits *limits) {
     if (nd_recv_limit_by(flags, limits))
         return ND_WATCH_WAIT_IN | ND_WATCH_IN | ND_WATCH_OUT;
@@ -38,14 +37,17 @@ static unsigned watch_unscoped(const struct nd_sock *sock, uint32_t flags) {
     if (!(flags & ND_SOCK_KNOWN))
         return 0;
     if (flags & ND_SOCK_EPOLL)
-        return sock->epoll.timed || sock->epoll.copy_of || nd_sock_uring_changes ? ND_WATCH_WAIT : 0;
+        return sock->epoll.timed || sock->epoll.copy_of || nd_sock_uring_changes ||
+                       (sock->epoll.used && sock->epoll.settings != nd_settings_generation)
+                   ? ND_WATCH_WAIT
+                   : 0;
     const nd_time recv = nd_recv_limit_by(flags, limits);
     if ((flags & ND_SOCK_LISTENING) && nd_sock_accept_limit(sock))
         watch |= ND_WATCH_WAIT_IN;
-    if (flags & NOT_STRAIGHT)
+    if (flags & NOT_FAST)
         watch |= ND_WATCH_IN | ND_WATCH_OUT;
     if (flags & ND_SOCK_EXPIRED)
-        watch |= ND_WATCH_WAIT; /* to say so: wait/results.h */
+        watch |= ND_WATCH_WAIT; /* to report it: wait/results.h */
     if ((flags & ND_SOCK_CONNECTING) || sock->operation.timeout)
         watch |= ND_WATCH_WAIT;
     if ((flags & (ND_SOCK_RCVTIMEO | ND_SOCK_KEEPALIVE)) || (nd_observing && ((flags & ND_SOCK_CONNECTED) || recv)))
@@ -58,12 +60,12 @@ static unsigned watch_unscoped(const struct nd_sock *sock, uint32_t flags) {
         watch |= ND_WATCH_WAIT_OUT | (flags & ND_SOCK_NONBLOCK ? 0 : ND_WATCH_OUT);
     if (nd_connection_limited_by(flags, limits))
         watch |= ND_WATCH_WAIT | ND_WATCH_IN | ND_WATCH_OUT;
-    if (recv || nd_observing) /* who spoke last tells who owes a reply */
+    if (recv || nd_observing) /* the last direction shows whether a reply is pending */
         watch |= ND_WATCH_WAIT_IN | ND_WATCH_IN | ND_WATCH_OUT;
-    return watch | watch_straight(flags, limits, watch);
+    return watch | watch_fast(flags, limits, watch);
 }
 
-/* A call in a TLS operation that has a deadline may wait for no longer than that. */
+/* A call within a TLS operation may wait no longer than until the deadline of that. */
 static unsigned watch_for(const struct nd_sock *sock) {
     const uint32_t flags = nd_sock_flags(sock);
     unsigned watch = watch_unscoped(sock, flags);
@@ -76,34 +78,37 @@ static unsigned watch_for(const struct nd_sock *sock) {
     return watch;
 }
 
-/* Records come and go with every connection: plain stores, after the generation has changed. */
+/* Records change with every connection: plain stores, after the generation has changed. */
 #define put(field, value) atomic_store_explicit(field, value, memory_order_relaxed)
 
-/* LIFETIME counts from here. The inode is there to know the connection by when it ends. */
-static void begin_life(int fd, struct nd_sock *sock) {
+/* LIFETIME counts from here. By the inode the connection is recognized when that expires. */
+static void begin_lifetime(int fd, struct nd_sock *sock) {
     const bool limited = nd_sock_limits(sock)->lifetime != 0;
     put(&sock->connection_clock.established,
-        limited ? nd_now() : nd_now_coarse()); /* which may be a tick old, and so end it early */
+        limited ? nd_now() : nd_now_coarse()); /* the coarse clock may be a tick behind: LIFETIME would expire early */
     put(&sock->inode, limited ? nd_sock_inode(fd) : 0);
 }
 
 void nd_sock_change(int fd, struct nd_sock *sock, uint32_t set, uint32_t clear) {
     uint32_t old = nd_sock_flags(sock);
-    const bool born = (set & ~old & ND_SOCK_CONNECTED) && ((old | set) & ND_SOCK_STREAM);
+    const bool established = (set & ~old & ND_SOCK_CONNECTED) && ((old | set) & ND_SOCK_STREAM);
     const unsigned before = nd_watch_exact(fd);
     while (!atomic_compare_exchange_weak_explicit(&sock->flags, &old, (old & ~clear) | set, memory_order_relaxed,
                                                   memory_order_relaxed))
         ;
     uint32_t now = (old & ~clear) | set;
-    if (born)
-        begin_life(fd, sock);
-    do { /* another thread's older view must not stand last */
+    if (established)
+        begin_lifetime(fd, sock);
+    unsigned watch;
+    do { /* bits by another thread's older view must not remain */
         old = now;
-        nd_watch_set(fd, sock, watch_for(sock));
+        watch = watch_for(sock);
+        nd_watch_set(fd, sock, watch);
         now = nd_sock_flags(sock);
-    } while (now != old);
+    } while (now != old || ((now & ND_SOCK_EPOLL) && watch_for(sock) != watch));
     if (nd_watch_exact(fd) & ~before & ND_WATCH_WAIT) {
-        atomic_thread_fence(memory_order_seq_cst); /* a thread that adds it meanwhile sees the bits, or is seen here */
+        atomic_thread_fence(
+            memory_order_seq_cst); /* a thread that adds it to a set meanwhile sees the bits, or is seen here */
         if (nd_sock_is_in_set(sock))
             nd_sock_listener->limited(fd, sock);
     }

@@ -1,10 +1,7 @@
 #include "shim/socket/discover.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
-#include <netinet/tcp.h>
-#include <string.h>
 #include <sys/ioctl.h>
 
 #include "shim/real.h"
@@ -13,9 +10,10 @@
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/profile.h"
+#include "shim/socket/tcp_info.h"
 
-/* Descriptors are inherited on low numbers: 0-2 (inetd), from 3 (systemd), 6 and 7 (UCSPI). A system call for each of this
- * many closed ones is what an ordinary start costs, 5 us. */
+/* Descriptors are inherited on low numbers: 0-2 (inetd), from 3 (systemd), 6 and 7 (UCSPI). The system calls for this
+ * many closed ones are what an ordinary start costs, 5 us. */
 #define GAP 32
 
 static int get_int(int fd, int level, int name, int otherwise) {
@@ -30,8 +28,8 @@ static bool has_peer(int fd) {
     return getpeername(fd, (struct sockaddr *)&peer, &len) == 0;
 }
 
-/* The config file may have limits for the other side. */
-static void take_profile(int fd, struct nd_sock *sock) {
+/* Sets the limits that the config file has for the other side. */
+static void set_profile(int fd, struct nd_sock *sock) {
     struct sockaddr_storage peer;
     socklen_t len = sizeof peer;
     if (nd_rules.count == 0)
@@ -59,50 +57,32 @@ struct nd_sock *nd_sock_discover(int fd) {
     int status = nd_real.fcntl(fd, F_GETFL, NULL);
     if (status >= 0 && (status & O_NONBLOCK))
         flags |= ND_SOCK_NONBLOCK;
-    /* An AF_UNIX stream that is connected already and that we did not see connect may be a socketpair: a pipe. */
+    /* An AF_UNIX stream whose connect was not seen may be a socketpair, which is never bounded. */
     bool listening = get_int(fd, SOL_SOCKET, SO_ACCEPTCONN, 0) > 0;
     if (listening)
         flags |= ND_SOCK_LISTENING;
     else if (!(flags & ND_SOCK_LOCAL) && has_peer(fd))
         flags |= ND_SOCK_CONNECTED;
-    if (get_int(fd, SOL_SOCKET, SO_LINGER, 0) > 0) /* l_onoff stands first */
+    _Static_assert(offsetof(struct linger, l_onoff) == 0, "the first int of SO_LINGER");
+    if (get_int(fd, SOL_SOCKET, SO_LINGER, 0) > 0)
         flags |= ND_SOCK_LINGER;
     struct nd_sock *sock = nd_sock_created(fd, flags);
     if (sock && (flags & (ND_SOCK_CONNECTED | ND_SOCK_LISTENING)))
-        take_profile(fd, sock);
+        set_profile(fd, sock);
     return sock;
 }
 
-/* struct tcp_info as Linux 4.19 has it: libc's headers end earlier. */
-struct counters {
-    struct tcp_info basic;
-    uint64_t pacing[2], bytes_acked, bytes_received;
-    uint32_t segments[2], bytes_not_sent, unused[3];
-    uint64_t rates[4];
-    uint32_t delivered[2];
-    uint64_t bytes_sent, bytes_retransmitted;
-};
-_Static_assert(offsetof(struct counters, bytes_acked) == 120 && offsetof(struct counters, bytes_not_sent) == 144 &&
-                   offsetof(struct counters, bytes_sent) == 200,
-               "the layout is the kernel's");
-
-/* Whether this end made the connection. The kernel counts the acknowledged SYN among a client's bytes, and none among a
- * server's: bytes acknowledged and in flight are one more than bytes sent. Where it does not tell (before Linux 4.19, once
- * the connection is half closed) the connection counts as accepted: fewer limits hold for it. */
+/* Whether this end made the connection. Where that is not known it counts as accepted: fewer limits hold for it. */
 static bool made_here(int fd) {
-    struct counters info;
-    socklen_t len = sizeof info;
+    struct nd_tcp_info info;
     int queued = 0;
-    memset(&info, 0, sizeof info);
-    if (nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 || len < sizeof info ||
-        info.basic.tcpi_state != TCP_ESTABLISHED || nd_real.ioctl(fd, SIOCOUTQ, &queued) != 0)
-        return false;
-    uint64_t in_flight = (uint64_t)queued - info.bytes_not_sent;
-    return info.bytes_acked + in_flight == info.bytes_sent - info.bytes_retransmitted + 1;
+    return nd_tcp_info_read(fd, &info) && nd_real.ioctl(fd, SIOCOUTQ, &queued) == 0 &&
+           nd_tcp_made_here(&info, (uint64_t)queued);
 }
 
-/* Whether limits of ours stand on the socket already, put there for this side or the other; it is taken to be that side's. */
-static bool carries_limits(int fd, struct nd_sock *sock) {
+/* Whether our timers are set on the socket already, by the limits of this side or the other; it is taken to be of that
+ * side. */
+static bool has_our_timers(int fd, struct nd_sock *sock) {
     if (nd_kernel_timers_found(fd, sock))
         return true;
     uint32_t side = nd_sock_flags(sock) & ND_SOCK_INBOUND;
@@ -122,31 +102,31 @@ void nd_discover_arrived(int fd) {
     if ((nd_sock_flags(sock) & tcp) == tcp && !made_here(fd))
         nd_sock_change(fd, sock, ND_SOCK_INBOUND, 0);
     if (nd_expired_anywhere(fd, sock))
-        return; /* a deadline ended it before it came here */
+        return; /* a deadline ended it before this process got it */
     if (nd_sock_flags(sock) & ND_SOCK_CONNECTED)
-        take_profile(fd, sock);
-    if (carries_limits(fd, sock))
+        set_profile(fd, sock);
+    if (has_our_timers(fd, sock))
         nd_sock_change(fd, sock, nd_sock_flags(sock) & ND_SOCK_STREAM ? ND_SOCK_CONNECTED : 0, 0);
     else if (!(nd_sock_flags(sock) & ND_SOCK_STREAM))
-        nd_sock_change(fd, sock, ND_SOCK_BOUND, 0); /* it may well be a server's */
+        nd_sock_change(fd, sock, ND_SOCK_BOUND, 0); /* it may be a server's */
     if ((nd_sock_flags(sock) & (ND_SOCK_STREAM | ND_SOCK_CONNECTED)) == (ND_SOCK_STREAM | ND_SOCK_CONNECTED))
         nd_kernel_timers_arm(fd, sock);
 }
 
-/* Of all descriptors only sockets, and few others, are open for both and nothing else. A filter that the process may be under
- * allows this question, where it may kill for one about sockets. */
+/* Only sockets, and few other descriptors, are open for reading and writing without another flag. A seccomp filter
+ * allows F_GETFL, but may kill a process for calls about sockets. */
 static bool may_be_socket(int status) {
     return (status & ~(O_NONBLOCK | O_ASYNC)) == O_RDWR;
 }
 
-/* One socket on several descriptors: inetd's 0, 1 and 2. */
-static void find_copy(int fd) {
+/* Joins `fd` with other descriptors of the same socket: inetd's 0, 1 and 2. */
+static void join_duplicates(int fd) {
     struct nd_sock *sock = nd_sock_lookup(fd);
     const uint64_t inode = sock && nd_sock_flags(sock) ? nd_sock_inode(fd) : 0;
     for (int other = 0; inode && other < fd; other++) {
-        struct nd_sock *its = nd_sock_lookup(other);
-        if (its && nd_sock_flags(its) && nd_sock_inode(other) == inode)
-            nd_duplicates_join(its, sock);
+        struct nd_sock *earlier = nd_sock_lookup(other);
+        if (earlier && nd_sock_flags(earlier) && nd_sock_inode(other) == inode)
+            nd_duplicates_join(earlier, sock);
     }
 }
 
@@ -158,14 +138,14 @@ void nd_discover_inherited(void) {
         if (status < 0 || !may_be_socket(status))
             continue;
         nd_discover_arrived(fd);
-        find_copy(fd);
+        join_duplicates(fd);
     }
     errno = saved;
 }
 
 void nd_discover_received(const struct msghdr *msg) {
     int saved = errno;
-    struct msghdr *header = (struct msghdr *)(uintptr_t)msg; /* what CMSG_NXTHDR takes; it writes nothing */
+    struct msghdr *header = (struct msghdr *)(uintptr_t)msg; /* CMSG_NXTHDR takes no const; it writes nothing */
     for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part)) {
         if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS || part->cmsg_len < CMSG_LEN(0))
             continue;

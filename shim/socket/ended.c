@@ -1,15 +1,12 @@
 #include "shim/socket/ended.h"
 
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-
 #include "shim/real.h"
 #include "shim/socket/change.h"
+#include "shim/socket/tcp_info.h"
 
-/* What is left in the kernel with a stream that was ended, for processes that have no memory of it: executed since, or forked
- * before. It stands in an option that means nothing to a dead stream: TCP_USER_TIMEOUT (it would be 21 days), and where there
- * is none SO_RCVLOWAT. What the program had there is remembered. */
+/* The mark of a stream that was ended, for processes that have no record of it: executed since, or forked before. It is
+ * the value of an option without effect on an ended stream: TCP_USER_TIMEOUT (it would be 21 days), and where there is
+ * none SO_RCVLOWAT. The program's own value is kept in the record. */
 #define MARK 1852074862
 
 static void mark_option(const struct nd_sock *sock, int *level, int *name) {
@@ -39,21 +36,22 @@ static void leave_mark(int fd, struct nd_sock *sock) {
     write_mark(fd, sock, MARK);
 }
 
-static void mark(int fd, struct nd_sock *sock, uint64_t inode, uint32_t told) {
+static void mark(int fd, struct nd_sock *sock, uint64_t inode, uint32_t delivered) {
     sock->inode = inode;
-    nd_sock_change(fd, sock, ND_SOCK_EXPIRED | told,
+    nd_sock_change(fd, sock, ND_SOCK_EXPIRED | delivered,
                    (ND_SOCK_CONNECTING | ND_SOCK_DELIVERED_IN | ND_SOCK_DELIVERED_OUT | ND_SOCK_DELIVERED_ERROR) &
-                       ~told);
+                       ~delivered);
 }
 
-/* The stream may have other descriptors: the dup of an fdopen. An fstat for each stream we know, once in its life. */
-static void mark_all(int fd, struct nd_sock *sock, uint32_t told) {
+/* The stream may have other descriptors, as the dup of an fdopen. Costs an fstat for each known stream, once for each
+ * expiry. */
+static void mark_all(int fd, struct nd_sock *sock, uint32_t delivered) {
     uint64_t inode = nd_sock_inode(fd);
-    mark(fd, sock, inode, told);
+    mark(fd, sock, inode, delivered);
     for (int other = 0; inode && other <= nd_sock_highest(); other++) {
         struct nd_sock *copy = other == fd ? NULL : nd_sock_lookup(other);
         if (copy && (nd_sock_flags(copy) & ND_SOCK_STREAM) && nd_sock_inode(other) == inode)
-            mark(other, copy, inode, told);
+            mark(other, copy, inode, delivered);
     }
 }
 
@@ -91,13 +89,10 @@ bool nd_expired_anywhere(int fd, struct nd_sock *sock) {
     return ended;
 }
 
-/* What the kernel's timers leave behind, and an end that both sides agreed on does not: unanswered probes or repeats. */
 bool nd_ended_by_kernel(int fd, struct nd_sock *sock) {
-    struct tcp_info info;
-    socklen_t len = sizeof info;
+    struct nd_tcp_info info;
     int saved = errno;
-    bool ended = nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 && info.tcpi_state == TCP_CLOSE &&
-                 (info.tcpi_probes > 0 || info.tcpi_retransmits > 0);
+    bool ended = nd_tcp_info_read(fd, &info) && nd_tcp_ended_by_timer(&info);
     if (ended)
         mark_all(fd, sock, 0);
     errno = saved;
@@ -116,9 +111,9 @@ void nd_expiry_clear(int fd, struct nd_sock *sock) {
 }
 
 int nd_expired_fail(int fd, struct nd_sock *sock, enum nd_direction direction) {
-    uint32_t told = direction == ND_IN ? ND_SOCK_DELIVERED_IN : ND_SOCK_DELIVERED_OUT;
-    if (!(nd_sock_flags(sock) & told)) {
-        nd_sock_change(fd, sock, told, 0);
+    uint32_t delivered = direction == ND_IN ? ND_SOCK_DELIVERED_IN : ND_SOCK_DELIVERED_OUT;
+    if (!(nd_sock_flags(sock) & delivered)) {
+        nd_sock_change(fd, sock, delivered, 0);
         errno = ETIMEDOUT;
     } else {
         errno = direction == ND_IN ? ECONNRESET : EPIPE;

@@ -1,11 +1,10 @@
 #include "shim/socket/fdtable.h"
 
-#include <fcntl.h>
 #include <string.h>
 
 #include "shim/raw.h"
 
-/* "FDSize:\t256" stands in the first few hundred bytes. */
+/* The line "FDSize:\t256" is among the first few hundred bytes. */
 static int size_in(const char *text) {
     const char *c = strstr(text, "\nFDSize:");
     int size = -1;

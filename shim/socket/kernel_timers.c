@@ -1,22 +1,15 @@
 #include "shim/socket/kernel_timers.h"
 
-#include <errno.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <string.h>
-#include <sys/time.h>
 
-#include "base/clock.h"
 #include "shim/mode.h"
 #include "shim/real.h"
-#include "shim/settings/settings.h"
 #include "shim/socket/change.h"
 #include "shim/socket/limits.h"
-#include "shim/socket/profile.h"
 
 #define USEC_PER_SEC 1000000
 
-/* The kernel rounds a timeout up to its tick; the longest in use is HZ=100's. */
+/* The kernel rounds a timeout up to its tick; the longest in use is that of HZ=100. Microseconds. */
 #define JIFFY 10000
 
 static int64_t get_timeout(int fd, int name) {
@@ -42,7 +35,7 @@ static int set_int(int fd, int level, int name, int value) {
     return nd_real.setsockopt(fd, level, name, &value, sizeof value);
 }
 
-/* Whichever is shorter, the program's own timeout or ours, is put in force; the flag says that it is ours. */
+/* Sets the shorter of the program's own timeout and ours; `flag` notes that it is ours. */
 static void arm_timeout(int fd, struct nd_sock *sock, int name, nd_time limit, _Atomic int64_t *own, uint32_t flag) {
     int64_t current = get_timeout(fd, name);
     if (current < 0)
@@ -57,9 +50,12 @@ static void arm_timeout(int fd, struct nd_sock *sock, int name, nd_time limit, _
 
 static const int keepalive_options[4][2] = {
     {SOL_SOCKET, SO_KEEPALIVE}, {IPPROTO_TCP, TCP_KEEPIDLE}, {IPPROTO_TCP, TCP_KEEPINTVL}, {IPPROTO_TCP, TCP_KEEPCNT}};
+_Static_assert(sizeof keepalive_options / sizeof *keepalive_options ==
+                   sizeof(((struct nd_sock *)0)->own_keepalive) / sizeof(int),
+               "one own value for each");
 
-/* The first probe after KEEPALIVE of silence, five more a second or a tenth of it apart. A program that has switched
- * keepalive on itself keeps its own. */
+/* The first probe comes after KEEPALIVE of silence, five more a second or a tenth of it apart. A program that has
+ * switched keepalive on itself keeps its own. */
 static void arm_keepalive(int fd, struct nd_sock *sock, nd_time limit) {
     nd_time idle = (limit + ND_SEC - 1) / ND_SEC;
     nd_time interval = idle < 20 ? 1 : idle / 10;
@@ -132,8 +128,8 @@ void nd_kernel_timers_arm(int fd, struct nd_sock *sock) {
     errno = saved;
 }
 
-/* Gives the kernel the program's own values back, wherever ours stand. */
-static void put_back(int fd, struct nd_sock *sock) {
+/* Restores the program's own values wherever ours are set. */
+static void restore(int fd, struct nd_sock *sock) {
     uint32_t flags = nd_sock_flags(sock);
     if (flags & ND_SOCK_RCVTIMEO)
         set_timeout(fd, SO_RCVTIMEO, sock->own_rcvtimeo);
@@ -148,7 +144,7 @@ void nd_kernel_timers_profile(int fd, struct nd_sock *sock, uint8_t profile) {
     int saved = errno;
     if (profile == sock->profile)
         return;
-    put_back(fd, sock);
+    restore(fd, sock);
     if (nd_sock_flags(sock) & ND_SOCK_SYNCNT) {
         set_int(fd, IPPROTO_TCP, TCP_SYNCNT, sock->own_syncnt);
         nd_sock_change(fd, sock, 0, ND_SOCK_SYNCNT);
@@ -164,32 +160,34 @@ void nd_kernel_timers_catch_up(int fd, struct nd_sock *sock) {
     const int saved = errno;
     const uint32_t now = nd_settings_generation, flags = nd_sock_flags(sock);
     if (atomic_exchange(&sock->settings, now) == now)
-        return; /* another thread is at it */
+        return; /* or another thread does it */
     nd_profile_renew();
-    sock->tls_functions = NULL; /* the next TLS call looks at all anew */
-    /* A connect under way has SO_SNDTIMEO on loan, and is armed when it has come about. */
-    bool stands = !(flags & ND_SOCK_KNOWN)   ? false
-                  : (flags & ND_SOCK_STREAM) ? (flags & ND_SOCK_CONNECTED)
-                                             : nd_sock_is_datagram(sock);
-    if (stands && !(flags & ND_SOCK_EXPIRED)) {
-        put_back(fd, sock);
+    sock->tls_functions = NULL; /* the next TLS call finds them again */
+    /* A connect under way has borrowed SO_SNDTIMEO; its socket is armed when it is established. */
+    bool armed = !(flags & ND_SOCK_KNOWN)   ? false
+                 : (flags & ND_SOCK_STREAM) ? (flags & ND_SOCK_CONNECTED)
+                                            : nd_sock_is_datagram(sock);
+    if (armed && !(flags & ND_SOCK_EXPIRED)) {
+        restore(fd, sock);
         sock->inode = nd_sock_limits(sock)->lifetime ? nd_sock_inode(fd) : 0;
-        nd_sock_change(fd, sock, 0, ND_SOCK_ROLE_UNKNOWN); /* perhaps nobody has noted who spoke on it until now */
+        nd_sock_change(fd, sock, 0, ND_SOCK_ROLE_UNKNOWN); /* who sent first may not have been noted until now */
         nd_kernel_timers_arm(fd, sock);
     }
-    nd_sock_change(fd, sock, 0, 0); /* the watch bits, which whoever changed the settings has set to all */
+    nd_sock_change(fd, sock, 0, 0); /* the watch bits: a change of the settings has set them all */
+    if ((nd_watch_exact(fd) & ND_WATCH_WAIT) && nd_sock_is_in_set(sock)) /* to which they are no new ones, therefore */
+        nd_sock_listener->limited(fd, sock);
     errno = saved;
 }
 
-static bool in_force(int fd, int name, nd_time limit) {
+static bool is_set(int fd, int name, nd_time limit) {
     int64_t ours = (limit + ND_USEC - 1) / ND_USEC, current = limit ? get_timeout(fd, name) : -1;
     return current >= ours && current - ours < JIFFY;
 }
 
 bool nd_kernel_timers_found(int fd, struct nd_sock *sock) {
     int saved = errno;
-    uint32_t found = in_force(fd, SO_RCVTIMEO, nd_sock_recv_limit(sock)) ? ND_SOCK_RCVTIMEO : 0;
-    found |= in_force(fd, SO_SNDTIMEO, nd_sock_send_limit(sock)) ? ND_SOCK_SNDTIMEO : 0;
+    uint32_t found = is_set(fd, SO_RCVTIMEO, nd_sock_recv_limit(sock)) ? ND_SOCK_RCVTIMEO : 0;
+    found |= is_set(fd, SO_SNDTIMEO, nd_sock_send_limit(sock)) ? ND_SOCK_SNDTIMEO : 0;
     if (found)
         nd_sock_change(fd, sock, found, 0);
     errno = saved;
@@ -205,8 +203,8 @@ void nd_kernel_timers_disarm(int fd, struct nd_sock *sock) {
     errno = saved;
 }
 
-/* A SYN is repeated after 1, 2, 4 ... seconds; since Linux 6.5 the first four (net.ipv4.tcp_syn_linear_timeouts) come a
- * second apart, and only then does it double. The slower growth counts: never too early. */
+/* A SYN is retransmitted after 1, 2, 4 ... seconds; since Linux 6.5 the first four (net.ipv4.tcp_syn_linear_timeouts)
+ * are a second apart, and only then the time doubles. The slower growth counts, so that it never ends too early. */
 int nd_kernel_timers_syn_count(nd_time timeout) {
     nd_time total = ND_SEC, step = ND_SEC;
     int count = 0;
@@ -241,8 +239,11 @@ static int keepalive_index(int level, int name) {
     return -1;
 }
 
-/* What SO_RCVTIMEO and SO_SNDTIMEO are to a program with 64-bit times on a 32-bit system. */
+/* SO_RCVTIMEO and SO_SNDTIMEO of a program with 64-bit times on a 32-bit system. */
 enum { RCVTIMEO_NEW = 66, SNDTIMEO_NEW = 67 };
+#ifdef SO_RCVTIMEO_NEW
+_Static_assert(RCVTIMEO_NEW == SO_RCVTIMEO_NEW && SNDTIMEO_NEW == SO_SNDTIMEO_NEW, "the numbers are the kernel's");
+#endif
 
 static bool is_timeout(int level, int name, int which) {
     return level == SOL_SOCKET && (name == which || name == (which == SO_RCVTIMEO ? RCVTIMEO_NEW : SNDTIMEO_NEW));
@@ -260,7 +261,7 @@ bool nd_kernel_timers_program_set(int fd, struct nd_sock *sock, int level, int n
     else if (level == IPPROTO_TCP && name == TCP_SYNCNT)
         nd_sock_change(fd, sock, 0, ND_SOCK_SYNCNT);
     else if (keepalive >= 0 && (flags & ND_SOCK_KEEPALIVE)) {
-        /* From here on the program keeps house: what it has not set goes back to what it was. */
+        /* From here on keepalive is the program's: what it has not set is restored. */
         nd_sock_change(fd, sock, 0, ND_SOCK_KEEPALIVE);
         for (int i = 3; i >= 0; i--)
             if (i != keepalive)
@@ -272,7 +273,7 @@ bool nd_kernel_timers_program_set(int fd, struct nd_sock *sock, int level, int n
     return ours;
 }
 
-static bool give(const void *what, size_t size, void *value, socklen_t *len) {
+static bool store(const void *what, size_t size, void *value, socklen_t *len) {
     if (*len > size)
         *len = (socklen_t)size;
     memcpy(value, what, *len);
@@ -285,16 +286,16 @@ bool nd_kernel_timers_read_back(const struct nd_sock *sock, int level, int name,
     if ((flags & ND_SOCK_EXPIRED) && level == (inet ? IPPROTO_TCP : SOL_SOCKET) &&
         name == (inet ? TCP_USER_TIMEOUT : SO_RCVLOWAT)) { // NOLINT(bugprone-branch-clone): 18 on either level
         int own = sock->own_marked;
-        return give(&own, sizeof own, value, len);
+        return store(&own, sizeof own, value, len);
     }
     int keepalive = flags & ND_SOCK_KEEPALIVE ? keepalive_index(level, name) : -1;
     if (keepalive >= 0) {
         int own = sock->own_keepalive[keepalive];
-        return give(&own, sizeof own, value, len);
+        return store(&own, sizeof own, value, len);
     }
     if ((flags & ND_SOCK_SYNCNT) && level == IPPROTO_TCP && name == TCP_SYNCNT) {
         int own = sock->own_syncnt;
-        return give(&own, sizeof own, value, len);
+        return store(&own, sizeof own, value, len);
     }
     bool in = (flags & ND_SOCK_RCVTIMEO) && is_timeout(level, name, SO_RCVTIMEO);
     bool out = (flags & ND_SOCK_SNDTIMEO) && is_timeout(level, name, SO_SNDTIMEO);
@@ -303,8 +304,8 @@ bool nd_kernel_timers_read_back(const struct nd_sock *sock, int level, int name,
     int64_t usec = in ? sock->own_rcvtimeo : sock->own_sndtimeo;
     if (name == RCVTIMEO_NEW || name == SNDTIMEO_NEW) {
         int64_t wide[] = {usec / USEC_PER_SEC, usec % USEC_PER_SEC};
-        return give(wide, sizeof wide, value, len);
+        return store(wide, sizeof wide, value, len);
     }
     struct timeval own = {(time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC)};
-    return give(&own, sizeof own, value, len);
+    return store(&own, sizeof own, value, len);
 }

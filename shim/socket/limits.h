@@ -1,15 +1,13 @@
-/* Which limits hold for a socket. Async-signal-safe; errno is kept. */
+/* Which limits hold for a socket. Everything here is async-signal-safe and keeps errno. */
 #ifndef ND_SOCKET_LIMITS_H
 #define ND_SOCKET_LIMITS_H
 
-#include "base/clock.h"
 #include "shim/report/slots.h"
-#include "shim/settings/settings.h"
 #include "shim/socket/profile.h"
 #include "shim/socket/record.h"
 
-/* The limits that hold for this socket, which has these `flags`: of the config file's sections for the other side, or outbound or
- * inbound. */
+/* The limits that hold for this socket, which has these `flags`: those of the config file's sections for its peer, or
+ * else the outbound or inbound ones. */
 static inline const struct nd_limits *nd_sock_limits_by(const struct nd_sock *sock, uint32_t flags) {
     uint8_t profile = atomic_load_explicit(&sock->profile, memory_order_relaxed);
     if (__builtin_expect(profile != 0, 0))
@@ -25,7 +23,8 @@ static inline const struct nd_limits *nd_sock_limits(const struct nd_sock *sock)
 static inline nd_time nd_recv_limit_by(uint32_t flags, const struct nd_limits *limits) {
     if (flags & ND_SOCK_STREAM)
         return flags & (ND_SOCK_INET | ND_SOCK_LOCAL) ? limits->recv : 0;
-    /* One that was bound waits for strangers, as a listener does, unless it is known to ask; the others wait for an answer. */
+    /* A socket that was bound waits for requests, as a listener does, unless it is known to send them; others wait for
+     * replies. */
     return (flags & ND_SOCK_CLIENT) || ((flags & ND_SOCK_INET) && !(flags & ND_SOCK_BOUND)) ? limits->recv : 0;
 }
 
@@ -41,7 +40,7 @@ static inline nd_time nd_sock_send_limit(const struct nd_sock *sock) {
     return nd_send_limit_by(nd_sock_flags(sock), nd_sock_limits(sock));
 }
 
-/* Whether a wait for room on this socket has a limit: SEND, or UNACKED, which needs TCP's acknowledgements. */
+/* Whether a limit bounds waits for send-buffer space: SEND, or UNACKED, which needs TCP's acknowledgements. */
 static inline bool nd_send_space_limited_by(uint32_t flags, const struct nd_limits *limits) {
     const uint32_t tcp = ND_SOCK_STREAM | ND_SOCK_INET;
     return nd_send_limit_by(flags, limits) || ((flags & tcp) == tcp && limits->unacked);
@@ -51,7 +50,7 @@ static inline bool nd_sock_send_space_limited(const struct nd_sock *sock) {
     return nd_send_space_limited_by(nd_sock_flags(sock), nd_sock_limits(sock));
 }
 
-/* Whether IDLE, LIFETIME or MIN_RATE is on for this socket: an internet connection that stands. */
+/* Whether IDLE, LIFETIME or MIN_RATE holds for this socket: an established internet connection. */
 static inline bool nd_connection_limited_by(uint32_t flags, const struct nd_limits *limits) {
     const uint32_t needs = ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED;
     return (limits->idle || limits->lifetime || limits->min_rate_bytes) && (flags & needs) == needs;
@@ -74,7 +73,7 @@ static inline nd_time nd_sock_accept_limit(const struct nd_sock *sock) {
     return profile ? nd_profiles[profile].accept : nd_settings.accept;
 }
 
-/* When a connect of this socket that began at `began` has used up CONNECT; ND_NEVER where that is off. */
+/* Returns the deadline of a connect of this socket that began at `began`; ND_NEVER where CONNECT is off. */
 static inline nd_time nd_connect_deadline(const struct nd_sock *sock, nd_time began) {
     nd_time limit = nd_sock_connect_limit(sock);
     return limit ? nd_time_after(began, limit) : ND_NEVER;
@@ -83,7 +82,8 @@ static inline nd_time nd_connect_deadline(const struct nd_sock *sock, nd_time be
 /* The name of a limit as the operator sets it, "RECV" or "INBOUND_RECV". */
 #define ND_LIMIT_NAME(sock, name) (nd_sock_flags(sock) & ND_SOCK_INBOUND ? "INBOUND_" name : name)
 
-/* `limit` as it holds for this socket. */
+/* `limit` as it holds for this socket, with ND_LIMIT_INBOUND where that is so. */
+_Static_assert((int)ND_LIMITS <= (int)ND_LIMIT_INBOUND, "the bit is above every limit");
 static inline unsigned nd_limit_of(const struct nd_sock *sock, enum nd_limit limit) {
     return (unsigned)limit | (nd_sock_flags(sock) & ND_SOCK_INBOUND ? ND_LIMIT_INBOUND : 0U);
 }

@@ -2,11 +2,10 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <stdatomic.h>
 
 #include "shim/report/report.h"
 #include "shim/settings/resolved_names.h"
-#include "shim/settings/settings.h"
+#include "shim/settings/setting_value.h"
 
 struct nd_rules nd_rules;
 struct nd_profile nd_profiles[ND_PROFILES];
@@ -14,12 +13,12 @@ nd_time nd_profile_shortest = ND_NEVER;
 
 enum state { FREE, BEING_MADE, READY };
 
-static struct nd_settings started; /* as they were at start: what differs was changed since */
+static struct nd_settings initial; /* the settings at start: what differs from them was changed since */
 static uint64_t resolve_bit;       /* the row of RESOLVE, where a rule sets it; or 0 */
 static _Atomic uint32_t renewed;   /* the nd_settings_generation of the profiles */
 
 void nd_profile_start(void) {
-    started = nd_settings;
+    initial = nd_settings;
     for (unsigned i = 0; i < nd_rules.value_count; i++) {
         const struct nd_rule_value *value = &nd_rules.values[i];
         const struct nd_setting *setting = &nd_setting_table[value->setting];
@@ -32,38 +31,39 @@ void nd_profile_start(void) {
 }
 
 static bool is_changed(const struct nd_setting *setting) {
-    const char *now = (const char *)&nd_settings + setting->field, *then = (const char *)&started + setting->field;
-    if (setting->kind == ND_SETTING_TIME)
-        return *(const nd_live_time *)(const void *)now != *(const nd_live_time *)(const void *)then;
-    const struct nd_limits *limits = (const void *)now, *before = (const void *)then;
-    return setting->kind == ND_SETTING_RATE &&
-           (limits->min_rate_bytes != before->min_rate_bytes || limits->min_rate_window != before->min_rate_window);
+    int64_t now[2], then[2];
+    nd_setting_value_get(setting, &nd_settings, now);
+    nd_setting_value_get(setting, &initial, then);
+    return nd_setting_is_limit(setting) && (now[0] != then[0] || now[1] != then[1]);
 }
 
-/* The rows that hold everywhere, whatever the sections say: the environment's, and those changed in the running process. */
-static uint64_t kept_rows(void) {
-    uint64_t kept = nd_rules.from_environment;
+/* The settings that hold for every connection, whatever the sections have: the environment's, and those changed since
+ * the start. */
+static uint64_t overriding_rows(void) {
+    uint64_t rows = nd_rules.from_environment;
     for (size_t row = 0; row < nd_setting_count; row++)
         if (is_changed(&nd_setting_table[row]))
-            kept |= (uint64_t)1 << row;
-    return kept;
+            rows |= (uint64_t)1 << row;
+    return rows;
 }
 
 static void fill(struct nd_profile *profile) {
     struct nd_settings made;
     nd_settings_copy_live(&made, &nd_settings);
-    if (made.mode != ND_MODE_OFF) /* which has been set since: every limit is off */
-        nd_rules_apply(&nd_rules, &profile->rules, kept_rows(), &made, NULL);
+    if (made.mode != ND_MODE_OFF) /* MODE=off, set since the start, switches every limit off */
+        nd_rules_apply(&nd_rules, &profile->rules, overriding_rows(), &made, NULL);
     nd_limits_copy(&profile->limits, profile->inbound ? &made.inbound : &made.outbound);
     profile->connect = made.connect;
     profile->accept = made.accept;
 }
 
+_Static_assert(sizeof(struct nd_rule_set) == sizeof(((struct nd_rule_set *)0)->bits), "compared as bytes");
+
 static bool is_same(const struct nd_profile *profile, const struct nd_rule_set *rules, bool inbound) {
     return profile->inbound == inbound && memcmp(&profile->rules, rules, sizeof *rules) == 0;
 }
 
-/* A thread that meets a profile being made by another makes one more of the same. */
+/* A thread that finds a profile which another is computing adds one more of the same. */
 static uint8_t intern(const struct nd_rule_set *rules, bool inbound) {
     for (unsigned i = 1; i < ND_PROFILES; i++) {
         struct nd_profile *profile = &nd_profiles[i];
@@ -89,11 +89,11 @@ static uint8_t profile_of(const struct nd_rule_set *rules, bool inbound) {
 }
 
 uint8_t nd_profile_to(const struct sockaddr *address, socklen_t length) {
-    struct nd_endpoint_address place;
+    struct nd_endpoint_address endpoint;
     struct nd_rule_set rules, named;
-    if (nd_endpoint_address_of(address, length, &place)) {
-        named = nd_rules.has_names ? nd_resolved_names_get(&place.address) : (struct nd_rule_set){{0}};
-        rules = nd_rules_at(&nd_rules, false, &place, &named);
+    if (nd_endpoint_address_of(address, length, &endpoint)) {
+        named = nd_rules.has_names ? nd_resolved_names_get(&endpoint.address) : (struct nd_rule_set){{0}};
+        rules = nd_rules_at(&nd_rules, false, &endpoint, &named);
     } else if (length >= sizeof address->sa_family && address->sa_family == AF_UNIX) {
         rules = nd_rules_at_path(&nd_rules, false, address, length);
     } else {
@@ -105,17 +105,17 @@ uint8_t nd_profile_to(const struct sockaddr *address, socklen_t length) {
 uint8_t nd_profile_from(int fd) {
     struct sockaddr_storage own = {.ss_family = AF_UNSPEC}, peer;
     socklen_t own_length = sizeof own, peer_length = sizeof peer;
-    struct nd_endpoint_address local, place;
+    struct nd_endpoint_address local, endpoint;
     struct nd_rule_set rules = {{0}};
     int saved = errno;
     if (nd_rules.has_inbound && getsockname(fd, (struct sockaddr *)&own, &own_length) == 0) {
         if (own.ss_family == AF_UNIX) {
             rules = nd_rules_at_path(&nd_rules, true, (struct sockaddr *)&own, own_length);
         } else if (getpeername(fd, (struct sockaddr *)&peer, &peer_length) == 0 &&
-                   nd_endpoint_address_of((struct sockaddr *)&peer, peer_length, &place) &&
+                   nd_endpoint_address_of((struct sockaddr *)&peer, peer_length, &endpoint) &&
                    nd_endpoint_address_of((struct sockaddr *)&own, own_length, &local)) {
-            place.port = local.port;
-            rules = nd_rules_at(&nd_rules, true, &place, NULL);
+            endpoint.port = local.port;
+            rules = nd_rules_at(&nd_rules, true, &endpoint, NULL);
         }
     }
     errno = saved;
@@ -125,15 +125,15 @@ uint8_t nd_profile_from(int fd) {
 uint8_t nd_profile_listening(int fd) {
     struct sockaddr_storage own = {.ss_family = AF_UNSPEC};
     socklen_t length = sizeof own;
-    struct nd_endpoint_address place;
+    struct nd_endpoint_address endpoint;
     struct nd_rule_set rules = {{0}};
     int saved = errno;
     if (nd_rules.has_accept && getsockname(fd, (struct sockaddr *)&own, &length) == 0) {
         if (own.ss_family == AF_UNIX) {
             rules = nd_rules_at_path(&nd_rules, true, (struct sockaddr *)&own, length);
-        } else if (nd_endpoint_address_of((struct sockaddr *)&own, length, &place)) {
-            memset(&place.address, 0, sizeof place.address); /* no peer yet */
-            rules = nd_rules_at(&nd_rules, true, &place, NULL);
+        } else if (nd_endpoint_address_of((struct sockaddr *)&own, length, &endpoint)) {
+            memset(&endpoint.address, 0, sizeof endpoint.address); /* no peer yet */
+            rules = nd_rules_at(&nd_rules, true, &endpoint, NULL);
         }
     }
     errno = saved;
@@ -150,7 +150,7 @@ void nd_profile_renew(void) {
 }
 
 nd_time nd_profile_resolve(const char *name) {
-    if (!resolve_bit || !name || nd_settings.mode == ND_MODE_OFF || (kept_rows() & resolve_bit))
+    if (!resolve_bit || !name || nd_settings.mode == ND_MODE_OFF || (overriding_rows() & resolve_bit))
         return nd_settings.resolve;
     struct nd_settings made;
     nd_settings_copy_live(&made, &nd_settings);
@@ -169,7 +169,7 @@ static struct nd_rule_set rules_of_names(const char *asked, const char *canonica
     return rules;
 }
 
-/* Programs turn an address into text and back: that does not say whose it is. */
+/* Programs convert an address to text and back: such a name does not show whose address it is. */
 static bool is_numeric(const char *name) {
     return strchr(name, ':') || name[strspn(name, "0123456789.")] == '\0';
 }
@@ -178,10 +178,10 @@ void nd_profile_found(const char *asked, const char *canonical, const struct add
     if (is_numeric(asked))
         return;
     struct nd_rule_set rules = rules_of_names(asked, canonical);
-    struct nd_endpoint_address place;
+    struct nd_endpoint_address endpoint;
     for (; list; list = list->ai_next)
-        if (nd_endpoint_address_of(list->ai_addr, list->ai_addrlen, &place))
-            nd_resolved_names_put(&place.address, &rules);
+        if (nd_endpoint_address_of(list->ai_addr, list->ai_addrlen, &endpoint))
+            nd_resolved_names_put(&endpoint.address, &rules);
 }
 
 void nd_profile_found_host(const char *asked, const struct hostent *host) {
@@ -190,7 +190,7 @@ void nd_profile_found_host(const char *asked, const struct hostent *host) {
     struct nd_rule_set rules = rules_of_names(asked, host->h_name);
     struct sockaddr_in6 address = {.sin6_family = AF_INET6};
     struct sockaddr_in *v4 = (void *)&address;
-    struct nd_endpoint_address place;
+    struct nd_endpoint_address endpoint;
     for (char *const *at = host->h_addr_list; *at; at++) {
         if (host->h_addrtype == AF_INET6 && host->h_length == 16) {
             memcpy(&address.sin6_addr, *at, 16);
@@ -200,7 +200,7 @@ void nd_profile_found_host(const char *asked, const struct hostent *host) {
         } else {
             return;
         }
-        if (nd_endpoint_address_of((struct sockaddr *)&address, sizeof address, &place))
-            nd_resolved_names_put(&place.address, &rules);
+        if (nd_endpoint_address_of((struct sockaddr *)&address, sizeof address, &endpoint))
+            nd_resolved_names_put(&endpoint.address, &rules);
     }
 }

@@ -1,14 +1,14 @@
-/* Limits of single connections: where the config file has sections for places, each connection that such sections meet has a
- * profile, made of them once. Without such sections nothing here is ever called. Async-signal-safe, lock-free; errno is kept. */
+/* The limits of single connections. Each connection to which sections of the config file apply has a profile: the
+ * limits of that combination of sections, computed once. Without such sections nothing here is called. Everything here
+ * is async-signal-safe, lock-free, and keeps errno. */
 #ifndef ND_SOCKET_PROFILE_H
 #define ND_SOCKET_PROFILE_H
 
 #include <sys/socket.h>
 
 #include "shim/settings/rules.h"
-#include "shim/settings/settings.h"
 
-/* What the config file says. Written while the library starts. */
+/* The rules of the config file. Written while the library starts. */
 extern struct nd_rules nd_rules;
 
 struct nd_profile {
@@ -19,32 +19,33 @@ struct nd_profile {
     bool inbound;
 };
 
-/* Profile 0 stands for the settings themselves. When the table is full, which is told once in the log, further combinations of
- * sections get these. */
+/* Profile 0 stands for the settings themselves. When the table is full, which is reported once, further combinations of
+ * sections get that. */
 enum { ND_PROFILES = 256 };
+_Static_assert(ND_PROFILES == UINT8_MAX + 1, "the number of one is a uint8_t, and the message of a full table has it");
 extern struct nd_profile nd_profiles[ND_PROFILES];
 
-/* After the settings have been read. */
+/* Called once, after the settings have been read. */
 void nd_profile_start(void);
 
-/* The profile for a connection to the address, or from it: then `fd` is asked for its own. */
+/* The profile of a connection to the address, and of the accepted connection `fd`. */
 uint8_t nd_profile_to(const struct sockaddr *address, socklen_t length);
 uint8_t nd_profile_from(int fd);
 
-/* The profile of a listener, by the place it listens at. */
+/* The profile of the listener `fd`, by its own address. */
 uint8_t nd_profile_listening(int fd);
 
-/* The shortest limit of all sections, ND_NEVER where there is none. */
+/* The shortest limit of all sections; ND_NEVER where there is none. */
 extern nd_time nd_profile_shortest;
 
-/* Brings the profiles up to date after nd_settings has changed: what was changed holds for every connection. */
+/* Computes the profiles again after nd_settings has changed: a setting that was changed holds for every connection. */
 void nd_profile_renew(void);
 
 /* RESOLVE as it holds for a name (or NULL). */
 nd_time nd_profile_resolve(const char *name);
 
-/* A lookup of `asked` found the host `canonical` (NULL: the same) with these addresses: whoever connects to one of them later
- * means that host. */
+/* Notes that a lookup of `asked` found the host `canonical` (NULL: the same name) with these addresses: a later connect
+ * to one of them is taken for one to that host. */
 struct addrinfo;
 struct hostent;
 void nd_profile_found(const char *asked, const char *canonical, const struct addrinfo *list);

@@ -55,7 +55,7 @@ bool nd_sock_held(int fd, const struct nd_sock *sock, const struct nd_sock_hold 
     return sock->generation == hold->generation && nd_sock_inode(fd) == hold->inode;
 }
 
-/* Records come and go with every connection: plain stores, after the generation has changed. */
+/* Records change with every connection: plain stores, after the generation has changed. */
 #define put(field, value) atomic_store_explicit(field, value, memory_order_relaxed)
 
 void nd_sock_clear(int fd) {

@@ -2,14 +2,80 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <poll.h>
-#include <stddef.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "shim/real.h"
 
-#define LONG_AGO INT32_MAX /* ms */
+#define LONG_AGO (INT32_MAX * ND_MSEC)
+
+/* struct tcp_info as Linux 4.19 has it: older headers end earlier. Kernels append to it, and cut it to what the caller
+ * takes. */
+struct answer {
+    uint8_t state, ca_state, retransmits, probes, backoff, options, window_scales, app_limited;
+    uint32_t rto, ato, snd_mss, rcv_mss; /* the first two in microseconds */
+    uint32_t unacked, sacked, lost, retrans, fackets;
+    uint32_t last_data_sent, last_ack_sent, last_data_recv, last_ack_recv; /* milliseconds */
+    uint32_t path[11];                                                     /* from tcpi_pmtu to tcpi_total_retrans */
+    uint64_t pacing[2], bytes_acked, bytes_received;
+    uint32_t segments[2], notsent, min_rtt, data_segments[2];
+    uint64_t rates[4];
+    uint32_t delivered[2];
+    uint64_t bytes_sent, bytes_retransmitted;
+};
+
+#define END_OF(field) (offsetof(struct answer, field) + sizeof(((struct answer *)0)->field))
+#define SAME_AS_LIBC(ours, its)                                                                                        \
+    _Static_assert(offsetof(struct answer, ours) == offsetof(struct tcp_info, its), "the layout is the kernel's")
+
+SAME_AS_LIBC(state, tcpi_state);
+SAME_AS_LIBC(retransmits, tcpi_retransmits);
+SAME_AS_LIBC(probes, tcpi_probes);
+SAME_AS_LIBC(backoff, tcpi_backoff);
+SAME_AS_LIBC(rto, tcpi_rto);
+SAME_AS_LIBC(unacked, tcpi_unacked);
+SAME_AS_LIBC(last_data_sent, tcpi_last_data_sent);
+SAME_AS_LIBC(last_data_recv, tcpi_last_data_recv);
+SAME_AS_LIBC(last_ack_recv, tcpi_last_ack_recv);
+SAME_AS_LIBC(path, tcpi_pmtu);
+_Static_assert(END_OF(probes) == 4, "qemu passes on an int");
+_Static_assert(offsetof(struct answer, bytes_acked) == 120 && offsetof(struct answer, bytes_received) == 128 &&
+                   offsetof(struct answer, notsent) == 144 && offsetof(struct answer, bytes_sent) == 200 &&
+                   END_OF(bytes_retransmitted) == 216,
+               "the layout is the kernel's");
+
+bool nd_tcp_info_decode(struct nd_tcp_info *info, const void *answer, size_t length) {
+    struct answer from;
+    memset(&from, 0, sizeof from);
+    memset(info, 0, sizeof *info);
+    if (length < END_OF(probes))
+        return false;
+    memcpy(&from, answer, length < sizeof from ? length : sizeof from);
+    info->state = from.state;
+    info->retransmits = from.retransmits;
+    info->probes = from.probes;
+    info->last_data_sent = info->last_data_recv = info->last_ack_recv = LONG_AGO;
+    if (length >= END_OF(last_ack_recv)) {
+        info->known |= ND_TCP_TIMES;
+        info->backoff = from.backoff;
+        info->unacked = from.unacked;
+        info->rto = from.rto * ND_USEC;
+        info->last_data_sent = from.last_data_sent * ND_MSEC;
+        info->last_data_recv = from.last_data_recv * ND_MSEC;
+        info->last_ack_recv = from.last_ack_recv * ND_MSEC;
+    }
+    if (length >= END_OF(bytes_received)) {
+        info->known |= ND_TCP_BYTES;
+        info->bytes_acked = from.bytes_acked;
+        info->bytes_received = from.bytes_received;
+    }
+    if (length >= END_OF(bytes_retransmitted)) {
+        info->known |= ND_TCP_SENT;
+        info->notsent = from.notsent;
+        info->bytes_sent = from.bytes_sent;
+        info->bytes_retransmitted = from.bytes_retransmitted;
+    }
+    return true;
+}
 
 static bool is_stream(int fd) {
     int type = 0;
@@ -17,7 +83,7 @@ static bool is_stream(int fd) {
     return nd_real.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
 }
 
-static unsigned char state_without_info(int fd) {
+static uint8_t state_without_info(int fd) {
     struct sockaddr_storage peer;
     socklen_t len = sizeof peer;
     struct pollfd pollfd = {.fd = fd, .events = POLLOUT};
@@ -26,18 +92,53 @@ static unsigned char state_without_info(int fd) {
     return nd_real.poll(&pollfd, 1, 0) == 0 ? TCP_SYN_SENT : TCP_CLOSE;
 }
 
-bool nd_tcp_info(int fd, struct tcp_info *info) {
+bool nd_tcp_info_read(int fd, struct nd_tcp_info *info) {
     int saved = errno;
-    socklen_t len = sizeof *info;
-    memset(info, 0, sizeof *info);
-    bool told = nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len) == 0;
-    bool only_state = told && len <= offsetof(struct tcp_info, tcpi_last_ack_recv);
-    if (!told && errno == ENOPROTOOPT && is_stream(fd)) { /* which UDP answers too */
-        info->tcpi_state = state_without_info(fd);
-        only_state = told = true;
+    struct answer answer;
+    socklen_t len = sizeof answer;
+    bool known;
+    if (nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &answer, &len) == 0) {
+        known = nd_tcp_info_decode(info, &answer, len);
+    } else {
+        const uint8_t only_state[END_OF(probes)] = {0};
+        known = errno == ENOPROTOOPT && is_stream(fd); /* UDP has the same answer */
+        nd_tcp_info_decode(info, only_state, known ? sizeof only_state : 0);
+        if (known)
+            info->state = state_without_info(fd);
     }
-    if (only_state)
-        info->tcpi_last_data_recv = info->tcpi_last_data_sent = info->tcpi_last_ack_recv = LONG_AGO;
     errno = saved;
-    return told;
+    return known;
+}
+
+/* A receiver answers segments outside its window, as probes of a closed one are, at most every 500 ms
+ * (net.ipv4.tcp_invalid_ratelimit): the silence after a single probe that came sooner after the one before has no
+ * meaning. */
+#define PROBES_APART (500 * ND_MSEC)
+
+static bool probe_unanswered(const struct nd_tcp_info *info) {
+    if (info->probes != 1)
+        return info->probes > 1;
+    return info->backoff > 0 && info->backoff < 32 && info->rto > PROBES_APART >> (info->backoff - 1);
+}
+
+bool nd_tcp_unanswered(const struct nd_tcp_info *info) {
+    return (info->known & ND_TCP_TIMES) && (info->unacked > 0 || probe_unanswered(info));
+}
+
+bool nd_tcp_reply_pending(const struct nd_tcp_info *info, bool sent_last, bool tls) {
+    if (info->last_data_sent + ND_TCP_TICK < info->last_data_recv)
+        return true;
+    return sent_last && (tls || info->last_data_sent <= info->last_data_recv);
+}
+
+bool nd_tcp_ended_by_timer(const struct nd_tcp_info *info) {
+    return info->state == TCP_CLOSE && (info->probes > 0 || info->retransmits > 0);
+}
+
+/* The kernel counts the acknowledged SYN among a client's bytes, and none among a server's: bytes acknowledged and in
+ * flight are one more than bytes sent. */
+bool nd_tcp_made_here(const struct nd_tcp_info *info, uint64_t queued) {
+    if (!(info->known & ND_TCP_SENT) || info->state != TCP_ESTABLISHED)
+        return false;
+    return info->bytes_acked + queued - info->notsent == info->bytes_sent - info->bytes_retransmitted + 1;
 }

@@ -1,20 +1,68 @@
-/* What the kernel tells of a connection. */
+/* What the kernel reports of a TCP connection: the one reader of TCP_INFO, and the conclusions that are drawn from it.
+ * The conclusions take the answer, not a descriptor: whoever has read it from elsewhere (sock_diag) draws the same
+ * ones. Everything here is async-signal-safe and keeps errno. */
 #ifndef ND_SOCKET_TCP_INFO_H
 #define ND_SOCKET_TCP_INFO_H
 
 #include <netinet/tcp.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/clock.h"
 
-/* Its times since bytes moved are told by the kernel's tick: one may be less by as much than another that began with it. The
- * slowest kernels'. */
+/* The kernel measures the times since bytes moved by its tick, so that one may be shorter than another that began with
+ * it by as much as this: the tick of the slowest kernels (HZ=100). */
 #define ND_TCP_TICK (10 * ND_MSEC)
 
-/* Reads TCP_INFO; fields that the kernel does not know are 0. Where a kernel (or a filter) has no TCP_INFO, the state is told
- * from other signs, and nothing moved for ever: then the library's own clocks decide. So do they under qemu's user-mode
- * emulation, which passes on the first four bytes, with the state. False, with *info all 0, if `fd` is no
- * TCP socket. Async-signal-safe; keeps errno. */
-bool nd_tcp_info(int fd, struct tcp_info *info);
+/* What an answer holds beyond the state of the connection. */
+enum nd_tcp_known {
+    ND_TCP_TIMES = 1 << 0, /* `backoff` to `last_ack_recv` */
+    ND_TCP_BYTES = 1 << 1, /* `bytes_acked`, `bytes_received` (Linux 4.2) */
+    ND_TCP_SENT = 1 << 2   /* `notsent`, `bytes_sent`, `bytes_retransmitted` (Linux 4.19) */
+};
+
+/* The names are struct tcp_info's. Times are in nanoseconds, those of the last events as how long ago they were, in
+ * whole milliseconds rounded down. Fields that are not known are 0, but for the times of the last events: those are
+ * INT32_MAX milliseconds. */
+struct nd_tcp_info {
+    uint32_t known; /* enum nd_tcp_known */
+    uint8_t state, retransmits,
+        probes; /* TCP_ESTABLISHED ...; how often data, or a window or keepalive probe, was sent again */
+    uint8_t backoff;
+    uint32_t unacked; /* segments */
+    nd_time rto, last_data_sent, last_data_recv, last_ack_recv;
+    uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retransmitted;
+    uint32_t notsent;
+};
+
+/* Reads TCP_INFO of `fd`. Where a filter or another kernel has none (ENOPROTOOPT) the state is derived from other
+ * calls; qemu's user-mode emulation passes on the first four bytes. Returns false, with *info all 0, if `fd` is no TCP
+ * socket. */
+bool nd_tcp_info_read(int fd, struct nd_tcp_info *info);
+
+/* Takes an answer of `length` bytes, laid out as the kernel's struct tcp_info. Returns false, with *info all 0, if it
+ * is too short to hold the state. */
+bool nd_tcp_info_decode(struct nd_tcp_info *info, const void *answer, size_t length);
+
+/* Whether the handshake is over and the connection not closed from this side. */
+static inline bool nd_tcp_established(const struct nd_tcp_info *info) {
+    return info->state == TCP_ESTABLISHED || info->state == TCP_CLOSE_WAIT;
+}
+
+/* Whether something that was sent, data or a window probe, has not been acknowledged. False where that is not known. */
+bool nd_tcp_unanswered(const struct nd_tcp_info *info);
+
+/* Whether the peer is to send next: the last bytes went out after the last ones came in. `sent_last`: the record of the
+ * socket says so, which decides within a tick. `tls`: then it decides alone, since TLS receives records that are no
+ * reply (session tickets). */
+bool nd_tcp_reply_pending(const struct nd_tcp_info *info, bool sent_last, bool tls);
+
+/* Whether a timer of the kernel's ended the connection, rather than both sides: unanswered probes or retransmissions
+ * are left. */
+bool nd_tcp_ended_by_timer(const struct nd_tcp_info *info);
+
+/* Whether this end made the connection, of whose bytes `queued` are not acknowledged (SIOCOUTQ). False where that is
+ * not known: before Linux 4.19, or once the connection is half closed. */
+bool nd_tcp_made_here(const struct nd_tcp_info *info, uint64_t queued);
 
 #endif

@@ -1,18 +1,12 @@
+/* A call of a TLS library: which functions, which socket and which limit it has, and what happens when its time is
+ * up. */
 #include "shim/tls/call.h"
 
-#include <errno.h>
-
-#include "base/clock.h"
 #include "shim/mode.h"
-#include "shim/report/slots.h"
-#include "shim/settings/settings.h"
 #include "shim/socket/change.h"
 #include "shim/socket/discover.h"
 #include "shim/socket/ended.h"
-#include "shim/socket/limits.h"
-#include "shim/socket/profile.h"
 #include "shim/tls/established.h"
-#include "shim/tls/find_socket.h"
 #include "shim/tls/loaded_file.h"
 #include "shim/tls/reply.h"
 
@@ -29,28 +23,29 @@ static nd_time limit_of(const struct nd_sock *sock, enum nd_scope_limit limit) {
     }
 }
 
-/* Handshakes and shutdowns have a clock of the connection's, since they may take many calls: it begins with the first. */
-static bool has_clock(enum nd_scope_limit limit) {
+/* Whether the limit is for an operation that may take many calls. Its time then begins with the first call and is kept
+ * in the socket's record. */
+static bool spans_calls(enum nd_scope_limit limit) {
     return limit == ND_SCOPE_HANDSHAKE || limit == ND_SCOPE_SHUTDOWN;
 }
 
-static bool clock_runs(const struct nd_tls_call *call, enum nd_scope_limit limit) {
+static bool is_under_way(const struct nd_tls_call *call, enum nd_scope_limit limit) {
     return call->sock->operation.timeout &&
            call->sock->operation.limit == nd_scope_limit_name(limit, call->scope.inbound);
 }
 
-static void stop_clock(const struct nd_tls_call *call, enum nd_scope_limit limit) {
-    if (clock_runs(call, limit))
+static void end_operation(const struct nd_tls_call *call, enum nd_scope_limit limit) {
+    if (is_under_way(call, limit))
         nd_sock_end_operation(call->fd, call->sock);
 }
 
-/* Puts the call under `limit`. */
-static void limit_by(struct nd_tls_call *call, enum nd_scope_limit limit) {
+/* Bounds the call by `limit`. */
+static void set_limit(struct nd_tls_call *call, enum nd_scope_limit limit) {
     struct nd_scope *scope = &call->scope;
     nd_time timeout = limit_of(call->sock, limit);
     scope->limit = limit;
-    if (timeout && has_clock(limit)) {
-        if (!clock_runs(call, limit))
+    if (timeout && spans_calls(limit)) {
+        if (!is_under_way(call, limit))
             nd_sock_begin_operation(call->fd, call->sock, scope->operation, nd_scope_limit_name(limit, scope->inbound),
                                     timeout);
         scope->began = call->sock->operation.began;
@@ -65,21 +60,24 @@ static bool handshaking(const struct nd_tls_call *call) {
            call->operation->library->handshaking(call->tls, call->scope.object);
 }
 
-/* SSL_write is bounded as plain sends are, by progress. */
+/* The limit of the operation itself. A TLS write has none: like plain sends it is bounded by progress. */
 static enum nd_scope_limit own_limit(const struct nd_tls_call *call) {
-    static const enum nd_scope_limit limits[] = {ND_SCOPE_HANDSHAKE, ND_SCOPE_RECV, ND_SCOPE_NONE, ND_SCOPE_SHUTDOWN};
+    static const enum nd_scope_limit limits[] = {[ND_TLS_SHAKES] = ND_SCOPE_HANDSHAKE,
+                                                 [ND_TLS_READS] = ND_SCOPE_RECV,
+                                                 [ND_TLS_WRITES] = ND_SCOPE_NONE,
+                                                 [ND_TLS_CLOSES] = ND_SCOPE_SHUTDOWN};
     return limits[call->operation->action];
 }
 
-/* Whether the object talks through another descriptor than it was found to. */
+/* Whether the object uses another descriptor than an earlier call found. */
 static bool has_moved(const struct nd_tls_call *call) {
     bool own;
     int fd = call->operation->library->descriptor(call->tls, call->scope.object, &own);
     return fd >= 0 && fd != call->fd;
 }
 
-/* A read or write may hide a handshake, at its start (the first on a connection) or on the way (renegotiation), which has a
- * limit of its own; what comes after the handshake has the call's. */
+/* Sets the limit that holds now: a read or write may make a handshake, at its start (the first one on a connection) or
+ * later (renegotiation), which has a limit of its own; after the handshake the limit of the operation holds. */
 static void update(struct nd_scope *scope) {
     struct nd_tls_call *call = (struct nd_tls_call *)scope;
     if (!call->sock || !call->operation->library->handshaking ||
@@ -89,8 +87,8 @@ static void update(struct nd_scope *scope) {
     if (limit == scope->limit || (call->established && limit == ND_SCOPE_HANDSHAKE && has_moved(call)))
         return;
     if (scope->limit == ND_SCOPE_HANDSHAKE)
-        stop_clock(call, ND_SCOPE_HANDSHAKE);
-    limit_by(call, limit);
+        end_operation(call, ND_SCOPE_HANDSHAKE);
+    set_limit(call, limit);
 }
 
 static bool expects(const struct nd_scope *scope, const void *caller) {
@@ -98,11 +96,12 @@ static bool expects(const struct nd_scope *scope, const void *caller) {
     struct nd_loaded_file program;
     if (!call->own || nd_tls_contains(call->tls, caller))
         return true;
-    /* Another preloaded library (a sanitizer's runtime) may stand between; who called the TLS library must not. */
+    /* The hook may be called by another preloaded library (a sanitizer's runtime) on behalf of the TLS library; a call
+     * from the code that has called the TLS library is the program's own. */
     return nd_loaded_file_find(call->caller, &program) && !nd_loaded_file_contains(&program, caller);
 }
 
-static struct nd_sock *stream(int fd) {
+static struct nd_sock *find_stream(int fd) {
     struct nd_sock *sock = fd >= 0 ? nd_sock_lookup(fd) : NULL;
     if (sock && !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
         sock = nd_sock_discover(fd);
@@ -118,11 +117,20 @@ static bool refuse(int error) {
     return false;
 }
 
-/* A close that never waits for a write in flight: where another thread is stuck in a send on this connection, an alert could
- * only queue behind it, inside an object that is in use. The connection is ended instead, and the write returns. */
-static bool cut_stuck_write(const struct nd_tls_call *call) {
+/* Whether another thread is blocked in a send on the connection. One that was cancelled in it, or has left it by a jump, is
+ * still counted in the record; the threads' slots tell. */
+static bool has_blocked_sender(const struct nd_tls_call *call) {
+    if (call->sock->blocked_senders && !nd_slots_sending(call->fd))
+        call->sock->blocked_senders = 0;
+    return call->sock->blocked_senders != 0;
+}
+
+/* Where another thread is blocked in a send on this connection, a TLS shutdown cannot send its alert: that would have
+ * to wait for the send, with an object that is in use. Ends the connection instead, so that the send returns; returns
+ * whether it has. */
+static bool end_blocked_send(const struct nd_tls_call *call) {
     nd_time timeout = limit_of(call->sock, ND_SCOPE_SHUTDOWN);
-    if (call->operation->action != ND_TLS_CLOSES || !call->sock->blocked_senders || nd_observing || !timeout)
+    if (call->operation->action != ND_TLS_CLOSES || nd_observing || !timeout || !has_blocked_sender(call))
         return false;
     struct nd_expiry expiry = {.operation = call->scope.operation,
                                .limit = nd_scope_limit_name(ND_SCOPE_SHUTDOWN, call->scope.inbound),
@@ -131,9 +139,10 @@ static bool cut_stuck_write(const struct nd_tls_call *call) {
     return true;
 }
 
-/* Later calls need not ask for the descriptor, and what they do on it is looked at. */
-static void remember(const struct nd_tls_call *call) {
-    const uint32_t ours = ND_SOCK_SCOPED | ND_SOCK_TLS_OWN, flags = ND_SOCK_SCOPED | (call->own ? ND_SOCK_TLS_OWN : 0);
+/* Stores what was found in the socket's record: later calls on the object need not search, and those on the descriptor
+ * check for a scope. */
+static void store_found(const struct nd_tls_call *call) {
+    const uint32_t all = ND_SOCK_SCOPED | ND_SOCK_TLS_OWN, flags = ND_SOCK_SCOPED | (call->own ? ND_SOCK_TLS_OWN : 0);
     struct nd_sock *sock = call->sock;
     const void *const *word = nd_observing ? NULL : nd_tls_method(call->tls, call->scope.object);
     if (!word || sock->tls_word != word || sock->tls_method != *word || sock->tls_functions != call->tls) {
@@ -143,35 +152,35 @@ static void remember(const struct nd_tls_call *call) {
         sock->tls_functions = word ? call->tls : NULL;
     }
     nd_tls_socket_found(call->scope.object, call->fd, sock);
-    if ((nd_sock_flags(sock) & ours) != flags)
-        nd_sock_change(call->fd, sock, flags, ours & ~flags);
+    if ((nd_sock_flags(sock) & all) != flags)
+        nd_sock_change(call->fd, sock, flags, all & ~flags);
 }
 
 static void found(struct nd_scope *scope, int fd, struct nd_sock *sock) {
     struct nd_tls_call *call = (struct nd_tls_call *)scope;
     call->fd = fd;
     call->sock = sock;
-    remember(call);
+    store_found(call);
     scope->inbound = is_inbound(sock);
     scope->fd = nd_sock_flags(sock) & ND_SOCK_NONBLOCK ? -1 : fd;
-    limit_by(call, ND_SCOPE_HANDSHAKE);
+    set_limit(call, ND_SCOPE_HANDSHAKE);
 }
 
-/* The object's library knows no descriptor. It may have been found in an earlier call; a handshake that begins finds it, or
- * finds it anew: the object may be another one at the same address. */
-static void find_socket(struct nd_tls_call *call, enum nd_call operation) {
+/* Called where the object's library knows no descriptor. An earlier call may have found it. A handshake that begins
+ * must find it, also where one is known: the object may be another one at the same address. */
+static void find_transport(struct nd_tls_call *call, enum nd_call operation) {
     const struct nd_limits *inbound = &nd_settings.inbound, *outbound = &nd_settings.outbound;
     struct nd_sock *sock;
     call->fd = nd_tls_socket_of(call->scope.object, &sock);
-    call->sock = stream(call->fd);
+    call->sock = find_stream(call->fd);
     call->scope.inbound = is_inbound(call->sock);
-    if (call->operation->action != ND_TLS_SHAKES || (call->sock && clock_runs(call, ND_SCOPE_HANDSHAKE)) ||
+    if (call->operation->action != ND_TLS_SHAKES || (call->sock && is_under_way(call, ND_SCOPE_HANDSHAKE)) ||
         (call->operation->library->handshaking && !handshaking(call)))
         return;
     bool serving =
         operation != ND_OPERATION_SSL_connect && call->operation->library->serving(call->tls, call->scope.object);
     if (!(serving ? inbound : outbound)->tls_handshake && nd_profile_shortest == ND_NEVER)
-        return; /* sections of the config file may have a limit for the socket that is found */
+        return; /* else a section of the config file may have a limit for the socket that will be found */
     if (call->sock)
         call->sock->tls = NULL;
     call->sock = NULL;
@@ -190,7 +199,7 @@ static bool bounds(struct nd_scope *scope, const void *caller) {
 
 static const struct nd_scope_kind kind = {update, expects, bounds, found};
 
-/* All but what nd_scope_open sets. */
+/* Sets all members but those that nd_scope_open sets. */
 static void begin_scope(struct nd_scope *scope, const void *object, enum nd_call operation) {
     scope->kind = &kind;
     scope->operation = nd_operation_names[operation];
@@ -201,9 +210,12 @@ static void begin_scope(struct nd_scope *scope, const void *object, enum nd_call
     scope->began = scope->timeout = 0;
 }
 
-/* What `netdeadline ps` sees. A call without a deadline is noted where it waits. */
-static void note(struct nd_tls_call *call, enum nd_call operation, const uintptr_t *slot) {
-    static const enum nd_limit limits[] = {ND_LIMIT_NONE, ND_LIMIT_TLS_HANDSHAKE, ND_LIMIT_TLS_SHUTDOWN, ND_LIMIT_RECV};
+/* Takes the slot by which `netdeadline ps` shows the call. A call without a deadline gets one where it waits. */
+static void take_slot(struct nd_tls_call *call, enum nd_call operation, const uintptr_t *slot) {
+    static const enum nd_limit limits[] = {[ND_SCOPE_NONE] = ND_LIMIT_NONE,
+                                           [ND_SCOPE_HANDSHAKE] = ND_LIMIT_TLS_HANDSHAKE,
+                                           [ND_SCOPE_SHUTDOWN] = ND_LIMIT_TLS_SHUTDOWN,
+                                           [ND_SCOPE_RECV] = ND_LIMIT_RECV};
     struct nd_scope *scope = &call->scope;
     call->noted = scope->fd >= 0;
     if (call->noted)
@@ -211,8 +223,8 @@ static void note(struct nd_tls_call *call, enum nd_call operation, const uintptr
                          nd_limit_of(call->sock, limits[scope->limit]), NULL);
 }
 
-/* RECV, which only a read has that waits. */
-static void limit_calm_read(struct nd_tls_call *call) {
+/* Bounds a read on an established connection by RECV, if it may wait. */
+static void limit_established_read(struct nd_tls_call *call) {
     const nd_time timeout = call->scope.fd >= 0 ? limit_of(call->sock, ND_SCOPE_RECV) : 0;
     call->scope.limit = ND_SCOPE_RECV;
     if (!timeout)
@@ -220,7 +232,7 @@ static void limit_calm_read(struct nd_tls_call *call) {
     call->scope.began = nd_now_coarse() + ND_SCOPE_TICK;
     call->scope.timeout = timeout;
     call->scope.fresh = true;
-    note(call, call->operation->name, nd_scope_current.slot);
+    take_slot(call, call->operation->name, nd_scope_current.slot);
 }
 
 void nd_tls_established_make_full(struct nd_tls_call *call) {
@@ -234,22 +246,22 @@ void nd_tls_established_make_full(struct nd_tls_call *call) {
     call->scope.fd = fd;
     nd_scope_make_full(&call->scope);
     if (call->operation->action == ND_TLS_READS)
-        limit_calm_read(call);
+        limit_established_read(call);
 }
 
-static void update_calm(struct nd_scope *scope) {
+static void update_established(struct nd_scope *scope) {
     if (scope->kind == &nd_scope_established)
         nd_tls_established_make_full((struct nd_tls_call *)scope);
     update(scope);
 }
 
-static bool expects_calm(const struct nd_scope *scope, const void *caller) {
+static bool expects_established(const struct nd_scope *scope, const void *caller) {
     if (scope->kind == &nd_scope_established)
         nd_tls_established_make_full((struct nd_tls_call *)(uintptr_t)scope);
     return expects(scope, caller);
 }
 
-static bool bounds_calm(struct nd_scope *scope, const void *caller) {
+static bool bounds_established(struct nd_scope *scope, const void *caller) {
     struct nd_tls_call *call = (struct nd_tls_call *)scope;
     const bool limited = call->operation->action == ND_TLS_READS && limit_of(call->sock, ND_SCOPE_RECV);
     if (!limited && !handshaking(call))
@@ -258,17 +270,17 @@ static bool bounds_calm(struct nd_scope *scope, const void *caller) {
     return bounds(scope, caller);
 }
 
-const struct nd_scope_kind nd_scope_established = {update_calm, expects_calm, bounds_calm, found};
+const struct nd_scope_kind nd_scope_established = {update_established, expects_established, bounds_established, found};
 
 void nd_tls_established_settle(struct nd_tls_call *call,
                                bool (*unfinished)(const struct nd_tls_call *call, long result), long result) {
     const int saved = errno;
     if (call->scope.kind == &nd_scope_established) {
-        const bool shaking = handshaking(call);
+        const bool in_handshake = handshaking(call);
         call->established = false;
-        if (!shaking && nd_tls_reply_received(call) && unfinished(call, result))
+        if (!in_handshake && nd_tls_reply_received(call) && unfinished(call, result))
             nd_tls_keep_reply_pending(call);
-        if (!shaking || nd_scope_current.scope != &call->scope)
+        if (!in_handshake || nd_scope_current.scope != &call->scope)
             return;
         nd_tls_established_make_full(call);
     }
@@ -286,49 +298,50 @@ bool nd_tls_refuses(const struct nd_tls_call *call) {
     return call->ended;
 }
 
-/* Begins any other call. Returns false where it is to fail. */
+/* Begins a call that is not on an established connection. Returns false where it must fail. */
 static bool enter(struct nd_tls_call *call, enum nd_call operation) {
     const int saved = errno;
     call->fd = call->operation->library->descriptor(call->tls, call->scope.object, &call->own);
-    call->sock = stream(call->fd);
+    call->sock = find_stream(call->fd);
     if (call->fd < 0)
-        find_socket(call, operation);
+        find_transport(call, operation);
     else if (call->sock)
-        remember(call);
+        store_found(call);
     call->scope.inbound = is_inbound(call->sock);
-    if (nd_tls_expired(call) || (call->sock && cut_stuck_write(call))) {
+    if (nd_tls_expired(call) || (call->sock && end_blocked_send(call))) {
         call->ended = true;
-        /* A transport of the program's own must see the failure itself: libcurl goes by what its last read gave, and would
-         * wait and call again for ever. */
-        if (!call->own && !call->sock->blocked_senders) {
+        /* A transport of the program's own must meet the failure itself: libcurl acts on the result of its last read,
+         * and would wait and call again without end. */
+        if (!call->own && !has_blocked_sender(call)) {
             errno = saved;
             return true;
         }
         return !nd_tls_refuses(call);
     }
     if (call->sock)
-        limit_by(call,
-                 handshaking(call) && call->operation->action != ND_TLS_CLOSES ? ND_SCOPE_HANDSHAKE : own_limit(call));
+        set_limit(call,
+                  handshaking(call) && call->operation->action != ND_TLS_CLOSES ? ND_SCOPE_HANDSHAKE : own_limit(call));
     errno = saved;
     return true;
 }
 
-/* Finds the functions. False where nothing more is to be done, since the call is part of another. */
+/* Finds the real functions. Returns false where the call needs no scope, because there are no functions or it is part
+ * of another call. */
 static bool find_functions(struct nd_tls_call *call, const struct nd_scope *outer) {
     const struct nd_tls_call *around = (const struct nd_tls_call *)outer;
     if (!outer) {
-        call->tls = nd_tls_find(call->operation->library->kind, call->caller, call->scope.object, &call->room);
+        call->tls = nd_tls_find(call->operation->library->kind, call->caller, call->scope.object, &call->buffer);
         return call->tls && nd_active;
     }
-    call->tls = around->tls; /* the library calls itself by name: where it was found once it is again */
-    /* The outermost counts, unless it is a read that has turned into a handshake. */
+    call->tls = around->tls; /* the library calls itself by an exported name */
+    /* The scope of the outermost call holds, unless that is a read or write which makes a handshake. */
     return nd_active && around->operation->action != call->operation->action &&
            call->operation->action == ND_TLS_SHAKES;
 }
 
-/* Begins a read or write on a connection that is calm, where the thread is in a scope already: a handler's, or one that was left
- * by a jump and is never ended. */
-static bool enter_calmly(struct nd_tls_call *call, uintptr_t *slot) {
+/* Begins a read or write on an established connection where the thread is in a scope already: the call is made by a
+ * signal handler, or that scope was left by longjmp. Returns false for other calls. */
+static bool enter_established(struct nd_tls_call *call, uintptr_t *slot) {
     if (call->operation->action != ND_TLS_READS && call->operation->action != ND_TLS_WRITES)
         return false;
     call->tls = nd_tls_established_functions(call->scope.object, &call->fd, &call->sock);
@@ -340,7 +353,7 @@ static bool enter_calmly(struct nd_tls_call *call, uintptr_t *slot) {
     call->scope.fd = nd_sock_flags(call->sock) & ND_SOCK_NONBLOCK ? -1 : call->fd;
     nd_scope_open(&call->scope, slot);
     if (call->operation->action == ND_TLS_READS)
-        limit_calm_read(call);
+        limit_established_read(call);
     return true;
 }
 
@@ -351,7 +364,7 @@ bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_operation *opera
     call->caller = caller;
     call->open = call->unfinished = call->noted = call->ended = call->established = call->asks = false;
     begin_scope(&call->scope, object, operation->name);
-    if (!outer && enter_calmly(call, slot))
+    if (!outer && enter_established(call, slot))
         return true;
     call->tls = NULL;
     call->sock = NULL;
@@ -367,7 +380,7 @@ bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_operation *opera
     call->open = true;
     call->asks = call->sock && (nd_sock_flags(call->sock) & ND_SOCK_SENT_LAST);
     if (call->scope.timeout)
-        note(call, operation->name, slot);
+        take_slot(call, operation->name, slot);
     return true;
 }
 
@@ -380,14 +393,14 @@ bool nd_tls_timed_out(struct nd_tls_call *call, bool unfinished) {
     update(scope);
     if (unfinished && nd_tls_reply_received(call))
         nd_tls_keep_reply_pending(call);
-    nd_time now = unfinished && has_clock(scope->limit) ? nd_now() : 0;
-    bool late = now >= nd_scope_end(scope) && !nd_observing;
-    if (late) {
+    nd_time now = unfinished && spans_calls(scope->limit) ? nd_now() : 0;
+    bool is_expired = now >= nd_scope_end(scope) && !nd_observing;
+    if (is_expired) {
         struct nd_expiry expiry = nd_scope_expiry(scope, now);
         nd_expire_stream(call->fd, call->sock, &expiry);
     }
     errno = saved;
-    return late;
+    return is_expired;
 }
 
 void nd_tls_leave_noted(struct nd_tls_call *call) {
@@ -396,8 +409,8 @@ void nd_tls_leave_noted(struct nd_tls_call *call) {
         nd_scope_observe(&call->scope);
     if (call->noted)
         nd_slot_end(&call->use, nd_tls_expired(call) ? ND_SLOT_EXPIRED : ND_SLOT_DONE, nd_now_coarse());
-    if (call->sock && has_clock(call->scope.limit) && !call->unfinished) {
-        stop_clock(call, call->scope.limit);
+    if (call->sock && spans_calls(call->scope.limit) && !call->unfinished) {
+        end_operation(call, call->scope.limit);
         if (call->operation->action == ND_TLS_SHAKES)
             nd_tls_forget_handshake(call);
     }

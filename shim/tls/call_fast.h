@@ -1,17 +1,13 @@
-/* The quick way of a read or write on a TLS connection on which nothing is under way: it opens a calm scope (scope.h), of which a
- * whole call (call.h) is made where a handshake turns out to hide in it, or RECV bounds it, or it fails. */
+/* The fast path of reads and writes on an established TLS connection. It opens a scope with few instructions
+ * (nd_scope_established), and the call is completed (call.h) only where it makes a handshake, is bounded by RECV, or
+ * fails. */
 #ifndef ND_TLS_CALL_FAST_H
 #define ND_TLS_CALL_FAST_H
 
-#include "base/clock.h"
-#include "base/compiler.h"
-#include "shim/settings/settings.h"
-#include "shim/socket/limits.h"
 #include "shim/tls/call.h"
 #include "shim/tls/established.h"
-#include "shim/tls/find_socket.h"
 
-/* Opens the scope of such a call in the hook's frame, which its `slot` is of. */
+/* Opens the scope of such a call in the frame of the hook; `slot` is its ND_FRAME_SLOT(). */
 ND_INLINE void nd_tls_established_open(struct nd_tls_call *call, const struct nd_tls_operation *operation,
                                        const struct nd_tls *tls, const void *object, int fd, struct nd_sock *sock,
                                        uintptr_t *slot) {
@@ -25,8 +21,9 @@ ND_INLINE void nd_tls_established_open(struct nd_tls_call *call, const struct nd
                               slot);
 }
 
-/* Whether a read on `fd`, made from `caller`, surely has no deadline by a TLS operation: it is part of none that waits, or of a
- * calm one, comes from the library, and no handshake is under way. Only for where RECV is off. */
+/* Whether a read on `fd`, made from `caller`, certainly has no deadline of a TLS operation: it is part of none that may
+ * wait, or it is made by the library in a call on an established connection, without a handshake. Valid only where RECV
+ * is off. */
 ND_INLINE bool nd_tls_read_is_established(int fd, const void *caller) {
     const struct nd_tls_call *call = (const struct nd_tls_call *)nd_scope_current.scope;
     if (!call || nd_scope_current.fd != fd)
@@ -35,28 +32,28 @@ ND_INLINE bool nd_tls_read_is_established(int fd, const void *caller) {
            call->tls->SSL_is_init_finished(call->scope.object);
 }
 
-/* Whether a read on `fd`, of `sock`, made from `caller`, has RECV of a calm operation as its only limit, which the kernel's timer
- * keeps. *now: when it begins, by the coarse clock. */
+/* Whether a read on `fd`, made from `caller`, is part of a call on an established connection and RECV is its only
+ * limit, so that SO_RCVTIMEO bounds it. Sets *now to the time by the coarse clock at which it begins. */
 ND_INLINE bool nd_tls_read_is_kernel_timed(int fd, const struct nd_sock *sock, const void *caller, nd_time *now) {
-    const uint32_t ours = ND_SOCK_RCVTIMEO, others = ND_SOCK_NONBLOCK | ND_SOCK_CARRIED_IN | ND_SOCK_LOWAT;
+    const uint32_t timed = ND_SOCK_RCVTIMEO, blocking = ND_SOCK_NONBLOCK | ND_SOCK_CARRIED_IN | ND_SOCK_LOWAT;
     struct nd_tls_call *call = (struct nd_tls_call *)nd_scope_current.scope;
     struct nd_scope *scope = &call->scope;
     if (!call || nd_scope_current.fd != fd)
         return false;
-    const bool calm = nd_scope_is_established(fd);
-    if ((!calm && !(nd_scope_is_full() && call->established)) || !nd_tls_contains(call->tls, caller) ||
+    const bool is_fast = nd_scope_is_established(fd);
+    if ((!is_fast && !(nd_scope_is_full() && call->established)) || !nd_tls_contains(call->tls, caller) ||
         (call->tls->SSL_is_init_finished && !call->tls->SSL_is_init_finished(scope->object)))
         return false;
-    if (calm)
+    if (is_fast)
         nd_tls_established_make_full(call);
     *now = scope->fresh ? scope->began - ND_SCOPE_TICK : nd_now_coarse();
     scope->fresh = false;
-    return scope->limit == ND_SCOPE_RECV && scope->timeout && (nd_sock_flags(sock) & (ours | others)) == ours &&
+    return scope->limit == ND_SCOPE_RECV && scope->timeout && (nd_sock_flags(sock) & (timed | blocking)) == timed &&
            nd_scope_is_kernel_timed(scope, nd_sock_limits(sock)->recv, *now);
 }
 
 ND_INLINE void nd_tls_established_leave(struct nd_tls_call *call) {
-    __asm__("" : "+r"(call)); /* no address is worth a register over the real call */
+    __asm__("" : "+r"(call)); /* keeps the address out of a register during the real call */
     if (__builtin_expect(call->scope.kind == &nd_scope_established, 1))
         nd_scope_close_established(&call->scope);
     else

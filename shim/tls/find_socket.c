@@ -2,7 +2,7 @@
 
 #include "shim/socket/change.h"
 
-_Atomic int nd_tls_socket_slots[1 << ND_TLS_SOCKET_BITS]; /* untouched pages cost nothing */
+_Atomic int nd_tls_socket_slots[1 << ND_TLS_SOCKET_BITS]; /* pages that are never written cost nothing */
 
 void nd_tls_socket_mark_candidates(void) {
     const uint32_t kind = ND_SOCK_KNOWN | ND_SOCK_STREAM | ND_SOCK_INET;

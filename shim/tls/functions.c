@@ -5,7 +5,6 @@
 #include <link.h>
 #include <stdatomic.h>
 #include <stddef.h>
-#include <string.h>
 
 #include "shim/report/module.h"
 #include "shim/tls/loaded_file.h"
@@ -24,25 +23,26 @@ static const char *const names[] = {
 };
 #define NAMES (sizeof names / sizeof *names)
 
-/* Those of hooks stand first. */
+/* The functions with hooks come first. */
 #define COUNT_HELPER(name, type, params) +1
 #define HOOKED (NAMES - (0 ND_TLS_HELPERS(COUNT_HELPER)))
 
 _Static_assert(sizeof(struct nd_tls) == NAMES * sizeof(void *) + 5 * sizeof(uintptr_t) + 16, "a pointer for each name");
 
-/* By kind: a function that no version lacks, and how the files are called. */
+/* By kind: a function that every version has, and how the names of the files begin. */
 static const struct {
     const char *proof, *file;
 } kinds[] = {[ND_OPENSSL] = {"SSL_read", "/libssl"}, [ND_GNUTLS] = {"gnutls_record_recv", "/libgnutls"}};
 
-/* Found once, used by every later call of the same module. Entries are written once and then published by the count; a
- * process with more modules that speak TLS looks the rest up at each call. */
+/* The functions for one module: found in its first call, used by every later one. An entry is written once, then
+ * published by the count. Where a process has more modules that use TLS, their calls search each time. */
 struct entry {
     enum nd_tls_kind kind;
-    bool by_object; /* the object alone says which functions they are: all stand in the library that made it */
+    bool by_object; /* all functions are in the library that made the object: the caller does not matter */
     bool begun;     /* tls.proof and tls.begin are set */
     struct nd_loaded_file library, caller;
-    struct nd_loaded_file front; /* a library that stands in front of it with functions of the same names; else empty */
+    struct nd_loaded_file
+        front; /* a library that exports functions of the same names and precedes it in the search order; or empty */
     struct nd_tls tls;
 };
 
@@ -54,17 +54,17 @@ static atomic_flag writing = ATOMIC_FLAG_INIT;
 extern const char nd_image_start[] __asm__("__ehdr_start") __attribute__((visibility("hidden")));
 extern const char nd_image_end[] __asm__("_end") __attribute__((visibility("hidden")));
 
-static bool ours(const void *address) {
+static bool is_own(const void *address) {
     return (uintptr_t)address >= (uintptr_t)nd_image_start && (uintptr_t)address < (uintptr_t)nd_image_end;
 }
 
-/* A function that `handle` sees, not our hook of the same name. */
+/* A function that dlsym finds with `handle`, unless that is the hook of the same name. */
 static void *symbol_of(void *handle, const char *name) {
     void *found = dlsym(handle, name);
-    return found && !ours(found) ? found : NULL;
+    return found && !is_own(found) ? found : NULL;
 }
 
-static void take_text(uintptr_t range[2], const void *function) {
+static void find_text(uintptr_t range[2], const void *function) {
     struct nd_module module;
     if (function && nd_module_find((uintptr_t)function, &module)) {
         range[0] = module.start;
@@ -72,8 +72,9 @@ static void take_text(uintptr_t range[2], const void *function) {
     }
 }
 
-/* A function of the library itself. Those that we hook others may hook, too (Wireshark's key log does), and stand in front. */
-static const void *home_of(enum nd_tls_kind kind, const struct nd_tls *tls) {
+/* A function of the library itself. Those with hooks may be hooked by other libraries, too (by Wireshark's key log),
+ * which then come first. */
+static const void *own_function(enum nd_tls_kind kind, const struct nd_tls *tls) {
     const void *home =
         kind == ND_OPENSSL ? (const void *)tls->SSL_get_rfd : (const void *)tls->gnutls_transport_get_ptr;
     const void *other = kind == ND_OPENSSL ? (const void *)tls->SSL_read : (const void *)tls->gnutls_record_recv;
@@ -90,8 +91,8 @@ static bool fill(enum nd_tls_kind kind, struct nd_tls *tls, void *handle) {
         memcpy((char *)tls + i * sizeof found, &found, sizeof found);
     }
     tls->proof = symbol_of(handle, kinds[kind].proof);
-    take_text(tls->text[0], home_of(kind, tls));
-    take_text(tls->text[1], (void *)tls->ERR_peek_error);
+    find_text(tls->text[0], own_function(kind, tls));
+    find_text(tls->text[1], (void *)tls->ERR_peek_error);
     return true;
 }
 
@@ -102,18 +103,18 @@ static bool fill_from_file(enum nd_tls_kind kind, struct nd_tls *tls, const char
     if (!handle)
         return false;
     bool found = fill(kind, tls, handle);
-    dlclose(handle); /* only our own reference: the caller keeps its libraries loaded */
+    dlclose(handle); /* the caller still keeps its libraries loaded */
     return found;
 }
 
-/* Whether an SSL object was made by the library that is loaded at `library`: each version keeps a pointer to its method, a
- * constant of its own, among the first words. */
+/* Where an SSL object keeps the pointer to its method, if the library at `library` made it; or NULL. The method is a
+ * constant of the library, and each version keeps the pointer among the first words of the object. */
 #define WORDS 8
 #define UNCHECKED __attribute__((no_sanitize("address", "thread")))
 UNCHECKED static const void *const *method_of(const void *object, const struct nd_loaded_file *library) {
     const uintptr_t *words = object;
     if ((uintptr_t)object < 65536 || (uintptr_t)object % sizeof *words)
-        return NULL; /* no object at all */
+        return NULL; /* not an object */
     for (int i = 0; i < WORDS; i++)
         if (words[i] >= library->low && words[i] < library->high)
             return (const void *const *)object + i;
@@ -124,8 +125,8 @@ static bool made_by(const void *object, const struct nd_loaded_file *library) {
     return method_of(object, library) != NULL;
 }
 
-/* Every loaded file whose name begins as the library's does. Gathered first: the loader must not be asked for more while it
- * goes through its list. */
+/* The loaded files whose names begin as the library's does. They are listed first, since dlopen must not be called
+ * while dl_iterate_phdr holds the loader's lock. */
 #define FILES 8
 struct files {
     const char *prefix;
@@ -133,7 +134,7 @@ struct files {
     char path[FILES][256];
 };
 
-static int gather(struct dl_phdr_info *info, size_t size, void *arg) {
+static int list_file(struct dl_phdr_info *info, size_t size, void *arg) {
     struct files *files = arg;
     const char *base = info->dlpi_name ? strrchr(info->dlpi_name, '/') : NULL;
     (void)size;
@@ -142,17 +143,18 @@ static int gather(struct dl_phdr_info *info, size_t size, void *arg) {
     return files->count == FILES;
 }
 
-/* The library that made `object`; where none can be told by it, the first one. */
-static bool fill_from_any(enum nd_tls_kind kind, struct nd_tls *tls, const void *object, bool surely) {
+/* Takes the functions of the library that made `object`; unless `surely`, those of the first library where it cannot be
+ * identified. */
+static bool fill_from_list(enum nd_tls_kind kind, struct nd_tls *tls, const void *object, bool surely) {
     struct files files = {.prefix = kinds[kind].file};
     struct nd_tls found;
     bool any = false;
-    dl_iterate_phdr(gather, &files);
+    dl_iterate_phdr(list_file, &files);
     for (int i = 0; i < files.count; i++) {
         struct nd_loaded_file library;
         if (!fill_from_file(kind, &found, files.path[i]))
             continue;
-        bool made = nd_loaded_file_find(home_of(kind, &found), &library) && made_by(object, &library);
+        bool made = nd_loaded_file_find(own_function(kind, &found), &library) && made_by(object, &library);
         if (made || (!any && !surely))
             *tls = found;
         any = any || !surely;
@@ -162,35 +164,36 @@ static bool fill_from_any(enum nd_tls_kind kind, struct nd_tls *tls, const void 
     return any;
 }
 
-#pragma weak dladdr1 /* not in musl (start.c) */
+#pragma weak dladdr1 /* musl lacks it (start.c) */
 
 static bool fill_from_caller(enum nd_tls_kind kind, struct nd_tls *tls, const void *return_address) {
     Dl_info info;
     struct link_map *map = NULL;
-    return dladdr1 && !ours(return_address) && dladdr1(return_address, &info, (void **)&map, RTLD_DL_LINKMAP) && map &&
-           fill_from_file(kind, tls, map->l_name); /* the program itself has no name, and what it sees comes after us */
+    return dladdr1 && !is_own(return_address) && dladdr1(return_address, &info, (void **)&map, RTLD_DL_LINKMAP) &&
+           map &&
+           fill_from_file(kind, tls, map->l_name); /* the program itself has no name: RTLD_NEXT finds its functions */
 }
 
 static bool made_by_found(const void *object, const struct nd_tls *tls) {
     struct nd_loaded_file library;
-    return nd_loaded_file_find(home_of(ND_OPENSSL, tls), &library) && made_by(object, &library);
+    return nd_loaded_file_find(own_function(ND_OPENSSL, tls), &library) && made_by(object, &library);
 }
 
-/* What comes after us in the order of the loader is what the caller would have had, if it is of the library that made the
- * object; else the caller's own libraries are asked; then any that is loaded. A tail call hides the caller: what was found may
- * be another version than the one that made the object. */
+/* Without the hooks the caller would have the functions that RTLD_NEXT finds, if they are of the library that made the
+ * object; else those of its own dependencies; else those of any loaded library. Because a tail call hides the caller,
+ * what is found may be of another version than the one that made the object: then that one is searched for. */
 static bool search(enum nd_tls_kind kind, struct nd_tls *tls, const void *return_address, const void *object) {
     if (kind == ND_OPENSSL && fill(kind, tls, RTLD_NEXT) && made_by_found(object, tls))
         return true;
     if (!fill_from_caller(kind, tls, return_address) && !fill(kind, tls, RTLD_NEXT))
-        return fill_from_any(kind, tls, object, false);
+        return fill_from_list(kind, tls, object, false);
     if (kind == ND_OPENSSL && !made_by_found(object, tls))
-        fill_from_any(kind, tls, object, true);
+        fill_from_list(kind, tls, object, true);
     return true;
 }
 
-/* Whether what an entry was made from is there still. */
-static bool stands(const struct entry *entry) {
+/* Whether the files that an entry was made from are still loaded. */
+static bool is_valid(const struct entry *entry) {
     return nd_loaded_file_still(&entry->library) && (entry->by_object || nd_loaded_file_still(&entry->caller)) &&
            (!entry->front.high || nd_loaded_file_still(&entry->front));
 }
@@ -200,14 +203,14 @@ static const struct nd_tls *lookup(enum nd_tls_kind kind, const void *return_add
     for (int i = 0; i < count; i++) {
         const struct entry *entry = &entries[i];
         if (entry->kind == kind && nd_loaded_file_contains(&entry->caller, return_address) &&
-            (kind != ND_OPENSSL || made_by(object, &entry->library)) && stands(entry))
+            (kind != ND_OPENSSL || made_by(object, &entry->library)) && is_valid(entry))
             return &entry->tls;
     }
     return NULL;
 }
 
-/* Says where the functions stand. False where they are of more than two libraries. */
-static bool place_functions(struct entry *entry) {
+/* Finds the files of the functions. Returns false where there are more than two. */
+static bool find_files(struct entry *entry) {
     for (size_t i = 0; i < HOOKED; i++) {
         const void *function;
         memcpy(&function, (const char *)&entry->tls + i * sizeof function, sizeof function);
@@ -224,14 +227,14 @@ static bool place_functions(struct entry *entry) {
     return true;
 }
 
-static void remember(enum nd_tls_kind kind, const struct nd_tls *tls, const void *return_address, const void *object) {
+static void add_entry(enum nd_tls_kind kind, const struct nd_tls *tls, const void *return_address, const void *object) {
     struct entry entry = {.kind = kind, .tls = *tls};
     if (!nd_loaded_file_find(return_address, &entry.caller) ||
-        !nd_loaded_file_find(home_of(kind, tls), &entry.library) ||
-        (kind == ND_OPENSSL && !made_by(object, &entry.library)) || !place_functions(&entry))
+        !nd_loaded_file_find(own_function(kind, tls), &entry.library) ||
+        (kind == ND_OPENSSL && !made_by(object, &entry.library)) || !find_files(&entry))
         return;
     if (atomic_flag_test_and_set(&writing))
-        return; /* another thread, or a signal handler over one, is at it: next time */
+        return; /* another thread adds one, or the call that a signal handler has interrupted: the next call will */
     int count = atomic_load(&entry_count);
     if (count < ENTRIES) {
         entries[count] = entry;
@@ -241,12 +244,12 @@ static void remember(enum nd_tls_kind kind, const struct nd_tls *tls, const void
 }
 
 const struct nd_tls *nd_tls_find(enum nd_tls_kind kind, const void *return_address, const void *object,
-                                 struct nd_tls *room) {
+                                 struct nd_tls *buffer) {
     int saved = errno;
     const struct nd_tls *found = lookup(kind, return_address, object);
-    if (!found && search(kind, room, return_address, object)) {
-        remember(kind, room, return_address, object);
-        found = room;
+    if (!found && search(kind, buffer, return_address, object)) {
+        add_entry(kind, buffer, return_address, object);
+        found = buffer;
     }
     errno = saved;
     return found;

@@ -1,7 +1,5 @@
 #include "shim/tls/innermost.h"
 
-#include <stddef.h>
-
 #include "shim/socket/change.h"
 
 static inline const void *object_of(int fd) {
@@ -12,7 +10,7 @@ static inline const void *object_of(int fd) {
 struct nd_scope *nd_scope_of(int fd, const void *caller) {
     struct nd_scope *scope = nd_scope_current.scope;
     if (!scope || nd_scope_current.fd != fd || !ND_SCOPE_STANDS(&nd_scope_current, object_of(fd)))
-        return NULL; /* not dropped: the asker may be a handler on a stack of its own */
+        return NULL; /* it stays: the call may be made by a signal handler on a stack of its own */
     const struct nd_scope_kind *kind = scope->kind;
     if (kind->expects && !kind->expects(scope, caller))
         return NULL;

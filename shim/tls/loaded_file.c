@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
-/* glibc's struct dl_find_object with the room it keeps for more: the headers we are built with may not have it. */
+/* glibc's struct dl_find_object, with the words it reserves. The headers of the build host may not have it. */
 struct found {
     unsigned long long flags;
     void *start, *end;
@@ -13,7 +13,8 @@ struct found {
     void *rest[16];
 };
 
-/* Found when the library starts: dlsym is not for every place in which a call may be made. */
+/* Found when the library starts, since dlsym cannot be called where a hook may be: in a signal handler, or right after
+ * fork. */
 static int (*find_object)(void *address, struct found *found);
 
 __attribute__((constructor(101))) static void start(void) {
@@ -21,14 +22,14 @@ __attribute__((constructor(101))) static void start(void) {
 }
 
 static const char *end_of(const char *name) {
-    const size_t room = sizeof((struct nd_loaded_file *)0)->name;
+    const size_t size = sizeof((struct nd_loaded_file *)0)->name;
     size_t length = name ? strlen(name) : 0;
-    return length < room ? name : name + length - room + 1;
+    return length < size ? name : name + length - size + 1;
 }
 
 #define PAGE ((uintptr_t)4096)
 
-/* The bytes from `start` on, if they are in the file's first page, which is mapped wherever any of it is. */
+/* The bytes from `start` on, if they are in the file's first page, which is mapped as long as the file is; or NULL. */
 static const void *in_first_page(const struct nd_loaded_file *loaded, uintptr_t start, uintptr_t size) {
     uintptr_t offset = start - loaded->low;
     return offset <= PAGE && size <= PAGE - offset ? (const void *)start : NULL; // NOLINT(performance-no-int-to-ptr)
@@ -49,7 +50,7 @@ static const char *build_id_in(const char *note, uintptr_t size) {
     return NULL;
 }
 
-/* Where the build id of the file stands in memory. The linker puts it right behind the headers. */
+/* The address of the build id of the file, or NULL. The linker places it right behind the headers. */
 static const char *find_build_id(const struct nd_loaded_file *loaded, uintptr_t base) {
     const ElfW(Ehdr) *header = in_first_page(loaded, loaded->low, sizeof *header);
     if (!header || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_phentsize != sizeof(ElfW(Phdr)) ||
@@ -66,7 +67,7 @@ static const char *find_build_id(const struct nd_loaded_file *loaded, uintptr_t 
     return NULL;
 }
 
-static bool look(const void *address, struct found *found) {
+static bool find_by_libc(const void *address, struct found *found) {
     return find_object((void *)(uintptr_t)address, found) == 0 && found->map;
 }
 
@@ -76,7 +77,7 @@ struct search {
     bool found;
 };
 
-static int place(struct dl_phdr_info *info, size_t size, void *arg) {
+static int find_in_headers(struct dl_phdr_info *info, size_t size, void *arg) {
     struct search *search = arg;
     uintptr_t low = UINTPTR_MAX, high = 0;
     bool inside = false;
@@ -110,10 +111,10 @@ bool nd_loaded_file_find(const void *address, struct nd_loaded_file *loaded) {
     memset(loaded, 0, sizeof *loaded);
     if (!find_object) {
         struct search search = {(uintptr_t)address, loaded, false};
-        dl_iterate_phdr(place, &search);
+        dl_iterate_phdr(find_in_headers, &search);
         return search.found;
     }
-    if (!look(address, &found))
+    if (!find_by_libc(address, &found))
         return false;
     loaded->low = (uintptr_t)found.start;
     loaded->high = (uintptr_t)found.end;
@@ -133,8 +134,9 @@ bool nd_loaded_file_still(const struct nd_loaded_file *loaded) {
         dl_iterate_phdr(count_unloads, &unloads);
         return unloads == loaded->unloads;
     }
-    if (!look((const void *)loaded->low, &found) || found.map != loaded->map || (uintptr_t)found.start != loaded->low ||
-        (uintptr_t)found.end != loaded->high || found.map->l_ld != loaded->dynamic)
+    if (!find_by_libc((const void *)loaded->low, &found) || found.map != loaded->map ||
+        (uintptr_t)found.start != loaded->low || (uintptr_t)found.end != loaded->high ||
+        found.map->l_ld != loaded->dynamic)
         return false;
     return loaded->build ? memcmp(loaded->build, loaded->id, sizeof loaded->id) == 0
                          : strcmp(end_of(found.map->l_name), loaded->name) == 0;

@@ -1,4 +1,4 @@
-/* The operations of TLS libraries, and one call of one of them. */
+/* The operations of TLS libraries, and a call of one. */
 #ifndef ND_TLS_OPERATION_H
 #define ND_TLS_OPERATION_H
 
@@ -8,16 +8,19 @@
 
 enum nd_tls_action { ND_TLS_SHAKES, ND_TLS_READS, ND_TLS_WRITES, ND_TLS_CLOSES };
 
-/* What a TLS library is asked about its objects. */
+/* Questions that a TLS library answers about its objects. */
 struct nd_tls_library {
     enum nd_tls_kind kind;
-    /* The descriptor that `object` reads from, -1 where it has none; *own: the library makes the system calls itself. */
+    /* The descriptor that `object` reads from, -1 where it has none. Sets *own where the library makes the system calls
+     * itself. */
     int (*descriptor)(const struct nd_tls *tls, const void *object, bool *own);
-    /* Whether a handshake is under way, which a read or write then goes on with; NULL where neither does. */
+    /* Whether a handshake is under way, which a read or write continues; NULL for a library whose reads and writes do
+     * not. */
     bool (*handshaking)(const struct nd_tls *tls, const void *object);
-    /* Whether `object` is the side that accepts. */
+    /* Whether `object` is the server. */
     bool (*serving)(const struct nd_tls *tls, const void *object);
-    /* Whether it may hold bytes of the connection that it has read and not looked at yet. NULL: it reads no more than it needs. */
+    /* Whether it may hold bytes of the connection that it has read and not processed. NULL for a library that reads no
+     * more than it needs. */
     bool (*holding)(const struct nd_tls *tls, const void *object);
 };
 
@@ -28,21 +31,22 @@ struct nd_tls_operation {
     enum nd_tls_action action;
 };
 
-/* Lives in the hook's frame, and is left by nd_tls_leave however the frame is left: ND_TLS_CALL declares it. */
+/* A call. It is in the hook's frame; ND_TLS_CALL declares it so that nd_tls_leave runs however the frame is left. */
 struct nd_tls_call {
-    struct nd_scope scope;    /* first: what it is asked to update is this */
+    struct nd_scope scope;    /* first: functions of its kind get the scope, and need the call */
     const struct nd_tls *tls; /* NULL: no such library is loaded */
     const struct nd_tls_operation *operation;
-    struct nd_sock *sock; /* NULL: the call passes through */
+    struct nd_sock *sock; /* NULL: the call is not bounded */
     int fd;
-    bool asks; /* when it began, what had gone out last was ours, and no handshake's */
-    /* A call that is calm still (nd_scope_established) has set none of what follows. */
-    const void *caller; /* the code that made it */
+    bool asks; /* when the call began, a request without a reply had been sent (ND_SOCK_SENT_LAST) */
+    /* The members below are not set as long as the scope is an nd_scope_established. */
+    const void *caller; /* the code that has called the hook */
     bool open, own, unfinished, noted;
-    bool established; /* no handshake is under way, and all is as an earlier call found it */
-    bool ended;       /* the connection has been ended: no result of the real function can stand */
+    bool established; /* no handshake is under way, and all that an earlier call found holds */
+    bool ended;       /* the connection has been ended: the call must fail, whatever the real function returns */
     struct nd_slot_use use;
-    struct nd_tls room;
+    struct nd_tls buffer; /* for `tls`, where the functions could not be stored */
 };
+_Static_assert(offsetof(struct nd_tls_call, scope) == 0, "a pointer to the scope is one to the call");
 
 #endif

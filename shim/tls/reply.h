@@ -1,18 +1,19 @@
-/* Which bytes of a TLS connection are a question that is owed an answer (ND_SOCK_SENT_LAST): the socket's own reads and writes
- * cannot tell them from TLS's. Everything here is async-signal-safe. */
+/* Whether a reply is pending on a TLS connection (ND_SOCK_SENT_LAST). The reads and writes on its socket cannot tell:
+ * they also transfer messages of TLS itself. All functions are async-signal-safe. */
 #ifndef ND_TLS_REPLY_H
 #define ND_TLS_REPLY_H
 
 #include "shim/tls/operation.h"
 
-/* Whether bytes have come in this read, and a question had gone out before. */
+/* Whether bytes were received in this read while a reply was pending. */
 bool nd_tls_reply_received(const struct nd_tls_call *call);
 
-/* There was nothing for the program: what came was TLS's own (a session ticket). The question stands unanswered, though the
- * kernel knows of bytes since. Where the library holds some, the answer may be there, and come without a read of ours. */
+/* Called where those bytes were messages of TLS itself (a session ticket) and nothing was for the program: the reply
+ * stays pending. Except where the library holds bytes that it has not processed: the reply may be among them, and no
+ * further read of the socket would show it. */
 void nd_tls_keep_reply_pending(const struct nd_tls_call *call);
 
-/* A handshake is over: its last word was no question. */
+/* Called at the end of a handshake: its last message needs no reply. */
 void nd_tls_forget_handshake(const struct nd_tls_call *call);
 
 #endif

@@ -1,8 +1,5 @@
 #include "shim/tls/scope.h"
 
-#include <stddef.h>
-
-#include "base/clock.h"
 #include "shim/socket/change.h"
 
 __thread struct nd_scope_link nd_scope_current __attribute__((tls_model("initial-exec")));
@@ -15,10 +12,10 @@ void nd_scope_drop(int fd) {
 }
 
 const char *nd_scope_limit_name(enum nd_scope_limit limit, bool inbound) {
-    static const char *const names[4][2] = {{"", ""},
-                                            {"TLS_HANDSHAKE", "INBOUND_TLS_HANDSHAKE"},
-                                            {"TLS_SHUTDOWN", "INBOUND_TLS_SHUTDOWN"},
-                                            {"RECV", "INBOUND_RECV"}};
+    static const char *const names[][2] = {[ND_SCOPE_NONE] = {"", ""},
+                                           [ND_SCOPE_HANDSHAKE] = {"TLS_HANDSHAKE", "INBOUND_TLS_HANDSHAKE"},
+                                           [ND_SCOPE_SHUTDOWN] = {"TLS_SHUTDOWN", "INBOUND_TLS_SHUTDOWN"},
+                                           [ND_SCOPE_RECV] = {"RECV", "INBOUND_RECV"}};
     return names[limit][inbound];
 }
 

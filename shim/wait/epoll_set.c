@@ -1,46 +1,41 @@
 #include "shim/wait/epoll_set.h"
-#include "shim/real.h"
 
-#include "base/clock.h"
-#include "base/compiler.h"
-#include "shim/mode.h"
 #include "shim/report/slots_fast.h"
-#include "shim/socket/change.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
 #include "shim/wait/epoll_member.h"
 #include "shim/wait/epoll_results.h"
-#include "shim/wait/epoll_time.h"
-#include "shim/wait/uring.h"
 
-/* epoll_ctl costs little, so what it brings costs less: these are plain stores. Whoever finds `set` finds the rest. */
+/* A plain store: epoll_ctl is a cheap call, and noting it must cost less. The store to a membership's `set` releases
+ * the others. */
 #define put(field, value) atomic_store_explicit(field, value, memory_order_relaxed)
 
-/* A socket that is in sets has a limit on waits that it had not. */
 static void member_limited(int fd, struct nd_sock *sock);
 
 static const struct nd_sock_listener listener = {member_limited, nd_epoll_member_timeout_pending};
 
-/* In more sets than are noted: the latest counts. */
+/* Returns an unused membership of `sock` for the set. If there is none, the socket is in more sets than can be noted,
+ * and this one replaces the last. */
 static struct nd_membership *new_membership(struct nd_sock *sock, int epfd, const struct nd_sock *set) {
-    struct nd_membership *free = NULL;
-    for (int i = 0; !free && i < ND_MEMBERSHIPS; i++) {
+    struct nd_membership *unused = NULL;
+    for (int i = 0; !unused && i < ND_MEMBERSHIPS; i++) {
         int holder = sock->in[i].set - 1;
-        if (holder < 0 || !nd_epoll_membership(sock, holder)) /* none, or a set that has been closed */
-            free = &sock->in[i];
+        if (holder < 0 || !nd_epoll_membership(sock, holder)) /* never used, or of a set that is closed */
+            unused = &sock->in[i];
     }
-    if (!free)
-        free = &sock->in[ND_MEMBERSHIPS - 1];
+    if (!unused)
+        unused = &sock->in[ND_MEMBERSHIPS - 1];
     if (nd_unlikely(!nd_sock_listener))
         nd_sock_listener = &listener;
-    put(&free->generation, set->generation);
-    put(&free->events, 0); /* the clock starts when it is waited for something */
-    atomic_store_explicit(&free->set, epfd + 1, memory_order_release);
-    return free;
+    put(&unused->generation, set->generation);
+    put(&unused->events, 0); /* the clocks start when events are registered */
+    atomic_store_explicit(&unused->set, epfd + 1, memory_order_release);
+    return unused;
 }
 
-/* A limit holds now for something in the set: waits for it, and for those that it is in, are watched. Who finds that there is
- * none left (settle_timed) sees `changes` move after he has said so, or is seen here to have said so. */
+/* A limit holds now for a member of the set: watches the waits for it, and for the sets that it is a member of.
+ * settle_timed in another thread, which clears `timed`, sees `changes` advance afterwards, or this function sees
+ * `timed` cleared. */
 static void make_timed(int epfd, struct nd_sock *set, nd_time now) {
     set->epoll.used = true;
     set->epoll.changes++;
@@ -50,15 +45,15 @@ static void make_timed(int epfd, struct nd_sock *set, nd_time now) {
     set->epoll.timed = true;
     nd_sock_change(epfd, set, 0, 0);
     for (int i = 0; i < ND_MEMBERSHIPS; i++) {
-        int outer = set->in[i].set - 1;
-        struct nd_sock *its = outer >= 0 ? nd_epoll_set_of(outer) : NULL;
-        if (its)
-            make_timed(outer, its, now);
+        int outer_fd = set->in[i].set - 1;
+        struct nd_sock *outer = outer_fd >= 0 ? nd_epoll_set_of(outer_fd) : NULL;
+        if (outer)
+            make_timed(outer_fd, outer, now);
     }
 }
 
-/* True where several threads put sockets into the set. Then one of them may do so while another waits for the set, and that wait
- * must be one that looks. */
+/* Notes that the calling thread registers a socket. Returns true if several threads do: one may do so during another's
+ * wait for the set, so waits must be watched. */
 static bool note_thread(struct nd_epoll *set) {
     uint32_t self = nd_slots_self_or_ask(), owner = 0;
     if (nd_likely(set->thread == self))
@@ -68,7 +63,8 @@ static bool note_thread(struct nd_epoll *set) {
     return set->thread != self;
 }
 
-/* The settings have changed since the set was waited for last: limits may hold now for what is in it. */
+/* If the settings have changed since the last wait for the set, limits may hold now for its members: schedules a scan
+ * at once. */
 static void notice_settings(int epfd, struct nd_sock *set) {
     nd_kernel_timers_refresh(epfd, set);
     const uint32_t now = set->settings;
@@ -90,7 +86,8 @@ static void remove_from(int epfd, struct nd_sock *set, int fd, struct nd_sock *s
         nd_epoll_note_inner(&set->epoll, fd + 1, 0);
 }
 
-/* Where a one-shot registration is found again by its data, which is all that a delivered event tells: a hint that is checked. */
+/* A delivered event carries only the data of its registration. These are the descriptors of one-shot registrations by a
+ * hash of their data: hints that are checked, since several may share a place. */
 #define HINTS 1024
 static _Atomic int hints[HINTS];
 
@@ -98,12 +95,13 @@ static _Atomic int *hint_for(uint64_t data) {
     return &hints[(data * UINT64_C(0x9E3779B97F4A7C15)) >> 54];
 }
 
-/* It was not known as a set: made before the library could see it, or its number was. */
+/* Makes a record for a set that is not known as one: it was created before the library could see it, or the number is
+ * reused. */
 ND_COLD static struct nd_sock *new_set(int epfd) {
     return nd_sock_created(epfd, ND_SOCK_EPOLL);
 }
 
-/* The record of the set behind *epfd, which becomes its home; NULL where there can be none. */
+/* The record of the set behind *epfd, which is set to the set's home. Returns NULL if there can be no record. */
 static inline struct nd_sock *set_behind(int *epfd) {
     struct nd_sock *set = nd_epoll_set_of(*epfd);
     if (nd_unlikely(!set))
@@ -114,14 +112,15 @@ static inline struct nd_sock *set_behind(int *epfd) {
     return nd_epoll_set_of(*epfd);
 }
 
-/* What a wait for room was before tells nothing of the one that begins, unless it had been looked at. */
-static inline void begin_room(struct nd_sock *sock, const struct nd_membership *member, uint32_t events) {
+/* Restarts the ND_OUT clock if EPOLLOUT is registered anew. The time of earlier waits does not count, unless the send
+ * queue was checked in one of them. */
+static inline void begin_send_space(struct nd_sock *sock, const struct nd_membership *member, uint32_t events) {
     struct nd_wait_clock *out = &sock->clock[ND_OUT];
-    if ((events & ~member->events & ND_WANTS_OUT) && !out->look)
+    if ((events & ~member->events & ND_WANTS_OUT) && !out->check_at)
         put(&out->progress, out->time.waited);
 }
 
-/* What is rare in a registration. */
+/* The parts of a registration that are rarely needed. */
 ND_COLD static void note_further(struct nd_epoll *set, int fd, bool is_set, const struct epoll_event *event) {
     if (event->events & EPOLLONESHOT) {
         *hint_for(event->data.u64) = fd;
@@ -133,32 +132,33 @@ ND_COLD static void note_further(struct nd_epoll *set, int fd, bool is_set, cons
         set->highest = fd;
 }
 
-/* Whether more than silence bounds a socket, so that when it is due is not a matter of how long it is waited for. */
+/* Whether the socket has a limit that does not count from its last progress, so that nd_wait_clock_left does not say
+ * when it is due. */
 static inline bool is_busy(const struct nd_sock *sock, uint32_t flags) {
     return nd_unlikely(flags & ND_SOCK_CONNECTING) || nd_unlikely(sock->operation.timeout) ||
            nd_unlikely(nd_connection_limited_by(flags, nd_sock_limits_by(sock, flags)));
 }
 
-/* A limit holds for what was registered. Nothing is to be done where the set is to be looked through soon enough already. */
+/* A limit holds for the socket that was registered: schedules a scan in time for it, unless one is scheduled. */
 static void note_timed(int epfd, struct nd_sock *set, const struct nd_sock *sock, short wants, bool busy) {
-    const nd_time delay = nd_epoll_delay(&set->epoll), its = nd_wait_clock_left(sock, wants);
+    const nd_time delay = nd_epoll_delay(&set->epoll), left = nd_wait_clock_left(sock, wants);
     if (nd_likely(set->epoll.timed) && nd_likely(!busy) &&
-        nd_likely(nd_epoll_is_rescheduled(&set->epoll, its < delay ? its : delay)))
+        nd_likely(nd_epoll_is_rescheduled(&set->epoll, left < delay ? left : delay)))
         return;
     const nd_time now = nd_now_coarse();
     make_timed(epfd, set, now);
     if (busy)
         nd_epoll_reschedule(set, nd_wait_clock_due(sock, wants, now));
-    else if (its < delay)
-        nd_epoll_reschedule_within(set, now, its);
+    else if (left < delay)
+        nd_epoll_reschedule_within(set, now, left);
 }
 
-/* Writes down how a socket of the set is waited for from now on. */
+/* Notes what the socket is registered for from now on. */
 static inline void write_member(struct nd_sock *sock, struct nd_membership *member, const struct nd_epoll *set,
                                 const struct epoll_event *event) {
     if (!nd_epoll_wants(member->events))
         put(&member->seen, nd_epoll_waited_by_now(set));
-    begin_room(sock, member, event->events);
+    begin_send_space(sock, member, event->events);
     put(&member->reading, set->reading);
     put(&member->data, event->data.u64);
     put(&member->shown, false);
@@ -183,9 +183,10 @@ static void note_registered(int epfd, struct nd_sock *set, int fd, struct nd_soc
     if (!is_set && (is_new || busy))
         nd_epoll_note_limit(&set->epoll, sock);
     if (!*nd_one_thread)
-        atomic_thread_fence(memory_order_seq_cst); /* nd_sock_change in another thread sees it, or is seen here */
+        atomic_thread_fence(
+            memory_order_seq_cst); /* nd_sock_change in another thread sees the membership, or its change shows here */
     if (nd_unlikely(nd_sock_flags(sock) & ND_SOCK_TIMEOUT_PENDING))
-        set->epoll.timeout_pending = true;
+        set->epoll.timeout_pending = nd_epoll_any_timeout_pending = true;
     const bool several = note_thread(&set->epoll);
     if (several)
         set->epoll.changes++;
@@ -194,7 +195,7 @@ static void note_registered(int epfd, struct nd_sock *set, int fd, struct nd_soc
     const bool timed = nd_epoll_is_timed(fd, sock, events);
     if (timed && !is_set)
         note_timed(epfd, set, sock, nd_epoll_wants(events), busy);
-    else if (timed || several || fresh) /* the first wait shows which thread waits */
+    else if (timed || several || fresh) /* at first it is not known which thread waits: settle_timed finds out */
         make_timed(epfd, set, nd_now_coarse());
 }
 
@@ -209,6 +210,7 @@ void nd_epoll_noted(int epfd, int fd, const struct epoll_event *event) {
         remove_from(epfd, set, fd, sock);
 }
 
+/* nd_sock_listener.limited. */
 static void member_limited(int fd, struct nd_sock *sock) {
     const nd_time now = nd_now_coarse();
     for (int i = 0; i < ND_MEMBERSHIPS; i++) {
@@ -223,7 +225,8 @@ static void member_limited(int fd, struct nd_sock *sock) {
     }
 }
 
-/* What rings may have done to the set is read before it is looked through next, and that soon. */
+/* If io_uring instances have been given work since the members of the set were read, schedules a scan, which reads them
+ * first. */
 static void notice_rings(int epfd, struct nd_sock *set, nd_time now) {
     const struct nd_epoll *epoll = &set->epoll;
     if (epoll->rings == nd_sock_uring_changes)
@@ -237,13 +240,12 @@ void nd_epoll_read_rings(int epfd, struct nd_epoll *set) {
     if (set->rings == rings)
         return;
     uint32_t reading = ++set->reading;
+    struct nd_sock *home = nd_sock_lookup(epfd), *sock;
+    struct nd_membership *member;
     if (nd_uring_members(epfd, nd_epoll_noted))
-        for (int fd = 0; fd <= set->highest; fd++) {
-            struct nd_sock *sock = nd_sock_lookup(fd);
-            const struct nd_membership *member = sock ? nd_epoll_membership(sock, epfd) : NULL;
-            if (member && member->reading != reading)
-                remove_from(epfd, nd_sock_lookup(epfd), fd, sock);
-        }
+        for (int fd = -1; (sock = nd_epoll_next_member(epfd, home, &fd, &member));)
+            if (member->reading != reading)
+                remove_from(epfd, home, fd, sock);
     set->rings = rings;
 }
 
@@ -251,11 +253,15 @@ void nd_epoll_closed(int epfd) {
     struct nd_sock *set = nd_epoll_set_of(epfd);
     if (!set || nd_epoll_handed_over(epfd))
         return;
-    for (int fd = 0; fd <= set->epoll.highest; fd++) {
-        struct nd_sock *sock = nd_sock_lookup(fd);
-        if (sock && nd_epoll_member(sock, epfd, set))
-            remove_from(epfd, set, fd, sock);
+    for (int i = 0; i < ND_MEMBERSHIPS; i++) {
+        struct nd_sock *outer = set->in[i].set ? nd_epoll_set_of(set->in[i].set - 1) : NULL;
+        if (outer)
+            nd_epoll_note_inner(&outer->epoll, epfd + 1, 0);
     }
+    struct nd_sock *sock;
+    struct nd_membership *member;
+    for (int fd = -1; (sock = nd_epoll_next_member(epfd, set, &fd, &member));)
+        remove_from(epfd, set, fd, sock);
 }
 
 static void deliver(int epfd, struct nd_sock *set, const struct epoll_event *event) {
@@ -295,33 +301,30 @@ nd_time nd_epoll_due(int epfd, nd_time now) {
     if (!set->timed)
         return ND_NEVER;
     nd_time due = set->due;
-    for (int i = 0; set->nested && i < ND_INNER_SETS; i++) {
-        nd_time its = set->inner[i] ? nd_epoll_due(set->inner[i] - 1, now) : ND_NEVER;
-        due = its < due ? its : due;
-    }
+    for (int at = 0, fd; (fd = nd_epoll_next_inner(epfd, sock, &at)) >= 0;)
+        due = nd_time_sooner(due, nd_epoll_due(fd, now));
     return due;
 }
 
 void nd_epoll_scan_by(int epfd, nd_time now, nd_time period) {
-    struct nd_sock *sock = nd_epoll_set_of(nd_epoll_home(epfd));
+    epfd = nd_epoll_home(epfd);
+    struct nd_sock *sock = nd_epoll_set_of(epfd);
     if (!sock || !sock->epoll.timed)
         return;
     const struct nd_epoll *set = &sock->epoll;
     const nd_time soonest = nd_epoll_soonest(set), delay = period > soonest ? period : soonest;
     if (!nd_epoll_is_rescheduled(set, delay))
         nd_epoll_reschedule_within(sock, now, delay);
-    for (int i = 0; set->nested && i < ND_INNER_SETS; i++)
-        if (set->inner[i])
-            nd_epoll_scan_by(set->inner[i] - 1, now, period);
+    for (int at = 0, fd; (fd = nd_epoll_next_inner(epfd, sock, &at)) >= 0;)
+        nd_epoll_scan_by(fd, now, period);
 }
 
 void nd_epoll_waited(int epfd, nd_time began, nd_time ended) {
-    struct nd_sock *sock = nd_epoll_set_of(nd_epoll_home(epfd));
+    epfd = nd_epoll_home(epfd);
+    struct nd_sock *sock = nd_epoll_set_of(epfd);
     if (!sock)
         return;
-    const struct nd_epoll *set = &sock->epoll;
     nd_epoll_waited_here(sock, began, ended);
-    for (int i = 0; set->nested && i < ND_INNER_SETS; i++)
-        if (set->inner[i])
-            nd_epoll_waited(set->inner[i] - 1, began, ended);
+    for (int at = 0, fd; (fd = nd_epoll_next_inner(epfd, sock, &at)) >= 0;)
+        nd_epoll_waited(fd, began, ended);
 }

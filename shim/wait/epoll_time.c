@@ -1,14 +1,8 @@
 #include "shim/wait/epoll_time.h"
 
-#include "base/clock.h"
 #include "base/compiler.h"
-#include "shim/limit/wait_clock.h"
 #include "shim/mode.h"
-#include "shim/settings/settings.h"
-#include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
-#include "shim/socket/profile.h"
-#include "shim/wait/epoll_member.h"
 
 void nd_epoll_run_clocks_by(struct nd_sock *sock, struct nd_membership *member, nd_time waited) {
     member->seen += waited;
@@ -19,8 +13,8 @@ void nd_epoll_run_clocks_by(struct nd_sock *sock, struct nd_membership *member, 
     sock->connection_clock.time.waited += waited;
 }
 
-/* After something has happened in a set, its sockets are looked through within an eighth of the shortest limit. */
-#define LOOKS_PER_LIMIT 8
+/* After a change in a set it is scanned within this part of the shortest limit. */
+#define SCANS_PER_LIMIT 8
 #define SHORTEST_DELAY (20 * ND_MSEC)
 #define LONGEST_DELAY ND_SEC
 
@@ -29,11 +23,11 @@ nd_time nd_epoll_soonest(const struct nd_epoll *set) {
 }
 
 nd_time nd_epoll_delay_anew(const struct nd_epoll *set) {
-    nd_time soon =
-        nd_epoll_shorter(nd_epoll_shorter(LONGEST_DELAY * LOOKS_PER_LIMIT, set->shortest), nd_profile_shortest) /
-        LOOKS_PER_LIMIT;
+    nd_time delay =
+        nd_epoll_shorter(nd_epoll_shorter(LONGEST_DELAY * SCANS_PER_LIMIT, set->shortest), nd_profile_shortest) /
+        SCANS_PER_LIMIT;
     nd_time soonest = nd_epoll_soonest(set);
-    return soon < soonest ? soonest : soon;
+    return delay < soonest ? soonest : delay;
 }
 
 static nd_time shortest_of(const struct nd_limits *limits) {
@@ -54,15 +48,15 @@ static nd_time period_by_settings(void) {
     return period > ND_EPOLL_SHORTEST_PERIOD ? period : ND_EPOLL_SHORTEST_PERIOD;
 }
 
-/* Where two threads make it for two generations of the settings, the next call makes it anew. */
+/* If two threads compute it for different generations of the settings at once, the next call computes it anew. */
 nd_time nd_epoll_period(void) {
     static _Atomic nd_time period;
-    static _Atomic uint32_t made_for;
-    const uint32_t generation = nd_settings_generation + 1; /* not 0: not made yet */
-    if (made_for != generation) {
-        made_for = 0;
+    static _Atomic uint32_t computed_for; /* 0: not computed yet */
+    const uint32_t generation = nd_settings_generation + 1;
+    if (computed_for != generation) {
+        computed_for = 0;
         period = period_by_settings();
-        made_for = generation;
+        computed_for = generation;
     }
     return period;
 }
@@ -75,14 +69,14 @@ nd_time nd_epoll_waited_by_now(const struct nd_epoll *set) {
     return set->time.waited + (under_way < period ? under_way : period);
 }
 
-void nd_epoll_reschedule(struct nd_sock *sock, nd_time soon) {
+void nd_epoll_reschedule(struct nd_sock *sock, nd_time then) {
     struct nd_epoll *set = &sock->epoll;
     nd_time due = set->due;
-    if (due > soon)
-        atomic_compare_exchange_strong(&set->due, &due, soon);
+    if (due > then)
+        atomic_compare_exchange_strong(&set->due, &due, then);
 }
 
-/* In this order: a look that ends meanwhile sets `due` first, and then forgets that it was hurried. */
+/* The order matters: a scan that ends in another thread sets `due` first, and clears `rescheduled` then. */
 void nd_epoll_reschedule_within(struct nd_sock *sock, nd_time now, nd_time delay) {
     struct nd_epoll *set = &sock->epoll;
     set->rescheduled = nd_epoll_shorter(set->rescheduled, delay > 0 ? delay : 1);

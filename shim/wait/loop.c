@@ -1,10 +1,7 @@
 #include "shim/wait/loop.h"
-#include "shim/socket/stopwatch.h"
 
-#include <errno.h>
-
-#include "base/clock.h"
 #include "shim/report/slots.h"
+#include "shim/socket/stopwatch.h"
 
 int nd_wait_observe(const struct nd_waiting *how, void *set, nd_time given, const struct nd_wait_row *shown) {
     struct nd_slot_use use;
@@ -15,7 +12,7 @@ int nd_wait_observe(const struct nd_waiting *how, void *set, nd_time given, cons
     nd_time ended = nd_now();
     if (given)
         nd_slot_end(&use, ready == 0 ? ND_SLOT_QUIET : ND_SLOT_DONE, ended);
-    how->settle(set, began, ended, false); /* what is ready may have come after its time */
+    how->settle(set, began, ended, false); /* not ready: what is ready may have come after a limit expired */
     if (ready >= 0 && ended >= due)
         how->expire(set, ended);
     how->settle(set, ended, ended, ready > 0);
@@ -23,7 +20,7 @@ int nd_wait_observe(const struct nd_waiting *how, void *set, nd_time given, cons
     return ready;
 }
 
-/* A tick of the slowest kernels. */
+/* A tick of the coarse clock on the slowest kernels (HZ=100). */
 #define TICK (10 * ND_MSEC)
 
 static nd_time next_timeout(nd_time now, nd_time due, nd_time deadline) {
@@ -31,7 +28,8 @@ static nd_time next_timeout(nd_time now, nd_time due, nd_time deadline) {
     return until == ND_NEVER ? ND_NEVER : until > now ? until - now : 0;
 }
 
-/* Nothing has come in the first wait: takes the exact time, and corrects by it what was counted from a coarse one. */
+/* After a first wait that found nothing: reads the exact clock, and corrects the times that were computed from the
+ * coarse one. */
 static void end_first(struct nd_wait_progress *call) {
     const bool whole = call->timeout == ND_AS_GIVEN;
     call->ended = call->given ? nd_now() : nd_now_coarse();
@@ -42,31 +40,32 @@ static void end_first(struct nd_wait_progress *call) {
     if (whole || exact - call->deadline < TICK)
         call->deadline = exact;
     else
-        call->deadline += TICK; /* we were not let run */
+        call->deadline += TICK; /* the thread was preempted */
 }
 
-/* After a wait that found `ready`, with `error` if that is -1. Returns what the set is then. */
+/* Called after a wait that returned `ready`. Ends what is due, and returns what the call returns if it ends here;
+ * *error is the errno of a wait that is made in here. */
 static int settle(const struct nd_waiting *how, void *set, struct nd_wait_progress *call, int ready, int *error) {
     how->settle(set, call->began, call->ended, ready > 0);
-    /* Also when others are ready, again and again; the next call then finds what was ended. */
+    /* Expired limits are enforced even if other descriptors are ready, which may be so again and again. The next call
+     * then reports what was ended. */
     if (call->ended < call->due || ready < 0)
         return ready;
     call->expired = how->expire(set, call->ended);
     if (call->expired && ready == 0) {
-        ready = how->wait(set, 0); /* the kernel shows what ending it has made of the set */
+        ready = how->wait(set, 0); /* the kernel reports what was ended */
         *error = errno;
     }
     return ready < 0 ? ready : how->show(set, ready);
 }
 
-/* A handler that runs between two of our waits does not interrupt the second. Under a mask of the program's that would be for
- * good (its handlers run nowhere else), so signals are held; without one it is a window of a microsecond where a limit was looked
- * at, like the one before any call, and holding them would cost every wait two system calls.
- *
- * Here the first wait has found `ready`, and that is not all there is to it. */
+/* A signal handler that runs between two waits does not interrupt the second. If the program passed a signal mask, its
+ * handlers may run only during waits, and the signal would be lost for the call: so signals are held between waits.
+ * Without a mask the window is a microsecond, like the one before any call, and holding signals would cost every wait
+ * two system calls. */
 int nd_wait_go_on(const struct nd_waiting *how, void *set, struct nd_wait_progress *call, int ready) {
     int error = errno;
-    const int untouched = error; /* unless the wait failed: then it is not needed */
+    const int untouched = error; /* not so if the wait failed, but then it is not used */
     if (ready == 0)
         end_first(call);
     else
@@ -86,7 +85,7 @@ int nd_wait_go_on(const struct nd_waiting *how, void *set, struct nd_wait_progre
         error = errno;
         call->ended = nd_now();
     }
-    how->settle(set, call->ended, call->ended, ready > 0); /* a look takes back what the wait before it has hurried */
+    how->settle(set, call->ended, call->ended, ready > 0); /* reschedules what a scan after the last wait took back */
     nd_signals_let_go(&call->held);
     errno = ready < 0 ? error : untouched;
     return ready;

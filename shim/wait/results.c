@@ -7,16 +7,16 @@
 
 #define READING (POLLIN | POLLRDNORM)
 
-/* What is to be added to what the kernel shows of `fd`, where `wanted` is asked for. */
-static short missing(int fd, short wanted, short shown) {
+/* The events to be added to `reported`, which the kernel reports for `fd`, if the program asked for `wanted`. */
+static short missing(int fd, short wanted, short reported) {
     struct nd_sock *sock = nd_sock_lookup(fd);
     if (!sock || !(nd_sock_flags(sock) & ND_SOCK_STREAM) || !nd_expired_anywhere(fd, sock))
         return 0;
-    return (short)(wanted & (READING | POLLRDHUP) & ~shown);
+    return (short)(wanted & (READING | POLLRDHUP) & ~reported);
 }
 
-static bool may_miss(short wanted, short shown) {
-    return (shown & (POLLERR | POLLHUP)) && (wanted & READING) && !(shown & READING);
+static bool may_miss(short wanted, short reported) {
+    return (reported & (POLLERR | POLLHUP)) && (wanted & READING) && !(reported & READING);
 }
 
 void nd_results_poll(struct pollfd *fds, nfds_t count, int ready) {
@@ -27,14 +27,13 @@ void nd_results_poll(struct pollfd *fds, nfds_t count, int ready) {
     }
 }
 
-/* The member whose events come with `data`, which is all that tells them apart; or -1. */
+/* The member of the set that is registered with `data`, or -1. An event carries nothing else of its registration. */
 static int member_with(int epfd, const struct nd_sock *set, uint64_t data, short *wanted) {
-    for (int fd = 0; fd <= set->epoll.highest; fd++) {
-        struct nd_sock *sock = nd_sock_lookup(fd);
-        const struct nd_membership *member = sock ? nd_epoll_membership(sock, epfd) : NULL;
-        if (!member || member->data != data)
+    struct nd_membership *member;
+    for (int fd = -1; nd_epoll_next_member(epfd, set, &fd, &member);) {
+        if (member->data != data)
             continue;
-        *wanted = (short)member->events; /* EPOLLIN and its kin have poll's values */
+        *wanted = (short)member->events; /* EPOLLIN and the like have the values of POLLIN and the like */
         return fd;
     }
     return -1;
@@ -44,11 +43,11 @@ void nd_results_epoll_ended(int epfd, struct epoll_event *events, int ready) {
     epfd = nd_epoll_home(epfd);
     const struct nd_sock *set = nd_epoll_set_of(epfd);
     for (int i = 0; set && i < ready; i++) {
-        short shown = (short)events[i].events, wanted = 0;
-        if (!may_miss(POLLIN, shown))
+        short reported = (short)events[i].events, wanted = 0;
+        if (!may_miss(POLLIN, reported))
             continue;
         int fd = member_with(epfd, set, events[i].data.u64, &wanted);
-        if (fd >= 0 && may_miss(wanted, shown))
-            events[i].events |= (uint32_t)(uint16_t)missing(fd, wanted, shown);
+        if (fd >= 0 && may_miss(wanted, reported))
+            events[i].events |= (uint32_t)(uint16_t)missing(fd, wanted, reported);
     }
 }

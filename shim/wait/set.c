@@ -1,6 +1,5 @@
 #include "shim/wait/set.h"
 
-#include "base/compiler.h"
 #include "shim/limit/expiry.h"
 #include "shim/limit/pending_timeout.h"
 #include "shim/socket/ended.h"
@@ -9,9 +8,8 @@
 #include "shim/wait/epoll_results.h"
 #include "shim/wait/epoll_scan.h"
 #include "shim/wait/epoll_set.h"
-#include "shim/wait/loop.h"
 
-/* The record of an entry whose clocks run, or NULL. */
+/* The record of the entry if its clocks run, else NULL. Applies changed settings to it first. */
 static inline struct nd_sock *watched(const struct nd_wait_entry *entry) {
     struct nd_sock *sock = nd_watch_exact(entry->fd) & nd_watch_events(entry->wants) ? nd_sock_lookup(entry->fd) : NULL;
     if (sock)
@@ -19,19 +17,20 @@ static inline struct nd_sock *watched(const struct nd_wait_entry *entry) {
     return sock && !(nd_sock_flags(sock) & ND_SOCK_EXPIRED) ? sock : NULL;
 }
 
-static bool is_set(const struct nd_sock *sock) {
+static bool is_epoll(const struct nd_sock *sock) {
     return (nd_sock_flags(sock) & ND_SOCK_EPOLL) != 0;
 }
 
-/* An exception set alone does not show that a connection has ended: only we know. */
-static bool ended_unshown(const struct nd_wait_entry *entry) {
+/* Whether the entry waits for exceptions and its connection was ended by a limit: the kernel reports no exception for
+ * that. */
+static bool ended_unreported(const struct nd_wait_entry *entry) {
     const struct nd_sock *sock = nd_unlikely(entry->wants & ND_WAIT_URGENT) ? nd_sock_lookup(entry->fd) : NULL;
     return sock && (nd_sock_flags(sock) & ND_SOCK_EXPIRED);
 }
 
-/* Whether it holds, or is, something late that is to be shown. */
+/* Whether the entry has a pending timeout to report, or is an epoll set with a member that has. */
 static bool shows(const struct nd_wait_entry *entry, const struct nd_sock *sock) {
-    if (!is_set(sock))
+    if (!is_epoll(sock))
         return nd_pending_timeout_shows(sock, entry->wants);
     return (entry->wants & ND_WANTS_IN) && sock->shown < ND_PENDING_TIMEOUT_SHOWN && nd_epoll_shows(entry->fd);
 }
@@ -39,17 +38,17 @@ static bool shows(const struct nd_wait_entry *entry, const struct nd_sock *sock)
 static nd_time sock_due(const struct nd_wait_entry *entry, const struct nd_sock *sock, nd_time now) {
     if (nd_unlikely(shows(entry, sock)))
         return now;
-    return is_set(sock) ? nd_epoll_due(entry->fd, now) : nd_wait_clock_due(sock, entry->wants, now);
+    return is_epoll(sock) ? nd_epoll_due(entry->fd, now) : nd_wait_clock_due(sock, entry->wants, now);
 }
 
 static nd_time entry_due(const struct nd_wait_entry *entry, nd_time now) {
-    if (ended_unshown(entry))
+    if (ended_unreported(entry))
         return now;
     const struct nd_sock *sock = watched(entry);
     return sock ? sock_due(entry, sock, now) : ND_NEVER;
 }
 
-/* Notes an entry whose clocks run, or that we know more of than the kernel shows. */
+/* Remembers an entry whose clocks run, or that has something to report that the kernel does not know of. */
 static void note(struct nd_wait_set *set, unsigned index, const struct nd_wait_entry *entry, const struct nd_sock *sock,
                  nd_time now) {
     if (set->noted_count < ND_WAIT_NOTED)
@@ -60,48 +59,48 @@ static void note(struct nd_wait_set *set, unsigned index, const struct nd_wait_e
     }
 }
 
-/* The one pass before a wait: finds what must be looked at again, and when the first of it is due. */
-static nd_time survey(struct nd_wait_set *set, nd_time now) {
-    nd_time wake = ND_NEVER;
+/* The pass before the first wait: remembers the entries whose clocks run, and returns when the first of them is due. */
+static nd_time first_due(struct nd_wait_set *set, nd_time now) {
+    nd_time earliest = ND_NEVER;
     struct nd_wait_entry entry;
     set->began = now;
     for (unsigned i = set->first; i < set->count; i++) {
         const struct nd_sock *sock = set->entry(set, i, &entry) ? watched(&entry) : NULL;
-        if (!sock && !(entry.fd >= 0 && ended_unshown(&entry)))
+        if (!sock && !(entry.fd >= 0 && ended_unreported(&entry)))
             continue;
         note(set, i, &entry, sock, now);
         nd_time its = sock ? sock_due(&entry, sock, now) : now;
-        wake = its < wake ? its : wake;
+        earliest = its < earliest ? its : earliest;
     }
-    return wake;
+    return earliest;
 }
 
-/* How many entries must be looked at again after the survey, and each of them. */
-static unsigned again_count(const struct nd_wait_set *set) {
+/* How many entries the later passes check, and each of them: those remembered by first_due, or all. */
+static unsigned noted_count(const struct nd_wait_set *set) {
     return set->noted_count <= ND_WAIT_NOTED ? set->noted_count : set->count - set->first;
 }
 
-static bool again(const struct nd_wait_set *set, unsigned i, unsigned *index, struct nd_wait_entry *entry) {
+static bool noted_entry(const struct nd_wait_set *set, unsigned i, unsigned *index, struct nd_wait_entry *entry) {
     *index = set->noted_count <= ND_WAIT_NOTED ? set->noted[i] : set->first + i;
     return set->entry(set, *index, entry);
 }
 
 static nd_time due(void *arg, nd_time now) {
     struct nd_wait_set *set = arg;
-    nd_time wake = ND_NEVER;
+    nd_time earliest = ND_NEVER;
     unsigned index;
     struct nd_wait_entry entry;
     if (!set->began)
-        return survey(set, now);
-    for (unsigned i = 0; i < again_count(set); i++) {
-        nd_time its = again(set, i, &index, &entry) ? entry_due(&entry, now) : ND_NEVER;
-        wake = its < wake ? its : wake;
+        return first_due(set, now);
+    for (unsigned i = 0; i < noted_count(set); i++) {
+        nd_time its = noted_entry(set, i, &index, &entry) ? entry_due(&entry, now) : ND_NEVER;
+        earliest = its < earliest ? its : earliest;
     }
-    return wake;
+    return earliest;
 }
 
 static void settle_entry(const struct nd_wait_entry *entry, struct nd_sock *sock, nd_time began, nd_time ended) {
-    if (is_set(sock)) {
+    if (is_epoll(sock)) {
         nd_epoll_waited(entry->fd, began, ended);
         return;
     }
@@ -110,20 +109,20 @@ static void settle_entry(const struct nd_wait_entry *entry, struct nd_sock *sock
         return;
     }
     nd_wait_clock_add(sock, entry->wants, began, ended);
-    /* Who waits for both is content with either: an upload may go on without an answer. */
+    /* Progress in either direction counts for a wait for both: an upload may go on without an answer. */
     if (entry->ready & entry->wants & ND_WANTS_OUT || entry->ready & (ND_WANTS_IN | ND_ENDED))
         nd_wait_clock_progress(&sock->clock[ND_IN]);
     if (entry->ready & (ND_WANTS_OUT | ND_ENDED))
         nd_wait_clock_progress(&sock->clock[ND_OUT]);
 }
 
-/* After a wait from `began` to `ended`: the clocks have run, and what is ready has made progress. */
+/* After a wait from `began` to `ended`: advances the clocks, and restarts those of entries that are ready. */
 static void settle(void *arg, nd_time began, nd_time ended, bool ready) {
     const struct nd_wait_set *set = arg;
-    unsigned index, count = again_count(set);
+    unsigned index, count = noted_count(set);
     struct nd_wait_entry entry;
     for (unsigned i = 0; i < count; i++) {
-        struct nd_sock *sock = again(set, i, &index, &entry) ? watched(&entry) : NULL;
+        struct nd_sock *sock = noted_entry(set, i, &index, &entry) ? watched(&entry) : NULL;
         if (!sock)
             continue;
         if (!ready)
@@ -132,52 +131,52 @@ static void settle(void *arg, nd_time began, nd_time ended, bool ready) {
     }
 }
 
-/* The connections that are waited for together, also those that no limit is set for. One that stands in the set twice in a row
- * counts once. */
-static struct nd_connections company_of(const struct nd_wait_set *set) {
-    struct nd_connections company = {.all = 0};
+/* Counts the connections of the wait, also those without limits. A descriptor with two entries in a row counts once. */
+static struct nd_connections connections_of(const struct nd_wait_set *set) {
+    struct nd_connections connections = {.all = 0};
     struct nd_wait_entry entry;
     int last = -1;
     for (unsigned i = 0; i < set->count; i++) {
         if (!set->entry(set, i, &entry))
             continue;
         const struct nd_sock *sock = nd_sock_lookup(entry.fd);
-        if (sock && entry.fd != last && is_set(sock)) {
+        if (sock && entry.fd != last && is_epoll(sock)) {
             const struct nd_connections inner = nd_epoll_connections(entry.fd);
-            nd_connections_join(&company, &inner);
+            nd_connections_join(&connections, &inner);
         } else if (sock && entry.fd != last) {
-            nd_connections_add(&company, sock);
+            nd_connections_add(&connections, sock);
         }
         last = entry.fd;
     }
-    return company;
+    return connections;
 }
 
 static bool expire(void *arg, nd_time now) {
     const struct nd_wait_set *set = arg;
     const char *operation = nd_operation_names[set->operation];
-    const struct nd_connections company = company_of(set);
+    const struct nd_connections connections = connections_of(set);
     bool any = false;
-    unsigned index, count = again_count(set);
+    unsigned index, count = noted_count(set);
     struct nd_wait_entry entry;
     for (unsigned i = 0; i < count; i++) {
-        struct nd_sock *sock = again(set, i, &index, &entry) ? watched(&entry) : NULL;
+        struct nd_sock *sock = noted_entry(set, i, &index, &entry) ? watched(&entry) : NULL;
         if (!sock)
             continue;
-        if (is_set(sock))
-            any |= nd_epoll_scan(operation, entry.fd, &company, now);
+        if (is_epoll(sock))
+            any |= nd_epoll_scan(operation, entry.fd, &connections, now);
         else if (nd_pending_timeout_applies(sock))
-            nd_pending_timeout_check(operation, entry.fd, sock, entry.wants, &company, now);
+            nd_pending_timeout_check(operation, entry.fd, sock, entry.wants, &connections, now);
         else
-            any |= nd_wait_clock_expire(operation, entry.fd, sock, entry.wants, nd_connections_is_only(&company, sock),
-                                        now);
+            any |= nd_wait_clock_expire(operation, entry.fd, sock, entry.wants,
+                                        nd_connections_is_only(&connections, sock), now);
     }
     return any;
 }
 
-/* What the kernel does not show: what is late is not ended, and a connection that is has no exception. */
-static bool is_unshown(const struct nd_wait_entry *entry) {
-    if (ended_unshown(entry))
+/* Whether the entry is ready though the kernel does not report it: it has a pending timeout, or an exception that the
+ * kernel does not know of. Counts the report. */
+static bool is_unreported(const struct nd_wait_entry *entry) {
+    if (ended_unreported(entry))
         return !entry->ready && nd_expired(entry->fd, nd_sock_lookup(entry->fd));
     struct nd_sock *sock = entry->ready & ND_WANTS_IN ? NULL : watched(entry);
     if (!sock || !shows(entry, sock))
@@ -188,13 +187,13 @@ static bool is_unshown(const struct nd_wait_entry *entry) {
 
 static int show(void *arg, int ready) {
     struct nd_wait_set *set = arg;
-    unsigned index, count = again_count(set);
+    unsigned index, count = noted_count(set);
     struct nd_wait_entry entry;
     for (unsigned i = 0; i < count; i++) {
-        bool any = again(set, i, &index, &entry);
+        bool any = noted_entry(set, i, &index, &entry);
         if (ready == 0)
             entry.ready = 0;
-        if (any && is_unshown(&entry))
+        if (any && is_unreported(&entry))
             ready += set->show(set, index);
     }
     return ready;

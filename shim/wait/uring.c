@@ -1,23 +1,21 @@
 #include "shim/wait/uring.h"
 
-#include <fcntl.h>
 #include <string.h>
 
 #include "base/line.h"
 #include "shim/raw.h"
 #include "shim/socket/change.h"
-#include "shim/socket/record.h"
 
 void nd_uring_noted(bool is_new) {
     nd_sock_uring_changes++;
     for (int fd = 0; is_new && fd <= nd_sock_highest(); fd++) {
         struct nd_sock *sock = nd_sock_lookup(fd);
         if (sock && (nd_sock_flags(sock) & ND_SOCK_EPOLL))
-            nd_sock_change(fd, sock, 0, 0); /* from now on each wait of the set is seen */
+            nd_sock_change(fd, sock, 0, 0); /* from now on each wait for the set is watched */
     }
 }
 
-/* The number after `name` in a line, in base 10 or 16; 0 where it is missing. */
+/* The number after `name` in `line`, in base 10 or 16; 0 if there is none. */
 static uint64_t number_after(const char *line, const char *name, unsigned base) {
     const char *c = strstr(line, name);
     uint64_t number = 0;
@@ -33,8 +31,9 @@ static uint64_t number_after(const char *line, const char *name, unsigned base) 
     }
 }
 
-/* "tfd:        5 events:       19 data:                5  pos:0 ino:2b sdev:9": events and data are hexadecimal. */
-static void take_line(int epfd, const char *line, void (*visit)(int epfd, int fd, const struct epoll_event *event)) {
+/* Reads a line like "tfd:        5 events:       19 data:                5  pos:0 ino:2b sdev:9"; events and data are
+ * hexadecimal. */
+static void read_line(int epfd, const char *line, void (*visit)(int epfd, int fd, const struct epoll_event *event)) {
     struct epoll_event event = {.events = (uint32_t)number_after(line, "events:", 16)};
     event.data.u64 = number_after(line, "data:", 16);
     if (strncmp(line, "tfd:", 4) == 0)
@@ -61,7 +60,7 @@ bool nd_uring_members(int epfd, void (*visit)(int epfd, int fd, const struct epo
             }
             text[length] = '\0';
             length = 0;
-            take_line(epfd, text, visit);
+            read_line(epfd, text, visit);
         }
     }
     ND_RAW3(close, fd, 0, 0);

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/compiler.h"
 #include "shim/real.h"
 #include "shim/socket/ended.h"

@@ -62,19 +62,28 @@ def test_fault(net, another_net, tmp_path, given, record_property, row, fault):
     """It ends in time and with an error. What it also does on an honest error without the library may be no better here."""
     if reason := row.unseen.get("all", row.unseen.get(fault.name)):
         pytest.skip(f"{row.name}: {reason}")
-    argv = command(row, *fault.arrange(net, row), tmp_path)
-    how = {"stdin": given(row), "variables": row.variables, "cwd": tmp_path}
+    where = fault.arrange(net, row)
+
+    def begin(name, network, where, **how):
+        """Each run has a directory of its own: what another has written there would change what a program does."""
+        directory = tmp_path / name
+        directory.mkdir()
+        return network.start(command(row, *where, directory), stdin=given(row), variables=row.variables, cwd=directory, **how)
+
     patience = row.expiries * (LIMIT + PER_EXPIRY) + SLACK + row.slow
-    control = net.start(argv, library=False, **how)
-    result = net.run(argv, patience=patience, **how, **LIMITS, **fault.limits)
+    control = begin("control", net, where, library=False)
+    log = tmp_path / "log"
+    result = begin("bounded", net, where, **LIMITS, **fault.limits, LOG=str(log)).finish(patience)
     without = control.finish(max(0.1, 2 * LIMIT - result.elapsed))
     record_property("cell", [row.name, fault.name, outcome(without), f"{outcome(result)}, {result.elapsed:.1f} s"])
     answered = result.status == 0 and row.answer and row.answer in result.out
     if not answered and (result.cut or result.status <= 0):
         other = another_net()
-        honest = other.run(command(row, *fault.honest(other, row), tmp_path), library=False, patience=patience, **how)
+        honest = begin("honest", other, fault.honest(other, row), library=False).finish(patience)
         assert outcome(honest) == outcome(result), f"on an honest error: {honest}; here: {result}"
         assert fault.name in row.as_on_error, f"{outcome(result)}, as on an honest error: to be noted in the table"
+        if result.cut:  # it began anew by itself: each of its attempts has to have ended
+            assert log.read_text().count("\n") > patience / (LIMIT + PER_EXPIRY) / 2, result
 
 
 @pytest.mark.parametrize("row", HEALTHY)

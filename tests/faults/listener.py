@@ -27,6 +27,7 @@ class Listener:
         self.stop = threading.Event()
         self.connections = []
         self.accepted = 0
+        self.missing = None  # the error of a behaviour that needs a program which is not here
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
@@ -40,9 +41,12 @@ class Listener:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection):
-        # A client that gives up is what these servers are for: its resets are no error of ours.
-        with contextlib.suppress(OSError):
+        try:
             self.behaviour(connection, self.stop)
+        except (FileNotFoundError, PermissionError) as error:
+            self.missing = error
+        except OSError:
+            pass  # a client that gives up is what these servers are for: its resets are no error of ours
         with contextlib.suppress(OSError):
             connection.close()
         with contextlib.suppress(ValueError):

@@ -1,9 +1,7 @@
 """Calls that a signal or the program's own timeout ends, and that the program makes again: what they waited adds up."""
 
 import contextlib
-import json
 import socket
-import sys
 
 import pytest
 
@@ -13,9 +11,8 @@ from faults import tcp
 LIMIT = 0.3
 
 PROGRAM = """
-import errno, json, signal, socket, struct, sys, time
-how, port, patience = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
-s = socket.create_connection(("127.0.0.1", port))
+how, patience = sys.argv[2], float(sys.argv[3])
+s = dial()
 fine = tries = 0
 
 def make(call):
@@ -36,7 +33,7 @@ def interrupt(*_):
 
 if how.startswith("own"):
     for name in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-        s.setsockopt(socket.SOL_SOCKET, name, struct.pack("ll", 0, 100000))
+        s.setsockopt(socket.SOL_SOCKET, name, timeval(0.1))
 else:
     signal.signal(signal.SIGALRM, interrupt if how.endswith("visible") else lambda *_: None)
     signal.siginterrupt(signal.SIGALRM, True)
@@ -56,7 +53,7 @@ if "send" in sys.argv[4:]:
             time.sleep(0.05)
     s.setblocking(True)
     if how.startswith("own"):
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, 100000))
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval(0.1))
     tick()
     until = time.monotonic() + patience
     while (said := make(lambda: s.send(b"more")))[0].isdigit() and time.monotonic() < until:
@@ -69,15 +66,13 @@ else:
     if sys.argv[4] == "0":
         heard = make(lambda: s.recv(100))
 signal.setitimer(signal.ITIMER_REAL, 0)
-print(json.dumps([said or heard, tries]))
+tell([said or heard, tries])
 """
 
 
 def ask(net, how, behaviour, *what, **limits):
     server = net.serve(behaviour, receive_buffer=2048)
-    done = net.run([sys.executable, "-c", PROGRAM, how, server.port, 6, *what], **limits)
-    assert done.status == 0, done
-    (outcome, seconds), tries = json.loads(done.out)
+    (outcome, seconds), tries = net.told(PROGRAM, server.port, how, 6, *what, **limits)
     return outcome, seconds, tries
 
 
@@ -146,37 +141,32 @@ make(lambda: s.recv(100))
 patience = 6
 s.send(b"question")""".replace("\n", "\n        "))
     server = net.serve(tcp.late_answer(0.6, b"answer"))
-    done = net.run([sys.executable, "-c", program, "own", server.port, 6, 1], RECV="1s")
-    assert done.status == 0 and json.loads(done.out)[0][0] == "b'answer'", done
+    (outcome, _), _ = net.told(program, server.port, "own", 6, 1, RECV="1s")
+    assert outcome == "b'answer'"
 
 
 def test_datagrams(net):
     """A lost answer; a second question has the whole limit again."""
-    program = PROGRAM.replace('socket.create_connection(("127.0.0.1", port))', """socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.connect(("127.0.0.1", port))""")
+    program = PROGRAM.replace("dial()", 'udp()\ns.connect(("127.0.0.1", int(sys.argv[1])))')
     with net.inside():
         server = tcp.socket.socket(type=tcp.socket.SOCK_DGRAM)
     with server:
         server.bind(("127.0.0.1", 0))
-        done = net.run([sys.executable, "-c", program, "interrupted", server.getsockname()[1], 6, 2], RECV="300ms")
-    outcome, seconds = json.loads(done.out)[0]
+        (outcome, seconds), _ = net.told(program, server.getsockname()[1], "interrupted", 6, 2, RECV="300ms")
     assert outcome == "ETIMEDOUT" and LIMIT - 0.02 <= seconds < LIMIT + 3, (outcome, seconds)
 
 
 RETRIES = """
-import errno, json, socket, struct, sys, time
-s = socket.socket(type=socket.SOCK_DGRAM)
-s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 700000))
+there = "127.0.0.1", int(sys.argv[1])
+s = udp()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(0.7))
 if sys.argv[2] == "connected":
-    s.connect(("127.0.0.1", int(sys.argv[1])))
+    s.connect(there)
 told = []
 for _ in range(3):
-    s.send(b"question") if sys.argv[2] == "connected" else s.sendto(b"question", ("127.0.0.1", int(sys.argv[1])))
-    try:
-        s.recv(100)
-    except OSError as error:
-        told.append(errno.errorcode[error.errno])
-print(json.dumps(told))
+    s.send(b"question") if sys.argv[2] == "connected" else s.sendto(b"question", there)
+    told.append(error(s.recv, 100))
+tell(told)
 """
 
 
@@ -187,5 +177,4 @@ def test_who_asks_again_has_the_whole_limit(net, how):
         server = socket.socket(type=socket.SOCK_DGRAM)
     with server:
         server.bind(("127.0.0.1", 0))
-        done = net.run([sys.executable, "-c", RETRIES, server.getsockname()[1], how], RECV="1s")
-    assert done.status == 0 and json.loads(done.out) == ["EAGAIN"] * 3, done
+        assert net.told(RETRIES, server.getsockname()[1], how, RECV="1s") == ["EAGAIN"] * 3

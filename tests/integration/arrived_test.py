@@ -1,7 +1,5 @@
 """Sockets whose birth no hook saw: inherited from a program without the library, received from another process."""
 
-import json
-
 import pytest
 
 import programs
@@ -9,9 +7,9 @@ from faults import tcp
 
 # A parent without the library has a connection, made by itself or accepted, and passes it to a child that has it.
 PARENT = """
-import os, socket, subprocess, sys
-port, side, way, number, preload, child = int(sys.argv[1]), *sys.argv[2:4], int(sys.argv[4]), *sys.argv[5:7]
-stream = socket.create_connection(("127.0.0.1", port))
+import subprocess
+side, way, number, preload, *child = *sys.argv[2:4], int(sys.argv[4]), *sys.argv[5:]
+stream = dial()
 if side == "inbound":
     listener = socket.create_server(("127.0.0.1", 0))
     stream, client = socket.create_connection(listener.getsockname()), stream
@@ -24,7 +22,7 @@ elif side == "pair":
 ours, theirs = socket.socketpair()
 passed = theirs if way != "inherited" else stream
 os.dup2(passed.fileno(), number, True)
-process = subprocess.Popen([sys.executable, "-c", child, way, side, str(number)], pass_fds=[number],
+process = subprocess.Popen([*child, way, side, str(number)], pass_fds=[number],
                            env=os.environ | ({"LD_PRELOAD": preload} if preload else {}))
 if way != "inherited":
     socket.send_fds(ours, [b"x"], [0, stream.fileno()])
@@ -32,14 +30,12 @@ sys.exit(process.wait())
 """
 
 CHILD = """
-import array, ctypes, errno, json, os, select, socket, struct, sys, time
 way, side, number = *sys.argv[1:3], int(sys.argv[3])
 fd = number
 if way == "recvmsg":
     _, fds, _, _ = socket.recv_fds(socket.socket(fileno=number), 1, 5)
     fd = fds[1]
 elif way == "recvmmsg":
-    libc = ctypes.CDLL(None, use_errno=True)
     byte, control = ctypes.create_string_buffer(1), ctypes.create_string_buffer(64)
     vector = (ctypes.c_void_p * 2)(ctypes.addressof(byte), 1)
     message = (ctypes.c_size_t * 8)(0, 0, ctypes.addressof(vector), 1, ctypes.addressof(control), 64, 0, 0)
@@ -48,19 +44,16 @@ elif way == "recvmmsg":
 stream = socket.socket(fileno=fd)
 if side == "listener":
     stream, _ = stream.accept()
-own = struct.pack("qq", 1, 0)
+own = timeval(1)
 if "EXPIRES" not in os.environ:
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, own)
 results = []
 began = time.monotonic()
 for _ in range(2):
-    try:
-        results.append(repr(os.read(fd if side != "listener" else stream.fileno(), 10)))
-    except OSError as error:
-        results.append(errno.errorcode[error.errno])
+    results.append(error(os.read, fd if side != "listener" else stream.fileno(), 10))
     if "EXPIRES" not in os.environ:
         break
-print(json.dumps([results, time.monotonic() - began, stream.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16) == own]))
+tell([results, time.monotonic() - began, stream.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16) == own])
 """
 
 
@@ -68,10 +61,7 @@ def pass_on(net, side, way, number=12, expires=True, library=True, **limits):
     server = net.serve(tcp.silent)
     preload = programs.environment()["LD_PRELOAD"] if library else ""
     variables = {"EXPIRES": "1"} if expires else {}
-    result = net.run([programs.PYTHON, "-c", PARENT, server.port, side, way, number, preload, CHILD], library=False,
-                     variables=variables, **limits)
-    assert result.status == 0 and result.out, result
-    return json.loads(result.out)
+    return net.told(PARENT, server.port, side, way, number, preload, *programs.child(CHILD), library=False, variables=variables, **limits)
 
 
 WAYS = pytest.mark.parametrize("way, number", [("inherited", 12), ("inherited", 30), ("recvmsg", 12), ("recvmmsg", 12)])

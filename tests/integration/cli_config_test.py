@@ -54,7 +54,8 @@ def test_check_without_a_file_name(config, tmp_path):
     assert result.returncode == 125 and "not a regular file" in result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("arguments", [[], ["--fly"], ["--check", "a", "b"], ["--explain"], ["--explain", "curl"],
+@pytest.mark.parametrize("arguments", [[], ["--fly"], ["--check", "a", "b"], ["--check", "--inbound"],
+                                       ["--check", "--file", "a"], ["--check", "--explain"], ["--explain"], ["--explain", "curl"],
                                        ["--explain", "curl", "10.0.0.0/8"], ["--explain", "curl", "*"], ["--explain", "curl", "h:0"],
                                        ["--explain", "--fly", "curl", "h"], ["--explain", "curl", "h", "x"]])
 def test_wrong_usage(arguments):
@@ -107,9 +108,9 @@ def test_explain_agrees_with_the_library(config, tmp_path):
     port = listener.getsockname()[1]
     path = config(f"RECV = 9s\n[destination 127.0.0.0/8]\nRECV = 8s\n[destination localhost:{port}]\nRECV = 300ms\n")
     assert explained(run("config", "--explain", "--file", path, "python3", f"localhost:{port}"))["RECV"][0] == "300ms"
-    code = f"import socket; s = socket.create_connection(('localhost', {port}))\ntry: s.recv(1)\nexcept OSError as e: print(e.errno)"
-    result = programs.run([programs.PYTHON, "-c", code], CONFIG=path, LOG="stderr")
-    assert result.out == b"110\n" and b"timeout=300ms" in result.err, result
+    code = f"s = socket.create_connection(('localhost', {port}))\nprint(error(s.recv, 1))"
+    result = programs.run(programs.child(code), CONFIG=path, LOG="stderr")
+    assert result.out == b"ETIMEDOUT\n" and b"timeout=300ms" in result.err, result
     listener.close()
 
 

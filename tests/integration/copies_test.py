@@ -1,9 +1,7 @@
 """Several descriptors of one socket: what is set through one holds for all, and a wait for two of them is a wait for one connection."""
 
-import json
 import socket
 import subprocess
-import sys
 import time
 
 import pytest
@@ -12,7 +10,6 @@ import programs
 from faults import tcp
 
 SETTING = """
-import fcntl, json, os, socket, struct, sys
 def show(s):
     return [s.getsockopt(*o, 16).hex() for o in ((1, socket.SO_RCVTIMEO), (1, socket.SO_SNDTIMEO), (1, socket.SO_KEEPALIVE),
             (6, socket.TCP_KEEPIDLE), (6, socket.TCP_SYNCNT), (1, socket.SO_LINGER), (1, socket.SO_RCVLOWAT))]
@@ -22,52 +19,35 @@ a.connect(("127.0.0.1", int(sys.argv[1])))
 c = socket.socket(fileno=fcntl.fcntl(b.fileno(), fcntl.F_DUPFD_CLOEXEC, 20))
 seen = []
 for n, s in enumerate((a, b, c, a)):
-    for o, value in (((1, socket.SO_RCVTIMEO), struct.pack("ll", 7 - n, 0)), ((1, socket.SO_SNDTIMEO), struct.pack("ll", 0, 1000 * n)),
+    for o, value in (((1, socket.SO_RCVTIMEO), timeval(7 - n)), ((1, socket.SO_SNDTIMEO), timeval(n / 1000)),
                      ((1, socket.SO_KEEPALIVE), n % 2), ((6, socket.TCP_KEEPIDLE), 90 + n), ((1, socket.SO_RCVTIMEO), bytes(16))):
         s.setsockopt(*o, value)
         seen.append([show(x) for x in (a, b, c)])
-print(json.dumps(seen))
+tell(seen)
 """
 
 
 @pytest.mark.parametrize("limits", [{}, {"RECV": "300ms", "SEND": "300ms", "KEEPALIVE": "30s"}], ids=str)
 def test_options(net, limits):
     server = net.serve(tcp.silent)
-    without, under = (net.run([sys.executable, "-c", SETTING, server.port], library=library, **limits) for library in (False, True))
-    assert without.status == under.status == 0, (without, under)
-    assert json.loads(under.out) == json.loads(without.out)
+    without, under = (net.told(SETTING, server.port, library=library, **limits) for library in (False, True))
+    assert under == without
 
-
-BEGIN = """
-import errno, json, os, select, socket, sys, time
-port = int(sys.argv[1])
-def late(call):
-    began = time.monotonic()
-    try:
-        got = call()
-    except OSError as e:
-        got = errno.errorcode[e.errno]
-    return str(got), time.monotonic() - began
-def dial():
-    s = socket.socket()
-    s.connect(("127.0.0.1", port))
-    return s
-"""
 
 # What is done, with the error that the copy's next call gives.
 WAITS = {
     "made before connect": """
 a = socket.socket()
 b = a.dup()
-a.connect(("127.0.0.1", port))
-told = late(lambda: b.recv(1))
+a.connect(("127.0.0.1", int(sys.argv[1])))
+told = timed(lambda: error(lambda: b.recv(1)))
 """,
     "blocking again": """
 a = dial()
 os.set_blocking(a.fileno(), False)
 b = a.dup()
 os.set_blocking(b.fileno(), True)
-told = late(lambda: os.read(a.fileno(), 1))
+told = timed(lambda: error(lambda: os.read(a.fileno(), 1)))
 """,
     "poll": """
 a = dial()
@@ -75,14 +55,14 @@ b = a.dup()
 p = select.poll()
 p.register(a, select.POLLIN)
 p.register(b, select.POLLIN)
-waited = late(lambda: p.poll(6000))
-told = late(lambda: b.recv(1))[0], waited[1]
+waited = timed(lambda: error(lambda: p.poll(6000)))
+told = timed(lambda: error(lambda: b.recv(1)))[0], waited[1]
 """,
     "select": """
 a = dial()
 b = a.dup()
-waited = late(lambda: select.select([a, b], [], [], 6))
-told = late(lambda: b.recv(1))[0], waited[1]
+waited = timed(lambda: error(lambda: select.select([a, b], [], [], 6)))
+told = timed(lambda: error(lambda: b.recv(1)))[0], waited[1]
 """,
     "epoll": """
 a = dial()
@@ -90,17 +70,15 @@ b = a.dup()
 p = select.epoll()
 p.register(a, select.EPOLLIN)
 p.register(b, select.EPOLLIN)
-waited = late(lambda: p.poll(6))
-told = late(lambda: b.recv(1))[0], waited[1]
+waited = timed(lambda: error(lambda: p.poll(6)))
+told = timed(lambda: error(lambda: b.recv(1)))[0], waited[1]
 """,
 }
 
 
 @pytest.mark.parametrize("wait", WAITS)
 def test_waits(net, wait):
-    done = net.run([sys.executable, "-c", BEGIN + WAITS[wait] + "print(json.dumps(told))", net.serve(tcp.silent).port], RECV="300ms")
-    assert done.status == 0, done
-    error, seconds = json.loads(done.out)
+    error, seconds = net.told(WAITS[wait] + "tell(told)", net.serve(tcp.silent).port, RECV="300ms")
     assert error == "ETIMEDOUT" and 0.29 <= seconds < 3.3, (error, seconds)
 
 
@@ -128,12 +106,11 @@ for i in range(60):
 """,
 }
 
-BEGIN_LOOKS = BEGIN + """
-import fcntl
+BEGIN_LOOKS = """
 def look(fd):
     if not select.select([fd], [], [], 0.1)[0]:
         return
-    print(json.dumps([late(lambda: os.read(fd, 1))[0], time.monotonic() - began]))
+    tell([error(os.read, fd, 1), time.monotonic() - began])
     sys.exit()
 a = dial()
 began = time.monotonic()
@@ -143,9 +120,7 @@ began = time.monotonic()
 @pytest.mark.parametrize("limits", [{"RECV": "300ms"}, {"IDLE": "300ms"}], ids=str)
 @pytest.mark.parametrize("how", LOOKS)
 def test_waits_of_new_copies_add_up(net, how, limits):
-    done = net.run([sys.executable, "-c", BEGIN_LOOKS + LOOKS[how], net.serve(tcp.silent).port], **limits)
-    assert done.status == 0 and done.out, done
-    error, seconds = json.loads(done.out)
+    error, seconds = net.told(BEGIN_LOOKS + LOOKS[how], net.serve(tcp.silent).port, **limits)
     assert error == "ETIMEDOUT" and 0.29 <= seconds < 3.3, (error, seconds)
 
 
@@ -158,7 +133,6 @@ def test_a_shell_that_looks_again_and_again(net):
 
 # The side that asks, waited in vain and then asks through a copy, has its whole limit for the answer; asking again does not renew it.
 ASKS = """
-import fcntl
 def ask(byte):
     copy = os.dup(a.fileno())
     os.write(copy, byte)
@@ -179,33 +153,30 @@ def answers_late(connection, _):
 
 
 def test_a_question_through_a_copy(net):
-    body = BEGIN + ASKS + """
+    body = ASKS + """
 told = []
 for i in range(2):
     told.append(select.select([a], [], [], 1.2)[0] == [])
     ask(b"q")
-    told.append(late(lambda: (select.select([a], [], [], 6), a.recv(1).decode())[1])[0])
+    told.append(timed(lambda: error(lambda: (select.select([a], [], [], 6), a.recv(1).decode())[1]))[0])
 began = time.monotonic()
 while not select.select([a], [], [], 0.1)[0] and time.monotonic() < began + 9:
     ask(b"q")
-told.append(late(lambda: a.recv(1))[0])
-print(json.dumps([told, time.monotonic() - began]))
+told.append(timed(lambda: error(lambda: a.recv(1)))[0])
+tell([told, time.monotonic() - began])
 """
-    done = net.run([sys.executable, "-c", body, net.serve(answers_late).port], RECV="2s")
-    assert done.status == 0, done
-    told, seconds = json.loads(done.out)
-    assert told == [True, "a", True, "a", "ETIMEDOUT"] and 1.9 <= seconds < 7, (told, seconds)
+    told, seconds = net.told(body, net.serve(answers_late).port, RECV="2s")
+    assert told == [True, "'a'", True, "'a'", "ETIMEDOUT"] and 1.9 <= seconds < 7, (told, seconds)
 
 
 def test_two_connections_are_two(net):
     """Where neither owes a reply none is ended, however many descriptors each has."""
-    body = BEGIN + """
+    body = """
 a, b = dial(), dial()
 c, d = a.dup(), b.dup()
-print(json.dumps(late(lambda: select.select([a, b, c, d], [], [], 0.9))))
+tell(error(select.select, [a, b, c, d], [], [], 0.9))
 """
-    done = net.run([sys.executable, "-c", body, net.serve(tcp.silent).port], RECV="300ms")
-    assert done.status == 0 and json.loads(done.out)[0] == "([], [], [])", done
+    assert net.told(body, net.serve(tcp.silent).port, RECV="300ms") == "([], [], [])"
 
 
 def test_inetd(net):
@@ -213,8 +184,8 @@ def test_inetd(net):
     with net.inside():
         ours, theirs = tcp_pair()
     with ours, theirs:
-        body = "import select, os; p = select.poll(); p.register(0, 1); p.register(1, 0); print(p.poll(6000), file=__import__('sys').stderr)"
-        process = subprocess.Popen([sys.executable, "-c", body], stdin=theirs, stdout=theirs, stderr=subprocess.PIPE,
+        body = "p = select.poll(); p.register(0, 1); p.register(1, 0); print(p.poll(6000), file=sys.stderr)"
+        process = subprocess.Popen(programs.child(body), stdin=theirs, stdout=theirs, stderr=subprocess.PIPE,
                                    env=programs.environment(INBOUND_RECV="300ms", RECV="300ms"))
         _, told = process.communicate(timeout=20)
         assert process.returncode == 0 and b"(0, 25)" in told, told

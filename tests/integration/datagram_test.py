@@ -1,50 +1,10 @@
 """RECV on datagram sockets that are waited for: what is shown as late, once, and what is left alone."""
 
-import json
-
 import pytest
-
-import programs
 
 # What a test's program can use; it prints what it put into `told`. `wait(...)` gives the sockets that are ready.
 CLIENT = """
-import asyncio, ctypes, errno, json, os, select, socket, sys, threading, time
 told = {}
-
-def error(call):
-    try:
-        return repr(call())
-    except OSError as e:
-        return errno.errorcode[e.errno]
-
-def timed(call):
-    began = time.monotonic()
-    result = call()
-    return result, time.monotonic() - began
-
-def by_number(sockets, ready):
-    return [s for s in sockets if s.fileno() in [fd for fd, event in ready if event & 1]]
-
-def poll_in(*sockets, timeout=3):
-    p = select.poll()
-    for s in sockets:
-        p.register(s, select.POLLIN)
-    return by_number(sockets, p.poll(timeout * 1000))
-
-def select_in(*sockets, timeout=3):
-    return select.select(sockets, [], [], timeout)[0]
-
-def epoll_in(*sockets, timeout=3, flags=0):
-    with select.epoll() as e:
-        for s in sockets:
-            e.register(s, select.EPOLLIN | flags)
-        return by_number(sockets, e.poll(timeout))
-
-def udp(address=None, family=socket.AF_INET):
-    s = socket.socket(family, socket.SOCK_DGRAM)
-    if address:
-        s.bind(address)
-    return s
 
 # It answers nothing by itself.
 peer = udp(("127.0.0.1", 4001))
@@ -70,9 +30,7 @@ RECV = "300ms"
 
 
 def told(net, body, **limits):
-    result = net.start([programs.PYTHON, "-c", CLIENT + body + "\nprint(json.dumps(told))"], **limits).finish(20)
-    assert result.status == 0, result
-    return json.loads(result.out.splitlines()[-1])
+    return net.told(CLIENT + body + "\ntell(told)", **limits)
 
 
 def late(seconds, limit=LIMIT):
@@ -175,9 +133,8 @@ told["rcvtimeo"] = bytes(s.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16)
 def test_the_programs_own_timeout(net):
     """Calls that it ends add up; once that is told they begin anew."""
     answer = told(net, """
-import struct
 s = dial()
-s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 300000))
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(0.3))
 told["calls"] = [error(lambda: s.recv(10)) for i in range(10)]
 """, RECV="2s")
     calls = "".join({"EAGAIN": ".", "ETIMEDOUT": "!"}[call] for call in answer["calls"])
@@ -204,7 +161,6 @@ class msghdr(ctypes.Structure):
                 ("flags", ctypes.c_int)]
 class mmsghdr(ctypes.Structure):
     _fields_ = [("hdr", msghdr), ("len", ctypes.c_uint)]
-libc = ctypes.CDLL(None, use_errno=True)
 def mmsg(call, *more):
     buffer = ctypes.create_string_buffer(b"question")
     iov = iovec(ctypes.cast(buffer, ctypes.c_void_p), 8)
@@ -499,6 +455,7 @@ told["late"] = sorted(late.values())
 
 def test_an_event_loop_in_python(net):
     answer = told(net, """
+import asyncio
 class Client(asyncio.DatagramProtocol):
     def __init__(self): self.events = asyncio.Queue()
     def datagram_received(self, data, addr): self.events.put_nowait(data.decode())

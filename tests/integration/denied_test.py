@@ -1,7 +1,9 @@
 """Old kernels: calls and socket options that are missing are done without. A filter that the parent installs denies them."""
 
 import json
+import signal
 import socket
+import time
 
 import pytest
 
@@ -82,6 +84,38 @@ def test_full_backlog(net, denied):
 
 
 @DENIED
+def test_connect_that_comes_about_while_stopped(net, denied):
+    """Its time is up when the process goes on, but the connection stands: from the second SYN on there is space for it."""
+    backlog = net.open(FullBacklog)
+    program = net.start([DENY, *denied, "--", CALL, at(backlog)], CONNECT="500ms")
+    time.sleep(0.3)
+    program.signal(signal.SIGSTOP)
+    backlog.fillers.pop().close()
+    backlog.socket.accept()[0].close()
+    time.sleep(1.5)
+    program.signal(signal.SIGCONT)
+    result = program.finish()
+    assert result.status == 0 and parse(result.out.decode())[0].result == 0, result
+
+
+FIRST_SEND = """
+import select, socket, sys, time
+s = socket.socket()
+s.sendto(b"hello", socket.MSG_FASTOPEN, ("127.0.0.1", int(sys.argv[1])))
+began, poll = time.monotonic(), select.poll()
+poll.register(s, select.POLLIN)
+print(len(poll.poll(4000)), round((time.monotonic() - began) * 1000))
+"""
+
+
+@DENIED
+def test_wait_after_a_first_send_that_connects(net, denied, silent):
+    """RECV bounds it from then on, not what is left of CONNECT."""
+    ready, ms = run(net, denied, programs.PYTHON, "-c", FIRST_SEND, silent.port, CONNECT="3s", RECV=MS).out.split()
+    assert int(ready) == 1 and LIMIT <= int(ms) < LIMIT + 1500
+
+
+@DENIED
 def test_names(net, denied):
     net.names({"echo.test": ["127.0.0.1"]})
     assert b"127.0.0.1" in run(net, denied, "getent", "ahosts", "echo.test").out
@@ -104,24 +138,17 @@ def test_healthy(net, denied, mode, limits):
 
 
 SERVER = """
-import json, socket, errno
 listener = socket.create_server(("127.0.0.1", 8000))
 print("ready", flush=True)
 stream, _ = listener.accept()
-results = []
-for _ in range(2):
-    try:
-        results.append(repr(stream.recv(10)))
-    except OSError as error:
-        results.append(errno.errorcode[error.errno])
-print(json.dumps(results))
+tell([error(stream.recv, 10) for _ in range(2)])
 """
 
 
 @pytest.mark.parametrize("denied", [OPTIONS, ["dup3", "recvmmsg"] + OPTIONS], ids=["options", "more"])
 def test_accepted(net, denied):
     """Python needs accept4 itself."""
-    program = net.start([DENY, *denied, "--", programs.PYTHON, "-c", SERVER], INBOUND_RECV=MS)
+    program = net.start([DENY, *denied, "--", *programs.child(SERVER)], INBOUND_RECV=MS)
     assert program.process.stdout.readline() == b"ready\n"
     with net.inside():
         client = socket.create_connection(("127.0.0.1", 8000))

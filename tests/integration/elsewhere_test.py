@@ -1,7 +1,5 @@
 """A stream that a deadline ended stays ended for processes that did not see it, or have lost the memory of it."""
 
-import json
-
 import pytest
 
 import programs
@@ -10,26 +8,18 @@ from faults import tcp
 # The stream is ended in this process, and used in one that was forked before, in the program executed after it, or where a
 # copy of the descriptor arrives. SIGPIPE ends it, as it ends most programs.
 CODE = """
-import errno, json, os, signal, socket, struct, sys
-
-def told(call, *args):
-    try:
-        return repr(call(*args))
-    except OSError as error:
-        return errno.errorcode[error.errno]
-
 def use(stream, first):
     calls = {"in": (stream.recv, 10), "out": (stream.send, b"x"), "error": (stream.getsockopt, socket.SOL_SOCKET, socket.SO_ERROR),
              "option": (stream.getsockopt, socket.IPPROTO_TCP, 18)}
     stream.settimeout(None)
-    print(json.dumps([told(*calls[name]) for name in first.split(",")]), flush=True)
+    tell([error(*calls[name]) for name in first.split(",")])
 
 signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-where, way, first = sys.argv[1:4]
+where, way, first, *again = sys.argv[1:]
 if way == "executed":
     use(socket.socket(fileno=int(where)), first)
     sys.exit()
-stream = socket.create_connection(("127.0.0.1", int(where))) if where.isdigit() else socket.socket(socket.AF_UNIX)
+stream = dial() if where.isdigit() else socket.socket(socket.AF_UNIX)
 if not where.isdigit():
     stream.connect(where)
 else:
@@ -41,13 +31,13 @@ if way == "fork":
         os.read(begin, 1)
         use(stream, first)
         os._exit(0)
-    assert told(stream.recv, 10) == "ETIMEDOUT"
+    assert error(stream.recv, 10) == "ETIMEDOUT"
     os.write(done, b"x")
     sys.exit(os.waitpid(child, 0)[1] != 0)
-assert told(stream.recv, 10) == "ETIMEDOUT"
+assert error(stream.recv, 10) == "ETIMEDOUT"
 if way == "exec":
     os.set_inheritable(stream.fileno(), True)
-    os.execv(sys.executable, [sys.executable, "-c", sys.argv[4], str(stream.fileno()), "executed", first])
+    os.execv(sys.executable, [*again, str(stream.fileno()), "executed", first])
 if way == "received":
     here, there = socket.socketpair()
     socket.send_fds(here, [b"x"], [stream.fileno()])
@@ -58,9 +48,7 @@ if way == "here":
 
 
 def used(net, where, way, first):
-    result = net.run([programs.PYTHON, "-c", CODE, where, way, first, CODE], RECV="300ms")
-    assert result.status == 0, result
-    return json.loads(result.out)
+    return net.told(CODE, where, way, first, *programs.child(CODE), RECV="300ms")
 
 
 WAYS = pytest.mark.parametrize("way", ["fork", "exec", "received"])

@@ -6,7 +6,6 @@ from epoll_test import LIMIT, told
 from faults import tcp
 
 MODES = """
-import threading
 IN, OUT, ET, ONE, ALONE = select.EPOLLIN, select.EPOLLOUT, select.EPOLLET, select.EPOLLONESHOT, select.EPOLLEXCLUSIVE
 other = select.epoll()
 """
@@ -106,7 +105,6 @@ def test_a_copy_of_the_descriptor_is_the_same_set(net, copies, first):
             pytest.skip("needs it before")
         copies += "; epoll = copy; s = dialled(IN)"
     answer = told(net, MODES + f"""
-import fcntl
 {first}
 {copies}
 began = time.monotonic()

@@ -1,21 +1,17 @@
 """The wait clock in epoll: what is ended, and what is left alone."""
 
-import json
-
 import pytest
 
-import programs
 from faults import tcp
 
 LIMIT = 0.3
 
 # Runs `body` with these names and prints what it put into `told`.
 CLIENT = """
-import errno, json, os, select, socket, sys, threading, time
 port, told = int(sys.argv[1]), {}
 epoll = select.epoll()
 
-def dial(flags=select.EPOLLIN, address=("127.0.0.1", port)):
+def begin(flags=select.EPOLLIN, address=("127.0.0.1", port)):
     s = socket.socket()
     s.setblocking(False)
     s.connect_ex(address)
@@ -23,7 +19,7 @@ def dial(flags=select.EPOLLIN, address=("127.0.0.1", port)):
     return s
 
 def dialled(flags=select.EPOLLIN):
-    s = socket.create_connection(("127.0.0.1", port))
+    s = dial()
     s.setblocking(False)
     epoll.register(s, flags)
     return s
@@ -35,21 +31,12 @@ def wait(seconds, until=None):
         if events and (until is None or any(fd == until.fileno() for fd, _ in events)):
             return time.monotonic() - began
     return None
-
-def error(call):
-    try:
-        return repr(call())
-    except OSError as e:
-        return errno.errorcode[e.errno]
 """
 
 
 def told(net, body, server=None, **limits):
     server = server or net.serve(tcp.silent)
-    code = CLIENT + body + "\nprint(json.dumps(told))"
-    result = net.run([programs.PYTHON, "-c", code, server.port], **limits)
-    assert result.status == 0, result
-    return json.loads(result.out)
+    return net.told(CLIENT + body + "\ntell(told)", server.port, **limits)
 
 
 def test_the_only_connection_is_ended(net):
@@ -102,7 +89,7 @@ told["it"] = error(lambda: several[3].recv(1))
 
 def test_pending_connect(net):
     answer = told(net, f"""
-s = dial(select.EPOLLOUT, ("{net.blackhole()}", 80))
+s = begin(select.EPOLLOUT, ("{net.blackhole()}", 80))
 told["after"] = wait(3)
 told["error"] = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ETIMEDOUT
 told["again"] = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -175,7 +162,7 @@ def test_no_room_in_a_set_that_is_never_changed(net, before, threads):
     """Libev leaves the registration as the connect had it."""
     start = "threading.Thread(target=time.sleep, args=(9,), daemon=True).start()\n" if threads else ""
     answer = told(net, start + FILL + f"""
-s = dial(select.EPOLLOUT)
+s = begin(select.EPOLLOUT)
 while not epoll.poll(0):
     time.sleep(0.01)
 told["error"] = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -204,8 +191,6 @@ def test_one_shot(net):
     """Bounded while it is waited for: not between its delivery and its next registration, when the program is at work on it.
     Its data may be anything."""
     answer = told(net, """
-import ctypes
-libc = ctypes.CDLL(None)
 class Event(ctypes.Structure):
     _pack_ = 1
     _fields_ = [("events", ctypes.c_uint32), ("data", ctypes.c_uint64)]
@@ -376,7 +361,7 @@ told["after"] = time.monotonic() - began
 
 THREAD = """
 def dialled_unseen():
-    s = socket.create_connection(("127.0.0.1", port))
+    s = dial()
     s.setblocking(False)
     return s
 

@@ -11,19 +11,14 @@ LIMITS |= {"MIN_RATE": "1k/200ms", **{f"INBOUND_{name}": "200ms" for name in ("R
 
 # A receive and a wait go on for longer than every limit; the kernel's options are asked by a child without the library.
 CLIENT = """
-import json, os, select, socket, subprocess, sys, threading, time
+import subprocess
 try:
     s = socket.socket(*(int(n) for n in sys.argv[1:4]))
 except OSError as e:
     sys.exit(f"no such sockets: {e}")
 ended = []
-def receive():
-    try:
-        ended.append(len(s.recv(100)))
-    except OSError as e:
-        ended.append(e.errno)
 if sys.argv[4] == "waits":
-    threading.Thread(target=receive, daemon=True).start()
+    threading.Thread(target=lambda: ended.append(error(s.recv, 100)), daemon=True).start()
 ready = select.select([s], [], [], 1)[0] if sys.argv[4] == "waits" else []
 options = '''
 import json, socket, sys
@@ -33,7 +28,7 @@ print(json.dumps([s.getsockopt(socket.SOL_SOCKET, getattr(socket, name), 16).hex
 '''
 environment = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
 child = subprocess.run([sys.executable, "-c", options, str(s.fileno())], pass_fds=[s.fileno()], env=environment, capture_output=True)
-print(json.dumps([ended, len(ready), json.loads(child.stdout)]), flush=True)
+tell([ended, len(ready), json.loads(child.stdout)])
 os._exit(0)
 """
 
@@ -42,8 +37,8 @@ os._exit(0)
                                        ((40, 1, 0), "asks"), ((38, 5, 0), "asks")],
                          ids=["netlink", "raw", "raw6", "packet", "vsock", "alg"])
 def test_untouched(net, kind, way):
-    without, under = (net.run([programs.PYTHON, "-c", CLIENT, *kind, way], library=library, **LIMITS) for library in (False, True))
+    without, under = (net.run(programs.child(CLIENT, *kind, way), library=library, **LIMITS) for library in (False, True))
     if without.status:
-        pytest.skip(without.err.decode().strip())
+        pytest.skip(without.err.decode().splitlines()[-1])
     assert (under.status, under.out) == (0, without.out), (without, under)
     assert json.loads(under.out)[:2] == [[], 0], under

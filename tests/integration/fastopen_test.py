@@ -6,28 +6,22 @@ import programs
 from faults import FullBacklog, tcp
 
 SCRIPT = """
-import errno, select, socket, sys, time
 mode, host, port = sys.argv[1:]
 s = socket.socket()
 began = time.monotonic()
-def told(call):
-    try: return call()
-    except OSError as e: return errno.errorcode[e.errno]
 if mode == "blocking":
-    print(told(lambda: s.sendto(b"hello", socket.MSG_FASTOPEN, (host, int(port)))))
+    print(error(lambda: s.sendto(b"hello", socket.MSG_FASTOPEN, (host, int(port)))))
 elif mode == "message":
-    print(told(lambda: s.sendmsg([b"hello"], [], socket.MSG_FASTOPEN, (host, int(port)))))
+    print(error(lambda: s.sendmsg([b"hello"], [], socket.MSG_FASTOPEN, (host, int(port)))))
 else:
     s.setblocking(False)
-    first = told(lambda: s.sendto(b"hello", socket.MSG_FASTOPEN, (host, int(port))))
-    poll = select.poll()
-    poll.register(s, select.POLLOUT)
-    poll.poll()
-    error = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    with_a_cookie = isinstance(first, int)  # the data went in the SYN
-    print(errno.errorcode[error] if error else first if with_a_cookie else told(lambda: s.send(b"hello")))
+    first = error(lambda: s.sendto(b"hello", socket.MSG_FASTOPEN, (host, int(port))))
+    ready("poll", s, select.POLLOUT, 60)
+    failed = s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    with_a_cookie = first.isdigit()  # the data went in the SYN
+    print(errno.errorcode[failed] if failed else first if with_a_cookie else error(lambda: s.send(b"hello")))
 s.setblocking(True)
-print(told(lambda: s.recv(100)), s.getsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO))
+print(error(lambda: s.recv(100)), s.getsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO))
 print(round((time.monotonic() - began) * 1000))
 """
 
@@ -35,7 +29,7 @@ MODES = pytest.mark.parametrize("mode", ["blocking", "message", "polled"])
 
 
 def ask(net, mode, host, port, **how):
-    result = net.run([programs.PYTHON, "-c", SCRIPT, mode, host, port], patience=8, **how)
+    result = net.run(programs.child(SCRIPT, mode, host, port), patience=8, **how)
     assert result.status == 0, result
     return result.out.decode().split()
 

@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-import programs
 from calls import LIMIT, at, finish, make, start
 from faults import tcp
 
@@ -247,33 +246,21 @@ def test_nothing_is_left(net, silent, limits):
 
 
 PROXY = """
-import select, socket, sys
-listener = socket.create_server(("127.0.0.1", 0))
-client = socket.create_connection(listener.getsockname())
-inbound, _ = listener.accept()
-outbound = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
-print(select.select([inbound, outbound], [], [], 1.0))
-outbound.setblocking(False)
-try:
-    outbound.recv(1)
-except BlockingIOError:
-    print("alive")
+client, inbound = tcp_pair()
+outbound = dial()
+shown = select.select([inbound, outbound], [], [], 1.0)
+tell([shown, error(outbound.recv, 1, socket.MSG_DONTWAIT)])
 """
 
 
 def test_an_idle_upstream_beside_a_client_lives(net):
     """RECV is for connections we made; one that owes nothing is not alone beside one that we accepted."""
     server = net.serve(tcp.silent)
-    result = net.run([programs.PYTHON, "-c", PROXY, server.port], RECV="300ms")
-    assert (result.status, result.out) == (0, b"([], [], [])\nalive\n"), result
+    assert net.told(PROXY, server.port, RECV="300ms") == [[[], [], []], "EAGAIN"]
 
 
 ERRNO = """
-import ctypes, socket, sys, threading, time
-libc = ctypes.CDLL(None, use_errno=True)
-listener = socket.create_server(("127.0.0.1", 0))
-client = socket.create_connection(listener.getsockname())
-peer, _ = listener.accept()
+client, peer = tcp_pair()
 
 def read_late():
     time.sleep(0.2)
@@ -285,11 +272,10 @@ much = ctypes.create_string_buffer(16 << 20)
 more = (None, 0) if sys.argv[1] == "sendto" else ()
 ctypes.set_errno(42)
 sent = libc[sys.argv[1]](client.fileno(), much, ctypes.c_size_t(16 << 20), 0, *more)
-print(sent == 16 << 20, ctypes.get_errno())
+tell([sent == 16 << 20, ctypes.get_errno()])
 """
 
 
 @pytest.mark.parametrize("call", ["send", "sendto"])
 def test_errno_stays_where_a_send_waited_and_succeeded(net, call):
-    result = net.run([programs.PYTHON, "-c", ERRNO, call])
-    assert (result.status, result.out) == (0, b"True 42\n"), result
+    assert net.told(ERRNO, call) == [True, 42]

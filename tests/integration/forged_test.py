@@ -51,3 +51,34 @@ def test_a_good_forgery_is_read(request):
     finally:
         program.kill()
         program.wait()
+
+
+@pytest.fixture
+def good():
+    program = subprocess.Popen([programs.BUILD / "tests/forged", "good"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert program.stdout.readline() == b"ready\n"
+    yield program.pid
+    program.kill()
+    program.wait()
+
+
+def test_long_names_are_shown_whole(good):
+    assert b" gnutls_record_recv_early_data " in netdeadline("ps", good).stdout
+
+
+# Which limit an operator would set for a call, by the beginning of its name; the longest that fits decides.
+LIMITS = {"connect": "CONNECT", "accept": "ACCEPT", "close": "SEND", "get": "RESOLVE", "res_": "RESOLVE",
+          "read": "RECV", "recv": "RECV", "poll": "RECV", "ppoll": "RECV", "select": "RECV", "pselect": "RECV", "epoll": "RECV", "splice": "RECV",
+          "write": "SEND", "send": "SEND",
+          "SSL_connect": "TLS_HANDSHAKE", "SSL_accept": "TLS_HANDSHAKE", "SSL_do_handshake": "TLS_HANDSHAKE", "SSL_stateless": "TLS_HANDSHAKE",
+          "SSL_shutdown": "TLS_SHUTDOWN", "SSL_read": "RECV", "SSL_peek": "RECV", "SSL_write": "SEND", "SSL_sendfile": "SEND",
+          "gnutls_handshake": "TLS_HANDSHAKE", "gnutls_rehandshake": "TLS_HANDSHAKE", "gnutls_reauth": "TLS_HANDSHAKE", "gnutls_bye": "TLS_SHUTDOWN",
+          "gnutls_record_recv": "RECV", "gnutls_heartbeat_ping": "RECV", "gnutls_record_send": "SEND", "gnutls_record_uncork": "SEND"}
+
+
+def test_each_operation_has_its_limit(good):
+    rows = json.loads(netdeadline("stats", "--json", good).stdout)["processes"][0]["operations"]
+    assert len(rows) >= 72
+    for row in rows:
+        begins = max((name for name in LIMITS if row["operation"].startswith(name)), key=len)
+        assert (row["suggested"] or "").split("=")[0] == LIMITS[begins], row

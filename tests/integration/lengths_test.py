@@ -1,29 +1,9 @@
 """How long a limit is: never shorter than it says; and which timeouts of the program's are longer than it."""
 
-import json
-import sys
-
 from faults import tcp
 
-BEGIN = """
-import ctypes, errno, json, socket, sys, time
-libc = ctypes.CDLL(None, use_errno=True)
-def dial():
-    s = socket.socket()
-    s.connect(("127.0.0.1", int(sys.argv[1])))
-    return s
-def error(call):
-    try:
-        return repr(call())
-    except OSError as e:
-        return errno.errorcode[e.errno]
-"""
-
-
 def run(net, body, **limits):
-    done = net.run([sys.executable, "-c", f"{BEGIN}\n{body}\nprint(json.dumps(told))", net.serve(tcp.silent).port], **limits)
-    assert done.status == 0, done
-    return json.loads(done.out)
+    return net.told(body + "tell(told)", net.serve(tcp.silent).port, **limits)
 
 
 def test_lifetime_is_never_short(net):

@@ -11,36 +11,7 @@ from faults import tcp, tls
 
 # What a test's program can use; it prints what it put into `told`.
 CLIENT = """
-import errno, json, os, select, socket, sys, threading, time
 port, told = int(sys.argv[1]), {}
-
-def dial():
-    return socket.create_connection(("127.0.0.1", port))
-
-def error(call):
-    try:
-        return repr(call())
-    except OSError as e:
-        return errno.errorcode[e.errno]
-
-def timed(call):
-    began = time.monotonic()
-    return call(), time.monotonic() - began
-
-def poll_in(*sockets, flags=select.POLLIN, timeout=3):
-    p = select.poll()
-    for s in sockets:
-        p.register(s, flags)
-    return p.poll(timeout * 1000)
-
-def select_in(*sockets, timeout=3):
-    return select.select(sockets, [], [], timeout)[0]
-
-def epoll_in(*sockets, timeout=3):
-    with select.epoll() as e:
-        for s in sockets:
-            e.register(s, select.EPOLLIN)
-        return e.poll(timeout)
 
 def listener():
     l = socket.socket()
@@ -55,7 +26,7 @@ LIMIT = 0.3
 
 
 def start(net, body, port, **limits):
-    return net.start([programs.PYTHON, "-c", CLIENT + body + "\nprint(json.dumps(told))", port], **limits)
+    return net.start(programs.child(CLIENT + body + "\ntell(told)", port), **limits)
 
 
 def told(net, body, server=None, **limits):
@@ -147,10 +118,10 @@ def test_idle_is_over_at_each_movement(net):
 s, other = dial(), dial()
 for _ in range(8):
     s.send(b"x")
-    told["ready"] = [f for f, _ in poll_in(s, other, timeout=0.1) if f == s.fileno()]
+    told["ready"] = s in poll_in(s, other, timeout=0.1)
 told["it"] = error(lambda: s.send(b"x"))
 """, net.serve(tcp.draining), IDLE="300ms")
-    assert answer == {"ready": [], "it": "1"}
+    assert answer == {"ready": False, "it": "1"}
 
 
 def test_retransmission_is_no_movement(net):
@@ -161,7 +132,7 @@ s, other = dial(), dial()
 print("connected", flush=True)
 sys.stdin.readline()
 s.send(b"into the void")
-told["ready"], told["after"] = timed(lambda: [f for f, _ in poll_in(s)] == [s.fileno()])
+told["ready"], told["after"] = timed(lambda: poll_in(s) == [s])
 """, server.port, IDLE="1s", stdin=programs.subprocess.PIPE)
     program.process.stdout.readline()
     net.drop(f"tcp dport {server.port}")
@@ -464,8 +435,7 @@ told["alive"] = error(lambda: s.recv(1, socket.MSG_DONTWAIT))
 def test_accept_keeps_the_programs_own_timeout(net):
     answer = alone(net, """
 l = listener()
-import struct
-l.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 100000))
+l.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(0.1))
 told["own"], told["after"] = timed(lambda: error(l.accept))
 """, ACCEPT="300ms")
     assert answer["own"] == "EAGAIN" and 0.09 < answer["after"] < 0.29, answer
@@ -491,8 +461,7 @@ told["got"] = error(lambda: l.accept()[0].close())
     ("secure.recv(10)", tls.over_tls(tcp.silent), {"IDLE": "500ms", "RECV": "5s"})])
 def test_inside_a_tls_operation(net, what, server, limit):
     answer = told(net, f"""
-import ssl
-secure = ssl._create_unverified_context().wrap_socket(dial())
+secure = tls(dial())
 secure.send(b"a question") if "recv" in {what!r} else None
 told["error"], told["after"] = timed(lambda: error(lambda: {what}))
 """, net.serve(server, receive_buffer=2048), **limit)
@@ -551,8 +520,7 @@ told["alive"] = error(lambda: c.send(b"x"))
 def test_a_receive_that_waited_keeps_errno(net, call):
     server = net.serve(tcp.after(0.3, tcp.greeting(b"x")))
     seen = told(net, f"""
-import ctypes
-libc, s, room = ctypes.CDLL(None, use_errno=True), dial(), ctypes.create_string_buffer(8)
+s, room = dial(), ctypes.create_string_buffer(8)
 class Part(ctypes.Structure):
     _fields_ = [("base", ctypes.c_void_p), ("size", ctypes.c_size_t)]
 part = Part(ctypes.addressof(room), 8)

@@ -8,16 +8,13 @@ import programs
 from faults import tcp
 
 CODE = """
-import os, socket, struct, sys, time
-port, linger, how = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-s = socket.create_connection(("127.0.0.1", port))
+linger, how = int(sys.argv[2]), sys.argv[3]
+s = dial()
 s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, linger))
 assert struct.unpack("ii", s.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)) == (1, linger)
 sent = s.send(b"x" * 30000)
 began = time.monotonic()
 if how == "fclose":
-    import ctypes
-    libc = ctypes.CDLL(None)
     libc.fdopen.restype = ctypes.c_void_p
     stream = libc.fdopen(s.detach(), b"r+")
     result = libc.fclose(ctypes.c_void_p(stream))
@@ -30,7 +27,7 @@ print(time.monotonic() - began, result, sent)
 
 
 def close(net, server, linger, how="close", **limits):
-    result = net.run([programs.PYTHON, "-c", CODE, server.port, linger, how], **limits)
+    result = net.run(programs.child(CODE, server.port, linger, how), **limits)
     assert result.status == 0, result
     took, error, sent = result.out.split()
     assert error in (b"None", b"0") and sent == b"30000"
@@ -53,7 +50,7 @@ try:
 except OSError as e:
     print(e.errno, struct.unpack("ii", s.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)))
 """
-    result = net.run([programs.PYTHON, "-c", code, net.serve(tcp.draining).port, 30, ""], SEND="1s")
+    result = net.run(programs.child(code, net.serve(tcp.draining).port, 30, ""), SEND="1s")
     assert (result.status, result.out) == (0, b"9 (1, 30)\n"), result
 
 

@@ -1,22 +1,15 @@
 """Programs that look whether there is something, again and again, in place of a wait: poll, select and epoll with a timeout of 0."""
 
-import json
-
 import pytest
 
-import programs
 from faults import tcp
 
 CODE = """
-import errno, json, select, socket, sys, time
-port, how, pause, seconds, fills = int(sys.argv[1]), sys.argv[2], float(sys.argv[3]), float(sys.argv[4]), sys.argv[5] == "send"
-s = socket.create_connection(("127.0.0.1", port))
+how, pause, seconds, fills = sys.argv[2], float(sys.argv[3]), float(sys.argv[4]), sys.argv[5] == "send"
+s = dial()
 s.setblocking(False)
-try:
-    while fills:
-        s.send(bytes(65536))
-except BlockingIOError:
-    pass
+if fills:
+    fill(s)
 
 def poll():
     p = select.poll()
@@ -33,11 +26,8 @@ began, told = time.monotonic(), {}
 while not look() and time.monotonic() - began < seconds:
     time.sleep(pause)
 told["after"] = time.monotonic() - began
-try:
-    s.send(b"x") if fills else s.recv(1)
-except OSError as error:
-    told["call"] = errno.errorcode[error.errno]
-print(json.dumps(told))
+told["call"] = error(lambda: s.send(b"x") if fills else s.recv(1))
+tell(told)
 """
 
 HOW = pytest.mark.parametrize("how", ["poll", "select", "epoll"])
@@ -45,9 +35,7 @@ HOW = pytest.mark.parametrize("how", ["poll", "select", "epoll"])
 
 def looking(net, how, pause, seconds, kind="recv", **limits):
     server = net.serve(tcp.silent, receive_buffer=4096)
-    result = net.run([programs.PYTHON, "-c", CODE, server.port, how, pause, seconds, kind], **limits)
-    assert result.status == 0, result
-    return json.loads(result.out)
+    return net.told(CODE, server.port, how, pause, seconds, kind, **limits)
 
 
 @HOW

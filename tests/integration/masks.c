@@ -1,6 +1,6 @@
 /* Waits for two connections of its own that owe nothing, so that under RECV the library makes several waits of one: what the
  * masks of ppoll, pselect and epoll_pwait(2) let in and keep out, and how exact the program's own timeout is.
- * Usage: masks CALL letin|keptout|exact; CALL also poll, select, epoll_wait for exact */
+ * Usage: masks CALL letin|keptout|exact|refused; CALL also poll, select, epoll_wait for exact */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
@@ -23,7 +23,7 @@ static volatile sig_atomic_t ran, other_blocked;
 static volatile double ran_at, sent_at, sent_by;
 static int counted;
 static pthread_t waiter;
-static long delay_us;
+static long delay_us, more_ns; /* beyond the milliseconds of a timeout */
 
 static double now_ms(void) {
     struct timespec now;
@@ -67,7 +67,7 @@ static void connect_both(void) {
 }
 
 static int wait_both(int ms, const sigset_t *mask) {
-    struct timespec ts = {ms / 1000, ms % 1000 * 1000000L}, *timeout = ms < 0 ? NULL : &ts;
+    struct timespec ts = {ms / 1000, ms % 1000 * 1000000L + more_ns}, *timeout = ms < 0 ? NULL : &ts;
     struct timeval tv = {ms / 1000, ms % 1000 * 1000};
     struct pollfd both[2] = {{.fd = fds[0], .events = POLLIN}, {.fd = fds[1], .events = POLLIN}};
     struct epoll_event events[2];
@@ -137,6 +137,12 @@ static const char *exact(void) {
     return least < 30 ? NULL : "late";
 }
 
+/* The very first wait is given a timeout that the kernel does not take. */
+static const char *refused(void) {
+    more_ns = 1000000000L;
+    return wait_both(OWN_MS, NULL) == -1 && errno == EINVAL ? NULL : "not refused";
+}
+
 int main(int argc, char **argv) {
     if (argc != 3)
         return 2;
@@ -158,6 +164,8 @@ int main(int argc, char **argv) {
         sigaddset(&mask, SIGUSR1);
         while (counted < 10 && !wrong)
             wrong = wait_with_signal(OWN_MS, &mask, 0);
+    } else if (!strcmp(argv[2], "refused")) {
+        wrong = refused();
     } else {
         wrong = exact();
     }

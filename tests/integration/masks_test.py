@@ -24,6 +24,12 @@ def test_mask(net, call, what, limits):
 
 
 @BOTH
+@pytest.mark.parametrize("call", ["ppoll", "pselect", "epoll_pwait2"])
+def test_a_timeout_that_the_kernel_refuses(net, call, limits):
+    expect_good(net, call, "refused", **limits)
+
+
+@BOTH
 @pytest.mark.parametrize("call", ["poll", "select", "epoll_wait", *MASKED])
 def test_own_timeout_is_exact(net, call, limits):
     """Never early, and not 30 ms late each time."""

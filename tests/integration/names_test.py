@@ -6,8 +6,6 @@ import programs
 from faults import dns
 
 PYTHON = """
-import ctypes, socket, sys, time
-libc = ctypes.CDLL(None, use_errno=True)
 answer, entry, pointer, error = ctypes.create_string_buffer(1024), ctypes.create_string_buffer(64), ctypes.c_void_p(), ctypes.c_int()
 address, state = socket.inet_aton("192.0.2.9"), ctypes.create_string_buffer(1024)
 libc.gethostbyname.restype = libc.gethostbyname2.restype = libc.gethostbyaddr.restype = ctypes.c_void_p
@@ -48,7 +46,7 @@ SERVERS = {"silent": (dns.silent, None), "truncated and silent": (dns.truncating
 def check_ended(net, call, resolv="", **variables):
     log = net.directory / "log"
     net.etc("resolv.conf", "nameserver 127.0.0.1\n" + resolv)
-    result = net.run([programs.PYTHON, "-c", PYTHON, call], variables=variables, RESOLVE="300ms", LOG=str(log))
+    result = net.run(programs.child(PYTHON, call), variables=variables, RESOLVE="300ms", LOG=str(log))
     assert result.status == 0, result
     took, value = result.out.decode().split()[:2]
     assert 0.3 <= float(took) < 1.5 and value in ("None", "-1", "0"), result
@@ -70,7 +68,7 @@ def test_dead_server_and_what_only_libc_can_do(net, tmp_path, call):
 
 
 def answer_of(net, call, **options):
-    result = net.run([programs.PYTHON, "-c", PYTHON, call], RESOLVE="5s", **options)
+    result = net.run(programs.child(PYTHON, call), RESOLVE="5s", **options)
     assert result.status == 0, result
     return result.out.split()[1:]
 
@@ -88,7 +86,7 @@ def test_host_aliases(net, tmp_path):
     net.names({"host.test": ["192.0.2.7"]})
     (tmp_path / "aliases").write_text("short host.test\n")
     ask = PYTHON.replace('libc.res_search(b"host.test"', 'libc.res_search(b"short"')
-    result = net.run([programs.PYTHON, "-c", ask, "res_search"], variables={"HOSTALIASES": str(tmp_path / "aliases")})
+    result = net.run(programs.child(ask, "res_search"), variables={"HOSTALIASES": str(tmp_path / "aliases")})
     assert result.out.split()[2] == b"c0000207", result
 
 
@@ -119,7 +117,7 @@ def test_programs(net, argv, server):
     assert result.status > 0 and 0.3 <= result.elapsed < 3, result
 
 
-LOOK_UP = "import socket, sys\nfor i in range(int(sys.argv[1])): print(socket.gethostbyname(f'n{i}.test'))"
+LOOK_UP = "for i in range(int(sys.argv[1])): print(socket.gethostbyname(f'n{i}.test'))"
 
 
 def servers(net, responders, options=""):
@@ -136,25 +134,25 @@ def healthy(question, send, stop):
 def test_servers_in_their_order(net):
     """The second one is not asked while the first one answers; with rotate each takes its share."""
     first, second, third = servers(net, [healthy] * 3)
-    assert net.run([programs.PYTHON, "-c", LOOK_UP, 9]).status == 0
+    assert net.run(programs.child(LOOK_UP, 9)).status == 0
     assert [len(each.questions) for each in (first, second, third)] == [9, 0, 0]
 
 
 def test_servers_in_rotation(net):
     three = servers(net, [healthy] * 3, "options rotate\n")
-    assert net.run([programs.PYTHON, "-c", LOOK_UP, 9]).status == 0
+    assert net.run(programs.child(LOOK_UP, 9)).status == 0
     assert [len(each.questions) for each in three] == [3, 3, 3]
 
 
 @pytest.mark.parametrize("options", ["", "options timeout:30 attempts:5\n", "options rotate\n"])
 def test_every_server_is_asked_within_the_limit(net, options):
     three = servers(net, [dns.silent] * 3, options)
-    result = net.run([programs.PYTHON, "-c", LOOK_UP, 1], RESOLVE="900ms")
+    result = net.run(programs.child(LOOK_UP, 1), RESOLVE="900ms")
     assert 0.9 <= result.elapsed < 2.5 and all(each.questions for each in three)
 
 
 @pytest.mark.parametrize("dead", [dns.silent, dns.failing(dns.SERVFAIL)], ids=["silent", "failing"])
 def test_a_dead_first_server_costs_a_third(net, dead):
     servers(net, [dead, healthy], "options timeout:30\n")
-    result = net.run([programs.PYTHON, "-c", LOOK_UP, 1], RESOLVE="3s")
+    result = net.run(programs.child(LOOK_UP, 1), RESOLVE="3s")
     assert result.out == b"192.0.2.7\n" and result.elapsed < 1.0 + 1.0, result

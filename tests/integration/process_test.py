@@ -48,18 +48,17 @@ def test_python_daemon(net):
     """A daemon as Python's programs make them: two forks, a new session, every descriptor closed."""
     server = net.serve(tcp.echo)
     daemon = f"""
-import os, socket, sys
-with socket.create_connection(("127.0.0.1", {server.port})) as before:
+with dial({server.port}) as before:
     before.sendall(b"before")
     if os.fork(): os.wait(); sys.exit()
     os.setsid()
     if pid := os.fork(): os._exit(os.waitpid(pid, 0)[1] != 0)
     os.closerange(3, 4096)
-    with socket.create_connection(("127.0.0.1", {server.port})) as connection:
+    with dial({server.port}) as connection:
         connection.sendall(b"hello")
         os.write(1, connection.recv(100))
 """
-    result = net.run([programs.PYTHON, "-c", daemon], **LIMITS)
+    result = net.run(programs.child(daemon), **LIMITS)
     assert result.out == b"hello" and result.status == 0, result
 
 

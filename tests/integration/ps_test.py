@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 
@@ -42,8 +41,8 @@ def test_connect(net):
 
 def test_send(net):
     server = net.open(tcp.never_reads)
-    code = f"import socket; socket.create_connection(('127.0.0.1', {server.port})).sendall(bytes(50000000))"
-    program = net.start([programs.PYTHON, "-c", code], **LIMITS)
+    code = f"dial({server.port}).sendall(bytes(50000000))"
+    program = net.start(programs.child(code), **LIMITS)
     row = waiting(program, "send")
     assert row["LIMIT"] == "SEND=30s" and row["PEER"].endswith(f":{server.port}"), row
 
@@ -74,8 +73,8 @@ WAITS = {
 @pytest.mark.parametrize("call", WAITS)
 def test_process_without_the_library(net, call):
     server = net.serve(tcp.silent)
-    code = f"import select, socket; s = socket.create_connection(('127.0.0.1', {server.port})); {WAITS[call]}"
-    program = net.start([programs.PYTHON, "-c", code], library=False)
+    code = f"s = dial({server.port}); {WAITS[call]}"
+    program = net.start(programs.child(code), library=False)
     names = {call, "p" + call}
     row = until(lambda: next((row for row in ps(pid_of(program)) if row["CALL"] in names), None))
     assert row and (row["PEER"], row["LIMIT"]) == (f"127.0.0.1:{server.port}", "no library"), row
@@ -85,8 +84,8 @@ def test_process_without_the_library(net, call):
 @pytest.mark.parametrize("call", ["poll", "select", "epoll_wait"])
 def test_waits_for_several(net, call):
     server = net.serve(tcp.silent)
-    code = f"import select, socket; s = socket.create_connection(('127.0.0.1', {server.port})); {WAITS[call]}"
-    program = net.start([programs.PYTHON, "-c", code], **LIMITS)
+    code = f"s = dial({server.port}); {WAITS[call]}"
+    program = net.start(programs.child(code), **LIMITS)
     row = until(lambda: next((row for row in ps(pid_of(program)) if row["CALL"] in (call, "p" + call)), None))
     assert row["PEER"] == f"127.0.0.1:{server.port}" and seconds(row["WAITING"]) < 10, row
     if call != "epoll_wait":  # which of its sockets comes first is known only when they are looked through
@@ -104,8 +103,7 @@ def test_every_thread(net):
     """Forty threads, each with its slot and its peer; when they are done, nothing is left."""
     server = net.serve(tcp.silent)
     code = f"""
-import socket, threading, time
-sockets = [socket.create_connection(("127.0.0.1", {server.port})) for _ in range(40)]
+sockets = [dial({server.port}) for _ in range(40)]
 threads = [threading.Thread(target=lambda s=s: s.recv(1)) for s in sockets]
 for thread in threads: thread.start()
 input()
@@ -114,7 +112,7 @@ for thread in threads: thread.join()
 print("done", flush=True)
 time.sleep(30)
 """
-    program = net.start([programs.PYTHON, "-c", code], stdin=subprocess.PIPE, **LIMITS)
+    program = net.start(programs.child(code), stdin=subprocess.PIPE, **LIMITS)
     rows = until(lambda: rows if len(rows := [row for row in ps(pid_of(program)) if row["CALL"] == "recv"]) == 40 else None)
     assert rows and len({row["TID"] for row in rows}) == len({row["FD"] for row in rows}) == 40, ps(pid_of(program))
     program.process.stdin.write(b"\n")
@@ -127,13 +125,12 @@ def test_calls_that_begin_and_end_meanwhile(net):
     """A thread that enters its call while ps looks is in it with its limit."""
     server = net.serve(tcp.drip(bytes(100000), 0.001))
     code = f"""
-import os, socket, threading
 def read_on(s):
     s.send(b"?")
     while os.read(s.fileno(), 1): pass
-for _ in range(10): threading.Thread(target=read_on, args=(socket.create_connection(("127.0.0.1", {server.port})),)).start()
+for _ in range(10): threading.Thread(target=read_on, args=(dial({server.port}),)).start()
 """
-    program = net.start([programs.PYTHON, "-c", code], **LIMITS)
+    program = net.start(programs.child(code), **LIMITS)
     waiting(program, "read")
     rows = [row for _ in range(150) for row in ps(pid_of(program)) if row["CALL"] == "read" and row["PEER"].endswith(f":{server.port}")]
     assert len(rows) > 150
@@ -144,8 +141,7 @@ def test_a_forked_child_starts_anew(net):
     """A child has its parent's memory, but not its waits and counts."""
     server = net.serve(tcp.silent)
     code = f"""
-import os, socket, threading, time
-s = socket.create_connection(("127.0.0.1", {server.port}))
+s = dial({server.port})
 threading.Thread(target=s.recv, args=(1,), daemon=True).start()
 time.sleep(0.3)
 child = os.fork()
@@ -153,7 +149,7 @@ if child == 0: time.sleep(30)
 print(child, flush=True)
 time.sleep(30)
 """
-    program = net.start([programs.PYTHON, "-c", code], **LIMITS)
+    program = net.start(programs.child(code), **LIMITS)
     child = int(program.process.stdout.readline())
     assert [row["CALL"] for row in ps(child)] == ["-"]
     assert look.stats(child)[child] == {}
@@ -182,14 +178,14 @@ def test_stack(net):
     assert waiting(program, "recv"), "it goes on"
 
 
-def test_chroot(net, tmp_path):
+def test_chroot(net, other_users, tmp_path):
     """Nothing is opened in the process's own root."""
     root = tmp_path / "root"
     root.mkdir()
     server = net.serve(tcp.silent)
-    code = (f"import os, socket; s = socket.create_connection(('127.0.0.1', {server.port})); os.chroot({str(root)!r}); os.chdir('/');"
+    code = (f"s = dial({server.port}); os.chroot({str(root)!r}); os.chdir('/');"
             f" os.setgid(65534); os.setuid(65534); print(flush=True); s.recv(1)")
-    program = net.start([programs.PYTHON, "-c", code], **LIMITS)
+    program = net.start(programs.child(code), **LIMITS)
     program.process.stdout.readline()
     assert waiting(program, "recv")["PEER"] == f"127.0.0.1:{server.port}"
 
@@ -283,7 +279,7 @@ def test_no_such_process():
     netdeadline("ps", "--fly", status=2)
 
 
-def test_without_permission(net, tmp_path):
+def test_without_permission(net, other_users, tmp_path):
     """Another user is told what it takes, and sees nothing."""
     command = shutil.copy(look.COMMAND, tmp_path / "netdeadline")
     tmp_path.chmod(0o755)

@@ -15,21 +15,16 @@ MS = f"{LIMIT}ms"
 
 # Connects `count` times and waits on all of them at once, in threads; the stack of a thread is argv[4] bytes.
 MANY = """
-import socket, sys, threading
 if len(sys.argv) > 3: threading.stack_size(int(sys.argv[3]))
 def wait():
-    connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
-    try: connection.recv(1)
-    except OSError as error: print(f"{error.errno}\\n", end="")
+    print(f"{error(dial().recv, 1)}\\n", end="")
 threads = [threading.Thread(target=wait) for _ in range(int(sys.argv[2]))]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
 """
 
 HANDLER = """
-import ctypes, signal, socket, sys
-connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
-libc = ctypes.CDLL(None, use_errno=True)
+connection = dial()
 @ctypes.CFUNCTYPE(None, ctypes.c_int)
 def handle(number):
     libc.recv(connection.fileno(), ctypes.create_string_buffer(1), 1, 0)
@@ -46,9 +41,9 @@ def server(net):
 
 def test_lines_beyond_ten_a_second_are_dropped_and_counted(net, server):
     log = net.directory / "log"
-    code = MANY + "import time; time.sleep(1.1); wait()\n"
-    result = net.run([programs.PYTHON, "-c", code, server.port, "40"], RECV=MS, LOG=str(log))
-    assert result.out.split() == [b"110"] * 41, result
+    code = MANY + "time.sleep(1.1); wait()\n"
+    result = net.run(programs.child(code, server.port, "40"), RECV=MS, LOG=str(log))
+    assert result.out.split() == [b"ETIMEDOUT"] * 41, result
     lines = log.read_text().splitlines()
     dropped = sum(int(number) for number in re.findall(r" dropped=(\d+)", log.read_text()))
     assert len(lines) + dropped == 41 and 11 <= len(lines) <= 31 and " dropped=" in lines[-1], lines
@@ -64,7 +59,7 @@ def test_json_lines(net, server):
 
 def test_stack_is_left_out_in_a_signal_handler(net, server):
     log = net.directory / "log"
-    result = net.run([programs.PYTHON, "-c", HANDLER, server.port], RECV=MS, LOG=str(log), BACKTRACE="1")
+    result = net.run(programs.child(HANDLER, server.port), RECV=MS, LOG=str(log), BACKTRACE="1")
     assert result.out == b"alive\n" and result.elapsed < LATEST / 1000 + 2, result
     line, = log.read_text().splitlines()
     assert "operation=recv" in line and "stack" not in line
@@ -74,8 +69,8 @@ def test_stack_is_left_out_in_a_signal_handler(net, server):
 def test_stack_is_left_out_on_a_tiny_stack(net, server):
     """48 KB: Python 3.13 itself overruns less. The expiry itself is told, and nothing is overrun."""
     log = net.directory / "log"
-    result = net.run([programs.PYTHON, "-c", MANY, server.port, "1", "49152"], RECV=MS, LOG=str(log), BACKTRACE="1")
-    assert result.out == b"110\n", result
+    result = net.run(programs.child(MANY, server.port, "1", "49152"), RECV=MS, LOG=str(log), BACKTRACE="1")
+    assert result.out == b"ETIMEDOUT\n", result
     line, = log.read_text().splitlines()
     assert "operation=recv" in line and "stack" not in line
 
@@ -84,23 +79,20 @@ def test_stack_is_left_out_on_a_tiny_stack(net, server):
 def test_descriptor_2_that_was_replaced(net, server, replacement):
     """Whatever has the number now gets not one byte."""
     code = f"""
-import os, socket
-connection = socket.create_connection(("127.0.0.1", {server.port}))
+connection = dial({server.port})
 ours, theirs = {{"socket": lambda: [s.detach() for s in socket.socketpair()], "pipe": lambda: os.pipe()[::-1],
                 "file": lambda: [os.open("/tmp", os.O_TMPFILE | os.O_RDWR)] * 2}}[{replacement!r}]()
 os.dup2(ours, 2)
-try: connection.recv(1)
-except OSError as error: print(error.errno)
+print(error(connection.recv, 1))
 os.set_blocking(theirs, False)
 try: print(os.read(theirs, 100) if {replacement!r} != "file" else os.pread(ours, 100, 0))
 except BlockingIOError: print(b"")
 """
-    result = net.run([programs.PYTHON, "-c", code], RECV=MS, LOG="stderr")
-    assert result.out == b"110\nb''\n" and result.err == b"", result
+    result = net.run(programs.child(code), RECV=MS, LOG="stderr")
+    assert result.out == b"ETIMEDOUT\nb''\n" and result.err == b"", result
 
 
 SYSLOG = """
-import os, socket, sys
 log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 log.bind("/dev/log")
 print("ready", flush=True)
@@ -113,9 +105,10 @@ print(log.recv(2000).decode(), flush=True)
 @pytest.fixture
 def syslog(net):
     """A reader of /dev/log, in here only: reads one datagram when it is told to."""
-    net.do("sh", "-c", f"mkdir {net.directory}/dev && mount -t tmpfs dev {net.directory}/dev && "
-                       f"cp -a /dev/null /dev/zero /dev/urandom {net.directory}/dev && mount --bind {net.directory}/dev /dev")
-    program = net.start([programs.PYTHON, "-c", SYSLOG], library=False, stdin=programs.subprocess.PIPE)
+    net.do("sh", "-ec", f"mkdir {net.directory}/dev; mount -t tmpfs dev {net.directory}/dev; for name in null zero urandom; do "
+                        f": >{net.directory}/dev/$name; mount --bind /dev/$name {net.directory}/dev/$name; done; "
+                        f"mount --rbind {net.directory}/dev /dev")
+    program = net.start(programs.child(SYSLOG), library=False, stdin=programs.subprocess.PIPE)
     assert program.process.stdout.readline() == b"ready\n"
     return program
 
@@ -129,9 +122,8 @@ def test_syslog(net, server, syslog):
 
 def test_syslog_whose_reader_does_not_read(net, server, syslog):
     """Its queue is full: the line is lost, and nothing waits."""
-    fill = ("import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect('/dev/log'); s.setblocking(False)\n"
-            "try:\n while True: s.send(b'x' * 1000)\nexcept BlockingIOError: print('full')")
-    assert net.run([programs.PYTHON, "-c", fill], library=False).out == b"full\n"
+    full = "s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect('/dev/log'); fill(s); print('full')"
+    assert net.run(programs.child(full), library=False).out == b"full\n"
     result = net.run([CALL, at(server), "recv"], RECV=MS, LOG="syslog")
     assert result.status == 0 and result.elapsed < LATEST / 1000 + 1 and b"recv -1 110" in result.out, result
 
@@ -162,7 +154,7 @@ def test_statsd_beyond_ten_a_second(net, server):
     with net.inside():
         receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     receiver.bind(("127.0.0.1", 0))
-    net.run([programs.PYTHON, "-c", MANY, server.port, "30"], RECV=MS, STATSD=f"127.0.0.1:{receiver.getsockname()[1]}")
+    net.run(programs.child(MANY, server.port, "30"), RECV=MS, STATSD=f"127.0.0.1:{receiver.getsockname()[1]}")
     receiver.setblocking(False)
     got = 0
     try:

@@ -55,16 +55,15 @@ def test_names_are_escaped(net, tmp_path):
 
 def test_handshake(net):
     server = net.serve(tcp.silent)
-    code = f"import socket, ssl; ssl._create_unverified_context().wrap_socket(socket.create_connection(('127.0.0.1', {server.port})))"
-    line = line_of(net, programs.PYTHON, "-c", code, TLS_HANDSHAKE=MS)
+    code = f"tls(dial({server.port}))"
+    line = line_of(net, *programs.child(code), TLS_HANDSHAKE=MS)
     assert "TLS_HANDSHAKE" in line and f"127.0.0.1:{server.port}" in line and "python3" in line
 
 
 def test_shutdown(net):
     server = net.serve(tls.over_tls(tcp.silent))
-    code = (f"import socket, ssl; s = socket.create_connection(('127.0.0.1', {server.port}));"
-            f"ssl._create_unverified_context().wrap_socket(s).unwrap()")
-    assert "TLS_SHUTDOWN" in line_of(net, programs.PYTHON, "-c", code, TLS_SHUTDOWN=MS)
+    code = f"tls(dial({server.port})).unwrap()"
+    assert "TLS_SHUTDOWN" in line_of(net, *programs.child(code), TLS_SHUTDOWN=MS)
 
 
 def test_nothing_fired(net):
@@ -82,16 +81,14 @@ def test_standard_error_that_became_something_else(net):
     """A descriptor 2 that the program has given to something else is not written to."""
     server = net.serve(tcp.silent)
     code = f"""
-import os, socket
 os.close(2)
 file = os.open({str(net.directory / "data")!r}, os.O_CREAT | os.O_RDWR)
 assert file == 2
-connection = socket.create_connection(("127.0.0.1", {server.port}))
-try: connection.recv(1)
-except OSError as error: print(error.errno)
+connection = dial({server.port})
+print(error(connection.recv, 1))
 """
-    result = net.run([programs.PYTHON, "-c", code], RECV=MS, LOG="stderr")
-    assert result.out == b"110\n" and (net.directory / "data").read_text() == "", result
+    result = net.run(programs.child(code), RECV=MS, LOG="stderr")
+    assert result.out == b"ETIMEDOUT\n" and (net.directory / "data").read_text() == "", result
 
 
 @pytest.mark.parametrize("operation", ["recv", "connect"])

@@ -14,6 +14,8 @@ import textwrap
 
 import pytest
 
+from namespace import need_network
+
 HERE = pathlib.Path(__file__).parent
 PER_VARIANT = int(os.environ.get("TEST_QUESTIONS", "480"))
 SEED = int(os.environ["TEST_SEED"])
@@ -139,6 +141,7 @@ def driver(resolver_program):
 
 def run(driver, directory, variant, asked):
     """What the driver says about these questions, with the variant's files in the files' places."""
+    need_network()
     files = {"/etc/resolv.conf": variant.resolv, "/etc/hosts": variant.hosts, "/etc/nsswitch.conf": variant.nsswitch,
              "/etc/gai.conf": "", "/etc/host.conf": variant.host_conf}
     script = ["set -e", "ip link set lo up", "ip addr add 192.0.2.77/24 dev lo", "ip addr add 2001:db8::77/64 dev lo nodad"]

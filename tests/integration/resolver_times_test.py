@@ -6,6 +6,8 @@ import subprocess
 
 import pytest
 
+from namespace import need_network
+
 HERE = pathlib.Path(__file__).parent
 EAI_NONAME, EAI_AGAIN = -2, -3
 SLACK_MS = int(os.environ.get("NETDEADLINE_SLACK_MS", "600"))
@@ -28,6 +30,7 @@ class Result:
 @pytest.fixture
 def ask(programs, tmp_path):
     def run(resolv, *arguments, nsswitch="hosts: files dns\n", before="", patience=60):
+        need_network()
         (tmp_path / "resolv").write_text(resolv)
         (tmp_path / "nsswitch").write_text(nsswitch)
         (tmp_path / "hosts").write_text("127.0.0.1 localhost\n")

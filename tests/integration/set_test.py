@@ -7,7 +7,7 @@ import pytest
 
 import look
 import programs
-from calls import CALL, LATEST, LIMIT, at
+from calls import LATEST, LIMIT
 from faults import tcp
 from look import netdeadline, pid_of, until
 
@@ -15,20 +15,19 @@ MS = f"{LIMIT}ms"
 
 # Makes one call for each line of its input, and says how it ended and how long it took.
 TALK = """
-import select, socket, sys, time
-s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+s = dial()
 print("connected", flush=True)
 for line in sys.stdin:
     began = time.monotonic()
     try: result = eval(line)
-    except OSError as error: result = error.errno
+    except OSError as e: result = e.errno
     print(result, round((time.monotonic() - began) * 1000), flush=True)
 """
 
 
 class Talk:
     def __init__(self, net, server, **limits):
-        self.program = net.start([programs.PYTHON, "-c", TALK, server.port], stdin=subprocess.PIPE, **limits)
+        self.program = net.start(programs.child(TALK, server.port), stdin=subprocess.PIPE, **limits)
         assert self.program.process.stdout.readline() == b"connected\n"
         self.pid = pid_of(self.program)
 
@@ -62,6 +61,15 @@ def test_poll_sees_it_too(net):
     talk = Talk(net, net.serve(tcp.silent))
     netdeadline("set", talk.pid, f"RECV={MS}")
     result, ms = talk.call("(lambda p: (p.register(s, 1), p.poll()))(select.poll())[1] and s.recv(1)")
+    assert result == "110" and LIMIT <= ms < LATEST + LIMIT
+
+
+def test_an_epoll_set_without_limits_sees_it_too(net):
+    """In a program with one thread, whose set nothing has bounded until now: its next wait is the first one that has a limit."""
+    talk = Talk(net, net.serve(tcp.silent), UNACKED="off", KEEPALIVE="off")
+    assert talk.call("globals().update(e=select.epoll()) or e.register(s, 1) or len(e.poll(0))")[0] == "0"
+    netdeadline("set", talk.pid, f"RECV={MS}")
+    result, ms = talk.call("e.poll(5) and s.recv(1)")
     assert result == "110" and LIMIT <= ms < LATEST + LIMIT
 
 
@@ -148,10 +156,9 @@ def test_while_threads_talk(net):
     """Settings change again and again under threads that use them: nothing is cut that has no cause."""
     server = net.serve(tcp.echo)
     code = f"""
-import socket, sys, threading
 ended = threading.Event()
 def talk():
-    s = socket.create_connection(("127.0.0.1", {server.port}))
+    s = dial({server.port})
     while not ended.is_set():
         s.send(b"x"); assert s.recv(1) == b"x"
 threads = [threading.Thread(target=talk) for _ in range(8)]
@@ -161,7 +168,7 @@ sys.stdin.read()
 ended.set()
 for thread in threads: thread.join()
 """
-    program = net.start([programs.PYTHON, "-c", code], stdin=subprocess.PIPE, RECV="30s")
+    program = net.start(programs.child(code), stdin=subprocess.PIPE, RECV="30s")
     program.process.stdout.readline()
     for i in range(20):
         netdeadline("set", pid_of(program), f"RECV={('20s', 'off')[i % 2]}", f"SEND={('off', '15s')[i % 2]}", "MIN_RATE=1/30s")

@@ -49,11 +49,10 @@ def test_waits_by_how_long_they_took(net):
 
 def test_lookup(net):
     net.dns(dns.silent)
-    code = ("import socket, time\n"
-            "socket.getaddrinfo('127.0.0.1', 80)\n"
+    code = ("socket.getaddrinfo('127.0.0.1', 80)\n"
             "try: socket.getaddrinfo('host.test', 80)\n"
             "except OSError: time.sleep(20)")
-    program = net.start([programs.PYTHON, "-c", code], RESOLVE=MS)
+    program = net.start(programs.child(code), RESOLVE=MS)
     counted(program, "getaddrinfo", calls=1, expired=1)
 
 
@@ -61,14 +60,13 @@ def test_a_suggested_limit(net):
     """Three times what all but one in a thousand of the waits took, and only where there were enough of them."""
     server = net.serve(tcp.echo)
     code = f"""
-import socket, time
-s = socket.create_connection(("127.0.0.1", {server.port}))
+s = dial({server.port})
 for i in range(3): s.send(b"x"); s.recv(1)
 print(flush=True); input()
 for i in range(30): s.send(b"x"); s.recv(1)
 print(flush=True); time.sleep(20)
 """
-    program = net.start([programs.PYTHON, "-c", code], stdin=subprocess.PIPE, RECV="30s")
+    program = net.start(programs.child(code), stdin=subprocess.PIPE, RECV="30s")
     program.process.stdout.readline()
     assert counted(program, "recv", calls=3)["suggested"] is None
     program.process.stdin.write(b"\n")
@@ -91,9 +89,9 @@ def test_observe_counts_what_would_have_fired_once(net, call):
     """The answer comes after three limits: the call gets it, and one line says that it would not have."""
     server = net.serve(tcp.after(3.5 * LIMIT / 1000, tcp.greeting(b"x")))
     log = net.directory / "log"
-    code = (f"import select, socket, time; s = socket.create_connection(('127.0.0.1', {server.port})); {OBSERVED[call][1]};"
+    code = (f"s = dial({server.port}); {OBSERVED[call][1]};"
             f" print('got it', flush=True); time.sleep(20)")
-    program = net.start([programs.PYTHON, "-c", code], RECV=MS, MODE="observe", LOG=str(log))
+    program = net.start(programs.child(code), RECV=MS, MODE="observe", LOG=str(log))
     assert program.process.stdout.readline() == b"got it\n"
     names = {call, "p" + call, "epoll_wait"} if call != "recv" else {"recv"}
     found = until(lambda: {name: row for name, row in stats(pid_of(program))[pid_of(program)].items() if name in names and row["observed"]})
@@ -200,16 +198,15 @@ def test_many_threads_lose_no_count(net):
     """Sixty-four threads count at once."""
     server = net.serve(tcp.echo)
     code = f"""
-import socket, threading, time
 def talk():
-    s = socket.create_connection(("127.0.0.1", {server.port}))
+    s = dial({server.port})
     for _ in range(50): s.send(b"x"); s.recv(1)
 threads = [threading.Thread(target=talk) for _ in range(64)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
 print(flush=True); time.sleep(20)
 """
-    program = net.start([programs.PYTHON, "-c", code], RECV="30s")
+    program = net.start(programs.child(code), RECV="30s")
     program.process.stdout.readline()
     assert counted(program, "recv", calls=64 * 50, expired=0)
     assert counted(program, "connect", calls=64)

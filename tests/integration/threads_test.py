@@ -8,9 +8,8 @@ import programs
 from faults import tcp
 
 CODE = """
-import errno, json, os, socket, sys, threading, time
-port, call, how = int(sys.argv[1]), *sys.argv[2:4]
-stream = socket.create_connection(("127.0.0.1", port))
+call, how = sys.argv[2:4]
+stream = dial()
 fd = stream.fileno()
 outcome = []
 
@@ -34,13 +33,9 @@ if how == "close":
 else:
     os.dup2(pair[0].fileno(), fd)
 thread.join(10)
-pair[1].setblocking(False)
-try:
-    stray = len(pair[1].recv(100))
-except BlockingIOError:
-    stray = -1
+stray = error(pair[1].recv, 100, socket.MSG_DONTWAIT)
 pair[1].send(b"alive")
-print(json.dumps([*outcome, stray, os.read(fd, 10).decode()]))
+tell([*outcome, stray, os.read(fd, 10).decode()])
 """
 
 
@@ -51,31 +46,20 @@ def test_the_stranger_is_left_alone(net, call, limit, expected, how):
     if how == "close" and "tsan" in programs.RUNTIME:
         pytest.skip("what is tested is a race of the program's own, which ThreadSanitizer reports")
     server = net.serve(tcp.silent, receive_buffer=2048)
-    result = net.run([programs.PYTHON, "-c", CODE, server.port, call, how], **{limit: "400ms"})
-    assert result.status == 0, result
-    done, took, stray, heard = json.loads(result.out)
-    assert done in expected and took < 2 and (stray, heard) == (-1, "alive"), result
+    done, took, stray, heard = net.told(CODE, server.port, call, how, **{limit: "400ms"})
+    assert done in expected and took < 2 and (stray, heard) == ("EAGAIN", "alive"), (done, took, stray, heard)
 
 
 KEEPALIVE = """
-import errno, json, os, socket, sys, time
-stream = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+stream = dial()
 stream.setsockopt(socket.IPPROTO_TCP, 18, 300)
 print("ready", flush=True)
 sys.stdin.readline()
 order = sys.argv[2].split(",")
-results = []
 if order[0] == "wait":
-    import select
     select.select([stream], [], [])
-for name in order:
-    try:
-        if name in ("in", "out", "error"):
-            results.append(repr({"in": lambda: stream.recv(10), "out": lambda: stream.send(b"x"),
-                                 "error": lambda: stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)}[name]()))
-    except OSError as error:
-        results.append(errno.errorcode[error.errno])
-print(json.dumps(results))
+calls = {"in": lambda: stream.recv(10), "out": lambda: stream.send(b"x"), "error": lambda: stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)}
+tell([error(calls[name]) for name in order if name in calls])
 """
 
 
@@ -85,7 +69,7 @@ print(json.dumps(results))
 def test_a_peer_that_keepalive_found_dead(net, order, expected):
     """The kernel says so once, to whoever asks first; nobody finds an end of file."""
     server = net.serve(tcp.silent)
-    program = net.start([programs.PYTHON, "-c", KEEPALIVE, server.port, order], stdin=programs.subprocess.PIPE, KEEPALIVE="1s")
+    program = net.start(programs.child(KEEPALIVE, server.port, order), stdin=programs.subprocess.PIPE, KEEPALIVE="1s")
     assert program.process.stdout.readline() == b"ready\n"
     net.drop(f"tcp sport {server.port}")
     result = program.finish(input=b"go\n")

@@ -1,52 +1,45 @@
 """A TLS close never waits for a write that is stuck in another thread: the VividCortex case."""
 
-import json
 import socket
 import time
 
 import pytest
 
-import programs
 from faults import tcp, tls
 from tlscalls import LIBRARIES, make
 
 CLIENT = """
-import json, os, socket, ssl, sys, threading, time
-port, lock = int(sys.argv[1]), threading.Lock() if sys.argv[2] == "lock" else None
+lock = threading.Lock() if sys.argv[2] == "lock" else contextlib.nullcontext()
 told = {}
 
-def tell(name, call):
+def note(name, call):
     began = time.monotonic()
     try:
         call()
         told[name] = "went well"
-    except OSError as error:
-        told[name] = type(error).__name__
+    except OSError as e:
+        told[name] = type(e).__name__
     told[name + " took"] = time.monotonic() - began
 
 def locked(call):
-    if not lock:
-        return call()
     with lock:
         return call()
 
-stream = ssl._create_unverified_context().wrap_socket(socket.create_connection(("127.0.0.1", port)))
-write = threading.Thread(target=tell, args=("write", lambda: locked(lambda: stream.sendall(bytes(50 << 20)))), daemon=True)
+stream = tls(dial())
+write = threading.Thread(target=note, args=("write", lambda: locked(lambda: stream.sendall(bytes(50 << 20)))), daemon=True)
 write.start()
 time.sleep(0.5)
-tell("close", lambda: locked(stream.unwrap))
+note("close", lambda: locked(stream.unwrap))
 write.join(3)
-tell("later", lambda: stream.send(b"more"))
-print(json.dumps(told), flush=True)
+note("later", lambda: stream.send(b"more"))
+tell(told)
 os._exit(0)
 """
 
 
 def outcome(net, lock, **limits):
     server = net.serve(tls.over_tls(tcp.silent), receive_buffer=4096)
-    result = net.run([programs.PYTHON, "-c", CLIENT, server.port, lock], **limits)
-    assert result.status == 0, result
-    return json.loads(result.out)
+    return net.told(CLIENT, server.port, lock, **limits)
 
 
 def test_close_ends_a_stuck_write(net):

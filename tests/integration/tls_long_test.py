@@ -12,10 +12,7 @@ SIZE = 20 << 20
 SENT = b"".join(number.to_bytes(4, "big") for number in range(SIZE // 4))
 
 CLIENT = """
-import socket, ssl, sys, time
-context = ssl.create_default_context()
-context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-secure = context.wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))))
+secure = tls(dial())
 data = b"".join(number.to_bytes(4, "big") for number in range(int(sys.argv[2]) // 4))
 began = time.monotonic()
 print(secure.send(data), time.monotonic() - began > 2.5, secure.recv(100).decode())
@@ -37,7 +34,7 @@ def pausing(connection, _stop):
                          ids=["defaults", "limits"])
 def test_one_long_write_lives(net, limits):
     server = net.serve(tls.over_tls(pausing), receive_buffer=65536)
-    result = net.run([programs.PYTHON, "-c", CLIENT, server.port, SIZE], patience=30, **limits)
+    result = net.run(programs.child(CLIENT, server.port, SIZE), patience=30, **limits)
     assert (result.status, result.text.split()) == (0, [str(SIZE), "True", str(zlib.crc32(SENT))]), result
 
 

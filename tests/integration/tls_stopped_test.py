@@ -77,16 +77,14 @@ def test_a_part_of_an_answer_ends_it(net, way):
 
 # Begins a handshake, takes the event of what came, reads nothing, and waits again in an edge-triggered set.
 NOT_READ = """
-import select, socket, ssl, sys, time
-plain = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+import ssl
+plain = dial()
 plain.setblocking(False)
-secure = ssl._create_unverified_context().wrap_socket(plain, do_handshake_on_connect=False)
+secure = tls(plain, do_handshake_on_connect=False)
 began = time.monotonic()
-try:
+with contextlib.suppress(ssl.SSLWantReadError):
     secure.do_handshake()
-except ssl.SSLWantReadError:
-    pass
-socket.create_connection(("127.0.0.1", int(sys.argv[1]))).sendall(b"go")
+dial().sendall(b"go")
 epoll = select.epoll()
 epoll.register(secure, select.EPOLLIN | select.EPOLLET)
 print(epoll.poll(5) != [])
@@ -109,7 +107,7 @@ def test_who_does_not_read_is_ended_all_the_same(net):
         connection.sendall(b"\x16\x03")
         stop.wait()
 
-    result = net.run([programs.PYTHON, "-c", NOT_READ, net.serve(behaviour).port], TLS_HANDSHAKE=f"{LIMIT * 1000:.0f}ms", patience=30)
+    result = net.run(programs.child(NOT_READ, net.serve(behaviour).port), TLS_HANDSHAKE=f"{LIMIT * 1000:.0f}ms", patience=30)
     first, second, error = result.out.decode().splitlines()
     assert first == "True" and second.startswith("True") and error != "SSLWantReadError", result
     assert LIMIT <= float(second.split()[1]) < 10, result

@@ -10,11 +10,11 @@ MS = f"{LIMIT}ms"
 
 # Makes the calls named in argv on one TLS connection to argv[1]; prints for each: name, result or error, milliseconds.
 TLS_CALLS = """
-import socket, ssl, sys, time
+import ssl
 port, *steps = sys.argv[1:]
 context = ssl._create_unverified_context()
 context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_3
-plain = socket.create_connection(("127.0.0.1", int(port)))
+plain = dial()
 secure = context.wrap_socket(plain, do_handshake_on_connect=False, suppress_ragged_eofs=False)
 calls = {
     "handshake": lambda: secure.do_handshake(),
@@ -35,7 +35,7 @@ for step in steps:
 
 
 def calls(net, server, *steps, **limits):
-    result = net.run([programs.PYTHON, "-c", TLS_CALLS, server.port, *steps], patience=12, **limits)
+    result = net.run(programs.child(TLS_CALLS, server.port, *steps), patience=12, **limits)
     assert result.status == 0, result
     return [(float(ms), told) for _, ms, told in (line.split("|") for line in result.out.decode().splitlines())]
 
@@ -126,34 +126,29 @@ def test_shutdown_has_its_own_limit(net):
 
 def test_own_shorter_timeout_is_the_programs(net):
     """Python's settimeout makes the socket non-blocking and polls: its own error, at its own time."""
-    code = f"""
-import socket, ssl, time
-plain = socket.create_connection(("127.0.0.1", {net.serve(tls.over_tls(tcp.silent)).port}), timeout=5)
-secure = ssl._create_unverified_context().wrap_socket(plain)
+    code = """
+plain = dial()
+plain.settimeout(5)
+secure = tls(plain)
 secure.settimeout(0.2)
 for _ in range(3):
     try: secure.recv(10)
     except TimeoutError as error: print(error.errno, secure.send(b"x"))
 """
-    result = net.run([programs.PYTHON, "-c", code], RECV="1s", TLS_HANDSHAKE="5s")
+    result = net.run(programs.child(code, net.serve(tls.over_tls(tcp.silent)).port), RECV="1s", TLS_HANDSHAKE="5s")
     assert result.out == b"None 1\n" * 3, result
 
 
 def test_server_side(net):
     """An accepted TLS connection has the inbound limits: its handshake is bounded only where the operator asks."""
     context = f"""
-import socket, ssl, threading, time
+import ssl
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain({tls.certificate()!r})
-listener = socket.create_server(("127.0.0.1", 0))
-client = socket.create_connection(listener.getsockname())
-plain = listener.accept()[0]
+client, plain = tcp_pair()
 threading.Timer(1, client.shutdown, [socket.SHUT_WR]).start()
-began = time.monotonic()
-try: context.wrap_socket(plain, server_side=True)
-except OSError: pass
-print(time.monotonic() - began)
+tell(timed(lambda: error(lambda: context.wrap_socket(plain, server_side=True)))[1])
 """
     for limits, least, most in [({"TLS_HANDSHAKE": MS}, 0.95, 9), ({"INBOUND_TLS_HANDSHAKE": MS}, LIMIT / 1000 - 0.001, 0.9)]:
-        took = float(net.run([programs.PYTHON, "-c", context], **limits).out)
+        took = net.told(context, **limits)
         assert least <= took < most, (limits, took)

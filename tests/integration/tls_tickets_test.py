@@ -11,12 +11,9 @@ from faults import tcp, tls
 LIMIT = "1s"  # an answer that is late since the machine is busy must not be too late
 
 CLIENT = """
-import select, socket, ssl, sys, time
-other = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
-plain = socket.create_connection(("127.0.0.1", int(sys.argv[2])))
-context = ssl._create_unverified_context()
-if sys.argv[3] == "1.2": context.maximum_version = ssl.TLSVersion.TLSv1_2
-secure = context.wrap_socket(plain)
+import ssl
+other = dial()
+secure = tls(dial(sys.argv[2]), ssl.TLSVersion.TLSv1_2 if sys.argv[3] == "1.2" else None)
 secure.setblocking(False)
 if sys.argv[4] == "asks": secure.send(b"hello")
 poll = select.poll()
@@ -60,7 +57,7 @@ def late_tickets(answer):
 
 def said(net, answer, version, asks, seconds=2.5):
     other, server = net.serve(tcp.silent), net.serve(late_tickets(answer))
-    return net.run([programs.PYTHON, "-c", CLIENT, other.port, server.port, version, asks, seconds], RECV=LIMIT).out
+    return net.run(programs.child(CLIENT, other.port, server.port, version, asks, seconds), RECV=LIMIT).out
 
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])

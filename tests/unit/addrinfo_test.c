@@ -1,8 +1,8 @@
 #include "resolver/addrinfo.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/unit.h"
 
 static struct nd_type types[ND_MAX_TYPES];
 
@@ -53,17 +53,9 @@ START_TEST(libc_frees_the_list) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("addrinfo");
-    TCase *tests = tcase_create("addrinfo");
+void add_tests(TCase *tests) {
     tcase_add_test(tests, expands_socket_types_as_libc_does);
     tcase_add_test(tests, refuses_as_libc_does);
     tcase_add_test(tests, cuts_ports);
     tcase_add_test(tests, libc_frees_the_list);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -2,7 +2,6 @@
 #include "shim/report/backtrace_guard.h"
 #include "shim/report/origin.h"
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -19,6 +18,7 @@
 
 #include "shim/report/report.h"
 #include "shim/report/unwind.h"
+#include "tests/unit/unit.h"
 
 #define NOINLINE __attribute__((noinline, noclone))
 #define AFTER_CALL() __asm__ volatile("") /* the call before it is no tail call */
@@ -276,14 +276,12 @@ START_TEST(needs_less_stack_than_is_asked_for) {
 }
 END_TEST
 
-int main(void) {
+void add_tests(TCase *tests) {
     if (!nd_unwind_load()) {
         fprintf(stderr, "libunwind.so.8 is missing\n");
-        return EXIT_FAILURE;
+        exit(EXIT_FAILURE);
     }
     nd_report_start();
-    Suite *suite = suite_create("backtrace");
-    TCase *tests = tcase_create("backtrace");
     tcase_set_timeout(tests, 30);
     tcase_add_test(tests, names_the_callers_in_order);
     tcase_add_test(tests, depth_is_bounded);
@@ -301,10 +299,4 @@ int main(void) {
 #endif
     tcase_add_test(tests, safe_in_an_ordinary_thread);
     tcase_add_test(tests, needs_less_stack_than_is_asked_for);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

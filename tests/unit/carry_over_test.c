@@ -1,11 +1,11 @@
 #include "shim/limit/carry_over.h"
 
-#include <check.h>
 #include <stdlib.h>
 
 #include "shim/settings/settings.h"
 #include "shim/socket/change.h"
 #include "tests/unit/fake_kernel.h"
+#include "tests/unit/unit.h"
 
 #define FD 700
 #define NOW (1000 * ND_SEC)
@@ -68,19 +68,11 @@ START_TEST(nothing_unacked_stays_so) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("vain");
-    TCase *tests = tcase_create("vain");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, receiving_adds_up_until_bytes_come);
     tcase_add_test(tests, threads_that_wait_together_count_once);
     tcase_add_test(tests, calls_are_looked_at_meanwhile);
     tcase_add_test(tests, sending_goes_on_from_what_it_knew);
     tcase_add_test(tests, nothing_unacked_stays_so);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,9 +1,9 @@
 #include "base/clock.h"
 
-#include <check.h>
 #include <errno.h>
 #include <limits.h>
-#include <stdlib.h>
+
+#include "tests/unit/unit.h"
 
 START_TEST(goes_forward_and_keeps_errno) {
     errno = 7;
@@ -45,16 +45,8 @@ START_TEST(milliseconds_are_rounded_up) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("clock");
-    TCase *tests = tcase_create("clock");
+void add_tests(TCase *tests) {
     tcase_add_test(tests, goes_forward_and_keeps_errno);
     tcase_add_test(tests, a_deadline_never_overflows);
     tcase_add_loop_test(tests, milliseconds_are_rounded_up, 0, (int)(sizeof polls / sizeof *polls));
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

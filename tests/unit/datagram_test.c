@@ -1,6 +1,5 @@
 #include "shim/limit/datagram.h"
 
-#include <check.h>
 #include <stdlib.h>
 
 #include "shim/settings/settings.h"
@@ -8,6 +7,7 @@
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
 #include "tests/unit/fake_kernel.h"
+#include "tests/unit/unit.h"
 
 #define FD 700
 #define RECV (2 * ND_SEC)
@@ -104,10 +104,7 @@ START_TEST(a_local_one_asks_only_where_it_is_connected) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("datagram");
-    TCase *tests = tcase_create("datagram");
-    suite_add_tcase(suite, tests);
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, one_that_was_not_bound_asks);
     tcase_add_test(tests, a_port_of_its_choice_is_a_servers);
@@ -117,9 +114,4 @@ int main(void) {
     tcase_add_test(tests, who_connects_asks);
     tcase_add_test(tests, who_was_asked_first_is_the_peer);
     tcase_add_test(tests, a_local_one_asks_only_where_it_is_connected);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

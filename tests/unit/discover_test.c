@@ -1,7 +1,6 @@
 #include "shim/socket/discover.h"
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "shim/settings/environment.h"
 #include "shim/settings/settings.h"
 #include "shim/socket/change.h"
+#include "tests/unit/unit.h"
 
 #define INET (ND_SOCK_STREAM | ND_SOCK_INET)
 
@@ -132,9 +132,7 @@ START_TEST(finds_descriptors_among_other_control_data) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("discover");
-    TCase *tests = tcase_create("discover");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, discovers_what_the_kernel_says);
     tcase_add_test(tests, discovers_no_socket_where_there_is_none);
@@ -142,10 +140,4 @@ int main(void) {
     tcase_add_test(tests, a_listener_and_a_pair_have_no_side);
     tcase_add_test(tests, a_number_that_was_a_sockets_is_forgotten);
     tcase_add_test(tests, finds_descriptors_among_other_control_data);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

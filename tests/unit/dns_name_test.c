@@ -1,8 +1,8 @@
 #include "resolver/dns_name.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/unit.h"
 
 #define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
 
@@ -83,19 +83,11 @@ START_TEST(knows_host_names) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("dns_name");
-    TCase *tests = tcase_create("dns_name");
+void add_tests(TCase *tests) {
     tcase_add_loop_test(tests, makes_wire_names, 0, COUNT(good));
     tcase_add_loop_test(tests, refuses_bad_names, 0, COUNT(bad));
     tcase_add_test(tests, names_end_at_255_bytes);
     tcase_add_test(tests, follows_pointers_and_no_loops);
     tcase_add_test(tests, writes_text_with_escapes);
     tcase_add_test(tests, knows_host_names);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

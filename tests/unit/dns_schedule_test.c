@@ -1,7 +1,6 @@
 #include "resolver/dns_schedule.h"
 
-#include <check.h>
-#include <stdlib.h>
+#include "tests/unit/unit.h"
 
 static struct nd_schedule schedule;
 
@@ -83,19 +82,11 @@ START_TEST(odd_settings_do_no_harm) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("dns_schedule");
-    TCase *tests = tcase_create("dns_schedule");
+void add_tests(TCase *tests) {
     tcase_add_test(tests, takes_libc_s_times_where_there_is_no_deadline);
     tcase_add_test(tests, asks_every_server_within_the_budget);
     tcase_add_test(tests, short_timeouts_stay_as_they_are);
     tcase_add_test(tests, tcp_asks_each_once);
     tcase_add_test(tests, rotates);
     tcase_add_test(tests, odd_settings_do_no_harm);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

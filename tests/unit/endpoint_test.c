@@ -1,7 +1,7 @@
 #include "shim/settings/endpoint.h"
+#include "tests/unit/unit.h"
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
@@ -129,9 +129,7 @@ START_TEST(places_of_addresses) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("where");
-    TCase *tests = tcase_create("where");
+void add_tests(TCase *tests) {
     tcase_add_loop_test(tests, reads_addresses, 0, sizeof addresses / sizeof addresses[0]);
     tcase_add_loop_test(tests, refuses_what_is_no_place, 0, sizeof wrong / sizeof wrong[0]);
     tcase_add_loop_test(tests, any_host, 0, 3);
@@ -139,10 +137,4 @@ int main(void) {
     tcase_add_test(tests, names_with_wildcards);
     tcase_add_test(tests, paths);
     tcase_add_test(tests, places_of_addresses);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

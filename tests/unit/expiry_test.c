@@ -1,14 +1,13 @@
 #include "shim/limit/expiry.h"
 
-#include <check.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "shim/mode.h"
 #include "shim/socket/change.h"
 #include "shim/socket/ended.h"
 #include "tests/unit/fake_kernel.h"
+#include "tests/unit/unit.h"
 
 static struct nd_sock *sock;
 static int fd, other; /* a socketpair: real inodes, and a shutdown that can be seen */
@@ -139,9 +138,7 @@ START_TEST(observed_calls_are_told_where_they_were_too_long) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("expiry");
-    TCase *tests = tcase_create("expiry");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, end);
     tcase_add_test(tests, a_stream_is_told_and_then_ended);
     tcase_add_test(tests, a_kernel_that_refuses_gets_a_shutdown);
@@ -153,10 +150,4 @@ int main(void) {
     tcase_add_test(tests, a_pending_peer_is_told_as_given);
     tcase_add_test(tests, observing_only_tells);
     tcase_add_test(tests, observed_calls_are_told_where_they_were_too_long);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -40,8 +40,10 @@ static struct {
     int option_count, option_writes;
     bool options_fail;
     struct tcp_info info;
-    uint64_t acked, received; /* as the kernel counts bytes since Linux 4.2 */
-    bool info_fails, old_info;
+    uint64_t acked, received;     /* as the kernel counts bytes since Linux 4.2 */
+    bool info_fails, info_denied; /* no TCP socket; a filter (ENOPROTOOPT), which leaves other signs of the state */
+    bool old_info, unconnected;
+    socklen_t info_length; /* an emulator passes on so many bytes; 0: all */
     int info_reads, queued, disconnects, refuse_disconnect;
     unsigned told; /* expiries reported */
     struct nd_event last;
@@ -80,13 +82,32 @@ static int fake_tcp_info(void *value, socklen_t *len) {
         errno = ENOTSOCK;
         return -1;
     }
+    if (fake.info_denied) {
+        errno = ENOPROTOOPT;
+        return -1;
+    }
     unsigned char raw[136] = {0};
     memcpy(raw, &fake.info, sizeof fake.info < 104 ? sizeof fake.info : 104);
     memcpy(raw + 120, &fake.acked, sizeof fake.acked);
     memcpy(raw + 128, &fake.received, sizeof fake.received);
     size_t size = fake.old_info ? 104 : sizeof raw;
     *len = *len < size ? *len : (socklen_t)size;
+    if (fake.info_length && fake.info_length < *len)
+        *len = fake.info_length;
     memcpy(value, raw, *len);
+    return 0;
+}
+
+/* The kernel's getpeername, as the library calls it. */
+int getpeername(int fd, struct sockaddr *addr, socklen_t *len) {
+    (void)fd;
+    if (fake.unconnected || fake.info_fails) {
+        errno = ENOTCONN;
+        return -1;
+    }
+    const struct sockaddr_in peer = {.sin_family = AF_INET};
+    memcpy(addr, &peer, *len < sizeof peer ? *len : sizeof peer);
+    *len = sizeof peer;
     return 0;
 }
 

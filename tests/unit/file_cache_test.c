@@ -1,6 +1,5 @@
 #include "resolver/file_cache.h"
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -9,6 +8,8 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "tests/unit/unit.h"
 
 static char path[] = "/tmp/file_cache_test.XXXXXX";
 static struct nd_file file;
@@ -85,7 +86,7 @@ START_TEST(a_child_takes_over_its_parent_s_lock) {
     setup();
     put_content("x");
     expect("x");
-    file.lock = (int)getpid(); /* as if another thread were inside while we fork */
+    file.lock = (int)getpid(); /* as if another thread held the lock during fork */
     pid_t child = fork();
     if (child == 0) {
         alarm(5);
@@ -95,7 +96,7 @@ START_TEST(a_child_takes_over_its_parent_s_lock) {
     int status;
     waitpid(child, &status, 0);
     ck_assert_int_eq(status, 0);
-    expect("x"); /* here the lock stays held: the file is read privately */
+    expect("x"); /* the lock stays held: the file is read without the cache */
     teardown();
 }
 END_TEST
@@ -124,18 +125,10 @@ START_TEST(many_readers_and_a_writer) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("file_cache");
-    TCase *tests = tcase_create("file_cache");
+void add_tests(TCase *tests) {
     tcase_add_test(tests, reads_once_and_again_when_changed);
     tcase_add_test(tests, a_snapshot_outlives_a_change);
     tcase_add_test(tests, a_fifo_does_not_hang);
     tcase_add_test(tests, a_child_takes_over_its_parent_s_lock);
     tcase_add_test(tests, many_readers_and_a_writer);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,7 +1,6 @@
 #include "shim/report/format.h"
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include <time.h>
 
 #include "shim/report/format_peer.h"
+#include "tests/unit/unit.h"
 
 static const struct nd_event event = {
     .operation = "recv", .limit = "RECV", .timeout = 90 * ND_SEC, .elapsed = 90 * ND_SEC + 7 * ND_MSEC, .fd = 5};
@@ -203,9 +203,7 @@ START_TEST(escapes_are_bounded_and_whole) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("record");
-    TCase *tests = tcase_create("record");
+void add_tests(TCase *tests) {
     tcase_add_test(tests, writes_logfmt);
     tcase_add_test(tests, writes_json);
     tcase_add_loop_test(tests, quotes_in_logfmt_what_could_mislead, 0, 6);
@@ -215,10 +213,4 @@ int main(void) {
     tcase_add_loop_test(tests, writes_v6_as_libc_does, 0, (int)(sizeof v6_texts / sizeof v6_texts[0]));
     tcase_add_test(tests, writes_other_peers);
     tcase_add_test(tests, escapes_are_bounded_and_whole);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,6 +1,5 @@
 #include "resolver/helper.h"
 
-#include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -11,8 +10,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "resolver/helper_calls.h"
+#include "tests/unit/unit.h"
 
-/* A libc whose lookups wait until they are let go. */
+/* A libc whose lookups wait until they are released. */
 static _Atomic int gate, calls, signals_blocked;
 
 static int real_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
@@ -106,7 +107,7 @@ START_TEST(has_at_most_64_threads) {
     ck_assert_int_eq(calls, ND_MAX_HELPERS);
     struct addrinfo *list;
     ck_assert_int_eq(ask("one more", 50, &list), EAI_AGAIN);
-    gate = 1; /* places become free again */
+    gate = 1; /* threads become free again */
     ck_assert_int_eq(ask("one more", 5000, &list), 0);
     freeaddrinfo(list);
 }
@@ -155,19 +156,11 @@ START_TEST(gives_hostents) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("helper");
-    TCase *tests = tcase_create("helper");
+void add_tests(TCase *tests) {
     tcase_add_test(tests, gives_libc_s_answer);
     tcase_add_test(tests, leaves_at_the_deadline);
     tcase_add_test(tests, asks_the_same_question_once);
     tcase_add_test(tests, has_at_most_64_threads);
     tcase_add_test(tests, a_forked_child_starts_afresh);
     tcase_add_test(tests, gives_hostents);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,11 +1,12 @@
 #include "resolver/hostent.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#include "tests/unit/unit.h"
 
 static struct nd_host host;
 
@@ -76,16 +77,8 @@ START_TEST(a_static_result_grows) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("hostent");
-    TCase *tests = tcase_create("hostent");
+void add_tests(TCase *tests) {
     tcase_add_test(tests, fits_or_says_erange);
     tcase_add_test(tests, tells_failures_as_libc_does);
     tcase_add_test(tests, a_static_result_grows);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,10 +1,11 @@
 #include "resolver/hosts_table.h"
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/unit.h"
 
 static struct nd_hosts_table *table;
 static char *text;
@@ -19,7 +20,7 @@ static void make(const char *content, size_t size) {
     ck_assert_ptr_nonnull(table);
 }
 
-/* The addresses' last bytes of all lines with `name`. */
+/* The last bytes of the addresses of all lines with `name`. */
 static const char *find(const char *name) {
     static char found[256];
     struct nd_hosts_cursor cursor;
@@ -59,7 +60,7 @@ START_TEST(withstands_odd_bytes) {
     ck_assert_str_eq(find("a"), "");
     MAKE("\n\n#\n \n\0\0\n10.0.0.1 a\0b c\n10.0.0.2 c");
     ck_assert_str_eq(find("a"), "1");
-    ck_assert_str_eq(find("c"), "2"); /* what follows a NUL in its line is gone, as with fgets */
+    ck_assert_str_eq(find("c"), "2"); /* what follows a NUL in its line is ignored, as with fgets */
     MAKE("10.0.0.1 \xff\xfe\n");
     ck_assert_str_eq(find("\xff\xfe"), "1");
 }
@@ -86,17 +87,9 @@ START_TEST(holds_large_files) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("hosts_table");
-    TCase *tests = tcase_create("hosts_table");
+void add_tests(TCase *tests) {
     tcase_add_test(tests, finds_names_and_aliases_in_the_order_of_the_file);
     tcase_add_test(tests, passes_over_what_is_no_address);
     tcase_add_test(tests, withstands_odd_bytes);
     tcase_add_test(tests, holds_large_files);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,12 +1,12 @@
 #include "shim/socket/kernel_timers.h"
 
-#include <check.h>
 #include <stdlib.h>
 
 #include "shim/mode.h"
 #include "shim/settings/settings.h"
 #include "shim/socket/change.h"
 #include "tests/unit/fake_kernel.h"
+#include "tests/unit/unit.h"
 
 #define FD 700
 #define INET (ND_SOCK_STREAM | ND_SOCK_INET)
@@ -250,9 +250,7 @@ END_TEST
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
-int main(void) {
-    Suite *suite = suite_create("timers");
-    TCase *tests = tcase_create("timers");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_loop_test(tests, counts_syns, 0, COUNT(syns));
     tcase_add_test(tests, without_limits_nothing_is_set);
@@ -269,10 +267,4 @@ int main(void) {
     tcase_add_test(tests, observing_arms_nothing);
     tcase_add_test(tests, changed_settings_reach_a_socket_once);
     tcase_add_test(tests, changed_settings_change_what_is_watched);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,13 +1,12 @@
 #include "shim/settings/live.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "shim/mode.h"
 #include "shim/settings/environment.h"
 #include "shim/settings/settings.h"
 #include "tests/unit/fake_kernel.h"
+#include "tests/unit/unit.h"
 
 static int row_of(const char *name) {
     for (int i = 0; i < (int)nd_setting_count; i++)
@@ -118,8 +117,7 @@ START_TEST(a_process_that_passes_through_takes_nothing) {
 }
 END_TEST
 
-int main(void) {
-    TCase *tests = tcase_create("live");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, what_is_in_force_is_shown);
     tcase_add_test(tests, a_wish_is_taken_once);
@@ -128,11 +126,4 @@ int main(void) {
     tcase_add_test(tests, modes);
     tcase_add_test(tests, a_rate);
     tcase_add_test(tests, a_process_that_passes_through_takes_nothing);
-    Suite *suite = suite_create("live");
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

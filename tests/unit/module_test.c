@@ -1,6 +1,5 @@
 #include "shim/report/module.h"
 
-#include <check.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +7,8 @@
 #include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "tests/unit/unit.h"
 
 /* A static function: only the file's own symbols know it. */
 static __attribute__((noinline)) int some_function(int x) {
@@ -146,9 +147,7 @@ START_TEST(survives_what_is_no_file) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("module");
-    TCase *tests = tcase_create("module");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, NULL, remove_copy);
     tcase_set_timeout(tests, 30);
     tcase_add_test(tests, finds_the_program_and_its_function);
@@ -159,10 +158,4 @@ int main(void) {
     tcase_add_test(tests, survives_a_cut_file);
     tcase_add_test(tests, survives_a_damaged_file);
     tcase_add_loop_test(tests, survives_what_is_no_file, 0, 5);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,8 +1,8 @@
 #include "resolver/nsswitch.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/unit.h"
 
 #define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
 
@@ -51,14 +51,6 @@ START_TEST(decides_for_each_name) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("nsswitch");
-    TCase *tests = tcase_create("nsswitch");
+void add_tests(TCase *tests) {
     tcase_add_loop_test(tests, decides_for_each_name, 0, COUNT(cases));
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,8 +1,8 @@
 #include "resolver/numeric.h"
 
 #include <arpa/inet.h>
-#include <check.h>
-#include <stdlib.h>
+
+#include "tests/unit/unit.h"
 
 #define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
 
@@ -57,16 +57,8 @@ START_TEST(reads_scopes) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("numeric");
-    TCase *tests = tcase_create("numeric");
+void add_tests(TCase *tests) {
     tcase_add_loop_test(tests, reads_the_forms_of_inet_aton, 0, COUNT(good));
     tcase_add_loop_test(tests, refuses_what_inet_aton_refuses, 0, COUNT(bad));
     tcase_add_test(tests, reads_scopes);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

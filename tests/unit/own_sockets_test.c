@@ -1,11 +1,11 @@
 #include "resolver/own_sockets.h"
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "tests/unit/unit.h"
 
 static int open_socket(struct nd_own_sockets *own) {
     int fd = socket(AF_INET, SOCK_DGRAM, 0);
@@ -57,16 +57,8 @@ START_TEST(has_a_limit) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("own_sockets");
-    TCase *tests = tcase_create("own_sockets");
+void add_tests(TCase *tests) {
     tcase_add_test(tests, knows_its_own);
     tcase_add_test(tests, leaves_a_stranger_alone);
     tcase_add_test(tests, has_a_limit);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,6 +1,5 @@
 #include "shim/limit/pending_timeout.h"
 
-#include <check.h>
 #include <poll.h>
 #include <stdlib.h>
 
@@ -10,6 +9,7 @@
 #include "shim/settings/settings.h"
 #include "shim/socket/change.h"
 #include "tests/unit/fake_kernel.h"
+#include "tests/unit/unit.h"
 
 #define FD 700
 #define RECV (2 * ND_SEC)
@@ -37,11 +37,11 @@ static void start(void) {
 }
 
 /* A wait of this length, after which the socket is looked at. */
-static bool waits(nd_time length, const struct nd_connections *company) {
+static bool waits(nd_time length, const struct nd_connections *connections) {
     unsigned told = fake.told;
     nd_wait_clock_add(sock, POLLIN, fake.now, fake.now + length);
     fake.now += length;
-    nd_pending_timeout_check("poll", FD, sock, POLLIN, company, fake.now);
+    nd_pending_timeout_check("poll", FD, sock, POLLIN, connections, fake.now);
     return fake.told > told;
 }
 
@@ -126,10 +126,7 @@ START_TEST(a_listener_is_late_where_no_connection_is_waited_for) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("late");
-    TCase *tests = tcase_create("late");
-    suite_add_tcase(suite, tests);
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, who_owes_nothing_is_left_alone);
     tcase_add_test(tests, the_only_connected_one_is_late);
@@ -140,9 +137,4 @@ int main(void) {
     tcase_add_test(tests, another_thing_under_the_number_is_left_alone);
     tcase_add_test(tests, observed_ones_are_told_of_only);
     tcase_add_test(tests, a_listener_is_late_where_no_connection_is_waited_for);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,7 +1,6 @@
 #include "shim/socket/profile.h"
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 #include "shim/settings/environment.h"
 #include "shim/settings/resolved_names.h"
 #include "shim/settings/settings.h"
+#include "tests/unit/unit.h"
 
 static struct nd_program program;
 
@@ -190,9 +190,7 @@ START_TEST(threads_that_race) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("profile");
-    TCase *tests = tcase_create("profile");
+void add_tests(TCase *tests) {
     tcase_add_test(tests, one_profile_for_one_set_of_rules);
     tcase_add_test(tests, changed_settings_hold_everywhere);
     tcase_add_test(tests, local_destinations);
@@ -202,10 +200,4 @@ int main(void) {
     tcase_add_test(tests, many_addresses);
     tcase_add_test(tests, table_of_profiles_is_full);
     tcase_add_test(tests, threads_that_race);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,9 +1,9 @@
 #include "shim/readable.h"
 
-#include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/mman.h>
+
+#include "tests/unit/unit.h"
 
 #define PAGE 4096
 
@@ -43,16 +43,8 @@ START_TEST(nonsense_cannot) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("readable");
-    TCase *tests = tcase_create("readable");
+void add_tests(TCase *tests) {
     tcase_add_test(tests, what_is_there_can_be_read);
     tcase_add_test(tests, what_is_forbidden_cannot);
     tcase_add_test(tests, nonsense_cannot);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,6 +1,5 @@
 #include "shim/real.h"
 
-#include <check.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -8,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "tests/unit/unit.h"
 
 static int ends[2];
 
@@ -136,9 +137,7 @@ START_TEST(calls_by_name_go_where_the_pointers_go) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("real");
-    TCase *tests = tcase_create("real");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, end);
     tcase_add_test(tests, unbound_calls_move_bytes);
     tcase_add_test(tests, unbound_waits_keep_the_programs_values);
@@ -150,10 +149,4 @@ int main(void) {
     }
     tcase_add_test(tests, each_row_is_bound_to_its_own_name);
     tcase_add_test(tests, calls_by_name_go_where_the_pointers_go);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,10 +1,10 @@
 #include "shim/call/receive_wait.h"
 
-#include <check.h>
 #include <stdlib.h>
 
 #include "shim/limit/carry_over.h"
 #include "tests/unit/fake_calls.h"
+#include "tests/unit/unit.h"
 
 #define NONE                                                                                                           \
     { -1, EAGAIN, 0, 0, 0 }
@@ -271,9 +271,7 @@ START_TEST(bytes_in_time) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("receive_wait");
-    TCase *tests = tcase_create("receive_wait");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start_limited, NULL);
     tcase_add_test(tests, the_kernels_timer_is_recv);
     tcase_add_test(tests, bytes_that_another_thread_has_read_end_the_silence);
@@ -296,10 +294,4 @@ int main(void) {
     tcase_add_test(tests, a_datagram_socket_outlives_its_limit);
     tcase_add_test(tests, what_is_left_of_the_operation);
     tcase_add_test(tests, bytes_in_time);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,6 +1,5 @@
 #include "shim/socket/record.h"
 
-#include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -14,6 +13,7 @@
 #include "shim/socket/change.h"
 #include "shim/socket/duplicates.h"
 #include "shim/socket/limits.h"
+#include "tests/unit/unit.h"
 
 #define FD 700
 #define FAR 100000 /* past the byte array */
@@ -137,14 +137,14 @@ START_TEST(a_new_socket_knows_nothing_of_the_old) {
     sock->inode = 5;
     sock->own_rcvtimeo = 6;
     sock->connect_began = 7;
-    sock->clock[ND_IN].time.waited = sock->clock[ND_OUT].look = 8;
+    sock->clock[ND_IN].time.waited = sock->clock[ND_OUT].check_at = 8;
     ck_assert_ptr_eq(nd_sock_created(FD, INET), sock);
     ck_assert_uint_eq(nd_sock_flags(sock), INET | ND_SOCK_KNOWN);
     ck_assert_uint_eq(sock->inode, 0);
     ck_assert_int_eq(sock->own_rcvtimeo, 0);
     ck_assert_int_eq(sock->connect_began, 0);
     ck_assert_int_eq(sock->clock[ND_IN].time.waited, 0);
-    ck_assert_int_eq(sock->clock[ND_OUT].look, 0);
+    ck_assert_int_eq(sock->clock[ND_OUT].check_at, 0);
     nd_sock_clear(FD);
     ck_assert_uint_eq(nd_sock_flags(sock), 0);
     ck_assert_uint_eq(nd_watch(FD), 0);
@@ -255,9 +255,7 @@ END_TEST
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
-int main(void) {
-    Suite *suite = suite_create("sockets");
-    TCase *tests = tcase_create("sockets");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, nothing_is_known_at_first);
     tcase_add_loop_test(tests, descriptors_out_of_range_have_no_record, 0, COUNT(out_of_range));
@@ -272,10 +270,4 @@ int main(void) {
     tcase_add_test(tests, remembers_who_spoke_last);
     tcase_add_test(tests, threads_lose_no_change);
     tcase_add_test(tests, threads_agree_on_a_record);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

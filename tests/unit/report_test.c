@@ -1,7 +1,6 @@
 #include "shim/report/report.h"
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -26,6 +25,7 @@ nd_time nd_system_now(void);
 #include "base/clock.c"
 #include "base/clock.h"
 #include "shim/settings/environment.h"
+#include "tests/unit/unit.h"
 #undef nd_now
 
 static nd_time now = 1000 * ND_SEC;
@@ -292,7 +292,13 @@ START_TEST(statsd_refuses_what_is_no_address) {
 }
 END_TEST
 
-static void add_tests(TCase *tests) {
+/* Each test runs in a child of its own. */
+static void remove_log(void) {
+    unlink(log_path);
+}
+
+void add_tests(TCase *tests) {
+    tcase_add_checked_fixture(tests, NULL, remove_log);
     tcase_add_test(tests, log_file_gets_one_line_each);
     tcase_add_test(tests, log_off_writes_nothing);
     tcase_add_test(tests, lines_beyond_ten_a_second_are_counted);
@@ -309,22 +315,4 @@ static void add_tests(TCase *tests) {
     tcase_add_test(tests, notice_in_the_log_is_a_record);
     tcase_add_test(tests, statsd_gets_a_datagram);
     tcase_add_loop_test(tests, statsd_refuses_what_is_no_address, 0, 10);
-}
-
-/* Each test runs in a child of its own. */
-static void remove_log(void) {
-    unlink(log_path);
-}
-
-int main(void) {
-    Suite *suite = suite_create("report");
-    TCase *tests = tcase_create("report");
-    tcase_add_checked_fixture(tests, NULL, remove_log);
-    add_tests(tests);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,6 +1,5 @@
 #include "resolver/requests.h"
 
-#include <check.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -9,8 +8,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "tests/unit/unit.h"
 
-/* Lookups that wait until they are let go. */
+/* Lookups that wait until they are released. */
 static atomic_int gate, running, most_running, told;
 static struct gaicb records[40], *list[40];
 
@@ -141,7 +141,7 @@ START_TEST(tells_by_a_thread_once) {
     struct sigevent event = {.sigev_notify = SIGEV_THREAD, .sigev_value.sival_int = 7};
     event.sigev_notify_function = call_told;
     gate = 1;
-    ask(_i, &event); /* nothing to do is done at once */
+    ask(_i, &event); /* an empty list is done at once */
     wait_until_told();
 }
 END_TEST
@@ -162,9 +162,7 @@ START_TEST(a_forked_child_starts_afresh) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("requests");
-    TCase *tests = tcase_create("requests");
+void add_tests(TCase *tests) {
     tcase_set_timeout(tests, 30);
     tcase_add_test(tests, looks_all_up_in_a_few_threads);
     tcase_add_test(tests, passes_over_nothing);
@@ -174,10 +172,4 @@ int main(void) {
     tcase_add_loop_test(tests, tells_by_a_signal_once, 0, 2);
     tcase_add_loop_test(tests, tells_by_a_thread_once, 0, 2);
     tcase_add_test(tests, a_forked_child_starts_afresh);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,9 +1,9 @@
 #include "resolver/resolv_conf.h"
 
 #include <arpa/inet.h>
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/unit.h"
 
 static struct nd_resolv_conf *conf;
 
@@ -101,9 +101,7 @@ START_TEST(many_search_domains_are_kept) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("resolv_conf");
-    TCase *tests = tcase_create("resolv_conf");
+void add_tests(TCase *tests) {
     tcase_add_test(tests, has_the_defaults_of_libc);
     tcase_add_test(tests, takes_three_servers_that_can_be_read);
     tcase_add_test(tests, the_last_search_or_domain_counts);
@@ -111,10 +109,4 @@ int main(void) {
     tcase_add_test(tests, options_have_libc_s_limits);
     tcase_add_test(tests, leaves_to_libc_what_it_does_not_know);
     tcase_add_test(tests, many_search_domains_are_kept);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,13 +1,13 @@
 #include "shim/settings/rules.h"
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "shim/settings/environment.h"
 #include "shim/settings/settings.h"
+#include "tests/unit/unit.h"
 
 static struct nd_rules rules;
 static struct nd_settings settings;
@@ -360,7 +360,7 @@ START_TEST(checking_takes_all_programs) {
 }
 END_TEST
 
-static void add_tests(TCase *tests) {
+void add_tests(TCase *tests) {
     tcase_add_test(tests, values_for_everything);
     tcase_add_loop_test(tests, mistake, 0, sizeof mistakes / sizeof mistakes[0]);
     tcase_add_loop_test(tests, setting_in_the_wrong_section, 0, sizeof misplaced / sizeof misplaced[0]);
@@ -378,16 +378,4 @@ static void add_tests(TCase *tests) {
     tcase_add_test(tests, full_tables);
     tcase_add_test(tests, empty_sections_take_no_room);
     tcase_add_test(tests, checking_takes_all_programs);
-}
-
-int main(void) {
-    Suite *suite = suite_create("rules");
-    TCase *tests = tcase_create("rules");
-    add_tests(tests);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,15 +1,14 @@
 #include "shim/tls/scope.h"
 
-#include <check.h>
 #include <pthread.h>
 #include <setjmp.h>
-#include <stdlib.h>
 
 #include "base/frame.h"
 #include "shim/mode.h"
 #include "shim/socket/change.h"
 #include "shim/tls/innermost.h"
 #include "tests/unit/fake_kernel.h"
+#include "tests/unit/unit.h"
 
 #define FD 700
 #define OTHER 701
@@ -353,9 +352,7 @@ START_TEST(observing_tells_of_too_long_an_operation) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("scope");
-    TCase *tests = tcase_create("scope");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, a_scope_is_its_descriptors_and_ends_with_the_operation);
     tcase_add_test(tests, an_operation_within_is_recognised_by_its_object);
@@ -372,10 +369,4 @@ int main(void) {
     tcase_add_test(tests, a_scope_is_its_threads);
     tcase_add_loop_test(tests, an_expiry_names_its_limit, 0, (int)(sizeof names / sizeof *names));
     tcase_add_test(tests, observing_tells_of_too_long_an_operation);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

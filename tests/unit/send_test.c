@@ -1,10 +1,10 @@
 #include "shim/call/send.h"
 
-#include <check.h>
 #include <stdlib.h>
 
 #include "shim/socket/change.h"
 #include "tests/unit/fake_calls.h"
+#include "tests/unit/unit.h"
 
 #define FULL                                                                                                           \
     { -1, EAGAIN, 0, 0, 0 }
@@ -199,9 +199,7 @@ START_TEST(without_poll_the_kernel_waits) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("send");
-    TCase *tests = tcase_create("send");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start_limited, NULL);
     tcase_add_test(tests, what_fits_is_one_call);
     tcase_add_test(tests, the_rest_follows);
@@ -216,10 +214,4 @@ int main(void) {
     tcase_add_test(tests, the_programs_own_timeout_is_shorter);
     tcase_add_test(tests, a_signal_interrupts_as_it_does_a_plain_call);
     tcase_add_test(tests, without_poll_the_kernel_waits);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

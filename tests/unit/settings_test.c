@@ -1,6 +1,5 @@
 #include "shim/settings/settings.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "shim/settings/environment.h"
 #include "shim/settings/setting_value.h"
 #include "shim/settings/warnings.h"
+#include "tests/unit/unit.h"
 
 /* What nd_settings_from_environment makes of `environment`. */
 static struct nd_settings settings;
@@ -330,9 +330,7 @@ END_TEST
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
-int main(void) {
-    Suite *suite = suite_create("settings");
-    TCase *tests = tcase_create("settings");
+void add_tests(TCase *tests) {
     tcase_add_loop_test(tests, reads_good_duration, 0, COUNT(good_durations));
     tcase_add_loop_test(tests, refuses_bad_duration, 0, COUNT(bad_durations));
     tcase_add_loop_test(tests, writes_durations_as_they_are_read, 0, 5);
@@ -348,10 +346,4 @@ int main(void) {
     tcase_add_test(tests, one_complaint_too_long_is_still_told);
     tcase_add_test(tests, survives_no_environment);
     tcase_add_loop_test(tests, writes_values_as_they_are_read, 0, COUNT(round_trip));
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

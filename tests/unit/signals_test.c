@@ -1,10 +1,10 @@
 #include "shim/wait/signals.h"
 
-#include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdlib.h>
+
+#include "tests/unit/unit.h"
 
 static void handler(int number) {
     (void)number;
@@ -100,9 +100,7 @@ END_TEST
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
-int main(void) {
-    Suite *suite = suite_create("signals");
-    TCase *tests = tcase_create("signals");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, without_handlers_a_call_goes_on);
     tcase_add_test(tests, handlers_that_restart_let_it_go_on);
@@ -112,10 +110,4 @@ int main(void) {
     tcase_add_test(tests, a_one_shot_that_has_run_ends_it);
     tcase_add_test(tests, a_default_with_a_handlers_flags_is_no_handler);
     tcase_add_test(tests, held_signals_are_let_go);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

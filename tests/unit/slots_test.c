@@ -1,6 +1,5 @@
 #include "shim/report/slots.h"
 
-#include <check.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 
 #include "shim/mode.h"
 #include "tests/unit/fake_kernel.h"
+#include "tests/unit/unit.h"
 
 #define NOINLINE __attribute__((noinline))
 
@@ -187,19 +187,7 @@ START_TEST(threads_lose_no_count) {
 }
 END_TEST
 
-START_TEST(names) {
-    for (unsigned i = 1; i < ND_OPERATIONS; i++) {
-        char copy[ND_OPERATION_NAME];
-        strcpy(copy, nd_operation_names[i]);
-        ck_assert_int_eq(nd_operation_find(copy), (int)i);
-        ck_assert_int_eq(nd_operation_find(nd_operation_names[i]), (int)i);
-    }
-    ck_assert_int_eq(nd_operation_find("fly"), ND_OPERATION_NONE);
-}
-END_TEST
-
-int main(void) {
-    TCase *tests = tcase_create("slots");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, a_call_has_a_slot_as_long_as_it_lasts);
     tcase_add_test(tests, a_signal_handlers_call_gives_the_slot_back);
@@ -209,12 +197,4 @@ int main(void) {
     tcase_add_test(tests, a_child_starts_anew);
     tcase_add_test(tests, a_fork_that_nobody_tells_of_is_noticed);
     tcase_add_test(tests, threads_lose_no_count);
-    tcase_add_test(tests, names);
-    Suite *suite = suite_create("slots");
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

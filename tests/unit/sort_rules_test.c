@@ -1,9 +1,9 @@
 #include "resolver/sort_rules.h"
 
 #include <arpa/inet.h>
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/unit.h"
 
 static union nd_socket_address to[2];
 static struct nd_destination d[2];
@@ -81,16 +81,8 @@ START_TEST(ipv4_bits_count_only_inside_a_subnet) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("sort_rules");
-    TCase *tests = tcase_create("sort_rules");
+void add_tests(TCase *tests) {
     tcase_add_loop_test(tests, applies_the_rules, 0, (int)(sizeof ordered / sizeof *ordered));
     tcase_add_test(tests, avoids_deprecated_and_prefers_home_and_native);
     tcase_add_test(tests, ipv4_bits_count_only_inside_a_subnet);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

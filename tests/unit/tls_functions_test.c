@@ -1,11 +1,12 @@
 #include "shim/tls/functions.h"
 
-#include <check.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tests/unit/unit.h"
 
 #define HERE __builtin_extract_return_addr(__builtin_return_address(0))
 
@@ -195,9 +196,7 @@ START_TEST(a_library_without_a_queue_is_survived) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("tls");
-    TCase *tests = tcase_create("tls");
+void add_tests(TCase *tests) {
     tcase_add_test(tests, without_openssl_nothing_is_found);
     tcase_add_test(tests, a_private_openssl_is_found_again_and_again);
     tcase_add_test(tests, each_row_is_found_under_its_own_name);
@@ -207,10 +206,4 @@ int main(void) {
     tcase_add_test(tests, an_empty_queue_gets_errno);
     tcase_add_test(tests, what_stands_in_the_queue_stays);
     tcase_add_test(tests, a_library_without_a_queue_is_survived);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,14 +1,13 @@
 #include "shim/wait/set.h"
 
-#include <check.h>
 #include <poll.h>
-#include <stdlib.h>
 
 #include "shim/mode.h"
 #include "shim/settings/settings.h"
 #include "shim/socket/change.h"
 #include "shim/wait/loop.h"
 #include "tests/unit/fake_kernel.h"
+#include "tests/unit/unit.h"
 
 #define INET (ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED)
 #define LIMIT (2 * ND_SEC)
@@ -193,25 +192,25 @@ START_TEST(a_stale_record_ends_nothing) {
 }
 END_TEST
 
-/* last sent, last heard (ms ago), whether we spoke last, whether the second of two connections is ended */
+/* last sent, last received (ms ago), whether we sent last, whether the first of two connections is ended */
 static const struct {
-    uint32_t sent, heard;
-    bool spoke_last, ended;
-} owing[] = {
+    uint32_t sent, received;
+    bool sent_last, ended;
+} pending[] = {
     {5000, 9000, false, true}, {5000, 5000, false, false}, {5000, 5000, true, true}, {9000, 5000, false, false},
     {500, 9000, true, false},  {4990, 5000, false, false}, {4990, 5000, true, true}, {4980, 5000, false, true},
 };
 
-START_TEST(of_several_only_one_that_owes_a_reply) {
+START_TEST(of_several_only_one_whose_reply_is_pending) {
     struct nd_sock *sock = connection(0, INET, POLLIN);
     connection(1, INET, 0);
     entries[1].wants = POLLIN;
-    if (owing[_i].spoke_last)
+    if (pending[_i].sent_last)
         nd_sock_sent(sock);
-    fake.info.tcpi_last_data_sent = owing[_i].sent;
-    fake.info.tcpi_last_data_recv = owing[_i].heard;
+    fake.info.tcpi_last_data_sent = pending[_i].sent;
+    fake.info.tcpi_last_data_recv = pending[_i].received;
     run(2, 2500 * ND_MSEC, NULL, 0);
-    ck_assert_int_eq((nd_sock_flags(sock) & ND_SOCK_EXPIRED) != 0, owing[_i].ended);
+    ck_assert_int_eq((nd_sock_flags(sock) & ND_SOCK_EXPIRED) != 0, pending[_i].ended);
 }
 END_TEST
 
@@ -245,7 +244,7 @@ START_TEST(a_ready_connect_stands_and_is_armed) {
 }
 END_TEST
 
-START_TEST(a_wait_for_room_ends_by_send) {
+START_TEST(a_wait_for_send_space_ends_by_send) {
     nd_settings.outbound.recv = 0;
     nd_settings.outbound.send = LIMIT;
     connection(0, INET, POLLOUT);
@@ -257,9 +256,8 @@ START_TEST(a_wait_for_room_ends_by_send) {
 }
 END_TEST
 
-/* Sets of others are not disturbed by observing. */
-/* None of them lasts as long as the first look is put off. */
-START_TEST(short_waits_for_room_add_up) {
+/* Each is shorter than the time before the send queue is checked first. */
+START_TEST(short_waits_for_send_space_add_up) {
     nd_settings.outbound.recv = 0;
     nd_settings.outbound.send = LIMIT;
     connection(0, INET, POLLOUT);
@@ -284,9 +282,7 @@ START_TEST(observing_ends_nothing) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("waitset");
-    TCase *tests = tcase_create("waitset");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, a_silent_socket_is_ended);
     tcase_add_test(tests, the_programs_own_timeout_is_passed_on);
@@ -299,17 +295,11 @@ int main(void) {
     tcase_add_test(tests, errors_are_the_real_calls);
     tcase_add_test(tests, success_keeps_errno);
     tcase_add_test(tests, a_stale_record_ends_nothing);
-    tcase_add_loop_test(tests, of_several_only_one_that_owes_a_reply, 0, (int)(sizeof owing / sizeof *owing));
+    tcase_add_loop_test(tests, of_several_only_one_whose_reply_is_pending, 0, (int)(sizeof pending / sizeof *pending));
     tcase_add_test(tests, a_connect_is_bounded_from_its_beginning);
     tcase_add_test(tests, a_connect_that_came_about_unseen_lives);
     tcase_add_test(tests, a_ready_connect_stands_and_is_armed);
-    tcase_add_test(tests, a_wait_for_room_ends_by_send);
-    tcase_add_test(tests, short_waits_for_room_add_up);
+    tcase_add_test(tests, a_wait_for_send_space_ends_by_send);
+    tcase_add_test(tests, short_waits_for_send_space_add_up);
     tcase_add_test(tests, observing_ends_nothing);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,6 +1,5 @@
 #include "shim/wait/wait.h"
 
-#include <check.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -10,6 +9,7 @@
 #include "base/clock.h"
 #include "shim/real.h"
 #include "tests/unit/fake_kernel.h"
+#include "tests/unit/unit.h"
 
 /* What successive polls return, each after a time. */
 struct step {
@@ -227,9 +227,7 @@ START_TEST(asks_the_kernel_for_the_mode) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("wait");
-    TCase *tests = tcase_create("wait");
+void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, fake_start, NULL);
     tcase_add_test(tests, ready_is_ready);
     tcase_add_test(tests, a_limit_ends_it_and_not_before);
@@ -245,10 +243,4 @@ int main(void) {
     tcase_add_test(tests, ready_again_and_again_pauses);
     tcase_add_test(tests, a_descriptor_that_became_another_ends_it);
     tcase_add_test(tests, asks_the_kernel_for_the_mode);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "resolver/helper.h"
+#include "resolver/helper_calls.h"
 #include "resolver/resolver.h"
 
 static const char *node;

@@ -1,0 +1,16 @@
+/* Text of other processes, on its way to a terminal or into JSON. */
+#ifndef CLI_PROCESS_ESCAPE_H
+#define CLI_PROCESS_ESCAPE_H
+
+#include <string.h>
+
+#include "base/line.h"
+
+/* Copies `text` to `out`, escaped as in a JSON string, and shortened to its `size` bytes. */
+static inline void escape(char *out, size_t size, const char *text) {
+    struct nd_line line;
+    nd_line_start(&line, out, size);
+    nd_line_put_escaped(&line, text, strlen(text), size - 1);
+}
+
+#endif

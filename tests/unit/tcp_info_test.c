@@ -1,0 +1,184 @@
+#include "shim/socket/tcp_info.h"
+
+#include <poll.h>
+#include <stdlib.h>
+
+#include "shim/socket/change.h"
+#include "shim/socket/ended.h"
+#include "tests/unit/fake_kernel.h"
+#include "tests/unit/unit.h"
+
+#define FD 700
+
+static struct nd_tcp_info info;
+static int poll_result;
+
+static int fake_poll(struct pollfd *fds, nfds_t count, int timeout) {
+    (void)fds, (void)count, (void)timeout;
+    return poll_result;
+}
+
+static void set_type(int type) {
+    *fake_option(SOL_SOCKET, SO_TYPE) =
+        (struct fake_option){.level = SOL_SOCKET, .name = SO_TYPE, .value.tv_sec = type};
+}
+
+static void start(void) {
+    fake_start();
+    nd_real.poll = fake_poll;
+    memset(&info, 0xff, sizeof info);
+    set_type(SOCK_STREAM);
+    errno = 42;
+}
+
+static void stop(void) {
+    ck_assert_int_eq(errno, 42);
+}
+
+START_TEST(reads_what_the_kernel_reports) {
+    fake.info = (struct tcp_info){.tcpi_state = TCP_CLOSE_WAIT,
+                                  .tcpi_retransmits = 1,
+                                  .tcpi_probes = 2,
+                                  .tcpi_backoff = 3,
+                                  .tcpi_rto = 200000,
+                                  .tcpi_unacked = 4,
+                                  .tcpi_last_data_sent = 5,
+                                  .tcpi_last_data_recv = 6,
+                                  .tcpi_last_ack_recv = 7};
+    fake.acked = 8;
+    fake.received = 9;
+    ck_assert(nd_tcp_info_read(FD, &info));
+    ck_assert_uint_eq(info.known, ND_TCP_TIMES | ND_TCP_BYTES);
+    ck_assert(info.state == TCP_CLOSE_WAIT && info.retransmits == 1 && info.probes == 2 && info.backoff == 3);
+    ck_assert(info.rto == 200 * ND_MSEC && info.unacked == 4 && info.last_data_sent == 5 * ND_MSEC);
+    ck_assert(info.last_data_recv == 6 * ND_MSEC && info.last_ack_recv == 7 * ND_MSEC);
+    ck_assert(info.bytes_acked == 8 && info.bytes_received == 9 && info.bytes_sent == 0 && info.notsent == 0);
+}
+END_TEST
+
+/* Bytes of an answer, and what is known by them. */
+static const struct {
+    size_t length;
+    bool told;
+    unsigned known;
+} answers[] = {
+    {0, false, 0},
+    {3, false, 0},
+    {4, true, 0},
+    {59, true, 0},
+    {60, true, ND_TCP_TIMES},
+    {104, true, ND_TCP_TIMES},
+    {128, true, ND_TCP_TIMES},
+    {136, true, ND_TCP_TIMES | ND_TCP_BYTES},
+    {215, true, ND_TCP_TIMES | ND_TCP_BYTES},
+    {216, true, ND_TCP_TIMES | ND_TCP_BYTES | ND_TCP_SENT},
+    {300, true, ND_TCP_TIMES | ND_TCP_BYTES | ND_TCP_SENT},
+};
+
+START_TEST(answers_of_any_length) {
+    unsigned char answer[300];
+    memset(answer, 1, sizeof answer);
+    ck_assert(nd_tcp_info_decode(&info, answer, answers[_i].length) == answers[_i].told);
+    ck_assert_uint_eq(info.known, answers[_i].known);
+    ck_assert_uint_eq(info.state, answers[_i].told);
+    const bool times = info.known & ND_TCP_TIMES;
+    ck_assert_uint_eq(info.unacked, times ? 0x01010101 : 0);
+    ck_assert_int_eq(info.last_ack_recv, !answers[_i].told ? 0 : times ? 0x01010101 * ND_MSEC : INT32_MAX * ND_MSEC);
+    ck_assert_uint_eq(info.bytes_received != 0, (info.known & ND_TCP_BYTES) != 0);
+    ck_assert_uint_eq(info.bytes_retransmitted != 0, (info.known & ND_TCP_SENT) != 0);
+}
+END_TEST
+
+START_TEST(a_short_answer_leaves_the_rest_unknown) {
+    fake.info.tcpi_last_data_recv = 5;
+    fake.info_length = 4;
+    ck_assert(nd_tcp_info_read(FD, &info));
+    ck_assert(info.known == 0 && info.state == TCP_ESTABLISHED && info.last_data_recv == INT32_MAX * ND_MSEC);
+}
+END_TEST
+
+/* Whether it has a peer, what poll for POLLOUT gives, and the state that shows. */
+static const struct {
+    bool peer;
+    int poll;
+    uint8_t state;
+} signs[] = {{true, 0, TCP_ESTABLISHED}, {true, 1, TCP_ESTABLISHED}, {false, 0, TCP_SYN_SENT}, {false, 1, TCP_CLOSE}};
+
+START_TEST(a_filter_leaves_other_signs_of_the_state) {
+    fake.info_denied = true;
+    fake.unconnected = !signs[_i].peer;
+    poll_result = signs[_i].poll;
+    ck_assert(nd_tcp_info_read(FD, &info));
+    ck_assert(info.known == 0 && info.state == signs[_i].state && info.last_ack_recv == INT32_MAX * ND_MSEC);
+}
+END_TEST
+
+START_TEST(what_is_no_tcp_socket_has_no_state) {
+    fake.info_denied = _i == 0;
+    fake.info_fails = _i == 1;
+    set_type(SOCK_DGRAM);
+    ck_assert(!nd_tcp_info_read(FD, &info));
+    ck_assert(info.known == 0 && info.state == 0 && info.last_data_recv == 0);
+}
+END_TEST
+
+/* Milliseconds since bytes went out and came in; the record says that they went out last; TLS; a reply is pending. */
+static const struct {
+    uint32_t sent, received;
+    bool sent_last, tls, pending;
+} replies[] = {
+    {100, 111, false, false, true}, {100, 110, false, false, false}, {100, 110, true, false, true},
+    {100, 100, true, false, true},  {101, 100, true, false, false},  {101, 100, true, true, true},
+    {101, 100, false, true, false},
+};
+
+START_TEST(a_reply_is_pending) {
+    info = (struct nd_tcp_info){.last_data_sent = replies[_i].sent * ND_MSEC,
+                                .last_data_recv = replies[_i].received * ND_MSEC};
+    ck_assert(nd_tcp_reply_pending(&info, replies[_i].sent_last, replies[_i].tls) == replies[_i].pending);
+}
+END_TEST
+
+START_TEST(who_made_a_connection) {
+    struct nd_tcp_info client = {.state = TCP_ESTABLISHED, .known = ND_TCP_SENT, .bytes_sent = 100, .bytes_acked = 101};
+    ck_assert(nd_tcp_made_here(&client, 0));
+    client.bytes_acked = 61;
+    client.notsent = 10;
+    ck_assert(nd_tcp_made_here(&client, 50)); /* 40 in flight, 10 not sent */
+    client.bytes_acked = 60;
+    ck_assert(!nd_tcp_made_here(&client, 50));
+    client.bytes_acked = 61;
+    client.state = TCP_CLOSE_WAIT;
+    ck_assert(!nd_tcp_made_here(&client, 50));
+    client.state = TCP_ESTABLISHED;
+    client.known = ND_TCP_TIMES | ND_TCP_BYTES;
+    ck_assert(!nd_tcp_made_here(&client, 50));
+}
+END_TEST
+
+/* An answer of nothing leaves nothing of what stood on the stack before. */
+START_TEST(only_timers_leave_probes_and_repeats) {
+    struct nd_sock *sock = nd_sock_created(FD, ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED);
+    fake.info =
+        (struct tcp_info){.tcpi_state = TCP_CLOSE, .tcpi_probes = (uint8_t)(_i == 0), .tcpi_retransmits = _i == 1};
+    fake.info_length = _i == 3 ? 1 : 4;
+    ck_assert(nd_ended_by_kernel(FD, sock) == (_i < 2));
+    fake.info.tcpi_state = TCP_CLOSE_WAIT;
+    ck_assert(!nd_ended_by_kernel(FD, nd_sock_created(FD, ND_SOCK_STREAM | ND_SOCK_INET)));
+    nd_sock_clear(FD);
+}
+END_TEST
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
+
+void add_tests(TCase *tests) {
+    tcase_add_checked_fixture(tests, start, stop);
+    tcase_add_test(tests, reads_what_the_kernel_reports);
+    tcase_add_loop_test(tests, answers_of_any_length, 0, COUNT(answers));
+    tcase_add_test(tests, a_short_answer_leaves_the_rest_unknown);
+    tcase_add_loop_test(tests, a_filter_leaves_other_signs_of_the_state, 0, COUNT(signs));
+    tcase_add_loop_test(tests, what_is_no_tcp_socket_has_no_state, 0, 2);
+    tcase_add_loop_test(tests, a_reply_is_pending, 0, COUNT(replies));
+    tcase_add_test(tests, who_made_a_connection);
+    tcase_add_loop_test(tests, only_timers_leave_probes_and_repeats, 0, 4);
+}
