@@ -1,25 +1,17 @@
 #include "shim/call/accept.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 
-#include "base/clock.h"
 #include "base/compiler.h"
-#include "shim/limit/expiry.h"
 #include "shim/limit/observe.h"
 #include "shim/limit/pending_timeout.h"
-#include "shim/limit/wait_clock.h"
 #include "shim/mode.h"
 #include "shim/real.h"
-#include "shim/report/slots.h"
-#include "shim/settings/settings.h"
 #include "shim/socket/change.h"
 #include "shim/socket/discover.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
-#include "shim/socket/profile.h"
-#include "shim/socket/record.h"
 #include "shim/wait/signals.h"
 #include "shim/wait/wait.h"
 
@@ -28,16 +20,16 @@ static void accepted(int listener, int fd, int flags) {
     nd_live_check();
     const struct nd_sock *from = nd_sock_lookup(listener);
     const uint32_t kind = ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_LOCAL | ND_SOCK_LINGER;
-    const uint32_t stands = ND_SOCK_CONNECTED | ND_SOCK_INBOUND,
+    const uint32_t established = ND_SOCK_CONNECTED | ND_SOCK_INBOUND,
                    nonblock = flags & SOCK_NONBLOCK ? ND_SOCK_NONBLOCK : 0;
-    const uint32_t known = from ? nd_sock_flags(from) : 0, soon = nd_rules.has_inbound ? 0 : stands;
+    const uint32_t known = from ? nd_sock_flags(from) : 0, known_inbound = nd_rules.has_inbound ? 0 : established;
     struct nd_sock *sock =
-        known & ND_SOCK_KNOWN ? nd_sock_created(fd, (known & kind) | nonblock | soon) : nd_sock_discover(fd);
+        known & ND_SOCK_KNOWN ? nd_sock_created(fd, (known & kind) | nonblock | known_inbound) : nd_sock_discover(fd);
     if (sock) {
         if (nd_rules.has_inbound)
             sock->profile = nd_profile_from(fd);
-        if (nd_unlikely((nd_sock_flags(sock) & stands) != stands))
-            nd_sock_change(fd, sock, stands, 0);
+        if (nd_unlikely((nd_sock_flags(sock) & established) != established))
+            nd_sock_change(fd, sock, established, 0);
         nd_kernel_timers_arm(fd, sock);
     }
     errno = saved;
@@ -51,7 +43,7 @@ static struct nd_sock *limited(int fd) {
     return sock && nd_sock_accept_limit(sock) ? sock : NULL;
 }
 
-/* The listener has waited for its limit, in this call and those before that gave no connection. */
+/* ACCEPT has expired on the listener, in this call and earlier ones that returned no connection. */
 static void report(const struct nd_accept_call *call, struct nd_sock *sock, nd_time elapsed) {
     struct nd_expiry expiry = {.operation = nd_operation_names[call->operation],
                                .limit = nd_limit_name(sock, ND_LIMIT_ACCEPT),
@@ -63,11 +55,11 @@ static void report(const struct nd_accept_call *call, struct nd_sock *sock, nd_t
 
 static bool has_connection(int fd) {
     struct pollfd pollfd = {.fd = fd, .events = POLLIN};
-    return nd_real.poll(&pollfd, 1, 0) != 0; /* an error too: let accept say it */
+    return nd_real.poll(&pollfd, 1, 0) != 0; /* also for an error, which accept returns */
 }
 
-/* Several threads see the same connection come, and accept would keep those that are not the first. So they take turns; the
- * times see to it that one that was cancelled in accept, or jumped out of it, holds nobody up. */
+/* Poll reports one connection to several threads, and accept would block all of them but the first. So they take turns;
+ * a turn expires, so that a thread that was cancelled in accept, or left it by longjmp, blocks nobody. */
 #define LONGEST_TURN (500 * ND_MSEC)
 
 static bool take_thread_turn(struct nd_sock *sock, uint32_t seen) {
@@ -90,9 +82,10 @@ static bool lock(int fd, short type) {
     return nd_real.fcntl(fd, F_SETLK, &whole) == 0 || (errno != EAGAIN && errno != EACCES);
 }
 
-/* So do several processes that share the listener (prefork servers), for which its inode holds a record lock: nobody else takes
- * one there, and the kernel lets go of it with the process. Who does not get it waits no longer than for a thread's turn. A
- * timeout on the listener would be inherited by what is accepted, and O_NONBLOCK is everybody's. */
+/* Processes that share the listener (prefork servers) take turns, too, by a record lock on its inode: no program uses
+ * one there, and the kernel releases it when the process ends. A process waits for it no longer than for a thread's
+ * turn. Neither SO_RCVTIMEO nor O_NONBLOCK would do: accepted sockets inherit the one, all processes share the
+ * other. */
 static bool take_process_turn(int fd) {
     bool taken;
     for (nd_time began = nd_now(); !(taken = lock(fd, F_WRLCK)) && nd_now() - began < LONGEST_TURN;)
@@ -104,7 +97,7 @@ static bool take_process_turn(int fd) {
     return false;
 }
 
-/* An accept that never waits needs none. */
+/* A non-blocking accept needs no lock. */
 static bool locks(const struct nd_sock *sock) {
     return !(nd_sock_flags(sock) & ND_SOCK_NONBLOCK);
 }
@@ -128,24 +121,25 @@ static void end_turn(int fd, struct nd_sock *sock) {
 
 /* A call that waits for a connection. */
 struct accept_wait {
-    struct nd_wait wait; /* first: what nd_wait_for gives back is this */
+    struct nd_wait wait; /* first: the function `fired` casts back */
     nd_time deadline;
 };
 
-static bool fired(struct nd_wait *wait, nd_time now, nd_time *next) {
+static bool accept_fired(struct nd_wait *wait, nd_time now, nd_time *next) {
     *next = ((const struct accept_wait *)wait)->deadline;
     return now >= *next;
 }
 
-/* Waits for a connection and takes the turn to accept it. False, with errno, where there will be none. */
+/* Waits for a connection and takes the turn to accept it. False, with errno, where the call ends without one. */
 static bool wait_for_connection(const struct nd_accept_call *call, struct nd_sock *sock, enum nd_waited *how) {
     const nd_time began = nd_now(), limit = nd_sock_accept_limit(sock);
     const nd_time before = nd_wait_clock_silence(&sock->clock[ND_IN]);
-    struct accept_wait this = {.wait = {.fd = call->fd,
+    struct accept_wait this = {.wait = {.operation = call->operation,
+                                        .fd = call->fd,
                                         .sock = sock,
                                         .events = POLLIN,
                                         .own = nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, began),
-                                        .fired = fired},
+                                        .fired = accept_fired},
                                .deadline = nd_time_after(began, before < limit ? limit - before : 0)};
     nd_wait_begin(&this.wait);
     for (;;) {
@@ -204,7 +198,7 @@ static int accept_limited(const struct nd_accept_call *call, struct nd_sock *soc
         nd_slot_begin(&use, call->operation, call->fd, began, nd_time_after(began, nd_sock_accept_limit(sock)),
                       ND_LIMIT_ACCEPT);
         turn = wait_for_connection(call, sock, &how);
-        nd_slot_end(&use, nd_wait_outcome(how), nd_now_coarse());
+        nd_slot_end(&use, nd_wait_outcome(how, turn ? 0 : -1), nd_now_coarse());
         if (!turn)
             return -1;
         turn = how != ND_UNPOLLABLE;

@@ -1,5 +1,5 @@
-/* accept and accept4, bounded by ACCEPT: the listener carries no timer for it and is never ended. An accepted socket is inbound, and
- * gets the limits of that side here. */
+/* accept and accept4, bounded by ACCEPT: the listener has no timer for it and is never ended. An accepted socket is
+ * inbound, and gets the limits of inbound sockets here. */
 #ifndef ND_CALL_ACCEPT_H
 #define ND_CALL_ACCEPT_H
 
@@ -7,7 +7,7 @@
 
 #include "shim/report/slot.h"
 
-/* One call as the program made it. */
+/* The call as the program made it. */
 struct nd_accept_call {
     enum nd_call operation; /* accept or accept4 */
     int fd;

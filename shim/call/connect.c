@@ -1,31 +1,21 @@
 #include "shim/call/connect.h"
 
-#include <errno.h>
-#include <netinet/tcp.h>
 #include <string.h>
-#include <sys/time.h>
 
-#include "base/clock.h"
 #include "base/compiler.h"
 #include "shim/limit/carry_over.h"
 #include "shim/limit/datagram.h"
-#include "shim/limit/expiry.h"
 #include "shim/limit/observe.h"
 #include "shim/mode.h"
 #include "shim/readable.h"
 #include "shim/real.h"
-#include "shim/report/slots.h"
-#include "shim/socket/change.h"
 #include "shim/socket/discover.h"
 #include "shim/socket/duplicates.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
-#include "shim/socket/profile.h"
-#include "shim/socket/record.h"
 #include "shim/socket/tcp_info.h"
 #include "shim/tls/innermost.h"
-#include "shim/tls/scope.h"
 #include "shim/wait/signals.h"
 #include "shim/wait/wait.h"
 
@@ -50,7 +40,7 @@ static struct nd_expiry connect_expiry(const struct nd_sock *sock, const struct 
 static struct timeval to_timeval(nd_time time) {
     time = (time + ND_USEC - 1) / ND_USEC;
     if (time < 1)
-        time = 1; /* 0 would mean for ever */
+        time = 1; /* 0 would mean no timeout */
     return (struct timeval){(time_t)(time / 1000000), (suseconds_t)(time % 1000000)};
 }
 
@@ -58,19 +48,19 @@ static bool under_way(int error) {
     return error == EINPROGRESS || error == EALREADY || error == EINTR;
 }
 
-/* Whether the connection stands: it may have come about while this process was stopped. */
-static bool come_about(int fd) {
+/* Whether the connection is established: that may have happened while this process was stopped. */
+static bool is_established(int fd) {
     struct nd_tcp_info info;
     return nd_tcp_info_read(fd, &info) && nd_tcp_established(&info);
 }
 
-/* A tick of the slowest kernels: their timers may fire that much early. */
+/* A tick of kernels with HZ=100: a timer of theirs may fire that much early. */
 #define TICK (10 * ND_MSEC)
 
-/* Waits in connect until `deadline`, over interruptions that the program would not have seen: SO_SNDTIMEO makes the kernel show those of
- * SA_RESTART handlers too. A second connect asks for the outcome of the first. At the deadline it returns what the kernel says of an
- * attempt under way. A call that comes back before its time for no signal is not made again: somebody has made the socket
- * non-blocking. */
+/* Waits in connect until `deadline`. It continues after interruptions that the plain call would not have returned: with
+ * SO_SNDTIMEO the kernel ignores SA_RESTART. A second connect waits for the outcome of the first. At the deadline it
+ * returns the kernel's error for an attempt under way. A call that returns before its timeout without a signal is not
+ * repeated: the socket was made non-blocking. */
 static int connect_until(int fd, const struct sockaddr *addr, socklen_t len, nd_time deadline, bool restarts) {
     for (;;) {
         const struct timeval left = to_timeval(deadline - nd_now());
@@ -84,7 +74,7 @@ static int connect_until(int fd, const struct sockaddr *addr, socklen_t len, nd_
         errno = error;
         if (interrupted ? !(restarts && nd_signals_restart()) : now < deadline - TICK)
             return result;
-        if (now >= deadline && !come_about(fd)) { /* else the kernel's timer was early: once more */
+        if (now >= deadline && !is_established(fd)) { /* else the kernel's timer was early: connect again */
             errno = interrupted ? EINPROGRESS : error;
             return -1;
         }
@@ -108,10 +98,10 @@ static void note_attempt(struct nd_sock *sock, const struct sockaddr *addr, sock
     sock->connect_began = began;
 }
 
-/* The attempt goes on without the call: a wait or another connect asks for its outcome. Its time began at `began`. */
+/* The attempt, which began at `began`, continues after the call: poll or another connect asks for its outcome. */
 static void pending(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
     note_attempt(sock, addr, len, began);
-    nd_kernel_timers_arm(fd, sock); /* programs that go back to blocking mode once connected are bounded too */
+    nd_kernel_timers_arm(fd, sock); /* for programs that set blocking mode once connected */
     nd_sock_change(fd, sock, ND_SOCK_CONNECTING, ND_SOCK_CONNECTED);
     nd_duplicates_update(fd, sock);
 }
@@ -124,24 +114,25 @@ static void expire(int fd, struct nd_sock *sock, const struct sockaddr *addr, so
     nd_carry_over_end(fd, sock, ND_OUT);
 }
 
-/* Whether `fd` is an internet socket: an AF_UNIX connect that has not come about leaves nothing behind. */
+/* Whether a connect that has not succeeded leaves an attempt under way: not on AF_UNIX. */
 static bool leaves_attempt(const struct nd_sock *sock) {
     return (nd_sock_flags(sock) & ND_SOCK_INET) != 0;
 }
 
-/* Whether the call waits for the outcome of an attempt under way. */
-static bool goes_on(const struct nd_sock *sock) {
+/* Whether an attempt is under way, for whose outcome the call waits. */
+static bool is_under_way(const struct nd_sock *sock) {
     return (nd_sock_flags(sock) & ND_SOCK_CONNECTING) != 0;
 }
 
-/* When a call that is made now is taken to have begun. */
-static nd_time beginning(const struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
-    if (goes_on(sock))
+/* The time from which CONNECT counts for a call that begins now. */
+static nd_time connect_began(const struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
+    if (is_under_way(sock))
         return sock->connect_began;
     return leaves_attempt(sock) ? nd_now() : nd_carried_over_connect(sock, addr, len, nd_now());
 }
 
-/* The call has failed for good, or leaves nothing behind but the time that it waited since `began`. */
+/* The call has failed. Where it left no attempt under way and may be repeated, the time since `began` is carried
+ * over. */
 static void not_connected(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began,
                           int error) {
     nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
@@ -154,30 +145,30 @@ static void not_connected(int fd, struct nd_sock *sock, const struct sockaddr *a
 static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began,
                             enum nd_slot_end *how) {
     *how = ND_SLOT_DONE;
-    const bool again = goes_on(sock);
+    const bool again = is_under_way(sock);
     const nd_time deadline = nd_connect_deadline(sock, began);
     const uint32_t generation = sock->generation;
     struct nd_borrowed timer;
     bool bounded = deadline != ND_NEVER && nd_kernel_timers_borrow(fd, sock, &timer);
-    if (bounded && !again && leaves_attempt(sock)) { /* a jump may leave the call before it returns */
+    if (bounded && !again && leaves_attempt(sock)) { /* longjmp may leave the call */
         note_attempt(sock, addr, len, began);
         nd_sock_change(fd, sock, ND_SOCK_CONNECTING, 0);
     }
     nd_time own = bounded && timer.own ? nd_time_after(nd_now(), timer.own * ND_USEC) : ND_NEVER;
-    int result = bounded ? connect_until(fd, addr, len, own < deadline ? own : deadline, own == ND_NEVER)
+    int result = bounded ? connect_until(fd, addr, len, nd_time_sooner(own, deadline), own == ND_NEVER)
                          : nd_real.connect(fd, addr, len);
     int error = errno;
-    bool late =
-        bounded && result != 0 && (under_way(error) || error == EAGAIN) && nd_now() >= deadline && !come_about(fd);
-    if (sock->generation != generation) { /* another thread closed it, and the number is a stranger's */
-        errno = late ? ETIMEDOUT : error;
+    bool expired =
+        bounded && result != 0 && (under_way(error) || error == EAGAIN) && nd_now() >= deadline && !is_established(fd);
+    if (sock->generation != generation) { /* closed by another thread: the number may be another file's now */
+        errno = expired ? ETIMEDOUT : error;
         return result;
     }
     if (bounded)
         nd_kernel_timers_return(fd, sock, &timer);
     if (result == 0) {
         connected(fd, sock);
-    } else if (late) {
+    } else if (expired) {
         expire(fd, sock, addr, len, began);
         error = ETIMEDOUT;
         *how = ND_SLOT_EXPIRED;
@@ -186,32 +177,31 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
         pending(fd, sock, addr, len, began);
     } else {
         not_connected(fd, sock, addr, len, began, error);
-        *how = error == EAGAIN ? ND_SLOT_QUIET : ND_SLOT_DONE; /* AF_UNIX, after the program's own timeout */
+        *how = error == EAGAIN ? ND_SLOT_QUIET : ND_SLOT_DONE; /* AF_UNIX, at the program's own timeout */
     }
     errno = error;
     return result;
 }
 
-/* The call that waits, as it is seen from outside. */
+/* A blocking connect, with its slot. */
 static int connect_waiting(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
     struct nd_slot_use use;
     enum nd_slot_end how;
     if (nd_observing)
         return connect_observed(fd, sock, addr, len);
-    const nd_time began = beginning(sock, addr, len);
+    const nd_time began = connect_began(sock, addr, len);
     nd_slot_begin(&use, ND_OPERATION_connect, fd, began, nd_connect_deadline(sock, began), ND_LIMIT_CONNECT);
     int result = connect_blocking(fd, sock, addr, len, began, &how);
     nd_slot_end(&use, how, nd_now());
     return result;
 }
 
-/* A connect under way whose time is up, found by a program that asks by calling connect again. */
+/* Whether CONNECT has expired on the attempt under way, for a program that asks for its outcome by calling connect
+ * again. */
 static bool attempt_is_over(int fd, const struct nd_sock *sock) {
-    if (!(nd_sock_flags(sock) & ND_SOCK_CONNECTING) || nd_observing ||
-        nd_now() < nd_connect_deadline(sock, sock->connect_began))
-        return false;
     struct nd_tcp_info info;
-    return nd_tcp_info_read(fd, &info) && info.state == TCP_SYN_SENT;
+    return is_under_way(sock) && !nd_observing && nd_now() >= nd_connect_deadline(sock, sock->connect_began) &&
+           nd_tcp_info_read(fd, &info) && info.state == TCP_SYN_SENT;
 }
 
 static int connect_nonblocking(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
@@ -222,11 +212,10 @@ static int connect_nonblocking(int fd, struct nd_sock *sock, const struct sockad
     }
     if (leaves_attempt(sock) && !(nd_sock_flags(sock) & ND_SOCK_CONNECTING))
         nd_kernel_timers_backstop(fd, sock);
-    int result = nd_real.connect(fd, addr, len);
-    int error = errno;
+    int result = nd_real.connect(fd, addr, len), error = errno;
     if (result == 0 || error == EISCONN)
         connected(fd, sock);
-    else if (error == EINPROGRESS) /* a new attempt; one under way gives EALREADY, and keeps its time */
+    else if (error == EINPROGRESS) /* a new attempt; for one under way it is EALREADY */
         pending(fd, sock, addr, len, nd_now());
     else if (!under_way(error))
         nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
@@ -234,17 +223,17 @@ static int connect_nonblocking(int fd, struct nd_sock *sock, const struct sockad
     return result;
 }
 
-/* A datagram socket does not wait to connect; a timer for its answers was set at birth. Nor does a call with an address that the
- * kernel refuses, which may be a wild pointer. */
+/* Whether a connect may wait: not on a datagram socket (SO_RCVTIMEO was set on it when it was created), nor with an
+ * address that the kernel refuses, which may be an invalid pointer. */
 static bool waits_to_connect(const struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
     uint32_t flags = nd_sock_flags(sock);
     return (flags & ND_SOCK_STREAM) && (flags & (ND_SOCK_INET | ND_SOCK_LOCAL)) && len >= sizeof addr->sa_family &&
            len <= sizeof(struct sockaddr_storage) && nd_readable(addr, len) && addr->sa_family != AF_UNSPEC;
 }
 
-/* A connect on a socket that a deadline ended. Where that was a connect under way, this call asks for its outcome: true, with
- * errno ETIMEDOUT. Otherwise, and the next time, it is a new beginning. */
-static bool after_expiry(int fd, struct nd_sock *sock) {
+/* A connect on a socket that a deadline ended. Where the deadline ended a connect under way, this call asks for its
+ * outcome: true, with errno ETIMEDOUT. Otherwise, and in the next call, it begins a new connection. */
+static bool is_expired_attempt(int fd, struct nd_sock *sock) {
     if (!nd_expired(fd, sock))
         return false;
     bool tell = !(nd_sock_flags(sock) & (ND_SOCK_DELIVERED_ERROR | ND_SOCK_CONNECTED));
@@ -256,13 +245,13 @@ static bool after_expiry(int fd, struct nd_sock *sock) {
     return tell;
 }
 
-/* The config file may have limits for the other side. An attempt under way keeps those it began with. */
+/* The config file may have limits for the peer. An attempt under way keeps those that it began with. */
 static void choose_profile(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
     if (nd_rules.count > 0 && !(nd_sock_flags(sock) & ND_SOCK_CONNECTING))
         nd_kernel_timers_profile(fd, sock, nd_profile_to(addr, len));
 }
 
-/* What does not wait to connect. A datagram socket has an other side from here on. */
+/* A connect that does not wait. A datagram socket has a peer after it. */
 static int connect_at_once(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
     int result = nd_real.connect(fd, addr, len);
     if (result != 0 || !sock || (nd_sock_flags(sock) & ND_SOCK_STREAM))
@@ -273,17 +262,19 @@ static int connect_at_once(int fd, struct nd_sock *sock, const struct sockaddr *
     return result;
 }
 
+static struct nd_sock *known(int fd) {
+    struct nd_sock *sock = nd_sock_lookup(fd);
+    return sock && (nd_sock_flags(sock) & ND_SOCK_KNOWN) ? sock : nd_sock_discover(fd);
+}
+
 ND_COLD static int connect_watched(int fd, const struct sockaddr *addr, socklen_t len) {
     nd_live_check();
-    struct nd_sock *sock = nd_sock_lookup(fd);
-    if (!sock || !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
-        sock = nd_sock_discover(fd);
+    struct nd_sock *sock = known(fd);
     if (!sock || !waits_to_connect(sock, addr, len))
         return connect_at_once(fd, sock, addr, len);
-    if ((nd_sock_flags(sock) & ND_SOCK_EXPIRED) && after_expiry(fd, sock))
+    if ((nd_sock_flags(sock) & ND_SOCK_EXPIRED) && is_expired_attempt(fd, sock))
         return -1;
-    if (!(nd_sock_flags(sock) & ND_SOCK_KNOWN)) /* the memory was another socket's */
-        sock = nd_sock_discover(fd);
+    sock = known(fd); /* the record may have been another socket's */
     if (!sock)
         return nd_real.connect(fd, addr, len);
     choose_profile(fd, sock, addr, len);
@@ -294,25 +285,12 @@ ND_COLD static int connect_watched(int fd, const struct sockaddr *addr, socklen_
     return blocking ? connect_waiting(fd, sock, addr, len) : connect_nonblocking(fd, sock, addr, len);
 }
 
-/* The record of a stream that a first send with an address connects; NULL where that is none of ours. */
+/* The record of a stream that a send with an address connects; NULL where CONNECT does not bound it. */
 static struct nd_sock *unconnected(int fd, const struct sockaddr *addr, socklen_t len) {
-    struct nd_sock *sock = nd_sock_lookup(fd);
-    if (!sock || !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
-        sock = nd_sock_discover(fd);
-    if (!sock || nd_observing || !waits_to_connect(sock, addr, len) || !(nd_sock_flags(sock) & ND_SOCK_INET) ||
-        (nd_sock_flags(sock) & (ND_SOCK_CONNECTED | ND_SOCK_CONNECTING)))
-        return NULL;
-    return sock;
-}
-
-/* The outcome of a send that began a connection. With a cookie the data are on their way in the SYN, and nothing is known of the
- * peer yet: the connect is pending all the same. */
-static void begun(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
-    struct nd_tcp_info info;
-    if (nd_tcp_info_read(fd, &info) && info.state == TCP_ESTABLISHED)
-        connected(fd, sock);
-    else
-        pending(fd, sock, addr, len, began);
+    struct nd_sock *sock = known(fd);
+    const bool bounded = sock && !nd_observing && waits_to_connect(sock, addr, len) && leaves_attempt(sock) &&
+                         !(nd_sock_flags(sock) & (ND_SOCK_CONNECTED | ND_SOCK_CONNECTING));
+    return bounded ? sock : NULL;
 }
 
 ND_COLD ssize_t nd_connect_by_send(int fd, const struct sockaddr *addr, socklen_t len, bool wait,
@@ -341,7 +319,10 @@ ND_COLD ssize_t nd_connect_by_send(int fd, const struct sockaddr *addr, socklen_
             expire(fd, sock, addr, len, began);
             error = ETIMEDOUT;
         } else if (result >= 0 || under_way(error)) {
-            begun(fd, sock, addr, len, began);
+            if (is_established(fd))
+                connected(fd, sock);
+            else /* with a Fast Open cookie the send succeeds before anything was received from the peer */
+                pending(fd, sock, addr, len, began);
         }
     }
     errno = error;
@@ -349,9 +330,6 @@ ND_COLD ssize_t nd_connect_by_send(int fd, const struct sockaddr *addr, socklen_
 }
 
 int nd_connect(int fd, const struct sockaddr *addr, socklen_t len) {
-    int saved = errno;
-    int result = connect_watched(fd, addr, len);
-    if (result == 0)
-        errno = saved;
-    return result;
+    const int saved = errno;
+    return (int)nd_keep_errno(connect_watched(fd, addr, len), saved);
 }

@@ -1,5 +1,6 @@
-/* connect under CONNECT, and sends that connect (MSG_FASTOPEN). A blocking connect is bounded by SO_SNDTIMEO for the time of the call; a
- * non-blocking one starts a clock that the waits keep (wait/set.h), with TCP_SYNCNT behind it for waits that no hook sees. */
+/* connect under CONNECT, and sends that connect (MSG_FASTOPEN). A blocking connect is bounded by SO_SNDTIMEO for the
+ * duration of the call; a non-blocking one by a clock that poll, select and epoll check (wait/set.h), and by TCP_SYNCNT
+ * for waits that no hook sees. */
 #ifndef ND_CALL_CONNECT_H
 #define ND_CALL_CONNECT_H
 
@@ -12,10 +13,10 @@ int nd_connect(int fd, const struct sockaddr *addr, socklen_t len);
 
 typedef ssize_t nd_connecting_send(const void *call);
 
-/* A send with an address on a stream that is not connected: the kernel connects it first. Makes the real call, send(call), and
- * puts CONNECT on the connecting: within the call where it may wait, for the waits after it where it may not. Without a cookie of
- * the server's the kernel sends no data in such a call that does not wait (EINPROGRESS). An interrupted one says so (EINTR) even
- * where the handler restarts. Async-signal-safe. */
+/* A send with an address on a stream that is not connected: the kernel connects it first. Makes the real call,
+ * send(call), with CONNECT bounding the connection attempt: the call itself where it may wait (`wait`), else the waits
+ * after it. Without a Fast Open cookie of the server's the kernel sends no data in a non-blocking call (EINPROGRESS).
+ * An interrupted call fails with EINTR even where the handler has SA_RESTART. Async-signal-safe. */
 ssize_t nd_connect_by_send(int fd, const struct sockaddr *addr, socklen_t len, bool wait, nd_connecting_send *send,
                            const void *call);
 

@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 #include <gnu/libc-version.h>
 
-#include "shim/mode.h"
 #include "shim/real.h"
 
 /* Missing in musl, where the library does nothing (start.c). */

@@ -1,7 +1,7 @@
-/* A send that does not wait, in the fewest instructions: the system call itself, which leaves the registers of its arguments and
- * errno alone. Only where nothing is lost by going past libc: its send is the next one (no other library has put itself
- * between), and the process has one thread, so that no cancellation can be pending that libc would act on. Where that cannot be
- * known (glibc before 2.32, other architectures) libc is called. */
+/* A send that does not wait, in the fewest instructions: the system call itself, which preserves the registers of its
+ * arguments and errno. Used only where libc's send would do nothing else: no other library interposes it after this
+ * one, and the process has one thread, so that no cancellation can be pending. Where that cannot be known (glibc before
+ * 2.32, other architectures) libc is called. */
 #ifndef ND_CALL_DIRECT_SEND_H
 #define ND_CALL_DIRECT_SEND_H
 
@@ -12,7 +12,7 @@
 
 #include "shim/mode.h"
 
-/* Called once at start, when the real functions are bound. */
+/* Called once at start, after the real functions are bound. */
 void nd_direct_send_start(void);
 
 #if (defined(__x86_64__) && !defined(__ILP32__)) || defined(__aarch64__)
@@ -22,8 +22,9 @@ static inline bool nd_direct_send_possible(void) {
     return *nd_one_thread != 0;
 }
 
-/* send(2) without waiting or SIGPIPE; minus the error for -1. *flags comes back as it was, so that the compiler need not save
- * it: without an address the kernel does not look at the register of the address's length. */
+/* send(2) with MSG_DONTWAIT and MSG_NOSIGNAL; returns minus the error number on failure. *flags keeps its value in the
+ * register of the address's length, which the kernel ignores without an address, so that the compiler need not save
+ * it. */
 static inline long nd_direct_send(int fd, const void *buf, size_t len, int *flags) {
 #ifdef __x86_64__
     long result = SYS_sendto;

@@ -1,9 +1,7 @@
 #include "shim/call/linger.h"
 
-#include <errno.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/compiler.h"
 #include "shim/mode.h"
 #include "shim/real.h"
@@ -12,8 +10,8 @@
 #include "shim/tls/scope.h"
 #include "shim/wait/epoll_set.h"
 
-/* A child of vfork closes descriptors in memory it shares with its parent, whose sockets stay open. Only sockets that carry
- * a timer of ours are worth asking who we are: without the memory the parent would see that timer's EAGAIN. */
+/* Only sockets that carry a timer of ours are worth a getpid: without the record the parent would get that timer's
+ * EAGAIN. */
 #define TIMED (ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO | ND_SOCK_EXPIRED)
 
 bool nd_linger_is_parents(uint32_t flags) {
@@ -26,8 +24,8 @@ void nd_close_clear(int fd) {
     nd_sock_clear(fd);
 }
 
-/* SEND and UNACKED bound this wait from its start, in the kernel's whole seconds. Nothing is lost by that: the kernel goes on
- * delivering, as it does after the program's own time. */
+/* SEND and UNACKED bound this wait from its start, in whole seconds as in struct linger. No data are lost: the kernel
+ * continues to deliver them, as after the program's own time. */
 ND_COLD static void bound_linger(int fd, const struct nd_sock *sock, struct nd_lingering *lingering) {
     struct linger linger = {0, 0};
     socklen_t len = sizeof linger;

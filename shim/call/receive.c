@@ -1,33 +1,22 @@
 #include "shim/call/receive.h"
 
-#include <errno.h>
 #include <limits.h>
 
-#include "base/clock.h"
-#include "base/compiler.h"
-#include "shim/call/receive_call.h"
 #include "shim/call/receive_fast.h"
 #include "shim/call/receive_wait.h"
 #include "shim/limit/carry_over.h"
-#include "shim/limit/connection_limits.h"
 #include "shim/limit/datagram.h"
-#include "shim/limit/expiry.h"
 #include "shim/limit/observe.h"
 #include "shim/limit/pending_timeout.h"
-#include "shim/mode.h"
 #include "shim/readable.h"
-#include "shim/report/slots.h"
 #include "shim/socket/discover.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
-#include "shim/socket/limits.h"
-#include "shim/socket/record.h"
 #include "shim/tls/innermost.h"
-#include "shim/tls/scope.h"
-#include "shim/wait/wait.h"
 
-/* The call was made plainly; if it waited, then for no longer than the program's own timeout, the shorter one. */
-static ssize_t waited_for_own(const struct nd_receive_call *call, struct nd_sock *sock, ssize_t result) {
+/* The call was made plainly. If it waited, the program's own timeout, which is shorter than RECV, has ended it: the
+ * wait is carried over. */
+static ssize_t finish_plain(const struct nd_receive_call *call, struct nd_sock *sock, ssize_t result) {
     const nd_time own = sock->own_rcvtimeo * ND_USEC;
     if (nd_would_block(result) && own > 0 && !(nd_sock_flags(sock) & ND_SOCK_NONBLOCK) &&
         !(call->flags & MSG_DONTWAIT) && nd_sock_recv_limit(sock) && !nd_nonblocking(call->fd)) {
@@ -38,14 +27,15 @@ static ssize_t waited_for_own(const struct nd_receive_call *call, struct nd_sock
     return nd_receive_finish(call, sock, result);
 }
 
-/* What only the kernel can wait for. */
+/* Whether only the kernel can wait for the bytes: poll cannot wait for more than are there. */
 static bool peeks_all(const struct nd_receive_call *call) {
     const int both = MSG_WAITALL | MSG_PEEK;
     return call->kind >= ND_RECV && (call->flags & both) == both;
 }
 
-/* A receive of nothing waits for bytes on some sockets, and gives 0 when its time is up: the kernel does it all. */
-static bool has_room(const struct nd_receive_call *call) {
+/* Whether the call has space for a byte. A receive into no space is left to the kernel: on some sockets it waits for
+ * bytes, and returns 0 when SO_RCVTIMEO expires. */
+static bool has_space(const struct nd_receive_call *call) {
     const struct msghdr *msg = call->buf;
     if (call->kind != ND_RECVMSG)
         return call->len > 0;
@@ -53,18 +43,19 @@ static bool has_room(const struct nd_receive_call *call) {
            !nd_vector_is_void(msg->msg_iov, (int)msg->msg_iovlen);
 }
 
-/* Whether it was to wait for more than the `got` bytes. */
+/* Whether the call waits for more than the `got` bytes it has received. */
 static bool wants_more(const struct nd_receive_call *call, const struct nd_sock *sock, size_t got) {
     return call->kind >= ND_RECV && (call->flags & MSG_WAITALL) && (nd_sock_flags(sock) & ND_SOCK_STREAM) &&
            (call->kind == ND_RECVMSG || got < call->len);
 }
 
-/* Under RECV, with the kernel's timer alone: the call that began at `began` has given `result`. */
+/* The call that began at `began` under SO_RCVTIMEO alone (RECV) has returned `result`. Returns what the program
+ * gets. */
 static ssize_t limited_result(const struct nd_receive_call *call, struct nd_sock *sock, uint32_t generation,
-                              nd_time began, ssize_t result, enum nd_waited *how) {
-    *how = ND_READY;
+                              nd_time began, ssize_t result, enum nd_slot_end *how) {
+    *how = ND_SLOT_DONE;
     if (nd_unlikely(sock->generation != generation)) {
-        /* closed by another thread; the number may be a stranger's by now */
+        /* Closed by another thread: the number may be another file's now. */
         if (nd_would_block(result))
             errno = ETIMEDOUT;
     } else if (nd_unlikely(result <= 0) || nd_unlikely(wants_more(call, sock, (size_t)result))) {
@@ -83,14 +74,15 @@ static ssize_t receive_limited(const struct nd_receive_call *call, struct nd_soc
     const nd_time began = nd_now_coarse();
     nd_slot_begin(&use, nd_receive_operation(call), call->fd, began, nd_time_after(began, limit),
                   nd_limit_of(sock, ND_LIMIT_RECV));
-    enum nd_waited how;
+    enum nd_slot_end how;
     ssize_t result = limited_result(call, sock, generation, began, nd_receive_plain(call), &how);
-    nd_slot_end(&use, nd_wait_outcome(how), nd_now_coarse());
+    nd_slot_end(&use, how, nd_now_coarse());
     return result;
 }
 
-/* A wait has shown that no answer came: this call says so, unless one has come after all. */
-static ssize_t receive_late(const struct nd_receive_call *call, struct nd_sock *sock) {
+/* poll, select or epoll has reported the socket because RECV expired on it: this call returns ETIMEDOUT, unless there
+ * is input by now. */
+static ssize_t receive_pending_timeout(const struct nd_receive_call *call, struct nd_sock *sock) {
     ssize_t result = call->flags & MSG_ERRQUEUE ? nd_receive_plain(call) : nd_receive_at_once(call);
     if (result < 0 && errno == ENOTSOCK) {
         nd_sock_clear(call->fd);
@@ -102,7 +94,7 @@ static ssize_t receive_late(const struct nd_receive_call *call, struct nd_sock *
     return -1;
 }
 
-/* MODE=observe. A wait in a TLS operation is reported by the operation as a whole. */
+/* MODE=observe. A TLS operation is reported as a whole, not its reads. */
 static ssize_t receive_observed(const struct nd_receive_call *call, struct nd_sock *sock,
                                 const struct nd_scope *scope) {
     struct nd_observe observe;
@@ -110,7 +102,7 @@ static ssize_t receive_observed(const struct nd_receive_call *call, struct nd_so
         return nd_receive_plain(call);
     nd_observe_begin(&observe, nd_receive_operation(call), call->fd, sock, ND_LIMIT_RECV);
     ssize_t result = nd_receive_plain(call);
-    nd_observe_end(&observe, result, (struct nd_expiry){.timeout = nd_sock_recv_limit(sock)});
+    nd_observe_end(&observe, result, (struct nd_expiry){0});
     return nd_sock_is_datagram(sock) ? nd_receive_finish(call, sock, result) : result;
 }
 
@@ -128,9 +120,9 @@ static ssize_t receive_bounded(const struct nd_receive_call *call) {
         nd_connection_limits_outlived(call->fd, sock, nd_receive_name(call)))
         return nd_expired_fail(call->fd, sock, ND_IN);
     if (nd_unlikely(flags & ND_SOCK_TIMEOUT_PENDING))
-        return receive_late(call, sock);
+        return receive_pending_timeout(call, sock);
     const int prompt = flags & ND_SOCK_STREAM ? MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB : MSG_DONTWAIT | MSG_ERRQUEUE;
-    if ((call->flags & prompt) || (flags & ND_SOCK_NONBLOCK)) /* a receive of a stream's urgent byte never waits */
+    if ((call->flags & prompt) || (flags & ND_SOCK_NONBLOCK)) /* MSG_OOB on a stream never waits */
         return nd_receive_finish(call, sock, nd_receive_plain(call));
     nd_time limit = flags & (ND_SOCK_RCVTIMEO | ND_SOCK_CARRIED_IN) ? nd_sock_recv_limit(sock) : 0;
     const struct nd_scope *scope = flags & ND_SOCK_SCOPED ? nd_scope_of(call->fd, call->caller) : NULL;
@@ -140,73 +132,61 @@ static ssize_t receive_bounded(const struct nd_receive_call *call) {
         return nd_receive_scoped(call, sock, scope);
     const bool ours = (nd_sock_connection_limited(sock) && (flags & ND_SOCK_STREAM)) ||
                       ((flags & (ND_SOCK_CARRIED_IN | ND_SOCK_LOWAT)) && limit);
-    if (ours && !peeks_all(call) && has_room(call))
+    if (ours && !peeks_all(call) && has_space(call))
         return nd_receive_polled(call, sock, limit);
-    return limit ? receive_limited(call, sock, limit) : waited_for_own(call, sock, nd_receive_plain(call));
+    return limit ? receive_limited(call, sock, limit) : finish_plain(call, sock, nd_receive_plain(call));
 }
 
-static inline ssize_t receive_straight(const struct nd_receive_call *call) {
+static inline ssize_t receive_kernel_timed(const struct nd_receive_call *call) {
     struct nd_sock *sock = nd_sock_lookup(call->fd);
     const uint32_t which = nd_sock_flags(sock) & (ND_SOCK_NONBLOCK | ND_SOCK_RCVTIMEO);
     if (which == ND_SOCK_RCVTIMEO && !(call->flags & (MSG_DONTWAIT | MSG_ERRQUEUE)))
         return receive_limited(call, sock, nd_sock_limits(sock)->recv);
     ssize_t result = nd_receive_plain(call);
     if (nd_unlikely(result <= 0))
-        return waited_for_own(call, sock, result);
+        return finish_plain(call, sock, result);
     nd_sock_received(sock);
     return result;
 }
 
 static inline ssize_t receive(const struct nd_receive_call *call) {
     const unsigned watch = nd_watch(call->fd);
-    const bool kept =
+    const bool kernel_timed =
         (watch & ND_WATCH_KERNEL_TIMED) && !((watch & ND_WATCH_SCOPE) && nd_scope_bounds(call->fd, call->caller));
-    return kept ? receive_straight(call) : receive_bounded(call);
+    return kernel_timed ? receive_kernel_timed(call) : receive_bounded(call);
 }
 
-/* A call that succeeds leaves errno as it was, whatever it went through. */
 ssize_t nd_receive(const struct nd_receive_call *call) {
-    int saved = errno;
-    ssize_t result = receive(call);
-    if (result >= 0)
-        errno = saved;
-    return result;
+    const int saved = errno;
+    return nd_keep_errno(receive(call), saved);
 }
 
 ssize_t nd_receive_ended(const struct nd_receive_call *call, ssize_t result) {
     struct nd_sock *sock = nd_sock_lookup(call->fd);
     int saved = errno;
-    if (sock)
-        result = nd_receive_finish(call, sock, result);
-    if (result >= 0)
-        errno = saved;
-    return result;
+    return nd_keep_errno(sock ? nd_receive_finish(call, sock, result) : result, saved);
 }
 
-ssize_t nd_kernel_timed_continue(const struct nd_receive_call *call, struct nd_kernel_timed *kept, ssize_t result) {
-    const int saved = kept->limit ? kept->error : errno; /* a call that does not wait and fails does not succeed */
-    if (kept->limit) {
-        enum nd_waited how;
-        result = limited_result(call, kept->sock, kept->generation, kept->use.began, result, &how);
-        nd_slot_end(&kept->use, nd_wait_outcome(how), nd_now_coarse());
-    } else if (kept->sock->generation == kept->generation) {
-        result = waited_for_own(call, kept->sock, result);
+ssize_t nd_kernel_timed_continue(const struct nd_receive_call *call, struct nd_kernel_timed *timed, ssize_t result) {
+    const int saved = timed->limit ? timed->error : errno; /* a call that does not wait and fails does not succeed */
+    if (timed->limit) {
+        enum nd_slot_end how;
+        result = limited_result(call, timed->sock, timed->generation, timed->use.began, result, &how);
+        nd_slot_end(&timed->use, how, nd_now_coarse());
+    } else if (timed->sock->generation == timed->generation) {
+        result = finish_plain(call, timed->sock, result);
     }
-    if (result >= 0)
-        errno = saved;
-    return result;
+    return nd_keep_errno(result, saved);
 }
 
 ssize_t nd_receive_kernel_timed(const struct nd_receive_call *call, uint32_t generation, nd_time began,
                                 ssize_t result) {
     struct nd_sock *sock = nd_sock_lookup(call->fd);
     int saved = errno;
-    enum nd_waited how;
+    enum nd_slot_end how;
     if (sock->generation == generation)
         result = nd_receive_kernel_timed_result(call, sock, began, result, &how);
     else if (nd_would_block(result))
         errno = ETIMEDOUT;
-    if (result >= 0)
-        errno = saved;
-    return result;
+    return nd_keep_errno(result, saved);
 }

@@ -1,10 +1,7 @@
 #include "shim/call/receive_call.h"
 
-#include <errno.h>
-
 #include "base/compiler.h"
 #include "shim/limit/carry_over.h"
-#include "shim/limit/connection_limits.h"
 #include "shim/limit/datagram.h"
 #include "shim/real.h"
 #include "shim/socket/ended.h"
@@ -50,38 +47,37 @@ ssize_t nd_receive_at_once(const struct nd_receive_call *call) {
     }
 }
 
-ssize_t nd_receive_expire(const struct nd_receive_call *call, struct nd_sock *sock, struct nd_expiry expiry) {
-    if (!(nd_sock_flags(sock) & ND_SOCK_STREAM)) {
-        expiry.peer = nd_datagram_peer(sock);
-        expiry.peer_len = sizeof sock->peer;
-        nd_expiry_report(call->fd, &expiry); /* a lost datagram ends nothing */
-        nd_carry_over_end(call->fd, sock, ND_IN);
-        errno = ETIMEDOUT;
-        return -1;
+int nd_receive_expire(int fd, struct nd_sock *sock, struct nd_expiry expiry) {
+    if (nd_sock_flags(sock) & ND_SOCK_STREAM) {
+        nd_expire_stream(fd, sock, &expiry);
+        return nd_expired_fail(fd, sock, ND_IN);
     }
-    nd_expire_stream(call->fd, sock, &expiry);
-    return nd_expired_fail(call->fd, sock, ND_IN);
+    expiry.peer = nd_datagram_peer(sock);
+    expiry.peer_len = sizeof sock->peer;
+    nd_expiry_report(fd, &expiry);
+    nd_carry_over_end(fd, sock, ND_IN); /* the next call has the whole limit */
+    errno = ETIMEDOUT;
+    return -1;
 }
 
 static bool is_end(const struct nd_receive_call *call, ssize_t result) {
     return result < 0 ? nd_is_end(errno) : result == 0 && call->len > 0;
 }
 
-/* Whether a deadline ended the stream where this process did not see it: in another one, or in the kernel, whose error another
- * call may have taken. */
-static bool ended_unseen(int fd, struct nd_sock *sock) {
+/* Whether a deadline ended the stream unseen by this process: in another process, or in the kernel, whose error another
+ * call may have consumed. */
+static bool was_ended_elsewhere(int fd, struct nd_sock *sock) {
     return nd_expired_anywhere(fd, sock) || ((nd_sock_flags(sock) & ND_SOCK_KEEPALIVE) && nd_ended_by_kernel(fd, sock));
 }
 
-/* Whether a datagram was received, or an error that came in place of one (ICMP). */
-static bool has_come(ssize_t result) {
+/* Whether the call returned a datagram, or an error that was received in its place (ICMP). */
+static bool has_received(ssize_t result) {
     return result >= 0 || !(errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == EFAULT);
 }
 
-/* The call ended with `result`: an end that a deadline, ours or the kernel's, brought about is told as such. */
 ssize_t nd_receive_finish(const struct nd_receive_call *call, struct nd_sock *sock, ssize_t result) {
     if (nd_unlikely(nd_sock_is_datagram(sock))) {
-        if (has_come(result) && !(call->flags & MSG_ERRQUEUE))
+        if (has_received(result) && !(call->flags & MSG_ERRQUEUE))
             nd_datagram_received(call->fd, sock);
         return result;
     }
@@ -96,7 +92,7 @@ ssize_t nd_receive_finish(const struct nd_receive_call *call, struct nd_sock *so
         return call->len || result < 0 ? nd_expired_fail(call->fd, sock, ND_IN) : result;
     if (result < 0 && errno == ETIMEDOUT)
         nd_expire_by_kernel(call->fd, sock, ND_IN);
-    else if (is_end(call, result) && ended_unseen(call->fd, sock))
+    else if (is_end(call, result) && was_ended_elsewhere(call->fd, sock))
         return nd_expired_fail(call->fd, sock, ND_IN);
     return result;
 }

@@ -1,4 +1,5 @@
-/* A receiving call made as it is, and what its result means for the socket. Everything here is async-signal-safe. */
+/* One receiving call of the program, made plainly, and what its result says about the socket. Everything here is
+ * async-signal-safe. */
 #ifndef ND_CALL_RECEIVE_CALL_H
 #define ND_CALL_RECEIVE_CALL_H
 
@@ -12,17 +13,17 @@
 
 enum nd_receive_kind { ND_READ, ND_READV, ND_RECV, ND_RECVFROM, ND_RECVMSG };
 
-/* One call as the program made it. */
+/* The call as the program made it. */
 struct nd_receive_call {
     enum nd_receive_kind kind;
     int fd, flags;
-    void *buf; /* or the iovec, or the msghdr */
+    void *buf; /* readv: the iovec; recvmsg: the msghdr */
     size_t len;
     struct sockaddr *from;
     socklen_t *from_len;
-    const void *caller; /* the code that made it */
-    bool many;          /* a message of recvmmsg */
-    bool has_time64;    /* it is __recvmsg64, which gives times in 64 bits (i386) */
+    const void *caller; /* the code that made the call */
+    bool many;          /* one message of recvmmsg */
+    bool has_time64;    /* __recvmsg64, which returns timestamps in 64 bits (i386) */
 };
 
 _Static_assert(ND_OPERATION_read + ND_READV == ND_OPERATION_readv && ND_OPERATION_read + ND_RECV == ND_OPERATION_recv &&
@@ -34,7 +35,7 @@ static inline enum nd_call nd_receive_operation(const struct nd_receive_call *ca
     return call->many ? ND_OPERATION_recvmmsg : (enum nd_call)(ND_OPERATION_read + call->kind);
 }
 
-/* As it stands in a report. */
+/* The name of the operation in reports. */
 static inline const char *nd_receive_name(const struct nd_receive_call *call) {
     return nd_operation_names[nd_receive_operation(call)];
 }
@@ -42,14 +43,15 @@ static inline const char *nd_receive_name(const struct nd_receive_call *call) {
 /* The program's own call. */
 ssize_t nd_receive_plain(const struct nd_receive_call *call);
 
-/* The same with MSG_DONTWAIT; read and readv fail with ENOTSOCK where the descriptor is no socket any more. */
+/* The same with MSG_DONTWAIT; read and readv fail with ENOTSOCK where the descriptor is no longer a socket. */
 ssize_t nd_receive_at_once(const struct nd_receive_call *call);
 
-/* The call ended with `result`, and errno: what the program is to be given. An end that a deadline, ours or the kernel's, brought
- * about is told as such; bytes end what was waited in vain. */
+/* The call returned `result`, and errno. Returns what the program gets: an end of the stream that a deadline caused,
+ * ours or the kernel's, is reported as ETIMEDOUT. Received bytes clear the time carried over from earlier calls. */
 ssize_t nd_receive_finish(const struct nd_receive_call *call, struct nd_sock *sock, ssize_t result);
 
-/* Its time is up: reports `expiry` and gives -1 with ETIMEDOUT. A stream is ended, a datagram socket is not. */
-ssize_t nd_receive_expire(const struct nd_receive_call *call, struct nd_sock *sock, struct nd_expiry expiry);
+/* A limit has expired: reports `expiry` and returns -1 with ETIMEDOUT. Ends a stream; a datagram socket stays
+ * usable. */
+int nd_receive_expire(int fd, struct nd_sock *sock, struct nd_expiry expiry);
 
 #endif

@@ -1,37 +1,28 @@
-/* There is no way to try sendfile or splice without waiting, but SO_SNDTIMEO makes the kernel give up soon, and the wait for space
- * is then ours as in send.c. A transfer that waits to receive is timed by the kernel (SO_RCVTIMEO, set when the socket is connected), unless
- * IDLE, LIFETIME or MIN_RATE are to wake it. */
+/* sendfile and splice have no MSG_DONTWAIT, but with a short SO_SNDTIMEO the kernel returns soon, and the wait for
+ * space is then in poll as in send.c. A transfer that waits for input is timed by the kernel (SO_RCVTIMEO, set when the
+ * socket is connected), unless IDLE, LIFETIME or MIN_RATE bound it. */
 #include "shim/call/transfer.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/time.h>
 
-#include "base/clock.h"
 #include "shim/call/silence.h"
 #include "shim/limit/carry_over.h"
-#include "shim/limit/connection_limits.h"
 #include "shim/limit/datagram.h"
-#include "shim/limit/expiry.h"
 #include "shim/limit/observe.h"
-#include "shim/limit/send_space.h"
 #include "shim/mode.h"
 #include "shim/real.h"
-#include "shim/report/slots.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
 #include "shim/wait/signals.h"
-#include "shim/wait/wait.h"
 
 static long observed(const struct nd_transfer *call, struct nd_sock *sock) {
     const bool in = call->direction == ND_IN;
     struct nd_observe observe;
-    nd_observe_begin(&observe, nd_operation_find(call->operation), call->fd, sock, in ? ND_LIMIT_RECV : ND_LIMIT_SEND);
+    nd_observe_begin(&observe, call->operation, call->fd, sock, in ? ND_LIMIT_RECV : ND_LIMIT_SEND);
     const long result = call->make(call);
-    const nd_time limit = in ? nd_sock_recv_limit(sock) : nd_sock_send_limit(sock);
-    nd_observe_end(&observe, result, (struct nd_expiry){.timeout = limit});
+    nd_observe_end(&observe, result, (struct nd_expiry){0});
     return result;
 }
 
@@ -42,14 +33,13 @@ static long moved_or_fail(size_t moved, int error) {
     return -1;
 }
 
-/* What has moved is the program's to know; the next call tells of the end. */
-static long expire(const struct nd_transfer *call, struct nd_sock *sock, struct nd_expiry *expiry, size_t moved) {
-    expiry->operation = call->operation;
+/* A call that has moved bytes returns their number, and the next call ETIMEDOUT. */
+static long expire(const struct nd_transfer *call, struct nd_sock *sock, const struct nd_expiry *expiry, size_t moved) {
     nd_expire_stream(call->fd, sock, expiry);
     return moved > 0 ? (long)moved : nd_expired_fail(call->fd, sock, call->direction);
 }
 
-/* An error, or the end: one that a deadline brought about is told as such. */
+/* Returns what the program gets: an error, or an end of the stream, that a deadline caused is ETIMEDOUT. */
 static long finish(const struct nd_transfer *call, struct nd_sock *sock, long result) {
     bool end = result == 0 ? call->direction == ND_IN && call->count > 0 : result < 0 && nd_is_end(errno);
     if (result < 0 && errno == ETIMEDOUT)
@@ -60,18 +50,20 @@ static long finish(const struct nd_transfer *call, struct nd_sock *sock, long re
     return result;
 }
 
-/* For this long the kernel waits for room; then we do. At HZ=100 an old kernel's timer may fire after half of it. */
+/* The kernel waits for space for this long, poll afterwards. At HZ=100 an old kernel's timer may fire after half of
+ * it. */
 #define SLICE (20 * ND_MSEC)
 
-/* Under LIFETIME and its kin a peer that takes everything at once must not keep one call alive. */
+/* IDLE, LIFETIME and MIN_RATE are checked between pieces of this length, also while the peer accepts everything at
+ * once. */
 #define LONGEST_PIECE ((size_t)1 << 20)
 
-/* A call that sends, piece by piece. */
+/* A call that sends in pieces. */
 struct progress {
-    struct nd_wait wait; /* first: what nd_wait_for gives back is this */
+    struct nd_wait wait; /* first: the function `fired` casts back */
     struct nd_transfer rest;
     size_t moved;
-    bool cut;    /* the last piece may have ended before its time */
+    bool cut;    /* the last piece may have returned before the whole call would have */
     nd_time own; /* the program's own timeout; 0 for none */
     struct nd_send_space space;
 };
@@ -97,12 +89,12 @@ static long move_piece(struct progress *progress, bool in_pieces) {
     return moved;
 }
 
-/* Whether an interruption ends the call, as it would without us. */
+/* Whether an interruption ends the call, as it would end the plain call. */
 static bool shows_interruption(const struct progress *progress) {
     return progress->moved > 0 || progress->own != 0 || !nd_signals_restart();
 }
 
-/* Whether the call is over with what its last piece gave. */
+/* Whether the call is over with the result of its last piece. */
 static bool is_over(const struct progress *progress, long piece) {
     if (progress->rest.count == 0 || piece == 0)
         return true;
@@ -111,14 +103,14 @@ static bool is_over(const struct progress *progress, long piece) {
     return !progress->cut || (piece < 0 && errno != EAGAIN);
 }
 
-/* The call ends where the program would see it end, for all that its limits do not. */
+/* A signal or the program's own timeout ends the call. The time that it waited without moving bytes is carried over. */
 static long interrupted(struct progress *progress, int error) {
     if (progress->moved == 0)
         nd_carry_over_send(progress->rest.fd, progress->wait.sock, &progress->space, nd_now());
     return moved_or_fail(progress->moved, error);
 }
 
-/* Waits for space until a limit fires or the program's own timeout is over. True to go on; else the call is over with *result. */
+/* Waits for space. True where the next piece is to be made; else the call is over with *result. */
 static bool wait_for_space(struct progress *progress, long *result) {
     struct nd_wait *wait = &progress->wait;
     const struct nd_transfer *call = &progress->rest;
@@ -133,9 +125,15 @@ static bool wait_for_space(struct progress *progress, long *result) {
         *result = moved_or_fail(progress->moved, error);
     else if (waited == ND_ENDED_STREAM && (progress->moved > 0 || nd_expired_anywhere(call->fd, wait->sock)))
         *result = progress->moved > 0 ? (long)progress->moved : nd_expired_fail(call->fd, wait->sock, ND_OUT);
-    else /* without the SIGPIPE of another piece, above */
+    else /* an ended stream gets no other piece above, whose SIGPIPE the plain call would not have raised */
         return true;
     return false;
+}
+
+/* The call has to wait for the first time. */
+static void begin_waiting(struct progress *progress, nd_time began) {
+    nd_wait_begin(&progress->wait);
+    progress->space = nd_carried_over_send(progress->wait.fd, progress->wait.sock, began);
 }
 
 static long send_pieces(const struct nd_transfer *call, struct progress *progress) {
@@ -144,9 +142,8 @@ static long send_pieces(const struct nd_transfer *call, struct progress *progres
     bool waited = (nd_sock_flags(sock) & ND_SOCK_CARRIED_OUT) && nd_real.fcntl(call->in, F_GETFL, NULL) >= 0;
     long result;
     progress->wait.own = progress->own ? nd_time_after(began, progress->own) : ND_NEVER;
-    nd_wait_begin(&progress->wait);
-    if (waited) { /* a signal that comes more often than a piece takes must not end each before it is looked at */
-        progress->space = nd_carried_over_send(call->fd, sock, began);
+    if (waited) { /* signals that interrupt every piece must not keep the limits from being checked */
+        begin_waiting(progress, began);
         if (!wait_for_space(progress, &result))
             return result;
     }
@@ -156,13 +153,13 @@ static long send_pieces(const struct nd_transfer *call, struct progress *progres
         nd_time now = nd_now();
         nd_connection_limits_waited(sock, began, now);
         errno = error;
-        const bool over = is_over(progress, piece), in_vain = piece < 0 && error == EINTR;
-        if (over && !in_vain)
+        const bool over = is_over(progress, piece), interrupted_piece = piece < 0 && error == EINTR;
+        if (over && !interrupted_piece)
             return progress->moved > 0 ? (long)progress->moved : finish(call, sock, piece);
         if (!waited) {
             if (!over && nd_nonblocking(call->fd))
                 return moved_or_fail(progress->moved, EAGAIN);
-            progress->space = nd_carried_over_send(call->fd, sock, began);
+            begin_waiting(progress, began);
         }
         if (over)
             return interrupted(progress, EINTR);
@@ -179,7 +176,7 @@ static long send_pieces(const struct nd_transfer *call, struct progress *progres
     }
 }
 
-/* As long as our time stands in SO_SNDTIMEO, a shorter one of the program's does. */
+/* Borrows SO_SNDTIMEO for the call: it is set to a slice, or to the program's own timeout if that is shorter. */
 static long send_borrowing(const struct nd_transfer *call, struct nd_sock *sock, struct progress *progress) {
     const uint32_t generation = sock->generation;
     struct nd_borrowed timer;
@@ -197,7 +194,7 @@ static long send_borrowing(const struct nd_transfer *call, struct nd_sock *sock,
     return result;
 }
 
-/* What surely goes into a socket that has room: a third of the smallest buffer is free. */
+/* So many bytes fit into any socket that poll reports writable: a third of the smallest buffer is free. */
 #define SMALL ((size_t)1024)
 
 static long send_bounded(const struct nd_transfer *call, struct nd_sock *sock) {
@@ -207,16 +204,17 @@ static long send_bounded(const struct nd_transfer *call, struct nd_sock *sock) {
     if (!(nd_sock_send_space_limited(sock) || nd_sock_connection_limited(sock)) || nd_real.poll(&pollfd, 1, 0) < 0)
         return call->make(call);
     if ((pollfd.revents & (POLLERR | POLLHUP)) && nd_expired_anywhere(call->fd, sock))
-        return nd_expired_fail(call->fd, sock, ND_OUT); /* before the kernel can raise SIGPIPE */
+        return nd_expired_fail(call->fd, sock, ND_OUT); /* prevents SIGPIPE */
     if ((pollfd.revents & (POLLERR | POLLHUP | POLLNVAL)) || ((pollfd.revents & POLLOUT) && call->count <= SMALL))
         return finish(call, sock, call->make(call));
     struct nd_slot_use use;
-    nd_slot_begin(&use, nd_operation_find(call->operation), call->fd, nd_now_coarse(), ND_NEVER,
+    nd_slot_begin(&use, call->operation, call->fd, nd_now_coarse(), ND_NEVER,
                   nd_limit_of(sock, nd_sock_send_limit(sock) ? ND_LIMIT_SEND : ND_LIMIT_UNACKED));
-    struct progress progress = {.wait = {.fd = call->fd, .sock = sock, .events = POLLOUT, .fired = send_fired},
-                                .rest = *call};
+    struct progress progress = {
+        .wait = {.operation = call->operation, .fd = call->fd, .sock = sock, .events = POLLOUT, .fired = send_fired},
+        .rest = *call};
     long result = send_borrowing(call, sock, &progress);
-    nd_slot_end(&use, nd_wait_outcome(progress.wait.how), nd_now_coarse());
+    nd_slot_end(&use, nd_wait_outcome(progress.wait.how, result), nd_now_coarse());
     return result;
 }
 
@@ -225,42 +223,40 @@ static short pipe_state(int pipe) {
     return nd_real.poll(&pollfd, 1, 0) >= 0 ? pollfd.revents : POLLNVAL;
 }
 
-/* Whether it is the socket that the call waits for: there is nothing to take from it, and the pipe has room. */
-static bool waits_for_bytes(const struct nd_transfer *call) {
-    struct pollfd pollfd = {.fd = call->fd, .events = POLLIN};
-    return nd_real.poll(&pollfd, 1, 0) == 0 && (pipe_state(call->out) & POLLOUT);
+/* Whether a call that returned without bytes waited for space in the pipe, not for the socket, or there is input now.
+ * Keeps errno. */
+static bool waited_for_pipe(const struct nd_transfer *call) {
+    struct pollfd input = {.fd = call->fd, .events = POLLIN};
+    const int error = errno;
+    const bool for_pipe = nd_real.poll(&input, 1, 0) != 0 || !(pipe_state(call->out) & POLLOUT);
+    errno = error;
+    return for_pipe;
 }
 
-/* Whether a call that a signal has interrupted would go on without us. */
-static bool sock_restarts(const struct nd_sock *sock) {
-    return sock->own_rcvtimeo == 0 && nd_signals_restart();
+/* Whether such a call is to be made again, as the plain call would have continued. No limit bounds a wait for the
+ * pipe. */
+static bool continue_for_pipe(struct nd_silence *silence) {
+    const bool over = nd_silence_is_over(silence);
+    if (over)
+        silence->since = nd_now();
+    return errno == EINTR ? !silence->wait.shows_interruptions && nd_signals_restart() : over;
 }
 
-/* The kernel times RECV. A call that comes back without bytes goes on, polled, where the program would not have seen that; the kernel's
- * timer also ends a wait for space in the pipe, which no limit bounds. */
-static long receive_kernel_timed(const struct nd_transfer *call, struct nd_silence *silence, nd_time began) {
-    struct nd_wait *wait = &silence->wait;
-    for (;;) {
-        const long result = call->make(call);
-        const int error = errno;
-        const bool stands = nd_sock_held(call->fd, wait->sock, &wait->hold);
-        if (!nd_came_back(result) || !stands || nd_nonblocking(call->fd)) {
-            errno = error;
-            return finish(call, wait->sock, result);
-        }
-        const bool over = nd_now() - silence->since >= silence->limit;
-        if (!waits_for_bytes(call) && (error == EINTR ? sock_restarts(wait->sock) : over)) {
-            silence->since = over ? nd_now() : silence->since;
-            continue;
-        }
-        errno = error;
-        if (!nd_silence_goes_on(silence, began))
-            return wait->how == ND_EXPIRED ? expire(call, wait->sock, &wait->expiry, 0) : result;
+/* Under SO_RCVTIMEO, and in poll (first where `polls`) as long as the plain call would not have returned. */
+static long receive_waiting(const struct nd_transfer *call, struct nd_silence *silence, nd_time began, bool polls) {
+    long result = -1;
+    if (!polls || nd_silence_wait(silence, began)) {
+        do
+            result = call->make(call);
+        while (nd_silence_is_cut(silence, result) &&
+               (waited_for_pipe(call) ? continue_for_pipe(silence) : nd_silence_continue(silence, began)));
     }
+    return silence->wait.how == ND_EXPIRED ? expire(call, silence->wait.sock, &silence->wait.expiry, 0)
+                                           : finish(call, silence->wait.sock, result);
 }
 
-/* Whether the kernel answers before it waits for bytes: to nothing asked for, what is no pipe, a pipe that nobody reads, and one
- * that is full if it is not to be waited for. */
+/* Whether the kernel returns before it waits for input: for a count of 0, a descriptor that is no pipe, a pipe without
+ * a reader, and with SPLICE_F_NONBLOCK a full pipe. */
 static bool is_refused(const struct nd_transfer *call) {
     const short state = pipe_state(call->out);
     const int mode = nd_real.fcntl(call->out, F_GETFL, NULL);
@@ -270,26 +266,20 @@ static bool is_refused(const struct nd_transfer *call) {
 }
 
 static long receive_bounded(const struct nd_transfer *call, struct nd_sock *sock) {
-    const enum nd_call operation = nd_operation_find(call->operation);
     nd_time limit = nd_sock_flags(sock) & ND_SOCK_RCVTIMEO ? nd_sock_recv_limit(sock) : 0;
-    bool polled = nd_sock_connection_limited(sock) && !nd_nonblocking(call->fd) && !is_refused(call);
-    if (!limit && !polled)
+    const bool carried = limit && (nd_sock_flags(sock) & ND_SOCK_CARRIED_IN) && (pipe_state(call->out) & POLLOUT);
+    const bool polls = (nd_sock_connection_limited(sock) || carried) && !nd_nonblocking(call->fd) && !is_refused(call);
+    if (!limit && !polls)
         return finish(call, sock, call->make(call));
     struct nd_slot_use use;
-    const nd_time began = nd_now(),
-                  own = polled ? nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, began) : ND_NEVER;
-    struct nd_silence silence =
-        nd_silence_begin(operation, call->fd, sock, limit, limit ? nd_carried_over_receive(sock, began) : began, own);
-    nd_slot_begin(&use, operation, call->fd, began, limit ? nd_time_after(began, limit) : ND_NEVER,
+    const nd_time began = nd_now();
+    const nd_time own = polls ? nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, began) : ND_NEVER;
+    struct nd_silence silence = nd_silence_begin(call->operation, call->fd, sock, limit,
+                                                 limit ? nd_carried_over_receive(sock, began) : began, own);
+    nd_slot_begin(&use, call->operation, call->fd, began, limit ? nd_time_after(began, limit) : ND_NEVER,
                   nd_limit_of(sock, limit ? ND_LIMIT_RECV : ND_LIMIT_NONE));
-    long result = -1;
-    if (!polled)
-        result = receive_kernel_timed(call, &silence, began);
-    else if (nd_wait_for(&silence.wait) == ND_EXPIRED)
-        result = expire(call, sock, &silence.wait.expiry, 0);
-    else if (silence.wait.how == ND_READY || silence.wait.how == ND_ENDED_STREAM || silence.wait.how == ND_UNPOLLABLE)
-        result = finish(call, sock, call->make(call));
-    nd_slot_end(&use, nd_wait_outcome(silence.wait.how), nd_now_coarse());
+    const long result = receive_waiting(call, &silence, began, polls);
+    nd_slot_end(&use, nd_wait_outcome(silence.wait.how, result), nd_now_coarse());
     return result;
 }
 
@@ -300,7 +290,7 @@ static long bounded(const struct nd_transfer *call) {
     nd_kernel_timers_refresh(call->fd, sock);
     uint32_t flags = nd_sock_flags(sock);
     if (((flags & ND_SOCK_EXPIRED) && nd_expired(call->fd, sock)) ||
-        nd_connection_limits_outlived(call->fd, sock, call->operation))
+        nd_connection_limits_outlived(call->fd, sock, nd_operation_names[call->operation]))
         return nd_expired_fail(call->fd, sock, call->direction);
     if (nd_observing)
         return observed(call, sock);
@@ -322,7 +312,7 @@ long nd_transfer(const struct nd_transfer *call) {
     long result = bounded(call);
     struct nd_sock *sock = result > 0 ? nd_sock_lookup(call->fd) : NULL;
     if (sock && nd_sock_is_datagram(sock))
-        nd_datagram_sent(call->fd, sock, NULL, 0); /* there is none to receive them */
+        nd_datagram_sent(call->fd, sock, NULL, 0); /* no peer address is given */
     else if (sock && call->direction == ND_OUT)
         nd_sock_sent(sock);
     else if (sock)
@@ -331,7 +321,5 @@ long nd_transfer(const struct nd_transfer *call) {
         nd_connection_limits_count(sock, (size_t)result);
         nd_carry_over_end(call->fd, sock, call->direction);
     }
-    if (result >= 0)
-        errno = saved;
-    return result;
+    return nd_keep_errno(result, saved);
 }

@@ -15,13 +15,13 @@
 
 #define CALLER __builtin_return_address(0)
 
-/* Whether nothing bounds the call, since the TLS operation that it may be part of has no deadline. */
-ND_INLINE bool goes_straight(unsigned watch, int fd, const void *caller) {
+/* Whether nothing bounds the call, since the TLS operation that makes it, if any, has no deadline. */
+ND_INLINE bool is_unbounded(unsigned watch, int fd, const void *caller) {
     return (watch & (ND_WATCH_SCOPE | ND_WATCH_KERNEL_TIMED)) == ND_WATCH_SCOPE &&
            (nd_tls_read_is_established(fd, caller) || !nd_scope_bounds(fd, caller));
 }
 
-/* A call in a TLS operation under RECV that is made as it is, since the kernel's timer keeps it. */
+/* A call in a TLS operation under RECV that is made plainly, since SO_RCVTIMEO times it. */
 struct timed {
     struct nd_sock *sock;
     uint32_t generation;
@@ -43,7 +43,7 @@ ND_INLINE bool end_timed(const struct timed *how, ssize_t got) {
 }
 
 ND_APART static ssize_t read_bounded(int fd, void *buf, size_t len, const void *caller) {
-    if (nd_unlikely(!len)) /* gives 0 at once, where recv would wait, or take a datagram */
+    if (nd_unlikely(!len)) /* returns 0 at once; recv would wait, or receive a datagram */
         return nd_real.read(fd, buf, len);
     return nd_receive(&(struct nd_receive_call){.kind = ND_READ, .fd = fd, .buf = buf, .len = len, .caller = caller});
 }
@@ -60,14 +60,14 @@ ND_COLD static ssize_t read_failed(int fd, void *buf, size_t len, const struct t
 
 /* On a descriptor that TLS operations are made on. */
 ND_APART static ssize_t read_in_tls(int fd, void *buf, size_t len, const void *caller, unsigned watch) {
-    if (!goes_straight(watch, fd, caller))
+    if (!is_unbounded(watch, fd, caller))
         return read_bounded(fd, buf, len, caller);
     const ssize_t got = nd_real.read(fd, buf, len);
     return nd_likely(got > 0) ? got : read_ended(fd, buf, len, caller, got);
 }
 
-/* The same under RECV. */
-ND_APART static ssize_t read_in_tls_kept(int fd, void *buf, size_t len, const void *caller) {
+/* The same on a socket under SO_RCVTIMEO (RECV). */
+ND_APART static ssize_t read_in_tls_timed(int fd, void *buf, size_t len, const void *caller) {
     struct timed how;
     if (!begin_timed(&how, fd, 0, caller))
         return read_bounded(fd, buf, len, caller);
@@ -75,18 +75,19 @@ ND_APART static ssize_t read_in_tls_kept(int fd, void *buf, size_t len, const vo
     return nd_likely(end_timed(&how, got)) ? got : read_failed(fd, buf, len, &how, got);
 }
 
-ND_COLD static ssize_t read_on(int fd, void *buf, size_t len, const void *caller, struct nd_kernel_timed *kept,
-                               ssize_t result) {
+ND_COLD static ssize_t read_continue(int fd, void *buf, size_t len, const void *caller, struct nd_kernel_timed *timed,
+                                     ssize_t result) {
     const struct nd_receive_call call = {.kind = ND_READ, .fd = fd, .buf = buf, .len = len, .caller = caller};
-    return nd_kernel_timed_continue(&call, kept, result);
+    return nd_kernel_timed_continue(&call, timed, result);
 }
 
 ND_APART static ssize_t read_watched(int fd, void *buf, size_t len, const void *caller, unsigned watch) {
-    struct nd_kernel_timed kept;
-    if (nd_kernel_timed_begin(&kept, ND_OPERATION_read, watch, fd, 0)) {
+    struct nd_kernel_timed timed;
+    if (nd_kernel_timed_begin(&timed, ND_OPERATION_read, watch, fd, 0)) {
         const ssize_t result = nd_real.read(fd, buf, len);
-        return nd_likely(nd_kernel_timed_end(&kept, result, len, 0)) ? result
-                                                                     : read_on(fd, buf, len, caller, &kept, result);
+        return nd_likely(nd_kernel_timed_end(&timed, result, len, 0))
+                   ? result
+                   : read_continue(fd, buf, len, caller, &timed, result);
     }
     return read_bounded(fd, buf, len, caller);
 }
@@ -96,7 +97,7 @@ static inline ssize_t read_for(int fd, void *buf, size_t len, const void *caller
     if (nd_unlikely(watch & ND_WATCH_IN))
         return !(watch & ND_WATCH_SCOPE)          ? read_watched(fd, buf, len, caller, watch)
                : !(watch & ND_WATCH_KERNEL_TIMED) ? read_in_tls(fd, buf, len, caller, watch)
-                                                  : read_in_tls_kept(fd, buf, len, caller);
+                                                  : read_in_tls_timed(fd, buf, len, caller);
     return nd_real.read(fd, buf, len);
 }
 
@@ -105,9 +106,9 @@ ssize_t nd_hook_read(int fd, void *buf, size_t len) {
 }
 ND_ALIAS_OF(__read, read);
 
-ssize_t nd_hook___read_chk(int fd, void *buf, size_t len, size_t room) {
-    if (nd_unlikely(len > room))
-        return nd_real.__read_chk(fd, buf, len, room);
+ssize_t nd_hook___read_chk(int fd, void *buf, size_t len, size_t size) {
+    if (nd_unlikely(len > size))
+        return nd_real.__read_chk(fd, buf, len, size);
     return read_for(fd, buf, len, CALLER);
 }
 
@@ -141,13 +142,13 @@ ND_COLD static ssize_t recv_failed(int fd, void *buf, size_t len, const struct t
 }
 
 ND_APART static ssize_t recv_in_tls(int fd, void *buf, size_t len, int flags, const void *caller, unsigned watch) {
-    if (!goes_straight(watch, fd, caller))
+    if (!is_unbounded(watch, fd, caller))
         return recv_bounded(fd, buf, len, flags, caller);
     const ssize_t got = nd_real.recv(fd, buf, len, flags);
     return nd_likely(got > 0) ? got : recv_ended(fd, buf, len, flags, caller, got);
 }
 
-ND_APART static ssize_t recv_in_tls_kept(int fd, void *buf, size_t len, int flags, const void *caller) {
+ND_APART static ssize_t recv_in_tls_timed(int fd, void *buf, size_t len, int flags, const void *caller) {
     struct timed how;
     if (!begin_timed(&how, fd, flags, caller))
         return recv_bounded(fd, buf, len, flags, caller);
@@ -155,20 +156,20 @@ ND_APART static ssize_t recv_in_tls_kept(int fd, void *buf, size_t len, int flag
     return nd_likely(end_timed(&how, got)) ? got : recv_failed(fd, buf, len, &how, got);
 }
 
-ND_COLD static ssize_t recv_on(int fd, void *buf, size_t len, int flags, const void *caller,
-                               struct nd_kernel_timed *kept, ssize_t result) {
+ND_COLD static ssize_t recv_continue(int fd, void *buf, size_t len, int flags, const void *caller,
+                                     struct nd_kernel_timed *timed, ssize_t result) {
     const struct nd_receive_call call = {
         .kind = ND_RECV, .fd = fd, .buf = buf, .len = len, .flags = flags, .caller = caller};
-    return nd_kernel_timed_continue(&call, kept, result);
+    return nd_kernel_timed_continue(&call, timed, result);
 }
 
 ND_APART static ssize_t recv_watched(int fd, void *buf, size_t len, int flags, const void *caller, unsigned watch) {
-    struct nd_kernel_timed kept;
-    if (nd_kernel_timed_begin(&kept, ND_OPERATION_recv, watch, fd, flags)) {
+    struct nd_kernel_timed timed;
+    if (nd_kernel_timed_begin(&timed, ND_OPERATION_recv, watch, fd, flags)) {
         const ssize_t result = nd_real.recv(fd, buf, len, flags);
-        return nd_likely(nd_kernel_timed_end(&kept, result, len, flags))
+        return nd_likely(nd_kernel_timed_end(&timed, result, len, flags))
                    ? result
-                   : recv_on(fd, buf, len, flags, caller, &kept, result);
+                   : recv_continue(fd, buf, len, flags, caller, &timed, result);
     }
     return recv_bounded(fd, buf, len, flags, caller);
 }
@@ -178,7 +179,7 @@ static inline ssize_t recv_for(int fd, void *buf, size_t len, int flags, const v
     if (nd_unlikely(watch & ND_WATCH_IN))
         return !(watch & ND_WATCH_SCOPE)          ? recv_watched(fd, buf, len, flags, caller, watch)
                : !(watch & ND_WATCH_KERNEL_TIMED) ? recv_in_tls(fd, buf, len, flags, caller, watch)
-                                                  : recv_in_tls_kept(fd, buf, len, flags, caller);
+                                                  : recv_in_tls_timed(fd, buf, len, flags, caller);
     return nd_real.recv(fd, buf, len, flags);
 }
 
@@ -186,9 +187,9 @@ ssize_t nd_hook_recv(int fd, void *buf, size_t len, int flags) {
     return recv_for(fd, buf, len, flags, CALLER);
 }
 
-ssize_t nd_hook___recv_chk(int fd, void *buf, size_t len, size_t room, int flags) {
-    if (nd_unlikely(len > room))
-        return nd_real.__recv_chk(fd, buf, len, room, flags);
+ssize_t nd_hook___recv_chk(int fd, void *buf, size_t len, size_t size, int flags) {
+    if (nd_unlikely(len > size))
+        return nd_real.__recv_chk(fd, buf, len, size, flags);
     return recv_for(fd, buf, len, flags, CALLER);
 }
 
@@ -210,10 +211,10 @@ ssize_t nd_hook_recvfrom(int fd, void *buf, size_t len, int flags, struct sockad
     return nd_real.recvfrom(fd, buf, len, flags, from, from_len);
 }
 
-ssize_t nd_hook___recvfrom_chk(int fd, void *buf, size_t len, size_t room, int flags, struct sockaddr *from,
+ssize_t nd_hook___recvfrom_chk(int fd, void *buf, size_t len, size_t size, int flags, struct sockaddr *from,
                                socklen_t *from_len) {
-    if (nd_unlikely(len > room))
-        return nd_real.__recvfrom_chk(fd, buf, len, room, flags, from, from_len);
+    if (nd_unlikely(len > size))
+        return nd_real.__recvfrom_chk(fd, buf, len, size, flags, from, from_len);
     return nd_hook_recvfrom(fd, buf, len, flags, from, from_len);
 }
 

@@ -3,7 +3,6 @@
 
 #include "shim/call/transfer.h"
 #include "shim/hook/hook.h"
-#include "shim/report/operations.h"
 #include "shim/socket/record.h"
 
 static long make_sendfile(const struct nd_transfer *call) {
@@ -11,8 +10,8 @@ static long make_sendfile(const struct nd_transfer *call) {
 }
 
 ND_COLD static ssize_t sendfile_watched(int out, int in, off_t *offset, size_t count) {
-    return nd_transfer(&(struct nd_transfer){nd_operation_names[ND_OPERATION_sendfile], out, ND_OUT, make_sendfile, in,
-                                             out, offset, NULL, count, 0, 0});
+    return nd_transfer(
+        &(struct nd_transfer){ND_OPERATION_sendfile, out, ND_OUT, make_sendfile, in, out, offset, NULL, count, 0, 0});
 }
 
 ssize_t nd_hook_sendfile(int out, int in, off_t *offset, size_t count) {
@@ -26,8 +25,8 @@ static long make_sendfile64(const struct nd_transfer *call) {
 }
 
 ND_COLD static ssize_t sendfile64_watched(int out, int in, off64_t *offset, size_t count) {
-    return nd_transfer(&(struct nd_transfer){nd_operation_names[ND_OPERATION_sendfile64], out, ND_OUT, make_sendfile64,
-                                             in, out, offset, NULL, count, 0, 0});
+    return nd_transfer(&(struct nd_transfer){ND_OPERATION_sendfile64, out, ND_OUT, make_sendfile64, in, out, offset,
+                                             NULL, count, 0, 0});
 }
 
 ssize_t nd_hook_sendfile64(int out, int in, off64_t *offset, size_t count) {
@@ -40,15 +39,15 @@ static long make_splice(const struct nd_transfer *call) {
     return nd_real.splice(call->in, call->first, call->out, call->second, call->count, (unsigned)call->flags);
 }
 
-/* A pipe is waited for only until something has come out of it. */
+/* A later piece does not wait for the pipe: the plain call returns once it has moved bytes. */
 ND_COLD static ssize_t splice_watched(enum nd_direction direction, int in, off64_t *in_offset, int out,
                                       off64_t *out_offset, size_t count, int flags) {
-    return nd_transfer(&(struct nd_transfer){nd_operation_names[ND_OPERATION_splice], direction == ND_OUT ? out : in,
-                                             direction, make_splice, in, out, in_offset, out_offset, count, flags,
+    return nd_transfer(&(struct nd_transfer){ND_OPERATION_splice, direction == ND_OUT ? out : in, direction,
+                                             make_splice, in, out, in_offset, out_offset, count, flags,
                                              flags | SPLICE_F_NONBLOCK});
 }
 
-/* SPLICE_F_NONBLOCK is about the pipe: the kernel waits for a TCP socket all the same. */
+/* SPLICE_F_NONBLOCK applies to the pipe only: the kernel waits for a TCP socket all the same. */
 ssize_t nd_hook_splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t count, unsigned flags) {
     if (nd_unlikely(nd_watch(out) & ND_WATCH_OUT))
         return splice_watched(ND_OUT, in, in_offset, out, out_offset, count, (int)flags);

@@ -17,7 +17,7 @@ void nd_observe_begin_in(const uintptr_t *frame, struct nd_observe *observe, enu
     nd_slot_begin_in(frame, &observe->use, operation, fd, observe->began, ND_NEVER, nd_limit_of(sock, limit), NULL);
 }
 
-/* The real call says by errno how it ended: by a timer of the kernel's, or by the program's own timeout. */
+/* errno of the real call says whether a timer of the kernel's or the program's own timeout ended it. */
 static enum nd_slot_end outcome(long result) {
     if (result >= 0)
         return ND_SLOT_DONE;
@@ -30,6 +30,9 @@ void nd_observe_end(struct nd_observe *observe, long result, struct nd_expiry wo
     nd_slot_end(&observe->use, outcome(result), ended);
     would.operation = nd_operation_names[observe->operation];
     would.limit = nd_limit_name(observe->sock, observe->limit);
+    if (observe->limit == ND_LIMIT_RECV || observe->limit == ND_LIMIT_SEND)
+        would.timeout =
+            observe->limit == ND_LIMIT_RECV ? nd_sock_recv_limit(observe->sock) : nd_sock_send_limit(observe->sock);
     if (!would.elapsed)
         would.elapsed = ended - observe->began;
     if (would.timeout && would.elapsed >= would.timeout)

@@ -1,5 +1,5 @@
-/* MODE=observe: the program's own call, timed, with a row in `netdeadline ps` while it lasts. What a limit would have ended is reported when the
- * call has returned. Async-signal-safe; errno is kept. */
+/* MODE=observe: the program's own call, timed, with a row in `netdeadline ps` while it lasts. An expiry that a limit
+ * would have caused is reported when the call has returned. Async-signal-safe; keeps errno. */
 #ifndef ND_LIMIT_OBSERVE_H
 #define ND_LIMIT_OBSERVE_H
 
@@ -16,14 +16,15 @@ struct nd_observe {
     struct nd_slot_use use;
 };
 
-/* The real call is about to be made, in the frame of the function that uses this; `limit` is what would bound it. */
+/* The real call is about to be made, in the frame of the function that uses this; `limit` would bound it. */
 #define nd_observe_begin(observe, operation, fd, sock, limit)                                                          \
     nd_observe_begin_in(ND_FRAME_SLOT(), observe, operation, fd, sock, limit)
 void nd_observe_begin_in(const uintptr_t *frame, struct nd_observe *observe, enum nd_call operation, int fd,
                          struct nd_sock *sock, enum nd_limit limit);
 
-/* It has given `result`, and errno. `would` says what would have fired: its timeout (0: no limit), how long that had run if that is not
- * the call's own time, and the peer where the kernel does not tell. */
+/* The real call has returned `result`, and errno. `would` is the expiry that the limit would have caused, as far as it
+ * differs from a limit of RECV or SEND on the duration of the call: its timeout (0: as the socket has it, or none), how
+ * long the limit had run, and the peer where the kernel does not know it. */
 void nd_observe_end(struct nd_observe *observe, long result, struct nd_expiry would);
 
 #endif

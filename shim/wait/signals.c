@@ -4,8 +4,8 @@
 #include <signal.h>
 #include <stddef.h>
 
-/* What a thread's own faults raise. Crash handlers (ruby's, the sanitizers') have no SA_RESTART, and none of these ends a
- * wait: they do not count. */
+/* Whether a thread's own faults raise this signal. Crash handlers (ruby's, the sanitizers') have no SA_RESTART, and
+ * none of these signals ends a wait: their handlers do not count. */
 static bool is_fault(int number) {
     return number == SIGSEGV || number == SIGBUS || number == SIGFPE || number == SIGILL || number == SIGABRT ||
            number == SIGTRAP || number == SIGSYS;
@@ -20,10 +20,10 @@ bool nd_signals_restart(void) {
     for (int number = 1; number < NSIG && restart; number++) {
         struct sigaction action;
         if (is_fault(number) || sigismember(&blocked, number) == 1 || sigaction(number, NULL, &action) != 0)
-            continue; /* libc hides its own two signals: EINVAL */
+            continue; /* EINVAL for libc's own two signals */
         bool handler = action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN;
-        bool was_handler = ((unsigned)action.sa_flags & SA_RESETHAND) !=
-                           0; /* the kernel leaves the flags of a one-shot that has run */
+        /* The kernel keeps the flags of a one-shot handler that has run. */
+        bool was_handler = ((unsigned)action.sa_flags & SA_RESETHAND) != 0;
         if ((handler || was_handler) && !(action.sa_flags & SA_RESTART))
             restart = false;
     }
@@ -39,7 +39,7 @@ void nd_signals_hold(struct nd_signals_held *held) {
     for (int number = 1; number < NSIG; number++)
         if (is_fault(number))
             sigdelset(&all, number);
-    held->any = sigprocmask(SIG_BLOCK, &all, &held->mask) == 0; /* of this thread: that is what Linux does */
+    held->any = sigprocmask(SIG_BLOCK, &all, &held->mask) == 0; /* the mask of this thread, on Linux */
 }
 
 void nd_signals_let_go(const struct nd_signals_held *held) {

@@ -12,15 +12,15 @@
 #include "shim/socket/limits.h"
 #include "shim/wait/signals.h"
 
-/* How long a call pauses whose descriptor is called ready again and again and gives nothing, after the first such times. */
+/* How long a wait sleeps first where poll has reported the descriptor ready this often and the call moved nothing. */
 #define PAUSE_MS 10
 enum { FRUITLESS = 2 };
 
-/* The highest descriptor that select is asked for where poll fails. */
+/* Descriptors below this are waited for in select where poll fails. */
 enum { SELECT_MOST = 65536, WORD = 8 * sizeof(unsigned long) };
 
-/* poll fails with EINVAL where RLIMIT_NOFILE is 0 (vsftpd and old sshd sandboxes set it). pselect6 does not look at that limit. Returns
- * as poll does. */
+/* poll fails with EINVAL where RLIMIT_NOFILE is 0 (vsftpd and old sshd sandboxes set it); pselect6 ignores that limit.
+ * Returns the same as poll. */
 ND_COLD static int select_one(struct pollfd *pollfd, nd_time timeout) {
     unsigned long sets[2][SELECT_MOST / WORD];
     const struct timespec time = {(time_t)(timeout / ND_SEC), (long)(timeout % ND_SEC)};
@@ -37,7 +37,7 @@ ND_COLD static int select_one(struct pollfd *pollfd, nd_time timeout) {
     return ready;
 }
 
-/* Polls until `until` by the clock, which is `now`. */
+/* Polls until the time `until`; the clock shows `now`. */
 static int poll_one(struct pollfd *pollfd, nd_time now, nd_time until) {
     int ready = nd_real.poll(pollfd, 1, nd_time_poll_ms(until, now));
     if (nd_likely(ready >= 0) || errno == EINTR)
@@ -45,7 +45,13 @@ static int poll_one(struct pollfd *pollfd, nd_time now, nd_time until) {
     return select_one(pollfd, until == ND_NEVER ? ND_NEVER : until > now ? until - now : 0);
 }
 
-/* Whether a limit has fired at `now`; else *next is when to look again. */
+static bool has_input(const struct nd_wait *wait) {
+    struct pollfd pollfd = {.fd = wait->fd, .events = wait->events};
+    return (wait->events & POLLIN) && poll_one(&pollfd, 0, 0) > 0;
+}
+
+/* Whether a limit has fired at `now`; else sets *next to the time of the next check. The limits on the connection are
+ * not checked where there is input: LIFETIME fires only once, and the next call would not find it. */
 static bool has_fired(struct nd_wait *wait, nd_time now, nd_time *next) {
     *next = ND_NEVER;
     if (wait->fired && wait->fired(wait, now, next))
@@ -59,12 +65,8 @@ static bool has_fired(struct nd_wait *wait, nd_time now, nd_time *next) {
         return false;
     const nd_time due = nd_connection_limits_due(wait->sock, now);
     *next = nd_time_sooner(*next, due);
-    return now >= due && nd_connection_limits_check(wait->fd, wait->sock, true, now, &wait->expiry);
-}
-
-static bool has_input(const struct nd_wait *wait) {
-    struct pollfd pollfd = {.fd = wait->fd, .events = wait->events};
-    return (wait->events & POLLIN) && poll_one(&pollfd, 0, 0) > 0;
+    return now >= due &&
+           (has_input(wait) || nd_connection_limits_check(wait->fd, wait->sock, true, now, &wait->expiry));
 }
 
 static enum nd_waited fail(enum nd_waited how, int error) {
@@ -101,6 +103,8 @@ static enum nd_waited wait_for(struct nd_wait *wait) {
 
 enum nd_waited nd_wait_for(struct nd_wait *wait) {
     wait->how = wait_for(wait);
+    if (wait->how == ND_EXPIRED && !wait->expiry.operation) /* else a TLS operation */
+        wait->expiry.operation = nd_operation_names[wait->operation];
     return wait->how;
 }
 

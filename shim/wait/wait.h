@@ -1,5 +1,5 @@
-/* Waiting for one descriptor: the one loop that every blocking call on a socket waits in. The caller says what it waits for and what
- * bounds it. Async-signal-safe; a cancellation point, as the call that waits. */
+/* Waiting for one descriptor: the loop that every blocking call on a socket waits in. The caller says which events it
+ * waits for and what bounds the wait. Async-signal-safe; a cancellation point like the call that waits. */
 #ifndef ND_WAIT_WAIT_H
 #define ND_WAIT_WAIT_H
 
@@ -11,66 +11,75 @@
 
 /* How a wait ended. */
 enum nd_waited {
-    ND_READY,        /* what was waited for is there, or the call itself is to say what is wrong */
-    ND_ENDED_STREAM, /* the same, with an error or a hang-up */
-    ND_OWN_TIMEOUT,  /* the program's own timeout is over; errno EAGAIN */
+    ND_READY,        /* an event is there, or an error that the call itself returns */
+    ND_ENDED_STREAM, /* the same, with POLLERR or POLLHUP */
+    ND_OWN_TIMEOUT,  /* the program's own timeout has expired; errno EAGAIN */
     ND_INTERRUPTED,  /* a signal handler ran, and the program sees the interruption; errno EINTR */
     ND_EXPIRED,      /* a limit fired: wait->expiry says which; nothing has been ended yet */
     ND_REPLACED,     /* the descriptor was closed, and perhaps given to another file; errno EBADF */
-    ND_UNPOLLABLE    /* the kernel refuses to wait for it (a filter): the real call is to be made, unbounded */
+    ND_UNPOLLABLE    /* a seccomp filter refuses poll and select: the caller makes the real call, unbounded */
 };
 
-/* One call that waits. The caller fills in what stands above `hold`. */
+/* One call that waits. The caller fills in the members above `hold`. */
 struct nd_wait {
+    enum nd_call operation;
     int fd;
     struct nd_sock *sock;
     short events;             /* of poll(2) */
-    bool moved;               /* bytes have moved in this call: an interruption ends it, as it would without us */
-    bool shows_interruptions; /* the program sees each, whatever its handlers say: it has set a timeout of its own */
+    bool moved;               /* the call has moved bytes: an interruption ends it, as it would end the plain call */
+    bool shows_interruptions; /* with a timeout of the program's own the kernel ignores SA_RESTART */
     nd_time own;              /* when its own timeout ends the call; ND_NEVER */
-    /* Whether a limit has fired at `now`: fills wait->expiry. Else lowers *next to when it is to be asked again. NULL: nothing
-     * bounds the wait but the limits on the whole connection. */
+    /* Returns whether a limit has fired at `now`, and fills wait->expiry then; else sets *next to the time of the next
+     * check. NULL: only IDLE, LIFETIME and MIN_RATE bound the wait. */
     bool (*fired)(struct nd_wait *wait, nd_time now, nd_time *next);
-    struct nd_sock_hold hold; /* nd_wait_begin's */
-    unsigned fruitless;       /* waits that found it ready, since bytes moved last */
-    enum nd_waited how;       /* the last wait */
-    struct nd_expiry expiry;  /* without the operation */
+    struct nd_sock_hold hold; /* set by nd_wait_begin, as are `fruitless` and `how` */
+    unsigned fruitless;       /* waits since bytes moved last */
+    enum nd_waited how;       /* how the last wait ended */
+    struct nd_expiry expiry;
 };
 
-/* Takes hold of the descriptor: while the call waits another thread may close it, and the number be given to another file. */
+/* Notes which file the descriptor is: while the call waits, another thread may close it and the number may be given to
+ * another file. */
 static inline void nd_wait_begin(struct nd_wait *wait) {
     wait->hold = nd_sock_take(wait->fd, wait->sock);
     wait->fruitless = 0;
     wait->how = ND_READY;
 }
 
-/* Waits until the descriptor is ready, a limit fires, the program's own timeout is over, or a handler interrupts the call. It goes on
- * over interruptions that the program would not have seen. When a limit on input fires, bytes that have come meanwhile win: this
- * process may have been stopped. Errno undefined where the result does not say. */
+/* Waits until the descriptor is ready, a limit fires, the program's own timeout expires, or a signal handler interrupts
+ * the call. It continues after an interruption that the plain call would not have returned. When a limit fires in a
+ * wait for input and bytes are there, the result is ND_READY: this process may have been stopped meanwhile. Errno is
+ * set as the result says, else undefined. */
 enum nd_waited nd_wait_for(struct nd_wait *wait);
 
-/* Bytes have moved, or the state has changed, since the last wait. Without this the wait after a fruitless attempt sleeps 10 ms, since
- * poll may call a socket ready that then takes nothing (memory pressure; a SEQPACKET message larger than the free space). */
+/* Bytes have moved, or the state has changed, since the last wait. Without this a wait after a fruitless attempt sleeps
+ * 10 ms first: poll may report a socket writable that accepts nothing (memory pressure; a SEQPACKET message larger than
+ * the free space). */
 static inline void nd_wait_progress(struct nd_wait *wait) {
     wait->fruitless = 0;
 }
 
-/* How the slot of a call that waited is to be counted. */
-static inline enum nd_slot_end nd_wait_outcome(enum nd_waited how) {
-    return how == ND_EXPIRED ? ND_SLOT_EXPIRED : how == ND_OWN_TIMEOUT ? ND_SLOT_QUIET : ND_SLOT_DONE;
+/* How the slot of a call that waited is counted. `result` and errno are what the program gets: ETIMEDOUT where a timer
+ * of the kernel's or another call's expiry has ended the stream. */
+static inline enum nd_slot_end nd_wait_outcome(enum nd_waited how, long result) {
+    if (how == ND_EXPIRED || (result < 0 && errno == ETIMEDOUT))
+        return ND_SLOT_EXPIRED;
+    return how == ND_OWN_TIMEOUT && result < 0 ? ND_SLOT_QUIET : ND_SLOT_DONE;
 }
 
-/* Whether the call that gave `result`, and errno, would have waited, or has waited for as long as the kernel was told to. */
+/* Whether a call failed with EAGAIN: it would have waited, or has waited until SO_RCVTIMEO or SO_SNDTIMEO expired. */
 static inline bool nd_would_block(long result) {
     return result < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
-/* Whether a call that the kernel timed came back without a result (EAGAIN at the timer's end, EINTR) and may have to go on. */
-static inline bool nd_came_back(long result) {
-    return result < 0 && (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK);
+/* Returns `result`. A call that succeeds keeps errno, `saved`, whatever waits it made. */
+static inline long nd_keep_errno(long result, int saved) {
+    if (result >= 0)
+        errno = saved;
+    return result;
 }
 
-/* True if the descriptor is in non-blocking mode now; asks the kernel. Keeps errno. */
+/* Whether the descriptor is in non-blocking mode now, asked from the kernel. Keeps errno. */
 bool nd_nonblocking(int fd);
 
 #endif

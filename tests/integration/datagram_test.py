@@ -205,6 +205,23 @@ told["late"] = poll_in(s, other) == [s], error(lambda: {receive})
     assert answer["late"] == [True, "ETIMEDOUT"] and len(log.read_text().splitlines()) == 1, answer
 
 
+def test_interrupted_recvmmsg(net):
+    """The time until the interruption counts in the next call; once that has expired, the third has the whole limit."""
+    answer = told(net, MMSG + """
+import signal
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.siginterrupt(signal.SIGALRM, True)
+s = dial()
+s.send(b"question")
+receive = lambda: timed(lambda: error(lambda: mmsg(libc.recvmmsg, 0, None)))
+signal.setitimer(signal.ITIMER_REAL, 0.6)
+told["calls"] = [receive() for _ in range(3)]
+""", RECV="900ms")
+    (first, _), (second, rest), (third, whole) = answer["calls"]
+    assert (first, second, third) == ("EINTR", "ETIMEDOUT", "ETIMEDOUT"), answer
+    assert 0.2 <= rest < 0.6 and late(whole, 0.9), answer
+
+
 @WAITS
 def test_an_answer_that_comes_after_all(net, wait):
     """Between the wait and the call: the call gives it, and nothing is left of the rest."""

@@ -111,6 +111,25 @@ START_TEST(bytes_that_came_while_the_process_was_stopped_win) {
 }
 END_TEST
 
+/* LIFETIME fires once: input that is there first must not use it up. */
+START_TEST(lifetime_stays_due_where_there_is_input) {
+    static const struct step script[] = {{0, 0, 0, 2 * ND_SEC}, {1, 0, POLLIN, 0}, {1, 0, POLLIN, 0},
+                                         {0, 0, 0, 0},          {0, 0, 0, 0},      {0, 0, 0, 0}};
+    struct bounded bounded = prepare(script, POLLIN, ND_NEVER, ND_NEVER);
+    nd_settings.outbound.lifetime = 2 * ND_SEC;
+    sock.flags = ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED;
+    sock.connection_clock.established = fake.now;
+    bounded.wait.operation = ND_OPERATION_recv;
+    ck_assert_int_eq(nd_wait_for(&bounded.wait), ND_READY);
+    ck_assert_int_eq(timeouts[0], 2000);
+    ck_assert_int_eq(polls, 3);
+    ck_assert_int_eq(nd_wait_for(&bounded.wait), ND_EXPIRED);
+    ck_assert_str_eq(bounded.wait.expiry.limit, "LIFETIME");
+    ck_assert_str_eq(bounded.wait.expiry.operation, "recv");
+    sock.flags = 0;
+}
+END_TEST
+
 START_TEST(the_programs_own_timeout_ends_it) {
     static const struct step script[] = {{0, 0, 0, ND_SEC}};
     ck_assert_int_eq(wait_with(script, ND_SEC, 3 * ND_SEC), ND_OWN_TIMEOUT);
@@ -213,6 +232,7 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, ready_is_ready);
     tcase_add_test(tests, a_limit_ends_it_and_not_before);
     tcase_add_test(tests, bytes_that_came_while_the_process_was_stopped_win);
+    tcase_add_test(tests, lifetime_stays_due_where_there_is_input);
     tcase_add_test(tests, the_programs_own_timeout_ends_it);
     tcase_add_test(tests, never_is_never);
     tcase_add_loop_test(tests, a_handler_ends_it, 0, 3);
