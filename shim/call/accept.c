@@ -10,6 +10,7 @@
 #include "shim/real.h"
 #include "shim/socket/change.h"
 #include "shim/socket/discover.h"
+#include "shim/socket/keepalive.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
 #include "shim/wait/signals.h"
@@ -19,13 +20,17 @@ static void accepted(int listener, int fd, int flags) {
     int saved = errno;
     nd_live_check();
     const struct nd_sock *from = nd_sock_lookup(listener);
-    const uint32_t kind = ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_LOCAL | ND_SOCK_LINGER;
+    /* Keepalive, too, is inherited; sections of the config file may have another for the peer. */
+    const uint32_t kind =
+        ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_LOCAL | ND_SOCK_LINGER | (nd_rules.has_inbound ? 0 : ND_SOCK_KEEPALIVE);
     const uint32_t established = ND_SOCK_CONNECTED | ND_SOCK_INBOUND,
                    nonblock = flags & SOCK_NONBLOCK ? ND_SOCK_NONBLOCK : 0;
     const uint32_t known = from ? nd_sock_flags(from) : 0, known_inbound = nd_rules.has_inbound ? 0 : established;
     struct nd_sock *sock =
         known & ND_SOCK_KNOWN ? nd_sock_created(fd, (known & kind) | nonblock | known_inbound) : nd_sock_discover(fd);
     if (sock) {
+        if (known & ND_SOCK_KEEPALIVE)
+            nd_keepalive_inherit(from, sock);
         if (nd_rules.has_inbound)
             sock->profile = nd_profile_from(fd);
         if (nd_unlikely((nd_sock_flags(sock) & established) != established))

@@ -1,5 +1,5 @@
-/* A send that does not wait, in the fewest instructions: the system call itself, which preserves the registers of its
- * arguments and errno. Used only where libc's send would do nothing else: no other library interposes it after this
+/* A send or receive that does not wait, in the fewest instructions: the system call itself, which preserves the registers of its
+ * arguments and errno. Used only where libc's function would do nothing else: no other library interposes it after this
  * one, and the process has one thread, so that no cancellation can be pending. Where that cannot be known (glibc before
  * 2.32, other architectures) libc is called. */
 #ifndef ND_CALL_DIRECT_SEND_H
@@ -17,7 +17,7 @@ void nd_direct_send_start(void);
 
 #if (defined(__x86_64__) && !defined(__ILP32__)) || defined(__aarch64__)
 
-/* Whether nd_direct_send may be called. */
+/* Whether nd_direct_send and nd_direct_recv may be called. */
 static inline bool nd_direct_send_possible(void) {
     return *nd_one_thread != 0;
 }
@@ -49,10 +49,41 @@ static inline long nd_direct_send(int fd, const void *buf, size_t len, int *flag
 #endif
 }
 
+/* recv(2) with MSG_DONTWAIT; returns minus the error number on failure. *flags keeps its value in the register of the address's
+ * length, as above. */
+static inline long nd_direct_recv(int fd, void *buf, size_t len, int *flags) {
+#ifdef __x86_64__
+    long result = SYS_recvfrom;
+    register int r10 __asm__("r10") = *flags | MSG_DONTWAIT;
+    register void *r8 __asm__("r8") = NULL;
+    register int r9 __asm__("r9") = *flags;
+    __asm__ volatile("syscall"
+                     : "+a"(result), "+r"(r9)
+                     : "D"(fd), "S"(buf), "d"(len), "r"(r10), "r"(r8)
+                     : "rcx", "r11", "memory");
+    *flags = r9;
+    return result;
+#else
+    register long x8 __asm__("x8") = SYS_recvfrom;
+    register long x0 __asm__("x0") = fd;
+    register void *x1 __asm__("x1") = buf;
+    register size_t x2 __asm__("x2") = len;
+    register long x3 __asm__("x3") = *flags | MSG_DONTWAIT;
+    register void *x4 __asm__("x4") = NULL;
+    __asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
+    return x0;
+#endif
+}
+
 #else
 
 static inline bool nd_direct_send_possible(void) {
     return false;
+}
+
+static inline long nd_direct_recv(int fd, void *buf, size_t len, int *flags) {
+    (void)fd, (void)buf, (void)len, (void)flags;
+    return 0;
 }
 
 static inline long nd_direct_send(int fd, const void *buf, size_t len, int *flags) {

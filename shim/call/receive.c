@@ -1,6 +1,7 @@
 #include "shim/call/receive.h"
 
 #include <limits.h>
+#include <poll.h>
 
 #include "shim/call/receive_fast.h"
 #include "shim/call/receive_wait.h"
@@ -9,10 +10,12 @@
 #include "shim/limit/observe.h"
 #include "shim/limit/pending_timeout.h"
 #include "shim/readable.h"
+#include "shim/real.h"
 #include "shim/socket/discover.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/tls/innermost.h"
+#include "shim/wait/signals.h"
 
 /* The call was made plainly. If it waited, the program's own timeout, which is shorter than RECV, has ended it: the
  * wait is carried over. */
@@ -106,6 +109,12 @@ static ssize_t receive_observed(const struct nd_receive_call *call, struct nd_so
     return nd_sock_is_datagram(sock) ? nd_receive_finish(call, sock, result) : result;
 }
 
+/* Whether UNACKED may end the call before RECV, which the kernel times. */
+static bool gone_first(const struct nd_sock *sock, nd_time recv) {
+    const nd_time gone = nd_gone_limit(sock);
+    return gone && (!recv || gone < recv);
+}
+
 static ssize_t receive_bounded(const struct nd_receive_call *call) {
     struct nd_sock *sock = nd_sock_lookup(call->fd);
     if (!sock)
@@ -131,7 +140,7 @@ static ssize_t receive_bounded(const struct nd_receive_call *call) {
     if (scope && scope->timeout && !(limit && nd_scope_is_kernel_timed(scope, limit, nd_now_coarse())))
         return nd_receive_scoped(call, sock, scope);
     const bool ours = (nd_sock_connection_limited(sock) && (flags & ND_SOCK_STREAM)) ||
-                      ((flags & (ND_SOCK_CARRIED_IN | ND_SOCK_LOWAT)) && limit);
+                      ((flags & (ND_SOCK_CARRIED_IN | ND_SOCK_LOWAT)) && limit) || gone_first(sock, limit);
     if (ours && !peeks_all(call) && has_space(call))
         return nd_receive_polled(call, sock, limit);
     return limit ? receive_limited(call, sock, limit) : finish_plain(call, sock, nd_receive_plain(call));
@@ -159,6 +168,41 @@ static inline ssize_t receive(const struct nd_receive_call *call) {
 ssize_t nd_receive(const struct nd_receive_call *call) {
     const int saved = errno;
     return nd_keep_errno(receive(call), saved);
+}
+
+/* A call that blocks is mostly answered within this. What is asked of the kernel before a longer wait (the mode of the descriptor, the
+ * program's own timeout, what the descriptor is) is not asked before. */
+#define SHORT_WAIT_MS 10
+
+/* Whether the program sees the interruption (EINTR) that a wait has just met. */
+static bool shows_interruption(int fd, const struct nd_sock *sock) {
+    const bool shows = nd_kernel_timers_own_deadline(fd, sock, ND_IN, 0) != ND_NEVER || !nd_signals_restart();
+    errno = EINTR;
+    return shows;
+}
+
+static ssize_t receive_after(const struct nd_receive_call *call, struct nd_sock *sock, ssize_t result) {
+    if (nd_would_block(result)) {
+        struct pollfd pollfd = {.fd = call->fd, .events = POLLIN};
+        const uint32_t generation = sock->generation;
+        const int ready = nd_real.poll(&pollfd, 1, SHORT_WAIT_MS);
+        if (ready < 0 && errno == EINTR && shows_interruption(call->fd, sock))
+            return -1;
+        errno = EAGAIN;
+        if (ready > 0 && sock->generation == generation)
+            result = nd_receive_at_once(call);
+    }
+    if (nd_would_block(result) || (result < 0 && errno == ENOTSOCK) || !call->len)
+        return receive_bounded(call);
+    return result > 0 && (call->flags & MSG_WAITALL) ? nd_receive_rest(call, sock, nd_sock_recv_limit(sock), result)
+                                                     : nd_receive_finish(call, sock, result);
+}
+
+ssize_t nd_receive_tried(const struct nd_receive_call *call, long got) {
+    const int saved = errno;
+    if (got < 0)
+        errno = (int)-got;
+    return nd_keep_errno(receive_after(call, nd_sock_lookup(call->fd), got < 0 ? -1 : got), saved);
 }
 
 ssize_t nd_receive_ended(const struct nd_receive_call *call, ssize_t result) {

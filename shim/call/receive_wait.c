@@ -4,6 +4,7 @@
 
 #include "shim/call/silence.h"
 #include "shim/limit/carry_over.h"
+#include "shim/limit/gone.h"
 #include "shim/real.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
@@ -185,23 +186,23 @@ ssize_t nd_receive_scoped(const struct nd_receive_call *call, struct nd_sock *so
     return receive_waiting(&this, now);
 }
 
-ssize_t nd_receive_polled(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit) {
-    ssize_t result = -1;
-    if ((nd_sock_flags(sock) & ND_SOCK_LOWAT) && !nd_nonblocking(call->fd))
-        errno = EAGAIN; /* the bytes that are there may be fewer than SO_RCVLOWAT */
-    else
-        result = nd_receive_at_once(call);
-    if (result < 0 && errno == ENOTSOCK) {
-        nd_sock_clear(call->fd);
-        return nd_receive_plain(call);
-    }
+/* What bounds a wait first, for `netdeadline ps`. */
+static unsigned bound(struct nd_sock *sock, nd_time limit, nd_time now, nd_time *deadline) {
+    const nd_time gone = nd_gone_due(sock, now);
+    *deadline = limit ? now + limit : gone;
+    return limit ? nd_limit_of(sock, ND_LIMIT_RECV) : gone != ND_NEVER ? nd_limit_of(sock, ND_LIMIT_UNACKED) : 0;
+}
+
+ssize_t nd_receive_rest(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit, ssize_t result) {
     struct nd_receive_call rest;
     bool more = result > 0 && wants_all(call, sock) && rest_of(call, (size_t)result, &rest);
     if ((!nd_would_block(result) && !more) || nd_nonblocking(call->fd))
         return nd_receive_finish(call, sock, result);
     struct nd_slot_use use;
     const nd_time began = nd_now();
-    nd_slot_begin(&use, nd_receive_operation(call), call->fd, began, ND_NEVER, ND_LIMIT_NONE);
+    nd_time deadline;
+    const unsigned first = bound(sock, limit, began, &deadline);
+    nd_slot_begin(&use, nd_receive_operation(call), call->fd, began, deadline, first);
     struct receive_wait this = begin(call, sock, limit, more || !limit ? began : nd_carried_over_receive(sock, began),
                                      nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, began));
     if (!more) {
@@ -213,6 +214,19 @@ ssize_t nd_receive_polled(const struct nd_receive_call *call, struct nd_sock *so
     }
     nd_slot_end(&use, nd_wait_outcome(this.silence.wait.how, result), nd_now_coarse());
     return result;
+}
+
+ssize_t nd_receive_polled(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit) {
+    ssize_t result = -1;
+    if ((nd_sock_flags(sock) & ND_SOCK_LOWAT) && !nd_nonblocking(call->fd))
+        errno = EAGAIN; /* the bytes that are there may be fewer than SO_RCVLOWAT */
+    else
+        result = nd_receive_at_once(call);
+    if (result < 0 && errno == ENOTSOCK) {
+        nd_sock_clear(call->fd);
+        return nd_receive_plain(call);
+    }
+    return nd_receive_rest(call, sock, limit, result);
 }
 
 /* The call that began at `began` under SO_RCVTIMEO, and has received `done` bytes, continues in poll. */

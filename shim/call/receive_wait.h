@@ -14,6 +14,9 @@ ssize_t nd_receive_scoped(const struct nd_receive_call *call, struct nd_sock *so
 /* Tries, then waits under IDLE, LIFETIME, MIN_RATE and RECV (`limit`, 0 for none); has a slot while it waits. */
 ssize_t nd_receive_polled(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit);
 
+/* The same after a first attempt that has given `result`, and errno. */
+ssize_t nd_receive_rest(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit, ssize_t result);
+
 /* The call that began at `began` under SO_RCVTIMEO (RECV) has returned `result`, no bytes or fewer than it waits for.
  * Returns what the program gets, after another wait where the call returned before the limit or wants more bytes. *how
  * says how the slot of the call is counted. */

@@ -6,6 +6,7 @@
 #include "shim/wait/epoll_scan.h"
 #include "shim/wait/epoll_set.h"
 #include "shim/wait/results.h"
+#include "shim/wait/set.h"
 #include "shim/wait/timeout.h"
 
 /* A set gets a record when it is created, so that one that is added to another set while it is empty is known there. */
@@ -138,25 +139,70 @@ ND_APART static int wait_watched(int epfd, struct epoll_event *events, int count
     return run(&call, nd_timeout_of_ms(timeout));
 }
 
-/* Waits for a set in which no limit holds. The first wait is a plain one, and most calls end in it. */
-ND_APART static int wait_changing(int epfd, struct epoll_event *events, int count, int timeout) {
-    const int period = nd_time_poll_ms(nd_epoll_period(), 0);
-    if (!nd_epoll_set_of(epfd) || nd_observing || (timeout >= 0 && timeout <= period))
-        return nd_real.epoll_wait(epfd, events, count, timeout);
-    int ready = nd_real.epoll_wait(epfd, events, count, period);
-    return ready != 0 ? ready : wait_watched(epfd, events, count, timeout < 0 ? timeout : timeout - period);
-}
-
 /* Whether the timeout may be longer than nd_epoll_period. */
 static bool is_long(int timeout) {
     return (unsigned)timeout > ND_EPOLL_SHORTEST_PERIOD / ND_MSEC;
 }
 
+/* Ends what is gone in a set, for which a wait that was not watched has found `ready`. Returns whether anything was ended. */
+ND_COLD static bool check(enum nd_call operation, int epfd) {
+    const int saved = errno;
+    const nd_time now = nd_now_coarse();
+    const bool any = now >= nd_epoll_due(epfd, now) && nd_epoll_scan(nd_operation_names[operation], epfd, NULL, now);
+    errno = saved;
+    return any;
+}
+
+/* Waits for a set in which no limit holds but UNACKED. The wait is the program's own for `period` milliseconds, and most calls end in
+ * it. */
+ND_APART static int wait_unwatched(struct call *call, int period) {
+    const bool is_short = (unsigned)call->timeout_ms <= (unsigned)period;
+    const int ready = call->wait(call, is_short ? ND_AS_GIVEN : period * ND_MSEC);
+    if (!nd_wait_set_checks(ready))
+        return ready;
+    if (ready == 0 && !is_short) {
+        call->timeout_ms -= call->timeout_ms < 0 ? 0 : period;
+        return run(call, nd_timeout_of_ms(call->timeout_ms));
+    }
+    return check(call->operation, call->epfd) && ready == 0 ? call->wait(call, 0) : ready;
+}
+
+/* The same where other threads may change the set meanwhile. */
+ND_APART static int wait_changing(struct call *call) {
+    if (!nd_epoll_set_of(call->epfd) || nd_observing)
+        return call->wait(call, ND_AS_GIVEN);
+    return wait_unwatched(call, nd_time_poll_ms(nd_epoll_period(), 0));
+}
+
+/* What is not watched because of a limit other than UNACKED. */
+ND_INLINE int wait_plainly(enum nd_call operation, int epfd, struct epoll_event *events, int count, int timeout,
+                           const sigset_t *mask, int (*wait)(const struct call *call, nd_time timeout)) {
+    struct call call = {.operation = operation,
+                        .epfd = epfd,
+                        .wait = wait,
+                        .events = events,
+                        .count = count,
+                        .timeout_ms = timeout,
+                        .mask = mask};
+    if (is_long(timeout) && nd_active && may_change(mask))
+        return wait_changing(&call);
+    return nd_observing ? wait(&call, ND_AS_GIVEN) : wait_unwatched(&call, ND_UNWATCHED_MS);
+}
+
+/* Whether a wait with these watch bits of its set, which are no full watch, must be more than the program's own. */
+static inline bool is_more(unsigned watch, int timeout, const sigset_t *mask) {
+    return nd_watch_gone(watch) || (is_long(timeout) && nd_active && may_change(mask));
+}
+
+ND_APART static int epoll_wait_plainly(int epfd, struct epoll_event *events, int count, int timeout) {
+    return wait_plainly(ND_OPERATION_epoll_wait, epfd, events, count, timeout, NULL, wait_plain);
+}
+
 int nd_hook_epoll_wait(int epfd, struct epoll_event *events, int count, int timeout) {
     if (nd_unlikely(nd_watch(epfd) & ND_WATCH_WAIT))
         return wait_watched(epfd, events, count, timeout);
-    if (is_long(timeout) && nd_active && may_change(NULL))
-        return wait_changing(epfd, events, count, timeout);
+    if (is_more(nd_watch(epfd), timeout, NULL))
+        return epoll_wait_plainly(epfd, events, count, timeout);
     return nd_real.epoll_wait(epfd, events, count, timeout);
 }
 
@@ -171,11 +217,16 @@ ND_APART static int pwait_watched(int epfd, struct epoll_event *events, int coun
     return run(&call, nd_timeout_of_ms(timeout));
 }
 
+ND_APART static int epoll_pwait_plainly(int epfd, struct epoll_event *events, int count, int timeout,
+                                        const sigset_t *mask) {
+    return wait_plainly(ND_OPERATION_epoll_pwait, epfd, events, count, timeout, mask, wait_masked);
+}
+
 int nd_hook_epoll_pwait(int epfd, struct epoll_event *events, int count, int timeout, const sigset_t *mask) {
     if (nd_unlikely(nd_watch(epfd) & ND_WATCH_WAIT))
         return pwait_watched(epfd, events, count, timeout, mask);
-    if (is_long(timeout) && nd_active && may_change(mask))
-        return wait_changing(epfd, events, count, timeout);
+    if (is_more(nd_watch(epfd), timeout, mask))
+        return epoll_pwait_plainly(epfd, events, count, timeout, mask);
     return nd_real.epoll_pwait(epfd, events, count, timeout, mask);
 }
 
@@ -194,7 +245,12 @@ ND_APART static int pwait2_watched(int epfd, struct epoll_event *events, int cou
 
 int nd_hook_epoll_pwait2(int epfd, struct epoll_event *events, int count, const struct timespec *timeout,
                          const sigset_t *mask) {
-    if (nd_unlikely(nd_watch(epfd) & ND_WATCH_WAIT))
+    const unsigned watch = nd_watch(epfd);
+    const bool lasts = nd_watch_gone(watch) && !(timeout && timeout->tv_sec < ND_UNWATCHED_MS / 1000);
+    if (nd_unlikely(watch & ND_WATCH_WAIT) || lasts)
         return pwait2_watched(epfd, events, count, timeout, mask);
-    return nd_real.epoll_pwait2(epfd, events, count, timeout, mask);
+    const int ready = nd_real.epoll_pwait2(epfd, events, count, timeout, mask);
+    if (nd_watch_gone(watch) && nd_wait_set_checks(ready) && check(ND_OPERATION_epoll_pwait2, epfd) && ready == 0)
+        return nd_real.epoll_pwait2(epfd, events, count, &(struct timespec){0, 0}, mask);
+    return ready;
 }

@@ -17,14 +17,16 @@ struct call {
     bool is_ppoll;
 };
 
-/* The index of the first entry that is watched, or -1. */
-static inline int first_watched(const struct pollfd *fds, nfds_t count) {
+/* The index of the first entry that is watched, or -1; *any is all entries' bits. */
+static inline int first_watched(const struct pollfd *fds, nfds_t count, unsigned *any) {
+    *any = 0;
     if (!nd_sock_any || count > INT_MAX || !nd_readable(fds, count * sizeof *fds))
         return -1; /* the kernel gives the error */
     for (nfds_t i = 0; i < count; i++) {
-        unsigned wants = nd_watch_events(fds[i].events);
-        if (nd_unlikely(nd_watch(fds[i].fd) & wants) && (nd_watch_exact(fds[i].fd) & wants))
+        const unsigned wants = nd_watch_events(fds[i].events), watch = nd_watch(fds[i].fd);
+        if (nd_unlikely(watch & wants) && (nd_watch_exact(fds[i].fd) & wants))
             return (int)i;
+        *any |= watch;
     }
     return -1;
 }
@@ -76,9 +78,30 @@ ND_APART static int poll_watched(struct pollfd *fds, nfds_t count, int timeout, 
     return wait_watched(ND_OPERATION_poll, &call, first, nd_timeout_of_ms(timeout));
 }
 
+/* Ends what is gone among the entries of a wait that was not watched, and has found `ready`. */
+ND_COLD static int check(enum nd_call operation, struct pollfd *fds, nfds_t count, int ready) {
+    struct call call = {.fds = fds, .count = count};
+    struct nd_wait_set set = {.operation = operation, .count = (unsigned)count, .entry = entry, .state = &call};
+    return nd_wait_set_check(&set) && ready == 0 ? nd_real.poll(fds, count, 0) : ready;
+}
+
+/* UNACKED alone bounds the wait: it is the program's own, for a while. */
+ND_APART static int poll_unwatched(struct pollfd *fds, nfds_t count, int timeout) {
+    const bool is_short = (unsigned)timeout <= ND_UNWATCHED_MS;
+    const int ready = nd_real.poll(fds, count, is_short ? timeout : ND_UNWATCHED_MS);
+    if (!nd_wait_set_checks(ready))
+        return ready;
+    if (ready == 0 && !is_short)
+        return poll_watched(fds, count, timeout < 0 ? timeout : timeout - ND_UNWATCHED_MS, 0);
+    return check(ND_OPERATION_poll, fds, count, ready);
+}
+
 int nd_hook_poll(struct pollfd *fds, nfds_t count, int timeout) {
-    int first = first_watched(fds, count);
-    return nd_unlikely(first >= 0) ? poll_watched(fds, count, timeout, first) : nd_real.poll(fds, count, timeout);
+    unsigned any;
+    int first = first_watched(fds, count, &any);
+    if (nd_unlikely(first >= 0))
+        return poll_watched(fds, count, timeout, first);
+    return nd_watch_gone(any) ? poll_unwatched(fds, count, timeout) : nd_real.poll(fds, count, timeout);
 }
 ND_ALIAS_OF(__poll, poll);
 
@@ -97,10 +120,32 @@ ND_APART static int ppoll_watched(struct pollfd *fds, nfds_t count, const struct
     return wait_watched(ND_OPERATION_ppoll, &call, first, given);
 }
 
+static bool is_short(const struct timespec *timeout) {
+    return timeout && timeout->tv_sec < ND_UNWATCHED_MS / 1000;
+}
+
+ND_APART static int ppoll_unwatched(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                                    const sigset_t *mask) {
+    const struct timespec unwatched = {ND_UNWATCHED_MS / 1000, 0};
+    const bool whole = is_short(timeout) || (timeout && nd_timeout_of_timespec(timeout) < 0);
+    const int ready = nd_real.ppoll(fds, count, whole ? timeout : &unwatched, mask);
+    if (!nd_wait_set_checks(ready))
+        return ready;
+    if (ready == 0 && !whole) {
+        struct timespec rest;
+        if (timeout)
+            rest = (struct timespec){timeout->tv_sec - unwatched.tv_sec, timeout->tv_nsec};
+        return ppoll_watched(fds, count, timeout ? &rest : NULL, mask, 0);
+    }
+    return check(ND_OPERATION_ppoll, fds, count, ready);
+}
+
 int nd_hook_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
-    int first = first_watched(fds, count);
-    return nd_unlikely(first >= 0) ? ppoll_watched(fds, count, timeout, mask, first)
-                                   : nd_real.ppoll(fds, count, timeout, mask);
+    unsigned any;
+    int first = first_watched(fds, count, &any);
+    if (nd_unlikely(first >= 0))
+        return ppoll_watched(fds, count, timeout, mask, first);
+    return nd_watch_gone(any) ? ppoll_unwatched(fds, count, timeout, mask) : nd_real.ppoll(fds, count, timeout, mask);
 }
 
 int nd_hook___ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask,

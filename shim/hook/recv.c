@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "shim/call/direct_send.h"
 #include "shim/call/receive.h"
 #include "shim/call/receive_fast.h"
 #include "shim/hook/hook.h"
@@ -42,6 +43,11 @@ ND_INLINE bool end_timed(const struct timed *how, ssize_t got) {
     return true;
 }
 
+/* Whether the call is one that is tried first: it blocks, and UNACKED bounds it. */
+ND_INLINE bool is_tried(unsigned watch, int flags) {
+    return nd_watch_tries(watch) && !(flags & ~(MSG_NOSIGNAL | MSG_WAITALL));
+}
+
 ND_APART static ssize_t read_bounded(int fd, void *buf, size_t len, const void *caller) {
     if (nd_unlikely(!len)) /* returns 0 at once; recv would wait, or receive a datagram */
         return nd_real.read(fd, buf, len);
@@ -58,10 +64,34 @@ ND_COLD static ssize_t read_failed(int fd, void *buf, size_t len, const struct t
     return nd_receive_kernel_timed(&call, how->generation, how->began, got);
 }
 
+/* `got` is what the system call gave, minus the error number on failure; errno is still what it was before. */
+ND_COLD static ssize_t read_tried(int fd, void *buf, size_t len, const void *caller, long got) {
+    const struct nd_receive_call call = {.kind = ND_READ, .fd = fd, .buf = buf, .len = len, .caller = caller};
+    return nd_receive_tried(&call, got);
+}
+
+ND_APART static ssize_t read_trying(int fd, void *buf, size_t len, const void *caller) {
+    const int saved = errno;
+    const ssize_t got = nd_real.recv(fd, buf, len, MSG_DONTWAIT);
+    const int error = errno;
+    errno = saved;
+    return nd_likely(got > 0) ? got : read_tried(fd, buf, len, caller, got < 0 ? -error : 0);
+}
+
+ND_INLINE ssize_t read_try(int fd, void *buf, size_t len, const void *caller) {
+    int flags = 0;
+    if (!nd_direct_send_possible())
+        return read_trying(fd, buf, len, caller);
+    const long got = nd_direct_recv(fd, buf, len, &flags);
+    return nd_likely(got > 0) ? got : read_tried(fd, buf, len, caller, got);
+}
+
 /* On a descriptor that TLS operations are made on. */
 ND_APART static ssize_t read_in_tls(int fd, void *buf, size_t len, const void *caller, unsigned watch) {
     if (!is_unbounded(watch, fd, caller))
         return read_bounded(fd, buf, len, caller);
+    if (is_tried(watch, 0))
+        return read_try(fd, buf, len, caller);
     const ssize_t got = nd_real.read(fd, buf, len);
     return nd_likely(got > 0) ? got : read_ended(fd, buf, len, caller, got);
 }
@@ -95,7 +125,8 @@ ND_APART static ssize_t read_watched(int fd, void *buf, size_t len, const void *
 static inline ssize_t read_for(int fd, void *buf, size_t len, const void *caller) {
     const unsigned watch = nd_watch(fd);
     if (nd_unlikely(watch & ND_WATCH_IN))
-        return !(watch & ND_WATCH_SCOPE)          ? read_watched(fd, buf, len, caller, watch)
+        return !(watch & ND_WATCH_SCOPE)
+                   ? is_tried(watch, 0) ? read_try(fd, buf, len, caller) : read_watched(fd, buf, len, caller, watch)
                : !(watch & ND_WATCH_KERNEL_TIMED) ? read_in_tls(fd, buf, len, caller, watch)
                                                   : read_in_tls_timed(fd, buf, len, caller);
     return nd_real.read(fd, buf, len);
@@ -141,9 +172,37 @@ ND_COLD static ssize_t recv_failed(int fd, void *buf, size_t len, const struct t
     return nd_receive_kernel_timed(&call, how->generation, how->began, got);
 }
 
+ND_COLD static ssize_t recv_tried(int fd, void *buf, size_t len, int flags, const void *caller, long got) {
+    const struct nd_receive_call call = {
+        .kind = ND_RECV, .fd = fd, .buf = buf, .len = len, .flags = flags, .caller = caller};
+    return nd_receive_tried(&call, got);
+}
+
+/* Whether that is all the call is made for. */
+ND_INLINE bool is_all(long got, size_t len, int flags) {
+    return nd_likely(got == (long)len) || (got > 0 && !(flags & MSG_WAITALL));
+}
+
+ND_APART static ssize_t recv_trying(int fd, void *buf, size_t len, int flags, const void *caller) {
+    const int saved = errno;
+    const ssize_t got = nd_real.recv(fd, buf, len, flags | MSG_DONTWAIT);
+    const int error = errno;
+    errno = saved;
+    return is_all(got, len, flags) ? got : recv_tried(fd, buf, len, flags, caller, got < 0 ? -error : got);
+}
+
+ND_INLINE ssize_t recv_try(int fd, void *buf, size_t len, int flags, const void *caller) {
+    if (!nd_direct_send_possible())
+        return recv_trying(fd, buf, len, flags, caller);
+    const long got = nd_direct_recv(fd, buf, len, &flags);
+    return is_all(got, len, flags) ? got : recv_tried(fd, buf, len, flags, caller, got);
+}
+
 ND_APART static ssize_t recv_in_tls(int fd, void *buf, size_t len, int flags, const void *caller, unsigned watch) {
     if (!is_unbounded(watch, fd, caller))
         return recv_bounded(fd, buf, len, flags, caller);
+    if (is_tried(watch, flags))
+        return recv_try(fd, buf, len, flags, caller);
     const ssize_t got = nd_real.recv(fd, buf, len, flags);
     return nd_likely(got > 0) ? got : recv_ended(fd, buf, len, flags, caller, got);
 }
@@ -177,8 +236,9 @@ ND_APART static ssize_t recv_watched(int fd, void *buf, size_t len, int flags, c
 static inline ssize_t recv_for(int fd, void *buf, size_t len, int flags, const void *caller) {
     const unsigned watch = nd_watch(fd);
     if (nd_unlikely(watch & ND_WATCH_IN))
-        return !(watch & ND_WATCH_SCOPE)          ? recv_watched(fd, buf, len, flags, caller, watch)
-               : !(watch & ND_WATCH_KERNEL_TIMED) ? recv_in_tls(fd, buf, len, flags, caller, watch)
+        return !(watch & ND_WATCH_SCOPE)          ? is_tried(watch, flags) ? recv_try(fd, buf, len, flags, caller)
+                                                                           : recv_watched(fd, buf, len, flags, caller, watch)
+                        : !(watch & ND_WATCH_KERNEL_TIMED) ? recv_in_tls(fd, buf, len, flags, caller, watch)
                                                   : recv_in_tls_timed(fd, buf, len, flags, caller);
     return nd_real.recv(fd, buf, len, flags);
 }

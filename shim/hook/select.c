@@ -37,13 +37,17 @@ static size_t bytes(int count) {
     return (size_t)((count + LONG_BITS - 1) / LONG_BITS) * sizeof(long);
 }
 
+static bool is_watched(unsigned watch, unsigned wants) {
+    return (watch & wants) || ((wants & ND_WATCH_WAIT_IN) && nd_watch_gone(watch));
+}
+
 /* The first descriptor of the set that is watched for `wants`, or `count`. */
 static int first_in(int count, const long *set, unsigned wants) {
     if (!set || !nd_readable(set, bytes(count)))
         return count;
     for (int word = 0; word * LONG_BITS < count; word++)
         for (int fd = word * LONG_BITS; set[word] && fd < count && fd < (word + 1) * LONG_BITS; fd++)
-            if (bit(set, fd) && (nd_watch(fd) & wants))
+            if (bit(set, fd) && is_watched(nd_watch(fd), wants))
                 return fd;
     return count;
 }

@@ -3,6 +3,9 @@
 #include "shim/mode.h"
 #include "shim/socket/tcp_info.h"
 
+/* The first check of a connection is due when this part of the limit is over; it tells how much is left. */
+#define FIRST_CHECK 8
+
 /* A connection whose peer is nearly gone is not checked more often than this. */
 #define SHORTEST_INTERVAL (10 * ND_MSEC)
 
@@ -11,8 +14,8 @@ nd_time nd_gone_due(struct nd_sock *sock, nd_time now) {
     nd_time at = atomic_load_explicit(&sock->gone_check_at, memory_order_relaxed);
     if (!limit)
         return ND_NEVER;
-    if (!at || at > now + limit) { /* not checked yet, or by a longer limit */
-        at = now + limit;
+    if (!at || at > now + limit) { /* not checked yet, or by a longer limit; most are answered before */
+        at = now + limit / FIRST_CHECK;
         atomic_store_explicit(&sock->gone_check_at, at, memory_order_relaxed);
     }
     return at;
@@ -25,8 +28,9 @@ bool nd_gone_check(int fd, struct nd_sock *sock, nd_time now, struct nd_expiry *
         return false;
     const nd_time unacked = nd_tcp_unacked_for(&info), left = limit - unacked;
     /* One that is only observed is reported once in a while. */
-    sock->gone_check_at = now + (left <= 0 && nd_observing ? limit : left > SHORTEST_INTERVAL ? left : SHORTEST_INTERVAL);
-    *expiry = (struct nd_expiry){
-        .limit = nd_limit_name(sock, ND_LIMIT_UNACKED), .timeout = limit, .elapsed = unacked};
+    sock->gone_check_at = now + (left <= 0 && nd_observing  ? limit
+                                 : left > SHORTEST_INTERVAL ? left
+                                                            : SHORTEST_INTERVAL);
+    *expiry = (struct nd_expiry){.limit = nd_limit_name(sock, ND_LIMIT_UNACKED), .timeout = limit, .elapsed = unacked};
     return unacked >= limit;
 }

@@ -6,17 +6,7 @@
 #include "shim/limit/expiry.h"
 #include "shim/socket/limits.h"
 
-/* UNACKED as it holds for a wait for input on a socket with these flags: of a TCP connection; 0 for off. */
-static inline nd_time nd_gone_limit_by(uint32_t flags, const struct nd_limits *limits) {
-    const uint32_t tcp = ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED;
-    return (flags & tcp) == tcp ? limits->unacked : 0;
-}
-
-static inline nd_time nd_gone_limit(const struct nd_sock *sock) {
-    return nd_gone_limit_by(nd_sock_flags(sock), nd_sock_limits(sock));
-}
-
-/* When the connection is to be checked, seen from `now`: not before anything can have been outstanding for the limit. ND_NEVER
+/* When the connection is to be checked, seen from `now`. ND_NEVER
  * without a limit. Notes it, so that repeated waits come to a check. */
 nd_time nd_gone_due(struct nd_sock *sock, nd_time now);
 

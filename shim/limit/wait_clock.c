@@ -267,7 +267,7 @@ static bool expire_connection(const char *operation, int fd, struct nd_sock *soc
     return true;
 }
 
-static bool expire_gone(const char *operation, int fd, struct nd_sock *sock, nd_time now) {
+bool nd_wait_clock_expire_gone(const char *operation, int fd, struct nd_sock *sock, nd_time now) {
     struct nd_expiry expiry;
     if (!nd_gone_check(fd, sock, now, &expiry) || (!nd_observing && nd_wait_clock_readable(fd)))
         return false;
@@ -284,7 +284,7 @@ bool nd_wait_clock_expire(const char *operation, int fd, struct nd_sock *sock, s
     if (expire_connection(operation, fd, sock, alone || (wants & ND_WANTS_OUT), now))
         return true;
     if ((wants & ND_WANTS_IN) &&
-        (expire_in(operation, fd, sock, wants, alone, now) || expire_gone(operation, fd, sock, now)))
+        (expire_in(operation, fd, sock, wants, alone, now) || nd_wait_clock_expire_gone(operation, fd, sock, now)))
         return true;
     return nd_wait_clock_send_space(sock, wants) && expire_out(operation, fd, sock);
 }

@@ -87,4 +87,7 @@ void nd_wait_clock_settle_connect(int fd, struct nd_sock *sock);
  * Errno undefined. */
 bool nd_wait_clock_expire(const char *operation, int fd, struct nd_sock *sock, short wants, bool alone, nd_time now);
 
+/* The same for UNACKED alone, of a connection that is waited for with input wanted. */
+bool nd_wait_clock_expire_gone(const char *operation, int fd, struct nd_sock *sock, nd_time now);
+
 #endif

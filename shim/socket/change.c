@@ -18,7 +18,10 @@ static unsigned watch_fast(uint32_t flags, const struct nd_limits *limits, unsig
     if (watch & ND_WATCH_OUT)
         fast |= (nd_send_space_limited_by(flags, limits) && !(flags & ND_SOCK_NONBLOCK) ? ND_WATCH_TRY : 0) |
                 (nd_recv_limit_by(flags, limits) ? ND_WATCH_NOTE : 0);
-    if (watch & ND_WATCH_IN)
+    /* A blocking call whose first limit is UNACKED must be woken by us; the kernel times RECV. */
+    const nd_time gone = nd_gone_limit_by(flags, limits), recv = nd_recv_limit_by(flags, limits);
+    const bool timed = (flags & ND_SOCK_RCVTIMEO) && !(gone && gone < recv);
+    if ((watch & ND_WATCH_IN) && ((flags & ND_SOCK_NONBLOCK) || timed || !(fast & ND_WATCH_TRY)))
         fast |= ND_WATCH_KERNEL_TIMED;
     return fast;
 }
@@ -40,7 +43,8 @@ static unsigned watch_unscoped(const struct nd_sock *sock, uint32_t flags) {
         return sock->epoll.timed || sock->epoll.copy_of || nd_sock_uring_changes ||
                        (sock->epoll.used && sock->epoll.settings != nd_settings_generation)
                    ? ND_WATCH_WAIT
-                   : 0;
+               : sock->epoll.gone ? ND_WATCH_GONE
+                                  : 0;
     const nd_time recv = nd_recv_limit_by(flags, limits);
     if ((flags & ND_SOCK_LISTENING) && nd_sock_accept_limit(sock))
         watch |= ND_WATCH_WAIT_IN;
@@ -50,7 +54,7 @@ static unsigned watch_unscoped(const struct nd_sock *sock, uint32_t flags) {
         watch |= ND_WATCH_WAIT; /* to report it: wait/results.h */
     if ((flags & ND_SOCK_CONNECTING) || sock->operation.timeout)
         watch |= ND_WATCH_WAIT;
-    if ((flags & (ND_SOCK_RCVTIMEO | ND_SOCK_KEEPALIVE)) || (nd_observing && ((flags & ND_SOCK_CONNECTED) || recv)))
+    if ((flags & ND_SOCK_RCVTIMEO) || (nd_observing && ((flags & ND_SOCK_CONNECTED) || recv)))
         watch |= ND_WATCH_IN;
     if (nd_sock_is_datagram(sock))
         return watch | watch_datagrams(flags, limits);
@@ -62,6 +66,8 @@ static unsigned watch_unscoped(const struct nd_sock *sock, uint32_t flags) {
         watch |= ND_WATCH_WAIT | ND_WATCH_IN | ND_WATCH_OUT;
     if (recv || nd_observing) /* the last direction shows whether a reply is pending */
         watch |= ND_WATCH_WAIT_IN | ND_WATCH_IN | ND_WATCH_OUT;
+    if (nd_gone_limit_by(flags, limits) || (flags & ND_SOCK_KEEPALIVE))
+        watch |= flags & ND_SOCK_NONBLOCK ? ND_WATCH_GONE : ND_WATCH_IN;
     return watch | watch_fast(flags, limits, watch);
 }
 
@@ -71,7 +77,7 @@ static unsigned watch_for(const struct nd_sock *sock) {
     unsigned watch = watch_unscoped(sock, flags);
     if (!(flags & ND_SOCK_SCOPED) || (flags & ND_SOCK_NONBLOCK))
         return watch;
-    if (!(watch & ND_WATCH_IN) || (watch & ND_WATCH_KERNEL_TIMED))
+    if (!(watch & ND_WATCH_IN) || (watch & (ND_WATCH_KERNEL_TIMED | ND_WATCH_TRY)))
         watch |= ND_WATCH_IN | ND_WATCH_SCOPE;
     if (!(watch & ND_WATCH_OUT) || (watch & ND_WATCH_NOTE))
         watch |= ND_WATCH_OUT | (flags & ND_SOCK_CONNECTED ? ND_WATCH_TRY : 0);

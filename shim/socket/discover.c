@@ -8,6 +8,7 @@
 #include "shim/socket/change.h"
 #include "shim/socket/duplicates.h"
 #include "shim/socket/ended.h"
+#include "shim/socket/keepalive.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/profile.h"
 #include "shim/socket/tcp_info.h"
@@ -69,6 +70,9 @@ struct nd_sock *nd_sock_discover(int fd) {
     struct nd_sock *sock = nd_sock_created(fd, flags);
     if (sock && (flags & (ND_SOCK_CONNECTED | ND_SOCK_LISTENING)))
         set_profile(fd, sock);
+    const uint32_t tcp = ND_SOCK_STREAM | ND_SOCK_INET;
+    if (sock && (flags & tcp) == tcp && (nd_settings.outbound.keepalive || nd_settings.inbound.keepalive))
+        nd_keepalive_discover(fd, sock);
     return sock;
 }
 

@@ -66,6 +66,16 @@ static inline bool nd_sock_connection_limited(const struct nd_sock *sock) {
     return nd_connection_limited_by(nd_sock_flags(sock), nd_sock_limits(sock));
 }
 
+/* UNACKED as it holds for a wait for input on a socket with these flags: of a TCP connection; 0 for off. */
+static inline nd_time nd_gone_limit_by(uint32_t flags, const struct nd_limits *limits) {
+    const uint32_t tcp = ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED;
+    return (flags & tcp) == tcp ? limits->unacked : 0;
+}
+
+static inline nd_time nd_gone_limit(const struct nd_sock *sock) {
+    return nd_gone_limit_by(nd_sock_flags(sock), nd_sock_limits(sock));
+}
+
 /* CONNECT as it holds for this socket, and ACCEPT as it holds for this listener; 0 for off. */
 static inline nd_time nd_sock_connect_limit(const struct nd_sock *sock) {
     uint8_t profile = atomic_load_explicit(&sock->profile, memory_order_relaxed);

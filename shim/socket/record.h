@@ -105,6 +105,7 @@ struct nd_epoll {
     _Atomic uint32_t thread;          /* that puts sockets into it, if only one does; 0: none yet; ND_SEVERAL_THREADS */
     _Atomic uint32_t rings, reading;  /* nd_sock_uring_changes when it was read from /proc, and how often it was */
     _Atomic bool one_shots, used;     /* one-shot registrations were made; it, or a set in it, has sockets */
+    _Atomic bool gone;                /* UNACKED holds for one of them, or of those within */
     _Atomic bool timed;               /* a limit holds for one of its sockets */
     _Atomic uint32_t settings;        /* the nd_settings_generation by which that was computed */
     _Atomic bool nested;              /* there have been sets in it */

@@ -6,6 +6,7 @@
 
 #include <poll.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 enum nd_watch {
@@ -18,6 +19,9 @@ enum nd_watch {
     ND_WATCH_NOTE = 1 << 6,      /* with ND_WATCH_OUT: to note that bytes were sent, whether it waits or not */
     ND_WATCH_KERNEL_TIMED =
         1 << 7, /* with ND_WATCH_IN: only for what the kernel times (RECV, KEEPALIVE), and for ND_WATCH_SCOPE */
+    /* Without ND_WATCH_IN: UNACKED alone bounds waits for input, which need not be seen until they last. So it is with ND_WATCH_IN and
+     * ND_WATCH_TRY, and not this: the socket blocks, and receiving calls are tried first. */
+    ND_WATCH_GONE = ND_WATCH_KERNEL_TIMED,
     ND_WATCH_WAIT = ND_WATCH_WAIT_IN | ND_WATCH_WAIT_OUT
 };
 _Static_assert(ND_WATCH_WAIT_IN + ND_WATCH_IN + ND_WATCH_WAIT_OUT + ND_WATCH_OUT + ND_WATCH_TRY + ND_WATCH_SCOPE +
@@ -49,6 +53,16 @@ static inline unsigned nd_watch_events(short events) {
                    "no other");
     unsigned wants = ((unsigned)events | (unsigned)events >> 6) & ND_WATCH_WAIT;
     return __builtin_expect(wants != 0, 1) ? wants : events & ND_WAIT_URGENT ? ND_WATCH_WAIT_IN : 0;
+}
+
+/* Of the bits of all descriptors in a wait that nothing else bounds, or'ed: whether UNACKED bounds one. */
+static inline bool nd_watch_gone(unsigned watch) {
+    return watch & (ND_WATCH_IN | ND_WATCH_GONE);
+}
+
+/* Whether receiving calls are tried first: see ND_WATCH_GONE. */
+static inline bool nd_watch_tries(unsigned watch) {
+    return (watch & (ND_WATCH_TRY | ND_WATCH_KERNEL_TIMED)) == ND_WATCH_TRY;
 }
 
 #endif

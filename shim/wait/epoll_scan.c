@@ -1,4 +1,5 @@
 #include "shim/wait/epoll_scan.h"
+#include "shim/limit/gone.h"
 
 #include "shim/limit/pending_timeout.h"
 #include "shim/real.h"
@@ -63,6 +64,7 @@ struct scan {
     nd_time now;
     nd_time due; /* when the first of the sockets scanned so far is due next */
     bool timed;  /* a limit holds for one of them */
+    bool gone;   /* UNACKED holds for a socket in it */
 };
 
 /* Whether `fd` is a member whose connection was ended by a limit: waits still have to report it (results.h). */
@@ -84,6 +86,7 @@ static bool scan_socket(struct scan *scan, int fd) {
     nd_wait_clock_settle_connect(fd, sock);
     scan->timed |= nd_epoll_is_timed(fd, sock, member->events);
     short wants = wants_now(fd, sock, member->events);
+    scan->gone |= nd_gone_limit(sock) != 0;
     nd_epoll_note_limit(scan->set, sock);
     if (nd_pending_timeout_applies(sock))
         nd_pending_timeout_check(scan->operation, fd, sock, wants, scan->connections, scan->now);
@@ -104,7 +107,9 @@ static void settle_timed(struct scan *scan, uint32_t changes) {
     for (int at = 0, fd; sock && (fd = nd_epoll_next_inner(scan->epfd, sock, &at)) >= 0;) {
         const struct nd_sock *inner = nd_epoll_set_of(nd_epoll_home(fd));
         scan->timed |= inner && inner->epoll.timed;
+        scan->gone |= inner && inner->epoll.gone;
     }
+    set->gone = scan->gone;
     if (!sock || scan->timed || set->one_shots || set->thread != nd_slots_thread())
         return;
     set->timed = false;
@@ -152,7 +157,7 @@ bool nd_epoll_scan(const char *operation, int epfd, const struct nd_connections 
     struct nd_connections own = connections_of(epfd, sock, 0);
     if (connections && connections->all > own.all)
         own = *connections;
-    struct scan scan = {operation, epfd, set, &own, now, ND_NEVER, false};
+    struct scan scan = {operation, epfd, set, &own, now, ND_NEVER, false, false};
     bool any = now >= set->due && scan_set(&scan);
     set->scanning = 0;
     for (int at = 0, fd; (fd = nd_epoll_next_inner(epfd, sock, &at)) >= 0;)

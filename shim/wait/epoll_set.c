@@ -1,5 +1,6 @@
 #include "shim/wait/epoll_set.h"
 
+#include "shim/limit/gone.h"
 #include "shim/report/slots_fast.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
@@ -50,6 +51,26 @@ static void make_timed(int epfd, struct nd_sock *set, nd_time now) {
         if (outer)
             make_timed(outer_fd, outer, now);
     }
+}
+
+/* UNACKED holds for a socket in the set: waits for it are the program's own for a while, and so are those for the sets around it. */
+static void make_gone(int epfd, struct nd_sock *set) {
+    if (set->epoll.gone)
+        return;
+    set->epoll.gone = true;
+    nd_sock_change(epfd, set, 0, 0);
+    for (int i = 0; i < ND_MEMBERSHIPS; i++) {
+        int outer_fd = set->in[i].set - 1;
+        struct nd_sock *outer = outer_fd >= 0 ? nd_epoll_set_of(outer_fd) : NULL;
+        if (outer)
+            make_gone(outer_fd, outer);
+    }
+}
+
+/* Whether UNACKED bounds waits for a socket with these flags, now or when its connect has been established. */
+static inline bool may_be_gone(const struct nd_sock *sock, uint32_t flags) {
+    return nd_gone_limit_by(flags & ND_SOCK_CONNECTING ? flags | ND_SOCK_CONNECTED : flags,
+                            nd_sock_limits_by(sock, flags)) != 0;
 }
 
 /* Notes that the calling thread registers a socket. Returns true if several threads do: one may do so during another's
@@ -140,7 +161,7 @@ static inline bool is_busy(const struct nd_sock *sock, uint32_t flags) {
 }
 
 /* A limit holds for the socket that was registered: schedules a scan in time for it, unless one is scheduled. */
-static void note_timed(int epfd, struct nd_sock *set, const struct nd_sock *sock, short wants, bool busy) {
+static void note_timed(int epfd, struct nd_sock *set, struct nd_sock *sock, short wants, bool busy) {
     const nd_time delay = nd_epoll_delay(&set->epoll), left = nd_wait_clock_left(sock, wants);
     if (nd_likely(set->epoll.timed) && nd_likely(!busy) &&
         nd_likely(nd_epoll_is_rescheduled(&set->epoll, left < delay ? left : delay)))
@@ -192,6 +213,8 @@ static void note_registered(int epfd, struct nd_sock *set, int fd, struct nd_soc
         set->epoll.changes++;
     else
         put(&set->epoll.changes, set->epoll.changes + 1);
+    if (nd_unlikely(!set->epoll.gone) && (is_set ? sock->epoll.gone : may_be_gone(sock, flags)))
+        make_gone(epfd, set);
     const bool timed = nd_epoll_is_timed(fd, sock, events);
     if (timed && !is_set)
         note_timed(epfd, set, sock, nd_epoll_wants(events), busy);
@@ -298,7 +321,7 @@ nd_time nd_epoll_due(int epfd, nd_time now) {
     notice_settings(epfd, sock);
     notice_rings(epfd, sock, now);
     struct nd_epoll *set = &sock->epoll;
-    if (!set->timed)
+    if (!set->timed && !set->gone)
         return ND_NEVER;
     nd_time due = set->due;
     for (int at = 0, fd; (fd = nd_epoll_next_inner(epfd, sock, &at)) >= 0;)

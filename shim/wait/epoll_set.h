@@ -38,7 +38,7 @@ static inline void nd_epoll_waited_here(struct nd_sock *sock, nd_time began, nd_
     struct nd_epoll *set = &sock->epoll;
     if (ended > began)
         nd_stopwatch_add(&set->time, began, ended);
-    if (__builtin_expect(!nd_epoll_is_rescheduled(set, nd_epoll_delay(set)), 0))
+    if (__builtin_expect(!nd_epoll_is_rescheduled(set, nd_epoll_delay(set)), 0) && set->timed)
         nd_epoll_reschedule_within(sock, ended, nd_epoll_delay(set));
 }
 

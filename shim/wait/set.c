@@ -1,6 +1,7 @@
 #include "shim/wait/set.h"
 
 #include "shim/limit/expiry.h"
+#include "shim/limit/gone.h"
 #include "shim/limit/pending_timeout.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
@@ -11,7 +12,9 @@
 
 /* The record of the entry if its clocks run, else NULL. Applies changed settings to it first. */
 static inline struct nd_sock *watched(const struct nd_wait_entry *entry) {
-    struct nd_sock *sock = nd_watch_exact(entry->fd) & nd_watch_events(entry->wants) ? nd_sock_lookup(entry->fd) : NULL;
+    const unsigned watch = nd_watch_exact(entry->fd), wants = nd_watch_events(entry->wants);
+    const bool is = (watch & wants) || (nd_watch_gone(watch) && (wants & ND_WATCH_WAIT_IN));
+    struct nd_sock *sock = is ? nd_sock_lookup(entry->fd) : NULL;
     if (sock)
         nd_kernel_timers_refresh(entry->fd, sock);
     return sock && !(nd_sock_flags(sock) & ND_SOCK_EXPIRED) ? sock : NULL;
@@ -35,7 +38,7 @@ static bool shows(const struct nd_wait_entry *entry, const struct nd_sock *sock)
     return (entry->wants & ND_WANTS_IN) && sock->shown < ND_PENDING_TIMEOUT_SHOWN && nd_epoll_shows(entry->fd);
 }
 
-static nd_time sock_due(const struct nd_wait_entry *entry, const struct nd_sock *sock, nd_time now) {
+static nd_time sock_due(const struct nd_wait_entry *entry, struct nd_sock *sock, nd_time now) {
     if (nd_unlikely(shows(entry, sock)))
         return now;
     return is_epoll(sock) ? nd_epoll_due(entry->fd, now) : nd_wait_clock_due(sock, entry->wants, now);
@@ -44,7 +47,7 @@ static nd_time sock_due(const struct nd_wait_entry *entry, const struct nd_sock 
 static nd_time entry_due(const struct nd_wait_entry *entry, nd_time now) {
     if (ended_unreported(entry))
         return now;
-    const struct nd_sock *sock = watched(entry);
+    struct nd_sock *sock = watched(entry);
     return sock ? sock_due(entry, sock, now) : ND_NEVER;
 }
 
@@ -65,7 +68,7 @@ static nd_time first_due(struct nd_wait_set *set, nd_time now) {
     struct nd_wait_entry entry;
     set->began = now;
     for (unsigned i = set->first; i < set->count; i++) {
-        const struct nd_sock *sock = set->entry(set, i, &entry) ? watched(&entry) : NULL;
+        struct nd_sock *sock = set->entry(set, i, &entry) ? watched(&entry) : NULL;
         if (!sock && !(entry.fd >= 0 && ended_unreported(&entry)))
             continue;
         note(set, i, &entry, sock, now);
@@ -197,6 +200,22 @@ static int show(void *arg, int ready) {
             ready += set->show(set, index);
     }
     return ready;
+}
+
+_Atomic uint32_t nd_wait_set_count;
+
+bool nd_wait_set_check(struct nd_wait_set *set) {
+    const int saved = errno;
+    const nd_time now = nd_now_coarse();
+    struct nd_wait_entry entry;
+    bool any = false;
+    for (unsigned i = set->first; i < set->count; i++) {
+        struct nd_sock *sock = set->entry(set, i, &entry) ? watched(&entry) : NULL;
+        if (sock && !is_epoll(sock) && (entry.wants & ND_WANTS_IN) && now >= nd_gone_due(sock, now))
+            any |= nd_wait_clock_expire_gone(nd_operation_names[set->operation], entry.fd, sock, now);
+    }
+    errno = saved;
+    return any;
 }
 
 static int wait_for(void *arg, nd_time timeout) {
