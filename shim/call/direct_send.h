@@ -49,8 +49,7 @@ static inline long nd_direct_send(int fd, const void *buf, size_t len, int *flag
 #endif
 }
 
-/* recv(2) with MSG_DONTWAIT; returns minus the error number on failure. *flags keeps its value in the register of the address's
- * length, as above. */
+/* recv(2) with MSG_DONTWAIT; the same otherwise. */
 static inline long nd_direct_recv(int fd, void *buf, size_t len, int *flags) {
 #ifdef __x86_64__
     long result = SYS_recvfrom;

@@ -200,9 +200,12 @@ static ssize_t receive_after(const struct nd_receive_call *call, struct nd_sock 
 
 ssize_t nd_receive_tried(const struct nd_receive_call *call, long got) {
     const int saved = errno;
+    struct nd_sock *sock = nd_sock_lookup(call->fd);
+    ssize_t result = got < 0 ? -1 : got;
     if (got < 0)
         errno = (int)-got;
-    return nd_keep_errno(receive_after(call, nd_sock_lookup(call->fd), got < 0 ? -1 : got), saved);
+    result = call->flags & MSG_DONTWAIT ? nd_receive_finish(call, sock, result) : receive_after(call, sock, result);
+    return nd_keep_errno(result, saved);
 }
 
 ssize_t nd_receive_ended(const struct nd_receive_call *call, ssize_t result) {

@@ -129,13 +129,28 @@ ND_INLINE int run(struct call *call, nd_time timeout) {
     return ready;
 }
 
+static inline struct call plain_call(int epfd, struct epoll_event *events, int count, int timeout) {
+    return (struct call){.operation = ND_OPERATION_epoll_wait,
+                         .epfd = epfd,
+                         .wait = wait_plain,
+                         .events = events,
+                         .count = count,
+                         .timeout_ms = timeout};
+}
+
+static inline struct call masked_call(int epfd, struct epoll_event *events, int count, int timeout,
+                                      const sigset_t *mask) {
+    return (struct call){.operation = ND_OPERATION_epoll_pwait,
+                         .epfd = epfd,
+                         .wait = wait_masked,
+                         .events = events,
+                         .count = count,
+                         .timeout_ms = timeout,
+                         .mask = mask};
+}
+
 ND_APART static int wait_watched(int epfd, struct epoll_event *events, int count, int timeout) {
-    struct call call = {.operation = ND_OPERATION_epoll_wait,
-                        .epfd = epfd,
-                        .wait = wait_plain,
-                        .events = events,
-                        .count = count,
-                        .timeout_ms = timeout};
+    struct call call = plain_call(epfd, events, count, timeout);
     return run(&call, nd_timeout_of_ms(timeout));
 }
 
@@ -153,80 +168,99 @@ ND_COLD static bool check(enum nd_call operation, int epfd) {
     return any;
 }
 
-/* Waits for a set in which no limit holds but UNACKED. The wait is the program's own for `period` milliseconds, and most calls end in
- * it. */
-ND_APART static int wait_unwatched(struct call *call, int period) {
-    const bool is_short = (unsigned)call->timeout_ms <= (unsigned)period;
-    const int ready = call->wait(call, is_short ? ND_AS_GIVEN : period * ND_MSEC);
-    if (!nd_wait_set_checks(ready))
-        return ready;
-    if (ready == 0 && !is_short) {
+/* Goes on with a wait, for a set in which no limit holds but UNACKED, that was the program's own for `period` milliseconds, or its
+ * shorter timeout, and gave `ready`. */
+ND_COLD static int wait_further(struct call *call, int period, int ready) {
+    if (ready == 0 && (unsigned)call->timeout_ms > (unsigned)period) {
         call->timeout_ms -= call->timeout_ms < 0 ? 0 : period;
         return run(call, nd_timeout_of_ms(call->timeout_ms));
     }
     return check(call->operation, call->epfd) && ready == 0 ? call->wait(call, 0) : ready;
 }
 
-/* The same where other threads may change the set meanwhile. */
+/* Such a wait where other threads may change the set meanwhile. */
 ND_APART static int wait_changing(struct call *call) {
     if (!nd_epoll_set_of(call->epfd) || nd_observing)
         return call->wait(call, ND_AS_GIVEN);
-    return wait_unwatched(call, nd_time_poll_ms(nd_epoll_period(), 0));
+    const int period = nd_time_poll_ms(nd_epoll_period(), 0);
+    const int ready = call->wait(call, (unsigned)call->timeout_ms <= (unsigned)period ? ND_AS_GIVEN : period * ND_MSEC);
+    return nd_wait_set_checks(ready) ? wait_further(call, period, ready) : ready;
 }
 
-/* What is not watched because of a limit other than UNACKED. */
-ND_INLINE int wait_plainly(enum nd_call operation, int epfd, struct epoll_event *events, int count, int timeout,
-                           const sigset_t *mask, int (*wait)(const struct call *call, nd_time timeout)) {
-    struct call call = {.operation = operation,
-                        .epfd = epfd,
-                        .wait = wait,
-                        .events = events,
-                        .count = count,
-                        .timeout_ms = timeout,
-                        .mask = mask};
-    if (is_long(timeout) && nd_active && may_change(mask))
-        return wait_changing(&call);
-    return nd_observing ? wait(&call, ND_AS_GIVEN) : wait_unwatched(&call, ND_UNWATCHED_MS);
+/* Whether the set may change during a wait that lasts. */
+static inline bool is_changing(int timeout, const sigset_t *mask) {
+    return is_long(timeout) && nd_active && may_change(mask);
 }
 
 /* Whether a wait with these watch bits of its set, which are no full watch, must be more than the program's own. */
 static inline bool is_more(unsigned watch, int timeout, const sigset_t *mask) {
-    return nd_watch_gone(watch) || (is_long(timeout) && nd_active && may_change(mask));
+    return nd_watch_gone(watch) || is_changing(timeout, mask);
 }
 
-ND_APART static int epoll_wait_plainly(int epfd, struct epoll_event *events, int count, int timeout) {
-    return wait_plainly(ND_OPERATION_epoll_wait, epfd, events, count, timeout, NULL, wait_plain);
+/* How long a wait may be the program's own, in milliseconds. */
+static inline int unwatched_ms(int timeout) {
+    return (unsigned)timeout <= ND_UNWATCHED_MS || nd_observing ? timeout : ND_UNWATCHED_MS;
+}
+
+static inline bool goes_further(int ready) {
+    return nd_wait_set_checks(ready) && !nd_observing;
+}
+
+ND_COLD static int epoll_wait_further(int epfd, struct epoll_event *events, int count, int timeout, int ready) {
+    struct call call = plain_call(epfd, events, count, timeout);
+    return wait_further(&call, ND_UNWATCHED_MS, ready);
+}
+
+ND_APART static int epoll_wait_changing(int epfd, struct epoll_event *events, int count, int timeout) {
+    struct call call = plain_call(epfd, events, count, timeout);
+    return wait_changing(&call);
+}
+
+ND_APART static int epoll_wait_unwatched(int epfd, struct epoll_event *events, int count, int timeout) {
+    if (nd_unlikely(!*nd_one_thread) && is_changing(timeout, NULL))
+        return epoll_wait_changing(epfd, events, count, timeout);
+    const int ready = nd_real.epoll_wait(epfd, events, count, unwatched_ms(timeout));
+    return nd_unlikely(goes_further(ready)) ? epoll_wait_further(epfd, events, count, timeout, ready) : ready;
 }
 
 int nd_hook_epoll_wait(int epfd, struct epoll_event *events, int count, int timeout) {
     if (nd_unlikely(nd_watch(epfd) & ND_WATCH_WAIT))
         return wait_watched(epfd, events, count, timeout);
     if (is_more(nd_watch(epfd), timeout, NULL))
-        return epoll_wait_plainly(epfd, events, count, timeout);
+        return epoll_wait_unwatched(epfd, events, count, timeout);
     return nd_real.epoll_wait(epfd, events, count, timeout);
 }
 
 ND_APART static int pwait_watched(int epfd, struct epoll_event *events, int count, int timeout, const sigset_t *mask) {
-    struct call call = {.operation = ND_OPERATION_epoll_pwait,
-                        .epfd = epfd,
-                        .wait = wait_masked,
-                        .events = events,
-                        .count = count,
-                        .timeout_ms = timeout,
-                        .mask = mask};
+    struct call call = masked_call(epfd, events, count, timeout, mask);
     return run(&call, nd_timeout_of_ms(timeout));
 }
 
-ND_APART static int epoll_pwait_plainly(int epfd, struct epoll_event *events, int count, int timeout,
-                                        const sigset_t *mask) {
-    return wait_plainly(ND_OPERATION_epoll_pwait, epfd, events, count, timeout, mask, wait_masked);
+ND_COLD static int epoll_pwait_further(int epfd, struct epoll_event *events, int count, int timeout,
+                                       const sigset_t *mask, int ready) {
+    struct call call = masked_call(epfd, events, count, timeout, mask);
+    return wait_further(&call, ND_UNWATCHED_MS, ready);
+}
+
+ND_APART static int epoll_pwait_changing(int epfd, struct epoll_event *events, int count, int timeout,
+                                         const sigset_t *mask) {
+    struct call call = masked_call(epfd, events, count, timeout, mask);
+    return wait_changing(&call);
+}
+
+ND_APART static int epoll_pwait_unwatched(int epfd, struct epoll_event *events, int count, int timeout,
+                                          const sigset_t *mask) {
+    if (is_changing(timeout, mask))
+        return epoll_pwait_changing(epfd, events, count, timeout, mask);
+    const int ready = nd_real.epoll_pwait(epfd, events, count, unwatched_ms(timeout), mask);
+    return nd_unlikely(goes_further(ready)) ? epoll_pwait_further(epfd, events, count, timeout, mask, ready) : ready;
 }
 
 int nd_hook_epoll_pwait(int epfd, struct epoll_event *events, int count, int timeout, const sigset_t *mask) {
     if (nd_unlikely(nd_watch(epfd) & ND_WATCH_WAIT))
         return pwait_watched(epfd, events, count, timeout, mask);
     if (is_more(nd_watch(epfd), timeout, mask))
-        return epoll_pwait_plainly(epfd, events, count, timeout, mask);
+        return epoll_pwait_unwatched(epfd, events, count, timeout, mask);
     return nd_real.epoll_pwait(epfd, events, count, timeout, mask);
 }
 

@@ -85,15 +85,17 @@ ND_COLD static int check(enum nd_call operation, struct pollfd *fds, nfds_t coun
     return nd_wait_set_check(&set) && ready == 0 ? nd_real.poll(fds, count, 0) : ready;
 }
 
+ND_COLD static int poll_further(struct pollfd *fds, nfds_t count, int timeout, int ready) {
+    if (ready == 0 && (unsigned)timeout > ND_UNWATCHED_MS)
+        return poll_watched(fds, count, timeout < 0 ? timeout : timeout - ND_UNWATCHED_MS, 0);
+    return check(ND_OPERATION_poll, fds, count, ready);
+}
+
 /* UNACKED alone bounds the wait: it is the program's own, for a while. */
 ND_APART static int poll_unwatched(struct pollfd *fds, nfds_t count, int timeout) {
     const bool is_short = (unsigned)timeout <= ND_UNWATCHED_MS;
     const int ready = nd_real.poll(fds, count, is_short ? timeout : ND_UNWATCHED_MS);
-    if (!nd_wait_set_checks(ready))
-        return ready;
-    if (ready == 0 && !is_short)
-        return poll_watched(fds, count, timeout < 0 ? timeout : timeout - ND_UNWATCHED_MS, 0);
-    return check(ND_OPERATION_poll, fds, count, ready);
+    return nd_wait_set_checks(ready) ? poll_further(fds, count, timeout, ready) : ready;
 }
 
 int nd_hook_poll(struct pollfd *fds, nfds_t count, int timeout) {

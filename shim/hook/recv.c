@@ -43,9 +43,21 @@ ND_INLINE bool end_timed(const struct timed *how, ssize_t got) {
     return true;
 }
 
+#define TRIED_FLAGS (MSG_NOSIGNAL | MSG_WAITALL | MSG_DONTWAIT)
+
 /* Whether the call is one that is tried first: it blocks, and UNACKED bounds it. */
 ND_INLINE bool is_tried(unsigned watch, int flags) {
-    return nd_watch_tries(watch) && !(flags & ~(MSG_NOSIGNAL | MSG_WAITALL));
+    return nd_watch_tries(watch) && !(flags & ~TRIED_FLAGS);
+}
+
+/* The same on a descriptor that no TLS operation is made on. */
+ND_INLINE bool is_tried_first(unsigned watch) {
+    return (watch & (ND_WATCH_TRY | ND_WATCH_KERNEL_TIMED | ND_WATCH_SCOPE)) == ND_WATCH_TRY;
+}
+
+/* Whether that is all the call is made for. */
+ND_INLINE bool is_all(long got, size_t len, int flags) {
+    return got > 0 && (!(flags & MSG_WAITALL) || got == (long)len);
 }
 
 ND_APART static ssize_t read_bounded(int fd, void *buf, size_t len, const void *caller) {
@@ -80,7 +92,7 @@ ND_APART static ssize_t read_trying(int fd, void *buf, size_t len, const void *c
 
 ND_INLINE ssize_t read_try(int fd, void *buf, size_t len, const void *caller) {
     int flags = 0;
-    if (!nd_direct_send_possible())
+    if (nd_unlikely(!nd_direct_send_possible()))
         return read_trying(fd, buf, len, caller);
     const long got = nd_direct_recv(fd, buf, len, &flags);
     return nd_likely(got > 0) ? got : read_tried(fd, buf, len, caller, got);
@@ -122,14 +134,20 @@ ND_APART static ssize_t read_watched(int fd, void *buf, size_t len, const void *
     return read_bounded(fd, buf, len, caller);
 }
 
+/* Any but the commonest calls on a descriptor with ND_WATCH_IN. */
+ND_APART static ssize_t read_otherwise(int fd, void *buf, size_t len, const void *caller) {
+    const unsigned watch = nd_watch(fd);
+    if (watch & ND_WATCH_SCOPE)
+        return !(watch & ND_WATCH_KERNEL_TIMED) ? read_in_tls(fd, buf, len, caller, watch)
+                                                : read_in_tls_timed(fd, buf, len, caller);
+    return read_watched(fd, buf, len, caller, watch);
+}
+
 static inline ssize_t read_for(int fd, void *buf, size_t len, const void *caller) {
     const unsigned watch = nd_watch(fd);
-    if (nd_unlikely(watch & ND_WATCH_IN))
-        return !(watch & ND_WATCH_SCOPE)
-                   ? is_tried(watch, 0) ? read_try(fd, buf, len, caller) : read_watched(fd, buf, len, caller, watch)
-               : !(watch & ND_WATCH_KERNEL_TIMED) ? read_in_tls(fd, buf, len, caller, watch)
-                                                  : read_in_tls_timed(fd, buf, len, caller);
-    return nd_real.read(fd, buf, len);
+    if (nd_likely(!(watch & ND_WATCH_IN)))
+        return nd_real.read(fd, buf, len);
+    return is_tried_first(watch) ? read_try(fd, buf, len, NULL) : read_otherwise(fd, buf, len, caller);
 }
 
 ssize_t nd_hook_read(int fd, void *buf, size_t len) {
@@ -178,11 +196,6 @@ ND_COLD static ssize_t recv_tried(int fd, void *buf, size_t len, int flags, cons
     return nd_receive_tried(&call, got);
 }
 
-/* Whether that is all the call is made for. */
-ND_INLINE bool is_all(long got, size_t len, int flags) {
-    return nd_likely(got == (long)len) || (got > 0 && !(flags & MSG_WAITALL));
-}
-
 ND_APART static ssize_t recv_trying(int fd, void *buf, size_t len, int flags, const void *caller) {
     const int saved = errno;
     const ssize_t got = nd_real.recv(fd, buf, len, flags | MSG_DONTWAIT);
@@ -192,10 +205,10 @@ ND_APART static ssize_t recv_trying(int fd, void *buf, size_t len, int flags, co
 }
 
 ND_INLINE ssize_t recv_try(int fd, void *buf, size_t len, int flags, const void *caller) {
-    if (!nd_direct_send_possible())
+    if (nd_unlikely(!nd_direct_send_possible()))
         return recv_trying(fd, buf, len, flags, caller);
     const long got = nd_direct_recv(fd, buf, len, &flags);
-    return is_all(got, len, flags) ? got : recv_tried(fd, buf, len, flags, caller, got);
+    return nd_likely(is_all(got, len, flags)) ? got : recv_tried(fd, buf, len, flags, caller, got);
 }
 
 ND_APART static ssize_t recv_in_tls(int fd, void *buf, size_t len, int flags, const void *caller, unsigned watch) {
@@ -233,14 +246,30 @@ ND_APART static ssize_t recv_watched(int fd, void *buf, size_t len, int flags, c
     return recv_bounded(fd, buf, len, flags, caller);
 }
 
+ND_APART static ssize_t recv_otherwise(int fd, void *buf, size_t len, int flags, const void *caller) {
+    const unsigned watch = nd_watch(fd);
+    if (watch & ND_WATCH_SCOPE)
+        return !(watch & ND_WATCH_KERNEL_TIMED) ? recv_in_tls(fd, buf, len, flags, caller, watch)
+                                                : recv_in_tls_timed(fd, buf, len, flags, caller);
+    return recv_watched(fd, buf, len, flags, caller, watch);
+}
+
+ND_APART static ssize_t recv_with_flags(int fd, void *buf, size_t len, int flags, const void *caller) {
+    if (flags == MSG_DONTWAIT)
+        return nd_real.recv(fd, buf, len, flags); /* does not wait, and nothing else is bounded */
+    return flags & ~TRIED_FLAGS ? recv_otherwise(fd, buf, len, flags, caller) : recv_try(fd, buf, len, flags, NULL);
+}
+
 static inline ssize_t recv_for(int fd, void *buf, size_t len, int flags, const void *caller) {
     const unsigned watch = nd_watch(fd);
-    if (nd_unlikely(watch & ND_WATCH_IN))
-        return !(watch & ND_WATCH_SCOPE)          ? is_tried(watch, flags) ? recv_try(fd, buf, len, flags, caller)
-                                                                           : recv_watched(fd, buf, len, flags, caller, watch)
-                        : !(watch & ND_WATCH_KERNEL_TIMED) ? recv_in_tls(fd, buf, len, flags, caller, watch)
-                                                  : recv_in_tls_timed(fd, buf, len, flags, caller);
-    return nd_real.recv(fd, buf, len, flags);
+    if (nd_likely(!(watch & ND_WATCH_IN)))
+        return nd_real.recv(fd, buf, len, flags);
+    if (!is_tried_first(watch))
+        return recv_otherwise(fd, buf, len, flags, caller);
+    if (flags || nd_unlikely(!nd_direct_send_possible()))
+        return recv_with_flags(fd, buf, len, flags, caller);
+    const long got = nd_direct_recv(fd, buf, len, &flags);
+    return nd_likely(got > 0) ? got : recv_tried(fd, buf, len, 0, NULL, got);
 }
 
 ssize_t nd_hook_recv(int fd, void *buf, size_t len, int flags) {
