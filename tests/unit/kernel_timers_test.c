@@ -1,3 +1,4 @@
+#include "shim/socket/keepalive.h"
 #include "shim/socket/kernel_timers.h"
 
 #include <stdlib.h>
@@ -128,7 +129,8 @@ static int kernel_int(int level, int name) {
 
 static void program_sets(int level, int name, int value) {
     fake_setsockopt(FD, level, name, &value, sizeof value);
-    nd_kernel_timers_program_set(FD, sock, level, name);
+    if (!nd_keepalive_program_set(FD, sock, level, name, &value))
+        nd_kernel_timers_program_set(FD, sock, level, name);
 }
 
 static int read_int(int level, int name) {
@@ -137,36 +139,59 @@ static int read_int(int level, int name) {
     return nd_kernel_timers_read_back(sock, level, name, &value, &len) ? value : -1;
 }
 
+/* KEEPALIVE of silence, then six probes within UNACKED. */
+static void ck_assert_keepalive(int idle, int interval, int count) {
+    ck_assert_int_eq(kernel_int(SOL_SOCKET, SO_KEEPALIVE), 1);
+    ck_assert_int_eq(kernel_int(IPPROTO_TCP, TCP_KEEPIDLE), idle);
+    ck_assert_int_eq(kernel_int(IPPROTO_TCP, TCP_KEEPINTVL), interval);
+    ck_assert_int_eq(kernel_int(IPPROTO_TCP, TCP_KEEPCNT), count);
+}
+
 START_TEST(keepalive_is_armed_and_not_seen) {
     nd_settings.outbound.keepalive = 60 * ND_SEC;
-    program_sets(IPPROTO_TCP, TCP_KEEPIDLE, 7200);
+    nd_settings.outbound.unacked = 60 * ND_SEC;
+    program_sets(IPPROTO_TCP, TCP_KEEPIDLE, 7200); /* of no effect without SO_KEEPALIVE */
     nd_kernel_timers_arm(FD, sock);
-    ck_assert_int_eq(kernel_int(SOL_SOCKET, SO_KEEPALIVE), 1);
-    ck_assert_int_eq(kernel_int(IPPROTO_TCP, TCP_KEEPIDLE), 60);
-    ck_assert_int_eq(kernel_int(IPPROTO_TCP, TCP_KEEPINTVL), 6);
+    ck_assert_keepalive(60, 10, 6);
+    ck_assert_int_eq(fake.option_writes, 5);
     ck_assert_int_eq(read_int(SOL_SOCKET, SO_KEEPALIVE), 0);
     ck_assert_int_eq(read_int(IPPROTO_TCP, TCP_KEEPIDLE), 7200);
 }
 END_TEST
 
-START_TEST(a_program_that_keeps_alive_itself_is_left_alone) {
+START_TEST(a_program_that_keeps_alive_for_two_hours_gets_the_shorter_times) {
     nd_settings.outbound.keepalive = 60 * ND_SEC;
+    nd_settings.outbound.unacked = 60 * ND_SEC;
     program_sets(SOL_SOCKET, SO_KEEPALIVE, 1);
+    program_sets(IPPROTO_TCP, TCP_KEEPINTVL, 75);
+    program_sets(IPPROTO_TCP, TCP_KEEPCNT, 9);
     nd_kernel_timers_arm(FD, sock);
-    ck_assert_int_eq(kernel_int(IPPROTO_TCP, TCP_KEEPIDLE), 0);
-    ck_assert(!(nd_sock_flags(sock) & ND_SOCK_KEEPALIVE));
+    ck_assert_keepalive(60, 10, 6);
+    ck_assert_int_eq(read_int(SOL_SOCKET, SO_KEEPALIVE), 1);
+    ck_assert_int_eq(read_int(IPPROTO_TCP, TCP_KEEPINTVL), 75);
 }
 END_TEST
 
-START_TEST(a_program_that_begins_to_keep_alive_takes_over) {
+START_TEST(a_program_with_shorter_times_keeps_them) {
     nd_settings.outbound.keepalive = 60 * ND_SEC;
-    program_sets(IPPROTO_TCP, TCP_KEEPIDLE, 7200);
+    nd_settings.outbound.unacked = 60 * ND_SEC;
     nd_kernel_timers_arm(FD, sock);
-    program_sets(IPPROTO_TCP, TCP_KEEPINTVL, 33);
+    program_sets(SOL_SOCKET, SO_KEEPALIVE, 1);
+    program_sets(IPPROTO_TCP, TCP_KEEPIDLE, 20);
+    program_sets(IPPROTO_TCP, TCP_KEEPINTVL, 5);
+    program_sets(IPPROTO_TCP, TCP_KEEPCNT, 3);
+    ck_assert_keepalive(20, 5, 3);
+}
+END_TEST
+
+START_TEST(a_program_that_switches_keepalive_off_has_none) {
+    nd_settings.outbound.keepalive = 60 * ND_SEC;
+    nd_kernel_timers_arm(FD, sock);
+    program_sets(SOL_SOCKET, SO_KEEPALIVE, 0);
     ck_assert_int_eq(kernel_int(SOL_SOCKET, SO_KEEPALIVE), 0);
-    ck_assert_int_eq(kernel_int(IPPROTO_TCP, TCP_KEEPIDLE), 7200);
-    ck_assert_int_eq(kernel_int(IPPROTO_TCP, TCP_KEEPINTVL), 33);
-    ck_assert_int_eq(read_int(SOL_SOCKET, SO_KEEPALIVE), -1);
+    ck_assert(!(nd_sock_flags(sock) & ND_SOCK_KEEPALIVE));
+    nd_kernel_timers_arm(FD, sock);
+    ck_assert_int_eq(kernel_int(SOL_SOCKET, SO_KEEPALIVE), 0);
 }
 END_TEST
 
@@ -260,8 +285,9 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, disarming_gives_the_programs_value_back);
     tcase_add_test(tests, a_fraction_is_rounded_up);
     tcase_add_test(tests, keepalive_is_armed_and_not_seen);
-    tcase_add_test(tests, a_program_that_keeps_alive_itself_is_left_alone);
-    tcase_add_test(tests, a_program_that_begins_to_keep_alive_takes_over);
+    tcase_add_test(tests, a_program_that_keeps_alive_for_two_hours_gets_the_shorter_times);
+    tcase_add_test(tests, a_program_with_shorter_times_keeps_them);
+    tcase_add_test(tests, a_program_that_switches_keepalive_off_has_none);
     tcase_add_test(tests, the_backstop_shortens_and_is_not_seen);
     tcase_add_test(tests, refusals_are_survived);
     tcase_add_test(tests, observing_arms_nothing);

@@ -115,10 +115,11 @@ START_TEST(has_the_defaults_of_the_manual) {
     ck_assert_int_eq(settings.outbound.tls_shutdown, 5 * ND_SEC);
     ck_assert_int_eq(settings.outbound.unacked, 60 * ND_SEC);
     ck_assert_int_eq(settings.inbound.unacked, 60 * ND_SEC);
-    const struct nd_limits off = {.unacked = 60 * ND_SEC};
-    ck_assert_mem_eq(&settings.inbound, &off, sizeof off);
-    settings.outbound.tls_handshake = settings.outbound.tls_shutdown = 0;
-    ck_assert_mem_eq(&settings.outbound, &off, sizeof off);
+    const struct nd_limits inbound = {.unacked = 60 * ND_SEC, .keepalive = 300 * ND_SEC, .tls_handshake = 60 * ND_SEC};
+    ck_assert_mem_eq(&settings.inbound, &inbound, sizeof inbound);
+    const struct nd_limits outbound = {
+        .unacked = 60 * ND_SEC, .keepalive = 60 * ND_SEC, .tls_handshake = 10 * ND_SEC, .tls_shutdown = 5 * ND_SEC};
+    ck_assert_mem_eq(&settings.outbound, &outbound, sizeof outbound);
     ck_assert_int_eq(settings.accept, 0);
     ck_assert_int_eq(settings.mode, ND_MODE_ENFORCE);
     ck_assert_int_eq(settings.log, ND_LOG_OFF);
