@@ -186,11 +186,10 @@ ssize_t nd_receive_scoped(const struct nd_receive_call *call, struct nd_sock *so
     return receive_waiting(&this, now);
 }
 
-/* What bounds a wait first, for `netdeadline ps`. */
+/* What bounds a wait first, for `netdeadline ps`: not UNACKED, which holds only once the peer owes an acknowledgement. */
 static unsigned bound(struct nd_sock *sock, nd_time limit, nd_time now, nd_time *deadline) {
-    const nd_time gone = nd_gone_due(sock, now);
-    *deadline = limit ? now + limit : gone;
-    return limit ? nd_limit_of(sock, ND_LIMIT_RECV) : gone != ND_NEVER ? nd_limit_of(sock, ND_LIMIT_UNACKED) : 0;
+    *deadline = limit ? now + limit : ND_NEVER;
+    return limit ? nd_limit_of(sock, ND_LIMIT_RECV) : ND_LIMIT_NONE;
 }
 
 ssize_t nd_receive_rest(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit, ssize_t result) {

@@ -67,7 +67,7 @@ static unsigned watch_unscoped(const struct nd_sock *sock, uint32_t flags) {
     if (recv || nd_observing) /* the last direction shows whether a reply is pending */
         watch |= ND_WATCH_WAIT_IN | ND_WATCH_IN | ND_WATCH_OUT;
     if (nd_gone_limit_by(flags, limits) || (flags & ND_SOCK_KEEPALIVE))
-        watch |= flags & ND_SOCK_NONBLOCK ? ND_WATCH_GONE : ND_WATCH_IN;
+        watch |= !(flags & ND_SOCK_NONBLOCK) ? ND_WATCH_IN : watch & ND_WATCH_IN ? 0 : ND_WATCH_GONE;
     return watch | watch_fast(flags, limits, watch);
 }
 

@@ -12,9 +12,10 @@
 #include "shim/socket/limits.h"
 #include "shim/wait/signals.h"
 
-/* How long a wait sleeps first where poll has reported the descriptor ready this often and the call moved nothing. */
+/* How long a wait sleeps first where poll has reported the descriptor ready this often and the call moved nothing: for input, since
+ * other threads that receive on the socket may have been faster each time. */
 #define PAUSE_MS 10
-enum { FRUITLESS = 2 };
+enum { FRUITLESS_IN = 16, FRUITLESS_OUT = 1 };
 
 /* Descriptors below this are waited for in select where poll fails. */
 enum { SELECT_MOST = 65536, WORD = 8 * sizeof(unsigned long) };
@@ -75,7 +76,7 @@ static enum nd_waited fail(enum nd_waited how, int error) {
 }
 
 static enum nd_waited wait_for(struct nd_wait *wait) {
-    bool pauses = wait->fruitless++ >= FRUITLESS || (wait->fruitless > 1 && !(wait->events & POLLIN));
+    bool pauses = wait->fruitless++ >= (wait->events & POLLIN ? FRUITLESS_IN : FRUITLESS_OUT);
     for (nd_time now = nd_now();; pauses = false) {
         struct pollfd pollfd = {.fd = wait->fd, .events = wait->events};
         nd_time next;

@@ -55,11 +55,11 @@ def test_lookup(net):
 
 
 def test_without_a_limit(net):
-    """What never leaves the straight path is seen all the same, as in a process without the library."""
+    """UNACKED holds only once the peer owes an acknowledgement."""
     server = net.serve(tcp.silent)
     program = net.start([CALL, at(server), "recv"])
-    row = waiting(program, "recvfrom")
-    assert (row["PEER"], row["LIMIT"], row["WAITING"]) == (f"127.0.0.1:{server.port}", "-", "-"), row
+    row = waiting(program, "recv")
+    assert (row["PEER"], row["LIMIT"], row["LEFT"]) == (f"127.0.0.1:{server.port}", "-", "-"), row
 
 
 WAITS = {

@@ -1,0 +1,137 @@
+"""A peer that is gone ends every wait: UNACKED one that never acknowledged what it was sent, KEEPALIVE one that has and fell silent. One that
+lives is never cut."""
+
+import json
+import subprocess
+import threading
+
+import pytest
+
+import programs
+from faults import tcp
+
+WAITS = {
+    "recv": "s.recv(1)",
+    "read": "os.read(s.fileno(), 1)",
+    "recvmsg": "s.recvmsg(1)",
+    "waitall": "s.recv(10, socket.MSG_WAITALL)",
+    "poll": "polls(None)",
+    "short polls": "polls(100)",
+    "select": "select.select([s], [], []) and s.recv(1)",
+    "epoll": "epolls(select.EPOLLIN)",
+    "epoll, edge": "epolls(select.EPOLLIN | select.EPOLLET)",
+    "short epolls": "epolls(select.EPOLLIN, 0.1)",
+    "own timeout": "s.settimeout(30) or s.recv(1)",
+}
+
+# Sends the question when it is told to, and waits for the answer.
+ASKER = """
+s = dial()
+
+def polls(timeout):
+    set = select.poll()
+    set.register(s, select.POLLIN)
+    while not set.poll(timeout):
+        pass
+    return s.recv(1)
+
+def epolls(events, timeout=None):
+    set = select.epoll()
+    set.register(s, events)
+    while not set.poll(timeout):
+        pass
+    return s.recv(1)
+
+print("connected", flush=True)
+sys.stdin.readline()
+s.sendall(b"question")
+print(json.dumps(timed(lambda: error(lambda: {wait}))), flush=True)
+"""
+
+
+class Asker:
+    def __init__(self, net, server, wait, **limits):
+        self.program = net.start(programs.child(ASKER.replace("{wait}", wait), server.port), stdin=subprocess.PIPE, LOG="stderr",
+                                 **limits)
+        assert self.program.process.stdout.readline() == b"connected\n"
+
+    def answer(self):
+        """The result of the wait, how long it took, and what the library reported."""
+        result = self.program.finish(input=b"\n")
+        assert result.status == 0 and result.out, result
+        return *json.loads(result.out), result.err
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_never_acknowledged(net, wait):
+    server = net.serve(tcp.silent)
+    asker = Asker(net, server, wait, UNACKED="1s", KEEPALIVE="off")
+    net.drop(f"tcp dport {server.port}")
+    result, seconds, log = asker.answer()
+    assert result == "ETIMEDOUT" and 0.9 <= seconds < 6 and b"limit=UNACKED" in log, (result, seconds, log)
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_gone_after_it_has_acknowledged(net, wait):
+    """The probes of KEEPALIVE=1s find it out within UNACKED."""
+    server = net.serve(tcp.silent)
+    asker = Asker(net, server, wait, UNACKED="1s", KEEPALIVE="1s")
+    threading.Timer(0.3, net.drop, [f"tcp dport {server.port}"]).start()
+    result, seconds, log = asker.answer()
+    assert result == "ETIMEDOUT" and 1 <= seconds < 8, (result, seconds, log)
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_a_slow_server_is_waited_for(net, wait):
+    """For many times UNACKED and KEEPALIVE: its kernel acknowledges."""
+    server = net.serve(tcp.after(3.2, tcp.greeting(b"x" * 10)))
+    result, seconds, log = Asker(net, server, wait, UNACKED="300ms", KEEPALIVE="1s").answer()
+    assert result.startswith(("b'x", "(b'x")) and seconds >= 3 and not log, (result, seconds, log)
+
+
+@pytest.mark.parametrize("wait", ["s.recv(1)", "polls(None)", "epolls(select.EPOLLIN)", "epolls(select.EPOLLIN, 0.1)"])
+def test_unreachable_for_less_than_it_and_back(net, wait):
+    server = net.serve(tcp.asked(tcp.greeting(b"x")))
+    asker = Asker(net, server, wait, UNACKED="4s", KEEPALIVE="1s")
+    net.drop(f"tcp dport {server.port}")
+    threading.Timer(0.8, net.undrop).start()
+    result, seconds, log = asker.answer()
+    assert result == "b'x'" and not log, (result, seconds, log)
+
+
+@pytest.mark.parametrize("wait", ["s.recv(1)", "polls(None)", "epolls(select.EPOLLIN, 0.1)"])
+def test_a_reader_that_pauses_is_waited_for(net, wait):
+    """Its window is closed for many times UNACKED, and it acknowledges the probes of that."""
+    server = net.serve(tcp.pausing(2.5, tcp.asked(tcp.greeting(b"x")), before=0), receive_buffer=4096)
+    fill = "[s.setblocking(False), error(lambda: [s.send(bytes(65536)) for _ in range(1000)]), s.setblocking(True)] and "
+    result, seconds, log = Asker(net, server, fill + wait, UNACKED="500ms", KEEPALIVE="1s", SEND="off").answer()
+    assert result == "b'x'" and seconds > 1.5 and not log, (result, seconds, log)
+
+
+def test_among_many_connections_each_is_judged_by_itself(net):
+    """An event loop that is always busy with one connection; another one's peer is gone, and a third is idle."""
+    server = net.serve(tcp.echo)
+    busy = net.serve(tcp.drip(b"x" * 1000, interval=0.01))
+    body = """
+gone, idle, busy = dial(), dial(), dial(int(sys.argv[2]))
+set = select.epoll()
+for s in (gone, idle, busy):
+    set.register(s, select.EPOLLIN)
+print("connected", flush=True)
+sys.stdin.readline()
+gone.send(b"x")
+began = time.monotonic()
+while True:
+    ready = [fd for fd, _ in set.poll()]
+    if gone.fileno() in ready or idle.fileno() in ready:
+        break
+    busy.recv(1)
+print(json.dumps([ready == [gone.fileno()] or ready == [gone.fileno(), busy.fileno()] or ready == [busy.fileno(), gone.fileno()],
+                  time.monotonic() - began, error(gone.recv, 1), error(lambda: idle.send(b"y"))]))
+"""
+    program = net.start(programs.child(body, server.port, busy.port), stdin=subprocess.PIPE, UNACKED="1s", KEEPALIVE="off")
+    assert program.process.stdout.readline() == b"connected\n"
+    net.drop(f"tcp dport {server.port}")
+    result = program.finish(input=b"\n")
+    alone, seconds, error, sent = json.loads(result.out)
+    assert alone and 0.9 <= seconds < 6 and error == "ETIMEDOUT" and sent == "1", result
