@@ -88,7 +88,7 @@ static ssize_t receive_limited(const struct nd_receive_call *call, struct nd_soc
 static ssize_t receive_pending_timeout(const struct nd_receive_call *call, struct nd_sock *sock) {
     ssize_t result = call->flags & MSG_ERRQUEUE ? nd_receive_plain(call) : nd_receive_at_once(call);
     if (result < 0 && errno == ENOTSOCK) {
-        nd_sock_clear(call->fd);
+        nd_sock_clear_stale(call->fd);
         return nd_receive_plain(call);
     }
     if ((call->flags & MSG_ERRQUEUE) || !nd_would_block(result) || !nd_pending_timeout_take(call->fd, sock))

@@ -172,7 +172,7 @@ static ssize_t receive_waiting(struct receive_wait *this, nd_time began) {
 ssize_t nd_receive_scoped(const struct nd_receive_call *call, struct nd_sock *sock, const struct nd_scope *scope) {
     ssize_t result = nd_receive_at_once(call);
     if (result < 0 && errno == ENOTSOCK) {
-        nd_sock_clear(call->fd);
+        nd_sock_clear_stale(call->fd);
         return nd_receive_plain(call);
     }
     if (!nd_would_block(result))
@@ -223,7 +223,7 @@ ssize_t nd_receive_polled(const struct nd_receive_call *call, struct nd_sock *so
     else
         result = nd_receive_at_once(call);
     if (result < 0 && errno == ENOTSOCK) {
-        nd_sock_clear(call->fd);
+        nd_sock_clear_stale(call->fd);
         return nd_receive_plain(call);
     }
     return nd_receive_rest(call, sock, limit, result);

@@ -273,7 +273,7 @@ static ssize_t send_continue(const struct nd_send_call *call, struct nd_sock *so
         return sent;
     if (sent < 0 && (errno == ENOTSOCK || errno == EMSGSIZE || errno == EOPNOTSUPP)) {
         if (errno == ENOTSOCK)
-            nd_sock_clear(call->fd); /* unseen by the hooks, the number was given to another file */
+            nd_sock_clear_stale(call->fd); /* unseen by the hooks, the number was given to another file */
         return nd_send_plain(call);
     }
     if (sent < 0 && errno == ETIMEDOUT)

@@ -35,6 +35,7 @@ static const uint8_t forms[] = {
 #include "shim/report/operations.def"
     [SYS_socket] = ALWAYS,     [SYS_socketpair] = ALWAYS, [SYS_bind] = ALWAYS,  [SYS_listen] = ALWAYS,
     [SYS_getsockopt] = ALWAYS, [SYS_setsockopt] = ALWAYS, [SYS_dup] = ALWAYS,   [SYS_dup3] = ALWAYS,
+    [SYS_unshare] = ALWAYS,    [SYS_close_range] = ALWAYS,
     [SYS_fcntl] = ALWAYS,      [SYS_ioctl] = ALWAYS,      [SYS_prctl] = ALWAYS, [SYS_epoll_ctl] = ALWAYS,
 #ifdef SYS_dup2
     [SYS_dup2] = ALWAYS,
@@ -134,6 +135,10 @@ static long about_descriptors(long number, long a, long b, long c, long d, long 
 #endif
     case SYS_dup3:
         return nd_hook_dup3((int)a, (int)b, (int)c);
+    case SYS_unshare:
+        return nd_hook_unshare((int)a);
+    case SYS_close_range:
+        return nd_hook_close_range((unsigned)a, (unsigned)b, (int)c);
     case SYS_ioctl:
         return nd_hook_ioctl((int)a, (unsigned long)b, (void *)c);
     case SYS_epoll_ctl:

@@ -220,10 +220,14 @@ extern _Atomic bool nd_sock_any __attribute__((visibility("hidden")));
 /* No descriptor above this has ever had a record. */
 int nd_sock_highest(void);
 
-/* Clears the record of `fd`. */
+/* Clears the record of `fd`, which is closed, by the process and table that the record is of. */
 void nd_sock_clear(int fd);
 
 /* Clears all records. */
+/* Clears the record of `fd`, which was found to be another file, unless that is so in another process or table only
+ * (owner.h). */
+void nd_sock_clear_stale(int fd);
+
 void nd_sock_clear_all(void);
 
 /* Whether the socket is in an epoll set, as far as noted. */
