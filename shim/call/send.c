@@ -1,5 +1,6 @@
 #include "shim/call/send.h"
 
+#include <limits.h>
 #include <poll.h>
 
 #include "base/compiler.h"
@@ -165,8 +166,43 @@ static ssize_t give_up(struct send_wait *this, size_t done) {
     return sent_or_fail(done, error);
 }
 
+/* The rest of a write under a filter that may allow nothing else. */
+static ssize_t write_rest(const struct nd_send_call *call, size_t done) {
+    struct iovec rest[IOV_MAX];
+    const struct iovec *iov = call->msg->msg_iov;
+    int count = 0;
+    size_t i = 0;
+    for (; done >= iov[i].iov_len; i++)
+        done -= iov[i].iov_len;
+    for (; i < call->msg->msg_iovlen; i++, done = 0)
+        rest[count++] = (struct iovec){(char *)iov[i].iov_base + done, iov[i].iov_len - done};
+    return nd_real.writev(call->fd, rest, count);
+}
+
+/* Sends more after `done` bytes, by the system call that the program itself makes. */
+static ssize_t send_plainly(const struct nd_send_call *call, size_t done) {
+    if (done == 0)
+        return nd_send_plain(call);
+    if (call->kind == ND_WRITE)
+        return nd_real.write(call->fd, (const char *)call->buf + done, call->len - done);
+    if (call->kind == ND_WRITEV)
+        return write_rest(call, done);
+    return send_now(call, done, call->flags | MSG_NOSIGNAL);
+}
+
+/* A filter was installed while the call waited: it goes on, unbounded. */
+static ssize_t send_under_filter(const struct nd_send_call *call, size_t done) {
+    const size_t total = nd_send_total(call);
+    ssize_t sent = 0;
+    while (done < total && (sent = send_plainly(call, done)) > 0)
+        done += (size_t)sent;
+    return sent < 0 ? sent_or_fail(done, errno) : (ssize_t)done;
+}
+
 /* A filter denies poll and select: the rest of the call is made as a blocking one, unbounded. */
 static ssize_t send_unbounded(const struct nd_send_call *call, struct nd_sock *sock, size_t done) {
+    if (!nd_active)
+        return send_under_filter(call, done);
     const ssize_t sent = done > 0 ? send_checked(call, sock, done, call->flags) : nd_send_plain(call);
     return sent < 0 ? failed(call, sock, done) : (ssize_t)done + sent;
 }
@@ -181,7 +217,7 @@ static ssize_t send_waiting(struct send_wait *this, size_t done, size_t total) {
         wait->moved = done > 0;
         sock->blocked_senders++;
         const enum nd_waited waited = nd_wait_for(wait);
-        if (waited != ND_REPLACED)
+        if (sock->generation == wait->hold.generation)
             sock->blocked_senders--;
         if (waited == ND_UNPOLLABLE)
             return send_unbounded(call, sock, done);

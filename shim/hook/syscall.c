@@ -256,8 +256,19 @@ static long form(long number, long a, long b, long c, long d, long e, long f) {
     }
 }
 
+static bool is_seccomp(long number) {
+#ifdef SYS_seccomp
+    return number == SYS_seccomp;
+#else
+    (void)number;
+    return false;
+#endif
+}
+
 /* Calls that are not hooked as functions, or whose function is not called for it. */
 static long noted(long number, long a, long b, long c, long d, long e, long f) {
+    if (number == SYS_prctl || is_seccomp(number))
+        return nd_prctl_by_number(number, a, b, c, d, e, f);
     long result = nd_real.syscall(number, a, b, c, d, e, f);
 #ifdef SYS_pidfd_getfd
     if (number == SYS_pidfd_getfd) {
@@ -275,16 +286,10 @@ static long noted(long number, long a, long b, long c, long d, long e, long f) {
         return result;
     }
 #endif
-    if (result >= 0)
-        nd_prctl_noted(number, a, b);
     return result;
 }
 
 static bool is_noted(long number) {
-#ifdef SYS_seccomp
-    if (number == SYS_seccomp)
-        return true;
-#endif
 #ifdef SYS_pidfd_getfd
     if (number == SYS_pidfd_getfd)
         return true;
@@ -293,7 +298,7 @@ static bool is_noted(long number) {
     if (number == SYS_io_uring_setup || number == SYS_io_uring_enter)
         return true;
 #endif
-    return number == SYS_prctl;
+    return number == SYS_prctl || is_seccomp(number);
 }
 
 ND_COLD static long syscall_watched(long number, long a, long b, long c, long d, long e, long f) {

@@ -387,7 +387,7 @@ bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_operation *opera
 bool nd_tls_timed_out(struct nd_tls_call *call, bool unfinished) {
     struct nd_scope *scope = &call->scope;
     call->unfinished = unfinished;
-    if (!call->sock || !call->open)
+    if (!call->sock || !call->open || !nd_active)
         return false;
     const int saved = errno;
     update(scope);
