@@ -112,7 +112,7 @@ static ssize_t sent_or_fail(size_t done, int error) {
 struct send_wait {
     struct nd_wait wait; /* first: the function `fired` casts back */
     const struct nd_send_call *call;
-    const struct nd_scope *scope; /* the TLS operation that bounds it, or NULL */
+    struct nd_scope *scope; /* the TLS operation that bounds it, or NULL */
     struct nd_send_space space;
 };
 
@@ -269,8 +269,12 @@ static ssize_t send_rest(const struct nd_send_call *call, struct nd_sock *sock, 
         .scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(call->fd, call->caller) : NULL,
         .space = nd_carried_over_send(call->fd, sock, now),
     };
-    if (this.scope && this.scope->timeout) /* the TLS operation has the slot */
-        return send_waiting(&this, done, total);
+    if (this.scope && this.scope->timeout) { /* the TLS operation has the slot */
+        nd_scope_run(this.scope, now);
+        const ssize_t result = send_waiting(&this, done, total);
+        nd_scope_stand(this.scope, nd_now());
+        return result;
+    }
     nd_slot_begin(&use, operation_of(call), call->fd, now, deadline, nd_limit_of(sock, limit));
     ssize_t sent = send_waiting(&this, done, total);
     nd_slot_end(&use, nd_sock_flags(sock) & ND_SOCK_EXPIRED ? ND_SLOT_EXPIRED : nd_wait_outcome(this.wait.how, sent),
@@ -281,8 +285,13 @@ static ssize_t send_rest(const struct nd_send_call *call, struct nd_sock *sock, 
 /* MODE=observe: UNACKED is not reported, since nothing checks the peer while the kernel waits. */
 static ssize_t send_observed(const struct nd_send_call *call, struct nd_sock *sock) {
     struct nd_observe observe;
+    struct nd_scope *scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(call->fd, call->caller) : NULL;
     nd_observe_begin(&observe, operation_of(call), call->fd, sock, ND_LIMIT_SEND);
+    if (scope)
+        nd_scope_run(scope, nd_now());
     ssize_t result = nd_send_plain(call);
+    if (scope)
+        nd_scope_stand(scope, nd_now());
     nd_observe_end(&observe, result, (struct nd_expiry){0});
     return result;
 }

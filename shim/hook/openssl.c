@@ -48,10 +48,23 @@ static bool unfinished(const struct nd_tls_call *call, long result) {
     const struct ssl_st *ssl = call->scope.object;
     if (result > 0 || !call->sock || !call->tls->SSL_get_error ||
         (nd_tls_is_established(call) && !handshaking(call->tls, ssl)))
-        return false;
+        return ND_TLS_FINISHED;
     int saved = errno, error = call->tls->SSL_get_error(ssl, (int)result);
     errno = saved;
-    return error != ERROR_NONE && error != ERROR_SSL && error != ERROR_SYSCALL && error != ERROR_ZERO_RETURN;
+    switch (error) {
+    case ERROR_NONE:
+    case ERROR_SSL:
+    case ERROR_SYSCALL:
+    case ERROR_ZERO_RETURN:
+        return ND_TLS_FINISHED;
+    case ERROR_WANT_READ:
+    case ERROR_WANT_WRITE:
+    case ERROR_WANT_CONNECT:
+    case ERROR_WANT_ACCEPT:
+        return ND_TLS_WANTS_NETWORK;
+    default:
+        return ND_TLS_WANTS_PROGRAM;
+    }
 }
 
 /* Sets the errors of a call that has failed because its time was up: errno to ETIMEDOUT, since a transport that reads
@@ -81,7 +94,7 @@ static void set_errors(const struct nd_tls_call *call, int failure, bool before)
         return failure;                                                                                                \
     }                                                                                                                  \
     __typeof__(call.tls->function(__VA_ARGS__)) result = call.tls->function(__VA_ARGS__);                              \
-    if (!(result > 0 && nd_tls_is_established(&call)) && nd_tls_timed_out(&call, unfinished(&call, (long)result)))     \
+    if (!(result > 0 && nd_tls_is_established(&call)) && nd_tls_timed_out(&call, outcome(&call, (long)result)))        \
         result = call.tls->function(__VA_ARGS__);                                                                      \
     if (nd_unlikely(call.ended) && result > (failure) && nd_tls_refuses(&call))                                        \
         result = failure;                                                                                              \
@@ -113,7 +126,7 @@ static void set_errors(const struct nd_tls_call *call, int failure, bool before)
     }
 
 ND_COLD static void settle(struct nd_tls_call *call, long result, int failure) {
-    nd_tls_established_settle(call, unfinished, result);
+    nd_tls_established_settle(call, outcome, result);
     set_errors(call, failure, false);
 }
 

@@ -127,6 +127,7 @@ void nd_sock_begin_operation(int fd, struct nd_sock *sock, const char *name, con
     sock->operation.limit = limit;
     sock->operation.began = nd_now();
     sock->operation.grace_began = 0;
+    sock->operation.paused = 0;
     sock->operation.timeout = timeout;
     nd_sock_change(fd, sock, 0, 0);
 }

@@ -119,6 +119,7 @@ struct nd_epoll {
  * every wait for the socket. */
 struct nd_operation {
     _Atomic nd_time timeout, began;    /* a timeout of 0: none is under way */
+    _Atomic nd_time paused;            /* since when it waits for the program and not for the network; 0: it does not */
     _Atomic nd_time grace_began;       /* when it expired with unread bytes in the socket; 0: it has not */
     _Atomic(const char *) name, limit; /* "SSL_connect", "TLS_HANDSHAKE": static strings */
 };

@@ -44,13 +44,22 @@ static void set_limit(struct nd_tls_call *call, enum nd_scope_limit limit) {
     struct nd_scope *scope = &call->scope;
     nd_time timeout = limit_of(call->sock, limit);
     scope->limit = limit;
+    scope->spans = NULL;
     if (timeout && spans_calls(limit)) {
+        struct nd_operation *under_way = &call->sock->operation;
         if (!is_under_way(call, limit))
             nd_sock_begin_operation(call->fd, call->sock, scope->operation, nd_scope_limit_name(limit, scope->inbound),
                                     timeout);
-        scope->began = call->sock->operation.began;
+        nd_scope_stand(scope, nd_now());
+        if (under_way->paused) { /* the program was asked for something in between */
+            under_way->began += scope->stands_since - under_way->paused;
+            under_way->paused = 0;
+        }
+        scope->began = under_way->began;
+        scope->spans = under_way;
     } else if (timeout) {
         scope->began = nd_now();
+        nd_scope_stand(scope, scope->began);
     }
     scope->timeout = timeout;
 }
@@ -216,6 +225,8 @@ static void take_slot(struct nd_tls_call *call, enum nd_call operation, const ui
                                            [ND_SCOPE_HANDSHAKE] = ND_LIMIT_TLS_HANDSHAKE,
                                            [ND_SCOPE_SHUTDOWN] = ND_LIMIT_TLS_SHUTDOWN,
                                            [ND_SCOPE_RECV] = ND_LIMIT_RECV};
+    scope->stands_since = ND_NEVER;
+    scope->spans = NULL;
     struct nd_scope *scope = &call->scope;
     call->noted = scope->fd >= 0;
     if (call->noted)
@@ -240,6 +251,7 @@ void nd_tls_established_make_full(struct nd_tls_call *call) {
     call->caller = (const void *)nd_scope_current.return_to; // NOLINT(performance-no-int-to-ptr)
     call->own = nd_sock_flags(call->sock) & ND_SOCK_TLS_OWN;
     call->open = call->established = true;
+    nd_scope_stand(&call->scope, call->scope.began);
     call->unfinished = call->noted = call->ended = false;
     begin_scope(&call->scope, call->scope.object, call->operation->name);
     call->scope.inbound = is_inbound(call->sock);
@@ -273,19 +285,20 @@ static bool bounds_established(struct nd_scope *scope, const void *caller) {
 const struct nd_scope_kind nd_scope_established = {update_established, expects_established, bounds_established, found};
 
 void nd_tls_established_settle(struct nd_tls_call *call,
-                               bool (*unfinished)(const struct nd_tls_call *call, long result), long result) {
+                               enum nd_tls_outcome (*outcome)(const struct nd_tls_call *call, long result),
+                               long result) {
     const int saved = errno;
     if (call->scope.kind == &nd_scope_established) {
         const bool in_handshake = handshaking(call);
         call->established = false;
-        if (!in_handshake && nd_tls_reply_received(call) && unfinished(call, result))
+        if (!in_handshake && nd_tls_reply_received(call) && outcome(call, result) != ND_TLS_FINISHED)
             nd_tls_keep_reply_pending(call);
         if (!in_handshake || nd_scope_current.scope != &call->scope)
             return;
         nd_tls_established_make_full(call);
     }
     errno = saved;
-    nd_tls_timed_out(call, unfinished(call, result));
+    nd_tls_timed_out(call, outcome(call, result));
 }
 
 bool nd_tls_expired(const struct nd_tls_call *call) {
@@ -384,7 +397,7 @@ bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_operation *opera
     return true;
 }
 
-bool nd_tls_timed_out(struct nd_tls_call *call, bool unfinished) {
+bool nd_tls_timed_out(struct nd_tls_call *call, enum nd_tls_outcome outcome) {
     struct nd_scope *scope = &call->scope;
     call->unfinished = unfinished;
     if (!call->sock || !call->open || !nd_active)
@@ -394,6 +407,7 @@ bool nd_tls_timed_out(struct nd_tls_call *call, bool unfinished) {
     if (unfinished && nd_tls_reply_received(call))
         nd_tls_keep_reply_pending(call);
     nd_time now = unfinished && spans_calls(scope->limit) ? nd_now() : 0;
+    const bool unfinished = outcome != ND_TLS_FINISHED;
     bool is_expired = now >= nd_scope_end(scope) && !nd_observing;
     if (is_expired) {
         struct nd_expiry expiry = nd_scope_expiry(scope, now);
@@ -402,10 +416,15 @@ bool nd_tls_timed_out(struct nd_tls_call *call, bool unfinished) {
     errno = saved;
     return is_expired;
 }
+    if (now)
+        nd_scope_run(scope, now);
+    if (outcome == ND_TLS_WANTS_PROGRAM && scope->spans)
+        scope->spans->paused = now;
 
 void nd_tls_leave_noted(struct nd_tls_call *call) {
     const int saved = errno;
-    if (call->sock && nd_observing && call->scope.fd >= 0)
+    if (call->sock && nd_observing && call->scope.fd >= 0) {
+        nd_scope_run(&call->scope, nd_now());
         nd_scope_observe(&call->scope);
     if (call->noted)
         nd_slot_end(&call->use, nd_tls_expired(call) ? ND_SLOT_EXPIRED : ND_SLOT_DONE, nd_now_coarse());
@@ -415,5 +434,6 @@ void nd_tls_leave_noted(struct nd_tls_call *call) {
             nd_tls_forget_handshake(call);
     }
     nd_scope_close(&call->scope);
+    }
     errno = saved;
 }

@@ -8,6 +8,13 @@
 
 enum nd_tls_action { ND_TLS_SHAKES, ND_TLS_READS, ND_TLS_WRITES, ND_TLS_CLOSES };
 
+/* What a call has come to. */
+enum nd_tls_outcome {
+    ND_TLS_FINISHED,      /* done, or failed for good */
+    ND_TLS_WANTS_NETWORK, /* it must be made again when the socket is ready */
+    ND_TLS_WANTS_PROGRAM  /* when the program has found something (a certificate, the result of its check) */
+};
+
 /* Questions that a TLS library answers about its objects. */
 struct nd_tls_library {
     enum nd_tls_kind kind;
