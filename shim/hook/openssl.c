@@ -69,7 +69,9 @@ static bool unfinished(const struct nd_tls_call *call, long result) {
 
 /* Sets the errors of a call that has failed because its time was up: errno to ETIMEDOUT, since a transport that reads
  * once more (BIO_f_buffer) leaves the error of that second read; and the error queue for the _ex forms, whose result 0
- * Python cannot tell from an end of file. `before`: the connection had been ended before the call. */
+ * Python cannot tell from an end of file. `before`: the connection had been ended before the call. Once an earlier call
+ * has reported the expiry the queue gets an error of OpenSSL's: a program may take SSL_ERROR_SYSCALL for a reason to
+ * call again (libmosquitto), and on a connection that was reset ends by the SSL_ERROR_SSL of the second call. */
 static void set_errors(const struct nd_tls_call *call, int failure, bool before) {
     if (!nd_tls_expired(call))
         return;
@@ -88,6 +90,8 @@ static void set_errors(const struct nd_tls_call *call, int failure, bool before)
         if (call.tls)                                                                                                  \
             set_errors(&call, failure, call.ended);                                                                    \
         return failure;                                                                                                \
+    else if (call->reported)
+        nd_tls_queue_ended(call->tls);
     }                                                                                                                  \
     if (nd_unlikely(!call.tls->function)) {                                                                            \
         errno = ENOSYS;                                                                                                \

@@ -165,6 +165,11 @@ static void store_found(const struct nd_tls_call *call) {
         nd_sock_change(call->fd, sock, flags, all & ~flags);
 }
 
+static void note_ended(struct nd_tls_call *call) {
+    call->ended = true;
+    call->reported = nd_sock_flags(call->sock) & (ND_SOCK_DELIVERED_IN | ND_SOCK_DELIVERED_OUT);
+}
+
 static void found(struct nd_scope *scope, int fd, struct nd_sock *sock) {
     struct nd_tls_call *call = (struct nd_tls_call *)scope;
     call->fd = fd;
@@ -172,7 +177,10 @@ static void found(struct nd_scope *scope, int fd, struct nd_sock *sock) {
     store_found(call);
     scope->inbound = is_inbound(sock);
     scope->fd = nd_sock_flags(sock) & ND_SOCK_NONBLOCK ? -1 : fd;
-    set_limit(call, ND_SCOPE_HANDSHAKE);
+    if (nd_tls_expired(call))
+        note_ended(call);
+    else
+        set_limit(call, ND_SCOPE_HANDSHAKE);
 }
 
 /* Called where the object's library knows no descriptor. An earlier call may have found it. A handshake that begins
@@ -251,8 +259,7 @@ void nd_tls_established_make_full(struct nd_tls_call *call) {
     call->caller = (const void *)nd_scope_current.return_to; // NOLINT(performance-no-int-to-ptr)
     call->own = nd_sock_flags(call->sock) & ND_SOCK_TLS_OWN;
     call->open = call->established = true;
-    nd_scope_stand(&call->scope, call->scope.began);
-    call->unfinished = call->noted = call->ended = false;
+    call->unfinished = call->noted = call->ended = call->reported = false;
     begin_scope(&call->scope, call->scope.object, call->operation->name);
     call->scope.inbound = is_inbound(call->sock);
     call->scope.fd = fd;
@@ -322,7 +329,7 @@ static bool enter(struct nd_tls_call *call, enum nd_call operation) {
         store_found(call);
     call->scope.inbound = is_inbound(call->sock);
     if (nd_tls_expired(call) || (call->sock && end_blocked_send(call))) {
-        call->ended = true;
+        note_ended(call);
         /* A transport of the program's own must meet the failure itself: libcurl acts on the result of its last read,
          * and would wait and call again without end. */
         if (!call->own && !has_blocked_sender(call)) {
@@ -375,7 +382,7 @@ bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_operation *opera
     const struct nd_scope *outer = nd_scope_around(object);
     call->operation = operation;
     call->caller = caller;
-    call->open = call->unfinished = call->noted = call->ended = call->established = call->asks = false;
+    call->open = call->unfinished = call->noted = call->ended = call->reported = call->established = call->asks = false;
     begin_scope(&call->scope, object, operation->name);
     if (!outer && enter_established(call, slot))
         return true;

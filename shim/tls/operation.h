@@ -53,6 +53,7 @@ struct nd_tls_call {
     bool ended;       /* the connection has been ended: the call must fail, whatever the real function returns */
     struct nd_slot_use use;
     struct nd_tls buffer; /* for `tls`, where the functions could not be stored */
+    bool reported;    /* ... and an earlier call has reported the expiry */
 };
 _Static_assert(offsetof(struct nd_tls_call, scope) == 0, "a pointer to the scope is one to the call");
 
