@@ -28,7 +28,12 @@ static bool serving(const struct nd_tls *tls, const void *session) {
            (tls->gnutls_session_get_flags((struct gnutls_session_int *)(uintptr_t)session) & GNUTLS_SERVER);
 }
 
-static const struct nd_tls_library gnutls = {ND_GNUTLS, descriptor, NULL, serving, NULL};
+/* A session without GNUTLS_DATAGRAM has no MTU. */
+static bool datagrams(const struct nd_tls *tls, const void *session) {
+    return tls->gnutls_dtls_get_mtu && tls->gnutls_dtls_get_mtu((struct gnutls_session_int *)(uintptr_t)session);
+}
+
+static const struct nd_tls_library gnutls = {ND_GNUTLS, descriptor, NULL, serving, datagrams, NULL};
 
 enum {
     WARNING_ALERT_RECEIVED = -16,

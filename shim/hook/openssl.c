@@ -39,12 +39,25 @@ static bool holding(const struct nd_tls *tls, const void *ssl) {
     return !tls->SSL_has_pending || tls->SSL_has_pending(ssl);
 }
 
-static const struct nd_tls_library openssl = {ND_OPENSSL, descriptor, handshaking, serving, holding};
+static bool datagrams(const struct nd_tls *tls, const void *ssl) {
+    return tls->SSL_is_dtls && tls->SSL_is_dtls(ssl);
+}
 
-enum { ERROR_NONE, ERROR_SSL, ERROR_SYSCALL = 5, ERROR_ZERO_RETURN };
+static const struct nd_tls_library openssl = {ND_OPENSSL, descriptor, handshaking, serving, datagrams, holding};
 
-/* Whether the program must wait for the socket, or do something else, and then call again. */
-static bool unfinished(const struct nd_tls_call *call, long result) {
+enum {
+    ERROR_NONE,
+    ERROR_SSL,
+    ERROR_WANT_READ,
+    ERROR_WANT_WRITE,
+    ERROR_WANT_X509_LOOKUP,
+    ERROR_SYSCALL,
+    ERROR_ZERO_RETURN,
+    ERROR_WANT_CONNECT,
+    ERROR_WANT_ACCEPT /* those that came later want something of the program, too */
+};
+
+static enum nd_tls_outcome outcome(const struct nd_tls_call *call, long result) {
     const struct ssl_st *ssl = call->scope.object;
     if (result > 0 || !call->sock || !call->tls->SSL_get_error ||
         (nd_tls_is_established(call) && !handshaking(call->tls, ssl)))
@@ -77,6 +90,8 @@ static void set_errors(const struct nd_tls_call *call, int failure, bool before)
         return;
     if (!before)
         errno = ETIMEDOUT;
+    else if (call->reported)
+        nd_tls_queue_ended(call->tls);
     if (failure == 0)
         nd_tls_queue_errno(call->tls);
 }
@@ -90,8 +105,6 @@ static void set_errors(const struct nd_tls_call *call, int failure, bool before)
         if (call.tls)                                                                                                  \
             set_errors(&call, failure, call.ended);                                                                    \
         return failure;                                                                                                \
-    else if (call->reported)
-        nd_tls_queue_ended(call->tls);
     }                                                                                                                  \
     if (nd_unlikely(!call.tls->function)) {                                                                            \
         errno = ENOSYS;                                                                                                \

@@ -148,9 +148,9 @@ struct nd_sock *nd_sock_created(int fd, uint32_t flags) {
     put(&sock->settings, nd_settings_generation);
     if (!nd_sock_any) {
         nd_sock_any = true;
-    int seen = nd_sock_table.highest;
         nd_owner_note();
     }
+    int seen = nd_sock_table.highest;
     while (fd > seen && !atomic_compare_exchange_weak(&nd_sock_table.highest, &seen, fd))
         ;
     nd_sock_change(fd, sock, flags | ND_SOCK_KNOWN, 0);

@@ -224,11 +224,11 @@ int nd_sock_highest(void);
 /* Clears the record of `fd`, which is closed, by the process and table that the record is of. */
 void nd_sock_clear(int fd);
 
-/* Clears all records. */
 /* Clears the record of `fd`, which was found to be another file, unless that is so in another process or table only
  * (owner.h). */
 void nd_sock_clear_stale(int fd);
 
+/* Clears all records. */
 void nd_sock_clear_all(void);
 
 /* Whether the socket is in an epoll set, as far as noted. */

@@ -225,6 +225,8 @@ static void begin_scope(struct nd_scope *scope, const void *object, enum nd_call
     scope->inbound = scope->fresh = false;
     scope->limit = ND_SCOPE_NONE;
     scope->began = scope->timeout = 0;
+    scope->stands_since = ND_NEVER;
+    scope->spans = NULL;
 }
 
 /* Takes the slot by which `netdeadline ps` shows the call. A call without a deadline gets one where it waits. */
@@ -233,8 +235,6 @@ static void take_slot(struct nd_tls_call *call, enum nd_call operation, const ui
                                            [ND_SCOPE_HANDSHAKE] = ND_LIMIT_TLS_HANDSHAKE,
                                            [ND_SCOPE_SHUTDOWN] = ND_LIMIT_TLS_SHUTDOWN,
                                            [ND_SCOPE_RECV] = ND_LIMIT_RECV};
-    scope->stands_since = ND_NEVER;
-    scope->spans = NULL;
     struct nd_scope *scope = &call->scope;
     call->noted = scope->fd >= 0;
     if (call->noted)
@@ -251,6 +251,7 @@ static void limit_established_read(struct nd_tls_call *call) {
     call->scope.began = nd_now_coarse() + ND_SCOPE_TICK;
     call->scope.timeout = timeout;
     call->scope.fresh = true;
+    nd_scope_stand(&call->scope, call->scope.began);
     take_slot(call, call->operation->name, nd_scope_current.slot);
 }
 
@@ -351,7 +352,7 @@ static bool find_functions(struct nd_tls_call *call, const struct nd_scope *oute
     const struct nd_tls_call *around = (const struct nd_tls_call *)outer;
     if (!outer) {
         call->tls = nd_tls_find(call->operation->library->kind, call->caller, call->scope.object, &call->buffer);
-        return call->tls && nd_active;
+        return call->tls && nd_active && !call->operation->library->datagrams(call->tls, call->scope.object);
     }
     call->tls = around->tls; /* the library calls itself by an exported name */
     /* The scope of the outermost call holds, unless that is a read or write which makes a handshake. */
@@ -406,6 +407,7 @@ bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_operation *opera
 
 bool nd_tls_timed_out(struct nd_tls_call *call, enum nd_tls_outcome outcome) {
     struct nd_scope *scope = &call->scope;
+    const bool unfinished = outcome != ND_TLS_FINISHED;
     call->unfinished = unfinished;
     if (!call->sock || !call->open || !nd_active)
         return false;
@@ -414,7 +416,10 @@ bool nd_tls_timed_out(struct nd_tls_call *call, enum nd_tls_outcome outcome) {
     if (unfinished && nd_tls_reply_received(call))
         nd_tls_keep_reply_pending(call);
     nd_time now = unfinished && spans_calls(scope->limit) ? nd_now() : 0;
-    const bool unfinished = outcome != ND_TLS_FINISHED;
+    if (now)
+        nd_scope_run(scope, now);
+    if (outcome == ND_TLS_WANTS_PROGRAM && scope->spans)
+        scope->spans->paused = now;
     bool is_expired = now >= nd_scope_end(scope) && !nd_observing;
     if (is_expired) {
         struct nd_expiry expiry = nd_scope_expiry(scope, now);
@@ -423,16 +428,13 @@ bool nd_tls_timed_out(struct nd_tls_call *call, enum nd_tls_outcome outcome) {
     errno = saved;
     return is_expired;
 }
-    if (now)
-        nd_scope_run(scope, now);
-    if (outcome == ND_TLS_WANTS_PROGRAM && scope->spans)
-        scope->spans->paused = now;
 
 void nd_tls_leave_noted(struct nd_tls_call *call) {
     const int saved = errno;
     if (call->sock && nd_observing && call->scope.fd >= 0) {
         nd_scope_run(&call->scope, nd_now());
         nd_scope_observe(&call->scope);
+    }
     if (call->noted)
         nd_slot_end(&call->use, nd_tls_expired(call) ? ND_SLOT_EXPIRED : ND_SLOT_DONE, nd_now_coarse());
     if (call->sock && spans_calls(call->scope.limit) && !call->unfinished) {
@@ -441,6 +443,5 @@ void nd_tls_leave_noted(struct nd_tls_call *call) {
             nd_tls_forget_handshake(call);
     }
     nd_scope_close(&call->scope);
-    }
     errno = saved;
 }

@@ -26,6 +26,8 @@ struct nd_tls_library {
     bool (*handshaking)(const struct nd_tls *tls, const void *object);
     /* Whether `object` is the server. */
     bool (*serving)(const struct nd_tls *tls, const void *object);
+    /* Whether it speaks DTLS, which has timers of its own and is not bounded, whatever the kind of its socket. */
+    bool (*datagrams)(const struct nd_tls *tls, const void *object);
     /* Whether it may hold bytes of the connection that it has read and not processed. NULL for a library that reads no
      * more than it needs. */
     bool (*holding)(const struct nd_tls *tls, const void *object);
@@ -51,9 +53,9 @@ struct nd_tls_call {
     bool open, own, unfinished, noted;
     bool established; /* no handshake is under way, and all that an earlier call found holds */
     bool ended;       /* the connection has been ended: the call must fail, whatever the real function returns */
+    bool reported;    /* ... and an earlier call has reported the expiry */
     struct nd_slot_use use;
     struct nd_tls buffer; /* for `tls`, where the functions could not be stored */
-    bool reported;    /* ... and an earlier call has reported the expiry */
 };
 _Static_assert(offsetof(struct nd_tls_call, scope) == 0, "a pointer to the scope is one to the call");
 
