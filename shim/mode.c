@@ -2,6 +2,7 @@
 #include "shim/mode.h"
 
 _Atomic bool nd_active;
+_Atomic bool nd_filter_everywhere;
 _Atomic bool nd_observing;
 pid_t nd_process;
 

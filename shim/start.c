@@ -15,6 +15,7 @@
 #include "shim/settings/environment.h"
 #include "shim/settings/warnings.h"
 #include "shim/socket/discover.h"
+#include "shim/socket/owner.h"
 #include "shim/socket/profile.h"
 
 #define DISABLE_FILE "/etc/netdeadline.disable"
@@ -105,6 +106,8 @@ static void read_settings(void) {
 static void forked(void) {
     nd_process = getpid();
     nd_slots_forked();
+    if (nd_sock_any)
+        nd_owner_note();
 }
 
 __attribute__((constructor(101))) static void start(void) {

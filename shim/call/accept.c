@@ -210,7 +210,7 @@ static int accept_limited(const struct nd_accept_call *call, struct nd_sock *soc
     }
     errno = saved;
     int made = plain(call);
-    if (turn)
+    if (turn && nd_active)
         end_turn(call->fd, sock);
     return made;
 }
@@ -218,7 +218,7 @@ static int accept_limited(const struct nd_accept_call *call, struct nd_sock *soc
 int nd_accept(const struct nd_accept_call *call) {
     struct nd_sock *sock = nd_settings.accept || nd_rules.has_accept ? limited(call->fd) : NULL;
     int made = sock ? accept_limited(call, sock) : plain(call);
-    if (made < 0)
+    if (made < 0 || nd_unlikely(!nd_active))
         return made;
     if (sock) {
         nd_pending_timeout_take(call->fd, sock);

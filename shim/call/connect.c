@@ -57,6 +57,19 @@ static bool is_established(int fd) {
 /* A tick of kernels with HZ=100: a timer of theirs may fire that much early. */
 #define TICK (10 * ND_MSEC)
 
+/* A seccomp filter was installed while the call waited: it goes on, unbounded. Where SO_SNDTIMEO must stay, that wakes
+ * it. */
+ND_COLD static int connect_under_filter(int fd, const struct sockaddr *addr, socklen_t len) {
+    const struct timeval none = {0, 0};
+    if (!nd_filter_everywhere)
+        nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof none);
+    int result;
+    do
+        result = nd_real.connect(fd, addr, len);
+    while (result != 0 && errno == EINPROGRESS);
+    return result;
+}
+
 /* Waits in connect until `deadline`. It continues after interruptions that the plain call would not have returned: with
  * SO_SNDTIMEO the kernel ignores SA_RESTART. A second connect waits for the outcome of the first. At the deadline it
  * returns the kernel's error for an attempt under way. A call that returns before its timeout without a signal is not
@@ -72,6 +85,8 @@ static int connect_until(int fd, const struct sockaddr *addr, socklen_t len, nd_
         const bool interrupted = error == EINTR;
         const nd_time now = nd_now();
         errno = error;
+        if (nd_unlikely(!nd_active))
+            return interrupted ? result : connect_under_filter(fd, addr, len);
         if (interrupted ? !(restarts && nd_signals_restart()) : now < deadline - TICK)
             return result;
         if (now >= deadline && !is_established(fd)) { /* else the kernel's timer was early: connect again */
@@ -158,6 +173,12 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
     int result = bounded ? connect_until(fd, addr, len, nd_time_sooner(own, deadline), own == ND_NEVER)
                          : nd_real.connect(fd, addr, len);
     int error = errno;
+    if (nd_unlikely(!nd_active)) { /* a seccomp filter was installed meanwhile */
+        if (bounded && !nd_filter_everywhere)
+            nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timer.before, sizeof timer.before);
+        errno = error;
+        return result;
+    }
     bool expired =
         bounded && result != 0 && (under_way(error) || error == EAGAIN) && nd_now() >= deadline && !is_established(fd);
     if (sock->generation != generation) { /* closed by another thread: the number may be another file's now */

@@ -169,10 +169,10 @@ static ssize_t receive_waiting(struct receive_wait *this, nd_time began) {
     return result;
 }
 
-ssize_t nd_receive_scoped(const struct nd_receive_call *call, struct nd_sock *sock, const struct nd_scope *scope) {
+ssize_t nd_receive_scoped(const struct nd_receive_call *call, struct nd_sock *sock, struct nd_scope *scope) {
     ssize_t result = nd_receive_at_once(call);
     if (result < 0 && errno == ENOTSOCK) {
-        nd_sock_clear(call->fd);
+        nd_sock_clear_stale(call->fd);
         return nd_receive_plain(call);
     }
     if (!nd_would_block(result))
@@ -182,8 +182,11 @@ ssize_t nd_receive_scoped(const struct nd_receive_call *call, struct nd_sock *so
     const nd_time now = nd_now();
     struct receive_wait this = begin(call, sock, 0, now, nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, now));
     this.silence.scope = scope;
-    this.silence.scope_end = nd_time_after(scope->began, scope->timeout);
-    return receive_waiting(&this, now);
+    nd_scope_run(scope, now);
+    this.silence.scope_end = nd_scope_end(scope);
+    result = receive_waiting(&this, now);
+    nd_scope_stand(scope, nd_now());
+    return result;
 }
 
 /* What bounds a wait first, for `netdeadline ps`: not UNACKED, which holds only once the peer owes an acknowledgement. */
@@ -222,7 +225,7 @@ ssize_t nd_receive_polled(const struct nd_receive_call *call, struct nd_sock *so
     else
         result = nd_receive_at_once(call);
     if (result < 0 && errno == ENOTSOCK) {
-        nd_sock_clear(call->fd);
+        nd_sock_clear_stale(call->fd);
         return nd_receive_plain(call);
     }
     return nd_receive_rest(call, sock, limit, result);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 
+#include "base/compiler.h"
 #include "shim/call/silence.h"
 #include "shim/limit/carry_over.h"
 #include "shim/limit/datagram.h"
@@ -150,6 +151,12 @@ static long send_pieces(const struct nd_transfer *call, struct progress *progres
     for (;;) {
         long piece = move_piece(progress, nd_sock_connection_limited(sock));
         const int error = errno;
+        if (nd_unlikely(!nd_active)) { /* a seccomp filter was installed meanwhile: nothing but the pieces is added */
+            errno = error;
+            if (is_over(progress, piece))
+                return progress->moved > 0 ? (long)progress->moved : piece;
+            continue;
+        }
         nd_time now = nd_now();
         nd_connection_limits_waited(sock, began, now);
         errno = error;
@@ -190,6 +197,8 @@ static long send_borrowing(const struct nd_transfer *call, struct nd_sock *sock,
     int error = errno;
     if (sock->generation == generation)
         nd_kernel_timers_return(call->fd, sock, &timer);
+    else if (!nd_active && !nd_filter_everywhere)
+        nd_real.setsockopt(call->fd, SOL_SOCKET, SO_SNDTIMEO, &timer.before, sizeof timer.before);
     errno = error;
     return result;
 }
@@ -251,6 +260,8 @@ static long receive_waiting(const struct nd_transfer *call, struct nd_silence *s
         while (nd_silence_is_cut(silence, result) &&
                (waited_for_pipe(call) ? continue_for_pipe(silence) : nd_silence_continue(silence, began)));
     }
+    if (nd_unlikely(!nd_active) && nd_would_block(result))
+        errno = ETIMEDOUT; /* RECV's timer, which stays on the socket when a seccomp filter is installed */
     return silence->wait.how == ND_EXPIRED ? expire(call, silence->wait.sock, &silence->wait.expiry, 0)
                                            : finish(call, silence->wait.sock, result);
 }

@@ -35,6 +35,7 @@ static const uint8_t forms[] = {
 #include "shim/report/operations.def"
     [SYS_socket] = ALWAYS,     [SYS_socketpair] = ALWAYS, [SYS_bind] = ALWAYS,  [SYS_listen] = ALWAYS,
     [SYS_getsockopt] = ALWAYS, [SYS_setsockopt] = ALWAYS, [SYS_dup] = ALWAYS,   [SYS_dup3] = ALWAYS,
+    [SYS_unshare] = ALWAYS,    [SYS_close_range] = ALWAYS,
     [SYS_fcntl] = ALWAYS,      [SYS_ioctl] = ALWAYS,      [SYS_prctl] = ALWAYS, [SYS_epoll_ctl] = ALWAYS,
 #ifdef SYS_dup2
     [SYS_dup2] = ALWAYS,
@@ -134,6 +135,10 @@ static long about_descriptors(long number, long a, long b, long c, long d, long 
 #endif
     case SYS_dup3:
         return nd_hook_dup3((int)a, (int)b, (int)c);
+    case SYS_unshare:
+        return nd_hook_unshare((int)a);
+    case SYS_close_range:
+        return nd_hook_close_range((unsigned)a, (unsigned)b, (int)c);
     case SYS_ioctl:
         return nd_hook_ioctl((int)a, (unsigned long)b, (void *)c);
     case SYS_epoll_ctl:
@@ -251,8 +256,19 @@ static long form(long number, long a, long b, long c, long d, long e, long f) {
     }
 }
 
+static bool is_seccomp(long number) {
+#ifdef SYS_seccomp
+    return number == SYS_seccomp;
+#else
+    (void)number;
+    return false;
+#endif
+}
+
 /* Calls that are not hooked as functions, or whose function is not called for it. */
 static long noted(long number, long a, long b, long c, long d, long e, long f) {
+    if (number == SYS_prctl || is_seccomp(number))
+        return nd_prctl_by_number(number, a, b, c, d, e, f);
     long result = nd_real.syscall(number, a, b, c, d, e, f);
 #ifdef SYS_pidfd_getfd
     if (number == SYS_pidfd_getfd) {
@@ -270,16 +286,10 @@ static long noted(long number, long a, long b, long c, long d, long e, long f) {
         return result;
     }
 #endif
-    if (result >= 0)
-        nd_prctl_noted(number, a, b);
     return result;
 }
 
 static bool is_noted(long number) {
-#ifdef SYS_seccomp
-    if (number == SYS_seccomp)
-        return true;
-#endif
 #ifdef SYS_pidfd_getfd
     if (number == SYS_pidfd_getfd)
         return true;
@@ -288,7 +298,7 @@ static bool is_noted(long number) {
     if (number == SYS_io_uring_setup || number == SYS_io_uring_enter)
         return true;
 #endif
-    return number == SYS_prctl;
+    return number == SYS_prctl || is_seccomp(number);
 }
 
 ND_COLD static long syscall_watched(long number, long a, long b, long c, long d, long e, long f) {

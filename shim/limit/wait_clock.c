@@ -60,7 +60,7 @@ bool nd_wait_clock_send_space(const struct nd_sock *sock, short wants) {
 
 static nd_time operation_deadline(const struct nd_sock *sock) {
     nd_time timeout = sock->operation.timeout, grace_began = sock->operation.grace_began;
-    if (!timeout)
+    if (!timeout || sock->operation.paused)
         return ND_NEVER;
     return grace_began ? grace_began + GRACE_PERIOD : nd_time_after(sock->operation.began, timeout);
 }

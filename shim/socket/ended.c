@@ -74,7 +74,7 @@ bool nd_expired(int fd, struct nd_sock *sock) {
     uint64_t inode = nd_sock_inode(fd);
     if (inode != 0 && inode == sock->inode)
         return true;
-    nd_sock_clear(fd);
+    nd_sock_clear_stale(fd);
     return false;
 }
 

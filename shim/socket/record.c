@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "shim/socket/owner.h"
+
 struct nd_sock_table nd_sock_table;
 
 struct nd_sock *nd_sock_get(int fd) {
@@ -88,6 +90,12 @@ void nd_sock_clear(int fd) {
     memset(sock->clock, 0, sizeof sock->clock);
     if (flags & ND_SOCK_EPOLL)
         memset(&sock->epoll, 0, sizeof sock->epoll);
+}
+
+void nd_sock_clear_stale(int fd) {
+    const struct nd_sock *sock = nd_sock_lookup(fd);
+    if (sock && nd_sock_flags(sock) && nd_owner_is_caller())
+        nd_sock_clear(fd);
 }
 
 void nd_sock_clear_all(void) {

@@ -119,6 +119,7 @@ struct nd_epoll {
  * every wait for the socket. */
 struct nd_operation {
     _Atomic nd_time timeout, began;    /* a timeout of 0: none is under way */
+    _Atomic nd_time paused;            /* since when it waits for the program and not for the network; 0: it does not */
     _Atomic nd_time grace_began;       /* when it expired with unread bytes in the socket; 0: it has not */
     _Atomic(const char *) name, limit; /* "SSL_connect", "TLS_HANDSHAKE": static strings */
 };
@@ -220,8 +221,12 @@ extern _Atomic bool nd_sock_any __attribute__((visibility("hidden")));
 /* No descriptor above this has ever had a record. */
 int nd_sock_highest(void);
 
-/* Clears the record of `fd`. */
+/* Clears the record of `fd`, which is closed, by the process and table that the record is of. */
 void nd_sock_clear(int fd);
+
+/* Clears the record of `fd`, which was found to be another file, unless that is so in another process or table only
+ * (owner.h). */
+void nd_sock_clear_stale(int fd);
 
 /* Clears all records. */
 void nd_sock_clear_all(void);

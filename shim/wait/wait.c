@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "shim/limit/gone.h"
+#include "shim/mode.h"
 #include "shim/real.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/limits.h"
@@ -76,6 +77,8 @@ static enum nd_waited fail(enum nd_waited how, int error) {
 }
 
 static enum nd_waited wait_for(struct nd_wait *wait) {
+    if (nd_unlikely(!nd_active))
+        return ND_UNPOLLABLE;
     bool pauses = wait->fruitless++ >= (wait->events & POLLIN ? FRUITLESS_IN : FRUITLESS_OUT);
     for (nd_time now = nd_now();; pauses = false) {
         struct pollfd pollfd = {.fd = wait->fd, .events = wait->events};
@@ -87,6 +90,8 @@ static enum nd_waited wait_for(struct nd_wait *wait) {
         const int ready = nd_unlikely(pauses) ? nd_real.poll(NULL, 0, PAUSE_MS)
                                               : poll_one(&pollfd, now, nd_time_sooner(next, wait->own));
         const int error = errno;
+        if (nd_unlikely(!nd_active)) /* another thread has installed a seccomp filter meanwhile */
+            return ND_UNPOLLABLE;
         if (!nd_sock_held(wait->fd, wait->sock, &wait->hold))
             return fail(ND_REPLACED, EBADF);
         const nd_time began = now;

@@ -17,7 +17,8 @@ enum nd_waited {
     ND_INTERRUPTED,  /* a signal handler ran, and the program sees the interruption; errno EINTR */
     ND_EXPIRED,      /* a limit fired: wait->expiry says which; nothing has been ended yet */
     ND_REPLACED,     /* the descriptor was closed, and perhaps given to another file; errno EBADF */
-    ND_UNPOLLABLE    /* a seccomp filter refuses poll and select: the caller makes the real call, unbounded */
+    ND_UNPOLLABLE    /* a seccomp filter refuses poll and select, or was installed during the wait (the record is then
+                        cleared): the caller makes the real call, unbounded */
 };
 
 /* One call that waits. The caller fills in the members above `hold`. */

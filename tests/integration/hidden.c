@@ -173,7 +173,7 @@ int main(int argc, char **argv) {
     errno = 0;
     int result = is("write") || is("update") ? SSL_write(ssl, "y", 1) : SSL_read(ssl, &byte, 1), error = errno;
     double ms = now_ms() - began;
-    int again = SSL_read(ssl, &byte, 1);
-    printf("%d %d %s %d %d\n", result, SSL_get_error(ssl, result), strerrorname_np(error), (int)ms, again);
+    int explained = SSL_get_error(ssl, result), again = SSL_read(ssl, &byte, 1);
+    printf("%d %d %s %d %d\n", result, explained, strerrorname_np(error), (int)ms, again);
     return 0;
 }

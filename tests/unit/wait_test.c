@@ -211,6 +211,17 @@ START_TEST(a_descriptor_that_became_another_ends_it) {
 }
 END_TEST
 
+/* Neither fstat nor another poll is allowed any more. */
+START_TEST(a_filter_that_is_installed_meanwhile_ends_it) {
+    static const struct step script[] = {{1, 0, POLLIN, 0}};
+    struct bounded bounded = prepare(script, POLLIN, ND_NEVER, 3 * ND_SEC);
+    nd_active = false;
+    sock.generation++;
+    ck_assert_int_eq(nd_wait_for(&bounded.wait), ND_UNPOLLABLE);
+    ck_assert_int_eq(polls, 0);
+}
+END_TEST
+
 START_TEST(asks_the_kernel_for_the_mode) {
     int ends[2];
     nd_find_real();
@@ -242,5 +253,6 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, without_both_the_call_is_left_to_the_kernel);
     tcase_add_test(tests, ready_again_and_again_pauses);
     tcase_add_test(tests, a_descriptor_that_became_another_ends_it);
+    tcase_add_test(tests, a_filter_that_is_installed_meanwhile_ends_it);
     tcase_add_test(tests, asks_the_kernel_for_the_mode);
 }
