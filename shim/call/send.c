@@ -71,8 +71,10 @@ static void add_control(const struct msghdr *msg, struct msghdr *rest) {
     }
 }
 
-/* Sends what is left after `done` bytes, as much as there is room for. */
+/* Sends what is left after `done` bytes, as much as there is room for. Each call with MSG_ZEROCOPY that sends bytes has a
+ * completion of its own, and the program expects one for all of them: what is left of such a call is copied. */
 static ssize_t send_now(const struct nd_send_call *call, size_t done, int flags) {
+    flags &= done > 0 ? ~MSG_ZEROCOPY : -1;
     if (!call->msg)
         return nd_real.sendto(call->fd, (const char *)call->buf + done, call->len - done, flags, call->to,
                               call->to_len);
@@ -270,9 +272,17 @@ static ssize_t send_observed(const struct nd_send_call *call, struct nd_sock *so
     return result;
 }
 
+/* Whether the call stays one for the kernel. UNACKED alone is no reason to copy what the program did not want copied: the
+ * kernel's own timers end the call, if late. */
+static bool stays_whole(const struct nd_send_call *call, const struct nd_sock *sock) {
+    return (call->flags & ND_SEND_WHOLE) ||
+           (nd_unlikely(call->flags & MSG_ZEROCOPY) && !nd_sock_send_limit(sock) && !nd_sock_connection_limited(sock));
+}
+
 static bool waits_for_room(const struct nd_send_call *call, const struct nd_sock *sock) {
     uint32_t flags = nd_sock_flags(sock);
-    if ((flags & ND_SOCK_NONBLOCK) || (call->flags & (ND_SEND_WHOLE | MSG_DONTWAIT)) || (!call->msg && call->len == 0))
+    if (stays_whole(call, sock) || (flags & ND_SOCK_NONBLOCK) || (call->flags & MSG_DONTWAIT) ||
+        (!call->msg && call->len == 0))
         return false;
     return nd_sock_send_space_limited(sock) || nd_sock_connection_limited(sock) || (flags & ND_SOCK_SCOPED);
 }

@@ -89,7 +89,7 @@ static enum nd_waited wait_for(struct nd_wait *wait) {
         if (ready < 0 && (wait->moved || wait->shows_interruptions || wait->own != ND_NEVER || !nd_signals_restart()))
             return fail(ND_INTERRUPTED, EINTR);
         if (ready > 0)
-            return pollfd.revents & (POLLERR | POLLHUP) ? ND_ENDED_STREAM : ND_READY;
+            return pollfd.revents & POLLHUP ? ND_ENDED_STREAM : ND_READY;
     }
 }
 

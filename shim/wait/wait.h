@@ -12,7 +12,7 @@
 /* How a wait ended. */
 enum nd_waited {
     ND_READY,        /* what was waited for is there, or the call itself is to say what is wrong */
-    ND_ENDED_STREAM, /* the same, with an error or a hang-up */
+    ND_ENDED_STREAM, /* the same, after a hang-up. POLLERR alone may be a message in the error queue */
     ND_OWN_TIMEOUT,  /* the program's own timeout is over; errno EAGAIN */
     ND_INTERRUPTED,  /* a signal handler ran, and the program sees the interruption; errno EINTR */
     ND_EXPIRED,      /* a limit fired: wait->expiry says which; nothing has been ended yet */
