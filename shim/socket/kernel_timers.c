@@ -6,6 +6,7 @@
 #include "shim/real.h"
 #include "shim/socket/change.h"
 #include "shim/socket/limits.h"
+#include "shim/socket/mptcp.h"
 
 #define USEC_PER_SEC 1000000
 
@@ -282,7 +283,7 @@ static bool store(const void *what, size_t size, void *value, socklen_t *len) {
 
 bool nd_kernel_timers_read_back(const struct nd_sock *sock, int level, int name, void *value, socklen_t *len) {
     uint32_t flags = nd_sock_flags(sock);
-    bool inet = (flags & ND_SOCK_INET) != 0;
+    bool inet = (flags & ND_SOCK_INET) && !nd_is_known_mptcp(sock);
     if ((flags & ND_SOCK_EXPIRED) && level == (inet ? IPPROTO_TCP : SOL_SOCKET) &&
         name == (inet ? TCP_USER_TIMEOUT : SO_RCVLOWAT)) { // NOLINT(bugprone-branch-clone): 18 on either level
         int own = sock->own_marked;

@@ -47,6 +47,8 @@ enum nd_sock_flag {
     ND_SOCK_TLS_CANDIDATE = 1 << 30    /* may be the socket of a TLS object that does not show it (tls/find_socket.h) */
 };
 
+#define ND_SOCK_MPTCP_PROTOCOL 262 /* IPPROTO_MPTCP, which old headers lack */
+
 enum nd_direction { ND_IN, ND_OUT };
 
 /* The clock of the limits of limit/connection_limits.h. Times are by `time.waited`, but for `established`. */
@@ -130,6 +132,7 @@ struct nd_sock {
     _Atomic uint8_t watch;       /* for descriptors past ND_WATCH_FAST */
     _Atomic uint8_t profile;     /* its limits, where sections of the config file apply; or 0 */
     _Atomic int8_t own_syncnt;
+    _Atomic uint8_t protocol;                     /* as far as socket/mptcp.c has asked for it; 0: it has not */
     _Atomic(const void *) tls;                    /* the TLS object on it, or NULL: tls/find_socket.h */
     _Atomic(const void *const *) tls_word;        /* the word in the object that points to its method */
     _Atomic(const void *) tls_method;             /* what it pointed to */
