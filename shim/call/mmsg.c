@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/compiler.h"
+#include "shim/call/connect.h"
 #include "shim/call/receive.h"
 #include "shim/call/send.h"
 #include "shim/call/silence.h"
@@ -14,6 +15,7 @@
 #include "shim/limit/observe.h"
 #include "shim/limit/pending_timeout.h"
 #include "shim/mode.h"
+#include "shim/readable.h"
 #include "shim/real.h"
 #include "shim/report/slots.h"
 #include "shim/socket/ended.h"
@@ -31,24 +33,33 @@ static bool ended_before(const struct nd_mmsg_call *call, struct nd_sock *sock, 
            nd_connection_limits_outlived(call->fd, sock, name);
 }
 
-/* Goes on from message `at`, of which a first attempt has sent `sent` bytes, or has failed. */
-static int send_each(const struct nd_mmsg_call *call, unsigned at, ssize_t sent, int error_before) {
-    struct nd_send_call each = {
+static struct nd_send_call each_of(const struct nd_mmsg_call *call) {
+    return (struct nd_send_call){
         .kind = ND_SENDMSG, .fd = call->fd, .flags = call->flags, .many = true, .caller = call->caller};
-    each.msg = &call->messages[at].msg_hdr;
-    sent = nd_send_rest(&each, true, sent, error_before);
+}
+
+/* Goes on after message `at`, which is in `each` and has given `sent`. */
+static int send_others(const struct nd_mmsg_call *call, struct nd_send_call *each, unsigned at, ssize_t sent,
+                       int error_before) {
     while (sent >= 0) {
         call->messages[at].msg_len = (unsigned)sent;
-        bool whole = (size_t)sent == nd_send_total(&each);
+        bool whole = (size_t)sent == nd_send_total(each);
         if (++at == call->count || !whole)
             return (int)at;
-        each.msg = &call->messages[at].msg_hdr;
-        sent = nd_send(&each);
+        each->msg = &call->messages[at].msg_hdr;
+        sent = nd_send(each);
     }
     if (at == 0)
         return -1;
     errno = error_before; /* the kernel, too, forgets an error after a success */
     return (int)at;
+}
+
+/* Goes on from message `at`, of which a first attempt has sent `sent` bytes, or has failed. */
+static int send_each(const struct nd_mmsg_call *call, unsigned at, ssize_t sent, int error_before) {
+    struct nd_send_call each = each_of(call);
+    each.msg = &call->messages[at].msg_hdr;
+    return send_others(call, &each, at, nd_send_rest(&each, true, sent, error_before), error_before);
 }
 
 static int send_observed(const struct nd_mmsg_call *call, struct nd_sock *sock) {
@@ -70,6 +81,15 @@ static int send_datagrams(const struct nd_mmsg_call *call, struct nd_sock *sock)
     return sent;
 }
 
+/* The first message begins a connection that the kernel has deferred. */
+static int send_connecting(const struct nd_mmsg_call *call, int error_before) {
+    struct nd_send_call first = each_of(call);
+    if (!nd_readable(call->messages, call->count * sizeof *call->messages))
+        return nd_real.sendmmsg(call->fd, call->messages, call->count, call->flags);
+    first.msg = &call->messages[0].msg_hdr;
+    return send_others(call, &first, 0, nd_send(&first), error_before);
+}
+
 int nd_sendmmsg(struct nd_mmsg_call *call) {
     const int saved = errno;
     struct nd_sock *sock = nd_sock_lookup(call->fd);
@@ -83,6 +103,10 @@ int nd_sendmmsg(struct nd_mmsg_call *call) {
         return nd_expired_fail(call->fd, sock, ND_OUT);
     if (sock && nd_observing)
         return send_observed(call, sock);
+    if (sock && nd_unlikely(sock->deferred) && call->count > 0)
+        return send_connecting(call, saved);
+    if (sock && nd_unlikely(nd_sock_flags(sock) & ND_SOCK_CONNECTING) && !nd_connect_await(call->fd, sock, ND_OUT))
+        return -1;
     if (!sock || !(nd_watch_exact(call->fd) & ND_WATCH_OUT) || call->count == 0 || (call->flags & ND_SEND_WHOLE) ||
         !(nd_sock_flags(sock) & ND_SOCK_STREAM))
         return nd_real.sendmmsg(call->fd, call->messages, call->count, call->flags);
@@ -210,6 +234,9 @@ static int receive_bounded(const struct nd_mmsg_call *call) {
         return receive(call, 0);
     if (nd_observing)
         return receive_observed(call, sock);
+    if (nd_unlikely(nd_sock_flags(sock) & ND_SOCK_CONNECTING) && !(call->flags & MSG_DONTWAIT) &&
+        !nd_connect_await(call->fd, sock, ND_IN))
+        return -1;
     /* With a timeout, which the kernel looks at after each message, the call stays whole. */
     if (nd_sock_connection_limited(sock) && !call->timeout && call->count <= MOST)
         return receive_each(call);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/compiler.h"
+#include "shim/call/connect.h"
 #include "shim/limit/carry_over.h"
 #include "shim/limit/connection_limits.h"
 #include "shim/limit/datagram.h"
@@ -313,6 +314,10 @@ static ssize_t send_on(const struct nd_send_call *call, struct nd_sock *sock, ss
     return total > 0 ? send_rest(call, sock, sent > 0 ? (size_t)sent : 0, total) : nd_send_plain(call);
 }
 
+static ssize_t connecting_send(const void *call) {
+    return nd_send_plain(call);
+}
+
 static ssize_t send_bounded(const struct nd_send_call *call) {
     struct nd_sock *sock = nd_sock_lookup(call->fd);
     if (!sock)
@@ -328,6 +333,11 @@ static ssize_t send_bounded(const struct nd_send_call *call) {
         return nd_expired_fail(call->fd, sock, ND_OUT); /* before the kernel can raise SIGPIPE */
     if (flags & ND_SOCK_BORROWED)
         nd_kernel_timers_give_back(call->fd, sock);
+    if (nd_unlikely(sock->deferred))
+        return nd_connect_deferred(call->fd, sock, !(call->flags & MSG_DONTWAIT), connecting_send, call);
+    if (nd_unlikely(flags & ND_SOCK_CONNECTING) && !(call->flags & MSG_DONTWAIT) &&
+        !nd_connect_await(call->fd, sock, ND_OUT))
+        return -1;
     if (!waits_for_room(call, sock))
         return send_unlimited(call, sock);
     if (nd_observing)

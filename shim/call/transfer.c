@@ -9,6 +9,8 @@
 #include <sys/time.h>
 
 #include "base/clock.h"
+#include "base/compiler.h"
+#include "shim/call/connect.h"
 #include "shim/call/silence.h"
 #include "shim/limit/carry_over.h"
 #include "shim/limit/connection_limits.h"
@@ -293,6 +295,11 @@ static long receive_bounded(const struct nd_transfer *call, struct nd_sock *sock
     return result;
 }
 
+static ssize_t connecting_send(const void *call) {
+    const struct nd_transfer *transfer = call;
+    return transfer->make(transfer);
+}
+
 static long bounded(const struct nd_transfer *call) {
     struct nd_sock *sock = nd_sock_lookup(call->fd);
     if (!sock)
@@ -306,6 +313,11 @@ static long bounded(const struct nd_transfer *call) {
         return observed(call, sock);
     if (!(flags & ND_SOCK_STREAM))
         return call->make(call);
+    if (nd_unlikely(sock->deferred) && call->direction == ND_OUT)
+        return nd_connect_deferred(call->fd, sock, true, connecting_send, call);
+    if (nd_unlikely(flags & ND_SOCK_CONNECTING) && !(call->flags & SPLICE_F_NONBLOCK) &&
+        !nd_connect_await(call->fd, sock, call->direction))
+        return -1;
     if (flags & ND_SOCK_NONBLOCK)
         return finish(call, sock, call->make(call));
     return call->direction == ND_OUT ? send_bounded(call, sock) : receive_bounded(call, sock);

@@ -74,6 +74,8 @@ void nd_sock_clear(int fd) {
     put(&sock->profile, 0);
     put(&sock->protocol, 0);
     put(&sock->connect_began, 0);
+    put(&sock->defers_connects, false);
+    put(&sock->deferred, false);
     put(&sock->blocked_senders, 0);
     put(&sock->operation.timeout, 0);
     put(&sock->tls, NULL);

@@ -144,6 +144,8 @@ struct nd_sock {
     _Atomic uint64_t inode;
     _Atomic int blocked_senders; /* threads that wait in a sending call for space, and those that left one unseen */
     _Atomic nd_time connect_began;
+    _Atomic bool defers_connects;        /* the program has set TCP_FASTOPEN_CONNECT */
+    _Atomic bool deferred;               /* connect has returned, and the first send begins the connection to ->peer */
     struct sockaddr_in6 peer;            /* of a pending connect, or of the last datagram; holds AF_INET too */
     struct nd_wait_clock clock[2];       /* by nd_direction */
     _Atomic nd_time reply_pending_since; /* when bytes were sent first since the last were received */
