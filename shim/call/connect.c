@@ -12,6 +12,7 @@
 #include "shim/limit/expiry.h"
 #include "shim/limit/observe.h"
 #include "shim/mode.h"
+#include "shim/poll.h"
 #include "shim/readable.h"
 #include "shim/real.h"
 #include "shim/report/slots.h"
@@ -68,12 +69,17 @@ static bool come_about(int fd) {
 /* A tick of the slowest kernels: their timers may fire that much early. */
 #define TICK (10 * ND_MSEC)
 
+/* After so many interruptions a connect is not made again at once: it may always fail with EINTR, as a filter may make it. */
+enum { INTERRUPTIONS = 100 };
+
 /* Waits in connect until `deadline`, over interruptions that the program would not have seen: SO_SNDTIMEO makes the kernel show those of
  * SA_RESTART handlers too. A second connect asks for the outcome of the first. At the deadline it returns what the kernel says of an
  * attempt under way. A call that comes back before its time for no signal is not made again: somebody has made the socket
  * non-blocking. */
 static int connect_until(int fd, const struct sockaddr *addr, socklen_t len, nd_time deadline, bool restarts) {
-    for (;;) {
+    for (int interruptions = 0;; interruptions++) {
+        if (nd_unlikely(interruptions >= INTERRUPTIONS))
+            nd_pause(1);
         const struct timeval left = to_timeval(deadline - nd_now());
         if (nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof left) != 0)
             return nd_real.connect(fd, addr, len);

@@ -10,7 +10,7 @@
 #include "shim/limit/carry_over.h"
 #include "shim/limit/connection_limits.h"
 #include "shim/limit/expiry.h"
-#include "shim/real.h"
+#include "shim/poll.h"
 #include "shim/report/slots.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
@@ -26,7 +26,7 @@ static bool reads_end(int fd, const struct nd_sock *sock) {
     struct pollfd pollfd = {.fd = fd, .events = POLLRDHUP};
     if (nd_sock_flags(sock) & ND_SOCK_STREAM)
         return false;
-    const bool ended = nd_real.poll(&pollfd, 1, 0) > 0 && (pollfd.revents & POLLRDHUP);
+    const bool ended = nd_poll_now(&pollfd) > 0 && (pollfd.revents & POLLRDHUP);
     errno = EAGAIN;
     return ended;
 }
@@ -113,7 +113,7 @@ static bool rest_of(const struct nd_receive_call *call, size_t done, struct nd_r
 
 static bool has_ended(int fd) {
     struct pollfd pollfd = {.fd = fd};
-    return nd_real.poll(&pollfd, 1, 0) > 0 && (pollfd.revents & (POLLERR | POLLHUP));
+    return nd_poll_now(&pollfd) > 0 && (pollfd.revents & POLLHUP); /* POLLERR: see ND_ENDED_STREAM */
 }
 
 /* MSG_WAITALL: the kernel's timer counts the whole call, RECV only silence. What came before is the program's to keep: the call goes on

@@ -19,6 +19,7 @@
 #include "shim/limit/observe.h"
 #include "shim/limit/send_space.h"
 #include "shim/mode.h"
+#include "shim/poll.h"
 #include "shim/real.h"
 #include "shim/report/slots.h"
 #include "shim/socket/ended.h"
@@ -206,7 +207,7 @@ static long send_bounded(const struct nd_transfer *call, struct nd_sock *sock) {
     struct pollfd pollfd = {.fd = call->fd, .events = POLLOUT};
     if ((nd_sock_flags(sock) & ND_SOCK_BORROWED) != 0)
         nd_kernel_timers_give_back(call->fd, sock);
-    if (!(nd_sock_send_space_limited(sock) || nd_sock_connection_limited(sock)) || nd_real.poll(&pollfd, 1, 0) < 0)
+    if (!(nd_sock_send_space_limited(sock) || nd_sock_connection_limited(sock)) || nd_poll_now(&pollfd) < 0)
         return call->make(call);
     if ((pollfd.revents & (POLLERR | POLLHUP)) && nd_expired_anywhere(call->fd, sock))
         return nd_expired_fail(call->fd, sock, ND_OUT); /* before the kernel can raise SIGPIPE */
@@ -224,13 +225,13 @@ static long send_bounded(const struct nd_transfer *call, struct nd_sock *sock) {
 
 static short pipe_state(int pipe) {
     struct pollfd pollfd = {.fd = pipe, .events = POLLOUT};
-    return nd_real.poll(&pollfd, 1, 0) >= 0 ? pollfd.revents : POLLNVAL;
+    return nd_poll_now(&pollfd) >= 0 ? pollfd.revents : POLLNVAL;
 }
 
 /* Whether it is the socket that the call waits for: there is nothing to take from it, and the pipe has room. */
 static bool waits_for_bytes(const struct nd_transfer *call) {
     struct pollfd pollfd = {.fd = call->fd, .events = POLLIN};
-    return nd_real.poll(&pollfd, 1, 0) == 0 && (pipe_state(call->out) & POLLOUT);
+    return nd_poll_now(&pollfd) == 0 && (pipe_state(call->out) & POLLOUT);
 }
 
 /* Whether a call that a signal has interrupted would go on without us. */

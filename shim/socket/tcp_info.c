@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "shim/poll.h"
 #include "shim/real.h"
 #include "shim/socket/mptcp.h"
 
@@ -94,7 +95,7 @@ static uint8_t state_without_info(int fd) {
     struct pollfd pollfd = {.fd = fd, .events = POLLOUT};
     if (has_peer(fd))
         return TCP_ESTABLISHED;
-    return nd_real.poll(&pollfd, 1, 0) == 0 ? TCP_SYN_SENT : TCP_CLOSE;
+    return nd_poll_now(&pollfd) == 0 ? TCP_SYN_SENT : TCP_CLOSE;
 }
 
 void nd_tcp_info_merge(struct nd_tcp_info *info, const struct nd_mptcp_info *whole, bool connected) {
