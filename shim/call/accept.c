@@ -195,8 +195,10 @@ static int accept_limited(const struct nd_accept_call *call, struct nd_sock *soc
     uint32_t turns = sock->turns;
     struct pollfd pollfd = {.fd = call->fd, .events = POLLIN};
     const int waiting = nd_real.poll(&pollfd, 1, 0);
-    if (nd_unlikely(waiting < 0) && errno != EINTR)
+    if (nd_unlikely(waiting < 0) && errno != EINTR) {
+        errno = saved;
         return plain(call); /* RLIMIT_NOFILE of 0: no descriptor is free, and the kernel says so at once */
+    }
     bool turn = waiting > 0 && take_turn(call->fd, sock, turns);
     if (!turn && nd_pending_timeout_take(call->fd, sock)) {
         errno = ETIMEDOUT;

@@ -96,8 +96,10 @@ static ssize_t send_message_straight(enum nd_send_kind kind, unsigned watch, int
     int saved = errno;
     const struct nd_send_call call = {.kind = kind, .fd = fd, .msg = msg, .flags = flags, .caller = caller};
     ssize_t sent = nd_real.sendmsg(fd, msg, straight_flags(watch, flags));
-    if (kind == ND_WRITEV && nd_unlikely(sent < 0) && nd_vector_is_void(msg->msg_iov, (int)msg->msg_iovlen))
+    if (kind == ND_WRITEV && nd_unlikely(sent < 0) && nd_vector_is_void(msg->msg_iov, (int)msg->msg_iovlen)) {
+        errno = saved;
         return nd_real.writev(fd, msg->msg_iov, (int)msg->msg_iovlen);
+    }
     if (sent < 0 || (size_t)sent != nd_send_total(&call))
         return go_on(&call, watch, sent, saved);
     tell(fd, watch, sent);

@@ -99,6 +99,8 @@ nd_time nd_kernel_timers_own_deadline(int fd, const struct nd_sock *sock, enum n
     int64_t usec = in ? sock->own_rcvtimeo : sock->own_sndtimeo;
     if (!ours)
         usec = get_timeout(fd, in ? SO_RCVTIMEO : SO_SNDTIMEO);
+    if (usec < 0)
+        return -1;
     return usec > 0 ? nd_time_after(now, usec * ND_USEC) : ND_NEVER;
 }
 

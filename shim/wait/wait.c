@@ -51,6 +51,8 @@ static enum nd_waited fail(enum nd_waited how, int error) {
 }
 
 static enum nd_waited wait_for(struct nd_wait *wait) {
+    if (nd_unlikely(wait->own < 0)) /* the kernel knows it */
+        return ND_UNPOLLABLE;
     bool pauses = wait->fruitless++ >= FRUITLESS || (wait->fruitless > 1 && !(wait->events & POLLIN));
     int interruptions = 0;
     for (nd_time now = nd_now();; pauses = false) {

@@ -17,7 +17,7 @@ enum nd_waited {
     ND_INTERRUPTED,  /* a signal handler ran, and the program sees the interruption; errno EINTR */
     ND_EXPIRED,      /* a limit fired: wait->expiry says which; nothing has been ended yet */
     ND_REPLACED,     /* the descriptor was closed, and perhaps given to another file; errno EBADF */
-    ND_UNPOLLABLE    /* the kernel refuses to wait for it (a filter): the real call is to be made, unbounded */
+    ND_UNPOLLABLE /* the kernel refuses to wait for it, or to tell how long (a filter): the real call is to be made, unbounded */
 };
 
 /* One call that waits. The caller fills in what stands above `hold`. */
@@ -27,7 +27,7 @@ struct nd_wait {
     short events;             /* of poll(2) */
     bool moved;               /* bytes have moved in this call: an interruption ends it, as it would without us */
     bool shows_interruptions; /* the program sees each, whatever its handlers say: it has set a timeout of its own */
-    nd_time own;              /* when its own timeout ends the call; ND_NEVER */
+    nd_time own;              /* when its own timeout ends the call; ND_NEVER; -1 where that is not known */
     /* Whether a limit has fired at `now`: fills wait->expiry. Else lowers *next to when it is to be asked again. NULL: nothing
      * bounds the wait but the limits on the whole connection. */
     bool (*fired)(struct nd_wait *wait, nd_time now, nd_time *next);

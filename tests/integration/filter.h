@@ -9,11 +9,11 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-static struct sock_filter filter[256];
-static unsigned short length;
+static struct sock_filter filter_code[256];
+static unsigned short filter_length;
 
 static void add(struct sock_filter instruction) {
-    filter[length++] = instruction;
+    filter_code[filter_length++] = instruction;
 }
 
 static void load(size_t offset) {
@@ -46,7 +46,7 @@ static inline void deny_call_with(int call, int at, int value, int error) {
 
 static struct sock_fprog finish_filter(void) {
     add((struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
-    return (struct sock_fprog){length, filter};
+    return (struct sock_fprog){filter_length, filter_code};
 }
 
 #endif

@@ -3,7 +3,6 @@
  * gave, errno, the milliseconds that it took, and the milliseconds of processor time. An operation with "+" is interrupted again and
  * again by a handler that restarts. */
 #include <arpa/inet.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -14,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -23,33 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "filter.h"
-
-#define CALL(name, number)                                                                                             \
-    { #name, SYS_##number }
-
-static const struct {
-    const char *name;
-    int number;
-} calls[] = {
-#ifdef SYS_poll
-    CALL(poll, poll),
-#endif
-    CALL(pselect6, pselect6),
-    CALL(ppoll, ppoll),
-    CALL(ioctl, ioctl),
-    CALL(fcntl, fcntl),
-    CALL(getsockopt, getsockopt),
-    CALL(fstat, newfstatat),
-    CALL(shutdown, shutdown),
-    CALL(setsockopt, setsockopt),
-    CALL(getpeername, getpeername),
-    CALL(futex, futex),
-    CALL(sigaction, rt_sigaction),
-    CALL(sigprocmask, rt_sigprocmask),
-    CALL(nanosleep, clock_nanosleep),
-    CALL(connect, connect),
-};
+#include "refuse.h"
 
 static int fd = -1, listener = -1, set = -1, file = -1;
 static struct sockaddr_in address;
@@ -59,24 +31,6 @@ static int64_t now_ms(clockid_t clock) {
     struct timespec t;
     clock_gettime(clock, &t);
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static void refuse(char *what) {
-    char *error = strchr(what, '=');
-    if (!error)
-        return;
-    *error++ = 0;
-    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
-        if (!strcmp(calls[i].name, what))
-            deny_call(calls[i].number, atoi(error));
-}
-
-/* By libc's own syscall, which no hook sees. */
-static void install(void) {
-    const struct sock_fprog program = finish_filter();
-    long (*unseen)(long, ...) = (long (*)(long, ...))dlsym(dlopen("libc.so.6", RTLD_NOW), "syscall");
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || unseen(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program))
-        perror("filter"), exit(2);
 }
 
 static long receive_all(void) {
@@ -198,9 +152,7 @@ static void prepare(const char *name) {
 }
 
 int main(int argc, char **argv) {
-    const struct rlimit none = {0, 0};
     char *name = argv[argc - 1], *plus = strchr(name, '+');
-    int filters = 0;
     if (plus)
         *plus = 0;
     address = (struct sockaddr_in){
@@ -208,15 +160,7 @@ int main(int argc, char **argv) {
     prepare(name);
     if (plus)
         interrupt_often();
-    for (int i = 2; i < argc - 1; i++) {
-        filters += strchr(argv[i], '=') != NULL;
-        if (!strcmp(argv[i], "nofile"))
-            setrlimit(RLIMIT_NOFILE, &none);
-        else
-            refuse(argv[i]);
-    }
-    if (filters)
-        install();
+    refuse_all(argc - 3, argv + 2);
     const int64_t began = now_ms(CLOCK_MONOTONIC), used = now_ms(CLOCK_PROCESS_CPUTIME_ID);
     errno = 0;
     const long result = do_operation(name);

@@ -72,6 +72,7 @@ static const struct {
     {INET | ND_SOCK_LISTENING, false, false, 0},
     {INET | ND_SOCK_CONNECTED | ND_SOCK_NONBLOCK, false, false, ND_WATCH_WAIT_OUT},
     {INET | ND_SOCK_CONNECTING | ND_SOCK_NONBLOCK, false, false, ND_WATCH_WAIT},
+    {INET | ND_SOCK_CONNECTING, false, false, ALL},
     {INET | ND_SOCK_CONNECTED | ND_SOCK_RCVTIMEO, true, false, ALL | STRAIGHT},
     {INET | ND_SOCK_CONNECTED | ND_SOCK_RCVTIMEO | ND_SOCK_TLS_CANDIDATE, true, false, ALL},
     {INET | ND_SOCK_CONNECTING | ND_SOCK_RCVTIMEO, true, false, ALL},
