@@ -15,6 +15,9 @@
 
 #define MAX_ATTEMPTS (ND_MAX_SLOTS + 2)
 
+/* After so many interruptions poll is not called again at once: it may always fail with EINTR, as a filter may make it. */
+enum { INTERRUPTIONS = 100 };
+
 struct state {
     struct nd_ask *ask;
     struct nd_schedule schedule;
@@ -24,6 +27,7 @@ struct state {
     nd_time give_up;              /* when glibc would give up */
     nd_time second_end;           /* until when the second of two answers is waited for; ND_NEVER: none received yet */
     bool received, timed_out, resent, fatal_error;
+    int interruptions; /* of poll */
 };
 
 /* After an error answer glibc asks the next server at once. Over TCP it accepts any answer. */
@@ -194,7 +198,14 @@ static void wait_and_process(struct state *s, nd_time now) {
         counts[i] = nd_attempt_pending(s->attempts[i]) ? nd_attempt_poll_set(s->attempts[i], fds + total) : 0;
         total += counts[i];
     }
-    if (poll(fds, (nfds_t)total, nd_time_poll_ms(next_event(s), now)) <= 0)
+    const int ready = poll(fds, (nfds_t)total, nd_time_poll_ms(next_event(s), now));
+    if (ready < 0 && errno != EINTR) { /* a filter: libc's own lookup would fail, too */
+        s->fatal_error = true;
+        s->ask->error = errno;
+    } else if (ready < 0 && ++s->interruptions >= INTERRUPTIONS) {
+        nanosleep(&(struct timespec){0, ND_MSEC}, NULL);
+    }
+    if (ready <= 0)
         return;
     for (int i = 0, at = 0; i < s->attempt_count; at += counts[i++])
         nd_attempt_process(s->attempts[i], fds + at, counts[i]);

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <poll.h>
 
+#include "shim/call/connect.h"
 #include "shim/call/receive_fast.h"
 #include "shim/call/receive_wait.h"
 #include "shim/limit/carry_over.h"
@@ -139,6 +140,11 @@ static ssize_t receive_bounded(const struct nd_receive_call *call) {
     if (nd_unlikely(flags & ND_SOCK_TIMEOUT_PENDING))
         return receive_pending_timeout(call, sock);
     const int prompt = flags & ND_SOCK_STREAM ? MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB : MSG_DONTWAIT | MSG_ERRQUEUE;
+    if (nd_unlikely(flags & ND_SOCK_CONNECTING) && !(call->flags & prompt)) {
+        if (!nd_connect_await(call->fd, sock, ND_IN))
+            return -1;
+        flags = nd_sock_flags(sock);
+    }
     if ((call->flags & prompt) || (flags & ND_SOCK_NONBLOCK)) /* MSG_OOB on a stream never waits */
         return nd_receive_finish(call, sock, nd_receive_plain(call));
     nd_time limit = flags & (ND_SOCK_RCVTIMEO | ND_SOCK_CARRIED_IN) ? nd_sock_recv_limit(sock) : 0;

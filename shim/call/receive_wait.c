@@ -5,6 +5,7 @@
 #include "shim/call/silence.h"
 #include "shim/limit/carry_over.h"
 #include "shim/limit/gone.h"
+#include "shim/poll.h"
 #include "shim/real.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
@@ -21,7 +22,7 @@ static bool is_shut_down(int fd, const struct nd_sock *sock) {
     struct pollfd pollfd = {.fd = fd, .events = POLLRDHUP};
     if (nd_sock_flags(sock) & ND_SOCK_STREAM)
         return false;
-    const bool ended = nd_real.poll(&pollfd, 1, 0) > 0 && (pollfd.revents & POLLRDHUP);
+    const bool ended = nd_poll_now(&pollfd) > 0 && (pollfd.revents & POLLRDHUP);
     errno = EAGAIN;
     return ended;
 }
@@ -108,7 +109,7 @@ static bool rest_of(const struct nd_receive_call *call, size_t done, struct nd_r
 
 static bool has_ended(int fd) {
     struct pollfd pollfd = {.fd = fd};
-    return nd_real.poll(&pollfd, 1, 0) > 0 && (pollfd.revents & (POLLERR | POLLHUP));
+    return nd_poll_now(&pollfd) > 0 && (pollfd.revents & POLLHUP); /* POLLERR: see ND_ENDED_STREAM */
 }
 
 /* MSG_WAITALL: SO_RCVTIMEO bounds the whole call, RECV only silence. Returns how many bytes the call has received,

@@ -4,6 +4,7 @@
 #include <poll.h>
 
 #include "base/compiler.h"
+#include "shim/call/connect.h"
 #include "shim/limit/carry_over.h"
 #include "shim/limit/datagram.h"
 #include "shim/limit/observe.h"
@@ -60,8 +61,10 @@ static void add_control(const struct msghdr *msg, struct msghdr *rest) {
     }
 }
 
-/* Makes the call for the bytes after the first `done`. */
+/* Makes the call for the bytes after the first `done`. Each call with MSG_ZEROCOPY that sends bytes has a completion of
+ * its own, and the program expects one for all of them: the rest of such a call is copied. */
 static ssize_t send_now(const struct nd_send_call *call, size_t done, int flags) {
+    flags &= done > 0 ? ~MSG_ZEROCOPY : -1;
     if (!call->msg)
         return nd_real.sendto(call->fd, (const char *)call->buf + done, call->len - done, flags, call->to,
                               call->to_len);
@@ -296,9 +299,17 @@ static ssize_t send_observed(const struct nd_send_call *call, struct nd_sock *so
     return result;
 }
 
+/* Whether the call is made as a whole. UNACKED alone is no reason to copy what the program did not want copied: the
+ * kernel's own timers end the call, if late. */
+static bool stays_whole(const struct nd_send_call *call, const struct nd_sock *sock) {
+    return (call->flags & ND_SEND_WHOLE) ||
+           (nd_unlikely(call->flags & MSG_ZEROCOPY) && !nd_sock_send_limit(sock) && !nd_sock_connection_limited(sock));
+}
+
 static bool waits_for_space(const struct nd_send_call *call, const struct nd_sock *sock) {
     uint32_t flags = nd_sock_flags(sock);
-    if ((flags & ND_SOCK_NONBLOCK) || (call->flags & (ND_SEND_WHOLE | MSG_DONTWAIT)) || (!call->msg && call->len == 0))
+    if (stays_whole(call, sock) || (flags & ND_SOCK_NONBLOCK) || (call->flags & MSG_DONTWAIT) ||
+        (!call->msg && call->len == 0))
         return false;
     return nd_sock_send_space_limited(sock) || nd_sock_connection_limited(sock) || (flags & ND_SOCK_SCOPED);
 }
@@ -329,6 +340,10 @@ static ssize_t send_continue(const struct nd_send_call *call, struct nd_sock *so
     return total > 0 ? send_rest(call, sock, sent > 0 ? (size_t)sent : 0, total) : nd_send_plain(call);
 }
 
+static ssize_t connecting_send(const void *call) {
+    return nd_send_plain(call);
+}
+
 static ssize_t send_bounded(const struct nd_send_call *call) {
     struct nd_sock *sock = nd_sock_lookup(call->fd);
     if (!sock)
@@ -344,6 +359,11 @@ static ssize_t send_bounded(const struct nd_send_call *call) {
         return nd_expired_fail(call->fd, sock, ND_OUT); /* prevents SIGPIPE */
     if (flags & ND_SOCK_BORROWED)
         nd_kernel_timers_give_back(call->fd, sock);
+    if (nd_unlikely(sock->deferred))
+        return nd_connect_deferred(call->fd, sock, !(call->flags & MSG_DONTWAIT), connecting_send, call);
+    if (nd_unlikely(flags & ND_SOCK_CONNECTING) && !(call->flags & MSG_DONTWAIT) &&
+        !nd_connect_await(call->fd, sock, ND_OUT))
+        return -1;
     if (!waits_for_space(call, sock))
         return send_unlimited(call, sock);
     if (nd_observing)

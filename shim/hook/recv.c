@@ -161,16 +161,19 @@ ssize_t nd_hook___read_chk(int fd, void *buf, size_t len, size_t size) {
     return read_for(fd, buf, len, CALLER);
 }
 
-ND_APART static ssize_t readv_watched(int fd, const struct iovec *iov, int count, const void *caller) {
-    if (nd_vector_is_void(iov, count))
+/* What the kernel times is the program's own readv, which may have any buffers. */
+ND_APART static ssize_t readv_watched(int fd, const struct iovec *iov, int count, const void *caller, unsigned watch) {
+    const bool is_own = (watch & (ND_WATCH_KERNEL_TIMED | ND_WATCH_SCOPE)) == ND_WATCH_KERNEL_TIMED;
+    if (!is_own && nd_vector_is_void(iov, count))
         return nd_real.readv(fd, iov, count);
     return nd_receive(&(struct nd_receive_call){
         .kind = ND_READV, .fd = fd, .buf = (void *)(uintptr_t)iov, .len = (size_t)count, .caller = caller});
 }
 
 ssize_t nd_hook_readv(int fd, const struct iovec *iov, int count) {
-    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN) && count > 0 && count <= IOV_MAX)
-        return readv_watched(fd, iov, count, CALLER);
+    const unsigned watch = nd_watch(fd);
+    if (nd_unlikely(watch & ND_WATCH_IN) && count > 0 && count <= IOV_MAX)
+        return readv_watched(fd, iov, count, CALLER, watch);
     return nd_real.readv(fd, iov, count);
 }
 

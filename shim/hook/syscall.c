@@ -60,10 +60,12 @@ static const uint8_t forms[] = {
 };
 /* clang-format on */
 
-/* ppoll and pselect6 write back what is left of the timeout, which the functions do not. */
+/* ppoll and pselect6 write back what is left of the timeout, where they can, which the functions do not. */
 static void write_back(struct timespec *timeout, nd_time began) {
     nd_time left = timeout->tv_sec * ND_SEC + timeout->tv_nsec - (nd_now() - began);
     left = left > 0 ? left : 0;
+    if (!nd_writable(timeout, sizeof *timeout))
+        return;
     timeout->tv_sec = (time_t)(left / ND_SEC);
     timeout->tv_nsec = (long)(left % ND_SEC);
 }
@@ -85,13 +87,27 @@ static long by_ppoll(long a, long b, long c, long d, long e) {
     return ready;
 }
 
+/* The function reads the timeout and writes it back itself, where the system call leaves both to the kernel. */
+static long by_select(long number, long a, long b, long c, long d, long e) {
+    struct timeval *timeout = (void *)e, copy;
+    if (timeout && !nd_readable(timeout, sizeof *timeout))
+        return nd_real.syscall(number, a, b, c, d, e, 0);
+    if (timeout)
+        copy = *timeout;
+    const int ready = nd_hook_select((int)a, (void *)b, (void *)c, (void *)d, timeout ? &copy : NULL);
+    if (timeout && nd_writable(timeout, sizeof *timeout))
+        *timeout = copy;
+    return ready;
+}
+
 static long by_pselect(long a, long b, long c, long d, long e, long f) {
     const struct {
         const sigset_t *set;
         size_t size;
     } *mask = (void *)f;
     struct timespec *timeout = (void *)e;
-    if ((mask && mask->set && mask->size != ND_KERNEL_SIGSET_SIZE) || (timeout && !counts(timeout)))
+    if ((mask && !nd_readable(mask, sizeof *mask)) || (mask && mask->set && mask->size != ND_KERNEL_SIGSET_SIZE) ||
+        (timeout && !counts(timeout)))
         return nd_real.syscall(SYS_pselect6, a, b, c, d, e, f);
     nd_time began = nd_now();
     int ready = nd_hook_pselect((int)a, (void *)b, (void *)c, (void *)d, timeout, mask ? mask->set : NULL);
@@ -191,11 +207,11 @@ static long wait_for(long number, long a, long b, long c, long d, long e, long f
         return by_ppoll(a, b, c, d, e);
 #if defined(SYS_select) && !defined(__i386__)
     case SYS_select:
-        return nd_hook_select((int)a, (void *)b, (void *)c, (void *)d, (void *)e);
+        return by_select(number, a, b, c, d, e);
 #endif
 #ifdef SYS__newselect
     case SYS__newselect:
-        return nd_hook_select((int)a, (void *)b, (void *)c, (void *)d, (void *)e);
+        return by_select(number, a, b, c, d, e);
 #endif
     case SYS_pselect6:
         return by_pselect(a, b, c, d, e, f);

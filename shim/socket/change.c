@@ -56,6 +56,10 @@ static unsigned watch_unscoped(const struct nd_sock *sock, uint32_t flags) {
         watch |= ND_WATCH_WAIT; /* to report it: wait/results.h */
     if ((flags & ND_SOCK_CONNECTING) || sock->operation.timeout)
         watch |= ND_WATCH_WAIT;
+    if ((flags & ND_SOCK_CONNECTING) && !(flags & ND_SOCK_NONBLOCK))
+        watch |= ND_WATCH_IN | ND_WATCH_OUT; /* calls that block wait for the connection first: call/connect.h */
+    if (sock->deferred)
+        watch |= ND_WATCH_OUT;
     if ((flags & ND_SOCK_RCVTIMEO) || (nd_observing && ((flags & ND_SOCK_CONNECTED) || recv)))
         watch |= ND_WATCH_IN;
     if (nd_sock_is_datagram(sock))

@@ -74,7 +74,10 @@ void nd_sock_clear(int fd) {
     put(&sock->group, 0);
     put(&sock->own_marked, 0);
     put(&sock->profile, 0);
+    put(&sock->protocol, 0);
     put(&sock->connect_began, 0);
+    put(&sock->defers_connects, false);
+    put(&sock->deferred, false);
     put(&sock->blocked_senders, 0);
     put(&sock->gone_check_at, 0);
     put(&sock->operation.timeout, 0);
@@ -106,7 +109,7 @@ void nd_sock_clear_all(void) {
 
 uint32_t nd_sock_family(int domain, int type, int protocol) {
     uint32_t flags = 0;
-    bool tcp = protocol == 0 || protocol == IPPROTO_TCP;
+    bool tcp = protocol == 0 || protocol == IPPROTO_TCP || protocol == ND_SOCK_MPTCP_PROTOCOL;
     if (type == SOCK_STREAM || type == SOCK_SEQPACKET)
         flags |= ND_SOCK_STREAM;
     if ((domain == AF_INET || domain == AF_INET6) && (type == SOCK_DGRAM || (type == SOCK_STREAM && tcp)))

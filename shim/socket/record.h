@@ -47,6 +47,8 @@ enum nd_sock_flag {
     ND_SOCK_TLS_CANDIDATE = 1 << 30    /* may be the socket of a TLS object that does not show it (tls/find_socket.h) */
 };
 
+#define ND_SOCK_MPTCP_PROTOCOL 262 /* IPPROTO_MPTCP, which old headers lack */
+
 enum nd_direction { ND_IN, ND_OUT };
 
 /* The clock of the limits of limit/connection_limits.h. Times are by `time.waited`, but for `established`. */
@@ -132,6 +134,7 @@ struct nd_sock {
     _Atomic uint8_t watch;       /* for descriptors past ND_WATCH_FAST */
     _Atomic uint8_t profile;     /* its limits, where sections of the config file apply; or 0 */
     _Atomic int8_t own_syncnt;
+    _Atomic uint8_t protocol;                     /* as far as socket/mptcp.c has asked for it; 0: it has not */
     _Atomic(const void *) tls;                    /* the TLS object on it, or NULL: tls/find_socket.h */
     _Atomic(const void *const *) tls_word;        /* the word in the object that points to its method */
     _Atomic(const void *) tls_method;             /* what it pointed to */
@@ -143,6 +146,8 @@ struct nd_sock {
     _Atomic uint64_t inode;
     _Atomic int blocked_senders; /* threads that wait in a sending call for space, and those that left one unseen */
     _Atomic nd_time connect_began;
+    _Atomic bool defers_connects;        /* the program has set TCP_FASTOPEN_CONNECT */
+    _Atomic bool deferred;               /* connect has returned, and the first send begins the connection to ->peer */
     struct sockaddr_in6 peer;            /* of a pending connect, or of the last datagram; holds AF_INET too */
     struct nd_wait_clock clock[2];       /* by nd_direction */
     _Atomic nd_time reply_pending_since; /* when bytes were sent first since the last were received */

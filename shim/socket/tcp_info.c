@@ -4,7 +4,9 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "shim/poll.h"
 #include "shim/real.h"
+#include "shim/socket/mptcp.h"
 
 #define LONG_AGO (INT32_MAX * ND_MSEC)
 
@@ -83,13 +85,39 @@ static bool is_stream(int fd) {
     return nd_real.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
 }
 
-static uint8_t state_without_info(int fd) {
+static bool has_peer(int fd) {
     struct sockaddr_storage peer;
     socklen_t len = sizeof peer;
+    return getpeername(fd, (struct sockaddr *)&peer, &len) == 0;
+}
+
+static uint8_t state_without_info(int fd) {
     struct pollfd pollfd = {.fd = fd, .events = POLLOUT};
-    if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0)
+    if (has_peer(fd))
         return TCP_ESTABLISHED;
-    return nd_real.poll(&pollfd, 1, 0) == 0 ? TCP_SYN_SENT : TCP_CLOSE;
+    return nd_poll_now(&pollfd) == 0 ? TCP_SYN_SENT : TCP_CLOSE;
+}
+
+void nd_tcp_info_merge(struct nd_tcp_info *info, const struct nd_mptcp_info *whole, bool connected) {
+    info->known &= ~(uint32_t)ND_TCP_SENT;
+    if (whole->has_bytes) {
+        info->known |= ND_TCP_BYTES;
+        info->bytes_acked = whole->bytes_acked;
+        info->bytes_received = whole->bytes_received;
+    }
+    if (whole->has_times) {
+        info->known |= ND_TCP_TIMES;
+        info->last_data_sent = whole->last_data_sent;
+        info->last_data_recv = whole->last_data_recv;
+        info->last_ack_recv = whole->last_ack_recv;
+    }
+    if (!whole->has_several && info->state != TCP_CLOSE)
+        return;
+    if (info->state != TCP_SYN_SENT)
+        info->state = connected ? TCP_ESTABLISHED : TCP_CLOSE;
+    info->unacked = info->retransmits = info->probes = 0;
+    if (!whole->has_times)
+        info->last_data_sent = info->last_data_recv = info->last_ack_recv = 0;
 }
 
 bool nd_tcp_info_read(int fd, struct nd_tcp_info *info) {
@@ -106,6 +134,10 @@ bool nd_tcp_info_read(int fd, struct nd_tcp_info *info) {
         if (known)
             info->state = state_without_info(fd);
     }
+    struct nd_sock *sock = known ? nd_sock_lookup(fd) : NULL;
+    struct nd_mptcp_info whole;
+    if (sock && nd_is_mptcp(fd, sock) && nd_mptcp_info_read(fd, &whole))
+        nd_tcp_info_merge(info, &whole, has_peer(fd));
     errno = saved;
     return known;
 }
