@@ -9,6 +9,7 @@
 
 #include "base/compiler.h"
 #include "shim/call/direct_send.h"
+#include "shim/own_calls.h"
 #include "shim/report/report.h"
 #include "shim/report/state.h"
 #include "shim/report/unwind.h"
@@ -108,6 +109,7 @@ static void forked(void) {
 }
 
 __attribute__((constructor(101))) static void start(void) {
+    nd_own_calls_bind();
     nd_find_real();
     if (!gnu_get_libc_version || is_second_copy() || is_disabled())
         return;
