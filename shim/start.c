@@ -9,6 +9,7 @@
 
 #include "base/compiler.h"
 #include "shim/call/direct_send.h"
+#include "shim/next.h"
 #include "shim/own_calls.h"
 #include "shim/report/report.h"
 #include "shim/report/state.h"
@@ -118,6 +119,7 @@ __attribute__((constructor(101))) static void start(void) {
     nd_observing = nd_settings.mode == ND_MODE_OBSERVE;
     nd_active = nd_settings.mode != ND_MODE_OFF;
     if (nd_active) {
+        nd_next_start();
         nd_direct_send_start();
         nd_slots_start();
         nd_process = getpid();

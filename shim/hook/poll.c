@@ -18,8 +18,8 @@ struct call {
 };
 
 /* The index of the first entry that is watched, or -1. */
-static inline int first_watched(const struct pollfd *fds, nfds_t count) {
-    if (!nd_sock_any || count > INT_MAX || !nd_readable(fds, count * sizeof *fds))
+static inline int first_watched(const struct pollfd *fds, nfds_t count, const void *caller) {
+    if (nd_sock_none_for(caller) || count > INT_MAX || !nd_readable(fds, count * sizeof *fds))
         return -1; /* the kernel gives the error */
     for (nfds_t i = 0; i < count; i++) {
         unsigned wants = nd_watch_events(fds[i].events);
@@ -77,7 +77,7 @@ ND_APART static int poll_watched(struct pollfd *fds, nfds_t count, int timeout, 
 }
 
 int nd_hook_poll(struct pollfd *fds, nfds_t count, int timeout) {
-    int first = first_watched(fds, count);
+    int first = first_watched(fds, count, __builtin_return_address(0));
     return nd_unlikely(first >= 0) ? poll_watched(fds, count, timeout, first) : nd_real.poll(fds, count, timeout);
 }
 ND_ALIAS_OF(__poll, poll);
@@ -98,7 +98,7 @@ ND_APART static int ppoll_watched(struct pollfd *fds, nfds_t count, const struct
 }
 
 int nd_hook_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
-    int first = first_watched(fds, count);
+    int first = first_watched(fds, count, __builtin_return_address(0));
     return nd_unlikely(first >= 0) ? ppoll_watched(fds, count, timeout, mask, first)
                                    : nd_real.ppoll(fds, count, timeout, mask);
 }
