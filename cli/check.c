@@ -99,7 +99,8 @@ static void report_imports(struct findings *findings, const struct imports *impo
             "it filters system calls (seccomp); a filter that forbids what the library needs ends in an error");
     if (imports->is_sanitized)
         finding_note(findings,
-                     "built with AddressSanitizer, which must be loaded first: put its runtime before the library");
+                     "built with AddressSanitizer, which must be loaded first: its runtime goes before the library in "
+                     "LD_PRELOAD, as netdeadline run puts it");
 }
 
 static void check_imports(struct findings *findings, const struct program *program) {

@@ -5,6 +5,7 @@
 
 #include "cli/cli.h"
 #include "cli/options.h"
+#include "cli/preload.h"
 #include "cli/program.h"
 
 static void print_help(FILE *to) {
@@ -50,6 +51,22 @@ static void warn_if_useless(const char *name, const struct library *library) {
     }
 }
 
+/* AddressSanitizer's runtime ends a program in which it is not the first library. */
+static int set_preload(const char *name, const struct library *library) {
+    struct program program;
+    char runtime[NAME_MAX + 1];
+    bool has_runtime =
+        program_inspect(name, &program) == 0 && program.is_elf && preload_runtime_of(program.path, runtime);
+    int result = preload_set(library, has_runtime ? runtime : NULL);
+    if (result < 0) {
+        cli_warn("cannot set LD_PRELOAD: %s", strerror(errno));
+        return CLI_FAILED;
+    }
+    if (result > 0)
+        cli_warn("%s is built with a sanitizer: %s is loaded before the library", program.path, runtime);
+    return CLI_OK;
+}
+
 static int run(int argc, char **argv) {
     struct options options;
     struct library library;
@@ -64,10 +81,8 @@ static int run(int argc, char **argv) {
     if (status != CLI_OK)
         return status;
     warn_if_useless(program[0], &library);
-    if (library_preload(&library) != 0) {
-        cli_warn("cannot set LD_PRELOAD: %s", strerror(errno));
+    if (set_preload(program[0], &library) != CLI_OK)
         return CLI_FAILED;
-    }
     execvp(program[0], program);
     status = errno == ENOENT ? CLI_NOT_FOUND : CLI_CANNOT_EXECUTE;
     cli_warn("cannot execute '%s': %s", program[0], strerror(errno));

@@ -3,6 +3,7 @@
 import ctypes.util
 import os
 import pathlib
+import re
 import shutil
 import signal
 import struct
@@ -192,6 +193,24 @@ def test_preload_is_kept_and_not_doubled(prefix):
     for before, after in [("libm.so.6", f"{own}:libm.so.6"), ("", own), (own, own), (f"libm.so.6 {own}", f"libm.so.6 {own}"),
                           (f"{prefix}/{LIB}/libnetdeadline.so", f"{prefix}/{LIB}/libnetdeadline.so")]:
         assert variables_of(run(prefix, "run", "env", preload=before))["LD_PRELOAD"] == after
+
+
+@WITHOUT_SANITIZER
+@pytest.mark.parametrize("before", ["", "libm.so.6"])
+def test_runtime_of_a_sanitizer_stays_first(tmp_path, before):
+    """In the list, and where the program alone needs it; gcc's is a shared library."""
+    source, program = tmp_path / "p.c", tmp_path / "p"
+    source.write_text('#include <stdio.h>\n#include <stdlib.h>\nint main(void) { puts(getenv("LD_PRELOAD")); return 0; }\n')
+    subprocess.run(["gcc", "-fsanitize=address", "-o", program, source], check=True, capture_output=True)
+    runtime = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True).stdout.strip()
+    needed = re.search(r"NEEDED.*\[(libasan[^]]*)\]", subprocess.run(["readelf", "-d", program], capture_output=True, text=True).stdout)[1]
+    for listed, told in ([runtime], False), ([], True):
+        preload = ":".join(filter(None, [*listed, before]))
+        variables = {"LD_PRELOAD": preload, "ASAN_OPTIONS": "detect_leaks=0"}
+        result = subprocess.run([COMMAND, "run", program], env=variables, capture_output=True, text=True)
+        expected = [*(listed or [needed]), str(programs.LIBRARY), *filter(None, [before])]
+        assert (result.returncode, result.stdout.strip().split(":")) == (0, expected), result
+        assert (f"{needed} is loaded before the library" in result.stderr) == told, result
 
 
 def test_missing_library_is_125(prefix, tmp_path):
