@@ -2,12 +2,15 @@
 #include "shim/real.h"
 
 #include <dlfcn.h>
+#include <elf.h>
 #include <gnu/libc-version.h>
+#include <link.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/compiler.h"
+#include "base/valgrind.h"
 #include "shim/call/direct_send.h"
 #include "shim/next.h"
 #include "shim/own_calls.h"
@@ -58,6 +61,8 @@ static bool is_second_copy(void) {
 extern int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *) __attribute__((weak));
 extern void *__dso_handle __attribute__((visibility("hidden")));
 
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+
 static bool is_disabled(void) {
     struct stat st;
     return stat(DISABLE_FILE, &st) == 0 && st.st_uid == 0;
@@ -104,6 +109,15 @@ static void read_settings(void) {
         nd_report_notice("netdeadline: NETDEADLINE_BACKTRACE has no effect: libunwind is not installed");
 }
 
+/* Threads read and write the library's tables without locks. */
+static void tell_valgrind(void) {
+    const ElfW(Ehdr) *file = (const void *)__ehdr_start;
+    const ElfW(Phdr) *header = (const void *)(__ehdr_start + file->e_phoff);
+    for (int i = 0; i < file->e_phnum; i++)
+        if (header[i].p_type == PT_LOAD && header[i].p_flags & PF_W)
+            nd_valgrind_untrack((uintptr_t)__ehdr_start + header[i].p_vaddr, header[i].p_memsz);
+}
+
 static void forked(void) {
     nd_process = getpid();
     nd_slots_forked();
@@ -119,6 +133,7 @@ __attribute__((constructor(101))) static void start(void) {
     nd_observing = nd_settings.mode == ND_MODE_OBSERVE;
     nd_active = nd_settings.mode != ND_MODE_OFF;
     if (nd_active) {
+        tell_valgrind();
         nd_next_start();
         nd_direct_send_start();
         nd_slots_start();
