@@ -91,6 +91,9 @@ static void report_imports(struct findings *findings, const struct imports *impo
         finding_note(findings, "%d of its libraries are missing here", imports->missing);
     if (imports->loads_modules)
         finding_note(findings, "it can load further modules when it runs; those are not looked into");
+    if (imports->opens_namespaces)
+        finding_note(findings,
+                     "it can load modules into namespaces of their own (dlmopen), whose calls are not reached");
     if (imports->uses_io_uring)
         finding_note(findings, "it uses io_uring, whose requests are not reached");
     if (imports->filters_calls)

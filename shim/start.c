@@ -3,8 +3,10 @@
 
 #include <dlfcn.h>
 #include <elf.h>
+#include <errno.h>
 #include <gnu/libc-version.h>
 #include <link.h>
+#include <stdatomic.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +14,7 @@
 #include "base/compiler.h"
 #include "base/valgrind.h"
 #include "shim/call/direct_send.h"
+#include "shim/mode.h"
 #include "shim/next.h"
 #include "shim/own_calls.h"
 #include "shim/report/report.h"
@@ -123,8 +126,7 @@ static void forked(void) {
     nd_slots_forked();
 }
 
-__attribute__((constructor(101))) static void start(void) {
-    nd_own_calls_bind();
+static void start_up(void) {
     nd_find_real();
     if (!gnu_get_libc_version || is_second_copy() || is_disabled())
         return;
@@ -142,4 +144,22 @@ __attribute__((constructor(101))) static void start(void) {
         nd_discover_inherited();
     }
     nd_state.active = nd_active;
+}
+
+/* Called by the constructor; before it, where a constructor of a library that the program is linked with creates a socket or
+ * looks up a name. C promises an errno of 0 when main begins. */
+static void start(void) {
+    static atomic_flag has_started = ATOMIC_FLAG_INIT;
+    if (atomic_flag_test_and_set(&has_started))
+        return;
+    nd_own_calls_bind();
+    int saved = errno;
+    start_up();
+    errno = saved;
+}
+
+void (*const nd_start_early)(void) = start;
+
+__attribute__((constructor(101))) static void construct(void) {
+    start();
 }

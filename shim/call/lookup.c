@@ -14,6 +14,8 @@
 #include "shim/socket/profile.h"
 
 bool nd_lookup_is_bounded(const char *name) {
+    if (nd_unlikely(!nd_active) && nd_start_early)
+        nd_start_early();
     nd_live_check();
     return nd_active && !nd_observing && nd_profile_resolve(name);
 }
