@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/loader.h"
 #include "cli/options.h"
 #include "cli/preload.h"
 #include "cli/program.h"
@@ -30,10 +31,17 @@ static int set_variables(const struct options *options) {
     return CLI_OK;
 }
 
+/* Whether a library that can be read is of the program's class and machine. */
+static bool is_of_kind(const char *file, const struct program *program) {
+    struct program shared;
+    return program_inspect_file(file, &shared) != 0 ||
+           (shared.bits == program->bits && shared.machine == program->machine);
+}
+
 /* Warns where the library would have no effect. What users of preloaded libraries report most is that nothing
  * happens. */
-static void warn_if_useless(const char *name, const struct library *library) {
-    struct program program, shared;
+static void warn_if_useless(const char *name, struct library *library) {
+    struct program program;
     if (program_inspect(name, &program) != 0 || !program.is_elf)
         return;
     if (program.is_static) {
@@ -42,8 +50,13 @@ static void warn_if_useless(const char *name, const struct library *library) {
     } else if (program.is_privileged) {
         cli_warn("%s gains privileges when executed: the loader ignores LD_PRELOAD there, its calls are not bounded",
                  program.path);
-    } else if (!strstr(library->preload, "$LIB") && program_inspect_file(library->file, &shared) == 0 &&
-               (shared.bits != program.bits || shared.machine != program.machine)) {
+    } else if (strstr(library->preload, "$LIB") && loader_takes(program.path, library) == LOADER_IGNORES) {
+        if (is_of_kind(library->file, &program)) /* an old loader makes something else of $LIB */
+            strcpy(library->preload, library->file);
+        else
+            cli_warn("%s finds no library of its kind (%d-bit) at %s: its calls are not bounded", program.path,
+                     program.bits, library->preload);
+    } else if (!strstr(library->preload, "$LIB") && !is_of_kind(library->file, &program)) {
         cli_warn("%s is a %d-bit program of another kind than %s: its calls are not bounded", program.path,
                  program.bits, library->file);
     } else if (access("/etc/netdeadline.disable", F_OK) == 0) {

@@ -213,6 +213,23 @@ def test_runtime_of_a_sanitizer_stays_first(tmp_path, before):
         assert (f"{needed} is loaded before the library" in result.stderr) == told, result
 
 
+@WITHOUT_SANITIZER
+def test_the_loader_is_asked_what_lib_stands_for(prefix, tmp_path):
+    """Not guessed: a 32-bit program's loader has another $LIB. First there is no library of its kind, then there is."""
+    (tmp_path / "p.c").write_text("int main(void) { return 0; }")
+    if subprocess.run(["gcc", "-m32", "-o", tmp_path / "p", tmp_path / "p.c"], capture_output=True).returncode:
+        pytest.skip("no 32-bit program can be built")
+    result = run(prefix, "run", tmp_path / "p")
+    assert "finds no library of its kind (32-bit)" in result.stderr, result
+    checked = run(prefix, "check", tmp_path / "p")
+    assert checked.returncode == 1 and "its loader finds no library of its kind" in checked.stdout, checked
+    for directory in "lib32", "lib", "lib/i386-linux-gnu":
+        (prefix / directory).mkdir(exist_ok=True)
+        subprocess.run(["gcc", "-m32", "-shared", "-fPIC", "-o", prefix / directory / "libnetdeadline.so", tmp_path / "p.c"], check=True)
+    assert "no library" not in run(prefix, "run", tmp_path / "p").stderr
+    assert "its loader finds the library of its kind (32-bit)" in run(prefix, "check", tmp_path / "p").stdout
+
+
 def test_missing_library_is_125(prefix, tmp_path):
     alone = tmp_path / "alone/bin"
     alone.mkdir(parents=True)
