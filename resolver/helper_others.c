@@ -41,7 +41,7 @@ static struct call *new_call(void (*run)(struct nd_job *), const char *node, con
     if (!c)
         return NULL;
     c->self = c;
-    c->job = (struct nd_job){.run = run, .free = free_call, .key = (char *)&c->self, .key_size = sizeof c->self};
+    c->job = (struct nd_job){.run = run, .free = free_call, .key = (char *)&c->self, .key_size = sizeof(void *)};
     nd_host_init(&c->host);
     c->node = node ? strdup(node) : NULL;
     c->service = service ? strdup(service) : NULL;

@@ -122,7 +122,7 @@ static void read_file(const struct link_map *map, struct file *file) {
             break;
         }
     }
-    file->soname = soname ? file->strings + soname : "";
+    file->soname = soname && file->strings ? file->strings + soname : "";
 }
 
 /* The name of the version that the undefined symbol with this number wants; NULL for any. */
@@ -212,10 +212,12 @@ static bool is_shared(const char *name) {
 static void bind_reference(const struct file *own, const struct file *libc, const relocation *reference) {
     size_t number = RELOCATION_SYMBOL(reference->r_info);
     unsigned type = (unsigned)RELOCATION_TYPE(reference->r_info);
+    uintptr_t *place = (uintptr_t *)(own->base + reference->r_offset);
+    if ((type != GLOB_DAT && type != JUMP_SLOT && type != ABSOLUTE) || number == 0)
+        return;
     const ElfW(Sym) *symbol = &own->symbols[number];
     const char *name = own->strings + symbol->st_name;
-    uintptr_t *place = (uintptr_t *)(own->base + reference->r_offset);
-    if ((type != GLOB_DAT && type != JUMP_SLOT && type != ABSOLUTE) || number == 0 || symbol->st_shndx != SHN_UNDEF)
+    if (symbol->st_shndx != SHN_UNDEF)
         return;
     if (*place == 0 || is_shared(name)) /* what is missing stays so: the library does without */
         return;
@@ -277,7 +279,7 @@ void nd_own_calls_bind(void) {
     if (IS_CHECKED || !dladdr1 || !dladdr1(__ehdr_start, &info, (void **)&map, RTLD_DL_LINKMAP) || !map)
         return;
     read_file(map, &own);
-    if (find_libc(map, libc) && protect(&own, PROT_READ | PROT_WRITE)) {
+    if (own.symbols && own.strings && find_libc(map, libc) && protect(&own, PROT_READ | PROT_WRITE)) {
         bind_all(&own, libc);
         protect(&own, PROT_READ);
     }
