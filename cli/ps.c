@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include "cli/block_error.h"
 #include "cli/blocked_table.h"
 #include "cli/cli.h"
@@ -35,6 +37,15 @@ static int collect_named(struct blocked_list *list, pid_t pid) {
     return found == BLOCK_DENIED ? status : CLI_OK;
 }
 
+/* The name of the package on hosts of this one's family, where that is known. */
+static const char *package_of_libunwind(void) {
+    if (access("/etc/debian_version", F_OK) == 0)
+        return " (the package libunwind8)";
+    if (access("/etc/redhat-release", F_OK) == 0)
+        return " (the package libunwind)";
+    return "";
+}
+
 static int run(int argc, char **argv) {
     enum { STACK = CLI_FIRST_OPTION };
     static const struct option options[] = {{"stack", no_argument, NULL, STACK}, CLI_HELP, CLI_END};
@@ -53,7 +64,7 @@ static int run(int argc, char **argv) {
     if (optind == argc)
         blocked_collect_all(&list);
     if (with_stack && stack_start() != 0) {
-        cli_warn("--stack needs libunwind with its ptrace part (Debian: libunwind8), which is not installed here");
+        cli_warn("--stack needs libunwind with its ptrace part%s, which is not installed here", package_of_libunwind());
         with_stack = false, status = CLI_FAILED;
     }
     blocked_sort(&list, false);

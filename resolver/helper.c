@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/valgrind.h"
 #include "resolver/lock.h"
 #include "resolver/thread.h"
 
@@ -48,6 +49,7 @@ static void unlink_job(struct nd_job *job) {
 
 static void *thread_main(void *arg) {
     struct nd_job *job = arg;
+    nd_valgrind_hide(); /* the thread's end shows them again */
     if (pthread_setcancelstate)
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     job->run(job);

@@ -18,6 +18,9 @@
 
 #include "shim/time64.h"
 
+/* Makes the system call `number`. Returns its result, or the negated error number; errno stays as it is. */
+long nd_raw_call(long number, long a, long b, long c, long d, long e, long f) __attribute__((visibility("hidden")));
+
 /* As syscall(2), which cannot be called since it is a hook: makes the system call; on failure returns -1 with errno
  * set. */
 long nd_raw_syscall(long number, long a, long b, long c, long d, long e, long f);

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <linux/net.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,11 +39,44 @@ static const struct row foreign[] = {
     {-1, ND_OPERATION_NONE},
 };
 
-static enum nd_call find_operation(long number, bool is_64) {
-    const struct row *row = is_64 == (sizeof(void *) == 8) ? native : foreign;
+/* The calls behind i386's socketcall, the only ones for sockets that its libc made before glibc 2.22 and Linux 4.3. */
+static const struct row socketcalls[] = {
+#define ND_SOCKETCALL(number, operation) {number, ND_OPERATION_##operation},
+#include "shim/report/operations.def"
+    {-1, ND_OPERATION_NONE},
+};
+enum { I386_SELECT = 82, I386_SOCKETCALL = 102 };
+
+/* Two calls of i386 have their arguments in memory; the shortest have three. */
+static bool read_arguments(pid_t pid, uint64_t at, uint64_t *arguments) {
+    uint32_t words[6] = {0};
+    if (memory_read(pid, at, words, sizeof words) != 0 && memory_read(pid, at, words, 3 * sizeof words[0]) != 0)
+        return false;
+    for (int i = 0; i < 6; i++)
+        arguments[i] = words[i];
+    return true;
+}
+
+static enum nd_call find_row(const struct row *row, long number) {
     while (row->number >= 0 && row->number != number)
         row++;
     return row->operation;
+}
+
+/* The operation of a call, and its arguments as those of the call that it stands for. */
+static enum nd_call find_operation(pid_t pid, long number, bool is_64, uint64_t *arguments) {
+#if defined(__x86_64__) || defined(__i386__)
+    const bool is_i386 = !is_64;
+#else
+    const bool is_i386 = false;
+#endif
+    if (is_i386 && number == I386_SOCKETCALL && arguments[0] <= INT_MAX) {
+        long call = (long)arguments[0];
+        return read_arguments(pid, arguments[1], arguments) ? find_row(socketcalls, call) : ND_OPERATION_NONE;
+    }
+    if (is_i386 && number == I386_SELECT)
+        return read_arguments(pid, arguments[0], arguments) ? ND_OPERATION_select : ND_OPERATION_NONE;
+    return find_row(is_64 == (sizeof(void *) == 8) ? native : foreign, number);
 }
 
 /* Adds a descriptor of a set to the call, if it is a connection. */
@@ -136,7 +170,7 @@ int system_call_look(pid_t pid, pid_t tid, bool is_64, struct system_call *call)
                arguments, arguments + 1, arguments + 2, arguments + 3, arguments + 4, arguments + 5, &stack) != 8)
         return 0; /* "running", or stopped outside a call */
     call->stack = stack;
-    enum nd_call operation = find_operation(number, is_64);
+    enum nd_call operation = find_operation(pid, number, is_64, arguments);
     if (operation == ND_OPERATION_NONE)
         return 0;
     consider_call(pid, operation, arguments, call);

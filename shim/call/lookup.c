@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/valgrind.h"
 #include "shim/mode.h"
 #include "shim/report/report.h"
 #include "shim/report/slots.h"
@@ -13,6 +14,8 @@
 #include "shim/socket/profile.h"
 
 bool nd_lookup_is_bounded(const char *name) {
+    if (nd_unlikely(!nd_active) && nd_start_early)
+        nd_start_early();
     nd_live_check();
     return nd_active && !nd_observing && nd_profile_resolve(name);
 }
@@ -25,6 +28,7 @@ static void begin_slot(struct nd_lookup *lookup) {
 
 struct nd_lookup nd_lookup_begin_in(const uintptr_t *frame, struct nd_lookup_use *use, enum nd_call operation,
                                     const char *name) {
+    nd_valgrind_hide();
     use->frame = frame;
     use->operation = operation;
     use->name = name;
@@ -61,6 +65,7 @@ void nd_lookup_end(struct nd_lookup_use *use, const char *name, const struct nd_
     if (lookup->expired)
         report(nd_operation_names[use->operation], name, lookup->limit, nd_now() - (lookup->deadline - lookup->limit));
     errno = saved;
+    nd_valgrind_show();
 }
 
 void nd_lookup_observed(struct nd_slot_use *use, const char *name) {

@@ -64,10 +64,12 @@ static void add_control(const struct msghdr *msg, struct msghdr *rest) {
 /* Makes the call for the bytes after the first `done`. Each call with MSG_ZEROCOPY that sends bytes has a completion of
  * its own, and the program expects one for all of them: the rest of such a call is copied. */
 static ssize_t send_now(const struct nd_send_call *call, size_t done, int flags) {
+    const char *const rest_of_bytes = (const char *)call->buf + done;
     flags &= done > 0 ? ~MSG_ZEROCOPY : -1;
+    if (!call->msg && call->kind != ND_SENDTO) /* a wrapper's sendto may be made of send, and the other way round */
+        return nd_real.send(call->fd, rest_of_bytes, call->len - done, flags);
     if (!call->msg)
-        return nd_real.sendto(call->fd, (const char *)call->buf + done, call->len - done, flags, call->to,
-                              call->to_len);
+        return nd_real.sendto(call->fd, rest_of_bytes, call->len - done, flags, call->to, call->to_len);
     if (done == 0)
         return nd_real.sendmsg(call->fd, call->msg, flags);
     size_t i = 0;

@@ -36,9 +36,9 @@ static inline int find_watched(const struct pollfd *fds, nfds_t count, unsigned 
 }
 
 /* The index of the first entry that is watched. */
-static inline int first_watched(const struct pollfd *fds, nfds_t count, unsigned *any) {
+static inline int first_watched(const struct pollfd *fds, nfds_t count, unsigned *any, const void *caller) {
     *any = 0;
-    if (!nd_sock_any || count == 0 || count > INT_MAX)
+    if (nd_sock_none_for(caller) || count == 0 || count > INT_MAX)
         return NONE; /* the kernel gives the error */
     return nd_likely(nd_readable_on_stack(fds, count * sizeof *fds)) ? find_watched(fds, count, any) : UNKNOWN;
 }
@@ -137,7 +137,7 @@ ND_APART static int poll_unwatched(struct pollfd *fds, nfds_t count, int timeout
 
 int nd_hook_poll(struct pollfd *fds, nfds_t count, int timeout) {
     unsigned any;
-    int first = first_watched(fds, count, &any);
+    int first = first_watched(fds, count, &any, __builtin_return_address(0));
     if (nd_unlikely(first != NONE))
         return poll_watched(fds, count, timeout, first);
     return nd_watch_gone(any) ? poll_unwatched(fds, count, timeout) : nd_real.poll(fds, count, timeout);
@@ -184,7 +184,7 @@ ND_APART static int ppoll_unwatched(struct pollfd *fds, nfds_t count, const stru
 
 int nd_hook_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
     unsigned any;
-    int first = first_watched(fds, count, &any);
+    int first = first_watched(fds, count, &any, __builtin_return_address(0));
     if (nd_unlikely(first != NONE))
         return ppoll_watched(fds, count, timeout, mask, first);
     return nd_watch_gone(any) ? ppoll_unwatched(fds, count, timeout, mask) : nd_real.ppoll(fds, count, timeout, mask);

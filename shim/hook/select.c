@@ -63,8 +63,9 @@ static bool is_unreadable(const fd_set *set, int count) {
 
 /* The first descriptor that is watched, or `count`; that also where one of the sets cannot be read: the kernel gives
  * the error. */
-static int first_watched(int count, const fd_set *in, const fd_set *out, const fd_set *except) {
-    if (!nd_sock_any || is_unreadable(in, count) || is_unreadable(out, count) || is_unreadable(except, count))
+static int first_watched(int count, const fd_set *in, const fd_set *out, const fd_set *except, const void *caller) {
+    if (nd_sock_none_for(caller) || is_unreadable(in, count) || is_unreadable(out, count) ||
+        is_unreadable(except, count))
         return count;
     int first = least(first_in(count, (const long *)in, ND_WATCH_WAIT_IN),
                       first_in(count, (const long *)out, ND_WATCH_WAIT_OUT));
@@ -215,7 +216,7 @@ ND_APART static int pselect_watched(int count, fd_set *in, fd_set *out, fd_set *
 
 /* Cuts a large count, as the kernel does, to the size of its table of descriptors if a descriptor is watched. */
 ND_APART static int cut(int count, const fd_set *in, const fd_set *out, const fd_set *except) {
-    int saved = errno, size = first_watched(MOST, in, out, except) < MOST ? nd_fdtable_size() : -1;
+    int saved = errno, size = first_watched(MOST, in, out, except, NULL) < MOST ? nd_fdtable_size() : -1;
     errno = saved;
     return size > 0 && size <= MOST ? size : count;
 }
@@ -223,7 +224,7 @@ ND_APART static int cut(int count, const fd_set *in, const fd_set *out, const fd
 int nd_hook_select(int count, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout) {
     if (nd_unlikely(count > MOST))
         count = cut(count, in, out, except);
-    int first = count > 0 && count <= MOST ? first_watched(count, in, out, except) : count;
+    int first = count > 0 && count <= MOST ? first_watched(count, in, out, except, __builtin_return_address(0)) : count;
     if (nd_unlikely(first < count))
         return select_watched(count, in, out, except, timeout, first);
     return nd_real.select(count, in, out, except, timeout);
@@ -234,7 +235,7 @@ int nd_hook_pselect(int count, fd_set *in, fd_set *out, fd_set *except, const st
                     const sigset_t *mask) {
     if (nd_unlikely(count > MOST))
         count = cut(count, in, out, except);
-    int first = count > 0 && count <= MOST ? first_watched(count, in, out, except) : count;
+    int first = count > 0 && count <= MOST ? first_watched(count, in, out, except, __builtin_return_address(0)) : count;
     if (nd_unlikely(first < count))
         return pselect_watched(count, in, out, except, timeout, mask, first);
     return nd_real.pselect(count, in, out, except, timeout, mask);

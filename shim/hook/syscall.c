@@ -1,6 +1,9 @@
 /* syscall: the hooked calls made by number. They are bounded as the functions are, and everything else leaves by a
  * jump, so that no frame of ours stands on the stack of a clone or vfork made this way. libc's syscall is no
- * cancellation point; the functions are, so cancellation is held off meanwhile. */
+ * cancellation point; the functions are, so cancellation is held off meanwhile.
+ *
+ * A wrapper behind this library may make its own call by number, inside a call that a hook has made to it: hooked again,
+ * that would come back to the wrapper without end. */
 #include <errno.h>
 #include <pthread.h>
 
@@ -8,6 +11,7 @@
 #include "shim/hook/prctl.h"
 #include "shim/hook/syscall32.h"
 #include "shim/mode.h"
+#include "shim/next.h"
 #include "shim/raw.h"
 #include "shim/readable.h"
 #include "shim/report/operations.h"
@@ -329,7 +333,8 @@ ND_COLD static long syscall_watched(long number, long a, long b, long c, long d,
 
 long nd_hook_syscall(long number, long a, long b, long c, long d, long e, long f) {
     unsigned when = (unsigned long)number < sizeof forms ? forms[number] : 0;
-    if (nd_unlikely(when) && ((when & ALWAYS) || (nd_watch((int)a) & when)))
+    if (nd_unlikely(when) && ((when & ALWAYS) || (nd_watch((int)a) & when)) &&
+        !(nd_next_any && nd_next_has(__builtin_return_address(0))))
         return syscall_watched(number, a, b, c, d, e, f);
     return nd_real.syscall(number, a, b, c, d, e, f);
 }

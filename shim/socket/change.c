@@ -151,7 +151,7 @@ struct nd_sock *nd_sock_created(int fd, uint32_t flags) {
     sock->generation++;
     put(&sock->settings, nd_settings_generation);
     if (!nd_sock_any) {
-        nd_sock_any = true;
+        nd_sock_any = nd_next_any ? ND_SOCK_SOME_WRAPPED : ND_SOCK_SOME;
         nd_owner_note();
     }
     int seen = nd_sock_table.highest;

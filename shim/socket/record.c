@@ -35,7 +35,7 @@ void nd_watch_set(int fd, struct nd_sock *sock, unsigned watch) {
         atomic_store_explicit(&sock->watch, (uint8_t)watch, memory_order_relaxed);
 }
 
-_Atomic bool nd_sock_any;
+_Atomic uint8_t nd_sock_any;
 
 int nd_sock_highest(void) {
     return nd_sock_table.highest;
@@ -104,7 +104,7 @@ void nd_sock_clear_stale(int fd) {
 void nd_sock_clear_all(void) {
     for (int fd = 0; fd <= nd_sock_table.highest; fd++)
         nd_sock_clear(fd);
-    nd_sock_any = false;
+    nd_sock_any = ND_SOCK_NONE;
 }
 
 uint32_t nd_sock_family(int domain, int type, int protocol) {

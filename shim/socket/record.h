@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "shim/next.h"
 #include "shim/socket/stopwatch.h"
 #include "shim/socket/watch.h"
 
@@ -220,8 +221,17 @@ bool nd_sock_held(int fd, const struct nd_sock *sock, const struct nd_sock_hold 
 /* The inode of the socket behind `fd`; 0 if it is none. */
 uint64_t nd_sock_inode(int fd);
 
-/* Whether any descriptor has had a record since all were cleared. */
-extern _Atomic bool nd_sock_any __attribute__((visibility("hidden")));
+/* Whether any descriptor has had a record since all were cleared, and whether waits are to be looked at more closely
+ * then: other libraries' functions stand behind the hooks (next.h), and what they call may come back here. */
+enum nd_sock_any { ND_SOCK_NONE, ND_SOCK_SOME, ND_SOCK_SOME_WRAPPED };
+extern _Atomic uint8_t nd_sock_any __attribute__((visibility("hidden")));
+
+/* Whether a wait that `caller` makes is the program's own call anyway: no descriptor has a record, or a wrapper makes the
+ * wait within a call that is bounded already. */
+static inline bool nd_sock_none_for(const void *caller) {
+    const unsigned any = nd_sock_any;
+    return __builtin_expect(any != ND_SOCK_SOME, 0) && (any == ND_SOCK_NONE || nd_next_has(caller));
+}
 
 /* No descriptor above this has ever had a record. */
 int nd_sock_highest(void);

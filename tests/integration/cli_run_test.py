@@ -3,6 +3,7 @@
 import ctypes.util
 import os
 import pathlib
+import re
 import shutil
 import signal
 import struct
@@ -192,6 +193,41 @@ def test_preload_is_kept_and_not_doubled(prefix):
     for before, after in [("libm.so.6", f"{own}:libm.so.6"), ("", own), (own, own), (f"libm.so.6 {own}", f"libm.so.6 {own}"),
                           (f"{prefix}/{LIB}/libnetdeadline.so", f"{prefix}/{LIB}/libnetdeadline.so")]:
         assert variables_of(run(prefix, "run", "env", preload=before))["LD_PRELOAD"] == after
+
+
+@WITHOUT_SANITIZER
+@pytest.mark.parametrize("before", ["", "libm.so.6"])
+def test_runtime_of_a_sanitizer_stays_first(tmp_path, before):
+    """In the list, and where the program alone needs it; gcc's is a shared library."""
+    source, program = tmp_path / "p.c", tmp_path / "p"
+    source.write_text('#include <stdio.h>\n#include <stdlib.h>\nint main(void) { puts(getenv("LD_PRELOAD")); return 0; }\n')
+    subprocess.run(["gcc", "-fsanitize=address", "-o", program, source], check=True, capture_output=True)
+    runtime = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True).stdout.strip()
+    needed = re.search(r"NEEDED.*\[(libasan[^]]*)\]", subprocess.run(["readelf", "-d", program], capture_output=True, text=True).stdout)[1]
+    for listed, told in ([runtime], False), ([], True):
+        preload = ":".join(filter(None, [*listed, before]))
+        variables = {"LD_PRELOAD": preload, "ASAN_OPTIONS": "detect_leaks=0"}
+        result = subprocess.run([COMMAND, "run", program], env=variables, capture_output=True, text=True)
+        expected = [*(listed or [needed]), str(programs.LIBRARY), *filter(None, [before])]
+        assert (result.returncode, result.stdout.strip().split(":")) == (0, expected), result
+        assert (f"{needed} is loaded before the library" in result.stderr) == told, result
+
+
+@WITHOUT_SANITIZER
+def test_the_loader_is_asked_what_lib_stands_for(prefix, tmp_path):
+    """Not guessed: a 32-bit program's loader has another $LIB. First there is no library of its kind, then there is."""
+    (tmp_path / "p.c").write_text("int main(void) { return 0; }")
+    if subprocess.run(["gcc", "-m32", "-o", tmp_path / "p", tmp_path / "p.c"], capture_output=True).returncode:
+        pytest.skip("no 32-bit program can be built")
+    result = run(prefix, "run", tmp_path / "p")
+    assert "finds no library of its kind (32-bit)" in result.stderr, result
+    checked = run(prefix, "check", tmp_path / "p")
+    assert checked.returncode == 1 and "its loader finds no library of its kind" in checked.stdout, checked
+    for directory in "lib32", "lib", "lib/i386-linux-gnu":
+        (prefix / directory).mkdir(exist_ok=True)
+        subprocess.run(["gcc", "-m32", "-shared", "-fPIC", "-o", prefix / directory / "libnetdeadline.so", tmp_path / "p.c"], check=True)
+    assert "no library" not in run(prefix, "run", tmp_path / "p").stderr
+    assert "its loader finds the library of its kind (32-bit)" in run(prefix, "check", tmp_path / "p").stdout
 
 
 def test_missing_library_is_125(prefix, tmp_path):
