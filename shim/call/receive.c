@@ -208,7 +208,7 @@ static ssize_t receive_after(const struct nd_receive_call *call, struct nd_sock 
         if (ready > 0 && sock->generation == generation)
             result = nd_receive_at_once(call);
     }
-    if (nd_would_block(result) || (result < 0 && errno == ENOTSOCK) || !call->len)
+    if (nd_would_block(result) || (result < 0 && errno == ENOTSOCK) || (result == 0 && !call->len))
         return receive_bounded(call);
     return result > 0 && (call->flags & MSG_WAITALL) ? nd_receive_rest(call, sock, nd_sock_recv_limit(sock), result)
                                                      : nd_receive_finish(call, sock, result);

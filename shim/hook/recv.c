@@ -102,7 +102,7 @@ ND_INLINE ssize_t read_try(int fd, void *buf, size_t len, const void *caller) {
 ND_APART static ssize_t read_in_tls(int fd, void *buf, size_t len, const void *caller, unsigned watch) {
     if (!is_unbounded(watch, fd, caller))
         return read_bounded(fd, buf, len, caller);
-    if (is_tried(watch, 0))
+    if (is_tried(watch, 0) && nd_likely(len))
         return read_try(fd, buf, len, caller);
     const ssize_t got = nd_real.read(fd, buf, len);
     return nd_likely(got > 0) ? got : read_ended(fd, buf, len, caller, got);
@@ -147,7 +147,9 @@ static inline ssize_t read_for(int fd, void *buf, size_t len, const void *caller
     const unsigned watch = nd_watch(fd);
     if (nd_likely(!(watch & ND_WATCH_IN)))
         return nd_real.read(fd, buf, len);
-    return is_tried_first(watch) ? read_try(fd, buf, len, NULL) : read_otherwise(fd, buf, len, caller);
+    /* A read of nothing does not even give the socket's error, which a receive would take. */
+    return is_tried_first(watch) && nd_likely(len) ? read_try(fd, buf, len, NULL)
+                                                   : read_otherwise(fd, buf, len, caller);
 }
 
 ssize_t nd_hook_read(int fd, void *buf, size_t len) {
