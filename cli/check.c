@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/check_guard.h"
 #include "cli/check_host.h"
 #include "cli/check_process.h"
 #include "cli/cli.h"
@@ -38,6 +39,8 @@ static void check_file(struct findings *findings, const struct program *program)
                     is_go ? " (Go without cgo)" : "");
     else if (is_go)
         finding_note(findings, "a Go program: its network calls are raw system calls, which cannot be interposed");
+    if (is_go && !program->is_static)
+        check_guard(findings);
     if (program->is_privileged && check_is_preloaded_everywhere())
         finding_note(findings, "gains privileges when executed: variables are ignored there, and /etc/netdeadline.conf "
                                "counts only where root alone can write it");
@@ -72,9 +75,10 @@ static void check_library(struct findings *findings, const struct program *progr
 }
 
 static void check_libc(struct findings *findings, const char *loader) {
-    if (strstr(loader, "ld-musl"))
+    if (strstr(loader, "ld-musl")) {
         finding_bad(findings, "linked with musl (loader %s): the library needs glibc", loader);
-    else if (strstr(loader, "ld-linux") || strstr(loader, "/ld.so") || strstr(loader, "ld64"))
+        check_guard(findings);
+    } else if (strstr(loader, "ld-linux") || strstr(loader, "/ld.so") || strstr(loader, "ld64"))
         finding_good(findings, "dynamic, for glibc (%s here)", gnu_get_libc_version());
     else
         finding_note(findings, "an unknown loader, %s: it may not know LD_PRELOAD", loader);
@@ -145,8 +149,10 @@ static int check_program(const char *name) {
         return findings_end(&findings);
     }
     check_file(&findings, &program);
-    if (program.is_static)
+    if (program.is_static) {
+        check_guard(&findings);
         return findings_end(&findings);
+    }
     check_library(&findings, &program);
     if (check_is_preloaded_everywhere())
         finding_note(&findings, "/etc/ld.so.preload has the library already: of two copies the first one works");

@@ -153,11 +153,16 @@ static void consider_call(pid_t pid, enum nd_call operation, const uint64_t *arg
     }
 }
 
-int system_call_look(pid_t pid, pid_t tid, bool is_64, struct system_call *call) {
-    char path[64], line[256] = "";
-    uint64_t arguments[6], stack;
+/* The system call that a thread is blocked in. */
+struct blocked_call {
     long number;
-    *call = (struct system_call){.fd = -1};
+    uint64_t arguments[6], stack;
+};
+
+/* Returns 1, or 0 for a thread that is running or stopped outside a call, or -1 where it may not be seen. */
+static int read_call(pid_t pid, pid_t tid, struct blocked_call *call) {
+    char path[64], line[256] = "";
+    uint64_t *arguments = call->arguments;
     snprintf(path, sizeof path, "/proc/%d/task/%d/syscall", (int)pid, (int)tid);
     FILE *file = fopen(path, "re");
     if (!file)
@@ -166,15 +171,42 @@ int system_call_look(pid_t pid, pid_t tid, bool is_64, struct system_call *call)
     fclose(file);
     if (!read)
         return -1;
-    if (sscanf(line, "%ld %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64, &number,
-               arguments, arguments + 1, arguments + 2, arguments + 3, arguments + 4, arguments + 5, &stack) != 8)
-        return 0; /* "running", or stopped outside a call */
-    call->stack = stack;
-    enum nd_call operation = find_operation(pid, number, is_64, arguments);
+    return sscanf(line, "%ld %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64,
+                  &call->number, arguments, arguments + 1, arguments + 2, arguments + 3, arguments + 4, arguments + 5,
+                  &call->stack) == 8;
+}
+
+int system_call_look(pid_t pid, pid_t tid, bool is_64, struct system_call *call) {
+    struct blocked_call blocked;
+    *call = (struct system_call){.fd = -1};
+    int status = read_call(pid, tid, &blocked);
+    if (status <= 0)
+        return status;
+    call->stack = blocked.stack;
+    enum nd_call operation = find_operation(pid, blocked.number, is_64, blocked.arguments);
     if (operation == ND_OPERATION_NONE)
         return 0;
-    consider_call(pid, operation, arguments, call);
+    consider_call(pid, operation, blocked.arguments, call);
     if (call->fd >= 0)
         call->name = nd_operation_names[operation];
     return 0;
+}
+
+int system_call_receives_from(pid_t pid, pid_t tid, bool is_64) {
+    struct blocked_call call;
+    struct pollfd polled;
+    if (read_call(pid, tid, &call) <= 0)
+        return -1;
+    const struct nd_operation_row *row = &nd_operation_table[find_operation(pid, call.number, is_64, call.arguments)];
+    switch (row->family) {
+    case ND_FAMILY_RECEIVE:
+    case ND_FAMILY_RECEIVE_MESSAGE:
+        return call.arguments[0] <= INT_MAX ? (int)call.arguments[0] : -1;
+    case ND_FAMILY_POLL:
+        if (call.arguments[1] != 1 || memory_read(pid, call.arguments[0], &polled, sizeof polled) != 0)
+            return -1;
+        return polled.events & (POLLIN | POLLRDNORM) ? polled.fd : -1;
+    default:
+        return -1;
+    }
 }

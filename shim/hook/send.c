@@ -136,6 +136,9 @@ ND_ALIAS_OF(__write, write);
 ND_APART static ssize_t writev_watched(int fd, const struct iovec *iov, int count, const void *caller) {
     struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)count};
     const unsigned watch = nd_watch(fd);
+    /* A write of nothing does not even give the socket's error, which a send would take. */
+    if (nd_readable_on_stack(iov, (size_t)count * sizeof *iov) && nd_vector_is_void(iov, count))
+        return nd_real.writev(fd, iov, count);
     if (is_fast(watch, 0))
         return send_message_attempt(ND_WRITEV, watch, fd, &msg, 0, caller);
     return nd_vector_is_void(iov, count)

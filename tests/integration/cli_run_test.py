@@ -113,7 +113,7 @@ def test_every_option_of_the_help_is_taken(prefix):
               "FILE": "/dev/null", "NAMES": "a,b*"}
     words = {"--mode": "off", "--log-format": "json"}
     lines = [line.split() for line in run(prefix, "run", "--help").stdout.splitlines() if line.startswith("  --")]
-    arguments = [word for option, kind, *_ in lines if option != "--library" for word in (option, values.get(kind) or words[option])]
+    arguments = [word for option, kind, *_ in lines if option not in ["--library", "--no-guard"] for word in (option, values.get(kind) or words[option])]
     variables = variables_of(run(prefix, "run", *arguments, "--", "env"))
     assert len(arguments) / 2 == sum(name.startswith("NETDEADLINE_") for name in variables) >= 26
 
@@ -255,14 +255,16 @@ def test_library_of_the_build_is_found():
 
 
 @pytest.mark.skipif(not pathlib.Path(STATIC).exists(), reason="no static program here")
-def test_static_program_is_warned_of_and_run(prefix, tmp_path):
+def test_static_program_is_guarded_or_warned_of_and_run(prefix, tmp_path):
     result = run(prefix, "run", STATIC, "--version")
+    assert result.returncode == 0 and "ldconfig" in result.stdout and result.stderr == "", result
+    result = run(prefix, "run", "--no-guard", STATIC, "--version")
     assert result.returncode == 0 and "ldconfig" in result.stdout, result
     assert result.stderr.count("\n") == 1 and "linked statically" in result.stderr, result
     script = tmp_path / "script"
     script.write_text(f"#! {STATIC} --version\n")
     script.chmod(0o755)
-    assert "linked statically" in run(prefix, "run", script).stderr
+    assert "linked statically" in run(prefix, "run", "--no-guard", script).stderr
 
 
 @pytest.mark.usefixtures("other_users")
@@ -270,7 +272,7 @@ def test_privileged_program_is_warned_of(prefix, tmp_path):
     program = pathlib.Path(shutil.copy("/bin/true", tmp_path))
     os.chown(program, 65534, 65534)
     program.chmod(0o4755)
-    result = run(prefix, "run", program)
+    result = run(prefix, "run", "--no-guard", program)
     assert result.returncode == 0 and "gains privileges" in result.stderr, result
     os.chown(program, 0, 0)
     program.chmod(0o4755)
@@ -289,7 +291,7 @@ def test_program_of_another_class_is_warned_of(prefix, tmp_path):
     program.chmod(0o755)
     assert "32-bit" not in run(prefix, "run", program).stderr  # $LIB finds the library for it, where there is one
     library = shutil.copy(find_shared_library(), prefix / "bin/libnetdeadline.so")
-    result = run(prefix, "run", program)
+    result = run(prefix, "run", "--no-guard", program)
     assert "is a 32-bit program" in result.stderr and str(library) in result.stderr, result
 
 
