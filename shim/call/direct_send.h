@@ -1,7 +1,7 @@
-/* A send or receive that does not wait, in the fewest instructions: the system call itself, which preserves the registers of its
- * arguments and errno. Used only where libc's function would do nothing else: no other library interposes it after this
- * one, and the process has one thread, so that no cancellation can be pending. Where that cannot be known (glibc before
- * 2.32, other architectures) libc is called. */
+/* A send or receive that does not wait, in the fewest instructions: the system call itself, which preserves the
+ * registers of its arguments and errno. Used only where libc's function would do nothing else: no other library
+ * interposes it after this one, and the process has one thread, so that no cancellation can be pending. Where that
+ * cannot be known (glibc before 2.32, other architectures) libc is called. */
 #ifndef ND_CALL_DIRECT_SEND_H
 #define ND_CALL_DIRECT_SEND_H
 
@@ -49,8 +49,8 @@ static inline long nd_direct_send(int fd, const void *buf, size_t len, int *flag
 #endif
 }
 
-/* recv(2) with MSG_DONTWAIT; returns minus the error number on failure. *flags keeps its value in the register of the address's
- * length, as above. */
+/* recv(2) with MSG_DONTWAIT; returns minus the error number on failure. *flags keeps its value in the register of the
+ * address's length, as above. */
 static inline long nd_direct_recv(int fd, void *buf, size_t len, int *flags) {
 #ifdef __x86_64__
     long result = SYS_recvfrom;

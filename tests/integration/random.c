@@ -1,6 +1,6 @@
-/* random SEED STEPS: a random walk through the socket calls, on streams, datagrams, pipes, files and epoll sets of its own, which is
- * the same for the same seed. Each line is a step: the call, what it gave, errno, and the signals that came. Calls that would wait
- * have short timeouts of their own. */
+/* random SEED STEPS: a random walk through the socket calls, on streams, datagrams, pipes, files and epoll sets of its
+ * own, which is the same for the same seed. Each line is a step: the call, what it gave, errno, and the signals that
+ * came. Calls that would wait have short timeouts of their own. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,10 +1,8 @@
-/* Makes TLS calls by name on one connection, with OpenSSL or GnuTLS, and tells of each: its name, milliseconds, what it returned,
- * how the library explains it, and errno: tls LIBRARY WAIT PORT STEP...
- * LIBRARY: `openssl`, `gnutls`; OpenSSL with a transport of our own, `own`, one that reads ahead, `buffered`, or
- * one that connects by itself, `connecting`.
- * WAIT: `block`, or for a non-blocking socket `poll`, `select`, `epoll`, `edge` (an edge-triggered epoll), `sleep` (no wait at
- * all, a nap between two calls).
- * The tests read these lines. */
+/* Makes TLS calls by name on one connection, with OpenSSL or GnuTLS, and tells of each: its name, milliseconds, what it
+ * returned, how the library explains it, and errno: tls LIBRARY WAIT PORT STEP... LIBRARY: `openssl`, `gnutls`; OpenSSL
+ * with a transport of our own, `own`, one that reads ahead, `buffered`, or one that connects by itself, `connecting`.
+ * WAIT: `block`, or for a non-blocking socket `poll`, `select`, `epoll`, `edge` (an edge-triggered epoll), `sleep` (no
+ * wait at all, a nap between two calls). The tests read these lines. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -147,7 +145,7 @@ static void interrupt_after(int ms) {
     setitimer(ITIMER_REAL, &timer, NULL);
 }
 
-/* Leaves the handshake by a jump, then reads the descriptor itself from deeper down the stack than the handshake was. */
+/* Leaves the handshake by a jump, then reads the descriptor itself, deeper down the stack than the handshake was. */
 static __attribute__((noinline)) long read_below(void) {
     char room[20000];
     __asm__ volatile("" : : "r"(room) : "memory");
