@@ -186,8 +186,8 @@ ssize_t nd_receive(const struct nd_receive_call *call) {
     return nd_keep_errno(receive(call), saved);
 }
 
-/* A call that blocks is mostly answered within this. What is asked of the kernel before a longer wait (the mode of the descriptor, the
- * program's own timeout, what the descriptor is) is not asked before. */
+/* A call that blocks is mostly answered within this. What is asked of the kernel before a longer wait (the mode of the
+ * descriptor, the program's own timeout, what the descriptor is) is not asked before. */
 #define SHORT_WAIT_MS 10
 
 /* Whether the program sees the interruption (EINTR) that a wait has just met. */

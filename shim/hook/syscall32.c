@@ -1,5 +1,5 @@
-/* The calls that only i386 has by number (syscall.c). Whatever cannot be understood, and every pointer that cannot be read, is
- * left to the kernel. */
+/* The calls that only i386 has by number (syscall.c). Whatever cannot be understood, and every pointer that cannot be
+ * read, is left to the kernel. */
 #include "shim/hook/syscall32.h"
 
 #ifdef __i386__

@@ -126,8 +126,8 @@ static bool refuse(int error) {
     return false;
 }
 
-/* Whether another thread is blocked in a send on the connection. One that was cancelled in it, or has left it by a jump, is
- * still counted in the record; the threads' slots tell. */
+/* Whether another thread is blocked in a send on the connection. One that was cancelled in it, or has left it by a
+ * jump, is still counted in the record; the threads' slots tell. */
 static bool has_blocked_sender(const struct nd_tls_call *call) {
     if (call->sock->blocked_senders && !nd_slots_sending(call->fd))
         call->sock->blocked_senders = 0;

@@ -1,5 +1,6 @@
-/* Runs a program in a kernel that is older than this one: deny WHAT... -- PROGRAM ARGUMENT... Each WHAT is the name of a system
- * call, which then fails with ENOSYS, or of a socket option, which cannot be set or read any more (ENOPROTOOPT). */
+/* Runs a program in a kernel that is older than this one: deny WHAT... -- PROGRAM ARGUMENT... Each WHAT is the name of
+ * a system call, which then fails with ENOSYS, or of a socket option, which cannot be set or read any more
+ * (ENOPROTOOPT). */
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>

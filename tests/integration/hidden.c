@@ -1,9 +1,10 @@
-/* A handshake in the middle of a connection that does not come to its end: hidden MODE PEM. Prints what the call that it hides in
- * came to and when: result, OpenSSL's error, errno, milliseconds; and what another call gives. MODE:
+/* A handshake in the middle of a connection that does not come to its end: hidden MODE PEM. Prints what the call
+ * that it hides in came to and when: result, OpenSSL's error, errno, milliseconds; and what another call gives. MODE:
  *   asked         the server asks for a new handshake and answers nothing more; in SSL_read
  *   read, write   the client begins one that is not answered; in SSL_read, SSL_write
  *   update        the client changes its keys while there is no room to say so; in SSL_write
- *   verify        the server wants the client's certificate after the handshake and gets the first record of it; in its SSL_read */
+ *   verify        the server wants the client's certificate after the handshake and gets the first record of it;
+ *                 in its SSL_read */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/ssl.h>

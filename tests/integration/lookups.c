@@ -1,5 +1,6 @@
 /* Looks names up in ways that a resolver may stumble over: lookups MODE ARGUMENTS, in a private network.
- *   storm THREADS COUNT    distinct names; prints lookups, EAI_AGAINs, longest ms, threads, descriptors, KB at 20 % and at the end
+ *   storm THREADS COUNT    distinct names; prints lookups, EAI_AGAINs, longest ms, threads, descriptors, KB at 20 % and
+ *                          at the end
  *   close HOW              closes all descriptors under a lookup and opens its own in their place: once for each HOW
  *   fork                   forks under lookups; every child looks up, too
  *   signals                lookups under a 1 kHz timer without SA_RESTART

@@ -158,7 +158,7 @@ static void interrupt_after(int ms) {
     setitimer(ITIMER_REAL, &timer, NULL);
 }
 
-/* Leaves the handshake by a jump, then reads the descriptor itself from deeper down the stack than the handshake was. */
+/* Leaves the handshake by a jump, then reads the descriptor itself, deeper down the stack than the handshake was. */
 static __attribute__((noinline)) long read_below(void) {
     char room[20000];
     __asm__ volatile("" : : "r"(room) : "memory");

@@ -144,7 +144,8 @@ START_TEST(never_is_never) {
 }
 END_TEST
 
-/* With a timeout of the program's own the kernel shows each interruption; and no SA_RESTART handler goes on after bytes. */
+/* With a timeout of the program's own the kernel shows each interruption; and no SA_RESTART handler goes on after
+ * bytes. */
 START_TEST(a_handler_ends_it) {
     static const struct step script[] = {{-1, EINTR, 0, ND_SEC}};
     struct bounded bounded = prepare(script, POLLIN, _i == 0 ? 9 * ND_SEC : ND_NEVER, 3 * ND_SEC);
