@@ -16,8 +16,6 @@ int nd_config_get(struct nd_config *config, const char *name, struct nd_lookup *
     const char *why = nd_nsswitch_hosts(&config->sources, name);
     if (!why)
         why = nd_host_conf(&config->multi);
-    if (!why && getenv("HOSTALIASES"))
-        why = "HOSTALIASES is set";
     lookup->libc_why = why;
     return why ? ND_LOOKUP_LIBC : 0;
 }
@@ -32,6 +30,10 @@ bool nd_config_get_resolv(struct nd_host *host, struct nd_config *config, struct
     }
     lookup->libc_why = config->resolv->libc_why;
     return !lookup->libc_why;
+}
+
+const char *nd_host_aliases(const char *name) {
+    return !strchr(name, '.') && getenv("HOSTALIASES") ? "HOSTALIASES is set" : NULL;
 }
 
 void nd_config_put(struct nd_config *config) {
@@ -73,6 +75,9 @@ static void from_dns(struct nd_host *host, struct nd_config *config, const char 
         host->h_err = HOST_NOT_FOUND;
         return;
     }
+    lookup->libc_why = nd_host_aliases(name);
+    if (lookup->libc_why)
+        return;
     if (!nd_search(&s, name))
         set_failure(host, &s);
     else if (kind == ND_BOTH_FAMILIES)

@@ -1,10 +1,10 @@
 #include "resolver/res.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "resolver/dns_search.h"
+#include "resolver/lookup_name.h"
 #include "resolver/res_state.h"
 
 struct call {
@@ -27,10 +27,6 @@ static bool begin(struct call *c, struct __res_state *state, struct nd_lookup *l
         lookup->libc_why = "a resolver state that has not been set up";
         return false;
     }
-    if (getenv("HOSTALIASES"))
-        lookup->libc_why = "HOSTALIASES is set";
-    if (lookup->libc_why)
-        return false;
     c->conf = state ? nd_conf_from_state(state) : nd_conf_for_res(&_res);
     if (!c->conf) {
         set_h_errno(c, NETDB_INTERNAL);
@@ -92,6 +88,11 @@ int nd_res_search(struct __res_state *state, const char *name, int dns_class, in
     struct call c;
     if (!begin(&c, state, lookup) || !check_answer_size(&c, size))
         return -1;
+    lookup->libc_why = nd_host_aliases(name);
+    if (lookup->libc_why) {
+        nd_resolv_conf_put(c.conf);
+        return -1;
+    }
     struct nd_search s = {.conf = c.conf, .lookup = lookup, .dns_class = dns_class, .type = type, .edns_size = size};
     bool answered = nd_search(&s, name);
     return finish(&c, &s, answered, answer, size);

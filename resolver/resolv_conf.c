@@ -210,15 +210,12 @@ struct nd_resolv_conf *nd_resolv_conf_parse(const char *text, size_t size, const
     return conf;
 }
 
-static struct nd_resolv_conf *parse_with_environment(const struct nd_snapshot *s) {
+/* libc reads the environment, too, only when it reads the file: a later setenv in another thread cannot disturb. */
+static void *parse(struct nd_snapshot *s) {
     char hostname[256] = "";
     if (gethostname(hostname, sizeof hostname - 1) != 0)
         hostname[0] = '\0';
     return nd_resolv_conf_parse(s->text, s->size, getenv("LOCALDOMAIN"), getenv("RES_OPTIONS"), hostname);
-}
-
-static void *parse(struct nd_snapshot *s) {
-    return getenv("LOCALDOMAIN") || getenv("RES_OPTIONS") ? NULL : parse_with_environment(s);
 }
 
 static void release(void *conf) {
@@ -232,10 +229,8 @@ struct nd_resolv_conf *nd_resolv_conf_get(void) {
     if (!s)
         return NULL;
     struct nd_resolv_conf *conf = s->parsed;
-    if (conf && !getenv("LOCALDOMAIN") && !getenv("RES_OPTIONS"))
+    if (conf)
         __atomic_add_fetch(&conf->references, 1, __ATOMIC_RELAXED);
-    else
-        conf = parse_with_environment(s);
     nd_file_put(s);
     return conf;
 }
