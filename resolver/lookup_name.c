@@ -10,6 +10,7 @@
 #include "resolver/dns_search.h"
 #include "resolver/host_conf.h"
 #include "resolver/hosts.h"
+#include "resolver/res_state.h"
 
 int nd_config_get(struct nd_config *config, const char *name, struct nd_lookup *lookup) {
     *config = (struct nd_config){0};
@@ -23,7 +24,7 @@ int nd_config_get(struct nd_config *config, const char *name, struct nd_lookup *
 /* resolv.conf is not read for a name that the hosts file has. */
 bool nd_config_get_resolv(struct nd_host *host, struct nd_config *config, struct nd_lookup *lookup) {
     if (!config->resolv)
-        config->resolv = nd_resolv_conf_get();
+        config->resolv = nd_conf_for_lookup();
     if (!config->resolv) {
         host->no_memory = true;
         return false;

@@ -19,7 +19,7 @@ static void set_h_errno(const struct call *c, int value) {
 }
 
 /* False: libc has to make the call, or there is no memory. */
-static bool begin(struct call *c, struct __res_state *state, struct nd_lookup *lookup) {
+static bool begin(struct call *c, struct __res_state *state, struct nd_lookup *lookup, bool for_send) {
     *c = (struct call){.state = state, .lookup = lookup};
     lookup->expired = false;
     lookup->libc_why = NULL;
@@ -27,7 +27,7 @@ static bool begin(struct call *c, struct __res_state *state, struct nd_lookup *l
         lookup->libc_why = "a resolver state that has not been set up";
         return false;
     }
-    c->conf = state ? nd_conf_from_state(state) : nd_conf_for_res(&_res);
+    c->conf = state ? nd_conf_from_state(state) : nd_conf_for_res(for_send);
     if (!c->conf) {
         set_h_errno(c, NETDB_INTERNAL);
         errno = ENOMEM;
@@ -76,7 +76,7 @@ static bool check_answer_size(struct call *c, int size) {
 int nd_res_query(struct __res_state *state, const char *name, int dns_class, int type, unsigned char *answer, int size,
                  struct nd_lookup *lookup) {
     struct call c;
-    if (!begin(&c, state, lookup) || !check_answer_size(&c, size))
+    if (!begin(&c, state, lookup, false) || !check_answer_size(&c, size))
         return -1;
     struct nd_search s = {.conf = c.conf, .lookup = lookup, .dns_class = dns_class, .type = type, .edns_size = size};
     bool answered = nd_query(&s, name);
@@ -86,7 +86,7 @@ int nd_res_query(struct __res_state *state, const char *name, int dns_class, int
 int nd_res_search(struct __res_state *state, const char *name, int dns_class, int type, unsigned char *answer, int size,
                   struct nd_lookup *lookup) {
     struct call c;
-    if (!begin(&c, state, lookup) || !check_answer_size(&c, size))
+    if (!begin(&c, state, lookup, false) || !check_answer_size(&c, size))
         return -1;
     lookup->libc_why = nd_host_aliases(name);
     if (lookup->libc_why) {
@@ -101,7 +101,7 @@ int nd_res_search(struct __res_state *state, const char *name, int dns_class, in
 int nd_res_querydomain(struct __res_state *state, const char *name, const char *domain, int dns_class, int type,
                        unsigned char *answer, int size, struct nd_lookup *lookup) {
     struct call c;
-    if (!begin(&c, state, lookup) || !check_answer_size(&c, size))
+    if (!begin(&c, state, lookup, false) || !check_answer_size(&c, size))
         return -1;
     struct nd_search s = {.conf = c.conf, .lookup = lookup, .dns_class = dns_class, .type = type, .edns_size = size};
     bool answered = nd_query_domain(&s, name, domain);
@@ -111,7 +111,7 @@ int nd_res_querydomain(struct __res_state *state, const char *name, const char *
 int nd_res_send(struct __res_state *state, const unsigned char *query, int query_size, unsigned char *answer, int size,
                 struct nd_lookup *lookup) {
     struct call c;
-    if (!begin(&c, state, lookup))
+    if (!begin(&c, state, lookup, true))
         return -1;
     if (c.conf->no_aaaa) {
         lookup->libc_why = "res_send with no-aaaa";
