@@ -7,7 +7,7 @@
 #include "base/words.h"
 #include "resolver/file_cache.h"
 
-static struct nd_file nsswitch_file = {.path = "/etc/nsswitch.conf"};
+static struct nd_file nsswitch_file = {.path = "/etc/nsswitch.conf", .of_first_root = true};
 
 static const char unreadable[] = "nsswitch.conf cannot be read";
 
