@@ -121,6 +121,12 @@ static struct nd_snapshot *find_current(struct nd_file *file, const struct stat 
 }
 
 struct nd_snapshot *nd_file_get(struct nd_file *file) {
+    bool too_large;
+    return nd_file_get_small(file, -1, &too_large);
+}
+
+struct nd_snapshot *nd_file_get_small(struct nd_file *file, off_t limit, bool *too_large) {
+    *too_large = false;
     bool once = file->once || (file->of_first_root && nd_libc_before(34));
     if (once) {
         struct nd_snapshot *known = __atomic_load_n(&file->current, __ATOMIC_ACQUIRE);
@@ -138,6 +144,10 @@ struct nd_snapshot *nd_file_get(struct nd_file *file) {
     }
     if (s)
         goto done;
+    if (!error && limit >= 0 && S_ISREG(now.st_mode) && now.st_size > limit) {
+        *too_large = true;
+        goto done;
+    }
     s = read_file(file);
     if (s && nd_lock_try(&file->lock)) {
         old = file->current;

@@ -29,13 +29,18 @@ struct nd_file {
     void *(*parse)(struct nd_snapshot *); /* may be NULL */
     void (*destroy)(void *parsed);
     bool once; /* read once at the first use, where libc does the same */
-    bool of_first_root; /* a process that has changed its root keeps what it has read, as libc does (before 2.34: always) */
+    bool
+        of_first_root; /* a process that has changed its root keeps what it has read, as libc does (before 2.34: always) */
     struct nd_snapshot *current;
     int lock; /* 0, or the pid of the process whose thread holds it */
 };
 
 /* Returns the current snapshot, which the caller releases with nd_file_put. NULL: out of memory. Keeps errno. */
 struct nd_snapshot *nd_file_get(struct nd_file *file);
+
+/* As nd_file_get, but does not read a regular file of more than `limit` bytes: NULL then, with *too_large set. */
+struct nd_snapshot *nd_file_get_small(struct nd_file *file, off_t limit, bool *too_large);
+
 void nd_file_put(struct nd_snapshot *snapshot);
 
 #endif

@@ -66,6 +66,7 @@ VARIANTS = {
     "mdns and myhostname": Variant(nsswitch="hosts: files mdns4_minimal [NOTFOUND=return] dns myhostname\n"),
     "first line only": Variant(host_conf="multi off\n"),
     "no hosts file": Variant(hosts=""),
+    "large hosts file": Variant(hosts="".join(f"203.0.113.{i % 256} filler{i}.example\n" for i in range(3000)) + HOSTS),
 }
 
 LABELS = ["nx", "nd", "sf", "rf", "fe", "ni", "tc", "om", "wo", "ci", "ch", "bl", "cu", "mp", "hd"]
