@@ -67,9 +67,10 @@ static bool add_line(struct nd_host *host, const struct nd_hosts_line *line, int
     return true;
 }
 
+/* For one family libc leaves h_errno as it is. */
 static void set_unreadable(struct nd_host *host, int error, int family) {
     host->status = error == EAGAIN ? ND_TRYAGAIN : ND_UNAVAIL;
-    host->h_err = family == AF_UNSPEC ? (error == EAGAIN ? TRY_AGAIN : NO_DATA) : 0;
+    host->h_err = family == AF_UNSPEC ? (error == EAGAIN ? TRY_AGAIN : HOST_NOT_FOUND) : 0;
     host->sys_err = error;
 }
 

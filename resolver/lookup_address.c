@@ -60,12 +60,15 @@ void nd_lookup_address(struct nd_host *host, struct nd_config *config, const voi
                        struct nd_lookup *lookup) {
     int asked = *family;
     for (int i = 0; i < config->sources.count; i++) {
+        int before = i == 0 ? 0 : host->h_err;
         nd_host_free(host);
         *family = asked;
         if (config->sources.list[i] == ND_SOURCE_FILES)
             nd_hosts_by_address(host, address, asked);
         else
             from_dns(host, config, address, family, lookup);
+        if (host->status != ND_SUCCESS && host->h_err == 0)
+            host->h_err = before;
         if (host->no_memory)
             host->status = ND_UNAVAIL, host->h_err = NETDB_INTERNAL;
         if (host->status == ND_SUCCESS || lookup->expired || lookup->libc_why)

@@ -106,8 +106,11 @@ void nd_ask_source(struct nd_host *host, struct nd_config *config, enum nd_sourc
 void nd_lookup_name(struct nd_host *host, struct nd_config *config, const char *name, enum nd_lookup_kind kind,
                     int family, struct nd_lookup *lookup) {
     for (int i = 0; i < config->sources.count; i++) {
+        int before = i == 0 ? 0 : host->h_err;
         nd_host_free(host);
         nd_ask_source(host, config, config->sources.list[i], name, kind, family, lookup);
+        if (host->status != ND_SUCCESS && host->h_err == 0) /* a hosts file that cannot be read says nothing */
+            host->h_err = before;
         if (host->status == ND_SUCCESS || lookup->expired || lookup->libc_why)
             return;
     }

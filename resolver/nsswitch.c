@@ -6,17 +6,22 @@
 
 #include "base/words.h"
 #include "resolver/file_cache.h"
+#include "resolver/libc_version.h"
 
 static struct nd_file nsswitch_file = {.path = "/etc/nsswitch.conf", .of_first_root = true};
 
+#define WORD(literal) ((struct nd_word){literal, sizeof(literal) - 1})
+
 static const char unreadable[] = "nsswitch.conf cannot be read";
 
-/* The last line for `database` counts, as in glibc >= 2.34. False: there is none. */
+/* The last line for `database` counts, as in glibc >= 2.34, which takes a "#" behind it for a source, and the words
+ * after that, too. False: there is none. */
 static bool find_database(struct nd_word text, const char *database, struct nd_word *value) {
     struct nd_word line;
     bool found = false;
     while (nd_next_line(&text, &line)) {
-        nd_cut_at(&line, '#');
+        if (nd_libc_before(34))
+            nd_cut_at(&line, '#');
         while (line.size > 0 && nd_is_space(*line.at))
             line.at++, line.size--;
         struct nd_word name = line;
@@ -131,6 +136,8 @@ static const char *decide_entry(struct nd_sources *sources, const struct entry *
     if (nd_word_starts(e->source, "mdns"))
         return !name || has_suffix(name, ".local") || access("/etc/mdns.allow", F_OK) == 0 ? "nsswitch.conf: mdns"
                                                                                            : NULL;
+    if (nd_word_starts(e->source, "#")) /* libc finds no module of this name */
+        return NULL;
     return "nsswitch.conf: a source other than files and dns";
 }
 
@@ -139,7 +146,7 @@ const char *nd_nsswitch_decide(struct nd_sources *sources, const char *text, siz
     struct entry e, following;
     sources->count = 0;
     if (!find_database((struct nd_word){text, size}, "hosts", &value))
-        value = (struct nd_word){"files dns", 9};
+        value = nd_libc_before(35) ? WORD("dns [!UNAVAIL=return] files") : WORD("files dns");
     bool more = next_entry(&value, &e);
     while (more) {
         more = next_entry(&value, &following);
@@ -173,6 +180,7 @@ const char *nd_nsswitch_services(void) {
             /* Debian's default is "db files"; without its database file, db has no entries */
             bool db = nd_word_is(e.source, "db") && access("/var/lib/misc/services.db", F_OK) != 0 &&
                       access("/var/db/services.db", F_OK) != 0;
+            db |= nd_word_starts(e.source, "#");
             files |= nd_word_is(e.source, "files");
             if (e.broken || e.actions.size || (!db && !nd_word_is(e.source, "files")))
                 why = "nsswitch.conf: services from a source other than files";

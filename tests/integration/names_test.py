@@ -163,3 +163,19 @@ def test_a_dead_first_server_costs_a_third(net, dead):
     servers(net, [dead, healthy], "options timeout:30\n")
     result = net.run(programs.child(LOOK_UP, 1), RESOLVE="3s")
     assert result.out == b"192.0.2.7\n" and result.elapsed < 1.0 + 1.0, result
+
+
+@pytest.mark.parametrize("sources", ["files", "dns files", "files dns"])
+def test_a_hosts_file_that_cannot_be_read(net, other_users, sources):
+    """The codes are libc's. For one family libc looks at h_errno of an earlier lookup, which is not to be had here."""
+    net.etc("nsswitch.conf", f"hosts: {sources}\n")
+    (net.directory / "hosts").chmod(0)
+    ask = """
+os.setuid(65534)
+def code(family, flags=0):
+    try:
+        return socket.getaddrinfo("host.test", None, family, flags=flags) and 0
+    except socket.gaierror as error:
+        return error.errno
+print(json.dumps([code(socket.AF_UNSPEC), code(socket.AF_UNSPEC, socket.AI_CANONNAME), code(socket.AF_INET)]))"""
+    assert net.told(ask) == net.told(ask, library=False)
