@@ -13,6 +13,7 @@ ND_COLD static int by_name_r(enum nd_call operation, const char *name, int famil
     if (lookup.libc_why)
         code = nd_helper_gethostbyname2_r(nd_real.gethostbyname2_r, name, family, entry, buffer, size, result, h_err,
                                           &lookup);
+    *h_err = nd_lookup_h_err(&lookup, *h_err);
     nd_lookup_end(&use, name, &lookup);
     nd_lookup_found_host(name, code == 0 ? *result : NULL);
     return code;
@@ -45,6 +46,7 @@ ND_COLD static struct hostent *by_name(const char *name) {
     struct hostent *found = nd_gethostbyname(name, &lookup);
     if (lookup.libc_why)
         found = nd_helper_gethostbyname2(nd_real.gethostbyname2_r, name, AF_INET, &lookup);
+    nd_lookup_set_h_errno(&lookup);
     nd_lookup_end(&use, name, &lookup);
     nd_lookup_found_host(name, found);
     return found;
@@ -64,6 +66,7 @@ ND_COLD static struct hostent *by_name2(const char *name, int family) {
     struct hostent *found = nd_gethostbyname2(name, family, &lookup);
     if (lookup.libc_why)
         found = nd_helper_gethostbyname2(nd_real.gethostbyname2_r, name, family, &lookup);
+    nd_lookup_set_h_errno(&lookup);
     nd_lookup_end(&use, name, &lookup);
     nd_lookup_found_host(name, found);
     return found;
@@ -85,6 +88,7 @@ ND_COLD static int by_address_r(const void *address, socklen_t length, int famil
     if (lookup.libc_why)
         code = nd_helper_gethostbyaddr_r(nd_real.gethostbyaddr_r, address, length, family, entry, buffer, size, result,
                                          h_err, &lookup);
+    *h_err = nd_lookup_h_err(&lookup, *h_err);
     nd_lookup_end(&use, NULL, &lookup);
     return code;
 }
@@ -103,6 +107,7 @@ ND_COLD static struct hostent *by_address(const void *address, socklen_t length,
     struct hostent *found = nd_gethostbyaddr(address, length, family, &lookup);
     if (lookup.libc_why)
         found = nd_helper_gethostbyaddr(nd_real.gethostbyaddr_r, address, length, family, &lookup);
+    nd_lookup_set_h_errno(&lookup);
     nd_lookup_end(&use, NULL, &lookup);
     return found;
 }

@@ -2,6 +2,7 @@
 
 import pytest
 
+import look
 import programs
 from faults import dns
 
@@ -179,3 +180,59 @@ def code(family, flags=0):
         return error.errno
 print(json.dumps([code(socket.AF_UNSPEC), code(socket.AF_UNSPEC, socket.AI_CANONNAME), code(socket.AF_INET)]))"""
     assert net.told(ask) == net.told(ask, library=False)
+
+
+STATE = programs.BUILD / "tests/resstate"
+STEPS = ["gai:host.test", "host:host.test", "query:host.test", "init", "search:host", "ninit", "nquery:host.test"]
+
+
+@pytest.mark.parametrize("sources", ["files dns", "nosuch dns"], ids=["ours", "libc's"])
+@pytest.mark.parametrize("error, code, h_errno", [("again", "-3", "2"), ("fail", "-4", "3")])
+def test_what_an_expired_lookup_says(net, error, code, h_errno, sources):
+    net.dns(dns.silent)
+    net.etc("nsswitch.conf", f"hosts: {sources}\n")
+    result = net.run([STATE, *STEPS], RESOLVE="100ms", RESOLVE_ERROR=error)
+    assert [line.split()[-1] for line in result.text.splitlines()] == [code] + [h_errno] * 4, result
+
+
+def test_what_an_expired_lookup_says_where_it_does_not_expire(net):
+    """A failure of the server's is none of the deadline's."""
+    net.dns(dns.failing(dns.SERVFAIL))
+    net.etc("resolv.conf", "nameserver 127.0.0.1\noptions attempts:1 timeout:1\n")
+    result = net.run([STATE, *STEPS], RESOLVE_ERROR="fail")
+    assert [line.split()[-1] for line in result.text.splitlines()] == ["-3"] + ["2"] * 4, result
+
+
+def test_the_reentrant_calls_of_an_expired_lookup(net):
+    """h_errno is in an argument, and the entry is not there."""
+    net.dns(dns.silent)
+    ask = PYTHON.replace("print(time", "print(error.value, pointer.value, time")
+    for call in "gethostbyname_r", "gethostbyname2_r", "gethostbyaddr_r":
+        result = net.run(programs.child(ask, call), RESOLVE="100ms", RESOLVE_ERROR="fail")
+        assert result.out.split()[:2] == [b"3", b"None"], (call, result)
+
+
+def test_a_name_that_expires_again_and_again(net, tmp_path):
+    """From the third time on the line says so; an answer ends the row."""
+    net.dns(lambda question, *rest: (dns.silent if server.sick or question.name != "host.test" else healthy)(question, *rest))
+    server = net.opened[-1]
+    server.sick = True
+    ask = """
+for step in "hhohHhgh":
+    if step == "g":
+        print("well", flush=True), sys.stdin.readline()
+    with contextlib.suppress(OSError):
+        socket.gethostbyname("other.test" if step == "o" else "Host.test" if step == "H" else "host.test")
+    if step == "g":
+        print("sick", flush=True), sys.stdin.readline()
+time.sleep(20)"""
+    program = net.start(programs.child(ask), RESOLVE="50ms", LOG=str(tmp_path / "log"), stdin=programs.subprocess.PIPE)
+    for expected in b"well\n", b"sick\n":
+        assert program.process.stdout.readline() == expected
+        server.sick = expected == b"sick\n"
+        program.process.stdin.write(b"\n")
+    pid = look.pid_of(program)
+    row = look.until(lambda: (row := look.stats(pid)[pid]["getaddrinfo"])["expired"] == 7 and row)  # Python's gethostbyname
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert [line.partition(" repeated=")[2][:1] for line in lines] == ["", "", "", "3", "4", "5", ""], lines
+    assert row["expired_in_a_row"] == 5
