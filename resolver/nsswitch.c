@@ -1,6 +1,8 @@
 #include "resolver/nsswitch.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -158,7 +160,25 @@ const char *nd_nsswitch_decide(struct nd_sources *sources, const char *text, siz
     return sources->count ? NULL : "nsswitch.conf: no source that we know";
 }
 
+/* What the program has set, as a line of the file; NULL: nothing. libc never frees it either. */
+static char *own_hosts, *own_services;
+
+void nd_nsswitch_configure(const char *database, const char *line) {
+    char **own = strcmp(database, "hosts") == 0 ? &own_hosts : strcmp(database, "services") == 0 ? &own_services : NULL;
+    size_t size = strlen(database) + strlen(line) + 3;
+    int saved = errno;
+    char *text = own ? malloc(size) : NULL;
+    if (text) {
+        snprintf(text, size, "%s:%s\n", database, line);
+        __atomic_store_n(own, text, __ATOMIC_RELEASE);
+    }
+    errno = saved;
+}
+
 const char *nd_nsswitch_hosts(struct nd_sources *sources, const char *name) {
+    const char *own = __atomic_load_n(&own_hosts, __ATOMIC_ACQUIRE);
+    if (own)
+        return nd_nsswitch_decide(sources, own, strlen(own), name);
     struct nd_snapshot *s = nd_file_get(&nsswitch_file);
     const char *why = unreadable;
     if (s && (!s->error || s->error == ENOENT))
@@ -167,27 +187,31 @@ const char *nd_nsswitch_hosts(struct nd_sources *sources, const char *name) {
     return why;
 }
 
-const char *nd_nsswitch_services(void) {
-    struct nd_snapshot *s = nd_file_get(&nsswitch_file);
+static const char *decide_services(struct nd_word text) {
     struct nd_word value;
     struct entry e;
-    const char *why = NULL;
-    if (!s || (s->error && s->error != ENOENT)) {
-        why = unreadable;
-    } else if (find_database((struct nd_word){s->text, s->size}, "services", &value)) {
-        bool files = false;
-        while (next_entry(&value, &e) && !why) {
-            /* Debian's default is "db files"; without its database file, db has no entries */
-            bool db = nd_word_is(e.source, "db") && access("/var/lib/misc/services.db", F_OK) != 0 &&
-                      access("/var/db/services.db", F_OK) != 0;
-            db |= nd_word_starts(e.source, "#");
-            files |= nd_word_is(e.source, "files");
-            if (e.broken || e.actions.size || (!db && !nd_word_is(e.source, "files")))
-                why = "nsswitch.conf: services from a source other than files";
-        }
-        if (!why && !files)
-            why = "nsswitch.conf: services without files";
+    bool files = false;
+    if (!find_database(text, "services", &value))
+        return NULL;
+    while (next_entry(&value, &e)) {
+        /* Debian's default is "db files"; without its database file, db has no entries */
+        bool db = nd_word_is(e.source, "db") && access("/var/lib/misc/services.db", F_OK) != 0 &&
+                  access("/var/db/services.db", F_OK) != 0;
+        db |= nd_word_starts(e.source, "#");
+        files |= nd_word_is(e.source, "files");
+        if (e.broken || e.actions.size || (!db && !nd_word_is(e.source, "files")))
+            return "nsswitch.conf: services from a source other than files";
     }
+    return files ? NULL : "nsswitch.conf: services without files";
+}
+
+const char *nd_nsswitch_services(void) {
+    const char *own = __atomic_load_n(&own_services, __ATOMIC_ACQUIRE);
+    if (own)
+        return decide_services((struct nd_word){own, strlen(own)});
+    struct nd_snapshot *s = nd_file_get(&nsswitch_file);
+    bool good = s && (!s->error || s->error == ENOENT);
+    const char *why = good ? decide_services((struct nd_word){s->text, s->size}) : unreadable;
     nd_file_put(s);
     return why;
 }

@@ -19,6 +19,10 @@ const char *nd_nsswitch_hosts(struct nd_sources *sources, const char *name);
 /* Returns NULL where service names come from /etc/services alone, else why only libc can answer. */
 const char *nd_nsswitch_services(void);
 
+/* From here on the sources of `database` ("hosts", "services") are those in `line`, whatever the file says. Keeps
+ * errno. */
+void nd_nsswitch_configure(const char *database, const char *line);
+
 /* As nd_nsswitch_hosts, on a given text; for tests. */
 const char *nd_nsswitch_decide(struct nd_sources *sources, const char *text, size_t size, const char *name);
 

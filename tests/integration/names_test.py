@@ -236,3 +236,30 @@ time.sleep(20)"""
     lines = (tmp_path / "log").read_text().splitlines()
     assert [line.partition(" repeated=")[2][:1] for line in lines] == ["", "", "", "3", "4", "5", ""], lines
     assert row["expired_in_a_row"] == 5
+
+
+CONFIGURED = """
+def found(*arguments):
+    try:
+        return socket.getaddrinfo(*arguments, socket.AF_INET)[0][4]
+    except socket.gaierror as error:
+        return error.errno
+found("host.test", None)
+answers = []
+for line in sys.argv[1:]:
+    database, _, sources = line.partition(":")
+    answers.append(libc.__nss_configure_lookup(database.encode(), sources.encode()))
+    answers += [found("host.test", None), found("other.test", None), found("127.0.0.1", "own-service")]
+    answers.append(libc.gethostbyname(b"host.test") != 0)
+print(json.dumps(answers))
+"""
+
+
+@pytest.mark.parametrize("lines", [["hosts:files"], ["hosts:dns"], ["hosts:dns files", "hosts: files", "hosts:files dns"],
+                                   ["hosts:nosuch files"], ["services:nosuch"], ["services:files", "nosuch:files"]])
+def test_sources_that_the_program_names(net, lines):
+    """As `getent -s hosts:files` does."""
+    net.etc("hosts", "192.0.2.1 host.test\n")
+    net.cover("/etc/services", "own-service 4711/tcp\n")
+    net.names({"host.test": ["192.0.2.2"], "other.test": ["192.0.2.3"]})
+    assert net.told(CONFIGURED, *lines) == net.told(CONFIGURED, *lines, library=False)
