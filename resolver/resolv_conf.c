@@ -8,6 +8,7 @@
 
 #include "base/words.h"
 #include "resolver/file_cache.h"
+#include "resolver/libc_version.h"
 #include "resolver/lock.h"
 #include "resolver/numeric.h"
 
@@ -141,6 +142,13 @@ static bool read_flag(struct nd_resolv_conf *conf, struct nd_word word) {
     return false;
 }
 
+static void read_inet6(struct nd_resolv_conf *conf) {
+    if (!nd_libc_before(30))
+        return;
+    conf->inet6 = true;
+    conf->libc_why = "resolv.conf: inet6";
+}
+
 static void read_options(struct nd_resolv_conf *conf, struct nd_word line) {
     struct nd_word word;
     while (next_blank_word(&line, &word)) {
@@ -150,6 +158,8 @@ static void read_options(struct nd_resolv_conf *conf, struct nd_word line) {
             conf->timeout_s = read_number(word, "timeout:", MAX_TIMEOUT_S);
         else if (nd_word_starts(word, "attempts:"))
             conf->attempts = read_number(word, "attempts:", MAX_ATTEMPTS);
+        else if (nd_word_starts(word, "inet6"))
+            read_inet6(conf);
         else if (!read_flag(conf, word))
             conf->libc_why = "resolv.conf: an option that we do not know";
     }

@@ -149,18 +149,18 @@ START_TEST(a_young_file_is_read_again) {
     later_s += 100;
     expect("two");
     expect("two");
-    ck_assert_int_eq(parsed, 3);
+    ck_assert_int_eq(parsed, 2); /* the content is the same */
     whole_seconds = false;
     later_s = 0;
     put_content("now");
     expect("now");
     expect("now");
-    ck_assert_int_eq(parsed, 5);
+    ck_assert_int_eq(parsed, 3);
     later_s = -100; /* the clock was set back: a change would get other time stamps */
     put_content("new");
     expect("new");
     expect("new");
-    ck_assert_int_eq(parsed, 6);
+    ck_assert_int_eq(parsed, 4);
     teardown();
 }
 END_TEST

@@ -147,7 +147,7 @@ START_TEST(agrees_on_random_bytes) {
                                          "\n", "\n\n",  "#",  "\r",          "10.0.0.1", "::1", ".",
                                          "\0", "a\0b ", "\v", "10.0.0.1 a ", "-",        "\xff"};
     srandom(1);
-    for (int round = 0; round < 3000; round++) {
+    for (int round = 0; round < 200; round++) {
         setup();
         for (long i = random() % 60; i > 0; i--) {
             size_t which = (size_t)random() % (sizeof pieces / sizeof *pieces);
