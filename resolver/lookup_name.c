@@ -10,6 +10,7 @@
 #include "resolver/dns_search.h"
 #include "resolver/host_conf.h"
 #include "resolver/hosts.h"
+#include "resolver/nscd.h"
 #include "resolver/res_state.h"
 
 int nd_config_get(struct nd_config *config, const char *name, struct nd_lookup *lookup) {
@@ -105,6 +106,8 @@ void nd_ask_source(struct nd_host *host, struct nd_config *config, enum nd_sourc
 
 void nd_lookup_name(struct nd_host *host, struct nd_config *config, const char *name, enum nd_lookup_kind kind,
                     int family, struct nd_lookup *lookup) {
+    if (kind == ND_BOTH_FAMILIES ? nd_nscd_addresses(host, name, lookup) : nd_nscd_name(host, name, family, lookup))
+        return;
     for (int i = 0; i < config->sources.count; i++) {
         int before = i == 0 ? 0 : host->h_err;
         nd_host_free(host);

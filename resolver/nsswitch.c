@@ -175,6 +175,10 @@ void nd_nsswitch_configure(const char *database, const char *line) {
     errno = saved;
 }
 
+bool nd_nsswitch_is_configured(void) {
+    return __atomic_load_n(&own_hosts, __ATOMIC_RELAXED) != NULL;
+}
+
 const char *nd_nsswitch_hosts(struct nd_sources *sources, const char *name) {
     const char *own = __atomic_load_n(&own_hosts, __ATOMIC_ACQUIRE);
     if (own)
