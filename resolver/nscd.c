@@ -96,7 +96,7 @@ static bool connect_to_daemon(struct exchange *e) {
 }
 
 static bool send_request(struct exchange *e, enum request type, const void *key, size_t key_size) {
-    int32_t header[3] = {VERSION, type, (int32_t)key_size};
+    int32_t header[3] = {VERSION, (int32_t)type, (int32_t)key_size};
     struct iovec parts[2] = {{header, sizeof header}, {(void *)(uintptr_t)key, key_size}};
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
     return nd_own_has(&e->sockets, e->fd) &&

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "resolver/dns_search.h"
+#include "resolver/kept_connection.h"
 #include "resolver/lookup_name.h"
 #include "resolver/res_state.h"
 
@@ -33,6 +34,9 @@ static bool begin(struct call *c, struct __res_state *state, struct nd_lookup *l
         errno = ENOMEM;
         return false;
     }
+    struct __res_state *used = state ? state : &_res;
+    if (used->options & RES_INIT && nd_connection_is_kept(used))
+        c->conf->keeper = used; /* this configuration is of the state, not the file's */
     lookup->libc_why = c->conf->libc_why;
     if (lookup->libc_why)
         nd_resolv_conf_put(c->conf);
@@ -128,7 +132,8 @@ int nd_res_send(struct __res_state *state, const unsigned char *query, int query
                          .questions = {{query, (size_t)query_size}},
                          .question_count = 1,
                          .by_tcp = query_size > 512};
-    nd_ask(&ask);
+    if (!nd_connection_ask(&ask))
+        nd_ask(&ask);
     int length = -1;
     if (ask.answers[0].bytes)
         length = copy_answer(&ask.answers[0], answer, size);

@@ -8,6 +8,8 @@
 
 #define ND_MAX_SERVERS 3 /* glibc's MAXNS */
 
+struct __res_state;
+
 union nd_server {
     struct sockaddr sa;
     struct sockaddr_in v4;
@@ -24,7 +26,8 @@ struct nd_resolv_conf {
     bool no_reload; /* a thread that has once read the file does not notice that it changes */
     bool rotate, use_vc, edns0, trust_ad, no_aaaa, no_tld_query, single_request, single_request_reopen, dnssec;
     bool no_recurse, ignore_truncation, no_search, no_default_domain; /* set only from a struct __res_state */
-    const char *libc_why; /* static text: the setting that only libc can follow; else NULL */
+    struct __res_state *keeper; /* the state that keeps a connection to the first server, or NULL */
+    const char *libc_why;       /* static text: the setting that only libc can follow; else NULL */
     int references;
 };
 

@@ -1,5 +1,8 @@
 """Programs that use _res, or a state of their own: each step gives what it gives with libc alone, and asks the same servers."""
 
+import socket
+import time
+
 import pytest
 
 import programs
@@ -111,3 +114,57 @@ def test_the_environment_is_read_with_the_file(net, check):
     net.etc("hosts", "192.0.2.5 host.test\n")
     check(NEW, "gai:one gai:host.test getenv:0 gai:host.test host:host.test gai:one.test query:one.test", variables)
     check(NEW, "gai:one getenv:1 gai:one", variables)  # HOSTALIASES, as libc does
+
+
+KEEP = USEVC | 0x100  # RES_STAYOPEN
+HEALTHY = dns.answering(Zone(NAMES))
+
+
+def closing(question, send, stop):
+    """Ends the connection after its answer."""
+    HEALTHY(question, send, stop)
+    send.__closure__[0].cell_contents.shutdown(socket.SHUT_RDWR)
+
+
+def in_pieces(question, send, stop):
+    """Each byte alone, behind an answer to another question."""
+    connection, stray = send.__closure__[0].cell_contents, []
+    dns.wrong_ids(HEALTHY)(question, stray.append, stop)
+    for reply in stray:
+        for byte in len(reply).to_bytes(2, "big") + reply:
+            connection.sendall(bytes([byte]))
+            time.sleep(0.0005)
+
+
+def refusing(question, send, _stop):
+    send.__closure__[0].cell_contents.close()
+
+
+@pytest.mark.parametrize("behaviour, times", [(HEALTHY, 1), (closing, None), (in_pieces, 1)])
+@pytest.mark.parametrize("steps", [f"init set:{KEEP} QUERY QUERY search:one QUERY open", f"init set:{KEEP} send:one.test send:one.test QUERY",
+                                   f"ninit nset:{KEEP} nquery:one.test nsearch:one nquery:one.test open nclose open",
+                                   f"init set:{KEEP} QUERY close QUERY open QUERY"])
+def test_a_connection_that_stays_open(net, behaviour, times, steps):
+    """Its descriptor is the state's, as in libc, and the questions that a connection is for are asked over it alone."""
+    connections = set()
+    net.etc("resolv.conf", "nameserver 127.0.0.1\nsearch old.test test\noptions timeout:5\n")
+    net.dns(dns.silent, lambda question, send, stop: (connections.add(send), behaviour(question, send, stop)))
+    told = {}
+    for library in [True] if behaviour is closing else [False, True]:  # libc takes an end of file for no answer
+        connections.clear()
+        result = net.run([STATE, *steps.replace("QUERY", "query:one.test").split()], library=library)
+        told[library] = result.status, result.text, len(connections)
+    assert told[True][0] == 0 and "h_errno" not in told[True][1], told
+    if behaviour is not closing:
+        assert told[True][:2] == told[False][:2], told
+    assert times is None or "close" in steps or told[True][2] == told[False][2] == times, told
+
+
+@pytest.mark.parametrize("tcp", [dns.silent, refusing])
+def test_a_connection_that_stays_open_and_silent(net, tcp):
+    """The next server is asked, and the connection is not kept."""
+    net.etc("resolv.conf", "nameserver 127.0.0.1\nnameserver 127.0.0.2\noptions timeout:1\n")
+    net.dns(dns.silent, tcp)
+    net.dns(dns.silent, HEALTHY, host="127.0.0.2")
+    result = net.run([STATE, "init", f"set:{KEEP}", "query:one.test", "open"], RESOLVE="4s")
+    assert result.out.split() == [b"query", b"3", b"open", b"3"] and result.elapsed < 4, result

@@ -3,7 +3,9 @@
  *   query, search, send, nquery, nsearch NAME      prints what came: the last byte of the answer, or h_errno
  *   gai, host NAME        getaddrinfo, gethostbyname; prints the address or the code
  *   server ADDRESS PORT, domain NAME, retrans, ndots, set, clear NUMBER      changes _res; set and clear its options
- *   nserver ADDRESS PORT  changes its own state
+ *   nserver ADDRESS PORT, nset NUMBER      changes its own state
+ *   nclose, close         closes its own state; all descriptors from 3 on
+ *   open                  prints how many descriptors are open
  *   copy FILE             makes FILE the content of /etc/resolv.conf
  *   thread                makes all following steps in a new thread
  *   state                 prints _res
@@ -97,6 +99,13 @@ static void copy(const char *file) {
     close(to);
 }
 
+static void show_open(void) {
+    int count = 0;
+    for (int fd = 0; fd < 100; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    printf("open %d\n", count);
+}
+
 static void show_state(void) {
     printf("state %lx servers %d %s retrans %d retry %d ndots %d search", _res.options & ~RES_INIT, _res.nscount,
            inet_ntoa(_res.nsaddr_list[0].sin_addr), _res.retrans, _res.retry, _res.ndots);
@@ -120,6 +129,8 @@ static void change(const char *step, char *value, const char *port) {
         _res.ndots = (unsigned)atoi(value) & 15;
     } else if (strcmp(step, "set") == 0) {
         _res.options |= strtoul(value, NULL, 0);
+    } else if (strcmp(step, "nset") == 0) {
+        own.options |= strtoul(value, NULL, 0);
     } else if (strcmp(step, "clear") == 0) {
         _res.options &= ~strtoul(value, NULL, 0);
     } else {
@@ -144,6 +155,13 @@ static void *run(void *unused) {
         } else if (strcmp(step, "getenv") == 0) {
             counted = 0;
             allowed = atoi(value);
+        } else if (strcmp(step, "nclose") == 0) {
+            res_nclose(&own);
+        } else if (strcmp(step, "close") == 0) {
+            for (int fd = 3; fd < 100; fd++)
+                close(fd);
+        } else if (strcmp(step, "open") == 0) {
+            show_open();
         } else if (strcmp(step, "copy") == 0) {
             copy(value);
         } else if (strcmp(step, "gai") == 0) {
