@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <string.h>
 
+#include "resolver/kept_connection.h"
 #include "resolver/random.h"
 
 #define MAX_NAME 1025 /* MAXDNAME */
@@ -76,7 +77,8 @@ bool nd_query(struct nd_search *s, const char *name) {
             size = ask_a_instead(packets[i], size, s->conf);
         s->ask.questions[i] = (struct nd_question){packets[i], (size_t)size};
     }
-    nd_ask(&s->ask);
+    if (!nd_connection_ask(&s->ask))
+        nd_ask(&s->ask);
     if (hidden) {
         hide_records(&s->ask.answers[0]);
         hide_records(&s->ask.error_answer);

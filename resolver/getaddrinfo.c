@@ -7,6 +7,7 @@
 #include "resolver/gai_conf.h"
 #include "resolver/interfaces.h"
 #include "resolver/lookup_name.h"
+#include "resolver/nscd.h"
 #include "resolver/numeric.h"
 #include "resolver/resolver.h"
 #include "resolver/sort.h"
@@ -167,11 +168,35 @@ static void append(struct nd_host *to, const struct nd_host *from, bool map) {
         nd_host_set_canonical(to, from->canonical, strlen(from->canonical));
 }
 
+/* What nscd has, of which the requested family is taken, and IPv4 addresses to be mapped. False: it says nothing. */
+static bool one_family_from_nscd(struct nd_host *host, struct request *r) {
+    struct nd_host all;
+    bool map = r->hints.ai_family == AF_INET6 && r->hints.ai_flags & AI_V4MAPPED;
+    nd_host_init(&all);
+    bool answered = nd_nscd_addresses(&all, r->node, r->lookup);
+    for (size_t i = 0; i < all.count; i++) {
+        struct nd_address a = all.addresses[i];
+        if (a.family != r->hints.ai_family && !map)
+            continue;
+        r->got_ipv6 |= a.family == AF_INET6;
+        if (a.family != r->hints.ai_family)
+            map_to_v6(&a);
+        nd_host_add_address(host, a.family, a.bytes);
+    }
+    if (all.canonical)
+        nd_host_set_canonical(host, all.canonical, strlen(all.canonical));
+    host->h_err = all.h_err;
+    nd_host_free(&all);
+    return answered;
+}
+
 /* Asks each source in turn for the requested family and then, for mapped addresses, for IPv4. */
 static int name_one_family(struct nd_host *host, struct request *r, struct nd_config *config) {
     enum nd_lookup_kind kind = r->hints.ai_flags & AI_CANONNAME ? ND_ONE_FAMILY_CANON : ND_ONE_FAMILY;
     int wanted = r->hints.ai_family, no_data = 0, no_inet6_data = 0;
     bool map = wanted == AF_INET6 && r->hints.ai_flags & AI_V4MAPPED;
+    if (one_family_from_nscd(host, r))
+        return host->count ? 0 : EAI_NONAME;
     for (int i = 0; i < config->sources.count && !r->lookup->expired && !r->lookup->libc_why; i++) {
         struct nd_host part;
         nd_host_init(&part);

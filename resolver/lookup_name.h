@@ -22,6 +22,10 @@ void nd_config_put(struct nd_config *config);
 /* Reads config->resolv where it is NULL. False: libc has to make the lookup, or host->no_memory is set. */
 bool nd_config_get_resolv(struct nd_host *host, struct nd_config *config, struct nd_lookup *lookup);
 
+/* Returns why only libc can search DNS for `name`: it has no dots, and the program may have an alias for it in the file
+ * that HOSTALIASES names. NULL: it may not. Reads the environment only where libc does. */
+const char *nd_host_aliases(const char *name);
+
 /* Which of glibc's lookup functions is followed. */
 enum nd_lookup_kind {
     ND_BOTH_FAMILIES,    /* gethostbyname4: AF_UNSPEC, both at once */

@@ -1,22 +1,29 @@
 #include "resolver/nsswitch.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/words.h"
 #include "resolver/file_cache.h"
+#include "resolver/libc_version.h"
 
-static struct nd_file nsswitch_file = {.path = "/etc/nsswitch.conf"};
+static struct nd_file nsswitch_file = {.path = "/etc/nsswitch.conf", .of_first_root = true};
+
+#define WORD(literal) ((struct nd_word){literal, sizeof(literal) - 1})
 
 static const char unreadable[] = "nsswitch.conf cannot be read";
 
-/* The last line for `database` counts, as in glibc >= 2.34. False: there is none. */
+/* The last line for `database` counts, as in glibc >= 2.34, which takes a "#" behind it for a source, and the words
+ * after that, too. False: there is none. */
 static bool find_database(struct nd_word text, const char *database, struct nd_word *value) {
     struct nd_word line;
     bool found = false;
     while (nd_next_line(&text, &line)) {
-        nd_cut_at(&line, '#');
+        if (nd_libc_before(34))
+            nd_cut_at(&line, '#');
         while (line.size > 0 && nd_is_space(*line.at))
             line.at++, line.size--;
         struct nd_word name = line;
@@ -131,6 +138,8 @@ static const char *decide_entry(struct nd_sources *sources, const struct entry *
     if (nd_word_starts(e->source, "mdns"))
         return !name || has_suffix(name, ".local") || access("/etc/mdns.allow", F_OK) == 0 ? "nsswitch.conf: mdns"
                                                                                            : NULL;
+    if (nd_word_starts(e->source, "#")) /* libc finds no module of this name */
+        return NULL;
     return "nsswitch.conf: a source other than files and dns";
 }
 
@@ -139,7 +148,7 @@ const char *nd_nsswitch_decide(struct nd_sources *sources, const char *text, siz
     struct entry e, following;
     sources->count = 0;
     if (!find_database((struct nd_word){text, size}, "hosts", &value))
-        value = (struct nd_word){"files dns", 9};
+        value = nd_libc_before(35) ? WORD("dns [!UNAVAIL=return] files") : WORD("files dns");
     bool more = next_entry(&value, &e);
     while (more) {
         more = next_entry(&value, &following);
@@ -151,7 +160,29 @@ const char *nd_nsswitch_decide(struct nd_sources *sources, const char *text, siz
     return sources->count ? NULL : "nsswitch.conf: no source that we know";
 }
 
+/* What the program has set, as a line of the file; NULL: nothing. libc never frees it either. */
+static char *own_hosts, *own_services;
+
+void nd_nsswitch_configure(const char *database, const char *line) {
+    char **own = strcmp(database, "hosts") == 0 ? &own_hosts : strcmp(database, "services") == 0 ? &own_services : NULL;
+    size_t size = strlen(database) + strlen(line) + 3;
+    int saved = errno;
+    char *text = own ? malloc(size) : NULL;
+    if (text) {
+        snprintf(text, size, "%s:%s\n", database, line);
+        __atomic_store_n(own, text, __ATOMIC_RELEASE);
+    }
+    errno = saved;
+}
+
+bool nd_nsswitch_is_configured(void) {
+    return __atomic_load_n(&own_hosts, __ATOMIC_RELAXED) != NULL;
+}
+
 const char *nd_nsswitch_hosts(struct nd_sources *sources, const char *name) {
+    const char *own = __atomic_load_n(&own_hosts, __ATOMIC_ACQUIRE);
+    if (own)
+        return nd_nsswitch_decide(sources, own, strlen(own), name);
     struct nd_snapshot *s = nd_file_get(&nsswitch_file);
     const char *why = unreadable;
     if (s && (!s->error || s->error == ENOENT))
@@ -160,26 +191,31 @@ const char *nd_nsswitch_hosts(struct nd_sources *sources, const char *name) {
     return why;
 }
 
-const char *nd_nsswitch_services(void) {
-    struct nd_snapshot *s = nd_file_get(&nsswitch_file);
+static const char *decide_services(struct nd_word text) {
     struct nd_word value;
     struct entry e;
-    const char *why = NULL;
-    if (!s || (s->error && s->error != ENOENT)) {
-        why = unreadable;
-    } else if (find_database((struct nd_word){s->text, s->size}, "services", &value)) {
-        bool files = false;
-        while (next_entry(&value, &e) && !why) {
-            /* Debian's default is "db files"; without its database file, db has no entries */
-            bool db = nd_word_is(e.source, "db") && access("/var/lib/misc/services.db", F_OK) != 0 &&
-                      access("/var/db/services.db", F_OK) != 0;
-            files |= nd_word_is(e.source, "files");
-            if (e.broken || e.actions.size || (!db && !nd_word_is(e.source, "files")))
-                why = "nsswitch.conf: services from a source other than files";
-        }
-        if (!why && !files)
-            why = "nsswitch.conf: services without files";
+    bool files = false;
+    if (!find_database(text, "services", &value))
+        return NULL;
+    while (next_entry(&value, &e)) {
+        /* Debian's default is "db files"; without its database file, db has no entries */
+        bool db = nd_word_is(e.source, "db") && access("/var/lib/misc/services.db", F_OK) != 0 &&
+                  access("/var/db/services.db", F_OK) != 0;
+        db |= nd_word_starts(e.source, "#");
+        files |= nd_word_is(e.source, "files");
+        if (e.broken || e.actions.size || (!db && !nd_word_is(e.source, "files")))
+            return "nsswitch.conf: services from a source other than files";
     }
+    return files ? NULL : "nsswitch.conf: services without files";
+}
+
+const char *nd_nsswitch_services(void) {
+    const char *own = __atomic_load_n(&own_services, __ATOMIC_ACQUIRE);
+    if (own)
+        return decide_services((struct nd_word){own, strlen(own)});
+    struct nd_snapshot *s = nd_file_get(&nsswitch_file);
+    bool good = s && (!s->error || s->error == ENOENT);
+    const char *why = good ? decide_services((struct nd_word){s->text, s->size}) : unreadable;
     nd_file_put(s);
     return why;
 }

@@ -14,6 +14,7 @@ struct nd_lookup {
     nd_time limit;        /* in: relative; the clock is read, and deadline set, only when the lookup may wait */
     bool expired;         /* out: the deadline ended the lookup; with result 0: only one of two families was answered */
     const char *libc_why; /* out: static text, set when the lookup must be left to libc; else NULL */
+    bool prefers_ipv6;    /* out, with libc_why: gethostbyname gives IPv6 addresses here (resolv.conf's inet6) */
     bool unbounded;       /* out: libc made the lookup without a limit, as no thread could be created */
     char *canonical;      /* in: NULL, or NI_MAXHOST bytes for the canonical name that nd_getaddrinfo finds */
     void (*on_start)(struct nd_lookup *); /* in: called once when the deadline is set, before any wait; may be NULL */

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "shim/mode.h"
+#include "shim/report/repeats.h"
 #include "shim/report/report.h"
 #include "shim/report/slots.h"
 #include "shim/settings/live.h"
@@ -31,13 +32,14 @@ struct nd_lookup nd_lookup_begin_in(const uintptr_t *frame, struct nd_lookup_use
     return (struct nd_lookup){.limit = nd_profile_resolve(name), .on_start = begin_slot, .caller = use};
 }
 
-static void report(const char *operation, const char *name, nd_time limit, nd_time elapsed) {
-    struct nd_event event = {.operation = operation,
+static void report(enum nd_call operation, const char *name, nd_time limit, nd_time elapsed, unsigned in_a_row) {
+    struct nd_event event = {.operation = nd_operation_names[operation],
                              .limit = "RESOLVE",
                              .timeout = limit,
                              .elapsed = elapsed,
                              .fd = -1,
                              .name = name,
+                             .in_a_row = in_a_row,
                              .observed = nd_observing};
     nd_report_expiry(&event);
 }
@@ -52,6 +54,12 @@ static void notice_libc_once(const char *why, bool unbounded) {
     nd_report_notice(line);
 }
 
+static void report_expired(const struct nd_lookup_use *use, const char *name, const struct nd_lookup *lookup) {
+    unsigned in_a_row = name ? nd_repeats_add(name) : 0;
+    nd_slots_count_in_a_row(use->operation, in_a_row);
+    report(use->operation, name, lookup->limit, nd_now() - (lookup->deadline - lookup->limit), in_a_row);
+}
+
 void nd_lookup_end(struct nd_lookup_use *use, const char *name, const struct nd_lookup *lookup) {
     int saved = errno;
     if (lookup->deadline != 0)
@@ -59,7 +67,9 @@ void nd_lookup_end(struct nd_lookup_use *use, const char *name, const struct nd_
     if (lookup->libc_why)
         notice_libc_once(lookup->libc_why, lookup->unbounded);
     if (lookup->expired)
-        report(nd_operation_names[use->operation], name, lookup->limit, nd_now() - (lookup->deadline - lookup->limit));
+        report_expired(use, name, lookup);
+    else if (name)
+        nd_repeats_ended(name);
     errno = saved;
 }
 
@@ -68,8 +78,24 @@ void nd_lookup_observed(struct nd_slot_use *use, const char *name) {
     nd_time now = nd_now(), elapsed = now - use->began, limit = nd_profile_resolve(name);
     nd_slot_end(use, ND_SLOT_DONE, now);
     if (limit && elapsed >= limit)
-        report(nd_operation_names[use->operation], name, limit, elapsed);
+        report(use->operation, name, limit, elapsed, 0);
     errno = saved;
+}
+
+static bool is_failed(const struct nd_lookup *lookup) {
+    return lookup->expired && nd_settings.resolve_error == ND_RESOLVE_FAIL;
+}
+
+int nd_lookup_code(const struct nd_lookup *lookup, int code) {
+    return code == EAI_AGAIN && is_failed(lookup) ? EAI_FAIL : code;
+}
+
+int nd_lookup_h_err(const struct nd_lookup *lookup, int h_err) {
+    return h_err == TRY_AGAIN && is_failed(lookup) ? NO_RECOVERY : h_err;
+}
+
+void nd_lookup_set_h_errno(const struct nd_lookup *lookup) {
+    h_errno = nd_lookup_h_err(lookup, h_errno);
 }
 
 void nd_lookup_found(const char *name, const char *canonical, const struct addrinfo *list) {

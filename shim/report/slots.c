@@ -204,6 +204,14 @@ bool nd_slots_sending(int fd) {
     return found;
 }
 
+void nd_slots_count_in_a_row(enum nd_call operation, uint32_t expiries) {
+    _Atomic uint32_t *most = &nd_slots.counters[own_tid() % ND_SHARDS][operation].in_a_row;
+    uint32_t seen = atomic_load_explicit(most, memory_order_relaxed);
+    while (expiries > seen &&
+           !atomic_compare_exchange_weak_explicit(most, &seen, expiries, memory_order_relaxed, memory_order_relaxed))
+        continue;
+}
+
 void nd_slots_count_expiry(const char *operation, bool observed) {
     enum nd_call found = nd_operation_find(operation);
     struct nd_counters *counters = &nd_slots.counters[own_tid() % ND_SHARDS][found];

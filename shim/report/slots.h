@@ -25,6 +25,9 @@ void nd_slot_begin_in(const uintptr_t *frame, struct nd_slot_use *use, enum nd_c
 /* Ends the call at `now`. */
 void nd_slot_end(struct nd_slot_use *use, enum nd_slot_end how, nd_time now);
 
+/* Keeps the greatest number of expiries that one name had in a row. */
+void nd_slots_count_in_a_row(enum nd_call operation, uint32_t expiries);
+
 /* Counts an expiry. */
 void nd_slots_count_expiry(const char *operation, bool observed);
 

@@ -14,6 +14,9 @@ enum nd_log { ND_LOG_OFF, ND_LOG_STDERR, ND_LOG_SYSLOG, ND_LOG_FILE };
 
 enum nd_log_format { ND_LOG_LOGFMT, ND_LOG_JSON };
 
+/* What a program is told of a lookup whose deadline has passed. */
+enum nd_resolve_error { ND_RESOLVE_AGAIN, ND_RESOLVE_FAIL };
+
 /* A time that may change while other threads read it. They read it whole, also where 64 bits take two machine words. */
 typedef _Atomic nd_time nd_live_time;
 
@@ -34,6 +37,7 @@ struct nd_settings {
     struct nd_limits outbound, inbound;
     enum nd_log log;
     enum nd_log_format log_format;
+    enum nd_resolve_error resolve_error;
     bool backtrace;
     char log_path[256]; /* for ND_LOG_FILE */
     char statsd[64];    /* address:port or [v6]:port, numeric; empty is off */
@@ -56,6 +60,7 @@ enum nd_setting_kind {
     ND_SETTING_MODE,
     ND_SETTING_LOG,
     ND_SETTING_LOG_FORMAT,
+    ND_SETTING_RESOLVE_ERROR,
     ND_SETTING_SWITCH,
     ND_SETTING_ADDRESS,
     ND_SETTING_UNREAD /* a known name whose value is read elsewhere */

@@ -149,3 +149,19 @@ def test_each_lookup_asks_again(net):
     ask = "for _ in range(6): print(socket.gethostbyname('host.test'))"
     answers = net.run(programs.child(ask)).out.split()
     assert answers == [f"192.0.2.{i}".encode() for i in range(1, 7)]
+
+
+@SANITIZED
+def test_one_lookup_beside_a_large_hosts_file(net):
+    """Lists of blocked names have 250,000 lines. Their index is for a process that asks often."""
+    net.etc("hosts", "".join(f"0.0.0.0 ads{i}.tracker{i % 977}.test\n" for i in range(250_000)) + "192.0.2.7 host.test\n")
+    grown, often = net.told("""
+used = lambda: int(open("/proc/self/statm").read().split()[1]) * 4
+ask = lambda: socket.gethostbyname("host.test") == "192.0.2.7" and socket.gethostbyaddr("192.0.2.7")[0] == "host.test"
+before = used()
+assert ask()
+grown = used() - before
+began = time.process_time()
+assert all(ask() for _ in range(500))
+print(json.dumps([grown, time.process_time() - began]))""")
+    assert grown < 2048 and often < 5, (grown, often)

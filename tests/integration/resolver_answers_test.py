@@ -62,10 +62,12 @@ VARIANTS = {
     "environment": Variant(RESOLV + "search no.test\n", env={"LOCALDOMAIN": "dom.test nd.test",
                                                             "RES_OPTIONS": "ndots:2 single-request"}),
     "files only": Variant(nsswitch="hosts: files\nservices: db files\n"),
-    "dns first": Variant(nsswitch="hosts:\tdns files [NOTFOUND=return] # x\nservices: files\n"),
+    "dns first": Variant(nsswitch="hosts:\tdns files [NOTFOUND=return]\nservices: files\n"),
+    "a comment that libc takes for sources": Variant(nsswitch="hosts: files # dns\nservices: files # db\n"),
     "mdns and myhostname": Variant(nsswitch="hosts: files mdns4_minimal [NOTFOUND=return] dns myhostname\n"),
     "first line only": Variant(host_conf="multi off\n"),
     "no hosts file": Variant(hosts=""),
+    "large hosts file": Variant(hosts="".join(f"203.0.113.{i % 256} filler{i}.example\n" for i in range(3000)) + HOSTS),
 }
 
 LABELS = ["nx", "nd", "sf", "rf", "fe", "ni", "tc", "om", "wo", "ci", "ch", "bl", "cu", "mp", "hd"]

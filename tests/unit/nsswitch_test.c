@@ -1,5 +1,6 @@
 #include "resolver/nsswitch.h"
 
+#include <gnu/libc-version.h>
 #include <string.h>
 
 #include "tests/unit/unit.h"
@@ -10,10 +11,9 @@
 static const struct {
     const char *line, *name, *sources;
 } cases[] = {
-    {"", "a", "fd"},
     {"hosts: files dns\n", "a", "fd"},
     {"hosts:dns files", "a", "df"},
-    {" hosts :\tfiles # dns\n", "a", "f"},
+    {" hosts :\tfiles dns\n", "a", "fd"},
     {"hosts: files\nhosts: dns\n", "a", "d"},
     {"networks: sss\nhosts: files dns\n", "a", "fd"},
     {"hosts: files dns [NOTFOUND=return]\n", "a", "fd"},
@@ -51,6 +51,40 @@ START_TEST(decides_for_each_name) {
 }
 END_TEST
 
+static const char *version = "2.36";
+
+const char *gnu_get_libc_version(void) {
+    return version;
+}
+
+static const char *decide(const char *line) {
+    static struct nd_sources sources;
+    static char got[8];
+    const char *why = nd_nsswitch_decide(&sources, line, strlen(line), "a");
+    memset(got, 0, sizeof got);
+    for (int i = 0; i < sources.count; i++)
+        got[i] = sources.list[i] == ND_SOURCE_FILES ? 'f' : 'd';
+    return why ? "libc" : got;
+}
+
+START_TEST(reads_the_file_as_the_running_libc) {
+    ck_assert_str_eq(decide(""), "fd");
+    ck_assert_str_eq(decide("#hosts: dns\n"), "fd");
+    ck_assert_str_eq(decide("# hosts: dns\n"), "fd");
+    ck_assert_str_eq(decide("hosts: files # dns\n"), "fd");
+    ck_assert_str_eq(decide("hosts: files #dns\n"), "f");
+    ck_assert_str_eq(decide("hosts: files # sss\n"), "libc");
+    version = "2.34";
+    ck_assert_str_eq(decide(""), "libc");
+    ck_assert_str_eq(decide("hosts: files # dns\n"), "fd");
+    version = "2.31";
+    ck_assert_str_eq(decide(""), "libc");
+    ck_assert_str_eq(decide("hosts: files # dns\n"), "f");
+    ck_assert_str_eq(decide("hosts: files dns # sss [NOTFOUND=return]\n"), "fd");
+}
+END_TEST
+
 void add_tests(TCase *tests) {
     tcase_add_loop_test(tests, decides_for_each_name, 0, COUNT(cases));
+    tcase_add_test(tests, reads_the_file_as_the_running_libc);
 }

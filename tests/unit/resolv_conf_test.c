@@ -1,11 +1,17 @@
 #include "resolver/resolv_conf.h"
 
 #include <arpa/inet.h>
+#include <gnu/libc-version.h>
 #include <string.h>
 
 #include "tests/unit/unit.h"
 
 static struct nd_resolv_conf *conf;
+static const char *version = "2.36";
+
+const char *gnu_get_libc_version(void) {
+    return version;
+}
 
 static void read_with(const char *text, const char *localdomain, const char *options, const char *hostname) {
     nd_resolv_conf_put(conf);
@@ -59,6 +65,17 @@ START_TEST(the_last_search_or_domain_counts) {
 }
 END_TEST
 
+START_TEST(inet6_is_an_option_of_old_versions) {
+    read_text("options inet6 rotate\n");
+    ck_assert(conf->rotate && !conf->inet6);
+    ck_assert_ptr_null(conf->libc_why);
+    version = "2.19";
+    read_text("options inet6 rotate\n");
+    ck_assert(conf->rotate && conf->inet6);
+    ck_assert_ptr_nonnull(conf->libc_why);
+}
+END_TEST
+
 START_TEST(the_environment_overrides) {
     read_with("search a\noptions ndots:4\n", "x y", "ndots:2 rotate", "host.domain");
     ck_assert_uint_eq(conf->search_count, 2);
@@ -105,6 +122,7 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, has_the_defaults_of_libc);
     tcase_add_test(tests, takes_three_servers_that_can_be_read);
     tcase_add_test(tests, the_last_search_or_domain_counts);
+    tcase_add_test(tests, inet6_is_an_option_of_old_versions);
     tcase_add_test(tests, the_environment_overrides);
     tcase_add_test(tests, options_have_libc_s_limits);
     tcase_add_test(tests, leaves_to_libc_what_it_does_not_know);

@@ -141,6 +141,7 @@ START_TEST(reads_every_setting) {
         "NETDEADLINE_MODE=observe",
         "NETDEADLINE_LOG=/var/log/x",
         "NETDEADLINE_LOG_FORMAT=json",
+        "NETDEADLINE_RESOLVE_ERROR=fail",
         "NETDEADLINE_BACKTRACE=on",
         "NETDEADLINE_STATSD=[::1]:8125",
         "NETDEADLINE_CONFIG=/x",
@@ -162,6 +163,7 @@ START_TEST(reads_every_setting) {
     ck_assert_int_eq(settings.log, ND_LOG_FILE);
     ck_assert_str_eq(settings.log_path, "/var/log/x");
     ck_assert_int_eq(settings.log_format, ND_LOG_JSON);
+    ck_assert_int_eq(settings.resolve_error, ND_RESOLVE_FAIL);
     ck_assert(settings.backtrace);
     ck_assert_str_eq(settings.statsd, "[::1]:8125");
 }
@@ -309,6 +311,8 @@ static const char *const round_trip[][2] = {
     {"LOG", "syslog"},
     {"LOG", "/x/y"},
     {"LOG_FORMAT", "json"},
+    {"RESOLVE_ERROR", "fail"},
+    {"RESOLVE_ERROR", "again"},
     {"BACKTRACE", "1"},
     {"STATSD", "1.2.3.4:5"},
     {"STATSD", "off"},
