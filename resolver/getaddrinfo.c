@@ -198,6 +198,8 @@ static int name_one_family(struct nd_host *host, struct request *r, struct nd_co
         if (host->count)
             return 0;
     }
+    if (!r->lookup->libc_why && !r->lookup->expired)
+        r->lookup->libc_why = config->sources.rest_why;
     return code_for(no_data, no_inet6_data);
 }
 

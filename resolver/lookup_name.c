@@ -105,4 +105,5 @@ void nd_lookup_name(struct nd_host *host, struct nd_config *config, const char *
         if (host->status == ND_SUCCESS || lookup->expired || lookup->libc_why)
             return;
     }
+    lookup->libc_why = config->sources.rest_why;
 }

@@ -246,3 +246,12 @@ def test_addresses_are_sorted_as_by_libc(driver, tmp_path, record_property, numb
               str(dice.choice([0, 1])), "0", str(dice.choice([0, 2, 24, 32]))] for _ in range(PER_VARIANT // 4)]
     variant = Variant(RESOLV + "options single-request\n", gai_conf=text)  # the order of arrival decides nothing then
     check_answers(driver, tmp_path, record_property, variant, asked + [["gai", "-", "80", "-", "0", "0", "0"]])
+
+
+@pytest.mark.parametrize("line", ["files absent [!UNAVAIL=return] dns", "files [NOTFOUND=return] dns", "files [!SUCCESS=return] absent", "files myhostname dns"])
+def test_what_the_files_have_is_not_left_to_libc(driver, tmp_path, record_property, line):
+    names = ["localhost", "one.example", "ONE.example", "alias-one", "shared", "many", "six", "mapped", "overridden", "a2-q2.example"]
+    asked = [["gai", name, "80", family, "1", "0", flags] for name in names for family in ("0", "2") for flags in ("0", "2", "26")]
+    asked += [["name", name, "2"] for name in names if name != "six"] + [["name", "six", "10"], ["addr", "7f000001", "2"], ["info", "192.0.2.10", "80", "0"]]
+    total, left, _, unknown = ask(driver, tmp_path, Variant(nsswitch=f"hosts: {line}\nservices: files\n"), asked)
+    assert not unknown and left <= 3, (left, total, unknown)  # "six" has no IPv4 address
