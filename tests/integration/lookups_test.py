@@ -113,16 +113,44 @@ def test_forked_under_libc_s_own_lookups(net):
     assert result.out.startswith(b"good"), result
 
 
-@pytest.mark.parametrize("nsswitch", ["hosts: files dns\n", NSSWITCH], ids=["ours", "libc's"])
+BOTH = pytest.mark.parametrize("nsswitch", ["hosts: files dns\n", NSSWITCH], ids=["ours", "libc's"])
+
+
+def answer_by_first_letter(net):
+    """"s" never, "g" at once, "l" after 0.3 s."""
+    good = dns.answering(Zone({"good.test": ["192.0.2.7"], "late.test": ["192.0.2.8"]}))
+    by_letter = {"s": dns.silent, "g": good, "l": dns.late(0.3, good)}
+    net.dns(lambda question, *rest: by_letter[question.name[0]](question, *rest))
+
+
+@BOTH
 def test_signals(net, nsswitch):
     """A timer at 1 kHz ends no lookup before its time and keeps none alive."""
-    silent, good = dns.silent, dns.answering(Zone({"good.test": ["192.0.2.7"], "late.test": ["192.0.2.8"]}))
-    late = dns.late(0.3, good)
-    net.dns(lambda question, *rest: {"s": silent, "g": good, "l": late}[question.name[0]](question, *rest))
+    answer_by_first_letter(net)
     net.etc("nsswitch.conf", nsswitch)
     *codes, longest = numbers(net, "signals", RESOLVE="600ms")
     assert codes == [EAI_AGAIN, 0, 0]
     assert 600 <= longest < 1400
+
+
+@SANITIZED
+@BOTH
+def test_left_by_a_jump(net, nsswitch):
+    """A program that bounds lookups by a timer and siglongjmp, as curl does without threads of its own."""
+    answer_by_first_letter(net)
+    net.etc("nsswitch.conf", nsswitch)
+    jumps, descriptors, threads, uncancellable, more_kb = numbers(net, "jump", 200, RESOLVE="1s")
+    assert jumps > 150 and descriptors <= 2 and not uncancellable
+    assert more_kb < 1024 and threads <= 1, (threads, more_kb)
+
+
+@BOTH
+@pytest.mark.parametrize("where", ["stack", "alternate"])
+def test_a_lookup_in_a_handler(net, nsswitch, where):
+    """It does not take the lookup that it interrupts for one that was left."""
+    answer_by_first_letter(net)
+    net.etc("nsswitch.conf", nsswitch)
+    assert numbers(net, "nested", where, RESOLVE="2s") == [0, 0]
 
 
 @SANITIZED
