@@ -1,7 +1,6 @@
 #include "resolver/helper.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -99,15 +98,15 @@ static struct nd_job *find_equal(const struct nd_job *mine) {
     if (other)
         __atomic_add_fetch(&other->references, 1, __ATOMIC_RELAXED);
     unlock_state();
-    pid_t tid = 0;
-    /* the thread has been created, or will not be at all */
-    for (int turn = 0; other && turn < 1000 && !(tid = __atomic_load_n(&other->tid, __ATOMIC_ACQUIRE)); turn++)
-        sched_yield();
-    if (other && (!tid || !nd_same_context(tid))) {
-        nd_job_put(other);
-        other = NULL;
-    }
-    return other;
+    if (!other)
+        return NULL;
+    pid_t tid; /* the thread is being created, or will not be at all */
+    for (int turn = 0; !(tid = __atomic_load_n(&other->tid, __ATOMIC_ACQUIRE)) && nd_thread_pause(turn); turn++)
+        continue;
+    if (tid && nd_same_context(tid))
+        return other;
+    nd_job_put(other);
+    return NULL;
 }
 
 /* More threads are allowed where those that there are make progress. Called with the lock held. */

@@ -102,14 +102,21 @@ const char *nd_thread_start(void *(*run)(void *), void *arg, size_t stack) {
     return error ? "no thread can be created" : NULL;
 }
 
+bool nd_thread_pause(int turn) {
+    int saved = errno;
+    if (turn < 20)
+        sched_yield();
+    else
+        syscall(SYS_futex, &(int){0}, FUTEX_WAIT_PRIVATE, 0, &(struct timespec){.tv_nsec = 100000}, NULL, 0);
+    errno = saved;
+    return turn < 1000;
+}
+
 void nd_thread_wait_gone(pid_t tid) {
     int saved = errno;
     pid_t process = getpid();
-    for (int turn = 0; turn < 1020 && syscall(SYS_tgkill, process, tid, 0) == 0; turn++)
-        if (turn < 20)
-            sched_yield();
-        else
-            syscall(SYS_futex, &(int){0}, FUTEX_WAIT_PRIVATE, 0, &(struct timespec){.tv_nsec = 100000}, NULL, 0);
+    for (int turn = 0; syscall(SYS_tgkill, process, tid, 0) == 0 && nd_thread_pause(turn); turn++)
+        continue;
     errno = saved;
 }
 

@@ -17,6 +17,10 @@ const char *nd_thread_start(void *(*run)(void *), void *arg, size_t stack);
 /* What a thread of the program's would have by default, at least 8 MB. */
 size_t nd_thread_default_stack(void);
 
+/* Lets another thread go on that has little to do: yields at first, then sleeps for 0.1 ms. False after 0.1 s. Keeps
+ * errno. */
+bool nd_thread_pause(int turn);
+
 /* Waits until thread `tid` of this process, which is about to end, is gone, so that unshare(2) sees none; for 100 ms at
  * most. Keeps errno. */
 void nd_thread_wait_gone(pid_t tid);
