@@ -79,6 +79,8 @@ static void from_dns(struct nd_host *host, struct nd_config *config, const char 
         nd_answer_both(host, &s.ask.answers[0], &s.ask.answers[1]);
     else
         nd_answer_one(host, &s.ask.answers[0], family);
+    if (!both && family == AF_INET)
+        nd_sortlist_apply(&config->resolv->sortlist, host);
     nd_ask_free(&s.ask);
 }
 

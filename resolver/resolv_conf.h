@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "resolver/sortlist.h"
+
 #define ND_MAX_SERVERS 3 /* glibc's MAXNS */
 
 union nd_server {
@@ -19,6 +21,7 @@ struct nd_resolv_conf {
     int server_count;
     char **search; /* NULL-terminated */
     size_t search_count;
+    struct nd_sortlist sortlist;
     int ndots, timeout_s, attempts;
     bool rotate, use_vc, edns0, trust_ad, no_aaaa, no_tld_query, single_request, single_request_reopen, dnssec;
     bool no_recurse, ignore_truncation, no_search, no_default_domain; /* set only from a struct __res_state */

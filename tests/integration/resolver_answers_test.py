@@ -55,6 +55,8 @@ VARIANTS = {
     "reopen, ndots 0": Variant(RESOLV + "search dom.test\noptions single-request-reopen ndots:0\n"),
     "tcp": Variant(RESOLV + "options use-vc\nsearch dom.test\n"),
     "no-aaaa": Variant(RESOLV + "options no-aaaa\nsearch dom.test\n"),
+    "sortlist": Variant(RESOLV + "sortlist 192.0.2.0/255.255.255.192 10.0.0.0 198.51.100.128&255.255.255.128 no 127 ;169.254.0.0\n"
+                        "options something-new\nsortlist 192.0.2.0\n"),
     "no server": Variant("nameserver 127.0.0.9\nsearch a.test b.test\n"),
     "garbage": Variant("\0\xff junk\nnameserver\nnameserver 1.2.3.4.5\nnameserver 127.0.0.2 and more\n search indented\n"
                        "options\noptions timeout:99999999999 ndots:x attempts:-1\noptions timeout:10 attempts:1\n"
@@ -255,3 +257,10 @@ def test_what_the_files_have_is_not_left_to_libc(driver, tmp_path, record_proper
     asked += [["name", name, "2"] for name in names if name != "six"] + [["name", "six", "10"], ["addr", "7f000001", "2"], ["info", "192.0.2.10", "80", "0"]]
     total, left, _, unknown = ask(driver, tmp_path, Variant(nsswitch=f"hosts: {line}\nservices: files\n"), asked)
     assert not unknown and left <= 3, (left, total, unknown)  # "six" has no IPv4 address
+
+
+def test_the_sortlist_is_followed_as_by_libc(driver, tmp_path, record_property):
+    dice = random.Random(f"{SEED} sortlist")
+    names = [f"a{dice.randrange(2, 9)}-u{dice.randrange(10**6)}.example" for _ in range(60)]
+    asked = [["name", name, "2"] for name in names] + [["gai", name, "80", family, "1", "0", "0"] for name in names for family in ("2", "0")]
+    check_answers(driver, tmp_path, record_property, VARIANTS["sortlist"], asked)
