@@ -13,8 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum nss_status _nss_ndmodule_gethostbyname4_r(const char *name, struct gaih_addrtuple **result, char *buffer, size_t size,
-                                               int *error, int *h_error, int32_t *ttl);
+enum nss_status _nss_ndmodule_gethostbyname4_r(const char *name, struct gaih_addrtuple **result, char *buffer,
+                                               size_t size, int *error, int *h_error, int32_t *ttl);
 
 /* As of modules that were written for the main thread. */
 static uint32_t use_stack(void) {
@@ -65,8 +65,8 @@ static uint32_t answer_to(const char *name) {
     return name[0] >= '0' && name[0] <= '9' ? 1 : 0;
 }
 
-enum nss_status _nss_ndmodule_gethostbyname4_r(const char *name, struct gaih_addrtuple **result, char *buffer, size_t size,
-                                               int *error, int *h_error, int32_t *ttl) {
+enum nss_status _nss_ndmodule_gethostbyname4_r(const char *name, struct gaih_addrtuple **result, char *buffer,
+                                               size_t size, int *error, int *h_error, int32_t *ttl) {
     uint32_t answer = answer_to(name);
     struct gaih_addrtuple *t = *result ? *result : (struct gaih_addrtuple *)(void *)buffer;
     (void)ttl;
