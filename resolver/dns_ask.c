@@ -8,10 +8,9 @@
 
 #include "resolver/dns_attempt.h"
 #include "resolver/dns_schedule.h"
+#include "resolver/thread.h"
 
-/* NULL in a program without libpthread (glibc < 2.34). */
-#pragma weak pthread_testcancel
-#pragma weak pthread_setcancelstate
+#pragma weak pthread_testcancel /* NULL in a program without libpthread (glibc < 2.34) */
 
 #define MAX_ATTEMPTS (ND_MAX_SLOTS + 2)
 
@@ -187,14 +186,18 @@ static nd_time next_event(const struct state *s) {
     return next;
 }
 
-static void wait_and_process(struct state *s, nd_time now) {
+static void wait_and_process(struct state *s, struct nd_unfinished *unfinished, nd_time now) {
     struct pollfd fds[MAX_ATTEMPTS * ND_ATTEMPT_FDS];
     int counts[MAX_ATTEMPTS], total = 0;
     for (int i = 0; i < s->attempt_count; i++) {
         counts[i] = nd_attempt_pending(s->attempts[i]) ? nd_attempt_poll_set(s->attempts[i], fds + total) : 0;
         total += counts[i];
     }
-    if (poll(fds, (nfds_t)total, nd_time_poll_ms(next_event(s), now)) <= 0)
+    int timeout_ms = nd_time_poll_ms(next_event(s), now);
+    nd_unfinished_wait_begin(unfinished);
+    int ready = nd_poll(fds, (nfds_t)total, timeout_ms);
+    nd_unfinished_wait_end(unfinished);
+    if (ready <= 0)
         return;
     for (int i = 0, at = 0; i < s->attempt_count; at += counts[i++])
         nd_attempt_process(s->attempts[i], fds + at, counts[i]);
@@ -202,29 +205,25 @@ static void wait_and_process(struct state *s, nd_time now) {
 
 void nd_ask(struct nd_ask *ask) {
     struct state s = {.ask = ask, .second_end = ND_NEVER};
-    int old_state = 0;
     ask->error = 0;
     ask->first_rcode = ND_NOERROR;
     /* libc's resolver leaks its sockets when it is cancelled in poll. Here cancellation is delayed until the lookup is
      * over, at the deadline at the latest; a thread that makes nothing but lookups is cancelled between two of them. */
     if (pthread_testcancel)
         pthread_testcancel();
-    if (pthread_setcancelstate)
-        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old_state);
-
+    struct nd_unfinished *unfinished = nd_unfinished_begin();
     nd_time now = nd_now();
     nd_schedule_make(&s.schedule, ask->conf, now, nd_lookup_deadline(ask->lookup));
     s.give_up = nd_time_after(now, s.schedule.full_length);
     while (!advance(&s, now)) {
-        wait_and_process(&s, now);
+        wait_and_process(&s, unfinished, now);
         now = nd_now();
     }
     if (ask->error == 0 && answer_count(ask) == 0)
         ask->error = s.received || s.timed_out || now >= s.slot_end ? ETIMEDOUT : ECONNREFUSED;
     for (int i = 0; i < s.attempt_count; i++)
         nd_attempt_free(s.attempts[i]);
-    if (pthread_setcancelstate)
-        pthread_setcancelstate(old_state, NULL);
+    nd_unfinished_end(unfinished);
 }
 
 void nd_ask_free(struct nd_ask *ask) {

@@ -153,6 +153,16 @@ static int init_channel(struct nd_attempt *a, bool use_tcp, bool ignore_truncati
     return ares_init_options(&a->channel, &options, mask);
 }
 
+/* c-ares calls nothing of the lookup's when a channel is destroyed. */
+static void release(struct nd_held *held, bool whole) {
+    struct nd_attempt *a = (struct nd_attempt *)((char *)held - offsetof(struct nd_attempt, held));
+    if (whole)
+        nd_attempt_free(a);
+    else
+        while (a->sockets.count > 0)
+            nd_own_close(&a->sockets, a->sockets.known[0].fd);
+}
+
 struct nd_attempt *nd_attempt_new(const union nd_server *server, bool use_tcp, bool ignore_truncation,
                                   nd_attempt_done *on_answer, void *owner) {
     struct nd_attempt *a = calloc(1, sizeof *a);
@@ -168,6 +178,8 @@ struct nd_attempt *nd_attempt_new(const union nd_server *server, bool use_tcp, b
         return NULL;
     }
     ares_set_socket_functions(a->channel, &socket_functions, a);
+    a->held.release = release;
+    nd_hold(&a->held);
     return a;
 }
 
@@ -239,6 +251,7 @@ void nd_attempt_process(struct nd_attempt *a, const struct pollfd *fds, int coun
 void nd_attempt_free(struct nd_attempt *a) {
     if (!a)
         return;
+    nd_drop(&a->held);
     /* clean: everything sent has been answered over UDP, and c-ares has closed its socket */
     bool clean =
         a->plain && !a->tcp && !a->unreachable && a->sockets.count == 0 && a->failures == 0 && !nd_attempt_pending(a);

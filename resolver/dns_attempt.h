@@ -11,6 +11,7 @@
 
 #include "resolver/own_sockets.h"
 #include "resolver/resolv_conf.h"
+#include "resolver/unfinished.h"
 
 #define ND_ATTEMPT_FDS ND_OWN_SOCKETS
 
@@ -28,6 +29,7 @@ struct nd_attempt_question {
 };
 
 struct nd_attempt {
+    struct nd_held held; /* by the lookup */
     struct ares_channeldata *channel;
     const union nd_server *server;
     int server_index;

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "resolver/addrinfo.h"
-#include "resolver/gai_conf.h"
 #include "resolver/interfaces.h"
 #include "resolver/lookup_name.h"
 #include "resolver/nscd.h"
@@ -224,6 +223,8 @@ static int name_one_family(struct nd_host *host, struct request *r, struct nd_co
         if (host->count)
             return 0;
     }
+    if (!r->lookup->libc_why && !r->lookup->expired)
+        r->lookup->libc_why = config->sources.rest_why;
     return code_for(no_data, no_inet6_data);
 }
 
@@ -246,14 +247,8 @@ static int look_up(struct nd_host *host, struct request *r) {
     int code = name_from_null(host, r);
     if (code == 0 && r->node && host->count == 0)
         code = name_from_numeric(host, r);
-    if (code == 0 && host->count == 0) {
-        const char *why = nd_gai_conf();
-        if (why) {
-            r->lookup->libc_why = why;
-            return ND_LOOKUP_LIBC;
-        }
+    if (code == 0 && host->count == 0)
         code = name_from_sources(host, r);
-    }
     return code;
 }
 
@@ -303,11 +298,7 @@ static const char *needs_libc(const struct request *r) {
     int flags = r->hints.ai_flags;
     if (r->node && flags & AI_IDN && !is_ascii(r->node))
         return "an internationalized name";
-    if (r->service_is_name)
-        return nd_nsswitch_services();
-    if (!r->node)
-        return nd_gai_conf();
-    return NULL;
+    return r->service_is_name ? nd_nsswitch_services() : NULL;
 }
 
 /* AI_CANONIDN decodes the canonical name's ACE labels with libidn2; a name without any is returned unchanged. */

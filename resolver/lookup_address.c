@@ -77,4 +77,5 @@ void nd_lookup_address(struct nd_host *host, struct nd_config *config, const voi
         if (host->status == ND_SUCCESS || lookup->expired || lookup->libc_why)
             return;
     }
+    lookup->libc_why = config->sources.rest_why;
 }

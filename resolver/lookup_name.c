@@ -86,6 +86,8 @@ static void from_dns(struct nd_host *host, struct nd_config *config, const char 
         nd_answer_both(host, &s.ask.answers[0], &s.ask.answers[1]);
     else
         nd_answer_one(host, &s.ask.answers[0], family);
+    if (!both && family == AF_INET)
+        nd_sortlist_apply(&config->resolv->sortlist, host);
     nd_ask_free(&s.ask);
 }
 
@@ -117,4 +119,5 @@ void nd_lookup_name(struct nd_host *host, struct nd_config *config, const char *
         if (host->status == ND_SUCCESS || lookup->expired || lookup->libc_why)
             return;
     }
+    lookup->libc_why = config->sources.rest_why;
 }

@@ -71,26 +71,42 @@ static bool next_entry(struct nd_word *value, struct entry *e) {
     return true;
 }
 
-/* Whether the actions are the default ones. On the last source "return" has no effect. */
-static bool actions_are_default(struct nd_word actions, bool last) {
+enum actions { DEFAULT, END_AT_SUCCESS, OTHER, BROKEN };
+
+/* "STATUS=ACTION", in which an exclamation mark stands for all other states. Sets *success_returns where it is
+ * about success. */
+static enum actions read_action(struct nd_word word, bool last, bool *success_returns) {
+    struct nd_word status = word;
+    nd_cut_at(&status, '=');
+    if (status.size == word.size)
+        return BROKEN;
+    struct nd_word action = {status.at + status.size + 1, word.size - status.size - 1};
+    bool others = status.size > 0 && *status.at == '!';
+    status.at += others;
+    status.size -= others;
+    bool success = nd_word_is_nocase(status, "SUCCESS");
+    if (!success && !nd_word_is_nocase(status, "NOTFOUND") && !nd_word_is_nocase(status, "UNAVAIL") &&
+        !nd_word_is_nocase(status, "TRYAGAIN"))
+        return BROKEN;
+    bool is_return = nd_word_is_nocase(action, "return"), is_merge = nd_word_is_nocase(action, "merge");
+    if (!is_return && !is_merge && !nd_word_is_nocase(action, "continue"))
+        return BROKEN;
+    if (success != others)
+        *success_returns = is_return;
+    return !others && !is_merge && (success == is_return || (last && is_return)) ? DEFAULT : OTHER;
+}
+
+/* On the last source "return" has no effect. */
+static enum actions read_actions(struct nd_word actions, bool last) {
     struct nd_word word;
+    bool success_returns = true, all_default = true;
     while (nd_next_word(&actions, &word)) {
-        struct nd_word status = word;
-        nd_cut_at(&status, '=');
-        if (status.size == word.size)
-            return false;
-        struct nd_word action = {status.at + status.size + 1, word.size - status.size - 1};
-        bool success = nd_word_is_nocase(status, "SUCCESS");
-        if (!success && !nd_word_is_nocase(status, "NOTFOUND") && !nd_word_is_nocase(status, "UNAVAIL") &&
-            !nd_word_is_nocase(status, "TRYAGAIN"))
-            return false;
-        bool is_return = nd_word_is_nocase(action, "return");
-        if (!is_return && !nd_word_is_nocase(action, "continue"))
-            return false;
-        if (success != is_return && !(last && is_return))
-            return false;
+        enum actions one = read_action(word, last, &success_returns);
+        if (one == BROKEN)
+            return BROKEN;
+        all_default &= one == DEFAULT;
     }
-    return true;
+    return all_default ? DEFAULT : success_returns ? END_AT_SUCCESS : OTHER;
 }
 
 static bool has_suffix(const char *name, const char *suffix) {
@@ -117,22 +133,20 @@ static bool is_own_name(const char *name) {
     return gethostname(own, sizeof own - 1) != 0 || is_name(name, own);
 }
 
-static const char *add_source(struct nd_sources *sources, enum nd_source source, const struct entry *e, bool last) {
-    if (!actions_are_default(e->actions, last))
-        return "nsswitch.conf: an action that is not the default";
+static const char *add_source(struct nd_sources *sources, enum nd_source source, enum actions actions) {
     if (sources->count == ND_MAX_SOURCES)
         return "nsswitch.conf: many sources";
-    sources->list[sources->count++] = source;
-    return NULL;
+    if (actions != OTHER)
+        sources->list[sources->count++] = source;
+    return actions == DEFAULT ? NULL : "nsswitch.conf: an action that is not the default";
 }
 
-static const char *decide_entry(struct nd_sources *sources, const struct entry *e, const char *name, bool last) {
-    if (e->broken)
-        return "nsswitch.conf: syntax";
+static const char *decide_entry(struct nd_sources *sources, const struct entry *e, const char *name,
+                                enum actions actions) {
     if (nd_word_is(e->source, "files"))
-        return add_source(sources, ND_SOURCE_FILES, e, last);
+        return add_source(sources, ND_SOURCE_FILES, actions);
     if (nd_word_is(e->source, "dns"))
-        return add_source(sources, ND_SOURCE_DNS, e, last);
+        return add_source(sources, ND_SOURCE_DNS, actions);
     if (nd_word_is(e->source, "myhostname"))
         return !name || is_own_name(name) ? "nsswitch.conf: myhostname" : NULL;
     if (nd_word_starts(e->source, "mdns"))
@@ -143,21 +157,34 @@ static const char *decide_entry(struct nd_sources *sources, const struct entry *
     return "nsswitch.conf: a source other than files and dns";
 }
 
+/* What the files have is the answer, whatever is asked after them. What DNS has would be asked for twice where it does
+ * not have the name. */
+static void keep_files(struct nd_sources *sources) {
+    int count = 0;
+    while (count < sources->count && sources->list[count] == ND_SOURCE_FILES)
+        count++;
+    sources->count = count;
+}
+
 const char *nd_nsswitch_decide(struct nd_sources *sources, const char *text, size_t size, const char *name) {
     struct nd_word value;
     struct entry e, following;
-    sources->count = 0;
+    *sources = (struct nd_sources){0};
     if (!find_database((struct nd_word){text, size}, "hosts", &value))
         value = nd_libc_before(35) ? WORD("dns [!UNAVAIL=return] files") : WORD("files dns");
     bool more = next_entry(&value, &e);
     while (more) {
         more = next_entry(&value, &following);
-        const char *why = decide_entry(sources, &e, name, !more);
-        if (why)
-            return why;
+        enum actions actions = read_actions(e.actions, !more);
+        if (e.broken || actions == BROKEN)
+            return "nsswitch.conf: syntax";
+        if (!sources->rest_why)
+            sources->rest_why = decide_entry(sources, &e, name, actions);
         e = following;
     }
-    return sources->count ? NULL : "nsswitch.conf: no source that we know";
+    if (sources->rest_why)
+        keep_files(sources);
+    return sources->count ? NULL : sources->rest_why ? sources->rest_why : "nsswitch.conf: no source that we know";
 }
 
 /* What the program has set, as a line of the file; NULL: nothing. libc never frees it either. */

@@ -160,8 +160,8 @@ static void read_options(struct nd_resolv_conf *conf, struct nd_word line) {
             conf->attempts = read_number(word, "attempts:", MAX_ATTEMPTS);
         else if (nd_word_starts(word, "inet6"))
             read_inet6(conf);
-        else if (!read_flag(conf, word))
-            conf->libc_why = "resolv.conf: an option that we do not know";
+        else if (!read_flag(conf, word) && nd_word_starts(word, "strict-error")) /* others are unknown to libc, too */
+            conf->libc_why = "resolv.conf: strict-error";
     }
 }
 
@@ -191,7 +191,7 @@ static void read_line(struct nd_resolv_conf *conf, struct nd_word line, bool fix
         if (!fixed_search)
             read_search(conf, rest, true);
     } else if (keyword_is(line, "sortlist", &rest))
-        conf->libc_why = "resolv.conf: sortlist";
+        nd_sortlist_read(&conf->sortlist, rest);
 }
 
 static void set_default_domain(struct nd_resolv_conf *conf, const char *hostname) {
@@ -304,5 +304,6 @@ void nd_resolv_conf_put(struct nd_resolv_conf *conf) {
     if (!conf || __atomic_sub_fetch(&conf->references, 1, __ATOMIC_ACQ_REL) != 0)
         return;
     clear_search(conf);
+    nd_sortlist_free(&conf->sortlist);
     free(conf);
 }

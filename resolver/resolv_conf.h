@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "resolver/sortlist.h"
+
 #define ND_MAX_SERVERS 3 /* glibc's MAXNS */
 
 struct __res_state;
@@ -21,6 +23,7 @@ struct nd_resolv_conf {
     int server_count;
     char **search; /* NULL-terminated */
     size_t search_count;
+    struct nd_sortlist sortlist;
     int ndots, timeout_s, attempts;
     bool inet6;     /* gethostbyname gives IPv6 addresses; before glibc 2.30 only, with libc_why set */
     bool no_reload; /* a thread that has once read the file does not notice that it changes */

@@ -15,10 +15,11 @@ struct nd_lookup {
     bool expired;         /* out: the deadline ended the lookup; with result 0: only one of two families was answered */
     const char *libc_why; /* out: static text, set when the lookup must be left to libc; else NULL */
     bool prefers_ipv6;    /* out, with libc_why: gethostbyname gives IPv6 addresses here (resolv.conf's inet6) */
-    bool unbounded;       /* out: libc made the lookup without a limit, as no thread could be created */
     char *canonical;      /* in: NULL, or NI_MAXHOST bytes for the canonical name that nd_getaddrinfo finds */
     void (*on_start)(struct nd_lookup *); /* in: called once when the deadline is set, before any wait; may be NULL */
-    void *caller;                         /* in: for `on_start` */
+    /* in: called before libc makes the lookup without a limit, with why there is no thread (static text); may be NULL */
+    void (*on_unbounded)(struct nd_lookup *, const char *why);
+    void *caller; /* in: for the calls above */
 };
 
 /* Returned instead of an EAI_ code when the host's configuration asks, for this name, for a source that only libc can

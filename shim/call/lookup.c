@@ -24,12 +24,35 @@ static void begin_slot(struct nd_lookup *lookup) {
                      ND_LIMIT_RESOLVE, use->name);
 }
 
+/* Before the lookup, which may never return. */
+static void warn_unbounded(struct nd_lookup *lookup, const char *why) {
+    static atomic_flag warned = ATOMIC_FLAG_INIT;
+    int saved = errno;
+    char line[300];
+    if (nd_settings.log != ND_LOG_OFF && !atomic_flag_test_and_set(&warned)) {
+        snprintf(line, sizeof line, "netdeadline: lookups left to libc, without a limit: %s; %s", why,
+                 lookup->libc_why ? lookup->libc_why : "");
+        nd_report_unbounded(line);
+    }
+    errno = saved;
+}
+
+static void notice_libc_once(const char *why) {
+    static atomic_flag noticed = ATOMIC_FLAG_INIT;
+    char line[200];
+    if (nd_settings.log == ND_LOG_OFF || atomic_flag_test_and_set(&noticed))
+        return;
+    snprintf(line, sizeof line, "netdeadline: lookups left to libc: %s", why);
+    nd_report_notice(line);
+}
+
 struct nd_lookup nd_lookup_begin_in(const uintptr_t *frame, struct nd_lookup_use *use, enum nd_call operation,
                                     const char *name) {
     use->frame = frame;
     use->operation = operation;
     use->name = name;
-    return (struct nd_lookup){.limit = nd_profile_resolve(name), .on_start = begin_slot, .caller = use};
+    return (struct nd_lookup){
+        .limit = nd_profile_resolve(name), .on_start = begin_slot, .on_unbounded = warn_unbounded, .caller = use};
 }
 
 static void report(enum nd_call operation, const char *name, nd_time limit, nd_time elapsed, unsigned in_a_row) {
@@ -44,16 +67,6 @@ static void report(enum nd_call operation, const char *name, nd_time limit, nd_t
     nd_report_expiry(&event);
 }
 
-static void notice_libc_once(const char *why, bool unbounded) {
-    static atomic_flag noticed = ATOMIC_FLAG_INIT;
-    if (nd_settings.log == ND_LOG_OFF || atomic_flag_test_and_set(&noticed))
-        return;
-    char line[200];
-    snprintf(line, sizeof line, "netdeadline: lookups left to libc%s: %s",
-             unbounded ? ", without a limit as there are no threads (libpthread is not loaded)" : "", why);
-    nd_report_notice(line);
-}
-
 static void report_expired(const struct nd_lookup_use *use, const char *name, const struct nd_lookup *lookup) {
     unsigned in_a_row = name ? nd_repeats_add(name) : 0;
     nd_slots_count_in_a_row(use->operation, in_a_row);
@@ -65,7 +78,7 @@ void nd_lookup_end(struct nd_lookup_use *use, const char *name, const struct nd_
     if (lookup->deadline != 0)
         nd_slot_end(&use->slot, lookup->expired ? ND_SLOT_EXPIRED : ND_SLOT_DONE, nd_now());
     if (lookup->libc_why)
-        notice_libc_once(lookup->libc_why, lookup->unbounded);
+        notice_libc_once(lookup->libc_why);
     if (lookup->expired)
         report_expired(use, name, lookup);
     else if (name)

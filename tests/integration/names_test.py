@@ -263,3 +263,21 @@ def test_sources_that_the_program_names(net, lines):
     net.cover("/etc/services", "own-service 4711/tcp\n")
     net.names({"host.test": ["192.0.2.2"], "other.test": ["192.0.2.3"]})
     assert net.told(CONFIGURED, *lines) == net.told(CONFIGURED, *lines, library=False)
+
+
+SORTED_ANEW = """
+for line in ["reload yes", "precedence ::ffff:0:0/96 100", "reload yes", "precedence 2001:db8::/32 7", ""]:
+    time.sleep(0.02)  # the clock of time stamps may stand still for some milliseconds
+    open("/etc/gai.conf", "w").write(line + "\\n")
+    print(socket.getaddrinfo("host.test", 80, type=socket.SOCK_STREAM)[0][4][0])
+"""
+
+
+@pytest.mark.parametrize("first", ["reload yes", "reload no"])
+def test_addresses_are_sorted_by_a_gai_conf_that_changes(net, first):
+    net.names({"host.test": ["192.0.2.7", "2001:db8::7"]})
+    net.cover("/etc/gai.conf", "")
+    ask = SORTED_ANEW.replace("reload yes", first, 1)
+    result = net.run(programs.child(ask), LOG="stderr")
+    assert result.out.split() == net.run(programs.child(ask), library=False).out.split()
+    assert len(set(result.out.split())) == (2 if first == "reload yes" else 1) and not result.err, result

@@ -100,12 +100,24 @@ START_TEST(options_have_libc_s_limits) {
 END_TEST
 
 START_TEST(leaves_to_libc_what_it_does_not_know) {
-    read_text("options something-new\n");
+    read_text("options strict-error\n");
     ck_assert_ptr_nonnull(conf->libc_why);
-    read_text("sortlist 10.0.0.0/8\n");
-    ck_assert_ptr_nonnull(conf->libc_why);
-    read_text("strange words\noptionsx ndots:3\n\xff\n");
+    read_text("options something-new\nstrange words\noptionsx ndots:3\n\xff\n");
     ck_assert_ptr_null(conf->libc_why);
+}
+END_TEST
+
+START_TEST(reads_the_sortlist) {
+    static const uint32_t expected[][2] = {{0x0a000000, 0xff000000}, {0xac100000, 0xffff0000},
+                                           {0xc0000200, 0xffffff80}, {0xc0000300, 0xffffff00},
+                                           {11, 0xffff0000},         {0x0a000001, 0xff000000}};
+    read_text("sortlist 10.0.0.0 172.16.0.0\t192.0.2.0/255.255.255.128 no 192.0.3.0/none 11&255.255.0.0 ;12.0.0.0\n"
+              "sortlist\nsortlist \xff\n\nsortlist 10.1\n");
+    ck_assert_uint_eq(conf->sortlist.count, sizeof expected / sizeof *expected);
+    for (size_t i = 0; i < conf->sortlist.count; i++) {
+        ck_assert_uint_eq(conf->sortlist.entries[i].address, expected[i][0]);
+        ck_assert_uint_eq(conf->sortlist.entries[i].mask, expected[i][1]);
+    }
 }
 END_TEST
 
@@ -126,5 +138,6 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, the_environment_overrides);
     tcase_add_test(tests, options_have_libc_s_limits);
     tcase_add_test(tests, leaves_to_libc_what_it_does_not_know);
+    tcase_add_test(tests, reads_the_sortlist);
     tcase_add_test(tests, many_search_domains_are_kept);
 }
