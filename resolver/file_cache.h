@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/stat.h>
 
 struct nd_snapshot {
@@ -33,5 +34,8 @@ struct nd_file {
 /* Returns the current snapshot, which the caller releases with nd_file_put. NULL: out of memory. Keeps errno. */
 struct nd_snapshot *nd_file_get(struct nd_file *file);
 void nd_file_put(struct nd_snapshot *snapshot);
+
+/* A number, not 0, that is the same for two snapshots of the same file where it did not change between them. */
+uint32_t nd_file_version(const struct nd_snapshot *snapshot);
 
 #endif

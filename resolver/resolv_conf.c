@@ -214,7 +214,11 @@ static struct nd_resolv_conf *parse_with_environment(const struct nd_snapshot *s
     char hostname[256] = "";
     if (gethostname(hostname, sizeof hostname - 1) != 0)
         hostname[0] = '\0';
-    return nd_resolv_conf_parse(s->text, s->size, getenv("LOCALDOMAIN"), getenv("RES_OPTIONS"), hostname);
+    struct nd_resolv_conf *conf =
+        nd_resolv_conf_parse(s->text, s->size, getenv("LOCALDOMAIN"), getenv("RES_OPTIONS"), hostname);
+    if (conf)
+        conf->version = nd_file_version(s);
+    return conf;
 }
 
 static void *parse(struct nd_snapshot *s) {

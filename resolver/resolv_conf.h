@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define ND_MAX_SERVERS 3 /* glibc's MAXNS */
 
@@ -23,6 +24,7 @@ struct nd_resolv_conf {
     bool rotate, use_vc, edns0, trust_ad, no_aaaa, no_tld_query, single_request, single_request_reopen, dnssec;
     bool no_recurse, ignore_truncation, no_search, no_default_domain; /* set only from a struct __res_state */
     const char *libc_why; /* static text: the setting that only libc can follow; else NULL */
+    uint32_t version;     /* another one after each change of the file; 0: not made from the file */
     int references;
 };
 
