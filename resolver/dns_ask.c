@@ -311,6 +311,7 @@ void nd_ask(struct nd_ask *ask) {
     if (pthread_setcancelstate)
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old_state);
 
+    nd_lookup_extend(ask->lookup, ask->conf);
     nd_servers_renew(ask->conf);
     nd_time now = nd_now();
     nd_schedule_make(&x.schedule, ask->conf, now, nd_lookup_deadline(ask->lookup));

@@ -256,3 +256,19 @@ def test_the_search_goes_on_by_the_last_server_s_code(net, codes):
 
     servers(net, *map(failing_for, codes), options=SEARCH)
     assert look_up(net, "host")[0] == by_libc(net, "host")
+
+
+@pytest.mark.parametrize("seconds, limits, expected", [
+    (6.5, {}, [V4, V6]), (6.5, {"RESOLVE": "5s"}, EAI_AGAIN)], ids=["default", "5s"])
+def test_a_slow_server_within_libc_s_patience(net, seconds, limits, expected):
+    servers(net, dns.late(seconds, good))
+    found, took = look_up(net, "host.test", **limits)
+    assert found == expected and took < 8
+
+
+@pytest.mark.parametrize("limits, at_least, at_most", [({}, 19.5, 22), ({"RESOLVE": "15s"}, 14.9, 17)], ids=["default", "15s"])
+def test_the_default_is_libc_s_patience_where_that_is_longer(net, limits, at_least, at_most):
+    """Two dead servers take libc 20 s; a limit that the operator has set is taken as it is."""
+    servers(net, dns.silent, dns.silent)
+    found, took = look_up(net, "host.test", patience=40, **limits)
+    assert found == EAI_AGAIN and at_least < took < at_most
