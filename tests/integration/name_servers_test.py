@@ -164,6 +164,21 @@ def test_one_silent_family_and_a_second_server(net):
     assert found == [V4, V6] and took < 3
 
 
+@pytest.mark.parametrize("limits", [{"RESOLVE": "2s"}, {}], ids=["2s", "defaults"])
+def test_mapped_addresses_where_aaaa_is_dropped(net, limits):
+    servers(net, dns.for_type(dns.AAAA, dns.silent, good), options="options timeout:2 attempts:1\n")
+    found, took = look_up(net, "host.test", "-6", AI_V4MAPPED, **limits)
+    assert found == ["::ffff:" + V4] == by_libc(net, "host.test", "-6", AI_V4MAPPED)
+    assert took < 2.5
+
+
+def test_no_mapped_address_where_aaaa_is_dropped(net):
+    """That there is no A record does not mean that there is no address."""
+    servers(net, dns.for_type(dns.AAAA, dns.silent, dns.answering(Zone({"host.test": [V6]}))))
+    found, took = look_up(net, "host.test", "-6", AI_V4MAPPED, RESOLVE="1s")
+    assert found == EAI_AGAIN and took < 2
+
+
 @pytest.mark.parametrize("others", [1, 2])
 @pytest.mark.parametrize("family", ["", "-4"])
 def test_a_slow_first_server_is_believed_before_others(net, others, family):
