@@ -53,7 +53,7 @@ static void ask_server(exchange *x, int server, nd_time now) {
     bool apart = !tcp && nd_server_known(&conf->servers[server], now).one_answer_a_port;
     struct nd_attempt *a = NULL;
     for (int i = 0; i < x->ask->question_count; i++) {
-        if (!nd_exchange_wants(x, i, server))
+        if (!nd_exchange_wants(x, i, server) || nd_exchange_pending(x, i, server, ND_TCP))
             continue;
         if (!a || apart)
             a = add_attempt(x, server, x->slot, tcp, now);

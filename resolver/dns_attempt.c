@@ -151,6 +151,10 @@ static int init_channel(struct nd_attempt *a, bool use_tcp) {
     options.resolvconf_path = nothing;
     mask |= ARES_OPT_RESOLVCONF;
 #endif
+#ifdef ARES_OPT_MAXTIMEOUTMS /* 1.34 has 5 s otherwise, whatever the timeout is */
+    options.maxtimeout = options.timeout;
+    mask |= ARES_OPT_MAXTIMEOUTMS;
+#endif
 #ifdef ARES_OPT_QUERY_CACHE /* 1.31 and later cache answers for an hour, glibc does not, and channels are reused */
     options.qcache_max_ttl = 0;
     mask |= ARES_OPT_QUERY_CACHE;

@@ -151,8 +151,7 @@ bool nd_exchange_is_open(const struct nd_exchange *x, int which) {
 
 bool nd_exchange_wants(const struct nd_exchange *x, int which, int server) {
     const struct nd_exchange_question *q = &x->questions[which];
-    return nd_exchange_is_open(x, which) && !q->held.bytes && !(q->truncated >> server & 1) &&
-           !nd_exchange_pending(x, which, server, ND_TCP);
+    return nd_exchange_is_open(x, which) && !q->held.bytes && !(q->truncated >> server & 1);
 }
 
 bool nd_exchange_pending(const struct nd_exchange *x, int which, int server, enum nd_transport by) {

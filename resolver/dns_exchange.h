@@ -54,7 +54,7 @@ void nd_exchange_settle(struct nd_exchange *exchange, nd_time now);
 /* Whether the question is neither answered nor given up. */
 bool nd_exchange_is_open(const struct nd_exchange *exchange, int which);
 
-/* Whether the question is to be sent to the server, by UDP or first of all. */
+/* Whether the question is to be sent to the server when its turn comes. */
 bool nd_exchange_wants(const struct nd_exchange *exchange, int which, int server);
 
 /* Whether an answer to the question (-1: to any open one) may still come: from a server (-1: any), by the transport. */
