@@ -19,7 +19,7 @@ typedef struct nd_exchange exchange;
 
 static struct nd_attempt *add_attempt(exchange *x, int server, int slot, bool tcp, nd_time now) {
     int free_one = 0;
-    while (free_one < ND_EXCHANGE_ATTEMPTS && x->attempts[free_one])
+    while (free_one < x->attempt_count && x->attempts[free_one])
         free_one++;
     if (free_one == ND_EXCHANGE_ATTEMPTS)
         return NULL;
@@ -33,6 +33,8 @@ static struct nd_attempt *add_attempt(exchange *x, int server, int slot, bool tc
     a->slot = slot;
     a->began = now;
     x->attempts[free_one] = a;
+    if (free_one == x->attempt_count)
+        x->attempt_count++;
     return a;
 }
 
@@ -154,7 +156,7 @@ static void ask_second(exchange *x, struct nd_attempt *a, nd_time now) {
 
 /* Continues the attempts that want more than they were begun with, and frees those that are over. */
 static void continue_attempts(exchange *x, nd_time now) {
-    for (int i = 0; i < ND_EXCHANGE_ATTEMPTS; i++) {
+    for (int i = 0; i < x->attempt_count; i++) {
         struct nd_attempt *a = x->attempts[i];
         if (!a)
             continue;
@@ -165,6 +167,7 @@ static void continue_attempts(exchange *x, nd_time now) {
         if (x->ask->question_count == 2 && is_single(x->ask->conf))
             ask_second(x, a, now);
         if (!nd_attempt_pending(a)) {
+            x->spent[a->slot] = nd_time_sooner(now - a->began, x->schedule.slots[a->slot].full_wait);
             nd_attempt_free(a);
             x->attempts[i] = NULL;
         }
@@ -172,12 +175,14 @@ static void continue_attempts(exchange *x, nd_time now) {
 }
 
 /* One of two answers has been received, and the other may come by UDP from the same server. It is waited for as long as
- * libc waits for one server. Half-way its question is sent once more, to the same server from another port: some servers
- * answer only one of two questions from one port. */
+ * libc waits for one server, or, where without the A record nothing is found, for all. Half-way its question is sent once
+ * more, to the same server from another port: some servers answer only one of two questions from one port. */
 static void wait_for_second(exchange *x, int which, nd_time now) {
     int server = x->questions[1 - which].answered_by;
     if (x->second_end == ND_NEVER) {
         x->second_end = nd_time_after(x->slot_start, full_wait(x));
+        if (which == 0 && !nd_exchange_found(x, 1))
+            x->second_end = nd_time_after(x->began, x->schedule.full_length);
         if (x->second_end - now < full_wait(x) / 2) /* a slow server */
             x->second_end = nd_time_after(now, full_wait(x) / 2);
         x->slot_end = nd_time_sooner(x->slot_end, nd_time_after(x->slot_start, full_wait(x) / 2));
@@ -211,7 +216,7 @@ static bool advance_second(exchange *x, int which, nd_time now) {
 }
 
 static bool latest_is_pending(const exchange *x) {
-    for (int i = 0; i < ND_EXCHANGE_ATTEMPTS; i++)
+    for (int i = 0; i < x->attempt_count; i++)
         if (x->attempts[i] && x->attempts[i]->slot == x->slot && nd_attempt_pending(x->attempts[i]))
             return true;
     return false;
@@ -220,6 +225,10 @@ static bool latest_is_pending(const exchange *x) {
 static bool is_answered(exchange *x, nd_time now) {
     nd_exchange_settle(x, now);
     return !nd_exchange_is_open(x, 0) && (x->ask->question_count == 1 || !nd_exchange_is_open(x, 1));
+}
+
+static nd_time give_up(const exchange *x) {
+    return nd_exchange_libc_time(x, x->schedule.count);
 }
 
 /* Sends what is due. True: there is nothing left to wait for. */
@@ -241,7 +250,7 @@ static bool advance(exchange *x, nd_time now) {
     }
     if (!nd_exchange_pending(x, -1, -1, ND_UDP_OR_TCP))
         return true;
-    return now >= x->give_up && x->next_slot == x->schedule.count && !nd_exchange_pending(x, -1, -1, ND_TCP);
+    return x->next_slot == x->schedule.count && now >= give_up(x) && !nd_exchange_pending(x, -1, -1, ND_TCP);
 }
 
 static nd_time sooner_of_those_to_come(nd_time next, nd_time time, nd_time now) {
@@ -252,7 +261,8 @@ static nd_time next_event(const exchange *x, nd_time now) {
     nd_time next = nd_lookup_deadline(x->ask->lookup);
     next = sooner_of_those_to_come(next, x->slot_end, now);
     next = sooner_of_those_to_come(next, x->second_end, now);
-    next = sooner_of_those_to_come(next, x->give_up, now);
+    if (x->next_slot == x->schedule.count)
+        next = sooner_of_those_to_come(next, give_up(x), now);
     return sooner_of_those_to_come(next, nd_exchange_held_until(x), now);
 }
 
@@ -260,14 +270,14 @@ static nd_time next_event(const exchange *x, nd_time now) {
 static bool wait_and_process(exchange *x, int timeout_ms) {
     struct pollfd fds[ND_EXCHANGE_ATTEMPTS * ND_ATTEMPT_FDS];
     int counts[ND_EXCHANGE_ATTEMPTS], total = 0;
-    for (int i = 0; i < ND_EXCHANGE_ATTEMPTS; i++) {
+    for (int i = 0; i < x->attempt_count; i++) {
         struct nd_attempt *a = x->attempts[i];
         counts[i] = a && nd_attempt_pending(a) ? nd_attempt_poll_set(a, fds + total) : 0;
         total += counts[i];
     }
     if (poll(fds, (nfds_t)total, timeout_ms) <= 0)
         return false;
-    for (int i = 0, at = 0; i < ND_EXCHANGE_ATTEMPTS; at += counts[i++])
+    for (int i = 0, at = 0, places = x->attempt_count; i < places; at += counts[i++])
         if (counts[i] > 0)
             nd_attempt_process(x->attempts[i], fds + at, counts[i]);
     return true;
@@ -293,7 +303,7 @@ static void end(exchange *x, nd_time now) {
     nd_exchange_end(x);
     if (ask->error == 0 && !ask->answers[0].bytes && !ask->answers[1].bytes)
         ask->error = x->heard || x->timed_out || now >= x->slot_end ? ETIMEDOUT : ECONNREFUSED;
-    for (int i = 0; i < ND_EXCHANGE_ATTEMPTS; i++)
+    for (int i = 0; i < x->attempt_count; i++)
         if (x->attempts[i]) {
             note_silence(x, x->attempts[i], now);
             nd_attempt_free(x->attempts[i]);
@@ -316,12 +326,12 @@ void nd_ask(struct nd_ask *ask) {
     nd_time now = nd_now();
     nd_schedule_make(&x.schedule, ask->conf, now, nd_lookup_deadline(ask->lookup));
     x.began = now;
-    x.give_up = nd_time_after(now, x.schedule.full_length);
     while (!advance(&x, now)) {
         wait_and_process(&x, nd_time_poll_ms(next_event(&x, now), now));
         now = nd_now();
     }
-    read_the_rest(&x, now);
+    if (!is_answered(&x, now))
+        read_the_rest(&x, now);
     end(&x, now);
     if (pthread_setcancelstate)
         pthread_setcancelstate(old_state, NULL);

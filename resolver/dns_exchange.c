@@ -85,12 +85,24 @@ void nd_exchange_answer(void *exchange, struct nd_attempt *a, int which, const u
     }
 }
 
+nd_time nd_exchange_libc_time(const struct nd_exchange *x, int slots) {
+    nd_time at = x->began;
+    for (int slot = 0; slot < slots; slot++) {
+        nd_time time = slot < x->next_slot ? x->spent[slot] : x->schedule.slots[slot].full_wait;
+        for (int i = 0; i < x->attempt_count; i++)
+            if (x->attempts[i] && x->attempts[i]->slot == slot && nd_attempt_pending(x->attempts[i]))
+                time = x->schedule.slots[slot].full_wait;
+        at = nd_time_after(at, time);
+    }
+    return at;
+}
+
 /* Whether a server that libc would ask before the one of the held answer may still answer. One that is known to be
  * silent does not count, unless it said that it has more of an answer than fits into a datagram. */
 static bool waits_for_earlier(const struct nd_exchange *x, int which, nd_time now) {
     const struct nd_exchange_question *q = &x->questions[which];
-    bool in_time = now < nd_time_after(x->began, x->schedule.slots[q->held_slot].libc_start);
-    for (int i = 0; i < ND_EXCHANGE_ATTEMPTS; i++) {
+    bool in_time = now < nd_exchange_libc_time(x, q->held_slot);
+    for (int i = 0; i < x->attempt_count; i++) {
         const struct nd_attempt *a = x->attempts[i];
         if (!a || a->slot >= q->held_slot || !a->questions[which].sent || a->questions[which].done)
             continue;
@@ -121,6 +133,7 @@ void nd_exchange_settle(struct nd_exchange *x, nd_time now) {
 void nd_exchange_reopen(struct nd_exchange *x, int server) {
     for (int i = 0; i < x->ask->question_count; i++) {
         struct nd_exchange_question *q = &x->questions[i];
+        q->errors &= ~(1u << server);
         if (!x->ask->answers[i].bytes || q->answered_by != server)
             continue;
         free(q->spare.bytes);
@@ -129,16 +142,24 @@ void nd_exchange_reopen(struct nd_exchange *x, int server) {
     }
 }
 
+/* Of a server that says nothing about AAAA libc takes the answer for A alone. */
+static bool is_incomplete(const struct nd_exchange *x) {
+    int second = nd_exchange_second(x);
+    return second >= 0 && nd_exchange_is_open(x, second) &&
+           !(second == 1 && nd_exchange_pending(x, 1, x->questions[0].answered_by, ND_UDP));
+}
+
 void nd_exchange_end(struct nd_exchange *x) {
     for (int i = 0; i < 2; i++) {
         struct nd_exchange_question *q = &x->questions[i];
-        if (!x->ask->answers[i].bytes) {
+        if (!x->ask->answers[i].bytes && q->spare.bytes && is_positive(q->spare.bytes)) {
             x->ask->answers[i] = q->spare;
             q->spare = (struct nd_dns_message){0};
         }
         free(q->spare.bytes);
         free(q->held.bytes);
     }
+    x->ask->incomplete = is_incomplete(x);
 }
 
 bool nd_exchange_is_open(const struct nd_exchange *x, int which) {
@@ -155,7 +176,7 @@ bool nd_exchange_wants(const struct nd_exchange *x, int which, int server) {
 }
 
 bool nd_exchange_pending(const struct nd_exchange *x, int which, int server, enum nd_transport by) {
-    for (int i = 0; i < ND_EXCHANGE_ATTEMPTS; i++) {
+    for (int i = 0; i < x->attempt_count; i++) {
         const struct nd_attempt *a = x->attempts[i];
         if (!a || (server >= 0 && a->server_index != server) || !(by & (a->tcp ? ND_TCP : ND_UDP)))
             continue;
@@ -164,6 +185,10 @@ bool nd_exchange_pending(const struct nd_exchange *x, int which, int server, enu
                 return true;
     }
     return false;
+}
+
+bool nd_exchange_found(const struct nd_exchange *x, int which) {
+    return x->ask->answers[which].bytes && is_positive(x->ask->answers[which].bytes);
 }
 
 int nd_exchange_second(const struct nd_exchange *x) {
@@ -177,7 +202,7 @@ nd_time nd_exchange_held_until(const struct nd_exchange *x) {
     for (int i = 0; i < x->ask->question_count; i++) {
         const struct nd_exchange_question *q = &x->questions[i];
         if (q->held.bytes && !x->ask->answers[i].bytes)
-            until = nd_time_sooner(until, nd_time_after(x->began, x->schedule.slots[q->held_slot].libc_start));
+            until = nd_time_sooner(until, nd_exchange_libc_time(x, q->held_slot));
     }
     return until;
 }

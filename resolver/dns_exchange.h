@@ -28,9 +28,10 @@ struct nd_exchange {
     nd_time began;
     struct nd_exchange_question questions[2];
     struct nd_attempt *attempts[ND_EXCHANGE_ATTEMPTS]; /* NULL: unused */
+    int attempt_count;                                 /* places that were used so far */
     int slot, next_slot;                               /* of the schedule: the present one, and the next one */
     nd_time slot_start, slot_end;
-    nd_time give_up;    /* when libc would give up */
+    nd_time spent[ND_MAX_SLOTS]; /* until the server of a slot had answered, or failed */
     nd_time second_end; /* until when the second of two answers is waited for; ND_NEVER: without an end of its own */
     int code_slot;      /* the slot of ask->last_rcode */
     unsigned heard;     /* servers that answered anything */
@@ -61,8 +62,15 @@ bool nd_exchange_wants(const struct nd_exchange *exchange, int which, int server
 enum nd_transport { ND_UDP = 1, ND_TCP = 2, ND_UDP_OR_TCP = 3 };
 bool nd_exchange_pending(const struct nd_exchange *exchange, int which, int server, enum nd_transport by);
 
+/* Whether the question has an answer with records. */
+bool nd_exchange_found(const struct nd_exchange *exchange, int which);
+
 /* Two questions of which one has its answer: the number of the other one; else -1. */
 int nd_exchange_second(const struct nd_exchange *exchange);
+
+/* When libc would be done with so many slots, and begin the next one or give up: each server that says nothing has its
+ * full time, others what they needed. */
+nd_time nd_exchange_libc_time(const struct nd_exchange *exchange, int slots);
 
 /* When the next held answer counts even though an earlier server is silent; ND_NEVER where none is held. */
 nd_time nd_exchange_held_until(const struct nd_exchange *exchange);

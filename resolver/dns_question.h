@@ -21,6 +21,7 @@ struct nd_ask {
     struct nd_dns_message answers[2];   /* malloc'ed; released by nd_ask_free */
     struct nd_dns_message error_answer; /* the last SERVFAIL, REFUSED …, for where no server answers better */
     unsigned last_rcode;                /* of the last server that answered, accepted or not; kept where none did */
+    bool incomplete;                    /* of two answers one is missing, and libc would not have done without it */
     int error;                          /* 0, ETIMEDOUT, ECONNREFUSED, EMFILE … as res_nsend sets errno */
 };
 

@@ -89,7 +89,8 @@ bool nd_query(struct nd_search *s, const char *name) {
         return fail(s, TRY_AGAIN);
     if (set_h_err(s))
         return true;
-    if (s->lookup->expired) { /* a negative answer for one family and none for the other: not known */
+    if (s->lookup->expired ||
+        s->ask.incomplete) { /* a negative answer for one family and none for the other: not known */
         s->error = ETIMEDOUT;
         s->h_err = TRY_AGAIN;
     }

@@ -261,6 +261,36 @@ SERVFAIL, REFUSED, NOTIMP = (dns.failing(code) for code in (dns.SERVFAIL, dns.RE
 SEARCH = "options timeout:2\nsearch bad.test one.test\n"
 
 
+def test_a_failed_lookup_takes_no_longer_than_with_libc(net):
+    """A server that fails is not given the time of one that is silent."""
+    servers(net, dns.silent, REFUSED, options="options timeout:1 attempts:1\n")
+    found, took = look_up(net, "host.test")
+    assert found == EAI_AGAIN and 0.9 < took < 1.7
+
+
+def test_the_no_of_a_third_server_behind_one_that_fails(net):
+    servers(net, dns.silent, REFUSED, nobody, options="options timeout:1 attempts:1\n")
+    found, took = look_up(net, "host.test")
+    assert found == EAI_NONAME == by_libc(net, "host.test") and 0.9 < took < 1.7
+
+
+def test_half_a_no_is_none(net):
+    """The name is said not to have the one kind of address, and about the other nothing is known."""
+    servers(net, (dns.for_type(dns.AAAA, dns.truncating, dns.answering(Zone({"host.test": []}))), dns.NO_TCP))
+    assert look_up(net, "host.test")[0] == EAI_AGAIN == by_libc(net, "host.test")
+
+
+def test_a_slow_yes_counts_after_half_a_no(net):
+    servers(net, dns.for_type(dns.A, dns.late(1.3, good), good), options="options timeout:1\n")
+    assert look_up(net, "four.test")[0] == [V4] == by_libc(net, "four.test")
+
+
+def test_an_error_by_udp_and_an_answer_by_tcp(net):
+    """libc asks both questions over TCP when one of them is truncated."""
+    servers(net, (dns.for_type(dns.A, SERVFAIL, dns.truncating), good))
+    assert look_up(net, "host.test")[0] == [V4, V6] == by_libc(net, "host.test")
+
+
 @pytest.mark.parametrize("codes", [(REFUSED, SERVFAIL, SERVFAIL), (NOTIMP, SERVFAIL, SERVFAIL), (SERVFAIL, SERVFAIL, REFUSED),
                                    (SERVFAIL, NOTIMP, NOTIMP), (SERVFAIL, REFUSED, SERVFAIL)])
 def test_the_search_goes_on_by_the_last_server_s_code(net, codes):
