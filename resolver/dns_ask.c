@@ -102,8 +102,8 @@ static nd_time full_wait(const exchange *x) {
 }
 
 /* As libc, a server whose answer is truncated is asked over TCP when its UDP socket has been closed, for all that it
- * was asked there. One that resets the connection is asked once more, as it may have been
- * restarted, and so is one that answers one question a connection. */
+ * was asked there. One that resets the connection is asked once more, as it may have been restarted, and so is one that
+ * answers one question a connection. */
 static void ask_by_tcp(exchange *x, int place, nd_time now) {
     struct nd_attempt *old = x->attempts[place], *a = NULL;
     int server = old->server_index, slot = old->slot;
