@@ -175,8 +175,8 @@ static void continue_attempts(exchange *x, nd_time now) {
 }
 
 /* One of two answers has been received, and the other may come by UDP from the same server. It is waited for as long as
- * libc waits for one server, or, where without the A record nothing is found, for all. Half-way its question is sent once
- * more, to the same server from another port: some servers answer only one of two questions from one port. */
+ * libc waits for one server, or, where without the A record nothing is found, for all. Half-way its question is sent
+ * once more, to the same server from another port: some servers answer only one of two questions from one port. */
 static void wait_for_second(exchange *x, int which, nd_time now) {
     int server = x->questions[1 - which].answered_by;
     if (x->second_end == ND_NEVER) {

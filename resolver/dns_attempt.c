@@ -197,8 +197,8 @@ static void on_ares_answer(void *arg, int status, int timeouts, unsigned char *b
     q->answered = true;
     a->answered++;
     memcpy(bytes, q->packet, 2); /* 1.34 replaces the id by its own */
-    /* Before 1.28 the size of a datagram is given as 512 at most, which is also where EDNS allows more; the buffer still
-     * has the whole of it. */
+    /* Before 1.28 the size of a datagram is given as 512 at most, also where EDNS allows more; the buffer still has the
+     * whole of it. */
     size_t whole = !a->tcp && bytes == a->datagram && (size_t)size < a->datagram_size ? a->datagram_size : (size_t)size;
     a->on_answer(a->owner, a, q->which, bytes, whole);
 }

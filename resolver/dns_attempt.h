@@ -1,6 +1,6 @@
 /* One exchange with one name server over UDP or TCP, by a c-ares channel that the caller drives with poll. c-ares
- * handles the socket and matches answers by id and question; dns_ask.c decides which server is asked when and how. Works
- * with c-ares 1.18 to 1.34. */
+ * handles the socket and matches answers by id and question; dns_ask.c decides which server is asked when and how.
+ * Works with c-ares 1.18 to 1.34. */
 #ifndef ND_RESOLVER_DNS_ATTEMPT_H
 #define ND_RESOLVER_DNS_ATTEMPT_H
 

@@ -1,6 +1,6 @@
 /* What lookups of this process have found out about name servers and later ones make use of. libc keeps such things in
- * the thread's _res. Forgotten when resolv.conf changes; a forked child inherits it. Thread-safe, and never waits: where
- * another thread is at it, nothing is known. */
+ * the thread's _res. Forgotten when resolv.conf changes; a forked child inherits it. Thread-safe, and never waits:
+ * where another thread is at it, nothing is known. */
 #ifndef ND_RESOLVER_SERVER_MEMORY_H
 #define ND_RESOLVER_SERVER_MEMORY_H
 
