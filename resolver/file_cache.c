@@ -203,3 +203,21 @@ void nd_file_put(struct nd_snapshot *s) {
     free(s->text);
     free(s);
 }
+
+uint32_t nd_file_version(const struct nd_snapshot *s) {
+    const struct stat *key = &s->key;
+    const uint64_t parts[] = {key->st_dev,
+                              key->st_ino,
+                              (uint64_t)key->st_size,
+                              (uint64_t)key->st_mtim.tv_sec,
+                              (uint64_t)key->st_mtim.tv_nsec,
+                              (uint64_t)key->st_ctim.tv_sec,
+                              (uint64_t)key->st_ctim.tv_nsec};
+    uint64_t h = 1469598103934665603u;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        h = (h ^ parts[i]) * 1099511628211u;
+    for (size_t i = 0; i < s->size; i++) /* a young file may change without a sign */
+        h = (h ^ (unsigned char)s->text[i]) * 1099511628211u;
+    h ^= h >> 32;
+    return (uint32_t)h ? (uint32_t)h : 1;
+}

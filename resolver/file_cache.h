@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/stat.h>
 
 struct nd_snapshot {
@@ -42,5 +43,8 @@ struct nd_snapshot *nd_file_get(struct nd_file *file);
 struct nd_snapshot *nd_file_get_small(struct nd_file *file, off_t limit, bool *too_large);
 
 void nd_file_put(struct nd_snapshot *snapshot);
+
+/* A number, not 0, that is the same for two snapshots of the same file where it did not change between them. */
+uint32_t nd_file_version(const struct nd_snapshot *snapshot);
 
 #endif

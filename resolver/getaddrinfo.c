@@ -24,7 +24,8 @@ struct request {
     int type_count;
     struct nd_interfaces interfaces;
     bool interfaces_known;
-    bool got_ipv6; /* IPv6 addresses were asked for and found: mapped ones are dropped */
+    bool ipv6_unknown; /* the question for IPv6 addresses was given up for lack of time */
+    bool got_ipv6;     /* IPv6 addresses were asked for and found: mapped ones are dropped */
 };
 
 /* Each name_from_… function returns 0 with host->count > 0 where it has found the name, 0 with count 0 where the next
@@ -189,6 +190,23 @@ static bool one_family_from_nscd(struct nd_host *host, struct request *r) {
     return answered;
 }
 
+/* Asks the source for IPv6 addresses, in place of which mapped ones will do. Where the servers do not answer that
+ * question, part of the time is left for the other one. */
+static void ask_for_v6(struct nd_host *part, struct request *r, struct nd_config *config, enum nd_source source,
+                       enum nd_lookup_kind kind) {
+    if (source != ND_SOURCE_DNS || !nd_config_get_resolv(part, config, r->lookup)) {
+        nd_ask_source(part, config, source, r->node, kind, AF_INET6, r->lookup);
+        return;
+    }
+    nd_lookup_extend(r->lookup, config->resolv);
+    struct nd_lookup some = *r->lookup;
+    nd_time now = nd_now(), deadline = nd_lookup_deadline(r->lookup);
+    some.deadline = deadline == ND_NEVER || deadline < now ? deadline : deadline - (deadline - now) / 4;
+    nd_ask_source(part, config, source, r->node, kind, AF_INET6, &some);
+    r->lookup->libc_why = some.libc_why;
+    r->ipv6_unknown = some.expired;
+}
+
 /* Asks each source in turn for the requested family and then, for mapped addresses, for IPv4. */
 static int name_one_family(struct nd_host *host, struct request *r, struct nd_config *config) {
     enum nd_lookup_kind kind = r->hints.ai_flags & AI_CANONNAME ? ND_ONE_FAMILY_CANON : ND_ONE_FAMILY;
@@ -199,7 +217,10 @@ static int name_one_family(struct nd_host *host, struct request *r, struct nd_co
     for (int i = 0; i < config->sources.count && !r->lookup->expired && !r->lookup->libc_why; i++) {
         struct nd_host part;
         nd_host_init(&part);
-        nd_ask_source(&part, config, config->sources.list[i], r->node, kind, wanted, r->lookup);
+        if (map)
+            ask_for_v6(&part, r, config, config->sources.list[i], kind);
+        else
+            nd_ask_source(&part, config, config->sources.list[i], r->node, kind, wanted, r->lookup);
         no_data = no_inet6_data = part.status == ND_SUCCESS ? 0 : no_data_of(&part);
         bool failed = part.status != ND_SUCCESS && part.h_err == NETDB_INTERNAL;
         r->got_ipv6 = part.status == ND_SUCCESS && wanted == AF_INET6;
@@ -222,6 +243,10 @@ static int name_one_family(struct nd_host *host, struct request *r, struct nd_co
             return system_error(host);
         if (host->count)
             return 0;
+        if (r->ipv6_unknown) { /* that there are no others does not mean that there are none */
+            r->lookup->expired = true;
+            return EAI_AGAIN;
+        }
     }
     if (!r->lookup->libc_why && !r->lookup->expired)
         r->lookup->libc_why = config->sources.rest_why;

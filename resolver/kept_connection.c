@@ -111,7 +111,7 @@ static void take(struct nd_ask *ask, uint8_t *bytes, size_t size) {
         if (!ask->conf->trust_ad)
             bytes[3] &= (uint8_t)~0x20;
         *m = (struct nd_dns_message){.bytes = bytes, .size = size, .by_tcp = true};
-        ask->first_rcode = nd_dns_rcode(bytes);
+        ask->last_rcode = nd_dns_rcode(bytes);
         return;
     }
     free(bytes);

@@ -120,7 +120,9 @@ struct nd_resolv_conf *nd_conf_from_state(const struct __res_state *state) {
     take_options(conf, state);
     take_servers(conf, state);
     bool good = nd_resolv_conf_set_search(conf, state->dnsrch, count_domains(state));
-    nd_resolv_conf_put(nd_resolv_conf_get()); /* the current version of the file is one of the versions */
+    struct nd_resolv_conf *current = nd_resolv_conf_get(); /* after this it is one of the versions */
+    conf->version = current ? current->version : 0;
+    nd_resolv_conf_put(current);
     struct nd_resolv_conf *file = good ? version_of(conf) : NULL;
     if (!file && is_cut(state, conf))
         conf->libc_why = "a search list of a resolv.conf that has changed";

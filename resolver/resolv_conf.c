@@ -279,6 +279,8 @@ static void *parse(struct nd_snapshot *s) {
         hostname[0] = '\0';
     struct nd_resolv_conf *conf =
         nd_resolv_conf_parse(s->text, s->size, getenv("LOCALDOMAIN"), getenv("RES_OPTIONS"), hostname);
+    if (conf)
+        conf->version = nd_file_version(s);
     remember_version(conf);
     return conf;
 }

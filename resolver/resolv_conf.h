@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "resolver/sortlist.h"
 
@@ -31,6 +32,7 @@ struct nd_resolv_conf {
     bool no_recurse, ignore_truncation, no_search, no_default_domain; /* set only from a struct __res_state */
     struct __res_state *keeper; /* the state that keeps a connection to the first server, or NULL */
     const char *libc_why;       /* static text: the setting that only libc can follow; else NULL */
+    uint32_t version;           /* of the file when this was made: another one after each change; 0: unknown */
     int references;
 };
 

@@ -20,6 +20,11 @@ bool nd_lookup_is_bounded(const char *name) {
 
 static void begin_slot(struct nd_lookup *lookup) {
     struct nd_lookup_use *use = lookup->caller;
+    if (use->begun) {
+        nd_slot_put_off(&use->slot, lookup->deadline);
+        return;
+    }
+    use->begun = true;
     nd_slot_begin_in(use->frame, &use->slot, use->operation, -1, lookup->deadline - lookup->limit, lookup->deadline,
                      ND_LIMIT_RESOLVE, use->name);
 }
@@ -51,8 +56,11 @@ struct nd_lookup nd_lookup_begin_in(const uintptr_t *frame, struct nd_lookup_use
     use->frame = frame;
     use->operation = operation;
     use->name = name;
+    use->begun = false;
+    nd_time limit = nd_profile_resolve(name);
+    nd_time longest = limit == ND_RESOLVE_DEFAULT ? ND_RESOLVE_LONGEST : 0;
     return (struct nd_lookup){
-        .limit = nd_profile_resolve(name), .on_start = begin_slot, .on_unbounded = warn_unbounded, .caller = use};
+        .limit = limit, .longest = longest, .on_start = begin_slot, .on_unbounded = warn_unbounded, .caller = use};
 }
 
 static void report(enum nd_call operation, const char *name, nd_time limit, nd_time elapsed, unsigned in_a_row) {
@@ -86,11 +94,20 @@ void nd_lookup_end(struct nd_lookup_use *use, const char *name, const struct nd_
     errno = saved;
 }
 
+/* The limit that would have ended a lookup of `name` that libc has made. */
+static nd_time observed_limit(const char *name) {
+    nd_time limit = nd_profile_resolve(name);
+    struct nd_lookup lookup = {.deadline = ND_NEVER, .limit = limit, .longest = ND_RESOLVE_LONGEST};
+    if (limit == ND_RESOLVE_DEFAULT)
+        nd_lookup_extend(&lookup, NULL);
+    return lookup.limit;
+}
+
 void nd_lookup_observed(struct nd_slot_use *use, const char *name) {
     int saved = errno;
     nd_time now = nd_now(), elapsed = now - use->began, limit = nd_profile_resolve(name);
     nd_slot_end(use, ND_SLOT_DONE, now);
-    if (limit && elapsed >= limit)
+    if (limit && elapsed >= limit && elapsed >= (limit = observed_limit(name)))
         report(use->operation, name, limit, elapsed, 0);
     errno = saved;
 }

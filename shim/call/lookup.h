@@ -20,6 +20,7 @@ struct nd_lookup_use {
     const uintptr_t *frame;
     enum nd_call operation;
     const char *name;
+    bool begun; /* the slot has been taken */
     struct nd_slot_use slot;
 };
 

@@ -43,6 +43,12 @@ struct nd_settings {
     char statsd[64];    /* address:port or [v6]:port, numeric; empty is off */
 };
 
+/* RESOLVE where the operator has not set it: a nanosecond less than its 15s, by which it is known wherever the value is
+ * carried (live changes, sections of the config file). A lookup under it goes on for as long as libc would wait for one
+ * name, but for ND_RESOLVE_LONGEST at most. */
+#define ND_RESOLVE_DEFAULT (15 * ND_SEC - 1)
+#define ND_RESOLVE_LONGEST (30 * ND_SEC)
+
 /* Copies what may change while the program runs: the mode and the limits. Sets the rest of *to to 0. */
 void nd_settings_copy_live(struct nd_settings *to, const struct nd_settings *from);
 
