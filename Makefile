@@ -164,6 +164,8 @@ $(addprefix $(BUILD)/tests/,hidden tls13 tlsloop): TEST_LIBS := -lssl -lcrypto
 $(BUILD)/tests/tls: TEST_LIBS := -lssl -lcrypto -lgnutls
 # It includes the headers of the state block, and exports one.
 $(BUILD)/tests/forged: TEST_LIBS := -I. -rdynamic
+# It defines getenv for the library, too.
+$(BUILD)/tests/resstate: TEST_LIBS := -lresolv -rdynamic
 
 $(BUILD)/netdeadline: $(CLI_OBJS) $(BUILD)/libplain.a
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ -Wl,--start-group $^ $(LDLIBS) -ldl -Wl,--end-group

@@ -50,6 +50,8 @@ static void check_libc(struct findings *findings, bool is_replaced) {
 void check_host(struct findings *findings) {
     struct nd_sources sources;
     const char *reason = nd_nsswitch_hosts(&sources, "host.example.com");
+    if (!reason)
+        reason = sources.rest_why;
     if (access("/etc/netdeadline.disable", F_OK) == 0)
         finding_bad(findings, "/etc/netdeadline.disable exists: every program that starts runs without the library");
     if (reason)

@@ -4,238 +4,347 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
+#include <time.h>
 
-#include "resolver/dns_attempt.h"
-#include "resolver/dns_schedule.h"
+#include "resolver/dns_exchange.h"
+#include "resolver/server_memory.h"
+#include "resolver/thread.h"
+#include "resolver/unfinished.h"
 
-/* NULL in a program without libpthread (glibc < 2.34). */
-#pragma weak pthread_testcancel
-#pragma weak pthread_setcancelstate
+#pragma weak pthread_testcancel /* NULL in a program without libpthread (glibc < 2.34) */
 
-#define MAX_ATTEMPTS (ND_MAX_SLOTS + 2)
+#define SILENT_WAIT (50 * ND_MSEC) /* for a server that is known to be silent, before the next one is asked, too */
+#define LAST_ROUNDS 16             /* of reading what has been received, when the time is over */
 
-/* After so many interruptions poll is not called again at once: it may always fail with EINTR, as a filter may make it. */
+/* After so many interruptions poll is not called again at once: it may always fail with EINTR, as a seccomp filter may
+ * make it. */
 enum { INTERRUPTIONS = 100 };
 
-struct state {
-    struct nd_ask *ask;
-    struct nd_schedule schedule;
-    struct nd_attempt *attempts[MAX_ATTEMPTS];
-    int attempt_count, slot;
-    nd_time slot_start, slot_end; /* of the attempt sent last */
-    nd_time give_up;              /* when glibc would give up */
-    nd_time second_end;           /* until when the second of two answers is waited for; ND_NEVER: none received yet */
-    bool received, timed_out, resent, fatal_error;
-    int interruptions; /* of poll */
-};
+typedef struct nd_exchange exchange;
 
-/* After an error answer glibc asks the next server at once. Over TCP it accepts any answer. */
-static bool is_error_answer(const uint8_t *p, size_t size, bool tcp) {
-    unsigned rcode = nd_dns_rcode(p);
-    if (tcp || size < ND_DNS_HEADER)
-        return false;
-    if (rcode == ND_SERVFAIL || rcode == ND_NOTIMP || rcode == ND_REFUSED)
-        return true;
-    bool authoritative = p[2] & 4, recursive = p[3] & 0x80;
-    return rcode == ND_NOERROR && nd_dns_answer_count(p) == 0 && !authoritative && !recursive && nd_get16(p + 10) == 0;
-}
-
-static void store(struct nd_ask *ask, struct nd_dns_message *m, const uint8_t *bytes, size_t size, bool by_tcp) {
-    uint8_t *copy = malloc(size);
-    if (!copy)
-        return;
-    memcpy(copy, bytes, size);
-    free(m->bytes);
-    m->bytes = copy;
-    m->size = size;
-    m->by_tcp = by_tcp;
-    if (!ask->conf->trust_ad)
-        copy[3] &= (uint8_t)~0x20;
-}
-
-static void on_answer(void *owner, struct nd_attempt *a, int which, const uint8_t *bytes, size_t size) {
-    struct state *s = owner;
-    if (!bytes) {
-        int e = a->socket_error;
-        if (e == EMFILE || e == ENFILE || e == ENOBUFS || e == ENOMEM) {
-            s->fatal_error = true;
-            s->ask->error = e;
-        }
-        return;
-    }
-    if (!s->received)
-        s->ask->first_rcode = nd_dns_rcode(bytes);
-    s->received = true;
-    if (is_error_answer(bytes, size, a->tcp))
-        store(s->ask, &s->ask->error_answer, bytes, size, a->tcp);
-    else if (!s->ask->answers[which].bytes)
-        store(s->ask, &s->ask->answers[which], bytes, size, a->tcp);
-}
-
-static int answer_count(const struct nd_ask *ask) {
-    return (ask->answers[0].bytes != NULL) + (ask->answers[1].bytes != NULL);
-}
-
-/* Sends `server` the unanswered questions; with single-request, the second one after the answer to the first one. */
-static void start_attempt(struct state *s, int server, nd_time now, nd_time wait) {
-    struct nd_ask *ask = s->ask;
-    const struct nd_resolv_conf *conf = ask->conf;
-    s->slot_start = now;
-    s->slot_end = nd_time_after(now, wait);
-    if (s->attempt_count == MAX_ATTEMPTS)
-        return;
-    struct nd_attempt *a =
-        nd_attempt_new(&conf->servers[server], conf->use_vc || ask->by_tcp, conf->ignore_truncation, on_answer, s);
+static struct nd_attempt *add_attempt(exchange *x, int server, int slot, bool tcp, nd_time now) {
+    int free_one = 0;
+    while (free_one < x->attempt_count && x->attempts[free_one])
+        free_one++;
+    if (free_one == ND_EXCHANGE_ATTEMPTS)
+        return NULL;
+    struct nd_attempt *a = nd_attempt_new(&x->ask->conf->servers[server], tcp, nd_exchange_answer, x);
     if (!a) {
-        s->fatal_error = true;
-        ask->error = ENOMEM;
-        return;
+        x->fatal_error = true;
+        x->ask->error = ENOMEM;
+        return NULL;
     }
     a->server_index = server;
-    s->attempts[s->attempt_count++] = a;
-    bool single = (conf->single_request || conf->single_request_reopen) && !conf->use_vc;
-    for (int i = 0; i < ask->question_count; i++) {
-        if (ask->answers[i].bytes)
+    a->slot = slot;
+    a->began = now;
+    x->attempts[free_one] = a;
+    if (free_one == x->attempt_count)
+        x->attempt_count++;
+    return a;
+}
+
+static void send_question(exchange *x, struct nd_attempt *a, int which) {
+    x->questions[which].asked |= 1u << a->server_index;
+    nd_attempt_send(a, which, x->ask->questions[which].packet, x->ask->questions[which].size);
+}
+
+static bool is_single(const struct nd_resolv_conf *conf) {
+    return (conf->single_request || conf->single_request_reopen) && !conf->use_vc;
+}
+
+/* Sends the server the questions that it is to have; with single-request, the second one after the answer to the first
+ * one. A server that answers one question a port has each from a port of its own. */
+static void ask_server(exchange *x, int server, nd_time now) {
+    const struct nd_resolv_conf *conf = x->ask->conf;
+    bool tcp = conf->use_vc || x->ask->by_tcp;
+    bool apart = !tcp && nd_server_known(&conf->servers[server], now).one_answer_a_port;
+    struct nd_attempt *a = NULL;
+    for (int i = 0; i < x->ask->question_count; i++) {
+        if (!nd_exchange_wants(x, i, server) || nd_exchange_pending(x, i, server, ND_TCP))
             continue;
-        nd_attempt_send(a, i, ask->questions[i].packet, ask->questions[i].size);
-        if (single)
+        if (!a || apart)
+            a = add_attempt(x, server, x->slot, tcp, now);
+        if (a)
+            send_question(x, a, i);
+        if (is_single(conf))
             break;
     }
 }
 
-static void start_next_slot(struct state *s, nd_time now) {
-    const struct nd_slot *slot = &s->schedule.slots[s->slot++];
-    start_attempt(s, slot->server, now, slot->wait);
+static bool slot_is_wanted(const exchange *x, int slot, int second) {
+    int server = x->schedule.slots[slot].server;
+    if (second >= 0) /* it is asked of each server once */
+        return nd_exchange_wants(x, second, server) && !(x->questions[second].asked >> server & 1);
+    return nd_exchange_wants(x, 0, server) || (x->ask->question_count == 2 && nd_exchange_wants(x, 1, server));
 }
 
-/* One of two answers has been received. The other is waited for as long as glibc waits for one server. Half-way its
- * question is sent once more, to the same server from another port: some servers answer only one of two questions from
- * one port. */
-static void wait_for_second(struct state *s, nd_time now) {
-    struct nd_attempt *last = s->attempts[s->attempt_count - 1];
-    nd_time timeout = s->schedule.slots[s->slot - 1].full_wait;
-    const struct nd_resolv_conf *conf = s->ask->conf;
-    if (s->second_end == ND_NEVER) {
-        s->second_end = nd_time_after(s->slot_start, timeout);
-        nd_time middle = nd_time_after(s->slot_start, timeout / 2);
-        if (middle < s->slot_end)
-            s->slot_end = middle;
+/* Passes over slots whose servers are not to be asked. True: there is one that is. */
+static bool find_slot(exchange *x, int second) {
+    while (x->next_slot < x->schedule.count && !slot_is_wanted(x, x->next_slot, second))
+        x->next_slot++;
+    return x->next_slot < x->schedule.count;
+}
+
+/* Whether nothing is to be expected of the server of that slot; there may be no such slot. */
+static bool is_silent(const exchange *x, int slot, nd_time now) {
+    return slot >= x->schedule.count ||
+           nd_server_known(&x->ask->conf->servers[x->schedule.slots[slot].server], now).silent;
+}
+
+static void start_slot(exchange *x, nd_time now) {
+    const struct nd_slot *slot = &x->schedule.slots[x->next_slot];
+    nd_time wait = slot->wait;
+    if (wait > SILENT_WAIT && is_silent(x, x->next_slot, now) && !is_silent(x, x->next_slot + 1, now))
+        wait = SILENT_WAIT;
+    x->slot = x->next_slot++;
+    x->slot_start = now;
+    x->slot_end = nd_time_after(now, wait);
+    ask_server(x, slot->server, now);
+}
+
+static nd_time full_wait(const exchange *x) {
+    return x->schedule.slots[x->slot].full_wait;
+}
+
+/* As libc, a server whose answer is truncated is asked over TCP when its UDP socket has been closed, for all that it
+ * was asked there. One that resets the connection is asked once more, as it may have been restarted, and so is one that
+ * answers one question a connection. */
+static void ask_by_tcp(exchange *x, int place, nd_time now) {
+    struct nd_attempt *old = x->attempts[place], *a = NULL;
+    int server = old->server_index, slot = old->slot;
+    bool sent[2] = {old->questions[0].sent, old->questions[1].sent};
+    if (old->truncated) { /* the other question may have been sent apart, or not yet */
+        nd_exchange_reopen(x, server);
+        sent[0] = sent[1] = true;
     }
-    bool second_waits = !nd_attempt_pending(last) && !last->questions[1].sent && !s->ask->answers[1].bytes;
-    if (second_waits && s->ask->question_count == 2 && !s->resent) { /* single-request */
-        if (conf->single_request_reopen)
-            start_attempt(s, last->server_index, now, s->second_end - now);
-        else
-            nd_attempt_send(last, 1, s->ask->questions[1].packet, s->ask->questions[1].size);
-        if (conf->single_request_reopen)
-            s->resent = true;
+    nd_attempt_free(old);
+    x->attempts[place] = NULL;
+    for (int i = 0; i < x->ask->question_count; i++) {
+        if (!sent[i] || x->questions[i].held.bytes || !nd_exchange_is_open(x, i) ||
+            nd_exchange_pending(x, i, server, ND_TCP))
+            continue;
+        if (!a && !(a = add_attempt(x, server, slot, true, now)))
+            return;
+        send_question(x, a, i);
+    }
+}
+
+static bool is_unanswered(const exchange *x, const struct nd_attempt *a) {
+    for (int i = 0; i < x->ask->question_count; i++)
+        if (a->questions[i].sent && !a->questions[i].answered && !x->questions[i].held.bytes &&
+            nd_exchange_is_open(x, i))
+            return true;
+    return false;
+}
+
+static bool is_to_be_repeated(exchange *x, const struct nd_attempt *a) {
+    unsigned server = 1u << a->server_index;
+    if (!a->tcp || nd_attempt_pending(a) || !is_unanswered(x, a))
+        return false;
+    if (a->answered > 0)
+        return true;
+    bool again = a->reset && !(x->reset & server);
+    x->reset |= again ? server : 0;
+    return again;
+}
+
+/* With single-request: the second question, after the answer to the first one. */
+static void ask_second(exchange *x, struct nd_attempt *a, nd_time now) {
+    if (a->tcp || a->questions[1].sent || !a->questions[0].sent || !x->ask->answers[0].bytes ||
+        x->questions[0].answered_by != a->server_index || !nd_exchange_wants(x, 1, a->server_index))
         return;
-    }
-    if (now >= s->slot_end && !s->resent) {
-        s->resent = true;
-        start_attempt(s, last->server_index, now, s->second_end - now);
+    if (x->ask->conf->single_request_reopen || nd_server_known(a->server, now).one_answer_a_port)
+        a = add_attempt(x, a->server_index, a->slot, false, now);
+    if (a)
+        send_question(x, a, 1);
+}
+
+/* Continues the attempts that want more than they were begun with, and frees those that are over. */
+static void continue_attempts(exchange *x, nd_time now) {
+    for (int i = 0; i < x->attempt_count; i++) {
+        struct nd_attempt *a = x->attempts[i];
+        if (!a)
+            continue;
+        if (a->truncated || is_to_be_repeated(x, a)) {
+            ask_by_tcp(x, i, now);
+            continue;
+        }
+        if (x->ask->question_count == 2 && is_single(x->ask->conf))
+            ask_second(x, a, now);
+        if (!nd_attempt_pending(a)) {
+            x->spent[a->slot] = nd_time_sooner(now - a->began, x->schedule.slots[a->slot].full_wait);
+            nd_attempt_free(a);
+            x->attempts[i] = NULL;
+        }
     }
 }
 
-static bool any_pending(const struct state *s, bool *tcp) {
-    bool any = false;
-    *tcp = false;
-    for (int i = 0; i < s->attempt_count; i++)
-        if (nd_attempt_pending(s->attempts[i])) {
-            any = true;
-            *tcp |= s->attempts[i]->tcp;
-        }
-    return any;
+/* One of two answers has been received, and the other may come by UDP from the same server. It is waited for as long as
+ * libc waits for one server, or, where without the A record nothing is found, for all. Half-way its question is sent
+ * once more, to the same server from another port: some servers answer only one of two questions from one port. */
+static void wait_for_second(exchange *x, int which, nd_time now) {
+    int server = x->questions[1 - which].answered_by;
+    if (x->second_end == ND_NEVER) {
+        x->second_end = nd_time_after(x->slot_start, full_wait(x));
+        if (which == 0 && !nd_exchange_found(x, 1))
+            x->second_end = nd_time_after(x->began, x->schedule.full_length);
+        if (x->second_end - now < full_wait(x) / 2) /* a slow server */
+            x->second_end = nd_time_after(now, full_wait(x) / 2);
+        x->slot_end = nd_time_sooner(x->slot_end, nd_time_after(x->slot_start, full_wait(x) / 2));
+    }
+    if (now < x->slot_end || x->repeated)
+        return;
+    x->repeated = true;
+    x->slot_end = nd_time_after(now, (x->second_end - now) / 2);
+    struct nd_attempt *a = add_attempt(x, server, x->slot, false, now);
+    if (!a)
+        return;
+    a->repeated = true;
+    send_question(x, a, which);
+}
+
+/* The same for what remains when one of two answers has been received. True: there is nothing left to wait for. */
+static bool advance_second(exchange *x, int which, nd_time now) {
+    bool silent = nd_exchange_pending(x, which, x->questions[1 - which].answered_by, ND_UDP);
+    if (silent)
+        wait_for_second(x, which, now);
+    while (find_slot(x, which) && (!nd_exchange_pending(x, which, -1, ND_UDP_OR_TCP) || now >= x->slot_end)) {
+        start_slot(x, now);
+        if (!silent) /* the first server has failed: the next one has all its time */
+            x->second_end = nd_time_after(now, full_wait(x));
+        if (x->fatal_error)
+            return true;
+    }
+    if (!nd_exchange_pending(x, which, -1, ND_UDP_OR_TCP) && !x->questions[which].held.bytes)
+        return true;
+    return now >= x->second_end && !nd_exchange_pending(x, which, -1, ND_TCP);
+}
+
+static bool latest_is_pending(const exchange *x) {
+    for (int i = 0; i < x->attempt_count; i++)
+        if (x->attempts[i] && x->attempts[i]->slot == x->slot && nd_attempt_pending(x->attempts[i]))
+            return true;
+    return false;
+}
+
+static bool is_answered(exchange *x, nd_time now) {
+    nd_exchange_settle(x, now);
+    return !nd_exchange_is_open(x, 0) && (x->ask->question_count == 1 || !nd_exchange_is_open(x, 1));
+}
+
+static nd_time give_up(const exchange *x) {
+    return nd_exchange_libc_time(x, x->schedule.count);
 }
 
 /* Sends what is due. True: there is nothing left to wait for. */
-static bool advance(struct state *s, nd_time now) {
-    struct nd_ask *ask = s->ask;
-    bool tcp, pending;
-    if (s->fatal_error || answer_count(ask) == ask->question_count)
+static bool advance(exchange *x, nd_time now) {
+    if (is_answered(x, now) || x->fatal_error || now >= nd_lookup_deadline(x->ask->lookup))
         return true;
-    if (now >= nd_lookup_deadline(ask->lookup)) {
-        ask->lookup->expired = true;
-        return true;
-    }
-    if (answer_count(ask) > 0) {
-        wait_for_second(s, now);
-        pending = any_pending(s, &tcp);
-        return !pending || (now >= s->second_end && !tcp);
-    }
-    while (s->slot < s->schedule.count) {
-        bool latest = s->attempt_count > 0 && nd_attempt_pending(s->attempts[s->attempt_count - 1]);
-        if (latest && now < s->slot_end)
+    continue_attempts(x, now);
+    int second = nd_exchange_second(x);
+    if (second >= 0)
+        return advance_second(x, second, now);
+    while (find_slot(x, -1)) {
+        bool latest = latest_is_pending(x);
+        if (latest && now < x->slot_end)
             break;
-        s->timed_out |= latest;
-        start_next_slot(s, now);
-        if (s->fatal_error)
+        x->timed_out |= latest;
+        start_slot(x, now);
+        if (x->fatal_error)
             return true;
     }
-    pending = any_pending(s, &tcp);
-    return !pending || (now >= s->give_up && !tcp && s->slot == s->schedule.count);
+    if (!nd_exchange_pending(x, -1, -1, ND_UDP_OR_TCP))
+        return true;
+    return x->next_slot == x->schedule.count && now >= give_up(x) && !nd_exchange_pending(x, -1, -1, ND_TCP);
 }
 
-static nd_time next_event(const struct state *s) {
-    nd_time next = nd_lookup_deadline(s->ask->lookup);
-    bool tcp;
-    any_pending(s, &tcp);
-    bool more = answer_count(s->ask) > 0 ? !s->resent : s->slot < s->schedule.count;
-    if (more && s->slot_end < next)
-        next = s->slot_end;
-    if (!more && !tcp && answer_count(s->ask) == 0 && s->give_up < next)
-        next = s->give_up;
-    if (!tcp && s->second_end < next)
-        next = s->second_end;
-    return next;
+static nd_time sooner_of_those_to_come(nd_time next, nd_time time, nd_time now) {
+    return time > now && time < next ? time : next;
 }
 
-static void wait_and_process(struct state *s, nd_time now) {
-    struct pollfd fds[MAX_ATTEMPTS * ND_ATTEMPT_FDS];
-    int counts[MAX_ATTEMPTS], total = 0;
-    for (int i = 0; i < s->attempt_count; i++) {
-        counts[i] = nd_attempt_pending(s->attempts[i]) ? nd_attempt_poll_set(s->attempts[i], fds + total) : 0;
+static nd_time next_event(const exchange *x, nd_time now) {
+    nd_time next = nd_lookup_deadline(x->ask->lookup);
+    next = sooner_of_those_to_come(next, x->slot_end, now);
+    next = sooner_of_those_to_come(next, x->second_end, now);
+    if (x->next_slot == x->schedule.count)
+        next = sooner_of_those_to_come(next, give_up(x), now);
+    return sooner_of_those_to_come(next, nd_exchange_held_until(x), now);
+}
+
+/* True: something was received, or an attempt has failed. */
+static bool wait_and_process(exchange *x, struct nd_unfinished *unfinished, int timeout_ms) {
+    struct pollfd fds[ND_EXCHANGE_ATTEMPTS * ND_ATTEMPT_FDS];
+    int counts[ND_EXCHANGE_ATTEMPTS], total = 0;
+    for (int i = 0; i < x->attempt_count; i++) {
+        struct nd_attempt *a = x->attempts[i];
+        counts[i] = a && nd_attempt_pending(a) ? nd_attempt_poll_set(a, fds + total) : 0;
         total += counts[i];
     }
-    const int ready = poll(fds, (nfds_t)total, nd_time_poll_ms(next_event(s), now));
-    if (ready < 0 && errno != EINTR) { /* a filter: libc's own lookup would fail, too */
-        s->fatal_error = true;
-        s->ask->error = errno;
-    } else if (ready < 0 && ++s->interruptions >= INTERRUPTIONS) {
+    nd_unfinished_wait_begin(unfinished);
+    const int ready = nd_poll(fds, (nfds_t)total, timeout_ms), error = errno;
+    nd_unfinished_wait_end(unfinished);
+    if (ready < 0 && error != EINTR) { /* a filter: libc's own lookup would fail, too */
+        x->fatal_error = true;
+        x->ask->error = error;
+    } else if (ready < 0 && ++x->interruptions >= INTERRUPTIONS) {
         nanosleep(&(struct timespec){0, ND_MSEC}, NULL);
     }
     if (ready <= 0)
-        return;
-    for (int i = 0, at = 0; i < s->attempt_count; at += counts[i++])
-        nd_attempt_process(s->attempts[i], fds + at, counts[i]);
+        return false;
+    for (int i = 0, at = 0, places = x->attempt_count; i < places; at += counts[i++])
+        if (counts[i] > 0)
+            nd_attempt_process(x->attempts[i], fds + at, counts[i]);
+    return true;
+}
+
+/* The time is over. What was received until now counts: the process may have been stopped meanwhile. */
+static void read_the_rest(exchange *x, struct nd_unfinished *unfinished, nd_time now) {
+    for (int i = 0; i < LAST_ROUNDS && !x->fatal_error && !is_answered(x, now); i++)
+        if (!wait_and_process(x, unfinished, 0))
+            break;
+    if (!is_answered(x, now) && !x->fatal_error && now >= nd_lookup_deadline(x->ask->lookup))
+        x->ask->lookup->expired = true;
+}
+
+static void note_silence(const exchange *x, const struct nd_attempt *a, nd_time now) {
+    if (nd_attempt_pending(a) && !(x->heard >> a->server_index & 1))
+        nd_server_unanswered(a->server, now - a->began, x->schedule.slots[a->slot].full_wait, x->ask->lookup->expired,
+                             now);
+}
+
+static void end(exchange *x, nd_time now) {
+    struct nd_ask *ask = x->ask;
+    nd_exchange_end(x);
+    if (ask->error == 0 && !ask->answers[0].bytes && !ask->answers[1].bytes)
+        ask->error = x->heard || x->timed_out || now >= x->slot_end ? ETIMEDOUT : ECONNREFUSED;
+    for (int i = 0; i < x->attempt_count; i++)
+        if (x->attempts[i]) {
+            note_silence(x, x->attempts[i], now);
+            nd_attempt_free(x->attempts[i]);
+        }
 }
 
 void nd_ask(struct nd_ask *ask) {
-    struct state s = {.ask = ask, .second_end = ND_NEVER};
-    int old_state = 0;
+    exchange x = {.ask = ask, .second_end = ND_NEVER};
     ask->error = 0;
-    ask->first_rcode = ND_NOERROR;
     /* libc's resolver leaks its sockets when it is cancelled in poll. Here cancellation is delayed until the lookup is
      * over, at the deadline at the latest; a thread that makes nothing but lookups is cancelled between two of them. */
     if (pthread_testcancel)
         pthread_testcancel();
-    if (pthread_setcancelstate)
-        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old_state);
-
+    struct nd_unfinished *unfinished = nd_unfinished_begin();
+    nd_lookup_extend(ask->lookup, ask->conf);
+    nd_servers_renew(ask->conf);
     nd_time now = nd_now();
-    nd_schedule_make(&s.schedule, ask->conf, now, nd_lookup_deadline(ask->lookup));
-    s.give_up = nd_time_after(now, s.schedule.full_length);
-    while (!advance(&s, now)) {
-        wait_and_process(&s, now);
+    nd_schedule_make(&x.schedule, ask->conf, now, nd_lookup_deadline(ask->lookup));
+    x.began = now;
+    while (!advance(&x, now)) {
+        wait_and_process(&x, unfinished, nd_time_poll_ms(next_event(&x, now), now));
         now = nd_now();
     }
-    if (ask->error == 0 && answer_count(ask) == 0)
-        ask->error = s.received || s.timed_out || now >= s.slot_end ? ETIMEDOUT : ECONNREFUSED;
-    for (int i = 0; i < s.attempt_count; i++)
-        nd_attempt_free(s.attempts[i]);
-    if (pthread_setcancelstate)
-        pthread_setcancelstate(old_state, NULL);
+    if (!is_answered(&x, now))
+        read_the_rest(&x, unfinished, now);
+    end(&x, now);
+    nd_unfinished_end(unfinished);
 }
 
 void nd_ask_free(struct nd_ask *ask) {

@@ -44,7 +44,6 @@ static ares_socket_t open_socket(int family, int type, int protocol, void *user)
     }
     if (type == SOCK_STREAM) {
         int on = 1;
-        a->tcp = true;
         if (fd >= 0) /* both questions are sent without delay */
             setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
@@ -103,15 +102,22 @@ static ssize_t add_question(const struct nd_attempt *a, uint8_t *packet, ssize_t
 
 static ares_ssize_t receive_bytes(ares_socket_t fd, void *buffer, size_t size, int flags, struct sockaddr *from,
                                   ares_socklen_t *from_size, void *user) {
-    ssize_t n = is_ours(user, fd) ? recv(fd, buffer, size, flags) : -1;
-    if (!from || !from_size) /* TCP */
+    struct nd_attempt *a = user;
+    ssize_t n = is_ours(a, fd) ? recv(fd, buffer, size, flags) : -1;
+    if (!from || !from_size) { /* TCP */
+        a->reset |= n < 0 && errno == ECONNRESET;
         return n;
+    }
+    a->datagram = buffer;
+    a->datagram_size = n > 0 ? (size_t)n : 0;
+    if (n == (ssize_t)size && size >= ND_DNS_HEADER) /* it may have been cut: the whole of it is asked for by TCP */
+        ((uint8_t *)buffer)[2] |= ND_DNS_TC;
     struct sockaddr_in shown = {.sin_family = AF_INET, .sin_port = htons(53), .sin_addr = placeholder};
     if ((size_t)*from_size >= sizeof shown) {
         memcpy(from, &shown, sizeof shown);
         *from_size = sizeof shown;
     }
-    return n == ND_DNS_HEADER ? add_question(user, buffer, n, size) : n;
+    return n == ND_DNS_HEADER ? add_question(a, buffer, n, size) : n;
 }
 
 static const struct ares_socket_functions socket_functions = {
@@ -123,11 +129,12 @@ static const struct ares_socket_functions socket_functions = {
 };
 
 /* Sets everything that c-ares would otherwise read from files and the environment. */
-static int init_channel(struct nd_attempt *a, bool use_tcp, bool ignore_truncation) {
+static int init_channel(struct nd_attempt *a, bool use_tcp) {
     struct in_addr server = placeholder;
     char lookups[] = "b";
     struct ares_options options = {
-        .flags = ARES_FLAG_NOCHECKRESP | ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES,
+        /* IGNTC: a truncated answer is passed on, as dns_ask.c decides about TCP. */
+        .flags = ARES_FLAG_NOCHECKRESP | ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_IGNTC,
         .timeout = 24 * 3600 * 1000, /* dns_ask.c has the timeouts */
         .tries = 1,
         .ndots = 1,
@@ -139,12 +146,14 @@ static int init_channel(struct nd_attempt *a, bool use_tcp, bool ignore_truncati
                ARES_OPT_LOOKUPS | ARES_OPT_DOMAINS | ARES_OPT_SORTLIST;
     if (use_tcp)
         options.flags |= ARES_FLAG_USEVC;
-    if (ignore_truncation)
-        options.flags |= ARES_FLAG_IGNTC;
 #if ARES_VERSION >= 0x011800 /* 1.24 and later read the file always */
     char nothing[] = "/dev/null";
     options.resolvconf_path = nothing;
     mask |= ARES_OPT_RESOLVCONF;
+#endif
+#ifdef ARES_OPT_MAXTIMEOUTMS /* 1.34 has 5 s otherwise, whatever the timeout is */
+    options.maxtimeout = options.timeout;
+    mask |= ARES_OPT_MAXTIMEOUTMS;
 #endif
 #ifdef ARES_OPT_QUERY_CACHE /* 1.31 and later cache answers for an hour, glibc does not, and channels are reused */
     options.qcache_max_ttl = 0;
@@ -153,21 +162,33 @@ static int init_channel(struct nd_attempt *a, bool use_tcp, bool ignore_truncati
     return ares_init_options(&a->channel, &options, mask);
 }
 
-struct nd_attempt *nd_attempt_new(const union nd_server *server, bool use_tcp, bool ignore_truncation,
-                                  nd_attempt_done *on_answer, void *owner) {
+/* c-ares calls nothing of the lookup's when a channel is destroyed. */
+static void release(struct nd_held *held, bool whole) {
+    struct nd_attempt *a = (struct nd_attempt *)((char *)held - offsetof(struct nd_attempt, held));
+    if (whole)
+        nd_attempt_free(a);
+    else
+        while (a->sockets.count > 0)
+            nd_own_close(&a->sockets, a->sockets.known[0].fd);
+}
+
+struct nd_attempt *nd_attempt_new(const union nd_server *server, bool use_tcp, nd_attempt_done *on_answer,
+                                  void *owner) {
     struct nd_attempt *a = calloc(1, sizeof *a);
     if (!a)
         return NULL;
     a->server = server;
     a->on_answer = on_answer;
     a->owner = owner;
-    a->plain = !use_tcp && !ignore_truncation;
-    a->channel = a->plain ? nd_pool_take() : NULL;
-    if (!a->channel && init_channel(a, use_tcp, ignore_truncation) != ARES_SUCCESS) {
+    a->tcp = use_tcp;
+    a->channel = use_tcp ? NULL : nd_pool_take();
+    if (!a->channel && init_channel(a, use_tcp) != ARES_SUCCESS) {
         free(a);
         return NULL;
     }
     ares_set_socket_functions(a->channel, &socket_functions, a);
+    a->held.release = release;
+    nd_hold(&a->held);
     return a;
 }
 
@@ -179,11 +200,19 @@ static void on_ares_answer(void *arg, int status, int timeouts, unsigned char *b
     q->done = true;
     if (status == ARES_EDESTRUCTION || status == ARES_ECANCELLED)
         return;
-    q->attempt->failures += status != ARES_SUCCESS;
-    bool good = status == ARES_SUCCESS && bytes && size >= ND_DNS_HEADER;
-    if (good) /* 1.34 replaces the id by its own */
-        memcpy(bytes, q->packet, 2);
-    q->attempt->on_answer(q->attempt->owner, q->attempt, q->which, good ? bytes : NULL, good ? (size_t)size : 0);
+    struct nd_attempt *a = q->attempt;
+    a->failures += status != ARES_SUCCESS;
+    if (status != ARES_SUCCESS || !bytes || size < ND_DNS_HEADER) {
+        a->on_answer(a->owner, a, q->which, NULL, 0);
+        return;
+    }
+    q->answered = true;
+    a->answered++;
+    memcpy(bytes, q->packet, 2); /* 1.34 replaces the id by its own */
+    /* Before 1.28 the size of a datagram is given as 512 at most, also where EDNS allows more; the buffer still has the
+     * whole of it. */
+    size_t whole = !a->tcp && bytes == a->datagram && (size_t)size < a->datagram_size ? a->datagram_size : (size_t)size;
+    a->on_answer(a->owner, a, q->which, bytes, whole);
 }
 
 /* Ends the attempt. Not in a callback, where c-ares would free what it still uses (CVE-2026-33630). */
@@ -239,9 +268,9 @@ void nd_attempt_process(struct nd_attempt *a, const struct pollfd *fds, int coun
 void nd_attempt_free(struct nd_attempt *a) {
     if (!a)
         return;
+    nd_drop(&a->held);
     /* clean: everything sent has been answered over UDP, and c-ares has closed its socket */
-    bool clean =
-        a->plain && !a->tcp && !a->unreachable && a->sockets.count == 0 && a->failures == 0 && !nd_attempt_pending(a);
+    bool clean = !a->tcp && !a->unreachable && a->sockets.count == 0 && a->failures == 0 && !nd_attempt_pending(a);
     if (clean)
         nd_pool_give(a->channel);
     else

@@ -1,6 +1,6 @@
-/* One exchange with one name server, by a c-ares channel that the caller drives with poll. c-ares handles the sockets,
- * matches answers by id and question, and repeats a question over TCP where the answer is truncated; dns_ask.c decides
- * which server is asked when. Works with c-ares 1.18 to 1.34. */
+/* One exchange with one name server over UDP or TCP, by a c-ares channel that the caller drives with poll. c-ares
+ * handles the socket and matches answers by id and question; dns_ask.c decides which server is asked when and how.
+ * Works with c-ares 1.18 to 1.34. */
 #ifndef ND_RESOLVER_DNS_ATTEMPT_H
 #define ND_RESOLVER_DNS_ATTEMPT_H
 
@@ -9,8 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "resolver/own_sockets.h"
 #include "resolver/resolv_conf.h"
+#include "resolver/unfinished.h"
 
 #define ND_ATTEMPT_FDS ND_OWN_SOCKETS
 
@@ -24,27 +26,33 @@ struct nd_attempt_question {
     int which;
     const uint8_t *packet;
     size_t size;
-    bool sent, done;
+    bool sent, done, answered;
 };
 
 struct nd_attempt {
+    struct nd_held held; /* by the lookup */
     struct ares_channeldata *channel;
     const union nd_server *server;
-    int server_index;
     nd_attempt_done *on_answer;
     void *owner;
     struct nd_attempt_question questions[2];
-    bool plain; /* the channel has default flags and can be pooled */
     struct nd_own_sockets sockets;
-    int failures;
-    bool tcp;         /* a TCP socket has been opened */
-    int socket_error; /* errno of a failed socket(2) */
+    const void *datagram; /* the buffer and size of the one received last */
+    size_t datagram_size;
+    int answered, failures; /* questions */
+    int socket_error;       /* errno of a failed socket(2) */
+    bool tcp;
+    bool reset;       /* the server has reset the TCP connection */
     bool unreachable; /* a send failed; the error may be about an earlier packet */
+    /* of the owner */
+    int server_index, slot;
+    nd_time began;
+    bool repeated;  /* an unanswered question was sent once more, from another port */
+    bool truncated; /* an answer is to be asked for again over TCP */
 };
 
 /* Creates a channel to `server` without sending anything. NULL: out of memory. */
-struct nd_attempt *nd_attempt_new(const union nd_server *server, bool use_tcp, bool ignore_truncation,
-                                  nd_attempt_done *on_answer, void *owner);
+struct nd_attempt *nd_attempt_new(const union nd_server *server, bool use_tcp, nd_attempt_done *on_answer, void *owner);
 void nd_attempt_send(struct nd_attempt *attempt, int which, const uint8_t *packet, size_t size);
 bool nd_attempt_pending(const struct nd_attempt *attempt);
 

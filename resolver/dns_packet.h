@@ -26,8 +26,10 @@ static inline unsigned nd_dns_rcode(const uint8_t *packet) {
     return packet[3] & 15u;
 }
 
+#define ND_DNS_TC 2 /* in the third byte: the answer is truncated */
+
 static inline bool nd_dns_truncated(const uint8_t *packet) {
-    return (packet[2] & 2) != 0;
+    return (packet[2] & ND_DNS_TC) != 0;
 }
 
 static inline unsigned nd_dns_answer_count(const uint8_t *packet) {

@@ -9,8 +9,9 @@
 
 struct nd_slot {
     int server;
-    nd_time wait;      /* until the next slot begins */
-    nd_time full_wait; /* what glibc would wait */
+    nd_time wait;       /* until the next slot begins */
+    nd_time full_wait;  /* what glibc would wait */
+    nd_time libc_start; /* when glibc would ask, counted from the beginning, where no server before answers */
 };
 
 struct nd_schedule {
@@ -18,6 +19,9 @@ struct nd_schedule {
     int count;
     nd_time full_length; /* how long glibc would wait where no server answers */
 };
+
+/* How long glibc would wait for an answer to one question where no server answers. */
+nd_time nd_schedule_patience(const struct nd_resolv_conf *conf);
 
 void nd_schedule_make(struct nd_schedule *schedule, const struct nd_resolv_conf *conf, nd_time now, nd_time deadline);
 

@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <string.h>
 
+#include "resolver/kept_connection.h"
 #include "resolver/random.h"
 
 #define MAX_NAME 1025 /* MAXDNAME */
@@ -63,7 +64,9 @@ bool nd_query(struct nd_search *s, const char *name) {
     bool hidden = s->type == ND_TYPE_AAAA && s->conf->no_aaaa && s->dns_class == 1;
     nd_random(ids, sizeof ids);
     nd_ask_free(&s->ask);
-    s->ask = (struct nd_ask){.conf = s->conf, .lookup = s->lookup, .question_count = both ? 2 : 1};
+    unsigned last_rcode = s->ask.last_rcode; /* stays where no server answers, as in libc's buffer */
+    s->ask =
+        (struct nd_ask){.conf = s->conf, .lookup = s->lookup, .question_count = both ? 2 : 1, .last_rcode = last_rcode};
     for (int i = 0; i < s->ask.question_count; i++) {
         int type = !both ? s->type : i == 0 ? ND_TYPE_A : ND_TYPE_AAAA;
         int size =
@@ -76,7 +79,8 @@ bool nd_query(struct nd_search *s, const char *name) {
             size = ask_a_instead(packets[i], size, s->conf);
         s->ask.questions[i] = (struct nd_question){packets[i], (size_t)size};
     }
-    nd_ask(&s->ask);
+    if (!nd_connection_ask(&s->ask))
+        nd_ask(&s->ask);
     if (hidden) {
         hide_records(&s->ask.answers[0]);
         hide_records(&s->ask.error_answer);
@@ -87,7 +91,8 @@ bool nd_query(struct nd_search *s, const char *name) {
         return fail(s, TRY_AGAIN);
     if (set_h_err(s))
         return true;
-    if (s->lookup->expired) { /* a negative answer for one family and none for the other: not known */
+    if (s->lookup->expired ||
+        s->ask.incomplete) { /* a negative answer for one family and none for the other: not known */
         s->error = ETIMEDOUT;
         s->h_err = TRY_AGAIN;
     }
@@ -128,7 +133,7 @@ static bool try_next_domain(struct nd_search *s, struct search_results *w) {
     case HOST_NOT_FOUND:
         return true;
     case TRY_AGAIN:
-        if (s->ask.first_rcode != ND_SERVFAIL)
+        if (s->ask.last_rcode != ND_SERVFAIL)
             return false;
         w->got_servfail = true;
         return true;

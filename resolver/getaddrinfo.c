@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "resolver/addrinfo.h"
-#include "resolver/gai_conf.h"
 #include "resolver/interfaces.h"
 #include "resolver/lookup_name.h"
+#include "resolver/nscd.h"
 #include "resolver/numeric.h"
 #include "resolver/resolver.h"
 #include "resolver/sort.h"
@@ -24,7 +24,8 @@ struct request {
     int type_count;
     struct nd_interfaces interfaces;
     bool interfaces_known;
-    bool got_ipv6; /* IPv6 addresses were asked for and found: mapped ones are dropped */
+    bool ipv6_unknown; /* the question for IPv6 addresses was given up for lack of time */
+    bool got_ipv6;     /* IPv6 addresses were asked for and found: mapped ones are dropped */
 };
 
 /* Each name_from_… function returns 0 with host->count > 0 where it has found the name, 0 with count 0 where the next
@@ -167,15 +168,59 @@ static void append(struct nd_host *to, const struct nd_host *from, bool map) {
         nd_host_set_canonical(to, from->canonical, strlen(from->canonical));
 }
 
+/* What nscd has, of which the requested family is taken, and IPv4 addresses to be mapped. False: it says nothing. */
+static bool one_family_from_nscd(struct nd_host *host, struct request *r) {
+    struct nd_host all;
+    bool map = r->hints.ai_family == AF_INET6 && r->hints.ai_flags & AI_V4MAPPED;
+    nd_host_init(&all);
+    bool answered = nd_nscd_addresses(&all, r->node, r->lookup);
+    for (size_t i = 0; i < all.count; i++) {
+        struct nd_address a = all.addresses[i];
+        if (a.family != r->hints.ai_family && !map)
+            continue;
+        r->got_ipv6 |= a.family == AF_INET6;
+        if (a.family != r->hints.ai_family)
+            map_to_v6(&a);
+        nd_host_add_address(host, a.family, a.bytes);
+    }
+    if (all.canonical)
+        nd_host_set_canonical(host, all.canonical, strlen(all.canonical));
+    host->h_err = all.h_err;
+    nd_host_free(&all);
+    return answered;
+}
+
+/* Asks the source for IPv6 addresses, in place of which mapped ones will do. Where the servers do not answer that
+ * question, part of the time is left for the other one. */
+static void ask_for_v6(struct nd_host *part, struct request *r, struct nd_config *config, enum nd_source source,
+                       enum nd_lookup_kind kind) {
+    if (source != ND_SOURCE_DNS || !nd_config_get_resolv(part, config, r->lookup)) {
+        nd_ask_source(part, config, source, r->node, kind, AF_INET6, r->lookup);
+        return;
+    }
+    nd_lookup_extend(r->lookup, config->resolv);
+    struct nd_lookup some = *r->lookup;
+    nd_time now = nd_now(), deadline = nd_lookup_deadline(r->lookup);
+    some.deadline = deadline == ND_NEVER || deadline < now ? deadline : deadline - (deadline - now) / 4;
+    nd_ask_source(part, config, source, r->node, kind, AF_INET6, &some);
+    r->lookup->libc_why = some.libc_why;
+    r->ipv6_unknown = some.expired;
+}
+
 /* Asks each source in turn for the requested family and then, for mapped addresses, for IPv4. */
 static int name_one_family(struct nd_host *host, struct request *r, struct nd_config *config) {
     enum nd_lookup_kind kind = r->hints.ai_flags & AI_CANONNAME ? ND_ONE_FAMILY_CANON : ND_ONE_FAMILY;
     int wanted = r->hints.ai_family, no_data = 0, no_inet6_data = 0;
     bool map = wanted == AF_INET6 && r->hints.ai_flags & AI_V4MAPPED;
+    if (one_family_from_nscd(host, r))
+        return host->count ? 0 : EAI_NONAME;
     for (int i = 0; i < config->sources.count && !r->lookup->expired && !r->lookup->libc_why; i++) {
         struct nd_host part;
         nd_host_init(&part);
-        nd_ask_source(&part, config, config->sources.list[i], r->node, kind, wanted, r->lookup);
+        if (map)
+            ask_for_v6(&part, r, config, config->sources.list[i], kind);
+        else
+            nd_ask_source(&part, config, config->sources.list[i], r->node, kind, wanted, r->lookup);
         no_data = no_inet6_data = part.status == ND_SUCCESS ? 0 : no_data_of(&part);
         bool failed = part.status != ND_SUCCESS && part.h_err == NETDB_INTERNAL;
         r->got_ipv6 = part.status == ND_SUCCESS && wanted == AF_INET6;
@@ -198,7 +243,13 @@ static int name_one_family(struct nd_host *host, struct request *r, struct nd_co
             return system_error(host);
         if (host->count)
             return 0;
+        if (r->ipv6_unknown) { /* that there are no others does not mean that there are none */
+            r->lookup->expired = true;
+            return EAI_AGAIN;
+        }
     }
+    if (!r->lookup->libc_why && !r->lookup->expired)
+        r->lookup->libc_why = config->sources.rest_why;
     return code_for(no_data, no_inet6_data);
 }
 
@@ -221,14 +272,8 @@ static int look_up(struct nd_host *host, struct request *r) {
     int code = name_from_null(host, r);
     if (code == 0 && r->node && host->count == 0)
         code = name_from_numeric(host, r);
-    if (code == 0 && host->count == 0) {
-        const char *why = nd_gai_conf();
-        if (why) {
-            r->lookup->libc_why = why;
-            return ND_LOOKUP_LIBC;
-        }
+    if (code == 0 && host->count == 0)
         code = name_from_sources(host, r);
-    }
     return code;
 }
 
@@ -278,11 +323,7 @@ static const char *needs_libc(const struct request *r) {
     int flags = r->hints.ai_flags;
     if (r->node && flags & AI_IDN && !is_ascii(r->node))
         return "an internationalized name";
-    if (r->service_is_name)
-        return nd_nsswitch_services();
-    if (!r->node)
-        return nd_gai_conf();
-    return NULL;
+    return r->service_is_name ? nd_nsswitch_services() : NULL;
 }
 
 /* AI_CANONIDN decodes the canonical name's ACE labels with libidn2; a name without any is returned unchanged. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "resolver/hostent.h"
+#include "resolver/libc_version.h"
 #include "resolver/lookup_address.h"
 #include "resolver/lookup_name.h"
 #include "resolver/numeric.h"
@@ -54,7 +55,10 @@ static bool by_name(struct nd_host *host, const char *name, int family, struct n
         return true;
     if (nd_config_get(&config, name, lookup) != 0)
         return false;
-    nd_lookup_name(host, &config, name, ND_ONE_FAMILY, family, lookup);
+    /* The option inet6 of old versions holds for the names in the hosts file, too. */
+    if (!nd_libc_before(30) || (nd_config_get_resolv(host, &config, lookup) && !config.resolv->inet6))
+        nd_lookup_name(host, &config, name, ND_ONE_FAMILY, family, lookup);
+    lookup->prefers_ipv6 = lookup->libc_why && config.resolv && config.resolv->inet6;
     nd_config_put(&config);
     return !lookup->libc_why;
 }

@@ -3,11 +3,14 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/valgrind.h"
 #include "resolver/lock.h"
+#include "resolver/same_context.h"
 #include "resolver/thread.h"
+#include "resolver/unfinished.h"
 
 #pragma weak pthread_setcancelstate /* NULL in a program without libpthread (glibc < 2.34) */
 
@@ -16,8 +19,9 @@ static struct {
     int lock;
     pid_t owner;
     struct nd_job *running;
-    int alive;
-    int ended; /* incremented when a thread ends; a futex for callers that wait for a free thread */
+    int alive, allowed;
+    bool progress; /* a thread has ended while its caller waited, since `allowed` was changed */
+    int ended;     /* incremented when a thread ends; a futex for callers that wait for a free thread */
 } helpers;
 
 static void lock_state(void) {
@@ -27,6 +31,7 @@ static void lock_state(void) {
         helpers.owner = self;
         helpers.running = NULL;
         helpers.alive = 0;
+        helpers.allowed = ND_HELPERS;
     }
 }
 
@@ -39,12 +44,17 @@ void nd_job_put(struct nd_job *job) {
         job->free(job);
 }
 
+/* Removes the job and its thread. Called with the lock held. */
 static void unlink_job(struct nd_job *job) {
-    for (struct nd_job **p = &helpers.running; *p; p = &(*p)->next)
-        if (*p == job) {
-            *p = job->next;
-            return;
-        }
+    struct nd_job **p = &helpers.running;
+    while (*p && *p != job)
+        p = &(*p)->next;
+    if (*p)
+        *p = job->next;
+    if (--helpers.alive == 0) {
+        helpers.allowed = ND_HELPERS;
+        helpers.progress = false;
+    }
 }
 
 static void *thread_main(void *arg) {
@@ -52,10 +62,11 @@ static void *thread_main(void *arg) {
     nd_valgrind_hide(); /* the thread's end shows them again */
     if (pthread_setcancelstate)
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    __atomic_store_n(&job->tid, (pid_t)syscall(SYS_gettid), __ATOMIC_RELEASE);
     job->run(job);
     lock_state();
+    helpers.progress |= __atomic_load_n(&job->references, __ATOMIC_RELAXED) > 1;
     unlink_job(job);
-    helpers.alive--;
     __atomic_add_fetch(&helpers.ended, 1, __ATOMIC_RELEASE);
     unlock_state();
     __atomic_store_n(&job->done, 1, __ATOMIC_RELEASE);
@@ -65,40 +76,14 @@ static void *thread_main(void *arg) {
     return NULL;
 }
 
-enum outcome { STARTED, JOINED, FULL };
-
-static enum outcome start_or_join(struct nd_job **job) {
-    struct nd_job *mine = *job, *other;
+/* Whether this thread is a helper. */
+static bool is_helper(void) {
     lock_state();
-    for (other = helpers.running; other; other = other->next)
-        if (other->key_size == mine->key_size && memcmp(other->key, mine->key, mine->key_size) == 0)
-            break;
-    enum outcome outcome = other ? JOINED : helpers.alive >= ND_MAX_HELPERS ? FULL : STARTED;
-    if (outcome == JOINED)
-        __atomic_add_fetch(&other->references, 1, __ATOMIC_RELAXED);
-    if (outcome == STARTED) {
-        helpers.alive++;
-        mine->next = helpers.running;
-        helpers.running = mine;
-    }
+    struct nd_job *job = helpers.running;
+    pid_t self = job ? (pid_t)syscall(SYS_gettid) : 0;
+    while (job && __atomic_load_n(&job->tid, __ATOMIC_RELAXED) != self)
+        job = job->next;
     unlock_state();
-    if (outcome == JOINED) {
-        mine->free(mine);
-        *job = other;
-    }
-    return outcome;
-}
-
-/* No thread can be created: the caller makes the call itself, without a limit. Others may have joined meanwhile. */
-static struct nd_job *run_in_caller(struct nd_job *job) {
-    job->run(job);
-    lock_state();
-    unlink_job(job);
-    helpers.alive--;
-    unlock_state();
-    __atomic_store_n(&job->done, 1, __ATOMIC_RELEASE);
-    nd_futex_wake(&job->done);
-    nd_job_put(job); /* the thread's reference */
     return job;
 }
 
@@ -106,41 +91,180 @@ static bool deadline_passed(struct nd_lookup *lookup) {
     return nd_lookup_deadline(lookup) != ND_NEVER && nd_now() >= lookup->deadline;
 }
 
-struct nd_job *nd_job_run(struct nd_job *job, struct nd_lookup *lookup) {
-    enum outcome outcome;
-    int old_state = 0;
-    nd_lookup_deadline(lookup);
-    job->references = 2; /* the caller's and the thread's */
-    job->done = 0;
+/* Returns a running job with the same question, with a reference; NULL: there is none, or its thread sees another host. */
+static struct nd_job *find_equal(const struct nd_job *mine) {
+    lock_state();
+    struct nd_job *other = helpers.running;
+    while (other && (other->key_size != mine->key_size || memcmp(other->key, mine->key, mine->key_size) != 0))
+        other = other->next;
+    if (other)
+        __atomic_add_fetch(&other->references, 1, __ATOMIC_RELAXED);
+    unlock_state();
+    if (!other)
+        return NULL;
+    pid_t tid; /* the thread is being created, or will not be at all */
+    for (int turn = 0; !(tid = __atomic_load_n(&other->tid, __ATOMIC_ACQUIRE)) && nd_thread_pause(turn); turn++)
+        continue;
+    if (tid && nd_same_context(tid))
+        return other;
+    nd_job_put(other);
+    return NULL;
+}
+
+/* More threads are allowed where those that there are make progress. Called with the lock held. */
+static bool take_thread(void) {
+    if (helpers.alive >= helpers.allowed && helpers.progress && helpers.allowed < (int)ND_MAX_HELPERS) {
+        helpers.allowed *= 2;
+        helpers.progress = false;
+    }
+    return helpers.alive < helpers.allowed;
+}
+
+/* Starts a thread for the job. NULL: started. "": as many as are allowed are alive. Else why there is none. */
+static const char *start(struct nd_job *job) {
+    lock_state();
+    bool free_thread = take_thread();
+    size_t stack = sizeof(void *) > 4 || helpers.alive < 16 ? 0 : (size_t)2 << 20;
+    if (free_thread) {
+        helpers.alive++;
+        job->next = helpers.running;
+        helpers.running = job;
+    }
+    unlock_state();
+    if (!free_thread)
+        return "";
+    const char *why = nd_thread_start(thread_main, job, stack ? stack : nd_thread_default_stack());
+    if (why) {
+        lock_state();
+        unlink_job(job);
+        unlock_state();
+    }
+    return why;
+}
+
+/* What the caller holds while it waits. */
+struct waiter {
+    struct nd_held held;
+    struct nd_unfinished *unfinished;
+    struct nd_lookup *lookup;
+    struct nd_job *job;
+    bool mine; /* no thread has the job yet */
+};
+
+static void release(struct nd_held *held, bool whole) {
+    struct waiter *w = (struct waiter *)held;
+    if (!whole)
+        return;
+    if (w->mine)
+        nd_job_put(w->job); /* the thread's reference */
+    nd_job_put(w->job);
+    free(w);
+}
+
+static void wait_for(struct waiter *w, int *word, int value) {
+    nd_unfinished_wait_begin(w->unfinished);
+    nd_futex_wait(word, value, w->lookup->deadline);
+    nd_unfinished_wait_end(w->unfinished);
+}
+
+/* No thread can be created: the caller makes the call itself, and may leave it as it may leave libc's. Others may have
+ * joined meanwhile. */
+static void run_in_caller(struct waiter *w, const char *why) {
+    struct nd_job *job = w->job;
+    if (w->lookup->on_unbounded)
+        w->lookup->on_unbounded(w->lookup, why);
+    nd_unfinished_wait_begin(w->unfinished);
+    job->run(job);
+    nd_unfinished_wait_end(w->unfinished);
+    __atomic_store_n(&job->done, 1, __ATOMIC_RELEASE);
+    nd_futex_wake(&job->done);
+    nd_job_put(job); /* the thread's reference */
+}
+
+/* Joins an equal job or starts a thread, for which it waits where there is none. False: the deadline has passed. */
+static bool start_or_join(struct waiter *w, bool *started) {
     for (;;) {
         int ended = __atomic_load_n(&helpers.ended, __ATOMIC_ACQUIRE);
-        outcome = start_or_join(&job);
-        if (outcome != FULL)
-            break;
-        if (deadline_passed(lookup)) {
-            lookup->expired = true;
-            job->free(job);
-            return NULL;
+        struct nd_job *other = find_equal(w->job);
+        if (other) {
+            nd_job_put(w->job);
+            nd_job_put(w->job);
+            w->job = other;
+            w->mine = false;
+            return true;
         }
-        nd_futex_wait(&helpers.ended, ended, lookup->deadline);
+        const char *why = start(w->job);
+        if (!why) {
+            w->mine = false;
+            *started = true;
+            return true;
+        }
+        if (*why && nd_helper_count() == 0) {
+            run_in_caller(w, why);
+            return true;
+        }
+        if (deadline_passed(w->lookup))
+            return false;
+        wait_for(w, &helpers.ended, ended);
     }
-    if (pthread_setcancelstate)
-        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old_state);
-    if (outcome == STARTED && !nd_thread_start(thread_main, job)) {
-        lookup->unbounded = true;
-        run_in_caller(job);
-    }
+}
+
+static struct nd_job *leave(struct waiter *w) {
+    w->lookup->expired = true;
+    nd_drop(&w->held);
+    release(&w->held, true);
+    return NULL;
+}
+
+/* A thread that its caller leaves may be stuck. */
+static void note_no_progress(void) {
+    lock_state();
+    helpers.allowed = ND_HELPERS;
+    helpers.progress = false;
+    unlock_state();
+}
+
+static struct nd_job *wait_for_result(struct waiter *w) {
+    bool started = false;
+    if (!start_or_join(w, &started))
+        return leave(w);
+    struct nd_job *job = w->job;
     while (!__atomic_load_n(&job->done, __ATOMIC_ACQUIRE)) {
-        if (deadline_passed(lookup)) {
-            lookup->expired = true;
-            nd_job_put(job);
-            job = NULL;
-            break;
+        if (deadline_passed(w->lookup)) {
+            note_no_progress();
+            return leave(w);
         }
-        nd_futex_wait(&job->done, 0, lookup->deadline);
+        wait_for(w, &job->done, 0);
     }
-    if (pthread_setcancelstate)
-        pthread_setcancelstate(old_state, NULL);
+    if (started)
+        nd_thread_wait_gone(job->tid);
+    nd_drop(&w->held);
+    free(w);
+    return job;
+}
+
+struct nd_job *nd_job_run(struct nd_job *job, struct nd_lookup *lookup) {
+    job->references = 2; /* the caller's and the thread's */
+    job->done = job->tid = 0;
+    if (is_helper()) {
+        job->run(job);
+        nd_job_put(job);
+        return job;
+    }
+    nd_lookup_deadline(lookup);
+    struct nd_unfinished *unfinished = nd_unfinished_begin();
+    struct waiter *w = malloc(sizeof *w);
+    if (!w) {
+        lookup->expired = true;
+        job->free(job);
+        job = NULL;
+    } else {
+        *w = (struct waiter){
+            .held = {.release = release}, .unfinished = unfinished, .lookup = lookup, .job = job, .mine = true};
+        nd_hold(&w->held);
+        job = wait_for_result(w);
+    }
+    nd_unfinished_end(unfinished);
     return job;
 }
 

@@ -1,6 +1,7 @@
 #include "resolver/helper_calls.h"
 
 #include <errno.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +42,8 @@ static void pack_string(struct packed *p, const char *text) {
 struct call {
     struct nd_job job;
     char *key;
+    void (*make)(struct call *);
+    locale_t locale; /* a copy of the caller's own (uselocale); 0: it has the program's */
     /* copies of the arguments */
     union {
         nd_getaddrinfo_fn *getaddrinfo;
@@ -70,17 +73,34 @@ static void free_call(struct nd_job *job) {
     free(c->node);
     free(c->service);
     free(c->key);
+    if (c->locale)
+        freelocale(c->locale);
     free(c);
 }
 
-/* NULL: out of memory. */
-static struct call *new_call(struct packed *p, void (*run)(struct nd_job *)) {
-    struct call *c = p->failed ? NULL : calloc(1, sizeof *c);
-    if (!c) {
+static void run(struct nd_job *job) {
+    struct call *c = (struct call *)job;
+    locale_t old = c->locale ? uselocale(c->locale) : (locale_t)0;
+    c->make(c);
+    if (c->locale)
+        uselocale(old);
+}
+
+/* The call of a thread with a locale of its own, in which a name may be encoded, is joined by no other. NULL: out of
+ * memory. */
+static struct call *new_call(struct packed *p, void (*make)(struct call *)) {
+    locale_t own = uselocale((locale_t)0);
+    struct call *c = calloc(1, sizeof *c);
+    if (own != LC_GLOBAL_LOCALE)
+        pack(p, &c, sizeof c);
+    if (!c || p->failed) {
         free(p->bytes);
+        free(c);
         return NULL;
     }
+    c->make = make;
     c->key = p->bytes;
+    c->locale = own != LC_GLOBAL_LOCALE ? duplocale(own) : (locale_t)0;
     c->job = (struct nd_job){.run = run, .free = free_call, .key = p->bytes, .key_size = p->size};
     nd_host_init(&c->host);
     return c;
@@ -91,8 +111,7 @@ static bool copy_string(char **to, const char *from) {
     return !from || *to;
 }
 
-static void run_getaddrinfo(struct nd_job *job) {
-    struct call *c = (struct call *)job;
+static void run_getaddrinfo(struct call *c) {
     c->code = c->real.getaddrinfo(c->node, c->service, c->has_hints ? &c->hints : NULL, &c->list);
     c->error = errno;
     if (c->code != 0)
@@ -173,8 +192,7 @@ static int call_hostent(struct call *c, struct hostent *entry, char *buffer, siz
     return c->real.gethostbyaddr_r(c->address, c->length, c->family, entry, buffer, size, result, h_err);
 }
 
-static void run_hostent(struct nd_job *job) {
-    struct call *c = (struct call *)job;
+static void run_hostent(struct call *c) {
     struct hostent entry, *result = NULL;
     int h_err = NETDB_INTERNAL, code = ENOMEM;
     char *buffer = NULL;
@@ -294,8 +312,7 @@ struct hostent *nd_helper_gethostbyaddr(nd_gethostbyaddr_r_fn *real, const void 
     return finish_static(&storage, run_call(call_by_address(real, address, length, family), lookup), lookup);
 }
 
-static void run_getnameinfo(struct nd_job *job) {
-    struct call *c = (struct call *)job;
+static void run_getnameinfo(struct call *c) {
     c->code = c->real.getnameinfo((struct sockaddr *)c->address, c->length, c->host_name, c->host_size, c->service_name,
                                   c->service_size, c->flags);
     c->error = errno;

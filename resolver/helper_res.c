@@ -1,6 +1,7 @@
 #include "resolver/helper_res.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,12 +63,18 @@ static void run(struct nd_job *base) {
     j->h_err = h_errno;
 }
 
-/* Copies the state, without its sockets, which stay the caller's, and with copies of the IPv6 servers. */
+/* Copies the state, without its sockets, which stay the caller's, and with copies of the IPv6 servers. The search list
+ * lies in the state, where libc looks for it before it takes the domains that have no room there. */
 static void copy_state(struct job *j, const struct __res_state *from) {
     j->state = *from;
     j->state.options &= ~(unsigned long)RES_STAYOPEN;
     j->state._vcsock = -1;
     j->state._flags = 0;
+    for (int i = 0; i <= MAXDNSRCH && from->dnsrch[i]; i++) {
+        uintptr_t at = (uintptr_t)from->dnsrch[i] - (uintptr_t)from->defdname;
+        if (at < sizeof from->defdname)
+            j->state.dnsrch[i] = j->state.defdname + at;
+    }
     for (int i = 0; i < MAXNS; i++) {
         const struct sockaddr_in6 *server = from->_u._ext.nsaddrs[i];
         j->state._u._ext.nssocks[i] = -1;

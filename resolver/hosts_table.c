@@ -151,6 +151,7 @@ void nd_hosts_table_free(struct nd_hosts_table *t) {
     free(t->lines);
     free(t->names);
     free(t->buckets);
+    free(t->text);
     free(t);
 }
 

@@ -27,6 +27,7 @@ struct nd_hosts_table {
     size_t name_count;
     uint32_t *buckets;
     uint32_t mask;
+    char *text; /* NULL, or freed with the table */
 };
 
 struct nd_hosts_cursor {

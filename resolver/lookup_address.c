@@ -8,6 +8,7 @@
 #include "resolver/dns_answer.h"
 #include "resolver/dns_search.h"
 #include "resolver/hosts.h"
+#include "resolver/nscd.h"
 
 #define REVERSE_MAX 80 /* 32 nibbles with their dots and "ip6.arpa" are 73 */
 
@@ -59,16 +60,22 @@ static void from_dns(struct nd_host *host, struct nd_config *config, const uint8
 void nd_lookup_address(struct nd_host *host, struct nd_config *config, const void *address, int *family,
                        struct nd_lookup *lookup) {
     int asked = *family;
+    if (nd_nscd_address(host, address, asked, lookup))
+        return;
     for (int i = 0; i < config->sources.count; i++) {
+        int before = i == 0 ? 0 : host->h_err;
         nd_host_free(host);
         *family = asked;
         if (config->sources.list[i] == ND_SOURCE_FILES)
             nd_hosts_by_address(host, address, asked);
         else
             from_dns(host, config, address, family, lookup);
+        if (host->status != ND_SUCCESS && host->h_err == 0)
+            host->h_err = before;
         if (host->no_memory)
             host->status = ND_UNAVAIL, host->h_err = NETDB_INTERNAL;
         if (host->status == ND_SUCCESS || lookup->expired || lookup->libc_why)
             return;
     }
+    lookup->libc_why = config->sources.rest_why;
 }

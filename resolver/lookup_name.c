@@ -10,14 +10,14 @@
 #include "resolver/dns_search.h"
 #include "resolver/host_conf.h"
 #include "resolver/hosts.h"
+#include "resolver/nscd.h"
+#include "resolver/res_state.h"
 
 int nd_config_get(struct nd_config *config, const char *name, struct nd_lookup *lookup) {
     *config = (struct nd_config){0};
     const char *why = nd_nsswitch_hosts(&config->sources, name);
     if (!why)
         why = nd_host_conf(&config->multi);
-    if (!why && getenv("HOSTALIASES"))
-        why = "HOSTALIASES is set";
     lookup->libc_why = why;
     return why ? ND_LOOKUP_LIBC : 0;
 }
@@ -25,13 +25,17 @@ int nd_config_get(struct nd_config *config, const char *name, struct nd_lookup *
 /* resolv.conf is not read for a name that the hosts file has. */
 bool nd_config_get_resolv(struct nd_host *host, struct nd_config *config, struct nd_lookup *lookup) {
     if (!config->resolv)
-        config->resolv = nd_resolv_conf_get();
+        config->resolv = nd_conf_for_lookup();
     if (!config->resolv) {
         host->no_memory = true;
         return false;
     }
     lookup->libc_why = config->resolv->libc_why;
     return !lookup->libc_why;
+}
+
+const char *nd_host_aliases(const char *name) {
+    return !strchr(name, '.') && getenv("HOSTALIASES") ? "HOSTALIASES is set" : NULL;
 }
 
 void nd_config_put(struct nd_config *config) {
@@ -73,12 +77,17 @@ static void from_dns(struct nd_host *host, struct nd_config *config, const char 
         host->h_err = HOST_NOT_FOUND;
         return;
     }
+    lookup->libc_why = nd_host_aliases(name);
+    if (lookup->libc_why)
+        return;
     if (!nd_search(&s, name))
         set_failure(host, &s);
     else if (kind == ND_BOTH_FAMILIES)
         nd_answer_both(host, &s.ask.answers[0], &s.ask.answers[1]);
     else
         nd_answer_one(host, &s.ask.answers[0], family);
+    if (!both && family == AF_INET)
+        nd_sortlist_apply(&config->resolv->sortlist, host);
     nd_ask_free(&s.ask);
 }
 
@@ -99,10 +108,16 @@ void nd_ask_source(struct nd_host *host, struct nd_config *config, enum nd_sourc
 
 void nd_lookup_name(struct nd_host *host, struct nd_config *config, const char *name, enum nd_lookup_kind kind,
                     int family, struct nd_lookup *lookup) {
+    if (kind == ND_BOTH_FAMILIES ? nd_nscd_addresses(host, name, lookup) : nd_nscd_name(host, name, family, lookup))
+        return;
     for (int i = 0; i < config->sources.count; i++) {
+        int before = i == 0 ? 0 : host->h_err;
         nd_host_free(host);
         nd_ask_source(host, config, config->sources.list[i], name, kind, family, lookup);
+        if (host->status != ND_SUCCESS && host->h_err == 0) /* a hosts file that cannot be read says nothing */
+            host->h_err = before;
         if (host->status == ND_SUCCESS || lookup->expired || lookup->libc_why)
             return;
     }
+    lookup->libc_why = config->sources.rest_why;
 }

@@ -22,6 +22,10 @@ void nd_config_put(struct nd_config *config);
 /* Reads config->resolv where it is NULL. False: libc has to make the lookup, or host->no_memory is set. */
 bool nd_config_get_resolv(struct nd_host *host, struct nd_config *config, struct nd_lookup *lookup);
 
+/* Returns why only libc can search DNS for `name`: it has no dots, and the program may have an alias for it in the file
+ * that HOSTALIASES names. NULL: it may not. Reads the environment only where libc does. */
+const char *nd_host_aliases(const char *name);
+
 /* Which of glibc's lookup functions is followed. */
 enum nd_lookup_kind {
     ND_BOTH_FAMILIES,    /* gethostbyname4: AF_UNSPEC, both at once */
@@ -33,7 +37,8 @@ enum nd_lookup_kind {
 void nd_ask_source(struct nd_host *host, struct nd_config *config, enum nd_source source, const char *name,
                    enum nd_lookup_kind kind, int family, struct nd_lookup *lookup);
 
-/* Asks the sources in turn until one has the name; otherwise `host` is the result of the last one. */
+/* Asks the sources in turn until one has the name; otherwise `host` is the result of the last one, or lookup->libc_why is
+ * set where libc has other sources to ask. */
 void nd_lookup_name(struct nd_host *host, struct nd_config *config, const char *name, enum nd_lookup_kind kind,
                     int family, struct nd_lookup *lookup);
 

@@ -176,7 +176,7 @@ static bool start_threads(int count) {
         unlock_state();
         if (!more)
             return true;
-        if (!nd_thread_start(work, NULL)) {
+        if (nd_thread_start(work, NULL, ND_STACK_SMALL)) {
             lock_state();
             alive = --requests.threads > 0;
             unlock_state();

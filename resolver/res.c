@@ -1,10 +1,11 @@
 #include "resolver/res.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "resolver/dns_search.h"
+#include "resolver/kept_connection.h"
+#include "resolver/lookup_name.h"
 #include "resolver/res_state.h"
 
 struct call {
@@ -19,7 +20,7 @@ static void set_h_errno(const struct call *c, int value) {
 }
 
 /* False: libc has to make the call, or there is no memory. */
-static bool begin(struct call *c, struct __res_state *state, struct nd_lookup *lookup) {
+static bool begin(struct call *c, struct __res_state *state, struct nd_lookup *lookup, bool for_send) {
     *c = (struct call){.state = state, .lookup = lookup};
     lookup->expired = false;
     lookup->libc_why = NULL;
@@ -27,16 +28,15 @@ static bool begin(struct call *c, struct __res_state *state, struct nd_lookup *l
         lookup->libc_why = "a resolver state that has not been set up";
         return false;
     }
-    if (getenv("HOSTALIASES"))
-        lookup->libc_why = "HOSTALIASES is set";
-    if (lookup->libc_why)
-        return false;
-    c->conf = state ? nd_conf_from_state(state) : nd_conf_for_res(&_res);
+    c->conf = state ? nd_conf_from_state(state) : nd_conf_for_res(for_send);
     if (!c->conf) {
         set_h_errno(c, NETDB_INTERNAL);
         errno = ENOMEM;
         return false;
     }
+    struct __res_state *used = state ? state : &_res;
+    if (used->options & RES_INIT && nd_connection_is_kept(used))
+        c->conf->keeper = used; /* this configuration is of the state, not the file's */
     lookup->libc_why = c->conf->libc_why;
     if (lookup->libc_why)
         nd_resolv_conf_put(c->conf);
@@ -80,7 +80,7 @@ static bool check_answer_size(struct call *c, int size) {
 int nd_res_query(struct __res_state *state, const char *name, int dns_class, int type, unsigned char *answer, int size,
                  struct nd_lookup *lookup) {
     struct call c;
-    if (!begin(&c, state, lookup) || !check_answer_size(&c, size))
+    if (!begin(&c, state, lookup, false) || !check_answer_size(&c, size))
         return -1;
     struct nd_search s = {.conf = c.conf, .lookup = lookup, .dns_class = dns_class, .type = type, .edns_size = size};
     bool answered = nd_query(&s, name);
@@ -90,8 +90,13 @@ int nd_res_query(struct __res_state *state, const char *name, int dns_class, int
 int nd_res_search(struct __res_state *state, const char *name, int dns_class, int type, unsigned char *answer, int size,
                   struct nd_lookup *lookup) {
     struct call c;
-    if (!begin(&c, state, lookup) || !check_answer_size(&c, size))
+    if (!begin(&c, state, lookup, false) || !check_answer_size(&c, size))
         return -1;
+    lookup->libc_why = nd_host_aliases(name);
+    if (lookup->libc_why) {
+        nd_resolv_conf_put(c.conf);
+        return -1;
+    }
     struct nd_search s = {.conf = c.conf, .lookup = lookup, .dns_class = dns_class, .type = type, .edns_size = size};
     bool answered = nd_search(&s, name);
     return finish(&c, &s, answered, answer, size);
@@ -100,7 +105,7 @@ int nd_res_search(struct __res_state *state, const char *name, int dns_class, in
 int nd_res_querydomain(struct __res_state *state, const char *name, const char *domain, int dns_class, int type,
                        unsigned char *answer, int size, struct nd_lookup *lookup) {
     struct call c;
-    if (!begin(&c, state, lookup) || !check_answer_size(&c, size))
+    if (!begin(&c, state, lookup, false) || !check_answer_size(&c, size))
         return -1;
     struct nd_search s = {.conf = c.conf, .lookup = lookup, .dns_class = dns_class, .type = type, .edns_size = size};
     bool answered = nd_query_domain(&s, name, domain);
@@ -110,7 +115,7 @@ int nd_res_querydomain(struct __res_state *state, const char *name, const char *
 int nd_res_send(struct __res_state *state, const unsigned char *query, int query_size, unsigned char *answer, int size,
                 struct nd_lookup *lookup) {
     struct call c;
-    if (!begin(&c, state, lookup))
+    if (!begin(&c, state, lookup, true))
         return -1;
     if (c.conf->no_aaaa) {
         lookup->libc_why = "res_send with no-aaaa";
@@ -127,7 +132,8 @@ int nd_res_send(struct __res_state *state, const unsigned char *query, int query
                          .questions = {{query, (size_t)query_size}},
                          .question_count = 1,
                          .by_tcp = query_size > 512};
-    nd_ask(&ask);
+    if (!nd_connection_ask(&ask))
+        nd_ask(&ask);
     int length = -1;
     if (ask.answers[0].bytes)
         length = copy_answer(&ask.answers[0], answer, size);

@@ -1,10 +1,19 @@
 #include "resolver/res_state.h"
 
+#include <errno.h>
+#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* Before glibc 2.34 they are in libresolv, which a program may be without. */
+extern __typeof__(res_query) res_query __attribute__((weak));
+extern __typeof__(res_send) res_send __attribute__((weak));
+
 #ifndef RES_NOAAAA
 #define RES_NOAAAA 0x10000000
+#endif
+#ifndef RES_NORELOAD
+#define RES_NORELOAD 0x02000000
 #endif
 #ifndef RES_TRUSTAD
 #define RES_TRUSTAD 0x04000000
@@ -62,16 +71,46 @@ static struct nd_resolv_conf *new_conf(void) {
     return conf;
 }
 
-static bool add_search(struct nd_resolv_conf *conf, const char *domain) {
-    char **list = realloc(conf->search, (conf->search_count + 2) * sizeof *list);
-    if (!list)
-        return false;
-    conf->search = list;
-    list[conf->search_count] = strdup(domain);
-    if (!list[conf->search_count])
-        return false;
-    list[++conf->search_count] = NULL;
-    return true;
+/* Whether `file` has the servers and the search list of `state`, into which libc copies six domains or 256 bytes of it. */
+static bool comes_from(const struct nd_resolv_conf *state, const struct nd_resolv_conf *file) {
+    struct nd_resolv_conf part = *file;
+    size_t room = sizeof((struct __res_state *)0)->defdname;
+    for (part.search_count = 0; part.search_count < MAXDNSRCH && part.search_count < file->search_count;) {
+        size_t size = strlen(file->search[part.search_count]) + 1;
+        if (size > room)
+            break;
+        room -= size;
+        part.search_count++;
+    }
+    return nd_resolv_conf_same(state, &part);
+}
+
+/* Returns the version of resolv.conf that `state` was made from, or NULL: the program has set its own servers or
+ * domains. */
+static struct nd_resolv_conf *version_of(const struct nd_resolv_conf *state) {
+    for (unsigned age = 0; age < ND_RESOLV_CONF_VERSIONS; age++) {
+        struct nd_resolv_conf *file = nd_resolv_conf_version(age);
+        if (!file || comes_from(state, file))
+            return file;
+        nd_resolv_conf_put(file);
+    }
+    return NULL;
+}
+
+static size_t count_domains(const struct __res_state *state) {
+    size_t count = 0;
+    while (count < MAXDNSRCH && state->dnsrch[count])
+        count++;
+    return count;
+}
+
+/* Whether libc may have more domains for `state` than it shows. It takes them where the first ones are its own copy. */
+static bool is_cut(const struct __res_state *state, const struct nd_resolv_conf *conf) {
+    size_t used = 0;
+    for (size_t i = 0; i < conf->search_count; i++)
+        used += strlen(conf->search[i]) + 1;
+    return state->dnsrch[0] == state->defdname &&
+           (conf->search_count == MAXDNSRCH || used > sizeof state->defdname / 2);
 }
 
 struct nd_resolv_conf *nd_conf_from_state(const struct __res_state *state) {
@@ -80,46 +119,65 @@ struct nd_resolv_conf *nd_conf_from_state(const struct __res_state *state) {
         return NULL;
     take_options(conf, state);
     take_servers(conf, state);
-    for (int i = 0; i < MAXDNSRCH && state->dnsrch[i]; i++)
-        if (!add_search(conf, state->dnsrch[i])) {
-            nd_resolv_conf_put(conf);
-            return NULL;
-        }
+    bool good = nd_resolv_conf_set_search(conf, state->dnsrch, count_domains(state));
+    struct nd_resolv_conf *current = nd_resolv_conf_get(); /* after this it is one of the versions */
+    conf->version = current ? current->version : 0;
+    nd_resolv_conf_put(current);
+    struct nd_resolv_conf *file = good ? version_of(conf) : NULL;
+    if (!file && is_cut(state, conf))
+        conf->libc_why = "a search list of a resolv.conf that has changed";
+    if (file && file->search_count > conf->search_count)
+        good = nd_resolv_conf_set_search(conf, file->search, file->search_count);
+    nd_resolv_conf_put(file);
+    if (!good) {
+        nd_resolv_conf_put(conf);
+        return NULL;
+    }
     return conf;
 }
 
-static uint64_t hash_servers(const struct nd_resolv_conf *conf) {
-    const unsigned char *p = (const unsigned char *)conf->servers;
-    uint64_t h = 1469598103934665603u;
-    for (size_t i = 0; i < (size_t)conf->server_count * sizeof conf->servers[0]; i++)
-        h = (h ^ p[i]) * 1099511628211u;
-    return h;
+/* Has libc set up this thread's _res or, after a change of resolv.conf, renew it, each by the rules of its version. The
+ * question is one that libc refuses without sending it. False: libc cannot be asked. Keeps errno and h_errno. */
+static bool renew_state(bool for_send) {
+    static const char long_label[] = "a-label-of-more-than-sixty-three-characters-is-not-valid-in-any-name";
+    unsigned char packet[NS_HFIXEDSZ] = {0}, answer[NS_PACKETSZ];
+    int saved = errno, saved_h_errno = h_errno, saved_in_state = _res.res_h_errno;
+    bool able = res_query && res_send;
+    errno = 0;
+    if (able && for_send) /* it keeps what the program has set before */
+        res_send(packet, sizeof packet, answer, 0);
+    else if (able)
+        res_query(long_label, C_IN, T_A, answer, sizeof answer);
+    able = able && errno != ENOSYS;
+    errno = saved;
+    h_errno = saved_h_errno;
+    _res.res_h_errno = saved_in_state;
+    return able;
 }
 
-/* Remembers the last few server lists that the file had while this process has run. True: `asked` is one of them. */
-static bool was_in_file(uint64_t file_now, uint64_t asked) {
-    static uint64_t seen[16];
-    static unsigned next;
-    bool known = false, found = file_now == asked;
-    for (unsigned i = 0; i < 16; i++) {
-        uint64_t h = __atomic_load_n(&seen[i], __ATOMIC_RELAXED);
-        known |= h == file_now;
-        found |= h == asked;
-    }
-    if (!known)
-        __atomic_store_n(&seen[__atomic_fetch_add(&next, 1, __ATOMIC_RELAXED) % 16], file_now, __ATOMIC_RELAXED);
-    return found;
+struct nd_resolv_conf *nd_conf_for_res(bool for_send) {
+    renew_state(for_send);
+    return _res.options & RES_INIT ? nd_conf_from_state(&_res) : nd_resolv_conf_get();
 }
 
-struct nd_resolv_conf *nd_conf_for_res(const struct __res_state *res) {
+/* True: libc could not renew `state`, which is as resolv.conf was before it changed. */
+static bool is_stale(const struct nd_resolv_conf *state, bool renewed) {
+    struct nd_resolv_conf *file = renewed ? NULL : version_of(state);
+    nd_resolv_conf_put(file);
+    return file && !(_res.options & RES_NORELOAD);
+}
+
+struct nd_resolv_conf *nd_conf_for_lookup(void) {
     struct nd_resolv_conf *file = nd_resolv_conf_get();
-    if (!file || !(res->options & RES_INIT))
+    if (!file || (!(_res.options & RES_INIT) && !file->no_reload))
         return file;
-    struct nd_resolv_conf *state = nd_conf_from_state(res);
-    if (state && was_in_file(hash_servers(file), hash_servers(state))) {
-        memcpy(state->servers, file->servers, sizeof state->servers);
-        state->server_count = file->server_count;
+    bool renewed = renew_state(false);
+    struct nd_resolv_conf *state = _res.options & RES_INIT ? nd_conf_from_state(&_res) : NULL;
+    if (!state || is_stale(state, renewed)) {
+        nd_resolv_conf_put(state);
+        return file;
     }
+    state->libc_why = file->libc_why;
     nd_resolv_conf_put(file);
     return state;
 }

@@ -6,11 +6,16 @@
 
 #include "resolver/resolv_conf.h"
 
-/* Returns the configuration in `state`: servers, search list, ndots, retrans, retry, options. NULL: out of memory. */
+/* Returns the configuration in `state`: servers, search list, ndots, retrans, retry, options. A state that libc has made
+ * from resolv.conf has the first domains of the search list only; the others are added. NULL: out of memory. */
 struct nd_resolv_conf *nd_conf_from_state(const struct __res_state *state);
 
-/* For the functions without a state argument: the configuration in `_res` where it is initialized, else the file's. A
- * server list in `_res` that the file has had counts as unchanged, and is replaced by the file's current one. */
-struct nd_resolv_conf *nd_conf_for_res(const struct __res_state *res);
+/* For the functions without a state argument: the configuration in the thread's _res, which is set up, or renewed after
+ * resolv.conf has changed, as libc does before it asks. `for_send`: for res_send, which sets it up in another way. */
+struct nd_resolv_conf *nd_conf_for_res(bool for_send);
+
+/* For getaddrinfo and gethostbyname: the file's configuration or, in a thread where _res is set up, that in _res, which
+ * the program may have changed. */
+struct nd_resolv_conf *nd_conf_for_lookup(void);
 
 #endif

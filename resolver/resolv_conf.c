@@ -8,6 +8,8 @@
 
 #include "base/words.h"
 #include "resolver/file_cache.h"
+#include "resolver/libc_version.h"
+#include "resolver/lock.h"
 #include "resolver/numeric.h"
 
 #define MAX_NDOTS 15
@@ -36,14 +38,25 @@ static void clear_search(struct nd_resolv_conf *conf) {
     conf->search_count = 0;
 }
 
-static void add_search(struct nd_resolv_conf *conf, struct nd_word domain) {
+/* False: out of memory. */
+static bool add_search(struct nd_resolv_conf *conf, struct nd_word domain) {
     char **list = realloc(conf->search, (conf->search_count + 2) * sizeof *list);
     if (!list)
-        return;
+        return false;
     conf->search = list;
     list[conf->search_count] = strndup(domain.at, domain.size);
-    if (list[conf->search_count])
-        list[++conf->search_count] = NULL;
+    if (!list[conf->search_count])
+        return false;
+    list[++conf->search_count] = NULL;
+    return true;
+}
+
+bool nd_resolv_conf_set_search(struct nd_resolv_conf *conf, char *const *domains, size_t count) {
+    clear_search(conf);
+    for (size_t i = 0; i < count; i++)
+        if (!add_search(conf, (struct nd_word){domains[i], strlen(domains[i])}))
+            return false;
+    return true;
 }
 
 static void read_search(struct nd_resolv_conf *conf, struct nd_word line, bool first_only) {
@@ -108,7 +121,7 @@ static bool read_flag(struct nd_resolv_conf *conf, struct nd_word word) {
         {"single-request", &conf->single_request},
         {"no_tld_query", &conf->no_tld_query},
         {"no-tld-query", &conf->no_tld_query},
-        {"no-reload", NULL},
+        {"no-reload", &conf->no_reload},
         {"use-vc", &conf->use_vc},
         {"trust-ad", &conf->trust_ad},
         {"no-aaaa", &conf->no_aaaa},
@@ -129,6 +142,13 @@ static bool read_flag(struct nd_resolv_conf *conf, struct nd_word word) {
     return false;
 }
 
+static void read_inet6(struct nd_resolv_conf *conf) {
+    if (!nd_libc_before(30))
+        return;
+    conf->inet6 = true;
+    conf->libc_why = "resolv.conf: inet6";
+}
+
 static void read_options(struct nd_resolv_conf *conf, struct nd_word line) {
     struct nd_word word;
     while (next_blank_word(&line, &word)) {
@@ -138,8 +158,10 @@ static void read_options(struct nd_resolv_conf *conf, struct nd_word line) {
             conf->timeout_s = read_number(word, "timeout:", MAX_TIMEOUT_S);
         else if (nd_word_starts(word, "attempts:"))
             conf->attempts = read_number(word, "attempts:", MAX_ATTEMPTS);
-        else if (!read_flag(conf, word))
-            conf->libc_why = "resolv.conf: an option that we do not know";
+        else if (nd_word_starts(word, "inet6"))
+            read_inet6(conf);
+        else if (!read_flag(conf, word) && nd_word_starts(word, "strict-error")) /* others are unknown to libc, too */
+            conf->libc_why = "resolv.conf: strict-error";
     }
 }
 
@@ -169,7 +191,7 @@ static void read_line(struct nd_resolv_conf *conf, struct nd_word line, bool fix
         if (!fixed_search)
             read_search(conf, rest, true);
     } else if (keyword_is(line, "sortlist", &rest))
-        conf->libc_why = "resolv.conf: sortlist";
+        nd_sortlist_read(&conf->sortlist, rest);
 }
 
 static void set_default_domain(struct nd_resolv_conf *conf, const char *hostname) {
@@ -210,15 +232,57 @@ struct nd_resolv_conf *nd_resolv_conf_parse(const char *text, size_t size, const
     return conf;
 }
 
-static struct nd_resolv_conf *parse_with_environment(const struct nd_snapshot *s) {
+/* The versions that the file had while this process ran: a resolver state that is older than the file has only the
+ * first six domains of the search list that it was made with. */
+static struct {
+    int lock;
+    struct nd_resolv_conf *list[ND_RESOLV_CONF_VERSIONS]; /* the newest first */
+} versions;
+
+static void remember_version(struct nd_resolv_conf *conf) {
+    struct nd_resolv_conf *last = NULL;
+    if (!conf || !nd_lock_try(&versions.lock))
+        return;
+    if (!versions.list[0] || !nd_resolv_conf_same(versions.list[0], conf)) {
+        last = versions.list[ND_RESOLV_CONF_VERSIONS - 1];
+        memmove(versions.list + 1, versions.list, sizeof versions.list - sizeof versions.list[0]);
+        versions.list[0] = conf;
+        __atomic_add_fetch(&conf->references, 1, __ATOMIC_RELAXED);
+    }
+    nd_unlock(&versions.lock);
+    nd_resolv_conf_put(last);
+}
+
+struct nd_resolv_conf *nd_resolv_conf_version(unsigned age) {
+    struct nd_resolv_conf *conf = NULL;
+    if (age < ND_RESOLV_CONF_VERSIONS && nd_lock_try(&versions.lock)) {
+        conf = versions.list[age];
+        if (conf)
+            __atomic_add_fetch(&conf->references, 1, __ATOMIC_RELAXED);
+        nd_unlock(&versions.lock);
+    }
+    return conf;
+}
+
+bool nd_resolv_conf_same(const struct nd_resolv_conf *a, const struct nd_resolv_conf *b) {
+    bool same = a->server_count == b->server_count && a->search_count == b->search_count &&
+                memcmp(a->servers, b->servers, (size_t)a->server_count * sizeof a->servers[0]) == 0;
+    for (size_t i = 0; same && i < a->search_count; i++)
+        same = strcmp(a->search[i], b->search[i]) == 0;
+    return same;
+}
+
+/* libc reads the environment, too, only when it reads the file: a setenv in another thread cannot disturb later. */
+static void *parse(struct nd_snapshot *s) {
     char hostname[256] = "";
     if (gethostname(hostname, sizeof hostname - 1) != 0)
         hostname[0] = '\0';
-    return nd_resolv_conf_parse(s->text, s->size, getenv("LOCALDOMAIN"), getenv("RES_OPTIONS"), hostname);
-}
-
-static void *parse(struct nd_snapshot *s) {
-    return getenv("LOCALDOMAIN") || getenv("RES_OPTIONS") ? NULL : parse_with_environment(s);
+    struct nd_resolv_conf *conf =
+        nd_resolv_conf_parse(s->text, s->size, getenv("LOCALDOMAIN"), getenv("RES_OPTIONS"), hostname);
+    if (conf)
+        conf->version = nd_file_version(s);
+    remember_version(conf);
+    return conf;
 }
 
 static void release(void *conf) {
@@ -232,10 +296,8 @@ struct nd_resolv_conf *nd_resolv_conf_get(void) {
     if (!s)
         return NULL;
     struct nd_resolv_conf *conf = s->parsed;
-    if (conf && !getenv("LOCALDOMAIN") && !getenv("RES_OPTIONS"))
+    if (conf)
         __atomic_add_fetch(&conf->references, 1, __ATOMIC_RELAXED);
-    else
-        conf = parse_with_environment(s);
     nd_file_put(s);
     return conf;
 }
@@ -244,5 +306,6 @@ void nd_resolv_conf_put(struct nd_resolv_conf *conf) {
     if (!conf || __atomic_sub_fetch(&conf->references, 1, __ATOMIC_ACQ_REL) != 0)
         return;
     clear_search(conf);
+    nd_sortlist_free(&conf->sortlist);
     free(conf);
 }

@@ -5,6 +5,7 @@
 
 #include <netdb.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/clock.h"
 
@@ -12,17 +13,27 @@
 struct nd_lookup {
     nd_time deadline;     /* in: absolute; ND_NEVER for none; 0: computed from `limit` at the first use */
     nd_time limit;        /* in: relative; the clock is read, and deadline set, only when the lookup may wait */
+    nd_time longest;      /* in: what `limit` may become where libc's own patience is greater; 0: it stays as it is */
     bool expired;         /* out: the deadline ended the lookup; with result 0: only one of two families was answered */
     const char *libc_why; /* out: static text, set when the lookup must be left to libc; else NULL */
-    bool unbounded;       /* out: libc made the lookup without a limit, as no thread could be created */
+    bool prefers_ipv6;    /* out, with libc_why: gethostbyname gives IPv6 addresses here (resolv.conf's inet6) */
     char *canonical;      /* in: NULL, or NI_MAXHOST bytes for the canonical name that nd_getaddrinfo finds */
-    void (*on_start)(struct nd_lookup *); /* in: called once when the deadline is set, before any wait; may be NULL */
-    void *caller;                         /* in: for `on_start` */
+    void (*on_start)(struct nd_lookup *); /* in: called when the deadline is set, before any wait, and again where it is
+                                             put off; may be NULL */
+    /* in: called before libc makes the lookup without a limit, with why there is no thread (static text); may be NULL */
+    void (*on_unbounded)(struct nd_lookup *, const char *why);
+    void *caller; /* in: for the calls above */
 };
 
 /* Returned instead of an EAI_ code when the host's configuration asks, for this name, for a source that only libc can
  * serve. Nothing has been allocated then, and lookup->libc_why says which. */
 #define ND_LOOKUP_LIBC 1
+
+/* Puts the deadline off where lookup->longest allows it: to the time that libc would wait for an answer to one name,
+ * with the servers, timeout and attempts of `conf` (NULL: of resolv.conf). A limit that nobody has set ends nothing that
+ * libc would have got an answer to. Once in a lookup. */
+struct nd_resolv_conf;
+void nd_lookup_extend(struct nd_lookup *lookup, const struct nd_resolv_conf *conf);
 
 /* Returns lookup->deadline, set at the first call: the lookup of a numeric address does not read the clock. */
 static inline nd_time nd_lookup_deadline(struct nd_lookup *lookup) {
@@ -31,6 +42,8 @@ static inline nd_time nd_lookup_deadline(struct nd_lookup *lookup) {
         if (lookup->on_start)
             lookup->on_start(lookup);
     }
+    if (lookup->libc_why && lookup->longest) /* a helper thread is about to ask libc */
+        nd_lookup_extend(lookup, NULL);
     return lookup->deadline;
 }
 

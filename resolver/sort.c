@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "resolver/sort_rules.h"
+#include "resolver/gai_conf.h"
 
 struct entry {
     struct addrinfo *info;
@@ -113,15 +113,16 @@ static void find_native(struct entry *entries, size_t count, nd_time deadline) {
 
 /* A merge sort that splits where glibc's qsort does: the rules are not transitive in every case (rule 9), and then the
  * order of comparisons decides. */
-static void merge_sort(struct entry *a, size_t n, struct entry *space, bool *native_matters) {
+static void merge_sort(struct entry *a, size_t n, struct entry *space, const struct nd_sort_tables *tables,
+                       bool *native_matters) {
     if (n <= 1)
         return;
     size_t n1 = n / 2, n2 = n - n1;
     struct entry *b1 = a, *b2 = a + n1, *out = space;
-    merge_sort(b1, n1, space, native_matters);
-    merge_sort(b2, n2, space, native_matters);
+    merge_sort(b1, n1, space, tables, native_matters);
+    merge_sort(b2, n2, space, tables, native_matters);
     while (n1 > 0 && n2 > 0)
-        if (nd_compare_destinations(&b1->d, &b2->d, native_matters) <= 0)
+        if (nd_compare_destinations(&b1->d, &b2->d, tables, native_matters) <= 0)
             *out++ = *b1++, n1--;
         else
             *out++ = *b2++, n2--;
@@ -160,13 +161,16 @@ void nd_sort_addresses(struct addrinfo **list, const struct nd_interfaces *inter
         entries[n++].info = i;
     find_sources(entries, count, interfaces);
     memcpy(entries + count, entries, count * sizeof *entries);
+    struct nd_gai_conf conf;
+    nd_gai_conf_get(&conf);
     bool native_matters = false;
-    merge_sort(entries, count, entries + 2 * count, &native_matters);
+    merge_sort(entries, count, entries + 2 * count, &conf.tables, &native_matters);
     if (native_matters) { /* rare: the kind of the interfaces is read only when it decides */
         memcpy(entries, entries + count, count * sizeof *entries);
         find_native(entries, count, deadline);
-        merge_sort(entries, count, entries + 2 * count, &native_matters);
+        merge_sort(entries, count, entries + 2 * count, &conf.tables, &native_matters);
     }
+    nd_gai_conf_put(&conf);
     relink(list, entries, count);
     nd_interfaces_free(&own);
     free(entries);

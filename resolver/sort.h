@@ -1,4 +1,4 @@
-/* The order of addresses: RFC 6724's rules as glibc applies them with its built-in tables. */
+/* The order of addresses: RFC 6724's rules as glibc applies them, with the tables of /etc/gai.conf. */
 #ifndef ND_RESOLVER_SORT_H
 #define ND_RESOLVER_SORT_H
 

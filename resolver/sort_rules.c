@@ -4,22 +4,22 @@
 #include <string.h>
 #include <sys/socket.h>
 
-struct prefix {
-    uint8_t bytes[16];
-    unsigned bits;
-    int value;
-};
-
 /* RFC 3484's tables with glibc's additions: site-local and unique-local (never behind NAT), Teredo. */
-static const struct prefix labels[] = {
+static const struct nd_prefix labels[] = {
     {{[15] = 1}, 128, 0},  {{0x20, 0x02}, 16, 2}, {{0}, 96, 3},          {{[10] = 0xff, [11] = 0xff}, 96, 4},
     {{0xfe, 0xc0}, 10, 5}, {{0xfc}, 7, 6},        {{0x20, 0x01}, 32, 7}, {{0}, 0, 1},
 };
-static const struct prefix precedences[] = {
+static const struct nd_prefix precedences[] = {
     {{[15] = 1}, 128, 50}, {{0x20, 0x02}, 16, 30}, {{0}, 96, 20}, {{[10] = 0xff, [11] = 0xff}, 96, 10}, {{0}, 0, 40},
 };
+static const struct nd_prefix scopes[] = {
+    {{[10] = 0xff, [11] = 0xff, 169, 254}, 112, 2},
+    {{[10] = 0xff, [11] = 0xff, 127}, 104, 2},
+    {{[10] = 0xff, [11] = 0xff}, 96, 14},
+};
+const struct nd_sort_tables nd_sort_tables = {labels, precedences, scopes};
 
-static int match(const struct sockaddr *address, const struct prefix *table) {
+static int match(const struct sockaddr *address, const struct nd_prefix *table) {
     uint8_t bytes[16] = {[10] = 0xff, [11] = 0xff};
     if (address->sa_family == AF_INET)
         memcpy(bytes + 12, &((const struct sockaddr_in *)address)->sin_addr, 4);
@@ -34,11 +34,9 @@ static int match(const struct sockaddr *address, const struct prefix *table) {
     }
 }
 
-static int scope_of(const struct sockaddr *address) {
-    if (address->sa_family == AF_INET) {
-        uint32_t number = ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr);
-        return number >> 16 == 0xa9fe || number >> 24 == 127 ? 2 : 14;
-    }
+static int scope_of(const struct sockaddr *address, const struct nd_prefix *v4_scopes) {
+    if (address->sa_family == AF_INET)
+        return match(address, v4_scopes);
     const struct in6_addr *a = &((const struct sockaddr_in6 *)address)->sin6_addr;
     if (IN6_IS_ADDR_MULTICAST(a))
         return a->s6_addr[1] & 15;
@@ -89,24 +87,26 @@ static int compare_prefix(const struct nd_destination *a, const struct nd_destin
     return a->address->sa_family == AF_INET ? common_bits_v4(b) - common_bits_v4(a) : compare_prefix_v6(a, b);
 }
 
-int nd_compare_destinations(const struct nd_destination *a, const struct nd_destination *b, bool *native_matters) {
+int nd_compare_destinations(const struct nd_destination *a, const struct nd_destination *b,
+                            const struct nd_sort_tables *tables, bool *native_matters) {
     int order;
-    int a_scope = scope_of(a->address), b_scope = scope_of(b->address);
+    int a_scope = scope_of(a->address, tables->scopes), b_scope = scope_of(b->address, tables->scopes);
     if ((order = prefer(a->has_source, b->has_source)) != 0) /* 1: unusable ones last */
         return order;
     if (a->has_source) {
-        order = prefer(a_scope == scope_of(&a->source.sa), b_scope == scope_of(&b->source.sa)); /* 2 */
+        order = prefer(a_scope == scope_of(&a->source.sa, tables->scopes),
+                       b_scope == scope_of(&b->source.sa, tables->scopes)); /* 2 */
         if (!order)
             order = prefer(!a->deprecated, !b->deprecated); /* 3 */
         if (!order)
             order = prefer(a->home, b->home); /* 4 */
         if (!order)
-            order = prefer(match(a->address, labels) == match(&a->source.sa, labels),
-                           match(b->address, labels) == match(&b->source.sa, labels)); /* 5 */
+            order = prefer(match(a->address, tables->labels) == match(&a->source.sa, tables->labels),
+                           match(b->address, tables->labels) == match(&b->source.sa, tables->labels)); /* 5 */
         if (order)
             return order;
     }
-    if ((order = match(b->address, precedences) - match(a->address, precedences)) != 0) /* 6 */
+    if ((order = match(b->address, tables->precedences) - match(a->address, tables->precedences)) != 0) /* 6 */
         return order;
     if (a->has_source && a->index != b->index) { /* 7 */
         *native_matters = true;

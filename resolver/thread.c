@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/syscall.h>
@@ -16,6 +17,7 @@
 #pragma weak pthread_attr_destroy
 #pragma weak pthread_attr_setdetachstate
 #pragma weak pthread_attr_setstacksize
+#pragma weak pthread_attr_getstacksize
 
 /* The functions with which all threads are created. */
 struct calls {
@@ -24,14 +26,19 @@ struct calls {
     int (*destroy)(pthread_attr_t *);
     int (*set_detached)(pthread_attr_t *, int);
     int (*set_stack)(pthread_attr_t *, size_t);
+    int (*get_stack)(const pthread_attr_t *, size_t *);
 };
 
 /* A plugin may have loaded libpthread since the program started, when these symbols were bound to NULL. libc has stubs
  * of some of the functions, so all are taken from libpthread. */
 static bool find_calls(struct calls *calls) {
     if (pthread_create) {
-        *calls = (struct calls){pthread_create, pthread_attr_init, pthread_attr_destroy, pthread_attr_setdetachstate,
-                                pthread_attr_setstacksize};
+        *calls = (struct calls){pthread_create,
+                                pthread_attr_init,
+                                pthread_attr_destroy,
+                                pthread_attr_setdetachstate,
+                                pthread_attr_setstacksize,
+                                pthread_attr_getstacksize};
         return true;
     }
     void *library = dlopen("libpthread.so.0", RTLD_LAZY | RTLD_NOLOAD);
@@ -42,31 +49,75 @@ static bool find_calls(struct calls *calls) {
     *(void **)&calls->destroy = dlsym(library, "pthread_attr_destroy");
     *(void **)&calls->set_detached = dlsym(library, "pthread_attr_setdetachstate");
     *(void **)&calls->set_stack = dlsym(library, "pthread_attr_setstacksize");
+    *(void **)&calls->get_stack = dlsym(library, "pthread_attr_getstacksize");
     dlclose(library); /* it is linked so that it is never unloaded */
-    return calls->create && calls->init && calls->destroy && calls->set_detached && calls->set_stack;
+    return calls->create && calls->init && calls->destroy && calls->set_detached && calls->set_stack &&
+           calls->get_stack;
 }
 
-/* This is address space, not memory. NSS modules are written for the default of 8 MB; half a megabyte is enough for the
- * users of musl and for systemd's own tests. */
-#define STACK_SIZE (512 << 10)
+/* NSS modules are written for the main thread, which has 8 MB nearly everywhere. */
+#define STACK_EXPECTED ((size_t)8 << 20)
 
-bool nd_thread_start(void *(*run)(void *), void *arg) {
+size_t nd_thread_default_stack(void) {
+    pthread_attr_t attr;
+    struct calls calls;
+    size_t size = 0;
+    if (find_calls(&calls) && calls.init(&attr) == 0) {
+        if (calls.get_stack(&attr, &size) != 0)
+            size = 0;
+        calls.destroy(&attr);
+    }
+    return size > STACK_EXPECTED ? size : STACK_EXPECTED;
+}
+
+/* Returns an error number. */
+static int start(const struct calls *calls, void *(*run)(void *), void *arg, size_t stack) {
     pthread_attr_t attr;
     pthread_t thread;
+    int error = calls->init(&attr);
+    if (error)
+        return error;
+    calls->set_detached(&attr, PTHREAD_CREATE_DETACHED);
+    calls->set_stack(&attr, stack);
+    error = calls->create(&thread, &attr, run, arg);
+    calls->destroy(&attr);
+    return error;
+}
+
+const char *nd_thread_start(void *(*run)(void *), void *arg, size_t stack) {
     sigset_t all, old;
     struct calls calls;
-    if (!find_calls(&calls) || calls.init(&attr) != 0)
-        return false;
-    calls.set_detached(&attr, PTHREAD_CREATE_DETACHED);
-    calls.set_stack(&attr, STACK_SIZE);
+    if (!find_calls(&calls))
+        return "libpthread is not loaded";
     /* Signals are blocked before the thread is created: no signal of the program may be delivered to a thread that it
      * does not know. */
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &old);
-    bool started = calls.create(&thread, &attr, run, arg) == 0;
+    int error = start(&calls, run, arg, stack);
+    if (error && stack > ND_STACK_SMALL)
+        error = start(&calls, run, arg, ND_STACK_SMALL);
     sigprocmask(SIG_SETMASK, &old, NULL);
-    calls.destroy(&attr);
-    return started;
+    if (error == EAGAIN)
+        return "no thread can be created (EAGAIN: a limit of threads or processes is reached, or memory is short)";
+    return error ? "no thread can be created" : NULL;
+}
+
+bool nd_thread_pause(int turn) {
+    int saved = errno;
+    if (turn < 20)
+        sched_yield();
+    else
+        syscall(SYS_futex, &(int){0}, FUTEX_WAIT_PRIVATE, 0, &(struct timespec){.tv_nsec = 100000}, NULL, 0);
+    errno = saved;
+    return turn < 1000;
+}
+
+void nd_thread_wait_gone(pid_t tid) {
+    int saved = errno;
+    pid_t process = getpid();
+    for (int turn = 0; syscall(SYS_tgkill, process, tid, 0) == 0 && nd_thread_pause(turn); turn++)
+        continue;
+    errno = saved;
 }
 
 bool nd_futex_wait(int *word, int value, nd_time deadline) {
@@ -91,4 +142,9 @@ bool nd_futex_wait(int *word, int value, nd_time deadline) {
 
 void nd_futex_wake(int *word) {
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+}
+
+int nd_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
+    struct timespec ts = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+    return (int)syscall(SYS_ppoll, fds, count, timeout_ms < 0 ? NULL : &ts, NULL, 0);
 }

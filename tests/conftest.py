@@ -61,7 +61,7 @@ def resolver_program(tmp_path_factory):
                 options = ["-std=gnu11", "-D_GNU_SOURCE", "-g", "-O1", f"-I{programs.ROOT}", *flags]
                 subprocess.run(["gcc", *options, *os.environ.get("CARES_CFLAGS", "").split(), "-o", directory / "unfinished",
                                 programs.ROOT / f"tests/integration/resolver_driver/{name}.c",
-                                *sorted((programs.ROOT / "resolver").glob("*.c")), *sorted((programs.ROOT / "base").glob("*.c")), archive, "-pthread"], check=True)
+                                *sorted((programs.ROOT / "resolver").glob("*.c")), *sorted((programs.ROOT / "base").glob("*.c")), archive, "-pthread", "-ldl"], check=True)
                 (directory / "unfinished").rename(program)
         return program
 

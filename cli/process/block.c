@@ -143,6 +143,7 @@ static void add(struct block_counters *sum, const struct nd_counters *part) {
     sum->expired += part->expired;
     sum->observed += part->observed;
     sum->quiet += part->quiet;
+    sum->in_a_row = part->in_a_row > sum->in_a_row ? part->in_a_row : sum->in_a_row;
     for (int i = 0; i <= ND_BUCKETS; i++) {
         sum->buckets[i] += part->buckets[i];
         sum->done += part->buckets[i];

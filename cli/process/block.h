@@ -33,6 +33,7 @@ enum block_found block_open(struct block *block, pid_t pid, bool thoroughly);
 struct block_counters {
     uint64_t total, longest; /* ns */
     uint64_t expired, observed, quiet, done;
+    uint64_t in_a_row; /* of a lookup: the most expiries of one name, one after the other */
     uint64_t buckets[ND_BUCKETS + 1];
 };
 

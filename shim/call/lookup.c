@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/valgrind.h"
 #include "shim/mode.h"
+#include "shim/report/repeats.h"
 #include "shim/report/report.h"
 #include "shim/report/slots.h"
 #include "shim/settings/live.h"
@@ -22,8 +23,35 @@ bool nd_lookup_is_bounded(const char *name) {
 
 static void begin_slot(struct nd_lookup *lookup) {
     struct nd_lookup_use *use = lookup->caller;
+    if (use->begun) {
+        nd_slot_put_off(&use->slot, lookup->deadline);
+        return;
+    }
+    use->begun = true;
     nd_slot_begin_in(use->frame, &use->slot, use->operation, -1, lookup->deadline - lookup->limit, lookup->deadline,
                      ND_LIMIT_RESOLVE, use->name);
+}
+
+/* Before the lookup, which may never return. */
+static void warn_unbounded(struct nd_lookup *lookup, const char *why) {
+    static atomic_flag warned = ATOMIC_FLAG_INIT;
+    int saved = errno;
+    char line[300];
+    if (nd_settings.log != ND_LOG_OFF && !atomic_flag_test_and_set(&warned)) {
+        snprintf(line, sizeof line, "netdeadline: lookups left to libc, without a limit: %s; %s", why,
+                 lookup->libc_why ? lookup->libc_why : "");
+        nd_report_unbounded(line);
+    }
+    errno = saved;
+}
+
+static void notice_libc_once(const char *why) {
+    static atomic_flag noticed = ATOMIC_FLAG_INIT;
+    char line[200];
+    if (nd_settings.log == ND_LOG_OFF || atomic_flag_test_and_set(&noticed))
+        return;
+    snprintf(line, sizeof line, "netdeadline: lookups left to libc: %s", why);
+    nd_report_notice(line);
 }
 
 struct nd_lookup nd_lookup_begin_in(const uintptr_t *frame, struct nd_lookup_use *use, enum nd_call operation,
@@ -32,28 +60,29 @@ struct nd_lookup nd_lookup_begin_in(const uintptr_t *frame, struct nd_lookup_use
     use->frame = frame;
     use->operation = operation;
     use->name = name;
-    return (struct nd_lookup){.limit = nd_profile_resolve(name), .on_start = begin_slot, .caller = use};
+    use->begun = false;
+    nd_time limit = nd_profile_resolve(name);
+    nd_time longest = limit == ND_RESOLVE_DEFAULT ? ND_RESOLVE_LONGEST : 0;
+    return (struct nd_lookup){
+        .limit = limit, .longest = longest, .on_start = begin_slot, .on_unbounded = warn_unbounded, .caller = use};
 }
 
-static void report(const char *operation, const char *name, nd_time limit, nd_time elapsed) {
-    struct nd_event event = {.operation = operation,
+static void report(enum nd_call operation, const char *name, nd_time limit, nd_time elapsed, unsigned in_a_row) {
+    struct nd_event event = {.operation = nd_operation_names[operation],
                              .limit = "RESOLVE",
                              .timeout = limit,
                              .elapsed = elapsed,
                              .fd = -1,
                              .name = name,
+                             .in_a_row = in_a_row,
                              .observed = nd_observing};
     nd_report_expiry(&event);
 }
 
-static void notice_libc_once(const char *why, bool unbounded) {
-    static atomic_flag noticed = ATOMIC_FLAG_INIT;
-    if (nd_settings.log == ND_LOG_OFF || atomic_flag_test_and_set(&noticed))
-        return;
-    char line[200];
-    snprintf(line, sizeof line, "netdeadline: lookups left to libc%s: %s",
-             unbounded ? ", without a limit as there are no threads (libpthread is not loaded)" : "", why);
-    nd_report_notice(line);
+static void report_expired(const struct nd_lookup_use *use, const char *name, const struct nd_lookup *lookup) {
+    unsigned in_a_row = name ? nd_repeats_add(name) : 0;
+    nd_slots_count_in_a_row(use->operation, in_a_row);
+    report(use->operation, name, lookup->limit, nd_now() - (lookup->deadline - lookup->limit), in_a_row);
 }
 
 void nd_lookup_end(struct nd_lookup_use *use, const char *name, const struct nd_lookup *lookup) {
@@ -61,20 +90,47 @@ void nd_lookup_end(struct nd_lookup_use *use, const char *name, const struct nd_
     if (lookup->deadline != 0)
         nd_slot_end(&use->slot, lookup->expired ? ND_SLOT_EXPIRED : ND_SLOT_DONE, nd_now());
     if (lookup->libc_why)
-        notice_libc_once(lookup->libc_why, lookup->unbounded);
+        notice_libc_once(lookup->libc_why);
     if (lookup->expired)
-        report(nd_operation_names[use->operation], name, lookup->limit, nd_now() - (lookup->deadline - lookup->limit));
+        report_expired(use, name, lookup);
+    else if (name)
+        nd_repeats_ended(name);
     errno = saved;
     nd_valgrind_show();
+}
+
+/* The limit that would have ended a lookup of `name` that libc has made. */
+static nd_time observed_limit(const char *name) {
+    nd_time limit = nd_profile_resolve(name);
+    struct nd_lookup lookup = {.deadline = ND_NEVER, .limit = limit, .longest = ND_RESOLVE_LONGEST};
+    if (limit == ND_RESOLVE_DEFAULT)
+        nd_lookup_extend(&lookup, NULL);
+    return lookup.limit;
 }
 
 void nd_lookup_observed(struct nd_slot_use *use, const char *name) {
     int saved = errno;
     nd_time now = nd_now(), elapsed = now - use->began, limit = nd_profile_resolve(name);
     nd_slot_end(use, ND_SLOT_DONE, now);
-    if (limit && elapsed >= limit)
-        report(nd_operation_names[use->operation], name, limit, elapsed);
+    if (limit && elapsed >= limit && elapsed >= (limit = observed_limit(name)))
+        report(use->operation, name, limit, elapsed, 0);
     errno = saved;
+}
+
+static bool is_failed(const struct nd_lookup *lookup) {
+    return lookup->expired && nd_settings.resolve_error == ND_RESOLVE_FAIL;
+}
+
+int nd_lookup_code(const struct nd_lookup *lookup, int code) {
+    return code == EAI_AGAIN && is_failed(lookup) ? EAI_FAIL : code;
+}
+
+int nd_lookup_h_err(const struct nd_lookup *lookup, int h_err) {
+    return h_err == TRY_AGAIN && is_failed(lookup) ? NO_RECOVERY : h_err;
+}
+
+void nd_lookup_set_h_errno(const struct nd_lookup *lookup) {
+    h_errno = nd_lookup_h_err(lookup, h_errno);
 }
 
 void nd_lookup_found(const char *name, const char *canonical, const struct addrinfo *list) {

@@ -20,6 +20,7 @@ struct nd_lookup_use {
     const uintptr_t *frame;
     enum nd_call operation;
     const char *name;
+    bool begun; /* the slot has been taken */
     struct nd_slot_use slot;
 };
 
@@ -40,6 +41,14 @@ void nd_lookup_found_host(const char *name, const struct hostent *host);
 
 /* Ends the lookup, and reports that it expired or, once in a process, that it was left to libc. Keeps errno. */
 void nd_lookup_end(struct nd_lookup_use *use, const char *name, const struct nd_lookup *lookup);
+
+/* What the program gets for `code` of getaddrinfo or `h_err` of the others: RESOLVE_ERROR=fail makes an error that is
+ * not worth another try of a lookup that has expired. */
+int nd_lookup_code(const struct nd_lookup *lookup, int code);
+int nd_lookup_h_err(const struct nd_lookup *lookup, int h_err);
+
+/* As nd_lookup_h_err, for h_errno. */
+void nd_lookup_set_h_errno(const struct nd_lookup *lookup);
 
 /* MODE=observe: takes the slot of a lookup that libc makes itself, in the hook's `frame`. False in the other modes. */
 static inline bool nd_lookup_observe(const uintptr_t *frame, struct nd_slot_use *use, enum nd_call operation,

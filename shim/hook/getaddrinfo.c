@@ -24,7 +24,7 @@ ND_COLD static int look_up(const char *node, const char *service, const struct a
     nd_lookup_end(&use, node, &lookup);
     if (result == 0)
         nd_lookup_found(node, canonical, *res);
-    return result;
+    return nd_lookup_code(&lookup, result);
 }
 
 int nd_hook_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res) {
@@ -47,7 +47,7 @@ ND_COLD static int look_up_address(const struct sockaddr *address, socklen_t len
         result = nd_helper_getnameinfo(nd_real.getnameinfo, address, length, host, host_size, service, service_size,
                                        flags, &lookup);
     nd_lookup_end(&use, NULL, &lookup);
-    return result;
+    return nd_lookup_code(&lookup, result);
 }
 
 int nd_hook_getnameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size,

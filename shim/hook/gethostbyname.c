@@ -1,11 +1,26 @@
 /* gethostbyname, gethostbyaddr and their other forms, made in the same way as getaddrinfo. A function that another
  * library has in place of libc's is called itself, since that library may not have the related ones. */
-#include "resolver/gethostby.h"
+#include <errno.h>
 
+#include "resolver/gethostby.h"
+#include "resolver/helper_calls.h"
 #include "resolver/helper_others.h"
 #include "shim/call/lookup.h"
 #include "shim/hook/hook.h"
 #include "shim/next.h"
+
+/* libc's gethostbyname asks for IPv6 first where the option inet6 is set (before glibc 2.30). */
+static int by_libc_r(const char *name, bool any_family, int family, struct hostent *entry, char *buffer, size_t size,
+                     struct hostent **result, int *h_err, struct nd_lookup *lookup) {
+    if (any_family && lookup->prefers_ipv6) {
+        int code = nd_helper_gethostbyname2_r(nd_real.gethostbyname2_r, name, AF_INET6, entry, buffer, size, result,
+                                              h_err, lookup);
+        if (*result || code == ERANGE || lookup->expired)
+            return code;
+    }
+    return nd_helper_gethostbyname2_r(nd_real.gethostbyname2_r, name, family, entry, buffer, size, result, h_err,
+                                      lookup);
+}
 
 ND_COLD static int by_name_r(enum nd_call operation, const char *name, int family, struct hostent *entry, char *buffer,
                              size_t size, struct hostent **result, int *h_err) {
@@ -22,8 +37,9 @@ ND_COLD static int by_name_r(enum nd_call operation, const char *name, int famil
     else
         code = nd_gethostbyname2_r(name, family, entry, buffer, size, result, h_err, &lookup);
     if (lookup.libc_why)
-        code = nd_helper_gethostbyname2_r(nd_real.gethostbyname2_r, name, family, entry, buffer, size, result, h_err,
-                                          &lookup);
+        code = by_libc_r(name, operation == ND_OPERATION_gethostbyname_r, family, entry, buffer, size, result, h_err,
+                         &lookup);
+    *h_err = nd_lookup_h_err(&lookup, *h_err);
     nd_lookup_end(&use, name, &lookup);
     nd_lookup_found_host(name, code == 0 ? *result : NULL);
     return code;
@@ -62,8 +78,11 @@ ND_COLD static struct hostent *by_name(const char *name) {
     } else {
         found = nd_gethostbyname(name, &lookup);
     }
-    if (lookup.libc_why)
+    if (lookup.libc_why && lookup.prefers_ipv6)
+        found = nd_helper_gethostbyname2(nd_real.gethostbyname2_r, name, AF_INET6, &lookup);
+    if (lookup.libc_why && !found && !lookup.expired)
         found = nd_helper_gethostbyname2(nd_real.gethostbyname2_r, name, AF_INET, &lookup);
+    nd_lookup_set_h_errno(&lookup);
     nd_lookup_end(&use, name, &lookup);
     nd_lookup_found_host(name, found);
     return found;
@@ -91,6 +110,7 @@ ND_COLD static struct hostent *by_name2(const char *name, int family) {
     }
     if (lookup.libc_why)
         found = nd_helper_gethostbyname2(nd_real.gethostbyname2_r, name, family, &lookup);
+    nd_lookup_set_h_errno(&lookup);
     nd_lookup_end(&use, name, &lookup);
     nd_lookup_found_host(name, found);
     return found;
@@ -118,6 +138,7 @@ ND_COLD static int by_address_r(const void *address, socklen_t length, int famil
     if (lookup.libc_why)
         code = nd_helper_gethostbyaddr_r(nd_real.gethostbyaddr_r, address, length, family, entry, buffer, size, result,
                                          h_err, &lookup);
+    *h_err = nd_lookup_h_err(&lookup, *h_err);
     nd_lookup_end(&use, NULL, &lookup);
     return code;
 }
@@ -146,6 +167,7 @@ ND_COLD static struct hostent *by_address(const void *address, socklen_t length,
     }
     if (lookup.libc_why)
         found = nd_helper_gethostbyaddr(nd_real.gethostbyaddr_r, address, length, family, &lookup);
+    nd_lookup_set_h_errno(&lookup);
     nd_lookup_end(&use, NULL, &lookup);
     return found;
 }

@@ -39,6 +39,10 @@ ND_COLD static int run_query(enum nd_call function, const struct nd_res_call *ca
                                    .send = nd_real.res_send};
         length = nd_helper_res(&real, call, &lookup);
     }
+    if (length < 0 && lookup.expired && call->operation != ND_RES_SEND) { /* res_send has errno only */
+        nd_lookup_set_h_errno(&lookup);
+        (call->state ? call->state : &_res)->res_h_errno = h_errno;
+    }
     nd_lookup_end(&use, call->name, &lookup);
     return length;
 }

@@ -17,7 +17,8 @@ struct nd_event {
     const char *name;            /* the name that was looked up, or NULL */
     const struct sockaddr *peer; /* or NULL */
     socklen_t peer_len;
-    bool observed; /* MODE=observe: nothing was ended */
+    unsigned in_a_row; /* of a lookup: how many of this name have expired, one after the other */
+    bool observed;     /* MODE=observe: nothing was ended */
 };
 
 #endif

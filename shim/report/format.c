@@ -4,6 +4,9 @@
 
 #include "shim/report/format_peer.h"
 
+/* A name that has expired this often in a row is being repeated, perhaps for ever. */
+enum { WORTH_A_WORD = 3 };
+
 enum { MOST_NAME = 260, MOST_PROGRAM = 96, MOST_NOTICE = 900 };
 
 static void put_key(struct nd_line *line, enum nd_log_format format, const char *key) {
@@ -111,6 +114,8 @@ void nd_format_put_event(struct nd_line *line, enum nd_log_format format, const 
         put_peer(line, format, event);
     put_text(line, format, "limit", event->limit, MOST_PROGRAM);
     put_times(line, format, event);
+    if (event->in_a_row >= WORTH_A_WORD)
+        put_number(line, format, "repeated", event->in_a_row);
     put_key(line, format, "observed");
     nd_line_put(line, event->observed ? "true" : "false");
     if (origin->dropped > 0)

@@ -182,14 +182,22 @@ static ND_APART void send_notice(const char *text) {
         nd_sink_stderr(buffer, line.used);
 }
 
-void nd_report_notice(const char *text) {
+static void send_hushed(const char *text) {
     int saved = errno;
     struct nd_hushed hushed;
-    /* With the log off it is not known any more whether descriptor 2 is the one of the start. */
-    if ((nd_settings.log == ND_LOG_OFF && has_started) || !is_first_notice())
-        return;
     nd_hush(&hushed);
     send_notice(text);
     nd_unhush(&hushed);
     errno = saved;
+}
+
+void nd_report_notice(const char *text) {
+    /* With the log off it is not known any more whether descriptor 2 is the one of the start. */
+    if ((nd_settings.log != ND_LOG_OFF || !has_started) && is_first_notice())
+        send_hushed(text);
+}
+
+void nd_report_unbounded(const char *text) {
+    if (nd_settings.log != ND_LOG_OFF)
+        send_hushed(text);
 }

@@ -40,7 +40,7 @@ struct nd_counters {
     _Atomic uint32_t observed;                /* would have been, in MODE=observe; a bucket counts them too */
     _Atomic uint32_t quiet;                   /* ended by the program's own timeout */
     _Atomic uint32_t buckets[ND_BUCKETS + 1]; /* ended by themselves, by duration */
-    uint32_t unused;
+    _Atomic uint32_t in_a_row;                /* of a lookup: the most expiries of one name, one after the other */
 };
 _Static_assert(sizeof(struct nd_counters) == 128, "two cache lines, and read from outside");
 

@@ -154,6 +154,14 @@ void nd_slot_begin_in(const uintptr_t *frame, struct nd_slot_use *use, enum nd_c
     nd_slot_begin_here(frame, use, operation, fd, began, deadline, limit, name);
 }
 
+void nd_slot_put_off(struct nd_slot_use *use, nd_time deadline) {
+    if (!use->slot)
+        return;
+    const uint32_t sequence = nd_slot_open(use->slot);
+    use->slot->deadline = deadline;
+    nd_slot_close(use->slot, sequence);
+}
+
 static void count_longest(struct nd_counters *counters, uint64_t elapsed) {
     uint64_t longest = atomic_load_explicit(&counters->longest, memory_order_relaxed);
     while (elapsed > longest && !atomic_compare_exchange_weak_explicit(&counters->longest, &longest, elapsed,
@@ -202,6 +210,14 @@ bool nd_slots_sending(int fd) {
     }
     errno = saved;
     return found;
+}
+
+void nd_slots_count_in_a_row(enum nd_call operation, uint32_t expiries) {
+    _Atomic uint32_t *most = &nd_slots.counters[own_tid() % ND_SHARDS][operation].in_a_row;
+    uint32_t seen = atomic_load_explicit(most, memory_order_relaxed);
+    while (expiries > seen &&
+           !atomic_compare_exchange_weak_explicit(most, &seen, expiries, memory_order_relaxed, memory_order_relaxed))
+        continue;
 }
 
 void nd_slots_count_expiry(const char *operation, bool observed) {

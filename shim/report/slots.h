@@ -22,8 +22,14 @@ void nd_slots_forked(void);
 void nd_slot_begin_in(const uintptr_t *frame, struct nd_slot_use *use, enum nd_call operation, int fd, nd_time began,
                       nd_time deadline, unsigned limit, const char *name);
 
+/* Puts the deadline of the call off. */
+void nd_slot_put_off(struct nd_slot_use *use, nd_time deadline);
+
 /* Ends the call at `now`. */
 void nd_slot_end(struct nd_slot_use *use, enum nd_slot_end how, nd_time now);
+
+/* Keeps the greatest number of expiries that one name had in a row. */
+void nd_slots_count_in_a_row(enum nd_call operation, uint32_t expiries);
 
 /* Counts an expiry. */
 void nd_slots_count_expiry(const char *operation, bool observed);

@@ -12,6 +12,7 @@ void nd_settings_defaults(struct nd_settings *settings) {
     *settings = (struct nd_settings){0};
     for (size_t i = 0; i < nd_setting_count; i++)
         nd_setting_read(&nd_setting_table[i], nd_setting_table[i].default_text, settings);
+    settings->resolve = ND_RESOLVE_DEFAULT;
 }
 
 const char *nd_settings_variable(char *const *environment, const char *name) {

@@ -11,6 +11,7 @@ static const char *const mode_words[] = {
 static const char *const log_words[] = {
     [ND_LOG_OFF] = "off", [ND_LOG_STDERR] = "stderr", [ND_LOG_SYSLOG] = "syslog", [ND_LOG_FILE] = NULL};
 static const char *const format_words[] = {[ND_LOG_LOGFMT] = "logfmt", [ND_LOG_JSON] = "json", NULL};
+static const char *const resolve_words[] = {[ND_RESOLVE_AGAIN] = "again", [ND_RESOLVE_FAIL] = "fail", NULL};
 static const char *const switch_words[] = {"0", "1", NULL};
 static const char *const switch_long_words[] = {"off", "on", NULL};
 
@@ -48,6 +49,9 @@ void nd_setting_value_get(const struct nd_setting *setting, const struct nd_sett
         break;
     case ND_SETTING_LOG_FORMAT:
         value[0] = settings->log_format;
+        break;
+    case ND_SETTING_RESOLVE_ERROR:
+        value[0] = settings->resolve_error;
         break;
     case ND_SETTING_SWITCH:
         value[0] = settings->backtrace;
@@ -190,6 +194,11 @@ int nd_setting_read(const struct nd_setting *setting, const char *value, struct 
         if (word >= 0)
             settings->log_format = (enum nd_log_format)word;
         break;
+    case ND_SETTING_RESOLVE_ERROR:
+        word = find_word(resolve_words, value);
+        if (word >= 0)
+            settings->resolve_error = (enum nd_resolve_error)word;
+        break;
     case ND_SETTING_SWITCH:
         word = find_word(switch_words, value);
         word = word >= 0 ? word : find_word(switch_long_words, value);
@@ -245,6 +254,9 @@ void nd_setting_put(const struct nd_setting *setting, const struct nd_settings *
     case ND_SETTING_LOG_FORMAT:
         nd_line_put(line, format_words[settings->log_format]);
         break;
+    case ND_SETTING_RESOLVE_ERROR:
+        nd_line_put(line, resolve_words[settings->resolve_error]);
+        break;
     case ND_SETTING_SWITCH:
         nd_line_put(line, switch_words[settings->backtrace]);
         break;
@@ -268,6 +280,8 @@ const char *nd_setting_expects(enum nd_setting_kind kind) {
         return "off, stderr, syslog or an absolute path of at most 255 bytes";
     case ND_SETTING_LOG_FORMAT:
         return "logfmt or json";
+    case ND_SETTING_RESOLVE_ERROR:
+        return "again or fail";
     case ND_SETTING_SWITCH:
         return "0 or 1";
     case ND_SETTING_ADDRESS:

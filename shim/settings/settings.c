@@ -8,7 +8,9 @@ _Atomic uint32_t nd_settings_generation;
 #define FIELD(name) offsetof(struct nd_settings, name)
 
 const struct nd_setting nd_setting_table[] = {
-    {"RESOLVE", ND_SETTING_TIME, FIELD(resolve), 0, "5s", "one name lookup, everything included"},
+    {"RESOLVE", ND_SETTING_TIME, FIELD(resolve), 0, "15s", "one name lookup, everything included"},
+    {"RESOLVE_ERROR", ND_SETTING_RESOLVE_ERROR, FIELD(resolve_error), 0, "again",
+     "what an expired lookup says: again, or fail where programs repeat it for ever"},
     {"CONNECT", ND_SETTING_TIME, FIELD(connect), 0, "10s", "one connect"},
     {"TLS_HANDSHAKE", ND_SETTING_TIME, FIELD(outbound.tls_handshake), 0, "10s", "a whole TLS handshake"},
     {"TLS_SHUTDOWN", ND_SETTING_TIME, FIELD(outbound.tls_shutdown), 0, "5s", "a whole TLS shutdown"},

@@ -14,6 +14,9 @@ enum nd_log { ND_LOG_OFF, ND_LOG_STDERR, ND_LOG_SYSLOG, ND_LOG_FILE };
 
 enum nd_log_format { ND_LOG_LOGFMT, ND_LOG_JSON };
 
+/* What a program is told of a lookup whose deadline has passed. */
+enum nd_resolve_error { ND_RESOLVE_AGAIN, ND_RESOLVE_FAIL };
+
 /* A time that may change while other threads read it. They read it whole, also where 64 bits take two machine words. */
 typedef _Atomic nd_time nd_live_time;
 
@@ -34,10 +37,17 @@ struct nd_settings {
     struct nd_limits outbound, inbound;
     enum nd_log log;
     enum nd_log_format log_format;
+    enum nd_resolve_error resolve_error;
     bool backtrace;
     char log_path[256]; /* for ND_LOG_FILE */
     char statsd[64];    /* address:port or [v6]:port, numeric; empty is off */
 };
+
+/* RESOLVE where the operator has not set it: a nanosecond less than its 15s, by which it is known wherever the value is
+ * carried (live changes, sections of the config file). A lookup under it goes on for as long as libc would wait for one
+ * name, but for ND_RESOLVE_LONGEST at most. */
+#define ND_RESOLVE_DEFAULT (15 * ND_SEC - 1)
+#define ND_RESOLVE_LONGEST (30 * ND_SEC)
 
 /* Copies what may change while the program runs: the mode and the limits. Sets the rest of *to to 0. */
 void nd_settings_copy_live(struct nd_settings *to, const struct nd_settings *from);
@@ -56,6 +66,7 @@ enum nd_setting_kind {
     ND_SETTING_MODE,
     ND_SETTING_LOG,
     ND_SETTING_LOG_FORMAT,
+    ND_SETTING_RESOLVE_ERROR,
     ND_SETTING_SWITCH,
     ND_SETTING_ADDRESS,
     ND_SETTING_UNREAD /* a known name whose value is read elsewhere */

@@ -26,15 +26,16 @@ class Question:
     type: int
     section: bytes  # the question section as it came, to be sent back
     transport: str  # "udp" or "tcp"
+    asker: object  # where the question came from: the address and port, or over TCP the connection
 
 
-def parse(message, transport):
+def parse(message, transport, asker=None):
     labels, at = [], 12
     while length := message[at]:
         labels.append(message[at + 1:at + 1 + length].decode("latin-1"))
         at += 1 + length
     kind = struct.unpack_from("!H", message, at + 1)[0]
-    return Question(struct.unpack_from("!H", message)[0], ".".join(labels).lower(), kind, message[12:at + 5], transport)
+    return Question(struct.unpack_from("!H", message)[0], ".".join(labels).lower(), kind, message[12:at + 5], transport, asker)
 
 
 def encode_name(name):
@@ -92,6 +93,49 @@ def silent(_question, _send, _stop):
     """Never answers; over TCP the connection stays open."""
 
 
+def for_type(kind, then, otherwise):
+    """Answers questions for one type of record in one way, all others in another."""
+    return lambda question, send, stop: (then if question.type == kind else otherwise)(question, send, stop)
+
+
+def one_at_a_time(zone, seconds):
+    """Answers `seconds` later, but no question from a port from which another one is being answered, as some firewalls have it."""
+    busy = set()
+
+    def respond(question, send, stop):
+        if question.asker not in busy:
+            busy.add(question.asker)
+            stop.wait(seconds)
+            send(zone.reply(question))
+            busy.discard(question.asker)
+
+    return respond
+
+
+def resetting(times, then):
+    """Resets its first so many connections when a question comes over them; goes on as `then`."""
+    left = iter(range(times))
+
+    def respond(question, send, stop):
+        if next(left, None) is None:
+            then(question, send, stop)
+            return
+        question.asker.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        question.asker.shutdown(socket.SHUT_RD)  # wakes its reader, who closes it
+
+    return respond
+
+
+def one_a_connection(zone):
+    """Answers one question, and closes the connection."""
+
+    def respond(question, send, _stop):
+        send(zone.reply(question))
+        question.asker.shutdown(socket.SHUT_RDWR)
+
+    return respond
+
+
 def truncating(question, send, _stop):
     """Says that the answer is too long for UDP, and holds none of it."""
     send(message(question, truncated=True))
@@ -123,8 +167,12 @@ def wrong_ids(then=silent, count=3):
     return respond
 
 
+NO_TCP = object()
+
+
 class DnsServer:
-    """A name server on one port for both transports. `questions` collects what was asked."""
+    """A name server on one port for both transports. `questions` collects what was asked. `tcp` is the responder over TCP if it
+    is another one, or NO_TCP: the port is closed there."""
 
     def __init__(self, udp, tcp=None, host="127.0.0.1", port=0):
         self.udp_responder, self.tcp_responder = udp, tcp or udp
@@ -142,13 +190,16 @@ class DnsServer:
                 self.udp.close()
                 if port:
                     raise
+        if tcp is NO_TCP:
+            self.tcp.close()
+            self.tcp.stop.clear()
         self.port = self.tcp.port
         self.stop = self.tcp.stop
         threading.Thread(target=self._serve_udp, daemon=True).start()
 
-    def _ask(self, responder, data, transport, send):
+    def _ask(self, responder, data, transport, send, asker):
         with contextlib.suppress(IndexError, struct.error):  # not a question: a name server is silent then
-            question = parse(data, transport)
+            question = parse(data, transport, asker)
             self.questions.append(question)
             with contextlib.suppress(OSError):
                 responder(question, send, self.stop)
@@ -162,7 +213,7 @@ class DnsServer:
             if self.stop.is_set():
                 return
             threading.Thread(target=self._ask, daemon=True,
-                             args=(self.udp_responder, data, "udp", lambda reply, to=peer: self.udp.sendto(reply, to))).start()
+                             args=(self.udp_responder, data, "udp", lambda reply, to=peer: self.udp.sendto(reply, to), peer)).start()
 
     def _serve_tcp(self, connection, _stop):
         stream = connection.makefile("rb")
@@ -172,9 +223,10 @@ class DnsServer:
 
         while len(head := stream.read(2)) == 2:
             data = stream.read(struct.unpack("!H", head)[0])
-            threading.Thread(target=self._ask, args=(self.tcp_responder, data, "tcp", send), daemon=True).start()
+            threading.Thread(target=self._ask, args=(self.tcp_responder, data, "tcp", send, connection), daemon=True).start()
 
     def close(self):
+        self.stop.set()
         self.tcp.close()
         with contextlib.suppress(OSError):
             self.udp.shutdown(socket.SHUT_RDWR)  # wakes the thread; fails with ENOTCONN, having done so

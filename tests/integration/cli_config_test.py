@@ -71,7 +71,7 @@ def test_explain_tells_value_and_origin(config):
     assert rows["SEND"] == ("2s", f"{path}:4")
     assert rows["CONNECT"] == ("6s", "NETDEADLINE_CONNECT")
     assert rows["UNACKED"] == ("9s", f"{path}:2")
-    assert rows["RESOLVE"] == ("5s", "default")
+    assert rows["RESOLVE"] == ("15s", "default")
     assert explained(run("config", "--explain", "--file", path, "wget", "10.1.2.3:80"))["RECV"] == ("3s", f"{path}:6")
     assert explained(run("config", "--explain", "--file", path, "wget", "[2001:db8::1]:80"))["RECV"] == ("1s", f"{path}:1")
     inbound = explained(run("config", "--explain", "--inbound", "--file", path, "wget", "10.1.2.3"))

@@ -111,7 +111,7 @@ def test_options_become_variables(prefix):
 def test_every_option_of_the_help_is_taken(prefix):
     values = {"TIME": "1s", "BYTES/TIME": "1k/1s", "WHERE": "stderr", "0|1": "1", "ADDRESS:PORT": "127.0.0.1:1",
               "FILE": "/dev/null", "NAMES": "a,b*"}
-    words = {"--mode": "off", "--log-format": "json"}
+    words = {"--mode": "off", "--log-format": "json", "--resolve-error": "fail"}
     lines = [line.split() for line in run(prefix, "run", "--help").stdout.splitlines() if line.startswith("  --")]
     arguments = [word for option, kind, *_ in lines if option not in ["--library", "--no-guard"] for word in (option, values.get(kind) or words[option])]
     variables = variables_of(run(prefix, "run", *arguments, "--", "env"))

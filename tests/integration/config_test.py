@@ -294,3 +294,10 @@ def test_set_uid_program(net, tmp_path, owner, mode, counts):
     last = result.out.decode().splitlines()[-1].split()
     assert last[0] == "recv" and last[2] == ("110" if counts else "11"), result
     assert (b"can be written by others" in result.err) == (not counts), result
+
+
+def test_what_expired_lookups_say_to_one_program(net, config):
+    net.dns(dns.silent)
+    for section, code in ("program resstate", "-4"), ("program other", "-3"):
+        result = net.run([programs.BUILD / "tests/resstate", "gai:host.test"], **config(f"RESOLVE = 100ms\n[{section}]\nRESOLVE_ERROR = fail\n"))
+        assert result.out.split()[-1].decode() == code, result

@@ -4,6 +4,9 @@
  *   close HOW              closes all descriptors under a lookup and opens its own in their place: once for each HOW
  *   fork                   forks under lookups; every child looks up, too
  *   signals                lookups under a 1 kHz timer without SA_RESTART
+ *   jump COUNT             lookups that a handler leaves by siglongjmp; prints jumps, descriptors and threads more than before,
+ *                          whether cancellation is off after the last of them, and KB more than after the first tenth
+ *   nested WHERE           a handler looks "good.test" up while "late.test" is; WHERE: stack, or alternate; prints both codes
  *   many COUNT             lookups that succeed (numeric, hosts, DNS on 127.0.0.53); prints KB at 20 % and at the end
  *   async COUNT            getaddrinfo_a, waiting; prints the codes and the time in ms
  *   rate NAME FAMILY THREADS MS   lookups of one name; prints how many there were a second, the processor's ns for
@@ -13,6 +16,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -305,6 +309,63 @@ static int rate(char **arg) {
     return 0;
 }
 
+static sigjmp_buf away;
+
+static void jump(int signal) {
+    (void)signal;
+    siglongjmp(away, 1);
+}
+
+static void arm(long ms) {
+    setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {.tv_usec = ms * 1000}}, NULL);
+}
+
+static int leave_lookups(char **arg) {
+    volatile int jumps = 0;
+    int off = 0, descriptors = entries("/proc/self/fd");
+    volatile long early = 0;
+    count = atoi(arg[0]);
+    signal(SIGALRM, jump);
+    for (volatile int i = 0; i < count; i++) {
+        if (i == count / 10)
+            early = resident_kb();
+        if (sigsetjmp(away, 1) == 0) {
+            arm(20);
+            look_up("s.test");
+        } else {
+            jumps++;
+        }
+        arm(0);
+    }
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &off);
+    look_up("good.test");
+    printf("%d %d %d %d %ld\n", jumps, entries("/proc/self/fd") - descriptors, entries("/proc/self/task") - 1,
+           off == PTHREAD_CANCEL_DISABLE, resident_kb() - early);
+    return 0;
+}
+
+static volatile int nested_code = 1;
+
+static void look_up_in_handler(int signal) {
+    (void)signal;
+    nested_code = look_up("good.test");
+}
+
+static int nest_lookups(char **arg) {
+    static char stack[256 << 10];
+    struct sigaction action = {.sa_handler = look_up_in_handler};
+    if (strcmp(arg[0], "alternate") == 0) {
+        action.sa_flags = SA_ONSTACK;
+        sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = sizeof stack}, NULL);
+    }
+    look_up("good.test"); /* files are read once */
+    sigaction(SIGALRM, &action, NULL);
+    arm(100);
+    int code = look_up("late.test");
+    printf("%d %d\n", nested_code, code);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     const char *mode = argc > 1 ? argv[1] : "";
     if (strcmp(mode, "storm") == 0 && argc == 4)
@@ -315,6 +376,10 @@ int main(int argc, char **argv) {
         return fork_under_lookups();
     if (strcmp(mode, "signals") == 0)
         return lookups_under_signals();
+    if (strcmp(mode, "jump") == 0 && argc == 3)
+        return leave_lookups(argv + 2);
+    if (strcmp(mode, "nested") == 0 && argc == 3)
+        return nest_lookups(argv + 2);
     if (strcmp(mode, "many") == 0 && argc == 3)
         return look_up_and_measure(argv + 2);
     if (strcmp(mode, "rate") == 0 && argc == 6)

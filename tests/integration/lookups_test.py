@@ -16,7 +16,7 @@ from faults import Zone, dns
 LOOKUPS = programs.BUILD / "tests/lookups"
 EAI_AGAIN = -3
 SANITIZED = pytest.mark.skipif(bool(programs.RUNTIME), reason="a sanitizer's own memory grows, and it is slow")
-GAI_CONF = "precedence ::1/128 50\n"  # only libc's own lookup can serve this one
+NSSWITCH = "hosts: files [UNAVAIL=return] dns\n"  # only libc's own lookup can serve this one
 
 
 def numbers(net, *argv, patience=90, **limits):
@@ -35,7 +35,7 @@ def check_storm(answer, lookups, limit_ms, threads, descriptors):
 
 
 @SANITIZED
-@pytest.mark.parametrize("udp, tcp, lookups, each", [(dns.silent, None, 10_000, 2), (dns.truncating, dns.silent, 1500, 4)],
+@pytest.mark.parametrize("udp, tcp, lookups, each", [(dns.silent, None, 10_000, 2), (dns.truncating, dns.silent, 1500, 1)],
                          ids=["silent", "truncated and silent"])
 def test_thirty_at_a_time_against_a_dead_server(net, report_time, udp, tcp, lookups, each):
     """Timehop's case: without the library every one of these threads would soon hang."""
@@ -49,7 +49,7 @@ def test_thirty_at_a_time_against_a_dead_server(net, report_time, udp, tcp, look
 def test_thirty_at_a_time_by_libc_s_own_lookup(net):
     """Each would take libc 10 s; 64 helper threads at most, whatever is asked."""
     net.dns(dns.silent)
-    net.cover("/etc/gai.conf", GAI_CONF)
+    net.etc("nsswitch.conf", NSSWITCH)
     check_storm(numbers(net, "storm", 30, 1500, RESOLVE="100ms"), 1500, 100, 30 + 64, 5 + 64 * 2)
 
 
@@ -108,21 +108,49 @@ def test_forked_under_lookups(net, responder):
 @pytest.mark.skipif(bool(programs.RUNTIME), reason="a sanitizer's own locks hang the child of a threaded process")
 def test_forked_under_libc_s_own_lookups(net):
     net.dns(dns.silent)
-    net.cover("/etc/gai.conf", GAI_CONF)
+    net.etc("nsswitch.conf", NSSWITCH)
     result = net.run([LOOKUPS, "fork"], patience=60, RESOLVE="100ms")
     assert result.out.startswith(b"good"), result
 
 
-@pytest.mark.parametrize("gai_conf", ["", GAI_CONF], ids=["ours", "libc's"])
-def test_signals(net, gai_conf):
+BOTH = pytest.mark.parametrize("nsswitch", ["hosts: files dns\n", NSSWITCH], ids=["ours", "libc's"])
+
+
+def answer_by_first_letter(net):
+    """"s" never, "g" at once, "l" after 0.3 s."""
+    good = dns.answering(Zone({"good.test": ["192.0.2.7"], "late.test": ["192.0.2.8"]}))
+    by_letter = {"s": dns.silent, "g": good, "l": dns.late(0.3, good)}
+    net.dns(lambda question, *rest: by_letter[question.name[0]](question, *rest))
+
+
+@BOTH
+def test_signals(net, nsswitch):
     """A timer at 1 kHz ends no lookup before its time and keeps none alive."""
-    silent, good = dns.silent, dns.answering(Zone({"good.test": ["192.0.2.7"], "late.test": ["192.0.2.8"]}))
-    late = dns.late(0.3, good)
-    net.dns(lambda question, *rest: {"s": silent, "g": good, "l": late}[question.name[0]](question, *rest))
-    net.cover("/etc/gai.conf", gai_conf)
+    answer_by_first_letter(net)
+    net.etc("nsswitch.conf", nsswitch)
     *codes, longest = numbers(net, "signals", RESOLVE="600ms")
     assert codes == [EAI_AGAIN, 0, 0]
     assert 600 <= longest < 1400
+
+
+@SANITIZED
+@BOTH
+def test_left_by_a_jump(net, nsswitch):
+    """A program that bounds lookups by a timer and siglongjmp, as curl does without threads of its own."""
+    answer_by_first_letter(net)
+    net.etc("nsswitch.conf", nsswitch)
+    jumps, descriptors, threads, uncancellable, more_kb = numbers(net, "jump", 200, RESOLVE="1s")
+    assert jumps > 150 and descriptors <= 2 and not uncancellable
+    assert more_kb < 1024 and threads <= 1, (threads, more_kb)
+
+
+@BOTH
+@pytest.mark.parametrize("where", ["stack", "alternate"])
+def test_a_lookup_in_a_handler(net, nsswitch, where):
+    """It does not take the lookup that it interrupts for one that was left."""
+    answer_by_first_letter(net)
+    net.etc("nsswitch.conf", nsswitch)
+    assert numbers(net, "nested", where, RESOLVE="2s") == [0, 0]
 
 
 @SANITIZED
@@ -149,3 +177,19 @@ def test_each_lookup_asks_again(net):
     ask = "for _ in range(6): print(socket.gethostbyname('host.test'))"
     answers = net.run(programs.child(ask)).out.split()
     assert answers == [f"192.0.2.{i}".encode() for i in range(1, 7)]
+
+
+@SANITIZED
+def test_one_lookup_beside_a_large_hosts_file(net):
+    """Lists of blocked names have 250,000 lines. Their index is for a process that asks often."""
+    net.etc("hosts", "".join(f"0.0.0.0 ads{i}.tracker{i % 977}.test\n" for i in range(250_000)) + "192.0.2.7 host.test\n")
+    grown, often = net.told("""
+used = lambda: int(open("/proc/self/statm").read().split()[1]) * 4
+ask = lambda: socket.gethostbyname("host.test") == "192.0.2.7" and socket.gethostbyaddr("192.0.2.7")[0] == "host.test"
+before = used()
+assert ask()
+grown = used() - before
+began = time.process_time()
+assert all(ask() for _ in range(500))
+print(json.dumps([grown, time.process_time() - began]))""")
+    assert grown < 2048 and often < 5, (grown, often)

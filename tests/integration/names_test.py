@@ -2,6 +2,7 @@
 
 import pytest
 
+import look
 import programs
 from faults import dns
 
@@ -60,10 +61,15 @@ def test_dead_server(net, call, server):
     check_ended(net, call)
 
 
-@pytest.mark.parametrize("call", RES_CALLS)
-def test_dead_server_and_what_only_libc_can_do(net, tmp_path, call):
-    """With HOSTALIASES libc itself asks, in a thread that its caller leaves."""
+SEARCHES = [call for call in RES_CALLS if call.endswith("search")]
+SHORT = PYTHON.replace('(b"host.test"', '(b"host"').replace('(state, b"host.test"', '(state, b"host"')
+
+
+@pytest.mark.parametrize("call", SEARCHES)
+def test_dead_server_and_what_only_libc_can_do(net, tmp_path, monkeypatch, call):
+    """With HOSTALIASES libc itself searches for a name without dots, in a thread that its caller leaves."""
     net.dns(dns.truncating, dns.silent)
+    monkeypatch.setitem(globals(), "PYTHON", SHORT)
     check_ended(net, call, HOSTALIASES=str(tmp_path / "aliases"))
 
 
@@ -73,9 +79,11 @@ def answer_of(net, call, **options):
     return result.out.split()[1:]
 
 
-@pytest.mark.parametrize("call", RES_CALLS)
-def test_answers_of_libc_come_through(net, tmp_path, call):
+@pytest.mark.parametrize("call", SEARCHES)
+def test_answers_of_libc_come_through(net, tmp_path, monkeypatch, call):
     net.names({"host.test": ["192.0.2.7"]})
+    net.etc("resolv.conf", "nameserver 127.0.0.1\nsearch test\n")
+    monkeypatch.setitem(globals(), "PYTHON", SHORT)
     variables = {"HOSTALIASES": str(tmp_path / "aliases")}
     given = answer_of(net, call, variables=variables)
     assert given == answer_of(net, call.lstrip("_"), library=False, variables=variables)
@@ -156,3 +164,120 @@ def test_a_dead_first_server_costs_a_third(net, dead):
     servers(net, [dead, healthy], "options timeout:30\n")
     result = net.run(programs.child(LOOK_UP, 1), RESOLVE="3s")
     assert result.out == b"192.0.2.7\n" and result.elapsed < 1.0 + 1.0, result
+
+
+@pytest.mark.parametrize("sources", ["files", "dns files", "files dns"])
+def test_a_hosts_file_that_cannot_be_read(net, other_users, sources):
+    """The codes are libc's. For one family libc looks at h_errno of an earlier lookup, which is not to be had here."""
+    net.etc("nsswitch.conf", f"hosts: {sources}\n")
+    (net.directory / "hosts").chmod(0)
+    ask = """
+os.setuid(65534)
+def code(family, flags=0):
+    try:
+        return socket.getaddrinfo("host.test", None, family, flags=flags) and 0
+    except socket.gaierror as error:
+        return error.errno
+print(json.dumps([code(socket.AF_UNSPEC), code(socket.AF_UNSPEC, socket.AI_CANONNAME), code(socket.AF_INET)]))"""
+    assert net.told(ask) == net.told(ask, library=False)
+
+
+STATE = programs.BUILD / "tests/resstate"
+STEPS = ["gai:host.test", "host:host.test", "query:host.test", "init", "search:host", "ninit", "nquery:host.test"]
+
+
+@pytest.mark.parametrize("sources", ["files dns", "nosuch dns"], ids=["ours", "libc's"])
+@pytest.mark.parametrize("error, code, h_errno", [("again", "-3", "2"), ("fail", "-4", "3")])
+def test_what_an_expired_lookup_says(net, error, code, h_errno, sources):
+    net.dns(dns.silent)
+    net.etc("nsswitch.conf", f"hosts: {sources}\n")
+    result = net.run([STATE, *STEPS], RESOLVE="100ms", RESOLVE_ERROR=error)
+    assert [line.split()[-1] for line in result.text.splitlines()] == [code] + [h_errno] * 4, result
+
+
+def test_what_an_expired_lookup_says_where_it_does_not_expire(net):
+    """A failure of the server's is none of the deadline's."""
+    net.dns(dns.failing(dns.SERVFAIL))
+    net.etc("resolv.conf", "nameserver 127.0.0.1\noptions attempts:1 timeout:1\n")
+    result = net.run([STATE, *STEPS], RESOLVE_ERROR="fail")
+    assert [line.split()[-1] for line in result.text.splitlines()] == ["-3"] + ["2"] * 4, result
+
+
+def test_the_reentrant_calls_of_an_expired_lookup(net):
+    """h_errno is in an argument, and the entry is not there."""
+    net.dns(dns.silent)
+    ask = PYTHON.replace("print(time", "print(error.value, pointer.value, time")
+    for call in "gethostbyname_r", "gethostbyname2_r", "gethostbyaddr_r":
+        result = net.run(programs.child(ask, call), RESOLVE="100ms", RESOLVE_ERROR="fail")
+        assert result.out.split()[:2] == [b"3", b"None"], (call, result)
+
+
+def test_a_name_that_expires_again_and_again(net, tmp_path):
+    """From the third time on the line says so; an answer ends the row."""
+    net.dns(lambda question, *rest: (dns.silent if server.sick or question.name != "host.test" else healthy)(question, *rest))
+    server = net.opened[-1]
+    server.sick = True
+    ask = """
+for step in "hhohHhgh":
+    if step == "g":
+        print("well", flush=True), sys.stdin.readline()
+    with contextlib.suppress(OSError):
+        socket.gethostbyname("other.test" if step == "o" else "Host.test" if step == "H" else "host.test")
+    if step == "g":
+        print("sick", flush=True), sys.stdin.readline()
+time.sleep(20)"""
+    program = net.start(programs.child(ask), RESOLVE="50ms", LOG=str(tmp_path / "log"), stdin=programs.subprocess.PIPE)
+    for expected in b"well\n", b"sick\n":
+        assert program.process.stdout.readline() == expected
+        server.sick = expected == b"sick\n"
+        program.process.stdin.write(b"\n")
+    pid = look.pid_of(program)
+    row = look.until(lambda: (row := look.stats(pid)[pid]["getaddrinfo"])["expired"] == 7 and row)  # Python's gethostbyname
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert [line.partition(" repeated=")[2][:1] for line in lines] == ["", "", "", "3", "4", "5", ""], lines
+    assert row["expired_in_a_row"] == 5
+
+
+CONFIGURED = """
+def found(*arguments):
+    try:
+        return socket.getaddrinfo(*arguments, socket.AF_INET)[0][4]
+    except socket.gaierror as error:
+        return error.errno
+found("host.test", None)
+answers = []
+for line in sys.argv[1:]:
+    database, _, sources = line.partition(":")
+    answers.append(libc.__nss_configure_lookup(database.encode(), sources.encode()))
+    answers += [found("host.test", None), found("other.test", None), found("127.0.0.1", "own-service")]
+    answers.append(libc.gethostbyname(b"host.test") != 0)
+print(json.dumps(answers))
+"""
+
+
+@pytest.mark.parametrize("lines", [["hosts:files"], ["hosts:dns"], ["hosts:dns files", "hosts: files", "hosts:files dns"],
+                                   ["hosts:nosuch files"], ["services:nosuch"], ["services:files", "nosuch:files"]])
+def test_sources_that_the_program_names(net, lines):
+    """As `getent -s hosts:files` does."""
+    net.etc("hosts", "192.0.2.1 host.test\n")
+    net.cover("/etc/services", "own-service 4711/tcp\n")
+    net.names({"host.test": ["192.0.2.2"], "other.test": ["192.0.2.3"]})
+    assert net.told(CONFIGURED, *lines) == net.told(CONFIGURED, *lines, library=False)
+
+
+SORTED_ANEW = """
+for line in ["reload yes", "precedence ::ffff:0:0/96 100", "reload yes", "precedence 2001:db8::/32 7", ""]:
+    time.sleep(0.02)  # the clock of time stamps may stand still for some milliseconds
+    open("/etc/gai.conf", "w").write(line + "\\n")
+    print(socket.getaddrinfo("host.test", 80, type=socket.SOCK_STREAM)[0][4][0])
+"""
+
+
+@pytest.mark.parametrize("first", ["reload yes", "reload no"])
+def test_addresses_are_sorted_by_a_gai_conf_that_changes(net, first):
+    net.names({"host.test": ["192.0.2.7", "2001:db8::7"]})
+    net.cover("/etc/gai.conf", "")
+    ask = SORTED_ANEW.replace("reload yes", first, 1)
+    result = net.run(programs.child(ask), LOG="stderr")
+    assert result.out.split() == net.run(programs.child(ask), library=False).out.split()
+    assert len(set(result.out.split())) == (2 if first == "reload yes" else 1) and not result.err, result

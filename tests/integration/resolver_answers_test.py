@@ -43,8 +43,8 @@ NSSWITCH = "hosts: files dns\nservices: files\n"
 # Time decides nothing here: there is an answer to every question, and no packet takes 10 s on a busy machine.
 RESOLV = "nameserver 127.0.0.2\noptions timeout:10 attempts:1\n"
 
-Variant = collections.namedtuple("Variant", "resolv hosts nsswitch env host_conf left_to_libc",
-                                 defaults=(RESOLV, HOSTS, NSSWITCH, {}, "multi on\n", False))
+Variant = collections.namedtuple("Variant", "resolv hosts nsswitch env host_conf gai_conf",
+                                 defaults=(RESOLV, HOSTS, NSSWITCH, {}, "multi on\n", ""))
 VARIANTS = {
     "plain": Variant(),
     "search list": Variant(RESOLV + "search dom.test nd.test sf.test\n"),
@@ -55,6 +55,8 @@ VARIANTS = {
     "reopen, ndots 0": Variant(RESOLV + "search dom.test\noptions single-request-reopen ndots:0\n"),
     "tcp": Variant(RESOLV + "options use-vc\nsearch dom.test\n"),
     "no-aaaa": Variant(RESOLV + "options no-aaaa\nsearch dom.test\n"),
+    "sortlist": Variant(RESOLV + "sortlist 192.0.2.0/255.255.255.192 10.0.0.0 198.51.100.128&255.255.255.128 no 127 ;169.254.0.0\n"
+                        "options something-new\nsortlist 192.0.2.0\n"),
     "no server": Variant("nameserver 127.0.0.9\nsearch a.test b.test\n"),
     "garbage": Variant("\0\xff junk\nnameserver\nnameserver 1.2.3.4.5\nnameserver 127.0.0.2 and more\n search indented\n"
                        "options\noptions timeout:99999999999 ndots:x attempts:-1\noptions timeout:10 attempts:1\n"
@@ -62,10 +64,12 @@ VARIANTS = {
     "environment": Variant(RESOLV + "search no.test\n", env={"LOCALDOMAIN": "dom.test nd.test",
                                                             "RES_OPTIONS": "ndots:2 single-request"}),
     "files only": Variant(nsswitch="hosts: files\nservices: db files\n"),
-    "dns first": Variant(nsswitch="hosts:\tdns files [NOTFOUND=return] # x\nservices: files\n"),
+    "dns first": Variant(nsswitch="hosts:\tdns files [NOTFOUND=return]\nservices: files\n"),
+    "a comment that libc takes for sources": Variant(nsswitch="hosts: files # dns\nservices: files # db\n"),
     "mdns and myhostname": Variant(nsswitch="hosts: files mdns4_minimal [NOTFOUND=return] dns myhostname\n"),
     "first line only": Variant(host_conf="multi off\n"),
     "no hosts file": Variant(hosts=""),
+    "large hosts file": Variant(hosts="".join(f"203.0.113.{i % 256} filler{i}.example\n" for i in range(3000)) + HOSTS),
 }
 
 LABELS = ["nx", "nd", "sf", "rf", "fe", "ni", "tc", "om", "wo", "ci", "ch", "bl", "cu", "mp", "hd"]
@@ -143,7 +147,7 @@ def run(driver, directory, variant, asked):
     """What the driver says about these questions, with the variant's files in the files' places."""
     need_network()
     files = {"/etc/resolv.conf": variant.resolv, "/etc/hosts": variant.hosts, "/etc/nsswitch.conf": variant.nsswitch,
-             "/etc/gai.conf": "", "/etc/host.conf": variant.host_conf}
+             "/etc/gai.conf": variant.gai_conf, "/etc/host.conf": variant.host_conf}
     script = ["set -e", "ip link set lo up", "ip addr add 192.0.2.77/24 dev lo", "ip addr add 2001:db8::77/64 dev lo nodad"]
     for number, (path, content) in enumerate(files.items()):
         source = directory / str(number)
@@ -193,11 +197,7 @@ def ask(driver, directory, variant, asked):
     return total, left, differences, unknown
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-def test_answers_are_those_of_libc(driver, tmp_path, record_property, name):
-    variant = VARIANTS[name]
-    dice = random.Random(f"{SEED} {name}")
-    asked = list(questions(dice, PER_VARIANT))
+def check_answers(driver, tmp_path, record_property, variant, asked):
     total, left, differences, unknown = ask(driver, tmp_path, variant, asked)
     if unknown:  # libc puts the addresses of both families that its sorting leaves equal in the order of their packets' arrival
         _, _, _, unknown = ask(driver, tmp_path, variant, [question.split("\t") for question, _, _ in unknown])
@@ -206,3 +206,63 @@ def test_answers_are_those_of_libc(driver, tmp_path, record_property, name):
     assert not unknown, f"seed {SEED}: {len(unknown)} answers differ\n{shown}"
     assert total == len(asked)
     assert left < total / 10, "what is left to libc is not tested here"
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_answers_are_those_of_libc(driver, tmp_path, record_property, name):
+    asked = list(questions(random.Random(f"{SEED} {name}"), PER_VARIANT))
+    check_answers(driver, tmp_path, record_property, VARIANTS[name], asked)
+
+
+# Prefixes of the zone's addresses, of the host's own and of neither; then what is not a prefix.
+PREFIXES = ["::/0", "::1/128", "::ffff:0:0/96", "::ffff:192.0.2.0/120", "::ffff:10.0.0.0/104", "2002::/16", "2001::/32",
+            "2001:db8::/64", "2001:db8:1::/48", "2001:db8::/33", "2001:db8::77/128", "fe80::/10", "fec0::/10", "fc00::/7", "fd00::/9",
+            "::/96", "2000::/3", "2001:db8:ffff:ffff::/65"]
+SCOPES = ["0.0.0.0/0", "10.0.0.0/8", "192.0.2.0/24", "192.0.2.77/32", "198.51.100.0/25", "::ffff:127.0.0.0/104", "::ffff:169.254.0.0/112",
+          "::ffff:0:0/96", "169.254.0.0/17", "127.0.0.0/8"]
+NO_PREFIXES = ["", "::1/129", "2001:db8::/", "2001:db8::/x", "2001:db8::/+16", "1.2.3.4/33", "::/95", "no/8", "::/-1", "x" * 80]
+VALUES = ["0", "1", "2", "5", "10", "14", "40", "100", "2147483647", "2147483648", "-1", "-0", "+7", "0x10", "", "7 more", "99999999999999999999"]
+
+
+def gai_conf(dice):
+    """A file as people write it, or with anything in it."""
+    kinds = dice.sample(["label", "precedence", "scopev4"], dice.randrange(1, 4))
+    lines = []
+    for _ in range(dice.randrange(1, 12)):
+        kind = dice.choice(kinds)
+        prefix = dice.choice(NO_PREFIXES if dice.random() < 0.1 else SCOPES if kind == "scopev4" else PREFIXES)
+        value = dice.choice(VALUES[:8] if dice.random() < 0.8 else VALUES)
+        lines.append(dice.choice(["", "", "", " \t", "#"]) + kind + dice.choice([" ", "\t ", "  "]) + prefix + "  " + value)
+    lines += dice.sample(["", "# nothing", "labels ::/0 3", "reload yes", "reload no", "LABEL ::/0 9", "precedence", "label #::1/128 4", "junk\0label ::/0 8"],
+                         dice.randrange(3))
+    dice.shuffle(lines)
+    return "\n".join(lines) + dice.choice(["\n", ""])
+
+
+GAI_CONF = ["precedence ::ffff:0:0/96  100\n", "label ::1/128 0\nlabel ::/0 1\n", "scopev4 ::ffff:0.0.0.0/96 14\n", "reload yes\n", None, None, None, None, None, None]
+
+
+@pytest.mark.parametrize("number", range(len(GAI_CONF)))
+def test_addresses_are_sorted_as_by_libc(driver, tmp_path, record_property, number):
+    dice = random.Random(f"{SEED} gai.conf {number}")
+    text = GAI_CONF[number] or gai_conf(dice)
+    asked = [["gai", f"a{dice.randrange(1, 6)}-q{dice.randrange(1, 6)}-u{dice.randrange(10**6)}.example", "80", str(dice.choice([0, 0, 0, 2, 10])),
+              str(dice.choice([0, 1])), "0", str(dice.choice([0, 2, 24, 32]))] for _ in range(PER_VARIANT // 4)]
+    variant = Variant(RESOLV + "options single-request\n", gai_conf=text)  # the order of arrival decides nothing then
+    check_answers(driver, tmp_path, record_property, variant, asked + [["gai", "-", "80", "-", "0", "0", "0"]])
+
+
+@pytest.mark.parametrize("line", ["files absent [!UNAVAIL=return] dns", "files [NOTFOUND=return] dns", "files [!SUCCESS=return] absent", "files myhostname dns"])
+def test_what_the_files_have_is_not_left_to_libc(driver, tmp_path, record_property, line):
+    names = ["localhost", "one.example", "ONE.example", "alias-one", "shared", "many", "six", "mapped", "overridden", "a2-q2.example"]
+    asked = [["gai", name, "80", family, "1", "0", flags] for name in names for family in ("0", "2") for flags in ("0", "2", "26")]
+    asked += [["name", name, "2"] for name in names if name != "six"] + [["name", "six", "10"], ["addr", "7f000001", "2"], ["info", "192.0.2.10", "80", "0"]]
+    total, left, _, unknown = ask(driver, tmp_path, Variant(nsswitch=f"hosts: {line}\nservices: files\n"), asked)
+    assert not unknown and left <= 3, (left, total, unknown)  # "six" has no IPv4 address
+
+
+def test_the_sortlist_is_followed_as_by_libc(driver, tmp_path, record_property):
+    dice = random.Random(f"{SEED} sortlist")
+    names = [f"a{dice.randrange(2, 9)}-u{dice.randrange(10**6)}.example" for _ in range(60)]
+    asked = [["name", name, "2"] for name in names] + [["gai", name, "80", family, "1", "0", "0"] for name in names for family in ("2", "0")]
+    check_answers(driver, tmp_path, record_property, VARIANTS["sortlist"], asked)

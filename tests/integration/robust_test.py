@@ -11,6 +11,7 @@ BAD_SETTINGS = {
              "3S", " 3s", "0x3s", "1.5s"],
     "MODE": ["", "enforced", "OFF "],
     "LOG_FORMAT": ["xml"],
+    "RESOLVE_ERROR": ["never", "FAIL", ""],
     "BACKTRACE": ["perhaps"],
     "MIN_RATE": ["fast"],
 }

@@ -45,6 +45,37 @@ START_TEST(asks_every_server_within_the_budget) {
 }
 END_TEST
 
+START_TEST(asks_for_the_first_time_as_soon_with_much_time_as_with_little) {
+    nd_time waits[3];
+    make(3, 5, 2, 5 * ND_SEC);
+    for (int i = 0; i < 3; i++)
+        waits[i] = schedule.slots[i].wait;
+    make(3, 5, 2, 28 * ND_SEC);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(schedule.slots[i].wait, waits[i]);
+    ck_assert_int_eq(schedule.slots[3].wait, schedule.slots[3].full_wait);
+}
+END_TEST
+
+START_TEST(tells_when_libc_would_ask) {
+    const int seconds[] = {0, 5, 8, 14, 19, 22};
+    make(3, 5, 2, 2 * ND_SEC);
+    for (int i = 0; i < 6; i++)
+        ck_assert_int_eq(schedule.slots[i].libc_start, seconds[i] * ND_SEC);
+}
+END_TEST
+
+START_TEST(tells_how_long_libc_would_wait) {
+    const int seconds[] = {0, 10, 20, 28};
+    for (int servers = 1; servers <= 3; servers++) {
+        struct nd_resolv_conf conf = {.server_count = servers, .timeout_s = 5, .attempts = 2};
+        ck_assert_int_eq(nd_schedule_patience(&conf), seconds[servers] * ND_SEC);
+        make(servers, 5, 2, ND_SEC);
+        ck_assert_int_eq(nd_schedule_patience(&conf), schedule.full_length);
+    }
+}
+END_TEST
+
 START_TEST(short_timeouts_stay_as_they_are) {
     make(1, 1, 2, 5 * ND_SEC);
     ck_assert_int_eq(schedule.slots[0].wait, ND_SEC);
@@ -85,6 +116,9 @@ END_TEST
 void add_tests(TCase *tests) {
     tcase_add_test(tests, takes_libc_s_times_where_there_is_no_deadline);
     tcase_add_test(tests, asks_every_server_within_the_budget);
+    tcase_add_test(tests, asks_for_the_first_time_as_soon_with_much_time_as_with_little);
+    tcase_add_test(tests, tells_when_libc_would_ask);
+    tcase_add_test(tests, tells_how_long_libc_would_wait);
     tcase_add_test(tests, short_timeouts_stay_as_they_are);
     tcase_add_test(tests, tcp_asks_each_once);
     tcase_add_test(tests, rotates);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,13 @@
 #include "tests/unit/unit.h"
 
 /* A libc whose lookups wait until they are released. */
-static _Atomic int gate, calls, signals_blocked;
+static _Atomic int gate, calls, signals_blocked, active, peak;
+
+static void note_active(void) {
+    int now = ++active, most = peak;
+    while (now > most && !atomic_compare_exchange_weak(&peak, &most, now))
+        ;
+}
 
 static int real_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
                             struct addrinfo **res) {
@@ -24,8 +31,12 @@ static int real_getaddrinfo(const char *node, const char *service, const struct 
     sigprocmask(SIG_BLOCK, NULL, &mask);
     signals_blocked = sigismember(&mask, SIGTERM) && sigismember(&mask, SIGALRM) && sigismember(&mask, SIGSEGV);
     calls++;
+    note_active();
     while (!gate)
         usleep(1000);
+    if (gate == 2) /* slow, but alive */
+        usleep(400000);
+    active--;
     if (strcmp(node, "none") == 0) {
         errno = EIO;
         return EAI_SYSTEM;
@@ -86,7 +97,7 @@ static void run_callers(bool different) {
     for (intptr_t i = 0; i < CALLERS; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, caller, (void *)(different ? i : 0)), 0);
     usleep(150000);
-    ck_assert_int_eq(nd_helper_count(), different ? ND_MAX_HELPERS : 1);
+    ck_assert_int_eq(nd_helper_count(), different ? ND_HELPERS : 1);
     for (int i = 0; i < CALLERS; i++)
         pthread_join(threads[i], NULL);
 }
@@ -104,12 +115,60 @@ END_TEST
 START_TEST(has_at_most_64_threads) {
     gate = 0;
     run_callers(true);
-    ck_assert_int_eq(calls, ND_MAX_HELPERS);
+    ck_assert_int_eq(calls, ND_HELPERS);
     struct addrinfo *list;
     ck_assert_int_eq(ask("one more", 50, &list), EAI_AGAIN);
     gate = 1; /* threads become free again */
     ck_assert_int_eq(ask("one more", 5000, &list), 0);
     freeaddrinfo(list);
+}
+END_TEST
+
+static void *patient_caller(void *arg) {
+    char name[16];
+    struct addrinfo *list;
+    snprintf(name, sizeof name, "n%d", (int)(intptr_t)arg);
+    if (ask(name, 5000, &list) != 0)
+        return arg;
+    freeaddrinfo(list);
+    return NULL;
+}
+
+START_TEST(has_more_threads_where_they_make_progress) {
+    pthread_t threads[CALLERS];
+    void *failed;
+    gate = 2;
+    for (intptr_t i = 0; i < 100; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, patient_caller, (void *)(i + 1)), 0);
+    for (int i = 0; i < 100; i++) {
+        pthread_join(threads[i], &failed);
+        ck_assert_ptr_null(failed);
+    }
+    ck_assert_int_gt(peak, ND_HELPERS);
+    ck_assert_int_le(peak, (int)ND_MAX_HELPERS);
+    peak = 0;
+    gate = 0; /* now they are stuck, and there are no more than at first */
+    run_callers(true);
+    ck_assert_int_eq(peak, ND_HELPERS);
+    gate = 1;
+}
+END_TEST
+
+static int real_nested(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res) {
+    struct nd_lookup lookup = in_ms(100);
+    (void)service;
+    (void)hints;
+    return strcmp(node, "outer") == 0 ? nd_helper_getaddrinfo(real_nested, "inner", "80", NULL, res, &lookup)
+                                      : real_getaddrinfo(nd_helper_count() == 1 ? node : "none", "80", NULL, res);
+}
+
+START_TEST(a_lookup_in_a_helper_thread_is_made_there) {
+    struct nd_lookup lookup = in_ms(5000);
+    struct addrinfo *list;
+    gate = 2; /* longer than the limit of the inner lookup, which nobody waits for */
+    ck_assert_int_eq(nd_helper_getaddrinfo(real_nested, "outer", "80", NULL, &list, &lookup), 0);
+    freeaddrinfo(list);
+    ck_assert_int_eq(nd_helper_count(), 0);
 }
 END_TEST
 
@@ -157,10 +216,13 @@ START_TEST(gives_hostents) {
 END_TEST
 
 void add_tests(TCase *tests) {
+    tcase_set_timeout(tests, 20);
     tcase_add_test(tests, gives_libc_s_answer);
     tcase_add_test(tests, leaves_at_the_deadline);
     tcase_add_test(tests, asks_the_same_question_once);
     tcase_add_test(tests, has_at_most_64_threads);
+    tcase_add_test(tests, has_more_threads_where_they_make_progress);
+    tcase_add_test(tests, a_lookup_in_a_helper_thread_is_made_there);
     tcase_add_test(tests, a_forked_child_starts_afresh);
     tcase_add_test(tests, gives_hostents);
 }

@@ -1,11 +1,17 @@
 #include "resolver/resolv_conf.h"
 
 #include <arpa/inet.h>
+#include <gnu/libc-version.h>
 #include <string.h>
 
 #include "tests/unit/unit.h"
 
 static struct nd_resolv_conf *conf;
+static const char *version = "2.36";
+
+const char *gnu_get_libc_version(void) {
+    return version;
+}
 
 static void read_with(const char *text, const char *localdomain, const char *options, const char *hostname) {
     nd_resolv_conf_put(conf);
@@ -59,6 +65,17 @@ START_TEST(the_last_search_or_domain_counts) {
 }
 END_TEST
 
+START_TEST(inet6_is_an_option_of_old_versions) {
+    read_text("options inet6 rotate\n");
+    ck_assert(conf->rotate && !conf->inet6);
+    ck_assert_ptr_null(conf->libc_why);
+    version = "2.19";
+    read_text("options inet6 rotate\n");
+    ck_assert(conf->rotate && conf->inet6);
+    ck_assert_ptr_nonnull(conf->libc_why);
+}
+END_TEST
+
 START_TEST(the_environment_overrides) {
     read_with("search a\noptions ndots:4\n", "x y", "ndots:2 rotate", "host.domain");
     ck_assert_uint_eq(conf->search_count, 2);
@@ -83,12 +100,24 @@ START_TEST(options_have_libc_s_limits) {
 END_TEST
 
 START_TEST(leaves_to_libc_what_it_does_not_know) {
-    read_text("options something-new\n");
+    read_text("options strict-error\n");
     ck_assert_ptr_nonnull(conf->libc_why);
-    read_text("sortlist 10.0.0.0/8\n");
-    ck_assert_ptr_nonnull(conf->libc_why);
-    read_text("strange words\noptionsx ndots:3\n\xff\n");
+    read_text("options something-new\nstrange words\noptionsx ndots:3\n\xff\n");
     ck_assert_ptr_null(conf->libc_why);
+}
+END_TEST
+
+START_TEST(reads_the_sortlist) {
+    static const uint32_t expected[][2] = {{0x0a000000, 0xff000000}, {0xac100000, 0xffff0000},
+                                           {0xc0000200, 0xffffff80}, {0xc0000300, 0xffffff00},
+                                           {11, 0xffff0000},         {0x0a000001, 0xff000000}};
+    read_text("sortlist 10.0.0.0 172.16.0.0\t192.0.2.0/255.255.255.128 no 192.0.3.0/none 11&255.255.0.0 ;12.0.0.0\n"
+              "sortlist\nsortlist \xff\n\nsortlist 10.1\n");
+    ck_assert_uint_eq(conf->sortlist.count, sizeof expected / sizeof *expected);
+    for (size_t i = 0; i < conf->sortlist.count; i++) {
+        ck_assert_uint_eq(conf->sortlist.entries[i].address, expected[i][0]);
+        ck_assert_uint_eq(conf->sortlist.entries[i].mask, expected[i][1]);
+    }
 }
 END_TEST
 
@@ -105,8 +134,10 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, has_the_defaults_of_libc);
     tcase_add_test(tests, takes_three_servers_that_can_be_read);
     tcase_add_test(tests, the_last_search_or_domain_counts);
+    tcase_add_test(tests, inet6_is_an_option_of_old_versions);
     tcase_add_test(tests, the_environment_overrides);
     tcase_add_test(tests, options_have_libc_s_limits);
     tcase_add_test(tests, leaves_to_libc_what_it_does_not_know);
+    tcase_add_test(tests, reads_the_sortlist);
     tcase_add_test(tests, many_search_domains_are_kept);
 }

@@ -107,9 +107,23 @@ START_TEST(writes_durations_as_they_are_read) {
 }
 END_TEST
 
+/* By that a limit of the operator's is known from the default. */
+START_TEST(the_default_of_resolve_is_none_that_can_be_set) {
+    char text[64];
+    struct nd_line line;
+    nd_time time;
+    nd_settings_defaults(&settings);
+    nd_line_start(&line, text, sizeof text);
+    nd_line_put_duration(&line, settings.resolve);
+    ck_assert_str_eq(text, "15s");
+    ck_assert_int_eq(nd_duration_parse(text, &time), 0);
+    ck_assert_int_ne(time, settings.resolve);
+}
+END_TEST
+
 START_TEST(has_the_defaults_of_the_manual) {
     nd_settings_defaults(&settings);
-    ck_assert_int_eq(settings.resolve, 5 * ND_SEC);
+    ck_assert_int_eq(settings.resolve, ND_RESOLVE_DEFAULT);
     ck_assert_int_eq(settings.connect, 10 * ND_SEC);
     ck_assert_int_eq(settings.outbound.tls_handshake, 10 * ND_SEC);
     ck_assert_int_eq(settings.outbound.tls_shutdown, 5 * ND_SEC);
@@ -141,6 +155,7 @@ START_TEST(reads_every_setting) {
         "NETDEADLINE_MODE=observe",
         "NETDEADLINE_LOG=/var/log/x",
         "NETDEADLINE_LOG_FORMAT=json",
+        "NETDEADLINE_RESOLVE_ERROR=fail",
         "NETDEADLINE_BACKTRACE=on",
         "NETDEADLINE_STATSD=[::1]:8125",
         "NETDEADLINE_CONFIG=/x",
@@ -162,6 +177,7 @@ START_TEST(reads_every_setting) {
     ck_assert_int_eq(settings.log, ND_LOG_FILE);
     ck_assert_str_eq(settings.log_path, "/var/log/x");
     ck_assert_int_eq(settings.log_format, ND_LOG_JSON);
+    ck_assert_int_eq(settings.resolve_error, ND_RESOLVE_FAIL);
     ck_assert(settings.backtrace);
     ck_assert_str_eq(settings.statsd, "[::1]:8125");
 }
@@ -309,6 +325,8 @@ static const char *const round_trip[][2] = {
     {"LOG", "syslog"},
     {"LOG", "/x/y"},
     {"LOG_FORMAT", "json"},
+    {"RESOLVE_ERROR", "fail"},
+    {"RESOLVE_ERROR", "again"},
     {"BACKTRACE", "1"},
     {"STATSD", "1.2.3.4:5"},
     {"STATSD", "off"},
@@ -335,6 +353,7 @@ void add_tests(TCase *tests) {
     tcase_add_loop_test(tests, reads_good_duration, 0, COUNT(good_durations));
     tcase_add_loop_test(tests, refuses_bad_duration, 0, COUNT(bad_durations));
     tcase_add_loop_test(tests, writes_durations_as_they_are_read, 0, 5);
+    tcase_add_test(tests, the_default_of_resolve_is_none_that_can_be_set);
     tcase_add_test(tests, has_the_defaults_of_the_manual);
     tcase_add_test(tests, reads_every_setting);
     tcase_add_test(tests, every_time_goes_to_a_place_of_its_own);

@@ -64,6 +64,19 @@ static void call_another(void) {
     look_at_recv();
 }
 
+START_TEST(a_deadline_can_be_put_off) {
+    struct nd_slot_use use;
+    nd_slot_begin(&use, ND_OPERATION_getaddrinfo, -1, fake.now, fake.now + 5 * ND_SEC, ND_LIMIT_RESOLVE);
+    nd_slot_put_off(&use, fake.now + 9 * ND_SEC);
+    ck_assert_int_eq(own_slot()->deadline - own_slot()->began, 9 * ND_SEC);
+    ck_assert_int_eq(own_slot()->sequence & 1, 0);
+    nd_slot_end(&use, ND_SLOT_DONE, fake.now);
+    ck_assert_ptr_null(own_slot());
+    use.slot = NULL;
+    nd_slot_put_off(&use, fake.now);
+}
+END_TEST
+
 START_TEST(a_signal_handlers_call_gives_the_slot_back) {
     call(ND_OPERATION_recv, 7, call_another, 0, ND_SLOT_DONE);
     ck_assert_ptr_null(own_slot());
@@ -190,6 +203,7 @@ END_TEST
 void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, a_call_has_a_slot_as_long_as_it_lasts);
+    tcase_add_test(tests, a_deadline_can_be_put_off);
     tcase_add_test(tests, a_signal_handlers_call_gives_the_slot_back);
     tcase_add_test(tests, what_is_counted);
     tcase_add_test(tests, without_a_slot_a_call_is_counted_all_the_same);

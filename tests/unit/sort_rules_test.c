@@ -8,6 +8,7 @@
 static union nd_socket_address to[2];
 static struct nd_destination d[2];
 static bool native_matters;
+static struct nd_sort_tables tables;
 
 static void set_address(union nd_socket_address *a, const char *text) {
     memset(a, 0, sizeof *a);
@@ -25,9 +26,10 @@ static void set(int i, const char *destination, const char *source) {
 }
 
 static int sign(void) {
-    int order = nd_compare_destinations(&d[0], &d[1], &native_matters);
-    ck_assert_int_eq((order > 0) - (order < 0), -((nd_compare_destinations(&d[1], &d[0], &native_matters) > 0) -
-                                                  (nd_compare_destinations(&d[1], &d[0], &native_matters) < 0)));
+    int order = nd_compare_destinations(&d[0], &d[1], &tables, &native_matters);
+    ck_assert_int_eq((order > 0) - (order < 0),
+                     -((nd_compare_destinations(&d[1], &d[0], &tables, &native_matters) > 0) -
+                       (nd_compare_destinations(&d[1], &d[0], &tables, &native_matters) < 0)));
     return (order > 0) - (order < 0);
 }
 
@@ -81,7 +83,37 @@ START_TEST(ipv4_bits_count_only_inside_a_subnet) {
 }
 END_TEST
 
+START_TEST(takes_other_tables) {
+    static const struct nd_prefix ipv4_first[] = {{{[10] = 0xff, [11] = 0xff}, 96, 100}, {.value = 40}};
+    static const struct nd_prefix documentation[] = {{{0x20, 0x01, 0x0d, 0xb8}, 32, 9}, {.value = 1}};
+    static const struct nd_prefix private[] = {{{[10] = 0xff, [11] = 0xff, 10}, 104, 5},
+                                               {{[10] = 0xff, [11] = 0xff}, 96, 14}};
+    set(0, "10.1.2.3", "10.1.2.4");
+    set(1, "2001:db8::1", "2001:db8::2");
+    ck_assert_int_eq(sign(), 1);
+    tables.precedences = ipv4_first;
+    ck_assert_int_eq(sign(), -1);
+    tables = nd_sort_tables;
+    set(0, "2001:db8::1", "2001:db8::2");
+    set(1, "2001:dead::1", "2001:db8::2");
+    tables.labels = documentation;
+    ck_assert_int_eq(sign(), -1);
+    tables = nd_sort_tables;
+    set(0, "192.0.2.1", "192.0.2.2");
+    set(1, "192.0.2.1", "10.0.0.1");
+    ck_assert_int_eq(sign(), 0);
+    tables.scopes = private;
+    ck_assert_int_eq(sign(), -1);
+}
+END_TEST
+
+static void built_in(void) {
+    tables = nd_sort_tables;
+}
+
 void add_tests(TCase *tests) {
+    tcase_add_checked_fixture(tests, built_in, NULL);
+    tcase_add_test(tests, takes_other_tables);
     tcase_add_loop_test(tests, applies_the_rules, 0, (int)(sizeof ordered / sizeof *ordered));
     tcase_add_test(tests, avoids_deprecated_and_prefers_home_and_native);
     tcase_add_test(tests, ipv4_bits_count_only_inside_a_subnet);

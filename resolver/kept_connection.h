@@ -1,0 +1,16 @@
+/* The connection to a name server that RES_STAYOPEN keeps in a resolver state, for questions by TCP. As in libc the
+ * state owns the descriptor: res_nclose and the end of the thread close it. */
+#ifndef ND_RESOLVER_KEPT_CONNECTION_H
+#define ND_RESOLVER_KEPT_CONNECTION_H
+
+#include "resolver/dns_ask.h"
+
+/* Whether the state keeps its connection for the next question. */
+bool nd_connection_is_kept(const struct __res_state *state);
+
+/* Asks the first server over the connection that ask->conf->keeper keeps, or a new one that it keeps from here on. Fills
+ * in the answers as nd_ask does. False: there is none to keep, or not every question has been answered in the server's
+ * part of the time; the connection is closed then, and nd_ask is to be called. */
+bool nd_connection_ask(struct nd_ask *ask);
+
+#endif

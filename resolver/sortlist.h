@@ -1,0 +1,26 @@
+/* resolv.conf's sortlist: the order in which gethostbyname gives the IPv4 addresses that DNS has for a name. */
+#ifndef ND_RESOLVER_SORTLIST_H
+#define ND_RESOLVER_SORTLIST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/words.h"
+#include "resolver/host.h"
+
+struct nd_sortlist {
+    struct {
+        uint32_t address, mask; /* in host byte order */
+    } * entries;
+    size_t count;
+};
+
+/* Adds the entries of one line, "ADDRESS[/MASK] ...", without its keyword. What cannot be read, or has no memory, is
+ * left out. */
+void nd_sortlist_read(struct nd_sortlist *list, struct nd_word line);
+void nd_sortlist_free(struct nd_sortlist *list);
+
+/* Sorts the IPv4 addresses of `host`: those of the first entry first, those of none last. */
+void nd_sortlist_apply(const struct nd_sortlist *list, struct nd_host *host);
+
+#endif
