@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,7 +37,7 @@ static uint32_t mask_of_class(uint32_t address) {
     return IN_CLASSA(address) ? IN_CLASSA_NET : IN_CLASSB(address) ? IN_CLASSB_NET : IN_CLASSC_NET;
 }
 
-static void add(struct nd_sortlist *list, uint32_t address, uint32_t mask) {
+void nd_sortlist_add(struct nd_sortlist *list, uint32_t address, uint32_t mask) {
     void *bigger = realloc(list->entries, (list->count + 1) * sizeof *list->entries);
     if (!bigger)
         return;
@@ -61,11 +60,16 @@ void nd_sortlist_read(struct nd_sortlist *list, struct nd_word line) {
                 line.at++, line.size--;
                 read_address(&line, false, &mask);
             }
-            add(list, address, mask);
+            nd_sortlist_add(list, address, mask);
         }
         if (line.size == left) /* libc would never come to the end of this line */
             line.at++, line.size--;
     }
+}
+
+bool nd_sortlist_same(const struct nd_sortlist *a, const struct nd_sortlist *b) {
+    return a->count == b->count &&
+           (a->count == 0 || memcmp(a->entries, b->entries, a->count * sizeof *a->entries) == 0);
 }
 
 void nd_sortlist_free(struct nd_sortlist *list) {
