@@ -1,5 +1,6 @@
-/* What the library tells valgrind, so that its users read reports of their own programs only: its tools cannot know that
- * locks of this library guard what two threads write. A request is a few instructions without effect on a processor. */
+/* What the library tells valgrind, so that its users read reports of their own programs only: its tools cannot know
+ * that locks of this library guard what two threads write. A request is a few instructions without effect on a
+ * processor. */
 #ifndef ND_BASE_VALGRIND_H
 #define ND_BASE_VALGRIND_H
 

@@ -12,15 +12,15 @@ struct loader_list {
     pid_t child;
 };
 
-/* Has `loader` list the libraries that it would load for the program at `path`, with `preload` (NULL: none) in LD_PRELOAD.
- * Returns 0, or -1 where it cannot be asked. */
+/* Has `loader` list the libraries that it would load for the program at `path`, with `preload` (NULL: none) in
+ * LD_PRELOAD. Returns 0, or -1 where it cannot be asked. */
 int loader_list_open(struct loader_list *list, const char *loader, const char *path, const char *preload);
 void loader_list_close(struct loader_list *list);
 
 enum loader_answer { LOADER_UNKNOWN, LOADER_TAKES, LOADER_IGNORES };
 
-/* Whether the loader of the program at `path` finds the library by what it is told, which may have $LIB in it: what that
- * stands for is known to the loader alone. */
+/* Whether the loader of the program at `path` finds the library by what it is told, which may have $LIB in it: what
+ * that stands for is known to the loader alone. */
 enum loader_answer loader_takes(const char *path, const struct library *library);
 
 #endif

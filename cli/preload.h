@@ -6,8 +6,8 @@
 
 #include "cli/library.h"
 
-/* Finds the sanitizer's runtime that the ELF file at `path` needs and that has to be loaded before any other library, by
- * the name under which the file needs it. Returns whether there is one. */
+/* Finds the sanitizer's runtime that the ELF file at `path` needs and that has to be loaded before any other library,
+ * by the name under which the file needs it. Returns whether there is one. */
 bool preload_runtime_of(const char *path, char name[NAME_MAX + 1]);
 
 /* Puts the library into LD_PRELOAD, once: in front, but behind sanitizers' runtimes, which refuse to start elsewhere.

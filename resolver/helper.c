@@ -91,7 +91,8 @@ static bool deadline_passed(struct nd_lookup *lookup) {
     return nd_lookup_deadline(lookup) != ND_NEVER && nd_now() >= lookup->deadline;
 }
 
-/* Returns a running job with the same question, with a reference; NULL: there is none, or its thread sees another host. */
+/* Returns a running job with the same question, with a reference; NULL: there is none, or its thread sees another
+ * host. */
 static struct nd_job *find_equal(const struct nd_job *mine) {
     lock_state();
     struct nd_job *other = helpers.running;

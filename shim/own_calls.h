@@ -5,8 +5,8 @@
 
 /* Points each reference of this library to a function of libc at libc's own one, whatever the loader has found first.
  * References to data stay as they are, since a program's copy of environ is the one in use, and so do those to the
- * functions in own_calls.def. Does nothing where the library runs with another libc, or is built with a sanitizer. Called
- * once, by the constructor, before anything else. Keeps errno. */
+ * functions in own_calls.def. Does nothing where the library runs with another libc, or is built with a sanitizer.
+ * Called once, by the constructor, before anything else. Keeps errno. */
 void nd_own_calls_bind(void);
 
 #endif

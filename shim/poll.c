@@ -7,7 +7,8 @@
 #include "shim/raw.h"
 #include "shim/real.h"
 
-/* Descriptors in a word of select's sets; words of them that are on any stack, as that of a signal handler; and the most. */
+/* Descriptors in a word of select's sets; words of them that are on any stack, as that of a signal handler; and the
+ * most. */
 enum { WORD = 8 * sizeof(unsigned long), FEW_WORDS = 1024 / WORD, MOST_WORDS = 65536 / WORD };
 
 /* `sets` are two, of as many words as the descriptor asks for. */

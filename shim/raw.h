@@ -29,8 +29,8 @@ long nd_raw_syscall(long number, long a, long b, long c, long d, long e, long f)
 #define ND_RAW6(name, a, b, c, d, e, f)                                                                                \
     nd_raw_syscall(SYS_##name, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
-/* The number of the process, asked of the kernel with few instructions (a libc may remember it); negative where a filter
- * refuses the question. Keeps errno. */
+/* The number of the process, asked of the kernel with few instructions (a libc may remember it); negative where a
+ * filter refuses the question. Keeps errno. */
 static inline long nd_raw_getpid(void) {
 #ifdef __x86_64__
     long process;

@@ -15,9 +15,9 @@
 #define PAGES_ABOVE 16
 static _Atomic uintptr_t pages_known[PAGES_KNOWN];
 
-/* A futex's word is read, and compared, before its timeout of 0 is over: EFAULT tells that it cannot be read. The call is
- * one that every filter allows, and valgrind takes it for what it is: it looks at no more than the four bytes, which are
- * the program's own argument. */
+/* A futex's word is read, and compared, before its timeout of 0 is over: EFAULT tells that it cannot be read. The call
+ * is one that every filter allows, and valgrind takes it for what it is: it looks at no more than the four bytes, which
+ * are the program's own argument. */
 static bool is_readable_at(uintptr_t address) {
     enum { UNLIKELY = 0x7ead4b1e };
     const struct timespec now = {0, 0};

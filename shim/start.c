@@ -149,8 +149,8 @@ static void start_up(void) {
     nd_state.active = nd_active;
 }
 
-/* Called by the constructor; before it, where a constructor of a library that the program is linked with creates a socket or
- * looks up a name. C promises an errno of 0 when main begins. */
+/* Called by the constructor; before it, where a constructor of a library that the program is linked with creates a
+ * socket or looks up a name. C promises an errno of 0 when main begins. */
 static void start(void) {
     static atomic_flag has_started = ATOMIC_FLAG_INIT;
     if (atomic_flag_test_and_set(&has_started))

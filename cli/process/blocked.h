@@ -34,9 +34,9 @@ struct blocked_list {
 };
 
 /* Adds the calls that the process is blocked in, and, where it has no library, the connections that are connecting,
- * owe a reply or have not acknowledged anything for a second. `named` says that it was asked for by number, so that the library is
- * also looked for under other names. Returns what was found of the library. A process that ends meanwhile adds fewer
- * calls, or none. */
+ * owe a reply or have not acknowledged anything for a second. `named` says that it was asked for by number, so that the
+ * library is also looked for under other names. Returns what was found of the library. A process that ends meanwhile
+ * adds fewer calls, or none. */
 enum block_found blocked_collect(struct blocked_list *list, pid_t pid, bool named);
 
 /* The same for all processes. */

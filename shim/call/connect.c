@@ -104,8 +104,8 @@ static int connect_until(int fd, const struct sockaddr *addr, socklen_t len, nd_
     }
 }
 
-/* Under TCP_FASTOPEN_CONNECT, with a cookie or where none is needed, connect gives 0 before a SYN is sent: the first send
- * takes its data along. Until then nothing waits, and no time runs. */
+/* Under TCP_FASTOPEN_CONNECT, with a cookie or where none is needed, connect gives 0 before a SYN is sent: the first
+ * send takes its data along. Until then nothing waits, and no time runs. */
 static bool is_deferred(int fd, const struct nd_sock *sock) {
     struct nd_tcp_info info;
     return nd_unlikely(sock->defers_connects) && nd_tcp_info_read(fd, &info) && info.state == TCP_SYN_SENT;

@@ -25,8 +25,8 @@ ssize_t nd_connect_by_send(int fd, const struct sockaddr *addr, socklen_t len, b
 /* The same for the first send on a stream whose connect the kernel has deferred (sock->deferred). */
 ssize_t nd_connect_deferred(int fd, struct nd_sock *sock, bool wait, nd_connecting_send *send, const void *call);
 
-/* Called before a call in `direction` on a stream whose connect is pending. A call that may wait waits for the connection, under
- * CONNECT. Returns whether it goes on; else it fails with errno. Async-signal-safe. */
+/* Called before a call in `direction` on a stream whose connect is pending. A call that may wait waits for the
+ * connection, under CONNECT. Returns whether it goes on; else it fails with errno. Async-signal-safe. */
 bool nd_connect_await(int fd, struct nd_sock *sock, enum nd_direction direction);
 
 #endif

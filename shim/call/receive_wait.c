@@ -190,7 +190,8 @@ ssize_t nd_receive_scoped(const struct nd_receive_call *call, struct nd_sock *so
     return result;
 }
 
-/* What bounds a wait first, for `netdeadline ps`: not UNACKED, which holds only once the peer owes an acknowledgement. */
+/* What bounds a wait first, for `netdeadline ps`: not UNACKED, which holds only once the peer owes an
+ * acknowledgement. */
 static unsigned bound(struct nd_sock *sock, nd_time limit, nd_time now, nd_time *deadline) {
     *deadline = limit ? now + limit : ND_NEVER;
     return limit ? nd_limit_of(sock, ND_LIMIT_RECV) : ND_LIMIT_NONE;

@@ -1,5 +1,5 @@
-/* execve and its kin, posix_spawn: the other program may be without the library (static, set-uid, a clean environment), and
- * would get errors from timers that it knows nothing of. */
+/* execve and its kin, posix_spawn: the other program may be without the library (static, set-uid, a clean environment),
+ * and would get errors from timers that it knows nothing of. */
 #include "shim/hook/hook.h"
 #include "shim/socket/hand_on.h"
 

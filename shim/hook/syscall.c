@@ -2,8 +2,8 @@
  * jump, so that no frame of ours stands on the stack of a clone or vfork made this way. libc's syscall is no
  * cancellation point; the functions are, so cancellation is held off meanwhile.
  *
- * A wrapper behind this library may make its own call by number, inside a call that a hook has made to it: hooked again,
- * that would come back to the wrapper without end. */
+ * A wrapper behind this library may make its own call by number, inside a call that a hook has made to it: hooked
+ * again, that would come back to the wrapper without end. */
 #include <errno.h>
 #include <pthread.h>
 

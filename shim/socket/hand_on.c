@@ -24,8 +24,8 @@ static bool is_any_timed(void) {
     return false;
 }
 
-/* The record of the socket behind `fd`, if a timer is set on it: its own, or that of the descriptor it is a duplicate of,
- * which a child of vfork has not recorded. */
+/* The record of the socket behind `fd`, if a timer is set on it: its own, or that of the descriptor it is a duplicate
+ * of, which a child of vfork has not recorded. */
 static struct nd_sock *find_timed(int fd) {
     if (is_timed(fd))
         return nd_sock_lookup(fd);

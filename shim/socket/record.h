@@ -226,8 +226,8 @@ uint64_t nd_sock_inode(int fd);
 enum nd_sock_any { ND_SOCK_NONE, ND_SOCK_SOME, ND_SOCK_SOME_WRAPPED };
 extern _Atomic uint8_t nd_sock_any __attribute__((visibility("hidden")));
 
-/* Whether a wait that `caller` makes is the program's own call anyway: no descriptor has a record, or a wrapper makes the
- * wait within a call that is bounded already. */
+/* Whether a wait that `caller` makes is the program's own call anyway: no descriptor has a record, or a wrapper makes
+ * the wait within a call that is bounded already. */
 static inline bool nd_sock_none_for(const void *caller) {
     const unsigned any = nd_sock_any;
     return __builtin_expect(any != ND_SOCK_SOME, 0) && (any == ND_SOCK_NONE || nd_next_has(caller));

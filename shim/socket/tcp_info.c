@@ -174,13 +174,14 @@ nd_time nd_tcp_unacked_for(const struct nd_tcp_info *info) {
         return 0;
     const unsigned backoff = info->backoff < 32 ? info->backoff : 31;
     if (info->unacked == 0) {
-        /* Probes: the interval is rto << backoff, and rto stays (tcp_probe0_when). A probe of a closed window has no data; one has that could
-         * not be sent at first (dropped on this host), and then each is a sending. */
+        /* Probes: the interval is rto << backoff, and rto stays (tcp_probe0_when). A probe of a closed window has no
+         * data; one has that could not be sent at first (dropped on this host), and then each is a sending. */
         const bool has_data = info->last_data_sent < info->last_ack_recv;
         since = intervals(nd_time_sooner(info->rto << (backoff ? backoff - 1 : 0), RTO_MAX), info->probes - !has_data) +
                 (has_data ? info->last_data_sent : 0);
     } else {
-        /* Data: rto is doubled each time, and each retransmission is a sending (tcp_event_data_sent); that of a FIN is none. */
+        /* Data: rto is doubled each time, and each retransmission is a sending (tcp_event_data_sent); that of a FIN is
+         * none. */
         const bool has_data = info->state == TCP_ESTABLISHED || info->state == TCP_CLOSE_WAIT;
         since = intervals(info->rto / 2, backoff) + (has_data ? info->last_data_sent : 0);
     }

@@ -59,9 +59,9 @@ static inline bool nd_tcp_established(const struct nd_tcp_info *info) {
 /* Whether something that was sent, data or a window probe, has not been acknowledged. False where that is not known. */
 bool nd_tcp_unanswered(const struct nd_tcp_info *info);
 
-/* How long something that was sent has surely been outstanding, with nothing acknowledged meanwhile; 0 where nothing is, or where that is
- * not known. Without any memory: by the kernel's retransmissions. Of a FIN or a window probe it is too short by the last
- * interval between two. */
+/* How long something that was sent has surely been outstanding, with nothing acknowledged meanwhile; 0 where nothing
+ * is, or where that is not known. Without any memory: by the kernel's retransmissions. Of a FIN or a window probe it is
+ * too short by the last interval between two. */
 nd_time nd_tcp_unacked_for(const struct nd_tcp_info *info);
 
 /* Whether the peer is to send next: the last bytes went out after the last ones came in. `sent_last`: the record of the

@@ -16,8 +16,8 @@ static inline bool nd_tls_is_established(const struct nd_tls_call *call) {
     return call->established && !call->sock->operation.timeout;
 }
 
-/* Called when the real function has returned, with this outcome. Returns true where the time is up and the connection has been ended: then the hook calls the real function once more, which
- * fails. Keeps errno. */
+/* Called when the real function has returned, with this outcome. Returns true where the time is up and the connection
+ * has been ended: then the hook calls the real function once more, which fails. Keeps errno. */
 bool nd_tls_timed_out(struct nd_tls_call *call, enum nd_tls_outcome outcome);
 
 /* Whether the hook must return a failure whatever the real function returns, because the connection had been ended

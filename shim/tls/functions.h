@@ -80,9 +80,9 @@ static inline bool nd_tls_contains(const struct nd_tls *tls, const void *address
  * as an orderly end: a truncated answer. Keeps errno. Not async-signal-safe. */
 void nd_tls_queue_errno(const struct nd_tls *tls);
 
-/* Puts SSL_R_PROTOCOL_IS_SHUTDOWN into OpenSSL's error queue if that is empty, or holds only what nd_tls_queue_errno has
- * put there: SSL_get_error returns SSL_ERROR_SSL. (SSL_R_UNEXPECTED_EOF_WHILE_READING, of a connection that was reset,
- * would be an end of file to Python.) Keeps errno. Not async-signal-safe. */
+/* Puts SSL_R_PROTOCOL_IS_SHUTDOWN into OpenSSL's error queue if that is empty, or holds only what nd_tls_queue_errno
+ * has put there: SSL_get_error returns SSL_ERROR_SSL. (SSL_R_UNEXPECTED_EOF_WHILE_READING, of a connection that was
+ * reset, would be an end of file to Python.) Keeps errno. Not async-signal-safe. */
 void nd_tls_queue_ended(const struct nd_tls *tls);
 
 #endif

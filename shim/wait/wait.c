@@ -13,8 +13,8 @@
 #include "shim/socket/limits.h"
 #include "shim/wait/signals.h"
 
-/* How long a wait sleeps first where poll has reported the descriptor ready this often and the call moved nothing: for input, since
- * other threads that receive on the socket may have been faster each time. */
+/* How long a wait sleeps first where poll has reported the descriptor ready this often and the call moved nothing: for
+ * input, since other threads that receive on the socket may have been faster each time. */
 #define PAUSE_MS 10
 enum { FRUITLESS_IN = 16, FRUITLESS_OUT = 1 };
 

@@ -1,6 +1,6 @@
-/* One thread is in a call on a connection, or makes it afterwards, and another does something that closes the descriptor
- * elsewhere, or installs a seccomp filter. Usage: meanwhile WHEN EVENT CALL PORT [DESCRIPTOR]; prints what the call gave.
- * WHEN is during or before. */
+/* One thread is in a call on a connection, or makes it afterwards, and another does something that closes the
+ * descriptor elsewhere, or installs a seccomp filter. Usage: meanwhile WHEN EVENT CALL PORT [DESCRIPTOR]; prints what
+ * the call gave. WHEN is during or before. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

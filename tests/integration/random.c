@@ -1,6 +1,7 @@
-/* random SEED STEPS [WHAT...]: a random walk through the socket calls, on streams, datagrams, pipes, files and epoll sets of its own, which is
- * the same for the same seed. Each line is a step: the call, what it gave, errno, and the signals that came. Calls that would wait
- * have short timeouts of their own. WHAT fails after a third of the steps (refuse.h). */
+/* random SEED STEPS [WHAT...]: a random walk through the socket calls, on streams, datagrams, pipes, files and epoll
+ * sets of its own, which is the same for the same seed. Each line is a step: the call, what it gave, errno, and the
+ * signals that came. Calls that would wait have short timeouts of their own. WHAT fails after a third of the steps
+ * (refuse.h). */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-/* Calls that fail from some point of a program on: "nofile" is RLIMIT_NOFILE of 0, and CALL=ERRNO a system call that a filter denies of
- * which no hook has heard. */
+/* Calls that fail from some point of a program on: "nofile" is RLIMIT_NOFILE of 0, and CALL=ERRNO a system call that a
+ * filter denies of which no hook has heard. */
 #ifndef REFUSE_H
 #define REFUSE_H
 

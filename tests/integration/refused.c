@@ -1,7 +1,7 @@
-/* refused PORT WHAT... OPERATION: makes one operation on a connection to 127.0.0.1:PORT in a process in which calls fail. WHAT is
- * "nofile", RLIMIT_NOFILE of 0, or CALL=ERRNO, a system call that a filter denies which no hook has seen. Tells what the operation
- * gave, errno, the milliseconds that it took, and the milliseconds of processor time. An operation with "+" is interrupted again and
- * again by a handler that restarts. */
+/* refused PORT WHAT... OPERATION: makes one operation on a connection to 127.0.0.1:PORT in a process in which calls
+ * fail. WHAT is "nofile", RLIMIT_NOFILE of 0, or CALL=ERRNO, a system call that a filter denies which no hook has seen.
+ * Tells what the operation gave, errno, the milliseconds that it took, and the milliseconds of processor time. An
+ * operation with "+" is interrupted again and again by a handler that restarts. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

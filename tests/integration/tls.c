@@ -1,11 +1,10 @@
-/* Makes TLS calls by name on one connection, with OpenSSL or GnuTLS, and tells of each: its name, milliseconds, what it returned,
- * how the library explains it, and errno: tls LIBRARY WAIT PORT STEP...
- * LIBRARY: `openssl`, `gnutls`, each with `-dtls` for DTLS over a stream; OpenSSL with a transport of our own, `own`, one that
- * reads ahead, `buffered`, or one that connects by itself, `connecting`. In the environment: SLOW, how many milliseconds a
- * callback takes; ASK, how many the program takes to find a certificate; VERSION, no TLS 1.3.
- * WAIT: `block`, or for a non-blocking socket `poll`, `select`, `epoll`, `edge` (an edge-triggered epoll), `sleep` (no wait at
- * all, a nap between two calls).
- * The tests read these lines. */
+/* Makes TLS calls by name on one connection, with OpenSSL or GnuTLS, and tells of each: its name, milliseconds, what it
+ * returned, how the library explains it, and errno: tls LIBRARY WAIT PORT STEP... LIBRARY: `openssl`, `gnutls`, each
+ * with `-dtls` for DTLS over a stream; OpenSSL with a transport of our own, `own`, one that reads ahead, `buffered`, or
+ * one that connects by itself, `connecting`. In the environment: SLOW, how many milliseconds a callback takes; ASK, how
+ * many the program takes to find a certificate; VERSION, no TLS 1.3. WAIT: `block`, or for a non-blocking socket
+ * `poll`, `select`, `epoll`, `edge` (an edge-triggered epoll), `sleep` (no wait at all, a nap between two calls). The
+ * tests read these lines. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
