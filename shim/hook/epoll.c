@@ -217,11 +217,21 @@ ND_APART static int epoll_wait_changing(int epfd, struct epoll_event *events, in
     return wait_changing(&call);
 }
 
+/* The arguments of a call. */
+struct kept {
+    int epfd, count, timeout;
+    struct epoll_event *events;
+};
+
 ND_APART static int epoll_wait_unwatched(int epfd, struct epoll_event *events, int count, int timeout) {
     if (nd_unlikely(!*nd_one_thread) && is_changing(timeout, NULL))
         return epoll_wait_changing(epfd, events, count, timeout);
+    /* Volatile, so that what is seldom needed again takes no registers that had to be saved: 14 instructions less. */
+    volatile struct kept kept = {epfd, count, timeout, events};
     const int ready = nd_real.epoll_wait(epfd, events, count, unwatched_ms(timeout));
-    return nd_unlikely(goes_further(ready)) ? epoll_wait_further(epfd, events, count, timeout, ready) : ready;
+    return nd_unlikely(goes_further(ready))
+               ? epoll_wait_further(kept.epfd, kept.events, kept.count, kept.timeout, ready)
+               : ready;
 }
 
 int nd_hook_epoll_wait(int epfd, struct epoll_event *events, int count, int timeout) {
