@@ -80,7 +80,8 @@ RESOLVER_OBJS := $(call sources,resolver/*.c)
 SHIM_OBJS := $(HOOK_OBJS) $(PLAIN_OBJS)
 CLI_OBJS := $(call sources,cli/*.c cli/process/*.c)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*_test.c))
-TEST_PROGRAMS := $(patsubst tests/integration/%.c,$(BUILD)/tests/%,$(wildcard tests/integration/*.c))
+# module.c is a shared object, which its test builds.
+TEST_PROGRAMS := $(patsubst tests/integration/%.c,$(BUILD)/tests/%,$(filter-out %/module.c,$(wildcard tests/integration/*.c)))
 
 all: $(BUILD)/libnetdeadline.so $(BUILD)/netdeadline
 

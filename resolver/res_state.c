@@ -64,6 +64,11 @@ static void take_servers(struct nd_resolv_conf *conf, const struct __res_state *
             conf->server_count++;
 }
 
+static void take_sortlist(struct nd_resolv_conf *conf, const struct __res_state *state) {
+    for (unsigned i = 0; i < state->nsort && i < MAXRESOLVSORT; i++)
+        nd_sortlist_add(&conf->sortlist, ntohl(state->sort_list[i].addr.s_addr), ntohl(state->sort_list[i].mask));
+}
+
 static struct nd_resolv_conf *new_conf(void) {
     struct nd_resolv_conf *conf = calloc(1, sizeof *conf);
     if (conf)
@@ -71,7 +76,8 @@ static struct nd_resolv_conf *new_conf(void) {
     return conf;
 }
 
-/* Whether `file` has the servers and the search list of `state`, into which libc copies six domains or 256 bytes of it. */
+/* Whether `file` has the servers, the search list and the sortlist of `state`, into which libc copies six domains or 256
+ * bytes, and ten entries, of these. */
 static bool comes_from(const struct nd_resolv_conf *state, const struct nd_resolv_conf *file) {
     struct nd_resolv_conf part = *file;
     size_t room = sizeof((struct __res_state *)0)->defdname;
@@ -82,6 +88,8 @@ static bool comes_from(const struct nd_resolv_conf *state, const struct nd_resol
         room -= size;
         part.search_count++;
     }
+    if (part.sortlist.count > MAXRESOLVSORT)
+        part.sortlist.count = MAXRESOLVSORT;
     return nd_resolv_conf_same(state, &part);
 }
 
@@ -119,6 +127,7 @@ struct nd_resolv_conf *nd_conf_from_state(const struct __res_state *state) {
         return NULL;
     take_options(conf, state);
     take_servers(conf, state);
+    take_sortlist(conf, state);
     bool good = nd_resolv_conf_set_search(conf, state->dnsrch, count_domains(state));
     struct nd_resolv_conf *current = nd_resolv_conf_get(); /* after this it is one of the versions */
     conf->version = current ? current->version : 0;
@@ -128,6 +137,8 @@ struct nd_resolv_conf *nd_conf_from_state(const struct __res_state *state) {
         conf->libc_why = "a search list of a resolv.conf that has changed";
     if (file && file->search_count > conf->search_count)
         good = nd_resolv_conf_set_search(conf, file->search, file->search_count);
+    for (size_t i = conf->sortlist.count; file && i < file->sortlist.count; i++)
+        nd_sortlist_add(&conf->sortlist, file->sortlist.entries[i].address, file->sortlist.entries[i].mask);
     nd_resolv_conf_put(file);
     if (!good) {
         nd_resolv_conf_put(conf);

@@ -266,7 +266,8 @@ struct nd_resolv_conf *nd_resolv_conf_version(unsigned age) {
 
 bool nd_resolv_conf_same(const struct nd_resolv_conf *a, const struct nd_resolv_conf *b) {
     bool same = a->server_count == b->server_count && a->search_count == b->search_count &&
-                memcmp(a->servers, b->servers, (size_t)a->server_count * sizeof a->servers[0]) == 0;
+                memcmp(a->servers, b->servers, (size_t)a->server_count * sizeof a->servers[0]) == 0 &&
+                nd_sortlist_same(&a->sortlist, &b->sortlist);
     for (size_t i = 0; same && i < a->search_count; i++)
         same = strcmp(a->search[i], b->search[i]) == 0;
     return same;

@@ -45,7 +45,7 @@ void nd_resolv_conf_put(struct nd_resolv_conf *conf);
 #define ND_RESOLV_CONF_VERSIONS 4
 struct nd_resolv_conf *nd_resolv_conf_version(unsigned age);
 
-/* Whether both have the same servers and search list. */
+/* Whether both have the same servers, search list and sortlist. */
 bool nd_resolv_conf_same(const struct nd_resolv_conf *a, const struct nd_resolv_conf *b);
 
 /* Replaces the search list by copies. False: out of memory. */

@@ -2,11 +2,12 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "resolver/numeric.h"
+
+#define MOST_SORTED 48 /* libc leaves those behind them in their order */
 
 static bool is_separator(char c) {
     return c == '/' || c == '&';
@@ -38,7 +39,7 @@ static uint32_t mask_of_class(uint32_t address) {
     return IN_CLASSA(address) ? IN_CLASSA_NET : IN_CLASSB(address) ? IN_CLASSB_NET : IN_CLASSC_NET;
 }
 
-static void add(struct nd_sortlist *list, uint32_t address, uint32_t mask) {
+void nd_sortlist_add(struct nd_sortlist *list, uint32_t address, uint32_t mask) {
     void *bigger = realloc(list->entries, (list->count + 1) * sizeof *list->entries);
     if (!bigger)
         return;
@@ -61,11 +62,16 @@ void nd_sortlist_read(struct nd_sortlist *list, struct nd_word line) {
                 line.at++, line.size--;
                 read_address(&line, false, &mask);
             }
-            add(list, address, mask);
+            nd_sortlist_add(list, address, mask);
         }
         if (line.size == left) /* libc would never come to the end of this line */
             line.at++, line.size--;
     }
+}
+
+bool nd_sortlist_same(const struct nd_sortlist *a, const struct nd_sortlist *b) {
+    return a->count == b->count &&
+           (a->count == 0 || memcmp(a->entries, b->entries, a->count * sizeof *a->entries) == 0);
 }
 
 void nd_sortlist_free(struct nd_sortlist *list) {
@@ -86,7 +92,7 @@ static size_t rank(const struct nd_sortlist *list, const struct nd_address *a) {
 void nd_sortlist_apply(const struct nd_sortlist *list, struct nd_host *host) {
     if (list->count == 0)
         return;
-    for (size_t i = 1; i < host->count; i++) { /* equal ones stay in their order */
+    for (size_t i = 1; i < host->count && i < MOST_SORTED; i++) { /* equal ones stay in their order */
         struct nd_address moved = host->addresses[i];
         size_t at = i;
         for (; at > 0 && rank(list, &host->addresses[at - 1]) > rank(list, &moved); at--)

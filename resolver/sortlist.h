@@ -2,6 +2,7 @@
 #ifndef ND_RESOLVER_SORTLIST_H
 #define ND_RESOLVER_SORTLIST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,9 +19,14 @@ struct nd_sortlist {
 /* Adds the entries of one line, "ADDRESS[/MASK] ...", without its keyword. What cannot be read, or has no memory, is
  * left out. */
 void nd_sortlist_read(struct nd_sortlist *list, struct nd_word line);
+
+/* Adds one entry, in host byte order; not where there is no memory. */
+void nd_sortlist_add(struct nd_sortlist *list, uint32_t address, uint32_t mask);
+
+bool nd_sortlist_same(const struct nd_sortlist *a, const struct nd_sortlist *b);
 void nd_sortlist_free(struct nd_sortlist *list);
 
-/* Sorts the IPv4 addresses of `host`: those of the first entry first, those of none last. */
+/* Sorts the first 48 IPv4 addresses of `host`, as libc does: those of the first entry first, those of none last. */
 void nd_sortlist_apply(const struct nd_sortlist *list, struct nd_host *host);
 
 #endif
