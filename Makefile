@@ -72,9 +72,9 @@ ALL_CFLAGS := -std=gnu11 -fPIC -fvisibility=hidden -fexceptions -fno-plt $(WARNI
 ALL_CFLAGS += -ftls-model=initial-exec
 
 # `ls shim/hook` is the list of what is interposed. The rest of shim/ is plain code that unit tests and the command can link,
-# but for what makes a library of it: the constructor, and the stand-ins for libgcc's functions.
+# but for what makes a library of it: the constructor, what binds its calls, and the stand-ins for libgcc's functions.
 sources = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)))
-HOOK_OBJS := $(call sources,shim/hook/*.c shim/start.c shim/cleanup.c)
+HOOK_OBJS := $(call sources,shim/hook/*.c shim/start.c shim/own_calls.c shim/cleanup.c)
 PLAIN_OBJS := $(filter-out $(HOOK_OBJS),$(call sources,shim/*.c shim/*/*.c)) $(call sources,base/*.c)
 RESOLVER_OBJS := $(call sources,resolver/*.c)
 SHIM_OBJS := $(HOOK_OBJS) $(PLAIN_OBJS)

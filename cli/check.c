@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/check_guard.h"
 #include "cli/check_host.h"
 #include "cli/check_process.h"
 #include "cli/cli.h"
@@ -12,6 +13,7 @@
 #include "cli/findings.h"
 #include "cli/imports.h"
 #include "cli/library.h"
+#include "cli/loader.h"
 #include "cli/program.h"
 
 static void print_help(FILE *to) {
@@ -37,6 +39,8 @@ static void check_file(struct findings *findings, const struct program *program)
                     is_go ? " (Go without cgo)" : "");
     else if (is_go)
         finding_note(findings, "a Go program: its network calls are raw system calls, which cannot be interposed");
+    if (is_go && !program->is_static)
+        check_guard(findings);
     if (program->is_privileged && check_is_preloaded_everywhere())
         finding_note(findings, "gains privileges when executed: variables are ignored there, and /etc/netdeadline.conf "
                                "counts only where root alone can write it");
@@ -48,10 +52,21 @@ static void check_file(struct findings *findings, const struct program *program)
 static void check_library(struct findings *findings, const struct program *program) {
     struct library library;
     struct program file;
-    if (library_find(&library) != 0 || program_inspect_file(library.file, &file) != 0)
+    enum loader_answer answer = LOADER_UNKNOWN;
+    bool is_found = library_find(&library) == 0;
+    if (is_found && strstr(library.preload, "$LIB"))
+        answer = loader_takes(program->path, &library);
+    if (answer == LOADER_IGNORES) {
+        finding_bad(findings, "its loader finds no library of its kind at %s", library.preload);
+        return;
+    }
+    if (!is_found || program_inspect_file(library.file, &file) != 0)
         finding_bad(findings, "libnetdeadline.so is not beside this command nor where it was installed");
     else if (file.bits == program->bits && file.machine == program->machine)
         finding_good(findings, "the library is of its kind (%d-bit): %s", file.bits, library.file);
+    else if (answer == LOADER_TAKES)
+        finding_good(findings, "its loader finds the library of its kind (%d-bit) at %s", program->bits,
+                     library.preload);
     else if (strstr(library.preload, "$LIB"))
         finding_note(findings, "a %d-bit program of another kind than %s: it needs its own library in $LIB",
                      program->bits, library.file);
@@ -60,9 +75,10 @@ static void check_library(struct findings *findings, const struct program *progr
 }
 
 static void check_libc(struct findings *findings, const char *loader) {
-    if (strstr(loader, "ld-musl"))
+    if (strstr(loader, "ld-musl")) {
         finding_bad(findings, "linked with musl (loader %s): the library needs glibc", loader);
-    else if (strstr(loader, "ld-linux") || strstr(loader, "/ld.so") || strstr(loader, "ld64"))
+        check_guard(findings);
+    } else if (strstr(loader, "ld-linux") || strstr(loader, "/ld.so") || strstr(loader, "ld64"))
         finding_good(findings, "dynamic, for glibc (%s here)", gnu_get_libc_version());
     else
         finding_note(findings, "an unknown loader, %s: it may not know LD_PRELOAD", loader);
@@ -91,6 +107,9 @@ static void report_imports(struct findings *findings, const struct imports *impo
         finding_note(findings, "%d of its libraries are missing here", imports->missing);
     if (imports->loads_modules)
         finding_note(findings, "it can load further modules when it runs; those are not looked into");
+    if (imports->opens_namespaces)
+        finding_note(findings,
+                     "it can load modules into namespaces of their own (dlmopen), whose calls are not reached");
     if (imports->uses_io_uring)
         finding_note(findings, "it uses io_uring, whose requests are not reached");
     if (imports->filters_calls)
@@ -99,7 +118,8 @@ static void report_imports(struct findings *findings, const struct imports *impo
             "it filters system calls (seccomp); a filter that forbids what the library needs ends in an error");
     if (imports->is_sanitized)
         finding_note(findings,
-                     "built with AddressSanitizer, which must be loaded first: put its runtime before the library");
+                     "built with AddressSanitizer, which must be loaded first: its runtime goes before the library in "
+                     "LD_PRELOAD, as netdeadline run puts it");
 }
 
 static void check_imports(struct findings *findings, const struct program *program) {
@@ -129,8 +149,10 @@ static int check_program(const char *name) {
         return findings_end(&findings);
     }
     check_file(&findings, &program);
-    if (program.is_static)
+    if (program.is_static) {
+        check_guard(&findings);
         return findings_end(&findings);
+    }
     check_library(&findings, &program);
     if (check_is_preloaded_everywhere())
         finding_note(&findings, "/etc/ld.so.preload has the library already: of two copies the first one works");

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/check_guard.h"
 #include "cli/cli.h"
 #include "cli/findings.h"
 #include "cli/process/block.h"
@@ -176,6 +177,8 @@ int check_process(const char *pid) {
         finding_note(&findings, "another copy of the library is loaded too; the first in its search order works");
     if (copies == 0 && program_inspect_file(path, &program) == 0 && program.is_static)
         finding_note(&findings, "it is linked statically: no library can be preloaded into it");
+    if (copies == 0)
+        check_guard(&findings);
     if (copies > 0)
         check_block(&findings, (pid_t)atoi(pid));
     if (seccomp_mode(pid))

@@ -31,6 +31,8 @@ extern const struct cli_command cli_ps_command;
 extern const struct cli_command cli_top_command;
 extern const struct cli_command cli_stats_command;
 extern const struct cli_command cli_set_command;
+extern const struct cli_command cli_end_command;
+extern const struct cli_command cli_guard_command;
 
 /* What looking into a process takes. */
 #define CLI_NEEDS_PTRACE "that takes root, or the same user and ptrace permission (sysctl kernel.yama.ptrace_scope)"

@@ -117,3 +117,25 @@ void elf_each_import(const struct elf_file *file, void (*visit)(const char *name
         if (FIELD(file, section_at(file, i), Shdr, sh_type) == SHT_DYNSYM)
             visit_table(file, section_at(file, i), visit, arg);
 }
+
+/* The dynamic section whose header is at `header`. */
+static void visit_needed(const struct elf_file *file, uint64_t header, void (*visit)(const char *, void *), void *arg) {
+    uint64_t strings = section_at(file, FIELD(file, header, Shdr, sh_link)), end;
+    uint64_t texts = FIELD(file, strings, Shdr, sh_offset);
+    uint64_t entries = FIELD(file, header, Shdr, sh_offset), size = FIELD(file, header, Shdr, sh_size);
+    if (entries > file->size || size > file->size - entries ||
+        __builtin_add_overflow(texts, FIELD(file, strings, Shdr, sh_size), &end))
+        return;
+    for (uint64_t at = entries; at < entries + size; at += SIZE(file, Dyn)) {
+        uint64_t name_at = texts + FIELD(file, at, Dyn, d_un.d_val);
+        const char *name = FIELD(file, at, Dyn, d_tag) == DT_NEEDED ? text_at(file, name_at, end) : NULL;
+        if (name && name[0])
+            visit(name, arg);
+    }
+}
+
+void elf_each_needed(const struct elf_file *file, void (*visit)(const char *name, void *arg), void *arg) {
+    for (uint64_t i = 0; i < FIELD(file, 0, Ehdr, e_shnum); i++)
+        if (FIELD(file, section_at(file, i), Shdr, sh_type) == SHT_DYNAMIC)
+            visit_needed(file, section_at(file, i), visit, arg);
+}

@@ -25,4 +25,7 @@ const char *elf_interpreter(const struct elf_file *file);
 /* Calls visit(name, arg) for each symbol that the file takes from others. */
 void elf_each_import(const struct elf_file *file, void (*visit)(const char *name, void *arg), void *arg);
 
+/* Calls visit(name, arg) for each library that the file itself needs. */
+void elf_each_needed(const struct elf_file *file, void (*visit)(const char *name, void *arg), void *arg);
+
 #endif

@@ -1,13 +1,10 @@
 #include "cli/imports.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "cli/elf_file.h"
+#include "cli/loader.h"
 #include "shim/report/operations.h"
 
 /* Every symbol that the library interposes. */
@@ -24,9 +21,11 @@ static const char *const interposed[] = {
 /* Calls that can wait for a peer or a name server under another name than that of the operation: those of
  * _FORTIFY_SOURCE, older names that hooks.def has as aliases, and calls of other libraries. */
 static const char *const waiting[] = {
-    "__recv_chk",  "__recvfrom_chk", "__read_chk", "__poll_chk",
-    "__ppoll_chk", "getaddrinfo_a",  "PR_Connect", /* NSPR's, under Mozilla's NSS */
-    "PR_Recv",     "PR_Send",        "PR_Poll",
+    "__recv_chk",  "__recvfrom_chk", "__read_chk", "__poll_chk",  "__ppoll_chk", "getaddrinfo_a",
+    "PR_Connect", /* NSPR's, under Mozilla's NSS */
+    "PR_Recv",     "PR_Send",        "PR_Poll",    "preadv2",     "preadv64v2",  "pwritev2",
+    "pwritev64v2", /* with an offset of -1 they are readv and writev */
+    "aio_read",    "aio_read64",     "aio_write",  "aio_write64", "lio_listio",  "lio_listio64",
 };
 
 /* Names of the same function: NAME, OF, NAME, OF, ... */
@@ -86,6 +85,7 @@ static void take_import(const char *name, void *arg) {
     imports->uses_network |= is_of_network(name, operation);
     imports->loads_modules |= strcmp(name, "dlopen") == 0;
     imports->uses_io_uring |= strncmp(name, "io_uring_queue_init", 19) == 0;
+    imports->opens_namespaces |= strcmp(name, "dlmopen") == 0;
     imports->is_sanitized |= strcmp(name, "__asan_init") == 0;
     imports->filters_calls |= strcmp(name, "seccomp_load") == 0;
     const char *bounded = find(interposed, COUNT(interposed), name), *unbounded = find(waiting, COUNT(waiting), name);
@@ -132,53 +132,19 @@ static void take_line(struct imports *imports, char *line) {
         imports->libraries++;
 }
 
-/* Whether the path is that of the system's loader. It comes from the program's file, which could name any program to be
- * executed. */
-static bool is_loader(const char *path) {
-    struct stat status;
-    const char *name = strrchr(path, '/');
-    if ((strncmp(path, "/lib", 4) != 0 && strncmp(path, "/usr/lib", 8) != 0) || strstr(path, ".."))
-        return false;
-    if (strncmp(name, "/ld-linux", 9) != 0 && strncmp(name, "/ld64.so", 8) != 0 && strncmp(name, "/ld.so", 6) != 0)
-        return false;
-    return stat(path, &status) == 0 && status.st_uid == 0 && !(status.st_mode & (S_IWGRP | S_IWOTH));
-}
-
-static void list_libraries(const char *loader, const char *path, int to) {
-    char *const arguments[] = {(char *)(uintptr_t)loader, "--list", (char *)(uintptr_t)path, NULL};
-    const char *search = getenv("LD_LIBRARY_PATH");
-    char variable[4096], *environment[] = {NULL, NULL};
-    if (search && snprintf(variable, sizeof variable, "LD_LIBRARY_PATH=%s", search) < (int)sizeof variable)
-        environment[0] = variable;
-    dup2(to, 1);
-    close(2);
-    execve(loader, arguments, environment);
-    _exit(127);
-}
-
 static void take_libraries(struct imports *imports, const char *loader, const char *path) {
-    int ends[2], status;
+    struct loader_list list;
     char line[4096];
-    if (pipe(ends) != 0)
+    if (loader_list_open(&list, loader, path, NULL) != 0)
         return;
-    pid_t child = fork();
-    if (child == 0)
-        list_libraries(loader, path, ends[1]);
-    close(ends[1]);
-    FILE *list = child > 0 ? fdopen(ends[0], "r") : NULL;
-    while (list && fgets(line, sizeof line, list))
+    while (fgets(line, sizeof line, list.file))
         take_line(imports, line);
-    if (list)
-        fclose(list);
-    else
-        close(ends[0]);
-    if (child > 0)
-        waitpid(child, &status, 0);
+    loader_list_close(&list);
 }
 
 void imports_collect(struct imports *imports, const char *path, const char *loader) {
     *imports = (struct imports){.bounded_count = 0};
     take_file(imports, path);
-    if (loader && is_loader(loader))
+    if (loader)
         take_libraries(imports, loader, path);
 }

@@ -16,8 +16,9 @@ struct imports {
     bool uses_network;  /* opens sockets or looks names up */
     bool loads_modules; /* dlopen: more may come when it runs */
     bool uses_io_uring;
-    bool is_sanitized;  /* by AddressSanitizer, which wants to be loaded first */
-    bool filters_calls; /* installs a seccomp filter, or may */
+    bool opens_namespaces; /* dlmopen: what is loaded so has a libc of its own */
+    bool is_sanitized;     /* by AddressSanitizer, which wants to be loaded first */
+    bool filters_calls;    /* installs a seccomp filter, or may */
 };
 
 /* Looks through the file at `path` and all libraries that `loader` would load for it (NULL: the file alone). The loader

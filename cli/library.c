@@ -107,33 +107,3 @@ int library_take(struct library *library, const char *path) {
 bool library_is_tellable(const struct library *library) {
     return strpbrk(library->preload, ": ") == NULL;
 }
-
-/* Whether `list` names the library already. */
-static bool stands_in(const struct library *library, const char *list) {
-    while (*list) {
-        list += strspn(list, ": ");
-        size_t length = strcspn(list, ": ");
-        const char *const same[] = {library->preload, library->file};
-        for (int i = 0; i < 2; i++)
-            if (strlen(same[i]) == length && strncmp(same[i], list, length) == 0)
-                return true;
-        list += length;
-    }
-    return false;
-}
-
-int library_preload(const struct library *library) {
-    const char *list = getenv("LD_PRELOAD");
-    if (!list || list[0] == '\0')
-        return setenv("LD_PRELOAD", library->preload, 1);
-    if (stands_in(library, list))
-        return 0;
-    size_t size = strlen(library->preload) + strlen(list) + sizeof ":";
-    char *joined = malloc(size);
-    if (!joined)
-        return -1;
-    snprintf(joined, size, "%s:%s", library->preload, list);
-    int result = setenv("LD_PRELOAD", joined, 1);
-    free(joined);
-    return result;
-}

@@ -21,7 +21,4 @@ int library_take(struct library *library, const char *path);
  * its list. */
 bool library_is_tellable(const struct library *library);
 
-/* Puts the library in front of LD_PRELOAD, once. Returns 0, or -1 with errno. */
-int library_preload(const struct library *library);
-
 #endif

@@ -6,9 +6,9 @@
 #define ND_VERSION "unknown"
 #endif
 
-static const struct cli_command *const commands[] = {&cli_run_command,    &cli_check_command, &cli_ps_command,
-                                                     &cli_top_command,    &cli_stats_command, &cli_set_command,
-                                                     &cli_config_command, &cli_unit_command};
+static const struct cli_command *const commands[] = {
+    &cli_run_command, &cli_check_command, &cli_ps_command,    &cli_top_command,    &cli_stats_command,
+    &cli_set_command, &cli_end_command,   &cli_guard_command, &cli_config_command, &cli_unit_command};
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 

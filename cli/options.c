@@ -55,15 +55,18 @@ void options_print_help(FILE *to) {
 enum { LIBRARY = CLI_FIRST_OPTION + ND_LIVE_ROWS };
 
 /* Makes the table of options: one for each setting, whose val tells its row, and those that stand for none. */
-static const struct option *list_options(void) {
+static const struct option *list_options(const struct option *more) {
     static const struct option others[] = {{"library", required_argument, NULL, LIBRARY}, CLI_HELP, CLI_END};
-    static struct option options[ND_LIVE_ROWS + sizeof others / sizeof others[0]];
+    static struct option options[OPTIONS_MOST_OTHERS + ND_LIVE_ROWS + sizeof others / sizeof others[0]];
+    size_t count = nd_setting_count;
     static char names[ND_LIVE_ROWS][MOST_NAME];
     for (size_t i = 0; i < nd_setting_count; i++) {
         option_of(&nd_setting_table[i], names[i]);
         options[i] = (struct option){names[i], required_argument, NULL, CLI_FIRST_OPTION + (int)i};
     }
-    memcpy(options + nd_setting_count, others, sizeof others);
+    for (; more->name; more++)
+        options[count++] = *more;
+    memcpy(options + count, others, sizeof others);
     return options;
 }
 
@@ -82,17 +85,37 @@ static int take_value(struct options *options, const struct cli_command *command
     return CLI_OK;
 }
 
-int options_read(struct options *options, const struct cli_command *command, int argc, char **argv) {
-    const struct option *list = list_options();
+int options_read_with(struct options *options, const struct cli_command *command, int argc, char **argv,
+                      const struct option *others, int (*take)(int option, void *arg), void *arg) {
+    const struct option *list = list_options(others);
     *options = (struct options){.library = NULL};
     for (int option; (option = cli_next_option(command, argc, argv, list)) >= 0;) {
         int status = CLI_OK;
         if (option == LIBRARY)
             options->library = optarg;
+        else if (option >= OPTIONS_FIRST_OTHER && take)
+            status = take(option, arg);
         else
             status = take_value(options, command, (size_t)(option - CLI_FIRST_OPTION), optarg);
         if (status != CLI_OK)
             return status;
+    }
+    return CLI_OK;
+}
+
+int options_read(struct options *options, const struct cli_command *command, int argc, char **argv) {
+    static const struct option none = CLI_END;
+    return options_read_with(options, command, argc, argv, &none, NULL, NULL);
+}
+
+int options_set_variables(const struct options *options) {
+    char variable[64];
+    for (size_t i = 0; i < nd_setting_count; i++) {
+        snprintf(variable, sizeof variable, "NETDEADLINE_%s", nd_setting_table[i].name);
+        if (options->values[i] && setenv(variable, options->values[i], 1) != 0) {
+            cli_warn("cannot set the environment: %s", strerror(errno));
+            return CLI_FAILED;
+        }
     }
     return CLI_OK;
 }

@@ -4,70 +4,142 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/elf_file.h"
+#include "cli/guard_loop.h"
+#include "cli/loader.h"
 #include "cli/options.h"
+#include "cli/preload.h"
 #include "cli/program.h"
 
 static void print_help(FILE *to) {
     fprintf(to, "Usage: netdeadline run [OPTION VALUE]... [--] PROGRAM [ARGUMENT...]\n"
                 "Executes PROGRAM with deadlines on its network calls.\n\n");
     options_print_help(to);
+    fprintf(to, "  --%-28s does not guard from outside a program that the library cannot help\n", "no-guard");
     fprintf(to, "\nTIME is a duration such as 250ms, 3s or 1m30s, or off. An option that is not given leaves the\n"
                 "environment's NETDEADLINE_ variable in force, or else the default in brackets.\n"
                 "Exit status: that of PROGRAM; 2 for wrong usage, 125 if the library is missing, 126 if PROGRAM\n"
                 "cannot be executed, 127 if it is not found.\n");
 }
 
-static int set_variables(const struct options *options) {
-    char variable[64];
-    for (size_t i = 0; i < nd_setting_count; i++) {
-        snprintf(variable, sizeof variable, "NETDEADLINE_%s", nd_setting_table[i].name);
-        if (options->values[i] && setenv(variable, options->values[i], 1) != 0) {
-            cli_warn("cannot set the environment: %s", strerror(errno));
-            return CLI_FAILED;
-        }
+/* Whether the program makes its network calls past its libc, so that none is interposed. */
+static bool is_go(const struct program *program) {
+    struct elf_file file;
+    if (elf_open(&file, program->path) != 0)
+        return false;
+    bool found = elf_has_section(&file, ".go.buildinfo") || elf_has_section(&file, ".note.go.buildid");
+    elf_close(&file);
+    return found;
+}
+
+static bool is_for_musl(const struct program *program) {
+    struct elf_file file;
+    if (elf_open(&file, program->path) != 0)
+        return false;
+    const char *loader = elf_interpreter(&file);
+    bool found = loader && strstr(loader, "ld-musl");
+    elf_close(&file);
+    return found;
+}
+
+/* Whether a library that can be read is of the program's class and machine. */
+static bool is_of_kind(const char *file, const struct program *program) {
+    struct program shared;
+    return program_inspect_file(file, &shared) != 0 ||
+           (shared.bits == program->bits && shared.machine == program->machine);
+}
+
+/* Whether the program's loader finds the library. An old loader makes something else of $LIB: then the library is named
+ * by its path. */
+static bool is_found(const struct program *program, struct library *library) {
+    if (!strstr(library->preload, "$LIB"))
+        return is_of_kind(library->file, program);
+    if (loader_takes(program->path, library) != LOADER_IGNORES)
+        return true;
+    if (!is_of_kind(library->file, program))
+        return false;
+    strcpy(library->preload, library->file);
+    return true;
+}
+
+/* Why the library would have no effect on the program's connections, to stand behind its name; NULL where it has. */
+static const char *uselessness(const struct program *program, struct library *library) {
+    static char kinds[PATH_MAX + 128];
+    if (program->is_static)
+        return "is linked statically, so that no library can be preloaded into it";
+    if (program->is_privileged)
+        return "gains privileges when executed, so that the loader ignores LD_PRELOAD";
+    if (is_for_musl(program))
+        return "is linked with another libc than the library";
+    if (!is_found(program, library)) {
+        snprintf(kinds, sizeof kinds, "is a %d-bit program of another kind than %s", program->bits, library->file);
+        return kinds;
     }
+    return is_go(program) ? "is a Go program, whose network calls are raw system calls" : NULL;
+}
+
+static bool is_off(void) {
+    const char *mode = getenv("NETDEADLINE_MODE");
+    return mode && strcmp(mode, "off") == 0;
+}
+
+/* Guards this process from outside where the library has no effect on what it is about to execute, and warns where that
+ * cannot be. What users of preloaded libraries report most is that nothing happens. */
+static void guard_if_useless(const char *name, struct library *library, bool may_guard) {
+    struct program program;
+    if (program_inspect(name, &program) != 0 || !program.is_elf)
+        return;
+    const char *why = uselessness(&program, library);
+    if (access("/etc/netdeadline.disable", F_OK) == 0)
+        cli_warn("/etc/netdeadline.disable exists: the calls of %s are not bounded", name);
+    else if (why && may_guard && is_off())
+        return;
+    else if (why && (!may_guard || guard_this_process() != 0))
+        cli_warn("%s %s: its calls are not bounded", program.path, why);
+}
+
+enum { NO_GUARD = OPTIONS_FIRST_OTHER };
+
+static int take_no_guard(int option, void *may_guard) {
+    if (option == NO_GUARD)
+        *(bool *)may_guard = false;
     return CLI_OK;
 }
 
-/* Warns where the library would have no effect. What users of preloaded libraries report most is that nothing
- * happens. */
-static void warn_if_useless(const char *name, const struct library *library) {
-    struct program program, shared;
-    if (program_inspect(name, &program) != 0 || !program.is_elf)
-        return;
-    if (program.is_static) {
-        cli_warn("%s is linked statically: no library can be preloaded into it, its calls are not bounded",
-                 program.path);
-    } else if (program.is_privileged) {
-        cli_warn("%s gains privileges when executed: the loader ignores LD_PRELOAD there, its calls are not bounded",
-                 program.path);
-    } else if (!strstr(library->preload, "$LIB") && program_inspect_file(library->file, &shared) == 0 &&
-               (shared.bits != program.bits || shared.machine != program.machine)) {
-        cli_warn("%s is a %d-bit program of another kind than %s: its calls are not bounded", program.path,
-                 program.bits, library->file);
-    } else if (access("/etc/netdeadline.disable", F_OK) == 0) {
-        cli_warn("/etc/netdeadline.disable exists: the calls of %s are not bounded", name);
+/* AddressSanitizer's runtime ends a program in which it is not the first library. */
+static int set_preload(const char *name, const struct library *library) {
+    struct program program;
+    char runtime[NAME_MAX + 1];
+    bool has_runtime =
+        program_inspect(name, &program) == 0 && program.is_elf && preload_runtime_of(program.path, runtime);
+    int result = preload_set(library, has_runtime ? runtime : NULL);
+    if (result < 0) {
+        cli_warn("cannot set LD_PRELOAD: %s", strerror(errno));
+        return CLI_FAILED;
     }
+    if (result > 0)
+        cli_warn("%s is built with a sanitizer: %s is loaded before the library", program.path, runtime);
+    return CLI_OK;
 }
 
 static int run(int argc, char **argv) {
     struct options options;
     struct library library;
-    int status = options_read(&options, &cli_run_command, argc, argv);
+    static const struct option others[] = {{"no-guard", no_argument, NULL, NO_GUARD}, CLI_END};
+    bool may_guard = true;
+    int status = options_read_with(&options, &cli_run_command, argc, argv, others, take_no_guard, &may_guard);
     char **program = argv + optind;
     if (status == CLI_OK && !program[0])
         status = cli_usage_error(&cli_run_command, "which program?");
     if (status == CLI_OK)
         status = options_find_library(&options, &cli_run_command, &library);
     if (status == CLI_OK)
-        status = set_variables(&options);
+        status = options_set_variables(&options);
     if (status != CLI_OK)
         return status;
-    warn_if_useless(program[0], &library);
-    if (library_preload(&library) != 0) {
-        cli_warn("cannot set LD_PRELOAD: %s", strerror(errno));
+    guard_if_useless(program[0], &library, may_guard);
+    if (set_preload(program[0], &library) != CLI_OK)
         return CLI_FAILED;
-    }
     execvp(program[0], program);
     status = errno == ENOENT ? CLI_NOT_FOUND : CLI_CANNOT_EXECUTE;
     cli_warn("cannot execute '%s': %s", program[0], strerror(errno));

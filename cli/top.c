@@ -10,6 +10,7 @@
 
 #include "cli/blocked_table.h"
 #include "cli/cli.h"
+#include "cli/process/process_connections.h"
 #include "cli/process/processes.h"
 #include "cli/process/sockets.h"
 
@@ -43,6 +44,7 @@ static void print_help(FILE *to) {
  * none. */
 static void collect(struct blocked_list *list, char *const *pids) {
     socket_forget_lists();
+    process_connections_forget();
     if (!*pids)
         blocked_collect_all(list);
     for (; *pids; pids++)

@@ -1,6 +1,6 @@
-/* What the C library at the release's floor (scripts/release) lacks, for the library, its command, and what is linked into them.
- * Where a call is only newer than the floor, the linker's --wrap lets the host's own be used if it has it: __real_X is a
- * weak reference, NULL on an older host. Everything is async-signal-safe but __wrap_getauxval. */
+/* What the C library at the release's floor (scripts/release) lacks, for the library, its command, and what is linked
+ * into them. Where a call is only newer than the floor, the linker's --wrap lets the host's own be used if it has it:
+ * __real_X is a weak reference, NULL on an older host. Everything is async-signal-safe but __wrap_getauxval. */
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@
 #define HIDDEN __attribute__((visibility("hidden")))
 #define WEAK __attribute__((weak))
 
-/* glibc 2.17; before, in librt only. The host's is read from the kernel's page, four times as quick as the system call. */
+/* glibc 2.17; before, in librt only. The host's is read from the kernel's page: a quarter of the system call's time. */
 extern int __real_clock_gettime(clockid_t clock, struct timespec *ts) WEAK;
 HIDDEN int __wrap_clock_gettime(clockid_t clock, struct timespec *ts);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ts) {
@@ -29,8 +29,8 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *ts) {
     return (int)ND_RAW3(clock_gettime, clock, ts, 0);
 }
 
-/* glibc 2.16. A value that cannot be had is 0, as in glibc; but where nothing can be read, a program that runs with another
- * user's rights says so by itself. */
+/* glibc 2.16. A value that cannot be had is 0, as in glibc; but where nothing can be read, a program that runs with
+ * another user's rights says so by itself. */
 static unsigned long read_auxval(unsigned long type) {
     struct {
         unsigned long type, value;

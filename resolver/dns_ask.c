@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "resolver/dns_exchange.h"
 #include "resolver/server_memory.h"
@@ -14,6 +15,10 @@
 
 #define SILENT_WAIT (50 * ND_MSEC) /* for a server that is known to be silent, before the next one is asked, too */
 #define LAST_ROUNDS 16             /* of reading what has been received, when the time is over */
+
+/* After so many interruptions poll is not called again at once: it may always fail with EINTR, as a seccomp filter may
+ * make it. */
+enum { INTERRUPTIONS = 100 };
 
 typedef struct nd_exchange exchange;
 
@@ -276,8 +281,14 @@ static bool wait_and_process(exchange *x, struct nd_unfinished *unfinished, int 
         total += counts[i];
     }
     nd_unfinished_wait_begin(unfinished);
-    int ready = nd_poll(fds, (nfds_t)total, timeout_ms);
+    const int ready = nd_poll(fds, (nfds_t)total, timeout_ms), error = errno;
     nd_unfinished_wait_end(unfinished);
+    if (ready < 0 && error != EINTR) { /* a filter: libc's own lookup would fail, too */
+        x->fatal_error = true;
+        x->ask->error = error;
+    } else if (ready < 0 && ++x->interruptions >= INTERRUPTIONS) {
+        nanosleep(&(struct timespec){0, ND_MSEC}, NULL);
+    }
     if (ready <= 0)
         return false;
     for (int i = 0, at = 0, places = x->attempt_count; i < places; at += counts[i++])

@@ -36,6 +36,7 @@ struct nd_exchange {
     int code_slot;      /* the slot of ask->last_rcode */
     unsigned heard;     /* servers that answered anything */
     unsigned reset;     /* servers that were asked once more after a reset of their TCP connection */
+    int interruptions;  /* of poll */
     bool timed_out, repeated, fatal_error;
 };
 

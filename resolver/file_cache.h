@@ -1,7 +1,7 @@
 /* Configuration files, read again when they change (device, inode, size, mtime, ctime), as glibc does since 2.26, and
- * while they are so young that another change would not show in these. A reader holds a reference to a snapshot, so that no lock is held while a lookup waits. The current snapshot is
- * protected by a lock for some tens of nanoseconds; a forked child that finds it held by a thread of its parent takes
- * it over. */
+ * while they are so young that another change would not show in these. A reader holds a reference to a snapshot, so
+ * that no lock is held while a lookup waits. The current snapshot is protected by a lock for some tens of nanoseconds;
+ * a forked child that finds it held by a thread of its parent takes it over. */
 #ifndef ND_RESOLVER_FILE_CACHE_H
 #define ND_RESOLVER_FILE_CACHE_H
 
@@ -29,9 +29,9 @@ struct nd_file {
     const char *path;
     void *(*parse)(struct nd_snapshot *); /* may be NULL */
     void (*destroy)(void *parsed);
-    bool once; /* read once at the first use, where libc does the same */
-    bool
-        of_first_root; /* a process that has changed its root keeps what it has read, as libc does (before 2.34: always) */
+    bool once;          /* read once at the first use, where libc does the same */
+    bool of_first_root; /* a process that has changed its root keeps what it has read, as libc does (before 2.34:
+                           always) */
     struct nd_snapshot *current;
     int lock; /* 0, or the pid of the process whose thread holds it */
 };

@@ -1,5 +1,5 @@
-/* /etc/gai.conf: the tables by which getaddrinfo sorts addresses, read as glibc reads them: once in a process, and again
- * after a change where the file says "reload yes". */
+/* /etc/gai.conf: the tables by which getaddrinfo sorts addresses, read as glibc reads them: once in a process, and
+ * again after a change where the file says "reload yes". */
 #ifndef ND_RESOLVER_GAI_CONF_H
 #define ND_RESOLVER_GAI_CONF_H
 

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/valgrind.h"
 #include "resolver/lock.h"
 #include "resolver/same_context.h"
 #include "resolver/thread.h"
@@ -58,6 +59,7 @@ static void unlink_job(struct nd_job *job) {
 
 static void *thread_main(void *arg) {
     struct nd_job *job = arg;
+    nd_valgrind_hide(); /* the thread's end shows them again */
     if (pthread_setcancelstate)
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     __atomic_store_n(&job->tid, (pid_t)syscall(SYS_gettid), __ATOMIC_RELEASE);
@@ -89,7 +91,8 @@ static bool deadline_passed(struct nd_lookup *lookup) {
     return nd_lookup_deadline(lookup) != ND_NEVER && nd_now() >= lookup->deadline;
 }
 
-/* Returns a running job with the same question, with a reference; NULL: there is none, or its thread sees another host. */
+/* Returns a running job with the same question, with a reference; NULL: there is none, or its thread sees another
+ * host. */
 static struct nd_job *find_equal(const struct nd_job *mine) {
     lock_state();
     struct nd_job *other = helpers.running;

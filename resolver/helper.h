@@ -1,8 +1,8 @@
 /* Makes a lookup by libc's own function in a helper thread, which the caller leaves at its deadline: for names that the
  * host's configuration gives to a source that only libc can serve. The threads are detached, have all signals blocked
  * and the stack of a thread of the program's, and are never cancelled. At most 64 of them are alive; more where they
- * make progress: where one has ended while its caller still waited. Equal questions of several callers that see the same
- * host are one call of libc. A forked child begins without its parent's threads. */
+ * make progress: where one has ended while its caller still waited. Equal questions of several callers that see the
+ * same host are one call of libc. A forked child begins without its parent's threads. */
 #ifndef ND_RESOLVER_HELPER_H
 #define ND_RESOLVER_HELPER_H
 

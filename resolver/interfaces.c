@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define MOST_TURNS 1000  /* interruptions and messages of other processes: calls that always fail with EINTR end, too */
 #define BUFFER_SIZE 8192 /* one part of a dump is at most a page or 8 KB */
 
 /* Called for each message; false ends the dump. */
@@ -20,7 +21,7 @@ typedef bool visit_message(void *context, struct nlmsghdr *message);
 static ssize_t receive(int fd, void *buffer, nd_time deadline) {
     struct sockaddr_nl from;
     struct iovec vector = {buffer, BUFFER_SIZE};
-    for (;;) {
+    for (int i = 0; i < MOST_TURNS; i++) {
         struct msghdr message = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &vector, .msg_iovlen = 1};
         ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT); /* the kernel's answer is usually there already */
         if (n > 0 && from.nl_pid != 0)
@@ -33,9 +34,11 @@ static ssize_t receive(int fd, void *buffer, nd_time deadline) {
             return -1;
         struct pollfd p = {.fd = fd, .events = POLLIN};
         nd_time now = nd_now();
-        if (now >= deadline || poll(&p, 1, nd_time_poll_ms(deadline, now)) == 0)
+        const int ready = now < deadline ? poll(&p, 1, nd_time_poll_ms(deadline, now)) : 0;
+        if (ready == 0 || (ready < 0 && errno != EINTR))
             return -1;
     }
+    return -1;
 }
 
 /* Calls `visit` for each message. True: the dump was read to its end, or `visit` ended it. */

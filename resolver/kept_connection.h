@@ -8,9 +8,9 @@
 /* Whether the state keeps its connection for the next question. */
 bool nd_connection_is_kept(const struct __res_state *state);
 
-/* Asks the first server over the connection that ask->conf->keeper keeps, or a new one that it keeps from here on. Fills
- * in the answers as nd_ask does. False: there is none to keep, or not every question has been answered in the server's
- * part of the time; the connection is closed then, and nd_ask is to be called. */
+/* Asks the first server over the connection that ask->conf->keeper keeps, or a new one that it keeps from here on.
+ * Fills in the answers as nd_ask does. False: there is none to keep, or not every question has been answered in the
+ * server's part of the time; the connection is closed then, and nd_ask is to be called. */
 bool nd_connection_ask(struct nd_ask *ask);
 
 #endif

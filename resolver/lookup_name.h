@@ -37,8 +37,8 @@ enum nd_lookup_kind {
 void nd_ask_source(struct nd_host *host, struct nd_config *config, enum nd_source source, const char *name,
                    enum nd_lookup_kind kind, int family, struct nd_lookup *lookup);
 
-/* Asks the sources in turn until one has the name; otherwise `host` is the result of the last one, or lookup->libc_why is
- * set where libc has other sources to ask. */
+/* Asks the sources in turn until one has the name; otherwise `host` is the result of the last one, or lookup->libc_why
+ * is set where libc has other sources to ask. */
 void nd_lookup_name(struct nd_host *host, struct nd_config *config, const char *name, enum nd_lookup_kind kind,
                     int family, struct nd_lookup *lookup);
 

@@ -6,8 +6,8 @@
 #include "resolver/host.h"
 #include "resolver/resolver.h"
 
-/* Each asks the daemon, and fills `host` with its answer, ND_SUCCESS or ND_NOTFOUND. False: libc would not ask it, it is
- * not there, or says nothing in a third of the time that is left; it is then not asked for a hundred lookups. `host`
+/* Each asks the daemon, and fills `host` with its answer, ND_SUCCESS or ND_NOTFOUND. False: libc would not ask it, it
+ * is not there, or says nothing in a third of the time that is left; it is then not asked for a hundred lookups. `host`
  * must be freshly initialized, and is then so again. */
 
 /* As gethostbyname2 does. */

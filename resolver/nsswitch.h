@@ -16,8 +16,8 @@ struct nd_sources {
         *rest_why; /* why only libc can answer where none of `list` has the name (static text); NULL: it is not asked */
 };
 
-/* Finds the sources for host `name` (NULL: for addresses). Returns NULL, or why only libc can answer (static text). Where
- * the files come first, they are in `list` alone, with `rest_why`. */
+/* Finds the sources for host `name` (NULL: for addresses). Returns NULL, or why only libc can answer (static text).
+ * Where the files come first, they are in `list` alone, with `rest_why`. */
 const char *nd_nsswitch_hosts(struct nd_sources *sources, const char *name);
 
 /* Returns NULL where service names come from /etc/services alone, else why only libc can answer. */

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/valgrind.h"
 #include "resolver/lock.h"
 #include "resolver/thread.h"
 
@@ -125,6 +126,7 @@ static struct request *take_next(void) {
 }
 
 static void *work(void *unused) {
+    nd_valgrind_hide();
     for (;;) {
         lock_state();
         struct request *r = take_next();

@@ -76,8 +76,8 @@ static struct nd_resolv_conf *new_conf(void) {
     return conf;
 }
 
-/* Whether `file` has the servers, the search list and the sortlist of `state`, into which libc copies six domains or 256
- * bytes, and ten entries, of these. */
+/* Whether `file` has the servers, the search list and the sortlist of `state`, into which libc copies six domains or
+ * 256 bytes, and ten entries, of these. */
 static bool comes_from(const struct nd_resolv_conf *state, const struct nd_resolv_conf *file) {
     struct nd_resolv_conf part = *file;
     size_t room = sizeof((struct __res_state *)0)->defdname;

@@ -6,8 +6,8 @@
 
 #include "resolver/resolv_conf.h"
 
-/* Returns the configuration in `state`: servers, search list, ndots, retrans, retry, options. A state that libc has made
- * from resolv.conf has the first domains of the search list only; the others are added. NULL: out of memory. */
+/* Returns the configuration in `state`: servers, search list, ndots, retrans, retry, options. A state that libc has
+ * made from resolv.conf has the first domains of the search list only; the others are added. NULL: out of memory. */
 struct nd_resolv_conf *nd_conf_from_state(const struct __res_state *state);
 
 /* For the functions without a state argument: the configuration in the thread's _res, which is set up, or renewed after

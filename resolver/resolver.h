@@ -20,7 +20,7 @@ struct nd_lookup {
     char *canonical;      /* in: NULL, or NI_MAXHOST bytes for the canonical name that nd_getaddrinfo finds */
     void (*on_start)(struct nd_lookup *); /* in: called when the deadline is set, before any wait, and again where it is
                                              put off; may be NULL */
-    /* in: called before libc makes the lookup without a limit, with why there is no thread (static text); may be NULL */
+    /* in: called before libc makes the lookup without a limit, with why there is no thread (static); may be NULL */
     void (*on_unbounded)(struct nd_lookup *, const char *why);
     void *caller; /* in: for the calls above */
 };
@@ -30,8 +30,8 @@ struct nd_lookup {
 #define ND_LOOKUP_LIBC 1
 
 /* Puts the deadline off where lookup->longest allows it: to the time that libc would wait for an answer to one name,
- * with the servers, timeout and attempts of `conf` (NULL: of resolv.conf). A limit that nobody has set ends nothing that
- * libc would have got an answer to. Once in a lookup. */
+ * with the servers, timeout and attempts of `conf` (NULL: of resolv.conf). A limit that nobody has set ends nothing
+ * that libc would have got an answer to. Once in a lookup. */
 struct nd_resolv_conf;
 void nd_lookup_extend(struct nd_lookup *lookup, const struct nd_resolv_conf *conf);
 

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Whether thread `tid` has the calling thread's network, mount and user namespace, root directory and credentials. False
- * where /proc does not tell. Opens and closes two files; keeps errno. */
+/* Whether thread `tid` has the calling thread's network, mount and user namespace, root directory and credentials.
+ * False where /proc does not tell. Opens and closes two files; keeps errno. */
 bool nd_same_context(pid_t tid);
 
 #endif

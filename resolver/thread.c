@@ -130,7 +130,12 @@ bool nd_futex_wait(int *word, int value, nd_time deadline) {
         ts = (struct timespec){(time_t)(left / ND_SEC), (long)(left % ND_SEC)};
         timeout = &ts;
     }
-    bool interrupted = syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, timeout, NULL, 0) != 0 && errno == EINTR;
+    const bool woken = syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, timeout, NULL, 0) == 0;
+    const bool interrupted = !woken && errno == EINTR;
+    if (!woken && errno != EINTR && errno != EAGAIN && errno != ETIMEDOUT) { /* a filter: the caller looks again soon */
+        const struct timespec pause = {0, 10 * ND_MSEC};
+        nanosleep(&pause, NULL);
+    }
     errno = saved;
     return !interrupted;
 }

@@ -44,8 +44,8 @@ static bool is_on(const stack_t *stack, const uintptr_t *frame) {
     return !(stack->ss_flags & SS_DISABLE) && (uintptr_t)frame - (uintptr_t)stack->ss_sp < stack->ss_size;
 }
 
-/* Whether the lookup is still under way while its thread is at `here`: in a handler, which runs further down on the same
- * stack, or on the alternate one. */
+/* Whether the lookup is still under way while its thread is at `here`: in a handler, which runs further down on the
+ * same stack, or on the alternate one. */
 static bool is_under_way(const struct nd_unfinished *u, const uintptr_t *here) {
     stack_t alternate;
     if (sigaltstack(NULL, &alternate) != 0)

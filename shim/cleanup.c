@@ -4,6 +4,7 @@
  * before they unwind. Where something else unwinds (a program with a C++ runtime linked in) no cleanup runs: the scopes
  * that cleanups would close are checked before they are used. */
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <unwind.h>
@@ -15,8 +16,11 @@ typedef _Unwind_Reason_Code personality_fn(int, _Unwind_Action, _Unwind_Exceptio
 typedef void resume_fn(struct _Unwind_Exception *);
 
 static void *find(const char *name) {
+    int saved = errno;
     void *libgcc = dlopen("libgcc_s.so.1", RTLD_LAZY | RTLD_NOLOAD); /* libc never unloads it either */
-    return libgcc ? dlsym(libgcc, name) : NULL;
+    void *found = libgcc ? dlsym(libgcc, name) : NULL;
+    errno = saved; /* the program's cleanup handlers may look at it */
+    return found;
 }
 
 HIDDEN personality_fn __gcc_personality_v0;

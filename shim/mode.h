@@ -11,8 +11,16 @@
  * reading its address from the global offset table. */
 extern _Atomic bool nd_active __attribute__((visibility("hidden")));
 
+/* Whether a seccomp filter was put on all threads at once. Without that a call that another thread had begun before may
+ * still make system calls of the library's own, to take back what it has set. */
+extern _Atomic bool nd_filter_everywhere __attribute__((visibility("hidden")));
+
 /* MODE=observe: the library sets no timer that could end or interrupt a call. It times calls when they return. */
 extern _Atomic bool nd_observing __attribute__((visibility("hidden")));
+
+/* Starts the library, if that has not happened, before its constructor runs. NULL where the code is linked into
+ * something else than the library. Keeps errno. Not async-signal-safe, but no program has signal handlers so early. */
+extern void (*const nd_start_early)(void) __attribute__((visibility("hidden")));
 
 /* The process's number, updated after fork (but not vfork, whose child shares this memory); 0 where the library leaves
  * the process alone. */

@@ -3,9 +3,6 @@
 #include <errno.h>
 #include <linux/net.h>
 
-/* Makes the system call `number`. Returns its result, or the negated error number. */
-long nd_raw_call(long number, long a, long b, long c, long d, long e, long f) __attribute__((visibility("hidden")));
-
 #if defined(__x86_64__)
 __asm__(".pushsection .text\n"
         ".hidden nd_raw_call\n.globl nd_raw_call\n.type nd_raw_call, @function\n"

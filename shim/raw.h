@@ -3,6 +3,7 @@
 #ifndef ND_RAW_H
 #define ND_RAW_H
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -17,6 +18,9 @@
 
 #include "shim/time64.h"
 
+/* Makes the system call `number`. Returns its result, or the negated error number; errno stays as it is. */
+long nd_raw_call(long number, long a, long b, long c, long d, long e, long f) __attribute__((visibility("hidden")));
+
 /* As syscall(2), which cannot be called since it is a hook: makes the system call; on failure returns -1 with errno
  * set. */
 long nd_raw_syscall(long number, long a, long b, long c, long d, long e, long f);
@@ -24,6 +28,21 @@ long nd_raw_syscall(long number, long a, long b, long c, long d, long e, long f)
 #define ND_RAW3(name, a, b, c) nd_raw_syscall(SYS_##name, (long)(a), (long)(b), (long)(c), 0, 0, 0)
 #define ND_RAW6(name, a, b, c, d, e, f)                                                                                \
     nd_raw_syscall(SYS_##name, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+
+/* The number of the process, asked of the kernel with few instructions (a libc may remember it); negative where a
+ * filter refuses the question. Keeps errno. */
+static inline long nd_raw_getpid(void) {
+#ifdef __x86_64__
+    long process;
+    __asm__ volatile("syscall" : "=a"(process) : "0"((long)SYS_getpid) : "rcx", "r11", "memory");
+    return process;
+#else
+    const int saved = errno;
+    const long process = ND_RAW3(getpid, 0, 0, 0);
+    errno = saved;
+    return process;
+#endif
+}
 
 /* As a fortified call of libc: ends the program where `len` exceeds `size`, that of the buffer. */
 #define ND_RAW_CHECKED(len, size, call) ((len) > (size) ? (abort(), -1) : (call))
@@ -100,6 +119,11 @@ static inline long nd_raw_epoll_pwait2(int epfd, struct epoll_event *events, int
     int64_t ts[2] = {timeout ? timeout->tv_sec : 0, timeout ? timeout->tv_nsec : 0};
     return ND_RAW6(epoll_pwait2, epfd, events, count, timeout ? ts : NULL, mask, ND_KERNEL_SIGSET_SIZE);
 }
+
+/* Linux 5.9; 436 on every machine. */
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
 
 /* On 32-bit systems a call's offsets have 32 bits where its name does not say otherwise. */
 static inline long nd_raw_fcntl64(int fd, int command, void *arg) {

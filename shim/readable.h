@@ -1,33 +1,44 @@
 /* Whether memory of the program can be read. Checked before a hook reads what otherwise the kernel alone would read:
- * the call with a wild pointer must fail with EFAULT, as without the library, instead of crashing in a hook. */
+ * the call with a wild pointer must fail with EFAULT, as without the library, instead of crashing in a hook. What could
+ * be read once may have been unmapped since: only the stack below which the caller runs, and the program's own data,
+ * are known to stay. Everything here is async-signal-safe and keeps errno. */
 #ifndef ND_READABLE_H
 #define ND_READABLE_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
 #define ND_PAGE_SHIFT 12 /* larger pages are checked in parts */
-#define ND_PAGES_KNOWN 64
 
-/* Numbers of pages that were readable when they were checked. */
-extern _Atomic uintptr_t nd_pages_known[ND_PAGES_KNOWN] __attribute__((visibility("hidden")));
+/* As the functions below, for memory that is not in the page of the caller's frame, which is at `frame`. */
+bool nd_readable_on_stack_asked(const void *memory, size_t size, uintptr_t frame);
+bool nd_readable_asked(const void *memory, size_t size, uintptr_t frame);
 
-/* As nd_readable, for pages that nd_pages_known does not hold: makes a system call for each of them. */
-bool nd_readable_asked(const void *memory, size_t size);
-
-/* Whether the `size` bytes at `memory` can be read, or could when they were checked: memory that was unmapped since
- * counts as readable. False for a size of 0. Async-signal-safe; keeps errno. */
-static inline bool nd_readable(const void *memory, size_t size) {
-    uintptr_t page = (uintptr_t)memory >> ND_PAGE_SHIFT;
-    if (__builtin_expect(size - 1 <= (size_t) ~(uintptr_t)memory % (1 << ND_PAGE_SHIFT), 1) &&
-        __builtin_expect(
-            atomic_load_explicit(&nd_pages_known[page % ND_PAGES_KNOWN], memory_order_relaxed) == page && page, 1))
-        return true;
-    return nd_readable_asked(memory, size);
+static inline bool nd_is_in_page_of(const void *memory, size_t size, uintptr_t frame) {
+    return __builtin_expect(((uintptr_t)memory ^ frame) >> ND_PAGE_SHIFT == 0, 1) &&
+           __builtin_expect(size - 1 <= (size_t) ~(uintptr_t)memory % (1 << ND_PAGE_SHIFT), 1);
 }
+
+/* Whether the `size` bytes at `memory` are on the stack, not far above the caller's frame, and can be read. Makes a
+ * system call the first time that it meets a page. */
+static inline bool nd_readable_on_stack(const void *memory, size_t size) {
+    char frame;
+    return nd_is_in_page_of(memory, size, (uintptr_t)&frame) ||
+           nd_readable_on_stack_asked(memory, size, (uintptr_t)&frame);
+}
+
+/* Whether the `size` bytes at `memory` can be read. False for a size of 0. Makes a system call for each page that is
+ * neither of the stack nor of the program's data. */
+static inline bool nd_readable(const void *memory, size_t size) {
+    char frame;
+    return nd_is_in_page_of(memory, size, (uintptr_t)&frame) || nd_readable_asked(memory, size, (uintptr_t)&frame);
+}
+
+/* Whether the `size` bytes at `memory`, 8 to 16 of them, can be written. Overwrites what they hold: for a caller that
+ * writes them next. Makes up to two system calls. */
+bool nd_writable(void *memory, size_t size);
 
 /* Whether the array of `count` buffers (at least one) cannot be read, or all of them are empty. In both cases readv and
  * writev return at once, with EFAULT or 0, where recvmsg and sendmsg would wait, transfer an empty datagram or fail. */

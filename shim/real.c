@@ -3,7 +3,14 @@
 #include <dlfcn.h>
 #include <errno.h>
 
+#include "shim/mode.h"
 #include "shim/raw.h"
+
+/* Before the first socket of all, so that it is known. */
+static void start_early(void) {
+    if (nd_start_early)
+        nd_start_early();
+}
 
 /* Stands for a function that no system call can replace: finds libc's, or fails. */
 #define ND_BIND_LATE(name, failure, args)                                                                              \

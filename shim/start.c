@@ -2,19 +2,28 @@
 #include "shim/real.h"
 
 #include <dlfcn.h>
+#include <elf.h>
+#include <errno.h>
 #include <gnu/libc-version.h>
+#include <link.h>
+#include <stdatomic.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/compiler.h"
+#include "base/valgrind.h"
 #include "shim/call/direct_send.h"
+#include "shim/mode.h"
+#include "shim/next.h"
+#include "shim/own_calls.h"
 #include "shim/report/report.h"
 #include "shim/report/state.h"
 #include "shim/report/unwind.h"
 #include "shim/settings/environment.h"
 #include "shim/settings/warnings.h"
 #include "shim/socket/discover.h"
+#include "shim/socket/owner.h"
 #include "shim/socket/profile.h"
 
 #define DISABLE_FILE "/etc/netdeadline.disable"
@@ -55,6 +64,8 @@ static bool is_second_copy(void) {
 /* What pthread_atfork calls. That one is in glibc's static part, and would refer to this function strongly. */
 extern int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *) __attribute__((weak));
 extern void *__dso_handle __attribute__((visibility("hidden")));
+
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 
 static bool is_disabled(void) {
     struct stat st;
@@ -102,12 +113,23 @@ static void read_settings(void) {
         nd_report_notice("netdeadline: NETDEADLINE_BACKTRACE has no effect: libunwind is not installed");
 }
 
+/* Threads read and write the library's tables without locks. */
+static void tell_valgrind(void) {
+    const ElfW(Ehdr) *file = (const void *)__ehdr_start;
+    const ElfW(Phdr) *header = (const void *)(__ehdr_start + file->e_phoff);
+    for (int i = 0; i < file->e_phnum; i++)
+        if (header[i].p_type == PT_LOAD && header[i].p_flags & PF_W)
+            nd_valgrind_untrack((uintptr_t)__ehdr_start + header[i].p_vaddr, header[i].p_memsz);
+}
+
 static void forked(void) {
     nd_process = getpid();
     nd_slots_forked();
+    if (nd_sock_any)
+        nd_owner_note();
 }
 
-__attribute__((constructor(101))) static void start(void) {
+static void start_up(void) {
     nd_find_real();
     if (!gnu_get_libc_version || is_second_copy() || is_disabled())
         return;
@@ -116,6 +138,8 @@ __attribute__((constructor(101))) static void start(void) {
     nd_observing = nd_settings.mode == ND_MODE_OBSERVE;
     nd_active = nd_settings.mode != ND_MODE_OFF;
     if (nd_active) {
+        tell_valgrind();
+        nd_next_start();
         nd_direct_send_start();
         nd_slots_start();
         nd_process = getpid();
@@ -123,4 +147,22 @@ __attribute__((constructor(101))) static void start(void) {
         nd_discover_inherited();
     }
     nd_state.active = nd_active;
+}
+
+/* Called by the constructor; before it, where a constructor of a library that the program is linked with creates a
+ * socket or looks up a name. C promises an errno of 0 when main begins. */
+static void start(void) {
+    static atomic_flag has_started = ATOMIC_FLAG_INIT;
+    if (atomic_flag_test_and_set(&has_started))
+        return;
+    nd_own_calls_bind();
+    int saved = errno;
+    start_up();
+    errno = saved;
+}
+
+void (*const nd_start_early)(void) = start;
+
+__attribute__((constructor(101))) static void construct(void) {
+    start();
 }

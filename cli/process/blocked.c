@@ -8,8 +8,10 @@
 
 #include "cli/process/escape.h"
 #include "cli/process/memory.h"
+#include "cli/process/process_connections.h"
 #include "cli/process/processes.h"
 #include "cli/process/system_call.h"
+#include "shim/report/format_peer.h"
 
 /* What is known of the process that is being looked at. */
 struct look {
@@ -153,6 +155,47 @@ static void look_at_thread(pid_t tid, void *arg) {
     add_call(look, tid, &call);
 }
 
+/* What is shorter than this is no trouble. */
+#define TROUBLE ND_SEC
+
+/* The trouble of a connection, in a word, and for how long it has been so; NULL for none. */
+static const char *name_trouble(const struct connection *connection, nd_time *since) {
+    struct connection_trouble trouble;
+    connection_trouble(connection, &trouble);
+    const struct {
+        const char *name;
+        nd_time since;
+    } kinds[] = {{"connecting", trouble.connecting},
+                 {"unacknowledged", trouble.unacked},
+                 {"send-stalled", trouble.stalled},
+                 {"reply-pending", trouble.reply_pending}};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (kinds[i].since >= TROUBLE) {
+            *since = kinds[i].since;
+            return kinds[i].name;
+        }
+    return NULL;
+}
+
+/* A client's idle connection owes it nothing, nor does a server's client: of accepted connections it is not known
+ * whether they are only idle between two requests. */
+static void add_connection(const struct connection *connection, int fd, void *arg) {
+    struct look *look = arg;
+    struct nd_line peer;
+    nd_time since = 0;
+    const char *trouble = name_trouble(connection, &since);
+    if (!trouble || (connection->is_inbound && strcmp(trouble, "reply-pending") == 0))
+        return;
+    struct blocked *entry = add_entry(look);
+    if (!entry)
+        return;
+    entry->fd = fd;
+    entry->waiting = since;
+    snprintf(entry->call, sizeof entry->call, "%s", trouble);
+    nd_line_start(&peer, entry->peer, sizeof entry->peer);
+    nd_format_put_peer(&peer, (const struct sockaddr *)&connection->remote, sizeof connection->remote);
+}
+
 /* The time on the process's own monotonic clock, which is another in a time namespace. */
 static int64_t now(pid_t pid) {
     struct timespec time;
@@ -175,6 +218,8 @@ enum block_found blocked_collect(struct blocked_list *list, pid_t pid, bool name
         read_slots(look);
     if (look->found != BLOCK_GONE)
         process_each_thread(pid, look_at_thread, look);
+    if (look->found == BLOCK_NONE || look->found == BLOCK_PASSIVE)
+        process_connections(pid, add_connection, look);
     if (look->found == BLOCK_FOUND && look->added == 0 && process_exists(pid))
         add_entry(look);
     if (look->found == BLOCK_DENIED && process_exists(pid))

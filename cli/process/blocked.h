@@ -13,7 +13,8 @@
  * shortened. */
 enum { BLOCKED_CUT = sizeof "..." };
 
-/* One call, or a process that has the library and is blocked in none. All text is escaped. */
+/* One call, one connection in trouble, or a process that has the library and is blocked in none. All text is
+ * escaped. */
 struct blocked {
     pid_t pid, tid; /* tid is 0 where the process waits for nothing */
     bool has_library;
@@ -32,9 +33,10 @@ struct blocked_list {
     unsigned denied; /* processes that may not be looked at */
 };
 
-/* Adds the calls that the process is blocked in. `named` says that it was asked for by number, so that the library is
- * also looked for under other names. Returns what was found of the library. A process that ends meanwhile adds fewer
- * calls, or none. */
+/* Adds the calls that the process is blocked in, and, where it has no library, the connections that are connecting,
+ * owe a reply or have not acknowledged anything for a second. `named` says that it was asked for by number, so that the
+ * library is also looked for under other names. Returns what was found of the library. A process that ends meanwhile
+ * adds fewer calls, or none. */
 enum block_found blocked_collect(struct blocked_list *list, pid_t pid, bool named);
 
 /* The same for all processes. */

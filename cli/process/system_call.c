@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <linux/net.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,11 +39,44 @@ static const struct row foreign[] = {
     {-1, ND_OPERATION_NONE},
 };
 
-static enum nd_call find_operation(long number, bool is_64) {
-    const struct row *row = is_64 == (sizeof(void *) == 8) ? native : foreign;
+/* The calls behind i386's socketcall, the only ones for sockets that its libc made before glibc 2.22 and Linux 4.3. */
+static const struct row socketcalls[] = {
+#define ND_SOCKETCALL(number, operation) {number, ND_OPERATION_##operation},
+#include "shim/report/operations.def"
+    {-1, ND_OPERATION_NONE},
+};
+enum { I386_SELECT = 82, I386_SOCKETCALL = 102 };
+
+/* Two calls of i386 have their arguments in memory; the shortest have three. */
+static bool read_arguments(pid_t pid, uint64_t at, uint64_t *arguments) {
+    uint32_t words[6] = {0};
+    if (memory_read(pid, at, words, sizeof words) != 0 && memory_read(pid, at, words, 3 * sizeof words[0]) != 0)
+        return false;
+    for (int i = 0; i < 6; i++)
+        arguments[i] = words[i];
+    return true;
+}
+
+static enum nd_call find_row(const struct row *row, long number) {
     while (row->number >= 0 && row->number != number)
         row++;
     return row->operation;
+}
+
+/* The operation of a call, and its arguments as those of the call that it stands for. */
+static enum nd_call find_operation(pid_t pid, long number, bool is_64, uint64_t *arguments) {
+#if defined(__x86_64__) || defined(__i386__)
+    const bool is_i386 = !is_64;
+#else
+    const bool is_i386 = false;
+#endif
+    if (is_i386 && number == I386_SOCKETCALL && arguments[0] <= INT_MAX) {
+        long call = (long)arguments[0];
+        return read_arguments(pid, arguments[1], arguments) ? find_row(socketcalls, call) : ND_OPERATION_NONE;
+    }
+    if (is_i386 && number == I386_SELECT)
+        return read_arguments(pid, arguments[0], arguments) ? ND_OPERATION_select : ND_OPERATION_NONE;
+    return find_row(is_64 == (sizeof(void *) == 8) ? native : foreign, number);
 }
 
 /* Adds a descriptor of a set to the call, if it is a connection. */
@@ -119,11 +153,16 @@ static void consider_call(pid_t pid, enum nd_call operation, const uint64_t *arg
     }
 }
 
-int system_call_look(pid_t pid, pid_t tid, bool is_64, struct system_call *call) {
-    char path[64], line[256] = "";
-    uint64_t arguments[6], stack;
+/* The system call that a thread is blocked in. */
+struct blocked_call {
     long number;
-    *call = (struct system_call){.fd = -1};
+    uint64_t arguments[6], stack;
+};
+
+/* Returns 1, or 0 for a thread that is running or stopped outside a call, or -1 where it may not be seen. */
+static int read_call(pid_t pid, pid_t tid, struct blocked_call *call) {
+    char path[64], line[256] = "";
+    uint64_t *arguments = call->arguments;
     snprintf(path, sizeof path, "/proc/%d/task/%d/syscall", (int)pid, (int)tid);
     FILE *file = fopen(path, "re");
     if (!file)
@@ -132,15 +171,42 @@ int system_call_look(pid_t pid, pid_t tid, bool is_64, struct system_call *call)
     fclose(file);
     if (!read)
         return -1;
-    if (sscanf(line, "%ld %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64, &number,
-               arguments, arguments + 1, arguments + 2, arguments + 3, arguments + 4, arguments + 5, &stack) != 8)
-        return 0; /* "running", or stopped outside a call */
-    call->stack = stack;
-    enum nd_call operation = find_operation(number, is_64);
+    return sscanf(line, "%ld %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64,
+                  &call->number, arguments, arguments + 1, arguments + 2, arguments + 3, arguments + 4, arguments + 5,
+                  &call->stack) == 8;
+}
+
+int system_call_look(pid_t pid, pid_t tid, bool is_64, struct system_call *call) {
+    struct blocked_call blocked;
+    *call = (struct system_call){.fd = -1};
+    int status = read_call(pid, tid, &blocked);
+    if (status <= 0)
+        return status;
+    call->stack = blocked.stack;
+    enum nd_call operation = find_operation(pid, blocked.number, is_64, blocked.arguments);
     if (operation == ND_OPERATION_NONE)
         return 0;
-    consider_call(pid, operation, arguments, call);
+    consider_call(pid, operation, blocked.arguments, call);
     if (call->fd >= 0)
         call->name = nd_operation_names[operation];
     return 0;
+}
+
+int system_call_receives_from(pid_t pid, pid_t tid, bool is_64) {
+    struct blocked_call call;
+    struct pollfd polled;
+    if (read_call(pid, tid, &call) <= 0)
+        return -1;
+    const struct nd_operation_row *row = &nd_operation_table[find_operation(pid, call.number, is_64, call.arguments)];
+    switch (row->family) {
+    case ND_FAMILY_RECEIVE:
+    case ND_FAMILY_RECEIVE_MESSAGE:
+        return call.arguments[0] <= INT_MAX ? (int)call.arguments[0] : -1;
+    case ND_FAMILY_POLL:
+        if (call.arguments[1] != 1 || memory_read(pid, call.arguments[0], &polled, sizeof polled) != 0)
+            return -1;
+        return polled.events & (POLLIN | POLLRDNORM) ? polled.fd : -1;
+    default:
+        return -1;
+    }
 }

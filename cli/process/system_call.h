@@ -21,6 +21,10 @@ struct system_call {
  * only connections of the internet count, so that idle event loops stay out. */
 int system_call_look(pid_t pid, pid_t tid, bool is_64, struct system_call *call);
 
+/* The descriptor that the thread waits for input of, and of nothing else: by a call that reads it, or by poll. -1 where
+ * it does not. */
+int system_call_receives_from(pid_t pid, pid_t tid, bool is_64);
+
 /* Does the same for an epoll set alone. Returns false where no connection is in it. */
 bool system_call_look_at_epoll(pid_t pid, int epfd, struct system_call *call);
 

@@ -9,6 +9,7 @@ _netdeadline_program() {
             ((i < COMP_CWORD)) && echo $((i + 1))
             return
             ;;
+        --no-guard) ;;
         --*) if [[ ${COMP_WORDS[i + 1]} == = ]]; then ((i += 2)); else ((i += 1)); fi ;;
         *)
             echo "$i"
@@ -32,7 +33,7 @@ _netdeadline_values() {
 
 _netdeadline_run() {
     local word=$1 before=$2 program
-    if [[ $before == --?* ]]; then
+    if [[ $before == --?* && $before != --no-guard ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(_netdeadline_values "$before")" -- "$word")
         if [[ $before == --library || $before == --config || ($before == --log && $word == /*) ]]; then
             compopt -o filenames 2>/dev/null
@@ -64,6 +65,22 @@ _netdeadline_unit() {
     fi
 }
 
+# `netdeadline guard`: the options of run and its own, or processes.
+_netdeadline_guard() {
+    local word=$1 before=$2
+    if [[ $before == --cgroup ]]; then
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -d -- "$word")
+    elif [[ $before == --unit ]]; then
+        command -v systemctl >/dev/null &&
+            mapfile -t COMPREPLY < <(compgen -W "$(systemctl list-units --type=service --no-legend --plain 2>/dev/null | cut -d' ' -f1)" -- "$word")
+    elif [[ $before == --?* && $before != --all ]]; then
+        _netdeadline_run "$word" "$before"
+    else
+        mapfile -t COMPREPLY < <(compgen -W "$("${COMP_WORDS[0]}" guard --help 2>/dev/null | grep -o '^  --[a-z-]*') --help $(_netdeadline_pids)" -- "$word")
+    fi
+}
+
 _netdeadline_config() {
     local word=$1 before=$2
     if ((COMP_CWORD == 2)); then
@@ -84,7 +101,7 @@ _netdeadline_pids() {
 
 # The settings that `netdeadline set` takes: limits and MODE.
 _netdeadline_settings() {
-    "${COMP_WORDS[0]}" run --help 2>/dev/null | sed -n 's/^  --\([a-z-]*\) .*/\1/p' | grep -vE '^(log|log-format|backtrace|statsd|config|only|skip|library)$' |
+    "${COMP_WORDS[0]}" run --help 2>/dev/null | sed -n 's/^  --\([a-z-]*\) .*/\1/p' | grep -vE '^(log|log-format|backtrace|statsd|config|only|skip|library|no-guard)$' |
         tr 'a-z-' 'A-Z_' | sed 's/$/=/'
 }
 
@@ -101,8 +118,10 @@ _netdeadline() {
     unit) _netdeadline_unit "$word" "$before" ;;
     config) _netdeadline_config "$word" "$before" ;;
     check) ((COMP_CWORD == 2)) && mapfile -t COMPREPLY < <(compgen -c -- "$word") ;;
-    ps) mapfile -t COMPREPLY < <(compgen -W "--stack --help $(_netdeadline_pids)" -- "$word") ;;
+    ps) mapfile -t COMPREPLY < <(compgen -W "--stack --connections --help $(_netdeadline_pids)" -- "$word") ;;
     top) mapfile -t COMPREPLY < <(compgen -W "--help $(_netdeadline_pids)" -- "$word") ;;
+    end) mapfile -t COMPREPLY < <(compgen -W "--stuck --connect --recv --unacked --inbound-recv --inbound-unacked --idle --inbound-idle --dry-run --help $(_netdeadline_pids)" -- "$word") ;;
+    guard) _netdeadline_guard "$word" "$before" ;;
     stats) mapfile -t COMPREPLY < <(compgen -W "--json --prometheus --help $(_netdeadline_pids)" -- "$word") ;;
     set)
         if ((COMP_CWORD == 2)); then

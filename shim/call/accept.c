@@ -7,6 +7,7 @@
 #include "shim/limit/observe.h"
 #include "shim/limit/pending_timeout.h"
 #include "shim/mode.h"
+#include "shim/poll.h"
 #include "shim/real.h"
 #include "shim/socket/change.h"
 #include "shim/socket/discover.h"
@@ -60,7 +61,7 @@ static void report(const struct nd_accept_call *call, struct nd_sock *sock, nd_t
 
 static bool has_connection(int fd) {
     struct pollfd pollfd = {.fd = fd, .events = POLLIN};
-    return nd_real.poll(&pollfd, 1, 0) != 0; /* also for an error, which accept returns */
+    return nd_poll_now(&pollfd) != 0; /* also for an error, which accept returns */
 }
 
 /* Poll reports one connection to several threads, and accept would block all of them but the first. So they take turns;
@@ -78,7 +79,7 @@ static bool take_thread_turn(struct nd_sock *sock, uint32_t seen) {
     if (taken)
         sock->accepting = 0;
     else
-        nd_real.poll(NULL, 0, 1);
+        nd_pause(1);
     return false;
 }
 
@@ -94,7 +95,7 @@ static bool lock(int fd, short type) {
 static bool take_process_turn(int fd) {
     bool taken;
     for (nd_time began = nd_now(); !(taken = lock(fd, F_WRLCK)) && nd_now() - began < LONGEST_TURN;)
-        nd_real.poll(NULL, 0, 1);
+        nd_pause(1);
     if (has_connection(fd))
         return true;
     if (taken)
@@ -191,7 +192,13 @@ static int accept_limited(const struct nd_accept_call *call, struct nd_sock *soc
         return accept_observed(call, sock);
     int saved = errno;
     uint32_t turns = sock->turns;
-    bool turn = has_connection(call->fd) && take_turn(call->fd, sock, turns);
+    struct pollfd pollfd = {.fd = call->fd, .events = POLLIN};
+    const int waiting = nd_real.poll(&pollfd, 1, 0);
+    if (nd_unlikely(waiting < 0) && errno != EINTR) {
+        errno = saved;
+        return plain(call); /* RLIMIT_NOFILE of 0: no descriptor is free, and the kernel says so at once */
+    }
+    bool turn = waiting > 0 && take_turn(call->fd, sock, turns);
     if (!turn && nd_pending_timeout_take(call->fd, sock)) {
         errno = ETIMEDOUT;
         return -1;
@@ -210,7 +217,7 @@ static int accept_limited(const struct nd_accept_call *call, struct nd_sock *soc
     }
     errno = saved;
     int made = plain(call);
-    if (turn)
+    if (turn && nd_active)
         end_turn(call->fd, sock);
     return made;
 }
@@ -218,7 +225,7 @@ static int accept_limited(const struct nd_accept_call *call, struct nd_sock *soc
 int nd_accept(const struct nd_accept_call *call) {
     struct nd_sock *sock = nd_settings.accept || nd_rules.has_accept ? limited(call->fd) : NULL;
     int made = sock ? accept_limited(call, sock) : plain(call);
-    if (made < 0)
+    if (made < 0 || nd_unlikely(!nd_active))
         return made;
     if (sock) {
         nd_pending_timeout_take(call->fd, sock);

@@ -7,6 +7,7 @@
 #include "shim/limit/datagram.h"
 #include "shim/limit/observe.h"
 #include "shim/mode.h"
+#include "shim/poll.h"
 #include "shim/readable.h"
 #include "shim/real.h"
 #include "shim/socket/discover.h"
@@ -20,6 +21,7 @@
 #include "shim/wait/wait.h"
 
 static void connected(int fd, struct nd_sock *sock) {
+    sock->deferred = false;
     nd_sock_change(fd, sock, ND_SOCK_CONNECTED | (nd_scope_finds_socket() ? ND_SOCK_TLS_CANDIDATE : 0),
                    ND_SOCK_CONNECTING);
     nd_kernel_timers_arm(fd, sock);
@@ -57,12 +59,31 @@ static bool is_established(int fd) {
 /* A tick of kernels with HZ=100: a timer of theirs may fire that much early. */
 #define TICK (10 * ND_MSEC)
 
+/* A seccomp filter was installed while the call waited: it goes on, unbounded. Where SO_SNDTIMEO must stay, that wakes
+ * it. */
+ND_COLD static int connect_under_filter(int fd, const struct sockaddr *addr, socklen_t len) {
+    const struct timeval none = {0, 0};
+    if (!nd_filter_everywhere)
+        nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof none);
+    int result;
+    do
+        result = nd_real.connect(fd, addr, len);
+    while (result != 0 && errno == EINPROGRESS);
+    return result;
+}
+
+/* After so many interruptions a connect is not made again at once: it may always fail with EINTR, as a seccomp filter
+ * may make it. */
+enum { INTERRUPTIONS = 100 };
+
 /* Waits in connect until `deadline`. It continues after interruptions that the plain call would not have returned: with
  * SO_SNDTIMEO the kernel ignores SA_RESTART. A second connect waits for the outcome of the first. At the deadline it
  * returns the kernel's error for an attempt under way. A call that returns before its timeout without a signal is not
  * repeated: the socket was made non-blocking. */
 static int connect_until(int fd, const struct sockaddr *addr, socklen_t len, nd_time deadline, bool restarts) {
-    for (;;) {
+    for (int interruptions = 0;; interruptions++) {
+        if (nd_unlikely(interruptions >= INTERRUPTIONS))
+            nd_pause(1);
         const struct timeval left = to_timeval(deadline - nd_now());
         if (nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof left) != 0)
             return nd_real.connect(fd, addr, len);
@@ -72,6 +93,8 @@ static int connect_until(int fd, const struct sockaddr *addr, socklen_t len, nd_
         const bool interrupted = error == EINTR;
         const nd_time now = nd_now();
         errno = error;
+        if (nd_unlikely(!nd_active))
+            return interrupted ? result : connect_under_filter(fd, addr, len);
         if (interrupted ? !(restarts && nd_signals_restart()) : now < deadline - TICK)
             return result;
         if (now >= deadline && !is_established(fd)) { /* else the kernel's timer was early: connect again */
@@ -79,6 +102,13 @@ static int connect_until(int fd, const struct sockaddr *addr, socklen_t len, nd_
             return -1;
         }
     }
+}
+
+/* Under TCP_FASTOPEN_CONNECT, with a cookie or where none is needed, connect gives 0 before a SYN is sent: the first
+ * send takes its data along. Until then nothing waits, and no time runs. */
+static bool is_deferred(int fd, const struct nd_sock *sock) {
+    struct nd_tcp_info info;
+    return nd_unlikely(sock->defers_connects) && nd_tcp_info_read(fd, &info) && info.state == TCP_SYN_SENT;
 }
 
 static int connect_observed(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
@@ -93,14 +123,28 @@ static int connect_observed(int fd, struct nd_sock *sock, const struct sockaddr 
 }
 
 static void note_attempt(struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
-    memset(&sock->peer, 0, sizeof sock->peer);
-    memcpy(&sock->peer, addr, len < sizeof sock->peer ? len : sizeof sock->peer);
+    struct sockaddr_in6 peer; /* `addr` may be the record's */
+    memset(&peer, 0, sizeof peer);
+    memcpy(&peer, addr, len < sizeof peer ? len : sizeof peer);
+    sock->peer = peer;
     sock->connect_began = began;
+}
+
+/* A connect has returned 0, or EISCONN. */
+static void succeeded(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
+    if (!is_deferred(fd, sock)) {
+        connected(fd, sock);
+        return;
+    }
+    note_attempt(sock, addr, len, 0);
+    sock->deferred = true;
+    nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTED | ND_SOCK_CONNECTING);
 }
 
 /* The attempt, which began at `began`, continues after the call: poll or another connect asks for its outcome. */
 static void pending(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
     note_attempt(sock, addr, len, began);
+    sock->deferred = false;
     nd_kernel_timers_arm(fd, sock); /* for programs that set blocking mode once connected */
     nd_sock_change(fd, sock, ND_SOCK_CONNECTING, ND_SOCK_CONNECTED);
     nd_duplicates_update(fd, sock);
@@ -158,6 +202,12 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
     int result = bounded ? connect_until(fd, addr, len, nd_time_sooner(own, deadline), own == ND_NEVER)
                          : nd_real.connect(fd, addr, len);
     int error = errno;
+    if (nd_unlikely(!nd_active)) { /* a seccomp filter was installed meanwhile */
+        if (bounded && !nd_filter_everywhere)
+            nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timer.before, sizeof timer.before);
+        errno = error;
+        return result;
+    }
     bool expired =
         bounded && result != 0 && (under_way(error) || error == EAGAIN) && nd_now() >= deadline && !is_established(fd);
     if (sock->generation != generation) { /* closed by another thread: the number may be another file's now */
@@ -167,7 +217,7 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
     if (bounded)
         nd_kernel_timers_return(fd, sock, &timer);
     if (result == 0) {
-        connected(fd, sock);
+        succeeded(fd, sock, addr, len);
     } else if (expired) {
         expire(fd, sock, addr, len, began);
         error = ETIMEDOUT;
@@ -214,7 +264,7 @@ static int connect_nonblocking(int fd, struct nd_sock *sock, const struct sockad
         nd_kernel_timers_backstop(fd, sock);
     int result = nd_real.connect(fd, addr, len), error = errno;
     if (result == 0 || error == EISCONN)
-        connected(fd, sock);
+        succeeded(fd, sock, addr, len);
     else if (error == EINPROGRESS) /* a new attempt; for one under way it is EALREADY */
         pending(fd, sock, addr, len, nd_now());
     else if (!under_way(error))
@@ -326,6 +376,17 @@ ND_COLD ssize_t nd_connect_by_send(int fd, const struct sockaddr *addr, socklen_
         }
     }
     errno = error;
+    return result;
+}
+
+ssize_t nd_connect_deferred(int fd, struct nd_sock *sock, bool wait, nd_connecting_send *send, const void *call) {
+    const struct sockaddr_in6 peer = sock->peer;
+    const uint32_t generation = sock->generation;
+    const ssize_t result = nd_connect_by_send(fd, (const struct sockaddr *)&peer, sizeof peer, wait, send, call);
+    if (sock->deferred && sock->generation == generation) { /* it has failed */
+        sock->deferred = false;
+        nd_sock_change(fd, sock, 0, 0);
+    }
     return result;
 }
 

@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "shim/socket/record.h"
+
 /* connect(2), bounded. Async-signal-safe; keeps errno on success. */
 int nd_connect(int fd, const struct sockaddr *addr, socklen_t len);
 
@@ -19,5 +21,12 @@ typedef ssize_t nd_connecting_send(const void *call);
  * An interrupted call fails with EINTR even where the handler has SA_RESTART. Async-signal-safe. */
 ssize_t nd_connect_by_send(int fd, const struct sockaddr *addr, socklen_t len, bool wait, nd_connecting_send *send,
                            const void *call);
+
+/* The same for the first send on a stream whose connect the kernel has deferred (sock->deferred). */
+ssize_t nd_connect_deferred(int fd, struct nd_sock *sock, bool wait, nd_connecting_send *send, const void *call);
+
+/* Called before a call in `direction` on a stream whose connect is pending. A call that may wait waits for the
+ * connection, under CONNECT. Returns whether it goes on; else it fails with errno. Async-signal-safe. */
+bool nd_connect_await(int fd, struct nd_sock *sock, enum nd_direction direction);
 
 #endif

@@ -1,7 +1,7 @@
-/* A send or receive that does not wait, in the fewest instructions: the system call itself, which preserves the registers of its
- * arguments and errno. Used only where libc's function would do nothing else: no other library interposes it after this
- * one, and the process has one thread, so that no cancellation can be pending. Where that cannot be known (glibc before
- * 2.32, other architectures) libc is called. */
+/* A send or receive that does not wait, in the fewest instructions: the system call itself, which preserves the
+ * registers of its arguments and errno. Used only where libc's function would do nothing else: no other library
+ * interposes it after this one, and the process has one thread, so that no cancellation can be pending. Where that
+ * cannot be known (glibc before 2.32, other architectures) libc is called. */
 #ifndef ND_CALL_DIRECT_SEND_H
 #define ND_CALL_DIRECT_SEND_H
 

@@ -10,14 +10,6 @@
 #include "shim/tls/scope.h"
 #include "shim/wait/epoll_set.h"
 
-/* Only sockets that carry a timer of ours are worth a getpid: without the record the parent would get that timer's
- * EAGAIN. */
-#define TIMED (ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO | ND_SOCK_EXPIRED)
-
-bool nd_linger_is_parents(uint32_t flags) {
-    return (flags & (TIMED | ND_SOCK_LINGER)) && nd_process && getpid() != nd_process;
-}
-
 void nd_close_clear(int fd) {
     nd_scope_drop(fd);
     nd_epoll_closed(fd);

@@ -33,8 +33,4 @@ void nd_linger_undo(int fd, const struct nd_lingering *lingering);
 /* Clears the record of `fd`, its TLS operation and its places in epoll sets. */
 void nd_close_clear(int fd);
 
-/* Whether a child of vfork is closing a descriptor with these flags: it shares its parent's memory, and the parent's
- * sockets stay open, so that their records must stay. */
-bool nd_linger_is_parents(uint32_t flags);
-
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/valgrind.h"
 #include "shim/mode.h"
 #include "shim/report/repeats.h"
 #include "shim/report/report.h"
@@ -14,6 +15,8 @@
 #include "shim/socket/profile.h"
 
 bool nd_lookup_is_bounded(const char *name) {
+    if (nd_unlikely(!nd_active) && nd_start_early)
+        nd_start_early();
     nd_live_check();
     return nd_active && !nd_observing && nd_profile_resolve(name);
 }
@@ -53,6 +56,7 @@ static void notice_libc_once(const char *why) {
 
 struct nd_lookup nd_lookup_begin_in(const uintptr_t *frame, struct nd_lookup_use *use, enum nd_call operation,
                                     const char *name) {
+    nd_valgrind_hide();
     use->frame = frame;
     use->operation = operation;
     use->name = name;
@@ -92,6 +96,7 @@ void nd_lookup_end(struct nd_lookup_use *use, const char *name, const struct nd_
     else if (name)
         nd_repeats_ended(name);
     errno = saved;
+    nd_valgrind_show();
 }
 
 /* The limit that would have ended a lookup of `name` that libc has made. */

@@ -1,6 +1,7 @@
 #include "shim/call/mmsg.h"
 
 #include "base/compiler.h"
+#include "shim/call/connect.h"
 #include "shim/call/receive.h"
 #include "shim/call/send.h"
 #include "shim/call/silence.h"
@@ -9,6 +10,7 @@
 #include "shim/limit/observe.h"
 #include "shim/limit/pending_timeout.h"
 #include "shim/mode.h"
+#include "shim/readable.h"
 #include "shim/real.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
@@ -44,24 +46,33 @@ static bool has_ended(const struct nd_mmsg_call *call, struct nd_sock *sock, con
            nd_connection_limits_outlived(call->fd, sock, name);
 }
 
-/* Sends one by one from message `at` on, of which a first attempt has sent `sent` bytes, or has failed. */
-static int send_each(const struct nd_mmsg_call *call, unsigned at, ssize_t sent, int error_before) {
-    struct nd_send_call each = {
+static struct nd_send_call each_of(const struct nd_mmsg_call *call) {
+    return (struct nd_send_call){
         .kind = ND_SENDMSG, .fd = call->fd, .flags = call->flags, .many = true, .caller = call->caller};
-    each.msg = &call->messages[at].msg_hdr;
-    sent = nd_send_rest(&each, true, sent, error_before);
+}
+
+/* Goes on after message `at`, which is in `each` and has given `sent`. */
+static int send_others(const struct nd_mmsg_call *call, struct nd_send_call *each, unsigned at, ssize_t sent,
+                       int error_before) {
     while (sent >= 0) {
         call->messages[at].msg_len = (unsigned)sent;
-        bool whole = (size_t)sent == nd_send_total(&each);
+        bool whole = (size_t)sent == nd_send_total(each);
         if (++at == call->count || !whole)
             return (int)at;
-        each.msg = &call->messages[at].msg_hdr;
-        sent = nd_send(&each);
+        each->msg = &call->messages[at].msg_hdr;
+        sent = nd_send(each);
     }
     if (at == 0)
         return -1;
     errno = error_before; /* as the kernel drops an error after messages were sent */
     return (int)at;
+}
+
+/* Sends one by one from message `at` on, of which a first attempt has sent `sent` bytes, or has failed. */
+static int send_each(const struct nd_mmsg_call *call, unsigned at, ssize_t sent, int error_before) {
+    struct nd_send_call each = each_of(call);
+    each.msg = &call->messages[at].msg_hdr;
+    return send_others(call, &each, at, nd_send_rest(&each, true, sent, error_before), error_before);
 }
 
 static int send_datagrams(const struct nd_mmsg_call *call, struct nd_sock *sock) {
@@ -73,6 +84,15 @@ static int send_datagrams(const struct nd_mmsg_call *call, struct nd_sock *sock)
         errno = saved;
     }
     return sent;
+}
+
+/* The first message begins a connection that the kernel has deferred. */
+static int send_connecting(const struct nd_mmsg_call *call, int error_before) {
+    struct nd_send_call first = each_of(call);
+    if (!nd_readable(call->messages, call->count * sizeof *call->messages))
+        return nd_real.sendmmsg(call->fd, call->messages, call->count, call->flags);
+    first.msg = &call->messages[0].msg_hdr;
+    return send_others(call, &first, 0, nd_send(&first), error_before);
 }
 
 int nd_sendmmsg(struct nd_mmsg_call *call) {
@@ -88,6 +108,10 @@ int nd_sendmmsg(struct nd_mmsg_call *call) {
         return nd_expired_fail(call->fd, sock, ND_OUT);
     if (sock && nd_observing)
         return observed(call, sock, ND_LIMIT_SEND);
+    if (sock && nd_unlikely(sock->deferred) && call->count > 0)
+        return send_connecting(call, saved);
+    if (sock && nd_unlikely(nd_sock_flags(sock) & ND_SOCK_CONNECTING) && !nd_connect_await(call->fd, sock, ND_OUT))
+        return -1;
     if (!sock || !(nd_watch_exact(call->fd) & ND_WATCH_OUT) || call->count == 0 || (call->flags & ND_SEND_WHOLE) ||
         !(nd_sock_flags(sock) & ND_SOCK_STREAM))
         return make_send(call, 0);
@@ -182,6 +206,9 @@ static int receive_bounded(const struct nd_mmsg_call *call) {
         return make_receive(call, 0);
     if (nd_observing)
         return observed(call, sock, ND_LIMIT_RECV);
+    if (nd_unlikely(nd_sock_flags(sock) & ND_SOCK_CONNECTING) && !(call->flags & MSG_DONTWAIT) &&
+        !nd_connect_await(call->fd, sock, ND_IN))
+        return -1;
     /* A call with a timeout, which the kernel checks after each message, stays whole. */
     if (nd_sock_connection_limited(sock) && !call->timeout && call->count <= MOST)
         return receive_each(call);

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <poll.h>
 
+#include "shim/call/connect.h"
 #include "shim/call/receive_fast.h"
 #include "shim/call/receive_wait.h"
 #include "shim/limit/carry_over.h"
@@ -88,7 +89,7 @@ static ssize_t receive_limited(const struct nd_receive_call *call, struct nd_soc
 static ssize_t receive_pending_timeout(const struct nd_receive_call *call, struct nd_sock *sock) {
     ssize_t result = call->flags & MSG_ERRQUEUE ? nd_receive_plain(call) : nd_receive_at_once(call);
     if (result < 0 && errno == ENOTSOCK) {
-        nd_sock_clear(call->fd);
+        nd_sock_clear_stale(call->fd);
         return nd_receive_plain(call);
     }
     if ((call->flags & MSG_ERRQUEUE) || !nd_would_block(result) || !nd_pending_timeout_take(call->fd, sock))
@@ -97,12 +98,20 @@ static ssize_t receive_pending_timeout(const struct nd_receive_call *call, struc
     return -1;
 }
 
+/* In a TLS operation, where the kernel times the call by a `limit`, or nothing does (0). */
+static ssize_t receive_within(const struct nd_receive_call *call, struct nd_sock *sock, struct nd_scope *scope,
+                              nd_time limit) {
+    nd_scope_run(scope, nd_now());
+    ssize_t result = limit ? receive_limited(call, sock, limit) : nd_receive_plain(call);
+    nd_scope_stand(scope, nd_now());
+    return result;
+}
+
 /* MODE=observe. A TLS operation is reported as a whole, not its reads. */
-static ssize_t receive_observed(const struct nd_receive_call *call, struct nd_sock *sock,
-                                const struct nd_scope *scope) {
+static ssize_t receive_observed(const struct nd_receive_call *call, struct nd_sock *sock, struct nd_scope *scope) {
     struct nd_observe observe;
     if (scope)
-        return nd_receive_plain(call);
+        return receive_within(call, sock, scope, 0);
     nd_observe_begin(&observe, nd_receive_operation(call), call->fd, sock, ND_LIMIT_RECV);
     ssize_t result = nd_receive_plain(call);
     nd_observe_end(&observe, result, (struct nd_expiry){0});
@@ -131,10 +140,15 @@ static ssize_t receive_bounded(const struct nd_receive_call *call) {
     if (nd_unlikely(flags & ND_SOCK_TIMEOUT_PENDING))
         return receive_pending_timeout(call, sock);
     const int prompt = flags & ND_SOCK_STREAM ? MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB : MSG_DONTWAIT | MSG_ERRQUEUE;
+    if (nd_unlikely(flags & ND_SOCK_CONNECTING) && !(call->flags & prompt)) {
+        if (!nd_connect_await(call->fd, sock, ND_IN))
+            return -1;
+        flags = nd_sock_flags(sock);
+    }
     if ((call->flags & prompt) || (flags & ND_SOCK_NONBLOCK)) /* MSG_OOB on a stream never waits */
         return nd_receive_finish(call, sock, nd_receive_plain(call));
     nd_time limit = flags & (ND_SOCK_RCVTIMEO | ND_SOCK_CARRIED_IN) ? nd_sock_recv_limit(sock) : 0;
-    const struct nd_scope *scope = flags & ND_SOCK_SCOPED ? nd_scope_of(call->fd, call->caller) : NULL;
+    struct nd_scope *scope = flags & ND_SOCK_SCOPED ? nd_scope_of(call->fd, call->caller) : NULL;
     if (nd_observing)
         return receive_observed(call, sock, scope);
     if (scope && scope->timeout && !(limit && nd_scope_is_kernel_timed(scope, limit, nd_now_coarse())))
@@ -143,6 +157,8 @@ static ssize_t receive_bounded(const struct nd_receive_call *call) {
                       ((flags & (ND_SOCK_CARRIED_IN | ND_SOCK_LOWAT)) && limit) || gone_first(sock, limit);
     if (ours && !peeks_all(call) && has_space(call))
         return nd_receive_polled(call, sock, limit);
+    if (limit && scope && scope->timeout)
+        return receive_within(call, sock, scope, limit);
     return limit ? receive_limited(call, sock, limit) : finish_plain(call, sock, nd_receive_plain(call));
 }
 
@@ -170,8 +186,8 @@ ssize_t nd_receive(const struct nd_receive_call *call) {
     return nd_keep_errno(receive(call), saved);
 }
 
-/* A call that blocks is mostly answered within this. What is asked of the kernel before a longer wait (the mode of the descriptor, the
- * program's own timeout, what the descriptor is) is not asked before. */
+/* A call that blocks is mostly answered within this. What is asked of the kernel before a longer wait (the mode of the
+ * descriptor, the program's own timeout, what the descriptor is) is not asked before. */
 #define SHORT_WAIT_MS 10
 
 /* Whether the program sees the interruption (EINTR) that a wait has just met. */
@@ -192,7 +208,7 @@ static ssize_t receive_after(const struct nd_receive_call *call, struct nd_sock 
         if (ready > 0 && sock->generation == generation)
             result = nd_receive_at_once(call);
     }
-    if (nd_would_block(result) || (result < 0 && errno == ENOTSOCK) || !call->len)
+    if (nd_would_block(result) || (result < 0 && errno == ENOTSOCK) || (result == 0 && !call->len))
         return receive_bounded(call);
     return result > 0 && (call->flags & MSG_WAITALL) ? nd_receive_rest(call, sock, nd_sock_recv_limit(sock), result)
                                                      : nd_receive_finish(call, sock, result);

@@ -9,8 +9,8 @@
  * replaces the kernel's EAGAIN; inside a TLS operation it waits until the operation's deadline. */
 ssize_t nd_receive(const struct nd_receive_call *call);
 
-/* A first attempt without waiting, on a connected stream, has given `got` (minus the error number on failure), which is not all that the
- * call is made for. Returns what the program gets, after waiting where there was nothing. */
+/* A first attempt without waiting, on a connected stream, has given `got` (minus the error number on failure), which is
+ * not all that the call is made for. Returns what the program gets, after waiting where there was nothing. */
 ssize_t nd_receive_tried(const struct nd_receive_call *call, long got);
 
 /* The call was made plainly, since nothing bounded it, and has returned `result`, without bytes. Returns what the

@@ -5,6 +5,7 @@
 #include "shim/call/silence.h"
 #include "shim/limit/carry_over.h"
 #include "shim/limit/gone.h"
+#include "shim/poll.h"
 #include "shim/real.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
@@ -21,7 +22,7 @@ static bool is_shut_down(int fd, const struct nd_sock *sock) {
     struct pollfd pollfd = {.fd = fd, .events = POLLRDHUP};
     if (nd_sock_flags(sock) & ND_SOCK_STREAM)
         return false;
-    const bool ended = nd_real.poll(&pollfd, 1, 0) > 0 && (pollfd.revents & POLLRDHUP);
+    const bool ended = nd_poll_now(&pollfd) > 0 && (pollfd.revents & POLLRDHUP);
     errno = EAGAIN;
     return ended;
 }
@@ -108,7 +109,7 @@ static bool rest_of(const struct nd_receive_call *call, size_t done, struct nd_r
 
 static bool has_ended(int fd) {
     struct pollfd pollfd = {.fd = fd};
-    return nd_real.poll(&pollfd, 1, 0) > 0 && (pollfd.revents & (POLLERR | POLLHUP));
+    return nd_poll_now(&pollfd) > 0 && (pollfd.revents & POLLHUP); /* POLLERR: see ND_ENDED_STREAM */
 }
 
 /* MSG_WAITALL: SO_RCVTIMEO bounds the whole call, RECV only silence. Returns how many bytes the call has received,
@@ -169,10 +170,10 @@ static ssize_t receive_waiting(struct receive_wait *this, nd_time began) {
     return result;
 }
 
-ssize_t nd_receive_scoped(const struct nd_receive_call *call, struct nd_sock *sock, const struct nd_scope *scope) {
+ssize_t nd_receive_scoped(const struct nd_receive_call *call, struct nd_sock *sock, struct nd_scope *scope) {
     ssize_t result = nd_receive_at_once(call);
     if (result < 0 && errno == ENOTSOCK) {
-        nd_sock_clear(call->fd);
+        nd_sock_clear_stale(call->fd);
         return nd_receive_plain(call);
     }
     if (!nd_would_block(result))
@@ -182,11 +183,15 @@ ssize_t nd_receive_scoped(const struct nd_receive_call *call, struct nd_sock *so
     const nd_time now = nd_now();
     struct receive_wait this = begin(call, sock, 0, now, nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, now));
     this.silence.scope = scope;
-    this.silence.scope_end = nd_time_after(scope->began, scope->timeout);
-    return receive_waiting(&this, now);
+    nd_scope_run(scope, now);
+    this.silence.scope_end = nd_scope_end(scope);
+    result = receive_waiting(&this, now);
+    nd_scope_stand(scope, nd_now());
+    return result;
 }
 
-/* What bounds a wait first, for `netdeadline ps`: not UNACKED, which holds only once the peer owes an acknowledgement. */
+/* What bounds a wait first, for `netdeadline ps`: not UNACKED, which holds only once the peer owes an
+ * acknowledgement. */
 static unsigned bound(struct nd_sock *sock, nd_time limit, nd_time now, nd_time *deadline) {
     *deadline = limit ? now + limit : ND_NEVER;
     return limit ? nd_limit_of(sock, ND_LIMIT_RECV) : ND_LIMIT_NONE;
@@ -222,7 +227,7 @@ ssize_t nd_receive_polled(const struct nd_receive_call *call, struct nd_sock *so
     else
         result = nd_receive_at_once(call);
     if (result < 0 && errno == ENOTSOCK) {
-        nd_sock_clear(call->fd);
+        nd_sock_clear_stale(call->fd);
         return nd_receive_plain(call);
     }
     return nd_receive_rest(call, sock, limit, result);

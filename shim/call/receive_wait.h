@@ -9,7 +9,7 @@
 #include "shim/wait/wait.h"
 
 /* Inside the TLS operation `scope`: tries, then waits until the operation's deadline. */
-ssize_t nd_receive_scoped(const struct nd_receive_call *call, struct nd_sock *sock, const struct nd_scope *scope);
+ssize_t nd_receive_scoped(const struct nd_receive_call *call, struct nd_sock *sock, struct nd_scope *scope);
 
 /* Tries, then waits under IDLE, LIFETIME, MIN_RATE and RECV (`limit`, 0 for none); has a slot while it waits. */
 ssize_t nd_receive_polled(const struct nd_receive_call *call, struct nd_sock *sock, nd_time limit);

@@ -1,8 +1,10 @@
 #include "shim/call/send.h"
 
+#include <limits.h>
 #include <poll.h>
 
 #include "base/compiler.h"
+#include "shim/call/connect.h"
 #include "shim/limit/carry_over.h"
 #include "shim/limit/datagram.h"
 #include "shim/limit/observe.h"
@@ -59,11 +61,15 @@ static void add_control(const struct msghdr *msg, struct msghdr *rest) {
     }
 }
 
-/* Makes the call for the bytes after the first `done`. */
+/* Makes the call for the bytes after the first `done`. Each call with MSG_ZEROCOPY that sends bytes has a completion of
+ * its own, and the program expects one for all of them: the rest of such a call is copied. */
 static ssize_t send_now(const struct nd_send_call *call, size_t done, int flags) {
+    const char *const rest_of_bytes = (const char *)call->buf + done;
+    flags &= done > 0 ? ~MSG_ZEROCOPY : -1;
+    if (!call->msg && call->kind != ND_SENDTO) /* a wrapper's sendto may be made of send, and the other way round */
+        return nd_real.send(call->fd, rest_of_bytes, call->len - done, flags);
     if (!call->msg)
-        return nd_real.sendto(call->fd, (const char *)call->buf + done, call->len - done, flags, call->to,
-                              call->to_len);
+        return nd_real.sendto(call->fd, rest_of_bytes, call->len - done, flags, call->to, call->to_len);
     if (done == 0)
         return nd_real.sendmsg(call->fd, call->msg, flags);
     size_t i = 0;
@@ -111,7 +117,7 @@ static ssize_t sent_or_fail(size_t done, int error) {
 struct send_wait {
     struct nd_wait wait; /* first: the function `fired` casts back */
     const struct nd_send_call *call;
-    const struct nd_scope *scope; /* the TLS operation that bounds it, or NULL */
+    struct nd_scope *scope; /* the TLS operation that bounds it, or NULL */
     struct nd_send_space space;
 };
 
@@ -165,8 +171,43 @@ static ssize_t give_up(struct send_wait *this, size_t done) {
     return sent_or_fail(done, error);
 }
 
+/* The rest of a write under a filter that may allow nothing else. */
+static ssize_t write_rest(const struct nd_send_call *call, size_t done) {
+    struct iovec rest[IOV_MAX];
+    const struct iovec *iov = call->msg->msg_iov;
+    int count = 0;
+    size_t i = 0;
+    for (; done >= iov[i].iov_len; i++)
+        done -= iov[i].iov_len;
+    for (; i < call->msg->msg_iovlen; i++, done = 0)
+        rest[count++] = (struct iovec){(char *)iov[i].iov_base + done, iov[i].iov_len - done};
+    return nd_real.writev(call->fd, rest, count);
+}
+
+/* Sends more after `done` bytes, by the system call that the program itself makes. */
+static ssize_t send_plainly(const struct nd_send_call *call, size_t done) {
+    if (done == 0)
+        return nd_send_plain(call);
+    if (call->kind == ND_WRITE)
+        return nd_real.write(call->fd, (const char *)call->buf + done, call->len - done);
+    if (call->kind == ND_WRITEV)
+        return write_rest(call, done);
+    return send_now(call, done, call->flags | MSG_NOSIGNAL);
+}
+
+/* A filter was installed while the call waited: it goes on, unbounded. */
+static ssize_t send_under_filter(const struct nd_send_call *call, size_t done) {
+    const size_t total = nd_send_total(call);
+    ssize_t sent = 0;
+    while (done < total && (sent = send_plainly(call, done)) > 0)
+        done += (size_t)sent;
+    return sent < 0 ? sent_or_fail(done, errno) : (ssize_t)done;
+}
+
 /* A filter denies poll and select: the rest of the call is made as a blocking one, unbounded. */
 static ssize_t send_unbounded(const struct nd_send_call *call, struct nd_sock *sock, size_t done) {
+    if (!nd_active)
+        return send_under_filter(call, done);
     const ssize_t sent = done > 0 ? send_checked(call, sock, done, call->flags) : nd_send_plain(call);
     return sent < 0 ? failed(call, sock, done) : (ssize_t)done + sent;
 }
@@ -181,7 +222,7 @@ static ssize_t send_waiting(struct send_wait *this, size_t done, size_t total) {
         wait->moved = done > 0;
         sock->blocked_senders++;
         const enum nd_waited waited = nd_wait_for(wait);
-        if (waited != ND_REPLACED)
+        if (sock->generation == wait->hold.generation)
             sock->blocked_senders--;
         if (waited == ND_UNPOLLABLE)
             return send_unbounded(call, sock, done);
@@ -233,8 +274,12 @@ static ssize_t send_rest(const struct nd_send_call *call, struct nd_sock *sock, 
         .scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(call->fd, call->caller) : NULL,
         .space = nd_carried_over_send(call->fd, sock, now),
     };
-    if (this.scope && this.scope->timeout) /* the TLS operation has the slot */
-        return send_waiting(&this, done, total);
+    if (this.scope && this.scope->timeout) { /* the TLS operation has the slot */
+        nd_scope_run(this.scope, now);
+        const ssize_t result = send_waiting(&this, done, total);
+        nd_scope_stand(this.scope, nd_now());
+        return result;
+    }
     nd_slot_begin(&use, operation_of(call), call->fd, now, deadline, nd_limit_of(sock, limit));
     ssize_t sent = send_waiting(&this, done, total);
     nd_slot_end(&use, nd_sock_flags(sock) & ND_SOCK_EXPIRED ? ND_SLOT_EXPIRED : nd_wait_outcome(this.wait.how, sent),
@@ -245,15 +290,28 @@ static ssize_t send_rest(const struct nd_send_call *call, struct nd_sock *sock, 
 /* MODE=observe: UNACKED is not reported, since nothing checks the peer while the kernel waits. */
 static ssize_t send_observed(const struct nd_send_call *call, struct nd_sock *sock) {
     struct nd_observe observe;
+    struct nd_scope *scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(call->fd, call->caller) : NULL;
     nd_observe_begin(&observe, operation_of(call), call->fd, sock, ND_LIMIT_SEND);
+    if (scope)
+        nd_scope_run(scope, nd_now());
     ssize_t result = nd_send_plain(call);
+    if (scope)
+        nd_scope_stand(scope, nd_now());
     nd_observe_end(&observe, result, (struct nd_expiry){0});
     return result;
 }
 
+/* Whether the call is made as a whole. UNACKED alone is no reason to copy what the program did not want copied: the
+ * kernel's own timers end the call, if late. */
+static bool stays_whole(const struct nd_send_call *call, const struct nd_sock *sock) {
+    return (call->flags & ND_SEND_WHOLE) ||
+           (nd_unlikely(call->flags & MSG_ZEROCOPY) && !nd_sock_send_limit(sock) && !nd_sock_connection_limited(sock));
+}
+
 static bool waits_for_space(const struct nd_send_call *call, const struct nd_sock *sock) {
     uint32_t flags = nd_sock_flags(sock);
-    if ((flags & ND_SOCK_NONBLOCK) || (call->flags & (ND_SEND_WHOLE | MSG_DONTWAIT)) || (!call->msg && call->len == 0))
+    if (stays_whole(call, sock) || (flags & ND_SOCK_NONBLOCK) || (call->flags & MSG_DONTWAIT) ||
+        (!call->msg && call->len == 0))
         return false;
     return nd_sock_send_space_limited(sock) || nd_sock_connection_limited(sock) || (flags & ND_SOCK_SCOPED);
 }
@@ -273,7 +331,7 @@ static ssize_t send_continue(const struct nd_send_call *call, struct nd_sock *so
         return sent;
     if (sent < 0 && (errno == ENOTSOCK || errno == EMSGSIZE || errno == EOPNOTSUPP)) {
         if (errno == ENOTSOCK)
-            nd_sock_clear(call->fd); /* unseen by the hooks, the number was given to another file */
+            nd_sock_clear_stale(call->fd); /* unseen by the hooks, the number was given to another file */
         return nd_send_plain(call);
     }
     if (sent < 0 && errno == ETIMEDOUT)
@@ -282,6 +340,10 @@ static ssize_t send_continue(const struct nd_send_call *call, struct nd_sock *so
         return sent;
     total = nd_send_total(call);
     return total > 0 ? send_rest(call, sock, sent > 0 ? (size_t)sent : 0, total) : nd_send_plain(call);
+}
+
+static ssize_t connecting_send(const void *call) {
+    return nd_send_plain(call);
 }
 
 static ssize_t send_bounded(const struct nd_send_call *call) {
@@ -299,6 +361,11 @@ static ssize_t send_bounded(const struct nd_send_call *call) {
         return nd_expired_fail(call->fd, sock, ND_OUT); /* prevents SIGPIPE */
     if (flags & ND_SOCK_BORROWED)
         nd_kernel_timers_give_back(call->fd, sock);
+    if (nd_unlikely(sock->deferred))
+        return nd_connect_deferred(call->fd, sock, !(call->flags & MSG_DONTWAIT), connecting_send, call);
+    if (nd_unlikely(flags & ND_SOCK_CONNECTING) && !(call->flags & MSG_DONTWAIT) &&
+        !nd_connect_await(call->fd, sock, ND_OUT))
+        return -1;
     if (!waits_for_space(call, sock))
         return send_unlimited(call, sock);
     if (nd_observing)

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 
 /* A call with one of these flags is never made as several. */
-#define ND_SEND_WHOLE (MSG_OOB | MSG_FASTOPEN | MSG_ZEROCOPY)
+#define ND_SEND_WHOLE (MSG_OOB | MSG_FASTOPEN)
 
 enum nd_send_kind { ND_WRITE, ND_WRITEV, ND_SEND, ND_SENDTO, ND_SENDMSG };
 

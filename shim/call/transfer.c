@@ -6,11 +6,14 @@
 #include <fcntl.h>
 #include <poll.h>
 
+#include "base/compiler.h"
+#include "shim/call/connect.h"
 #include "shim/call/silence.h"
 #include "shim/limit/carry_over.h"
 #include "shim/limit/datagram.h"
 #include "shim/limit/observe.h"
 #include "shim/mode.h"
+#include "shim/poll.h"
 #include "shim/real.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
@@ -150,6 +153,12 @@ static long send_pieces(const struct nd_transfer *call, struct progress *progres
     for (;;) {
         long piece = move_piece(progress, nd_sock_connection_limited(sock));
         const int error = errno;
+        if (nd_unlikely(!nd_active)) { /* a seccomp filter was installed meanwhile: nothing but the pieces is added */
+            errno = error;
+            if (is_over(progress, piece))
+                return progress->moved > 0 ? (long)progress->moved : piece;
+            continue;
+        }
         nd_time now = nd_now();
         nd_connection_limits_waited(sock, began, now);
         errno = error;
@@ -190,6 +199,8 @@ static long send_borrowing(const struct nd_transfer *call, struct nd_sock *sock,
     int error = errno;
     if (sock->generation == generation)
         nd_kernel_timers_return(call->fd, sock, &timer);
+    else if (!nd_active && !nd_filter_everywhere)
+        nd_real.setsockopt(call->fd, SOL_SOCKET, SO_SNDTIMEO, &timer.before, sizeof timer.before);
     errno = error;
     return result;
 }
@@ -201,7 +212,7 @@ static long send_bounded(const struct nd_transfer *call, struct nd_sock *sock) {
     struct pollfd pollfd = {.fd = call->fd, .events = POLLOUT};
     if ((nd_sock_flags(sock) & ND_SOCK_BORROWED) != 0)
         nd_kernel_timers_give_back(call->fd, sock);
-    if (!(nd_sock_send_space_limited(sock) || nd_sock_connection_limited(sock)) || nd_real.poll(&pollfd, 1, 0) < 0)
+    if (!(nd_sock_send_space_limited(sock) || nd_sock_connection_limited(sock)) || nd_poll_now(&pollfd) < 0)
         return call->make(call);
     if ((pollfd.revents & (POLLERR | POLLHUP)) && nd_expired_anywhere(call->fd, sock))
         return nd_expired_fail(call->fd, sock, ND_OUT); /* prevents SIGPIPE */
@@ -220,7 +231,7 @@ static long send_bounded(const struct nd_transfer *call, struct nd_sock *sock) {
 
 static short pipe_state(int pipe) {
     struct pollfd pollfd = {.fd = pipe, .events = POLLOUT};
-    return nd_real.poll(&pollfd, 1, 0) >= 0 ? pollfd.revents : POLLNVAL;
+    return nd_poll_now(&pollfd) >= 0 ? pollfd.revents : POLLNVAL;
 }
 
 /* Whether a call that returned without bytes waited for space in the pipe, not for the socket, or there is input now.
@@ -228,7 +239,7 @@ static short pipe_state(int pipe) {
 static bool waited_for_pipe(const struct nd_transfer *call) {
     struct pollfd input = {.fd = call->fd, .events = POLLIN};
     const int error = errno;
-    const bool for_pipe = nd_real.poll(&input, 1, 0) != 0 || !(pipe_state(call->out) & POLLOUT);
+    const bool for_pipe = nd_poll_now(&input) != 0 || !(pipe_state(call->out) & POLLOUT);
     errno = error;
     return for_pipe;
 }
@@ -251,6 +262,8 @@ static long receive_waiting(const struct nd_transfer *call, struct nd_silence *s
         while (nd_silence_is_cut(silence, result) &&
                (waited_for_pipe(call) ? continue_for_pipe(silence) : nd_silence_continue(silence, began)));
     }
+    if (nd_unlikely(!nd_active) && nd_would_block(result))
+        errno = ETIMEDOUT; /* RECV's timer, which stays on the socket when a seccomp filter is installed */
     return silence->wait.how == ND_EXPIRED ? expire(call, silence->wait.sock, &silence->wait.expiry, 0)
                                            : finish(call, silence->wait.sock, result);
 }
@@ -283,6 +296,11 @@ static long receive_bounded(const struct nd_transfer *call, struct nd_sock *sock
     return result;
 }
 
+static ssize_t connecting_send(const void *call) {
+    const struct nd_transfer *transfer = call;
+    return transfer->make(transfer);
+}
+
 static long bounded(const struct nd_transfer *call) {
     struct nd_sock *sock = nd_sock_lookup(call->fd);
     if (!sock)
@@ -296,6 +314,11 @@ static long bounded(const struct nd_transfer *call) {
         return observed(call, sock);
     if (!(flags & ND_SOCK_STREAM))
         return call->make(call);
+    if (nd_unlikely(sock->deferred) && call->direction == ND_OUT)
+        return nd_connect_deferred(call->fd, sock, true, connecting_send, call);
+    if (nd_unlikely(flags & ND_SOCK_CONNECTING) && !(call->flags & SPLICE_F_NONBLOCK) &&
+        !nd_connect_await(call->fd, sock, call->direction))
+        return -1;
     if (flags & ND_SOCK_NONBLOCK)
         return finish(call, sock, call->make(call));
     return call->direction == ND_OUT ? send_bounded(call, sock) : receive_bounded(call, sock);

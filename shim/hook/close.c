@@ -4,9 +4,10 @@
 #include "shim/call/linger.h"
 #include "shim/hook/hook.h"
 #include "shim/socket/duplicates.h"
+#include "shim/socket/owner.h"
 
-ND_COLD static int close_watched(int fd, const struct nd_sock *sock, uint32_t flags) {
-    if (nd_linger_is_parents(flags))
+ND_COLD static int close_watched(int fd, const struct nd_sock *sock) {
+    if (!nd_owner_is_caller())
         return nd_real.close(fd);
     struct nd_lingering lingering;
     nd_duplicates_hand_over(fd, sock);
@@ -21,12 +22,14 @@ int nd_hook_close(int fd) {
     const struct nd_sock *sock = nd_sock_lookup(fd);
     uint32_t flags = sock ? nd_sock_flags(sock) : 0;
     if (nd_unlikely(flags))
-        return close_watched(fd, sock, flags);
+        return close_watched(fd, sock);
     return nd_real.close(fd);
 }
 ND_ALIAS_OF(__close, close);
 
 ND_COLD static int fclose_watched(FILE *stream, int fd, const struct nd_sock *sock) {
+    if (!nd_owner_is_caller())
+        return nd_real.fclose(stream);
     struct nd_lingering lingering;
     nd_duplicates_hand_over(fd, sock);
     nd_linger_begin(fd, sock, &lingering);

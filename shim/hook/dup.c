@@ -2,6 +2,7 @@
 #include "shim/call/linger.h"
 #include "shim/hook/hook.h"
 #include "shim/socket/duplicates.h"
+#include "shim/socket/owner.h"
 
 int nd_hook_dup(int fd) {
     int made = nd_real.dup(fd);
@@ -16,7 +17,7 @@ static int plain(int fd, int to, const int *flags) {
 
 /* Called where `to` has a record. */
 ND_COLD static int replace(int fd, int to, const int *flags, const struct nd_sock *sock) {
-    if (nd_linger_is_parents(nd_sock_flags(sock)))
+    if (!nd_owner_is_caller())
         return plain(fd, to, flags);
     struct nd_lingering lingering;
     nd_duplicates_hand_over(to, sock);

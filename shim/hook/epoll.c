@@ -159,7 +159,8 @@ static bool is_long(int timeout) {
     return (unsigned)timeout > ND_EPOLL_SHORTEST_PERIOD / ND_MSEC;
 }
 
-/* Ends what is gone in a set, for which a wait that was not watched has found `ready`. Returns whether anything was ended. */
+/* Ends what is gone in a set, for which a wait that was not watched has found `ready`. Returns whether anything was
+ * ended. */
 ND_COLD static bool check(enum nd_call operation, int epfd) {
     const int saved = errno;
     const nd_time now = nd_now_coarse();
@@ -168,8 +169,8 @@ ND_COLD static bool check(enum nd_call operation, int epfd) {
     return any;
 }
 
-/* Goes on with a wait, for a set in which no limit holds but UNACKED, that was the program's own for `period` milliseconds, or its
- * shorter timeout, and gave `ready`. */
+/* Goes on with a wait, for a set in which no limit holds but UNACKED, that was the program's own for `period`
+ * milliseconds, or its shorter timeout, and gave `ready`. */
 ND_COLD static int wait_further(struct call *call, int period, int ready) {
     if (ready == 0 && (unsigned)call->timeout_ms > (unsigned)period) {
         call->timeout_ms -= call->timeout_ms < 0 ? 0 : period;

@@ -1,10 +1,13 @@
-/* gethostbyname, gethostbyaddr and their other forms, made in the same way as getaddrinfo. */
+/* gethostbyname, gethostbyaddr and their other forms, made in the same way as getaddrinfo. A function that another
+ * library has in place of libc's is called itself, since that library may not have the related ones. */
 #include <errno.h>
 
 #include "resolver/gethostby.h"
 #include "resolver/helper_calls.h"
+#include "resolver/helper_others.h"
 #include "shim/call/lookup.h"
 #include "shim/hook/hook.h"
+#include "shim/next.h"
 
 /* libc's gethostbyname asks for IPv6 first where the option inet6 is set (before glibc 2.30). */
 static int by_libc_r(const char *name, bool any_family, int family, struct hostent *entry, char *buffer, size_t size,
@@ -23,7 +26,16 @@ ND_COLD static int by_name_r(enum nd_call operation, const char *name, int famil
                              size_t size, struct hostent **result, int *h_err) {
     struct nd_lookup_use use;
     struct nd_lookup lookup = nd_lookup_begin(&use, operation, name);
-    int code = nd_gethostbyname2_r(name, family, entry, buffer, size, result, h_err, &lookup);
+    struct nd_host_call other = {.name = name, .family = family};
+    if (operation == ND_OPERATION_gethostbyname_r)
+        other.gethostbyname_r = nd_next_is(gethostbyname_r) ? nd_real.gethostbyname_r : NULL;
+    else
+        other.gethostbyname2_r = nd_next_is(gethostbyname2_r) ? nd_real.gethostbyname2_r : NULL;
+    int code;
+    if (other.gethostbyname_r || other.gethostbyname2_r)
+        code = nd_others_host_r(&other, entry, buffer, size, result, h_err, &lookup);
+    else
+        code = nd_gethostbyname2_r(name, family, entry, buffer, size, result, h_err, &lookup);
     if (lookup.libc_why)
         code = by_libc_r(name, operation == ND_OPERATION_gethostbyname_r, family, entry, buffer, size, result, h_err,
                          &lookup);
@@ -57,7 +69,15 @@ int nd_hook_gethostbyname_r(const char *name, struct hostent *entry, char *buffe
 ND_COLD static struct hostent *by_name(const char *name) {
     struct nd_lookup_use use;
     struct nd_lookup lookup = nd_lookup_begin(&use, ND_OPERATION_gethostbyname, name);
-    struct hostent *found = nd_gethostbyname(name, &lookup);
+    struct hostent *found;
+    if (nd_next_is(gethostbyname)) {
+        static struct nd_static_hostent storage;
+        found = nd_others_host(
+            &storage, &(struct nd_host_call){.gethostbyname = nd_real.gethostbyname, .name = name, .family = AF_INET},
+            &lookup);
+    } else {
+        found = nd_gethostbyname(name, &lookup);
+    }
     if (lookup.libc_why && lookup.prefers_ipv6)
         found = nd_helper_gethostbyname2(nd_real.gethostbyname2_r, name, AF_INET6, &lookup);
     if (lookup.libc_why && !found && !lookup.expired)
@@ -79,7 +99,15 @@ struct hostent *nd_hook_gethostbyname(const char *name) {
 ND_COLD static struct hostent *by_name2(const char *name, int family) {
     struct nd_lookup_use use;
     struct nd_lookup lookup = nd_lookup_begin(&use, ND_OPERATION_gethostbyname2, name);
-    struct hostent *found = nd_gethostbyname2(name, family, &lookup);
+    struct hostent *found;
+    if (nd_next_is(gethostbyname2)) {
+        static struct nd_static_hostent storage;
+        found = nd_others_host(
+            &storage, &(struct nd_host_call){.gethostbyname2 = nd_real.gethostbyname2, .name = name, .family = family},
+            &lookup);
+    } else {
+        found = nd_gethostbyname2(name, family, &lookup);
+    }
     if (lookup.libc_why)
         found = nd_helper_gethostbyname2(nd_real.gethostbyname2_r, name, family, &lookup);
     nd_lookup_set_h_errno(&lookup);
@@ -100,7 +128,13 @@ ND_COLD static int by_address_r(const void *address, socklen_t length, int famil
                                 size_t size, struct hostent **result, int *h_err) {
     struct nd_lookup_use use;
     struct nd_lookup lookup = nd_lookup_begin(&use, ND_OPERATION_gethostbyaddr_r, NULL);
-    int code = nd_gethostbyaddr_r(address, length, family, entry, buffer, size, result, h_err, &lookup);
+    struct nd_host_call other = {
+        .gethostbyaddr_r = nd_real.gethostbyaddr_r, .address = address, .length = length, .family = family};
+    int code;
+    if (nd_next_is(gethostbyaddr_r))
+        code = nd_others_host_r(&other, entry, buffer, size, result, h_err, &lookup);
+    else
+        code = nd_gethostbyaddr_r(address, length, family, entry, buffer, size, result, h_err, &lookup);
     if (lookup.libc_why)
         code = nd_helper_gethostbyaddr_r(nd_real.gethostbyaddr_r, address, length, family, entry, buffer, size, result,
                                          h_err, &lookup);
@@ -120,7 +154,17 @@ int nd_hook_gethostbyaddr_r(const void *address, socklen_t length, int family, s
 ND_COLD static struct hostent *by_address(const void *address, socklen_t length, int family) {
     struct nd_lookup_use use;
     struct nd_lookup lookup = nd_lookup_begin(&use, ND_OPERATION_gethostbyaddr, NULL);
-    struct hostent *found = nd_gethostbyaddr(address, length, family, &lookup);
+    struct hostent *found;
+    if (nd_next_is(gethostbyaddr)) {
+        static struct nd_static_hostent storage;
+        found = nd_others_host(
+            &storage,
+            &(struct nd_host_call){
+                .gethostbyaddr = nd_real.gethostbyaddr, .address = address, .length = length, .family = family},
+            &lookup);
+    } else {
+        found = nd_gethostbyaddr(address, length, family, &lookup);
+    }
     if (lookup.libc_why)
         found = nd_helper_gethostbyaddr(nd_real.gethostbyaddr_r, address, length, family, &lookup);
     nd_lookup_set_h_errno(&lookup);

@@ -28,7 +28,12 @@ static bool serving(const struct nd_tls *tls, const void *session) {
            (tls->gnutls_session_get_flags((struct gnutls_session_int *)(uintptr_t)session) & GNUTLS_SERVER);
 }
 
-static const struct nd_tls_library gnutls = {ND_GNUTLS, descriptor, NULL, serving, NULL};
+/* A session without GNUTLS_DATAGRAM has no MTU. */
+static bool datagrams(const struct nd_tls *tls, const void *session) {
+    return tls->gnutls_dtls_get_mtu && tls->gnutls_dtls_get_mtu((struct gnutls_session_int *)(uintptr_t)session);
+}
+
+static const struct nd_tls_library gnutls = {ND_GNUTLS, descriptor, NULL, serving, datagrams, NULL};
 
 enum {
     WARNING_ALERT_RECEIVED = -16,
@@ -38,9 +43,10 @@ enum {
     PULL_ERROR = -54,
 };
 
-static bool unfinished(const struct nd_tls_call *call, long result) {
+static enum nd_tls_outcome outcome(const struct nd_tls_call *call, long result) {
     (void)call;
-    return result == AGAIN || result == INTERRUPTED || result == WARNING_ALERT_RECEIVED;
+    return result == AGAIN || result == INTERRUPTED || result == WARNING_ALERT_RECEIVED ? ND_TLS_WANTS_NETWORK
+                                                                                        : ND_TLS_FINISHED;
 }
 
 /* The body of a hook: calls the real function in a scope. The scope is in the frame of the function that uses this;
@@ -51,7 +57,7 @@ static bool unfinished(const struct nd_tls_call *call, long result) {
     if (!nd_tls_enter(&call, &operation, session, caller, slot) || !call.tls->function)                                \
         return (kind) == ND_TLS_WRITES ? PUSH_ERROR : PULL_ERROR;                                                      \
     __typeof__(call.tls->function(__VA_ARGS__)) result = call.tls->function(__VA_ARGS__);                              \
-    if (!(result > 0 && nd_tls_is_established(&call)) && nd_tls_timed_out(&call, unfinished(&call, (long)result)))     \
+    if (!(result > 0 && nd_tls_is_established(&call)) && nd_tls_timed_out(&call, outcome(&call, (long)result)))        \
         result = call.tls->function(__VA_ARGS__);                                                                      \
     if (nd_unlikely(call.ended) && result >= 0 && nd_tls_refuses(&call))                                               \
         return (kind) == ND_TLS_WRITES ? PUSH_ERROR : PULL_ERROR;                                                      \
@@ -75,7 +81,7 @@ static bool unfinished(const struct nd_tls_call *call, long result) {
         nd_tls_established_open(&call, &operation, tls, session, fd, sock, ND_FRAME_SLOT());                           \
         type result = tls->function(__VA_ARGS__);                                                                      \
         if (nd_unlikely(result <= 0))                                                                                  \
-            nd_tls_established_settle(&call, unfinished, (long)result);                                                \
+            nd_tls_established_settle(&call, outcome, (long)result);                                                   \
         return result;                                                                                                 \
     }
 

@@ -1,4 +1,5 @@
-/* __nss_configure_lookup: a program names its own sources, as `getent -s` does. They hold for the lookups made here, too. */
+/* __nss_configure_lookup: a program names its own sources, as `getent -s` does. They hold for the lookups made here,
+ * too. */
 #include "resolver/nsswitch.h"
 #include "shim/hook/hook.h"
 

@@ -39,29 +39,59 @@ static bool holding(const struct nd_tls *tls, const void *ssl) {
     return !tls->SSL_has_pending || tls->SSL_has_pending(ssl);
 }
 
-static const struct nd_tls_library openssl = {ND_OPENSSL, descriptor, handshaking, serving, holding};
+static bool datagrams(const struct nd_tls *tls, const void *ssl) {
+    return tls->SSL_is_dtls && tls->SSL_is_dtls(ssl);
+}
 
-enum { ERROR_NONE, ERROR_SSL, ERROR_SYSCALL = 5, ERROR_ZERO_RETURN };
+static const struct nd_tls_library openssl = {ND_OPENSSL, descriptor, handshaking, serving, datagrams, holding};
 
-/* Whether the program must wait for the socket, or do something else, and then call again. */
-static bool unfinished(const struct nd_tls_call *call, long result) {
+enum {
+    ERROR_NONE,
+    ERROR_SSL,
+    ERROR_WANT_READ,
+    ERROR_WANT_WRITE,
+    ERROR_WANT_X509_LOOKUP,
+    ERROR_SYSCALL,
+    ERROR_ZERO_RETURN,
+    ERROR_WANT_CONNECT,
+    ERROR_WANT_ACCEPT /* those that came later want something of the program, too */
+};
+
+static enum nd_tls_outcome outcome(const struct nd_tls_call *call, long result) {
     const struct ssl_st *ssl = call->scope.object;
     if (result > 0 || !call->sock || !call->tls->SSL_get_error ||
         (nd_tls_is_established(call) && !handshaking(call->tls, ssl)))
-        return false;
+        return ND_TLS_FINISHED;
     int saved = errno, error = call->tls->SSL_get_error(ssl, (int)result);
     errno = saved;
-    return error != ERROR_NONE && error != ERROR_SSL && error != ERROR_SYSCALL && error != ERROR_ZERO_RETURN;
+    switch (error) {
+    case ERROR_NONE:
+    case ERROR_SSL:
+    case ERROR_SYSCALL:
+    case ERROR_ZERO_RETURN:
+        return ND_TLS_FINISHED;
+    case ERROR_WANT_READ:
+    case ERROR_WANT_WRITE:
+    case ERROR_WANT_CONNECT:
+    case ERROR_WANT_ACCEPT:
+        return ND_TLS_WANTS_NETWORK;
+    default:
+        return ND_TLS_WANTS_PROGRAM;
+    }
 }
 
 /* Sets the errors of a call that has failed because its time was up: errno to ETIMEDOUT, since a transport that reads
  * once more (BIO_f_buffer) leaves the error of that second read; and the error queue for the _ex forms, whose result 0
- * Python cannot tell from an end of file. `before`: the connection had been ended before the call. */
+ * Python cannot tell from an end of file. `before`: the connection had been ended before the call. Once an earlier call
+ * has reported the expiry the queue gets an error of OpenSSL's: a program may take SSL_ERROR_SYSCALL for a reason to
+ * call again (libmosquitto), and on a connection that was reset ends by the SSL_ERROR_SSL of the second call. */
 static void set_errors(const struct nd_tls_call *call, int failure, bool before) {
     if (!nd_tls_expired(call))
         return;
     if (!before)
         errno = ETIMEDOUT;
+    else if (call->reported)
+        nd_tls_queue_ended(call->tls);
     if (failure == 0)
         nd_tls_queue_errno(call->tls);
 }
@@ -81,7 +111,7 @@ static void set_errors(const struct nd_tls_call *call, int failure, bool before)
         return failure;                                                                                                \
     }                                                                                                                  \
     __typeof__(call.tls->function(__VA_ARGS__)) result = call.tls->function(__VA_ARGS__);                              \
-    if (!(result > 0 && nd_tls_is_established(&call)) && nd_tls_timed_out(&call, unfinished(&call, (long)result)))     \
+    if (!(result > 0 && nd_tls_is_established(&call)) && nd_tls_timed_out(&call, outcome(&call, (long)result)))        \
         result = call.tls->function(__VA_ARGS__);                                                                      \
     if (nd_unlikely(call.ended) && result > (failure) && nd_tls_refuses(&call))                                        \
         result = failure;                                                                                              \
@@ -113,7 +143,7 @@ static void set_errors(const struct nd_tls_call *call, int failure, bool before)
     }
 
 ND_COLD static void settle(struct nd_tls_call *call, long result, int failure) {
-    nd_tls_established_settle(call, unfinished, result);
+    nd_tls_established_settle(call, outcome, result);
     set_errors(call, failure, false);
 }
 

@@ -1,4 +1,5 @@
 /* poll, ppoll: the limits of the sockets in the set are kept by wait/set.h. */
+#include <errno.h>
 #include <limits.h>
 
 #include "shim/hook/hook.h"
@@ -15,20 +16,31 @@ struct call {
     const struct timespec *timeout; /* ppoll's, where `is_ppoll` */
     const sigset_t *mask;
     bool is_ppoll;
+    bool was_made; /* without waiting, and found `ready` */
+    int ready;
 };
 
-/* The index of the first entry that is watched, or -1; *any is all entries' bits. */
-static inline int first_watched(const struct pollfd *fds, nfds_t count, unsigned *any) {
-    *any = 0;
-    if (!nd_sock_any || count > INT_MAX || !nd_readable(fds, count * sizeof *fds))
-        return -1; /* the kernel gives the error */
+/* What stands for the index of a first entry that is watched: there is none, or it is not known whether the array can
+ * be read. */
+enum { NONE = -1, UNKNOWN = -2 };
+
+/* The index of the first entry that is watched; *any is the bits of all entries before it. */
+static inline int find_watched(const struct pollfd *fds, nfds_t count, unsigned *any) {
     for (nfds_t i = 0; i < count; i++) {
         const unsigned wants = nd_watch_events(fds[i].events), watch = nd_watch(fds[i].fd);
         if (nd_unlikely(watch & wants) && (nd_watch_exact(fds[i].fd) & wants))
             return (int)i;
         *any |= watch;
     }
-    return -1;
+    return NONE;
+}
+
+/* The index of the first entry that is watched. */
+static inline int first_watched(const struct pollfd *fds, nfds_t count, unsigned *any, const void *caller) {
+    *any = 0;
+    if (nd_sock_none_for(caller) || count == 0 || count > INT_MAX)
+        return NONE; /* the kernel gives the error */
+    return nd_likely(nd_readable_on_stack(fds, count * sizeof *fds)) ? find_watched(fds, count, any) : UNKNOWN;
 }
 
 static bool entry(const struct nd_wait_set *set, unsigned index, struct nd_wait_entry *entry) {
@@ -39,8 +51,7 @@ static bool entry(const struct nd_wait_set *set, unsigned index, struct nd_wait_
     return pollfd->fd >= 0;
 }
 
-static int wait_for(struct nd_wait_set *set, nd_time timeout) {
-    const struct call *call = set->state;
+static int make(const struct call *call, nd_time timeout) {
     struct timespec storage;
     if (call->is_ppoll) {
         const struct timespec *given = nd_timeout_to_timespec(timeout, call->timeout, &storage);
@@ -48,6 +59,13 @@ static int wait_for(struct nd_wait_set *set, nd_time timeout) {
     }
     const int ms = nd_timeout_to_ms(timeout, call->timeout_ms);
     return nd_real.poll(call->fds, call->count, ms);
+}
+
+static int wait_for(struct nd_wait_set *set, nd_time timeout) {
+    struct call *call = set->state;
+    const bool is_over = nd_unlikely(call->was_made) && (call->ready > 0 || set->timeout == 0);
+    call->was_made = false;
+    return is_over ? call->ready : make(call, timeout);
 }
 
 static int show(struct nd_wait_set *set, unsigned index) {
@@ -73,16 +91,35 @@ static int wait_watched(enum nd_call operation, struct call *call, int first, nd
     return ready;
 }
 
-ND_APART static int poll_watched(struct pollfd *fds, nfds_t count, int timeout, int first) {
-    struct call call = {.fds = fds, .count = count, .timeout_ms = timeout};
-    return wait_watched(ND_OPERATION_poll, &call, first, nd_timeout_of_ms(timeout));
-}
-
 /* Ends what is gone among the entries of a wait that was not watched, and has found `ready`. */
 ND_COLD static int check(enum nd_call operation, struct pollfd *fds, nfds_t count, int ready) {
     struct call call = {.fds = fds, .count = count};
     struct nd_wait_set set = {.operation = operation, .count = (unsigned)count, .entry = entry, .state = &call};
     return nd_wait_set_check(&set) && ready == 0 ? nd_real.poll(fds, count, 0) : ready;
+}
+
+/* An array that is not on the stack may have been unmapped since an earlier call. The call is made without waiting
+ * first: it fails with EFAULT, or the array can be read. */
+ND_APART static int wait_unknown(enum nd_call operation, struct call *call, nd_time timeout) {
+    call->ready = make(call, 0);
+    if (call->ready < 0) /* EFAULT may mean that the array cannot be written, which the kernel notices after the wait */
+        return errno == EFAULT ? make(call, ND_AS_GIVEN) : call->ready;
+    unsigned any = 0;
+    const int first = find_watched(call->fds, call->count, &any);
+    if (first == NONE && (call->ready > 0 || timeout == 0))
+        return nd_watch_gone(any) && nd_wait_set_checks(call->ready)
+                   ? check(operation, call->fds, call->count, call->ready)
+                   : call->ready;
+    if (first == NONE && !nd_watch_gone(any))
+        return make(call, ND_AS_GIVEN);
+    call->was_made = true;
+    return wait_watched(operation, call, first == NONE ? 0 : first, timeout);
+}
+
+ND_APART static int poll_watched(struct pollfd *fds, nfds_t count, int timeout, int first) {
+    struct call call = {.fds = fds, .count = count, .timeout_ms = timeout};
+    return nd_likely(first >= 0) ? wait_watched(ND_OPERATION_poll, &call, first, nd_timeout_of_ms(timeout))
+                                 : wait_unknown(ND_OPERATION_poll, &call, nd_timeout_of_ms(timeout));
 }
 
 ND_COLD static int poll_further(struct pollfd *fds, nfds_t count, int timeout, int ready) {
@@ -100,8 +137,8 @@ ND_APART static int poll_unwatched(struct pollfd *fds, nfds_t count, int timeout
 
 int nd_hook_poll(struct pollfd *fds, nfds_t count, int timeout) {
     unsigned any;
-    int first = first_watched(fds, count, &any);
-    if (nd_unlikely(first >= 0))
+    int first = first_watched(fds, count, &any, __builtin_return_address(0));
+    if (nd_unlikely(first != NONE))
         return poll_watched(fds, count, timeout, first);
     return nd_watch_gone(any) ? poll_unwatched(fds, count, timeout) : nd_real.poll(fds, count, timeout);
 }
@@ -115,11 +152,14 @@ int nd_hook___poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t siz
 
 ND_APART static int ppoll_watched(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
                                   const sigset_t *mask, int first) {
+    if (timeout && nd_unlikely(!nd_readable(timeout, sizeof *timeout)))
+        return nd_real.ppoll(fds, count, timeout, mask);
     struct call call = {.fds = fds, .count = count, .timeout = timeout, .mask = mask, .is_ppoll = true};
     const nd_time given = nd_timeout_of_timespec(timeout);
     if (given < 0)
         return nd_real.ppoll(fds, count, timeout, mask);
-    return wait_watched(ND_OPERATION_ppoll, &call, first, given);
+    return nd_likely(first >= 0) ? wait_watched(ND_OPERATION_ppoll, &call, first, given)
+                                 : wait_unknown(ND_OPERATION_ppoll, &call, given);
 }
 
 static bool is_short(const struct timespec *timeout) {
@@ -144,8 +184,8 @@ ND_APART static int ppoll_unwatched(struct pollfd *fds, nfds_t count, const stru
 
 int nd_hook_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
     unsigned any;
-    int first = first_watched(fds, count, &any);
-    if (nd_unlikely(first >= 0))
+    int first = first_watched(fds, count, &any, __builtin_return_address(0));
+    if (nd_unlikely(first != NONE))
         return ppoll_watched(fds, count, timeout, mask, first);
     return nd_watch_gone(any) ? ppoll_unwatched(fds, count, timeout, mask) : nd_real.ppoll(fds, count, timeout, mask);
 }

@@ -2,8 +2,8 @@
 #ifndef ND_HOOK_PRCTL_H
 #define ND_HOOK_PRCTL_H
 
-/* Called when the system call prctl or seccomp has succeeded with these arguments. If it installed a filter, the
- * library adds no system call any more. Async-signal-safe. */
-void nd_prctl_noted(long number, long first, long second);
+/* Makes the system call prctl or seccomp, as syscall(2). If it installs a filter, the library adds no system call any
+ * more. Async-signal-safe. */
+long nd_prctl_by_number(long number, long a, long b, long c, long d, long e, long f);
 
 #endif

@@ -102,7 +102,7 @@ ND_INLINE ssize_t read_try(int fd, void *buf, size_t len, const void *caller) {
 ND_APART static ssize_t read_in_tls(int fd, void *buf, size_t len, const void *caller, unsigned watch) {
     if (!is_unbounded(watch, fd, caller))
         return read_bounded(fd, buf, len, caller);
-    if (is_tried(watch, 0))
+    if (is_tried(watch, 0) && nd_likely(len))
         return read_try(fd, buf, len, caller);
     const ssize_t got = nd_real.read(fd, buf, len);
     return nd_likely(got > 0) ? got : read_ended(fd, buf, len, caller, got);
@@ -147,7 +147,9 @@ static inline ssize_t read_for(int fd, void *buf, size_t len, const void *caller
     const unsigned watch = nd_watch(fd);
     if (nd_likely(!(watch & ND_WATCH_IN)))
         return nd_real.read(fd, buf, len);
-    return is_tried_first(watch) ? read_try(fd, buf, len, NULL) : read_otherwise(fd, buf, len, caller);
+    /* A read of nothing does not even give the socket's error, which a receive would take. */
+    return is_tried_first(watch) && nd_likely(len) ? read_try(fd, buf, len, NULL)
+                                                   : read_otherwise(fd, buf, len, caller);
 }
 
 ssize_t nd_hook_read(int fd, void *buf, size_t len) {
@@ -161,16 +163,19 @@ ssize_t nd_hook___read_chk(int fd, void *buf, size_t len, size_t size) {
     return read_for(fd, buf, len, CALLER);
 }
 
-ND_APART static ssize_t readv_watched(int fd, const struct iovec *iov, int count, const void *caller) {
-    if (nd_vector_is_void(iov, count))
+/* What the kernel times is the program's own readv, which may have any buffers. */
+ND_APART static ssize_t readv_watched(int fd, const struct iovec *iov, int count, const void *caller, unsigned watch) {
+    const bool is_own = (watch & (ND_WATCH_KERNEL_TIMED | ND_WATCH_SCOPE)) == ND_WATCH_KERNEL_TIMED;
+    if (!is_own && nd_vector_is_void(iov, count))
         return nd_real.readv(fd, iov, count);
     return nd_receive(&(struct nd_receive_call){
         .kind = ND_READV, .fd = fd, .buf = (void *)(uintptr_t)iov, .len = (size_t)count, .caller = caller});
 }
 
 ssize_t nd_hook_readv(int fd, const struct iovec *iov, int count) {
-    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN) && count > 0 && count <= IOV_MAX)
-        return readv_watched(fd, iov, count, CALLER);
+    const unsigned watch = nd_watch(fd);
+    if (nd_unlikely(watch & ND_WATCH_IN) && count > 0 && count <= IOV_MAX)
+        return readv_watched(fd, iov, count, CALLER, watch);
     return nd_real.readv(fd, iov, count);
 }
 

@@ -1,15 +1,34 @@
 /* res_query, res_search, res_querydomain, res_send and their res_n forms: DNS queries, bounded by RESOLVE. Those that
- * the resolver cannot make (because of HOSTALIASES or unusual options) libc makes in a helper thread. */
+ * the resolver cannot make (because of HOSTALIASES or unusual options), and those that another library has functions
+ * for, are made in a helper thread. */
 #include "resolver/helper_res.h"
 
 #include "shim/call/lookup.h"
 #include "shim/hook/hook.h"
+#include "shim/next.h"
+
+/* Whether another library has a function of the call's kind. */
+static bool is_others(const struct nd_res_call *call) {
+    if (!nd_next_any)
+        return false;
+    switch (call->operation) {
+    case ND_RES_QUERY:
+        return call->state ? nd_next_is(res_nquery) : nd_next_is(res_query);
+    case ND_RES_SEARCH:
+        return call->state ? nd_next_is(res_nsearch) : nd_next_is(res_search);
+    case ND_RES_QUERYDOMAIN:
+        return call->state ? nd_next_is(res_nquerydomain) : nd_next_is(res_querydomain);
+    default:
+        return call->state ? nd_next_is(res_nsend) : nd_next_is(res_send);
+    }
+}
 
 ND_COLD static int run_query(enum nd_call function, const struct nd_res_call *call) {
     struct nd_lookup_use use;
     struct nd_lookup lookup = nd_lookup_begin(&use, function, call->name);
-    int length = nd_res(call, &lookup);
-    if (lookup.libc_why) {
+    bool others = is_others(call);
+    int length = others ? -1 : nd_res(call, &lookup);
+    if (others || lookup.libc_why) {
         struct nd_res_real real = {.nquery = nd_real.res_nquery,
                                    .nsearch = nd_real.res_nsearch,
                                    .nquerydomain = nd_real.res_nquerydomain,

@@ -26,7 +26,8 @@ struct call {
     const struct timespec *timespec;    /* pselect's, where `is_pselect` */
     const sigset_t *mask;
     bool is_pselect;
-    nd_time left; /* of select's timeout */
+    bool is_intact; /* the sets hold what was asked for: they may be memory that cannot be written */
+    nd_time left;   /* of select's timeout */
 };
 
 static bool bit(const long *set, int fd) {
@@ -43,7 +44,7 @@ static bool is_watched(unsigned watch, unsigned wants) {
 
 /* The first descriptor of the set that is watched for `wants`, or `count`. */
 static int first_in(int count, const long *set, unsigned wants) {
-    if (!set || !nd_readable(set, bytes(count)))
+    if (!set)
         return count;
     for (int word = 0; word * LONG_BITS < count; word++)
         for (int fd = word * LONG_BITS; set[word] && fd < count && fd < (word + 1) * LONG_BITS; fd++)
@@ -56,8 +57,15 @@ static int least(int a, int b) {
     return a < b ? a : b;
 }
 
-static int first_watched(int count, const fd_set *in, const fd_set *out, const fd_set *except) {
-    if (!nd_sock_any)
+static bool is_unreadable(const fd_set *set, int count) {
+    return set && nd_unlikely(!nd_readable(set, bytes(count)));
+}
+
+/* The first descriptor that is watched, or `count`; that also where one of the sets cannot be read: the kernel gives
+ * the error. */
+static int first_watched(int count, const fd_set *in, const fd_set *out, const fd_set *except, const void *caller) {
+    if (nd_sock_none_for(caller) || is_unreadable(in, count) || is_unreadable(out, count) ||
+        is_unreadable(except, count))
         return count;
     int first = least(first_in(count, (const long *)in, ND_WATCH_WAIT_IN),
                       first_in(count, (const long *)out, ND_WATCH_WAIT_OUT));
@@ -114,7 +122,9 @@ static int real_select(struct call *call, nd_time timeout) {
 
 static int wait_for(struct nd_wait_set *set, nd_time timeout) {
     struct call *call = set->state;
-    for (int i = 0; i < SETS; i++)
+    const bool is_intact = call->is_intact;
+    call->is_intact = false;
+    for (int i = 0; i < SETS && !is_intact; i++)
         if (call->sets[i])
             memcpy(call->sets[i], call->asked[i], bytes(call->count));
     return real_select(call, timeout);
@@ -146,12 +156,11 @@ static int wait_watched(struct call *call, fd_set *in, fd_set *out, fd_set *exce
     for (int i = 0; i < SETS; i++)
         call->sets[i] = (long *)sets[i];
     for (int i = 0; i < SETS; i++) {
-        if (sets[i] && !nd_readable(sets[i], bytes(call->count)))
-            return real_select(call, ND_AS_GIVEN);
         memset(call->asked[i], 0, bytes(call->count));
         if (sets[i])
             memcpy(call->asked[i], sets[i], bytes(call->count));
     }
+    call->is_intact = !shared;
     for (int i = 0; shared && i < SETS; i++)
         call->sets[i] = sets[i] ? call->own[i] : NULL;
     call->left = timeout;
@@ -179,7 +188,8 @@ static nd_time from_timeval(const struct timeval *timeout) {
 
 ND_APART static int select_watched(int count, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout,
                                    int first) {
-    nd_time given = timeout ? from_timeval(timeout) : ND_NEVER;
+    const bool is_readable = !timeout || nd_readable(timeout, sizeof *timeout);
+    nd_time given = !is_readable ? -1 : timeout ? from_timeval(timeout) : ND_NEVER;
     if (given < 0)
         return nd_real.select(count, in, out, except, timeout);
     struct call call;
@@ -191,7 +201,8 @@ ND_APART static int select_watched(int count, fd_set *in, fd_set *out, fd_set *e
 
 ND_APART static int pselect_watched(int count, fd_set *in, fd_set *out, fd_set *except, const struct timespec *timeout,
                                     const sigset_t *mask, int first) {
-    nd_time given = nd_timeout_of_timespec(timeout);
+    const bool is_readable = !timeout || nd_readable(timeout, sizeof *timeout);
+    nd_time given = is_readable ? nd_timeout_of_timespec(timeout) : -1;
     if (given < 0)
         return nd_real.pselect(count, in, out, except, timeout, mask);
     struct call call;
@@ -205,7 +216,7 @@ ND_APART static int pselect_watched(int count, fd_set *in, fd_set *out, fd_set *
 
 /* Cuts a large count, as the kernel does, to the size of its table of descriptors if a descriptor is watched. */
 ND_APART static int cut(int count, const fd_set *in, const fd_set *out, const fd_set *except) {
-    int saved = errno, size = first_watched(MOST, in, out, except) < MOST ? nd_fdtable_size() : -1;
+    int saved = errno, size = first_watched(MOST, in, out, except, NULL) < MOST ? nd_fdtable_size() : -1;
     errno = saved;
     return size > 0 && size <= MOST ? size : count;
 }
@@ -213,7 +224,7 @@ ND_APART static int cut(int count, const fd_set *in, const fd_set *out, const fd
 int nd_hook_select(int count, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout) {
     if (nd_unlikely(count > MOST))
         count = cut(count, in, out, except);
-    int first = count > 0 && count <= MOST ? first_watched(count, in, out, except) : count;
+    int first = count > 0 && count <= MOST ? first_watched(count, in, out, except, __builtin_return_address(0)) : count;
     if (nd_unlikely(first < count))
         return select_watched(count, in, out, except, timeout, first);
     return nd_real.select(count, in, out, except, timeout);
@@ -224,7 +235,7 @@ int nd_hook_pselect(int count, fd_set *in, fd_set *out, fd_set *except, const st
                     const sigset_t *mask) {
     if (nd_unlikely(count > MOST))
         count = cut(count, in, out, except);
-    int first = count > 0 && count <= MOST ? first_watched(count, in, out, except) : count;
+    int first = count > 0 && count <= MOST ? first_watched(count, in, out, except, __builtin_return_address(0)) : count;
     if (nd_unlikely(first < count))
         return pselect_watched(count, in, out, except, timeout, mask, first);
     return nd_real.pselect(count, in, out, except, timeout, mask);

@@ -97,6 +97,10 @@ static ssize_t send_message_attempt(enum nd_send_kind kind, unsigned watch, int 
     int saved = errno;
     const struct nd_send_call call = {.kind = kind, .fd = fd, .msg = msg, .flags = flags, .caller = caller};
     ssize_t sent = nd_real.sendmsg(fd, msg, attempt_flags(watch, flags));
+    if (kind == ND_WRITEV && nd_unlikely(sent < 0) && nd_vector_is_void(msg->msg_iov, (int)msg->msg_iovlen)) {
+        errno = saved;
+        return nd_real.writev(fd, msg->msg_iov, (int)msg->msg_iovlen);
+    }
     if (sent < 0 || (size_t)sent != nd_send_total(&call))
         return send_continue(&call, watch, sent, saved);
     note_sent(fd, watch, sent);
@@ -132,10 +136,13 @@ ND_ALIAS_OF(__write, write);
 ND_APART static ssize_t writev_watched(int fd, const struct iovec *iov, int count, const void *caller) {
     struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)count};
     const unsigned watch = nd_watch(fd);
-    if (nd_vector_is_void(iov, count))
+    /* A write of nothing does not even give the socket's error, which a send would take. */
+    if (nd_readable_on_stack(iov, (size_t)count * sizeof *iov) && nd_vector_is_void(iov, count))
         return nd_real.writev(fd, iov, count);
-    return is_fast(watch, 0)
-               ? send_message_attempt(ND_WRITEV, watch, fd, &msg, 0, caller)
+    if (is_fast(watch, 0))
+        return send_message_attempt(ND_WRITEV, watch, fd, &msg, 0, caller);
+    return nd_vector_is_void(iov, count)
+               ? nd_real.writev(fd, iov, count)
                : nd_send(&(struct nd_send_call){.kind = ND_WRITEV, .fd = fd, .msg = &msg, .caller = caller});
 }
 

@@ -37,7 +37,7 @@ int nd_hook_socket(int domain, int type, int protocol) {
 int nd_hook_socketpair(int domain, int type, int protocol, int fds[2]) {
     int result = nd_real.socketpair(domain, type, protocol, fds);
     for (int i = 0; i < 2 && result == 0; i++)
-        nd_sock_clear(fds[i]);
+        nd_sock_clear_stale(fds[i]);
     return result;
 }
 

@@ -11,6 +11,8 @@
 #include "shim/socket/keepalive.h"
 #include "shim/socket/kernel_timers.h"
 
+#define FASTOPEN_CONNECT 30 /* TCP_FASTOPEN_CONNECT, which old headers lack */
+
 #define TIMED (ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO | ND_SOCK_SYNCNT | ND_SOCK_KEEPALIVE)
 
 /* SO_ERROR of a stream that a deadline has ended is ETIMEDOUT once, in place of the ECONNRESET that ending it has left.
@@ -57,6 +59,8 @@ static void program_set(int fd, struct nd_sock *sock, int level, int name, const
     else if (level == SOL_SOCKET && name == SO_RCVLOWAT)
         note(fd, sock, ND_SOCK_LOWAT,
              *(const unsigned *)value > 1 && (flags & ND_SOCK_INET) && (flags & ND_SOCK_STREAM));
+    else if (level == IPPROTO_TCP && name == FASTOPEN_CONNECT)
+        sock->defers_connects = *(const int *)value != 0;
     else if (!(flags & ND_SOCK_STREAM && flags & ND_SOCK_INET &&
                nd_keepalive_program_set(fd, sock, level, name, value)) &&
              !nd_kernel_timers_program_set(fd, sock, level, name))

@@ -1,6 +1,9 @@
 /* syscall: the hooked calls made by number. They are bounded as the functions are, and everything else leaves by a
  * jump, so that no frame of ours stands on the stack of a clone or vfork made this way. libc's syscall is no
- * cancellation point; the functions are, so cancellation is held off meanwhile. */
+ * cancellation point; the functions are, so cancellation is held off meanwhile.
+ *
+ * A wrapper behind this library may make its own call by number, inside a call that a hook has made to it: hooked
+ * again, that would come back to the wrapper without end. */
 #include <errno.h>
 #include <pthread.h>
 
@@ -8,6 +11,7 @@
 #include "shim/hook/prctl.h"
 #include "shim/hook/syscall32.h"
 #include "shim/mode.h"
+#include "shim/next.h"
 #include "shim/raw.h"
 #include "shim/readable.h"
 #include "shim/report/operations.h"
@@ -35,6 +39,7 @@ static const uint8_t forms[] = {
 #include "shim/report/operations.def"
     [SYS_socket] = ALWAYS,     [SYS_socketpair] = ALWAYS, [SYS_bind] = ALWAYS,  [SYS_listen] = ALWAYS,
     [SYS_getsockopt] = ALWAYS, [SYS_setsockopt] = ALWAYS, [SYS_dup] = ALWAYS,   [SYS_dup3] = ALWAYS,
+    [SYS_unshare] = ALWAYS,    [SYS_close_range] = ALWAYS,
     [SYS_fcntl] = ALWAYS,      [SYS_ioctl] = ALWAYS,      [SYS_prctl] = ALWAYS, [SYS_epoll_ctl] = ALWAYS,
 #ifdef SYS_dup2
     [SYS_dup2] = ALWAYS,
@@ -59,10 +64,12 @@ static const uint8_t forms[] = {
 };
 /* clang-format on */
 
-/* ppoll and pselect6 write back what is left of the timeout, which the functions do not. */
+/* ppoll and pselect6 write back what is left of the timeout, where they can, which the functions do not. */
 static void write_back(struct timespec *timeout, nd_time began) {
     nd_time left = timeout->tv_sec * ND_SEC + timeout->tv_nsec - (nd_now() - began);
     left = left > 0 ? left : 0;
+    if (!nd_writable(timeout, sizeof *timeout))
+        return;
     timeout->tv_sec = (time_t)(left / ND_SEC);
     timeout->tv_nsec = (long)(left % ND_SEC);
 }
@@ -84,13 +91,27 @@ static long by_ppoll(long a, long b, long c, long d, long e) {
     return ready;
 }
 
+/* The function reads the timeout and writes it back itself, where the system call leaves both to the kernel. */
+static long by_select(long number, long a, long b, long c, long d, long e) {
+    struct timeval *timeout = (void *)e, copy;
+    if (timeout && !nd_readable(timeout, sizeof *timeout))
+        return nd_real.syscall(number, a, b, c, d, e, 0);
+    if (timeout)
+        copy = *timeout;
+    const int ready = nd_hook_select((int)a, (void *)b, (void *)c, (void *)d, timeout ? &copy : NULL);
+    if (timeout && nd_writable(timeout, sizeof *timeout))
+        *timeout = copy;
+    return ready;
+}
+
 static long by_pselect(long a, long b, long c, long d, long e, long f) {
     const struct {
         const sigset_t *set;
         size_t size;
     } *mask = (void *)f;
     struct timespec *timeout = (void *)e;
-    if ((mask && mask->set && mask->size != ND_KERNEL_SIGSET_SIZE) || (timeout && !counts(timeout)))
+    if ((mask && !nd_readable(mask, sizeof *mask)) || (mask && mask->set && mask->size != ND_KERNEL_SIGSET_SIZE) ||
+        (timeout && !counts(timeout)))
         return nd_real.syscall(SYS_pselect6, a, b, c, d, e, f);
     nd_time began = nd_now();
     int ready = nd_hook_pselect((int)a, (void *)b, (void *)c, (void *)d, timeout, mask ? mask->set : NULL);
@@ -134,6 +155,10 @@ static long about_descriptors(long number, long a, long b, long c, long d, long 
 #endif
     case SYS_dup3:
         return nd_hook_dup3((int)a, (int)b, (int)c);
+    case SYS_unshare:
+        return nd_hook_unshare((int)a);
+    case SYS_close_range:
+        return nd_hook_close_range((unsigned)a, (unsigned)b, (int)c);
     case SYS_ioctl:
         return nd_hook_ioctl((int)a, (unsigned long)b, (void *)c);
     case SYS_epoll_ctl:
@@ -186,11 +211,11 @@ static long wait_for(long number, long a, long b, long c, long d, long e, long f
         return by_ppoll(a, b, c, d, e);
 #if defined(SYS_select) && !defined(__i386__)
     case SYS_select:
-        return nd_hook_select((int)a, (void *)b, (void *)c, (void *)d, (void *)e);
+        return by_select(number, a, b, c, d, e);
 #endif
 #ifdef SYS__newselect
     case SYS__newselect:
-        return nd_hook_select((int)a, (void *)b, (void *)c, (void *)d, (void *)e);
+        return by_select(number, a, b, c, d, e);
 #endif
     case SYS_pselect6:
         return by_pselect(a, b, c, d, e, f);
@@ -251,8 +276,19 @@ static long form(long number, long a, long b, long c, long d, long e, long f) {
     }
 }
 
+static bool is_seccomp(long number) {
+#ifdef SYS_seccomp
+    return number == SYS_seccomp;
+#else
+    (void)number;
+    return false;
+#endif
+}
+
 /* Calls that are not hooked as functions, or whose function is not called for it. */
 static long noted(long number, long a, long b, long c, long d, long e, long f) {
+    if (number == SYS_prctl || is_seccomp(number))
+        return nd_prctl_by_number(number, a, b, c, d, e, f);
     long result = nd_real.syscall(number, a, b, c, d, e, f);
 #ifdef SYS_pidfd_getfd
     if (number == SYS_pidfd_getfd) {
@@ -270,16 +306,10 @@ static long noted(long number, long a, long b, long c, long d, long e, long f) {
         return result;
     }
 #endif
-    if (result >= 0)
-        nd_prctl_noted(number, a, b);
     return result;
 }
 
 static bool is_noted(long number) {
-#ifdef SYS_seccomp
-    if (number == SYS_seccomp)
-        return true;
-#endif
 #ifdef SYS_pidfd_getfd
     if (number == SYS_pidfd_getfd)
         return true;
@@ -288,7 +318,7 @@ static bool is_noted(long number) {
     if (number == SYS_io_uring_setup || number == SYS_io_uring_enter)
         return true;
 #endif
-    return number == SYS_prctl;
+    return number == SYS_prctl || is_seccomp(number);
 }
 
 ND_COLD static long syscall_watched(long number, long a, long b, long c, long d, long e, long f) {
@@ -303,7 +333,8 @@ ND_COLD static long syscall_watched(long number, long a, long b, long c, long d,
 
 long nd_hook_syscall(long number, long a, long b, long c, long d, long e, long f) {
     unsigned when = (unsigned long)number < sizeof forms ? forms[number] : 0;
-    if (nd_unlikely(when) && ((when & ALWAYS) || (nd_watch((int)a) & when)))
+    if (nd_unlikely(when) && ((when & ALWAYS) || (nd_watch((int)a) & when)) &&
+        !(nd_next_any && nd_next_has(__builtin_return_address(0))))
         return syscall_watched(number, a, b, c, d, e, f);
     return nd_real.syscall(number, a, b, c, d, e, f);
 }

@@ -1,5 +1,5 @@
-/* The calls that only i386 has by number (syscall.c). Whatever cannot be understood, and every pointer that cannot be read, is
- * left to the kernel. */
+/* The calls that only i386 has by number (syscall.c). Whatever cannot be understood, and every pointer that cannot be
+ * read, is left to the kernel. */
 #include "shim/hook/syscall32.h"
 
 #ifdef __i386__
@@ -87,7 +87,7 @@ static long by_select(const void *args) {
     long v[5];
     if (!take(v, args, 5))
         return nd_real.syscall(SYS_select, (long)args, 0, 0, 0, 0, 0);
-    return nd_hook_select((int)v[0], (void *)v[1], (void *)v[2], (void *)v[3], (void *)v[4]);
+    return nd_hook_syscall(SYS__newselect, v[0], v[1], v[2], v[3], v[4], 0);
 }
 
 /* A timeout that nobody counts, or that the kernel refuses, is left to the kernel. */
@@ -96,10 +96,12 @@ static bool counts_down(const struct nd_timespec64 *timeout) {
            timeout->tv_nsec >= 0 && timeout->tv_nsec < ND_SEC;
 }
 
-/* The system calls write back what is left of the timeout, which the functions do not. */
+/* The system calls write back what is left of the timeout, where they can, which the functions do not. */
 static void write_back(struct nd_timespec64 *timeout, nd_time began) {
     nd_time left = timeout->tv_sec * ND_SEC + timeout->tv_nsec - (nd_now() - began);
     left = left > 0 ? left : 0;
+    if (!nd_writable(timeout, sizeof *timeout))
+        return;
     timeout->tv_sec = left / ND_SEC;
     timeout->tv_nsec = (int32_t)(left % ND_SEC);
     timeout->unused = 0;

@@ -134,8 +134,10 @@ static bool too_slow(const struct flow *flow, struct nd_sock *sock, bool busy, s
 bool nd_connection_limits_check(int fd, struct nd_sock *sock, bool busy, nd_time now, struct nd_expiry *expiry) {
     struct flow flow;
     int saved = errno;
+    if (!nd_sock_connection_limited(sock))
+        return false;
     bool fired = too_old(fd, sock, now, expiry);
-    if (!fired && nd_sock_connection_limited(sock) && now >= nd_connection_limits_due(sock, now)) {
+    if (!fired && now >= nd_connection_limits_due(sock, now)) {
         if (read_flow(fd, sock, &flow)) {
             fired = too_silent(&flow, sock, expiry) || too_slow(&flow, sock, busy, expiry);
         } else {

@@ -1,5 +1,6 @@
-/* UNACKED for those who wait for input: the peer is gone when something was sent and nothing has been acknowledged for that long. The kernel of
- * a live peer acknowledges whether its program reads or not. Everything here is async-signal-safe. */
+/* UNACKED for those who wait for input: the peer is gone when something was sent and nothing has been acknowledged for
+ * that long. The kernel of a live peer acknowledges whether its program reads or not. Everything here is
+ * async-signal-safe. */
 #ifndef ND_LIMIT_GONE_H
 #define ND_LIMIT_GONE_H
 
@@ -10,8 +11,8 @@
  * without a limit. Notes it, so that repeated waits come to a check. */
 nd_time nd_gone_due(struct nd_sock *sock, nd_time now);
 
-/* Checks the connection if it is due at `now`: one system call. Returns true if the peer is gone, and fills *expiry but for the
- * operation. Keeps errno. */
+/* Checks the connection if it is due at `now`: one system call. Returns true if the peer is gone, and fills *expiry but
+ * for the operation. Keeps errno. */
 bool nd_gone_check(int fd, struct nd_sock *sock, nd_time now, struct nd_expiry *expiry);
 
 #endif

@@ -1,10 +1,12 @@
 #include "shim/limit/wait_clock.h"
 
+#include <sys/epoll.h>
+
 #include "shim/limit/connection_limits.h"
 #include "shim/limit/gone.h"
 #include "shim/limit/send_space.h"
 #include "shim/mode.h"
-#include "shim/real.h"
+#include "shim/poll.h"
 #include "shim/socket/change.h"
 #include "shim/socket/duplicates.h"
 #include "shim/socket/kernel_timers.h"
@@ -60,7 +62,7 @@ bool nd_wait_clock_send_space(const struct nd_sock *sock, short wants) {
 
 static nd_time operation_deadline(const struct nd_sock *sock) {
     nd_time timeout = sock->operation.timeout, grace_began = sock->operation.grace_began;
-    if (!timeout)
+    if (!timeout || sock->operation.paused)
         return ND_NEVER;
     return grace_began ? grace_began + GRACE_PERIOD : nd_time_after(sock->operation.began, timeout);
 }
@@ -111,7 +113,7 @@ void nd_wait_clock_settle_connect(int fd, struct nd_sock *sock) {
     if (!(nd_sock_flags(sock) & ND_SOCK_CONNECTING))
         return;
     int saved = errno;
-    if (nd_real.poll(&pollfd, 1, 0) > 0)
+    if (nd_poll_now(&pollfd) > 0)
         nd_wait_clock_connected(fd, sock, pollfd.revents);
     errno = saved;
 }
@@ -168,7 +170,7 @@ unsigned nd_wait_clock_bound(const struct nd_sock *sock, short wants, nd_time no
 
 bool nd_wait_clock_readable(int fd) {
     struct pollfd pollfd = {.fd = fd, .events = POLLIN};
-    return nd_real.poll(&pollfd, 1, 0) > 0 && (pollfd.revents & POLLIN);
+    return nd_poll_now(&pollfd) > 0 && (pollfd.revents & POLLIN);
 }
 
 /* Ends a connection whose RECV has expired by the wait clock and by the kernel, which knows of bytes that were received

@@ -19,8 +19,8 @@ void nd_report_expiry(const struct nd_event *event);
  * later it is not known what descriptor 2 is, and nothing is written. Async-signal-safe; keeps errno. */
 void nd_report_notice(const char *text);
 
-/* Writes such a line to the log, where one is set, whatever was written before: that a call has no limit although one is
- * set. The caller sees to it that a process says so once. Async-signal-safe; keeps errno. */
+/* Writes such a line to the log, where one is set, whatever was written before: that a call has no limit although one
+ * is set. The caller sees to it that a process says so once. Async-signal-safe; keeps errno. */
 void nd_report_unbounded(const char *text);
 
 #endif

@@ -34,9 +34,9 @@ void nd_slots_count_in_a_row(enum nd_call operation, uint32_t expiries);
 /* Counts an expiry. */
 void nd_slots_count_expiry(const char *operation, bool observed);
 
-/* Whether another thread is inside a call on `fd` that sends. A slot that was left by cancellation or a jump does not count: its thread has
- * ended, or its frame is gone. False where that thread had no slot (all were taken). Makes two system calls for a slot that
- * may be one. */
+/* Whether another thread is inside a call on `fd` that sends. A slot that was left by cancellation or a jump does not
+ * count: its thread has ended, or its frame is gone. False where that thread had no slot (all were taken). Makes two
+ * system calls for a slot that may be one. */
 bool nd_slots_sending(int fd);
 
 #endif

@@ -1,7 +1,9 @@
 #include "shim/socket/change.h"
 
+#include "base/compiler.h"
 #include "shim/mode.h"
 #include "shim/socket/limits.h"
+#include "shim/socket/owner.h"
 
 const struct nd_sock_listener *_Atomic nd_sock_listener;
 _Atomic uint32_t nd_sock_uring_changes;
@@ -54,6 +56,10 @@ static unsigned watch_unscoped(const struct nd_sock *sock, uint32_t flags) {
         watch |= ND_WATCH_WAIT; /* to report it: wait/results.h */
     if ((flags & ND_SOCK_CONNECTING) || sock->operation.timeout)
         watch |= ND_WATCH_WAIT;
+    if ((flags & ND_SOCK_CONNECTING) && !(flags & ND_SOCK_NONBLOCK))
+        watch |= ND_WATCH_IN | ND_WATCH_OUT; /* calls that block wait for the connection first: call/connect.h */
+    if (sock->deferred)
+        watch |= ND_WATCH_OUT;
     if ((flags & ND_SOCK_RCVTIMEO) || (nd_observing && ((flags & ND_SOCK_CONNECTED) || recv)))
         watch |= ND_WATCH_IN;
     if (nd_sock_is_datagram(sock))
@@ -125,6 +131,7 @@ void nd_sock_begin_operation(int fd, struct nd_sock *sock, const char *name, con
     sock->operation.limit = limit;
     sock->operation.began = nd_now();
     sock->operation.grace_began = 0;
+    sock->operation.paused = 0;
     sock->operation.timeout = timeout;
     nd_sock_change(fd, sock, 0, 0);
 }
@@ -138,13 +145,15 @@ void nd_sock_end_operation(int fd, struct nd_sock *sock) {
 
 struct nd_sock *nd_sock_created(int fd, uint32_t flags) {
     struct nd_sock *sock = nd_sock_get(fd);
-    if (!sock)
+    if (!sock || nd_owner_left_table || (nd_unlikely(nd_sock_flags(sock)) && !nd_owner_is_caller()))
         return NULL;
     nd_sock_clear(fd);
     sock->generation++;
     put(&sock->settings, nd_settings_generation);
-    if (!nd_sock_any)
-        nd_sock_any = true;
+    if (!nd_sock_any) {
+        nd_sock_any = nd_next_any ? ND_SOCK_SOME_WRAPPED : ND_SOCK_SOME;
+        nd_owner_note();
+    }
     int seen = nd_sock_table.highest;
     while (fd > seen && !atomic_compare_exchange_weak(&nd_sock_table.highest, &seen, fd))
         ;

@@ -5,7 +5,8 @@
 
 #include "shim/socket/record.h"
 
-/* Starts a new record for a socket that was just created, with these flags; NULL without memory. */
+/* Starts a new record for a socket that was just created, with these flags; NULL without memory, and where `fd` is in
+ * another process or table than the records (owner.h). */
 struct nd_sock *nd_sock_created(int fd, uint32_t flags);
 
 /* Sets and clears flags, and brings the watch bits of `fd` up to date. */

@@ -98,7 +98,7 @@ static bool has_our_timers(int fd, struct nd_sock *sock) {
 }
 
 void nd_discover_arrived(int fd) {
-    nd_sock_clear(fd);
+    nd_sock_clear_stale(fd);
     struct nd_sock *sock = nd_sock_discover(fd);
     if (!sock)
         return;

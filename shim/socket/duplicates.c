@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "shim/socket/change.h"
+#include "shim/socket/owner.h"
 #include "shim/socket/tcp_info.h"
 
 /* The flags of the socket, rather than of one descriptor. */
@@ -149,13 +150,12 @@ static void duplicate_set(int fd, const struct nd_sock *from, struct nd_sock *du
 void nd_duplicates_create(int fd, int to) {
     struct nd_sock *from = nd_sock_lookup(fd);
     if (!from || !(nd_sock_flags(from) & ND_SOCK_KNOWN)) {
-        nd_sock_clear(to);
+        nd_sock_clear_stale(to);
         return;
     }
-    struct nd_sock *duplicate = nd_sock_get(to);
-    if (!duplicate || duplicate == from)
+    struct nd_sock *duplicate = nd_owner_is_caller() ? nd_sock_get(to) : NULL;
+    if (!duplicate || duplicate == from || !nd_sock_created(to, 0))
         return;
-    nd_sock_created(to, 0);
     duplicate->profile = atomic_load(&from->profile);
     duplicate->own_syncnt = atomic_load(&from->own_syncnt);
     for (int i = 0; i < 4; i++)

@@ -2,6 +2,7 @@
 
 #include "shim/real.h"
 #include "shim/socket/change.h"
+#include "shim/socket/mptcp.h"
 #include "shim/socket/tcp_info.h"
 
 /* The mark of a stream that was ended, for processes that have no record of it: executed since, or forked before. It is
@@ -9,22 +10,22 @@
  * none SO_RCVLOWAT. The program's own value is kept in the record. */
 #define MARK 1852074862
 
-static void mark_option(const struct nd_sock *sock, int *level, int *name) {
-    bool tcp = (nd_sock_flags(sock) & ND_SOCK_INET) != 0;
+static void mark_option(int fd, struct nd_sock *sock, int *level, int *name) {
+    bool tcp = (nd_sock_flags(sock) & ND_SOCK_INET) && !nd_is_mptcp(fd, sock);
     *level = tcp ? IPPROTO_TCP : SOL_SOCKET;
     *name = tcp ? TCP_USER_TIMEOUT : SO_RCVLOWAT; // NOLINT(bugprone-branch-clone): 18 on either level
 }
 
-static int read_mark(int fd, const struct nd_sock *sock) {
+static int read_mark(int fd, struct nd_sock *sock) {
     int level, name, value = 0;
     socklen_t len = sizeof value;
-    mark_option(sock, &level, &name);
+    mark_option(fd, sock, &level, &name);
     return nd_real.getsockopt(fd, level, name, &value, &len) == 0 ? value : -1;
 }
 
-static void write_mark(int fd, const struct nd_sock *sock, int value) {
+static void write_mark(int fd, struct nd_sock *sock, int value) {
     int level, name;
-    mark_option(sock, &level, &name);
+    mark_option(fd, sock, &level, &name);
     nd_real.setsockopt(fd, level, name, &value, sizeof value);
 }
 
@@ -74,7 +75,7 @@ bool nd_expired(int fd, struct nd_sock *sock) {
     uint64_t inode = nd_sock_inode(fd);
     if (inode != 0 && inode == sock->inode)
         return true;
-    nd_sock_clear(fd);
+    nd_sock_clear_stale(fd);
     return false;
 }
 

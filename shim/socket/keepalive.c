@@ -25,8 +25,8 @@ static int own(const struct nd_sock *sock, int option) {
     return sock->own_keepalive[option] - 1;
 }
 
-/* What a socket has whose program sets nothing: net.ipv4.tcp_keepalive_time and its kin, as a new socket of this network namespace
- * shows them. Asked for only when the program reads such an option, or switches keepalive off. */
+/* What a socket has whose program sets nothing: net.ipv4.tcp_keepalive_time and its kin, as a new socket of this
+ * network namespace shows them. Asked for only when the program reads such an option, or switches keepalive off. */
 static int kernel_default(int option) {
     static const int usual[OPTIONS] = {0, 7200, 75, 9};
     int value = usual[option];

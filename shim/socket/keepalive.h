@@ -1,5 +1,6 @@
-/* TCP keepalive on a connection, or on a listener that hands it on: KEEPALIVE of silence, then probes for UNACKED. The program keeps seeing its
- * own values, and the shorter times of both are in force. Everything here is async-signal-safe and keeps errno. */
+/* TCP keepalive on a connection, or on a listener that hands it on: KEEPALIVE of silence, then probes for UNACKED. The
+ * program keeps seeing its own values, and the shorter times of both are in force. Everything here is async-signal-safe
+ * and keeps errno. */
 #ifndef ND_SOCKET_KEEPALIVE_H
 #define ND_SOCKET_KEEPALIVE_H
 
@@ -7,8 +8,8 @@
 
 struct nd_limits;
 
-/* Sets the options by `limits`: four system calls. Does nothing where they stand already, where the program has switched keepalive off,
- * or where the kernel refuses (MPTCP before Linux 6.6). */
+/* Sets the options by `limits`: four system calls. Does nothing where they stand already, where the program has
+ * switched keepalive off, or where the kernel refuses (MPTCP before Linux 6.6). */
 void nd_keepalive_arm(int fd, struct nd_sock *sock, const struct nd_limits *limits);
 
 /* Restores the program's own values. */
@@ -20,10 +21,12 @@ void nd_keepalive_discover(int fd, struct nd_sock *sock);
 /* An accepted socket has its listener's options. */
 void nd_keepalive_inherit(const struct nd_sock *listener, struct nd_sock *sock);
 
-/* The kernel has accepted the program's `value` for an option: notes it if it is one of these, and puts the shorter times in force. Returns whether it is. */
+/* The kernel has accepted the program's `value` for an option: notes it if it is one of these, and puts the shorter
+ * times in force. Returns whether it is. */
 bool nd_keepalive_program_set(int fd, struct nd_sock *sock, int level, int name, const void *value);
 
-/* What the program would read for one of the options while ours stand, in *value. Returns false where it is none of them. */
+/* What the program would read for one of the options while ours stand, in *value. Returns false where it is none of
+ * them. */
 bool nd_keepalive_read_back(const struct nd_sock *sock, int level, int name, int *value);
 
 #endif

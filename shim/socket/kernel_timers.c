@@ -7,6 +7,7 @@
 #include "shim/socket/change.h"
 #include "shim/socket/keepalive.h"
 #include "shim/socket/limits.h"
+#include "shim/socket/mptcp.h"
 
 #define USEC_PER_SEC 1000000
 
@@ -74,6 +75,8 @@ nd_time nd_kernel_timers_own_deadline(int fd, const struct nd_sock *sock, enum n
     int64_t usec = in ? sock->own_rcvtimeo : sock->own_sndtimeo;
     if (!ours)
         usec = get_timeout(fd, in ? SO_RCVTIMEO : SO_SNDTIMEO);
+    if (usec < 0)
+        return -1;
     return usec > 0 ? nd_time_after(now, usec * ND_USEC) : ND_NEVER;
 }
 
@@ -243,7 +246,7 @@ static bool store(const void *what, size_t size, void *value, socklen_t *len) {
 
 bool nd_kernel_timers_read_back(const struct nd_sock *sock, int level, int name, void *value, socklen_t *len) {
     uint32_t flags = nd_sock_flags(sock);
-    bool inet = (flags & ND_SOCK_INET) != 0;
+    bool inet = (flags & ND_SOCK_INET) && !nd_is_known_mptcp(sock);
     if ((flags & ND_SOCK_EXPIRED) && level == (inet ? IPPROTO_TCP : SOL_SOCKET) &&
         name == (inet ? TCP_USER_TIMEOUT : SO_RCVLOWAT)) { // NOLINT(bugprone-branch-clone): 18 on either level
         int own = sock->own_marked;

@@ -54,8 +54,8 @@ void nd_kernel_timers_give_back(int fd, struct nd_sock *sock);
 /* Restores SO_RCVTIMEO of a socket that turns out to wait for requests. Async-signal-safe; keeps errno. */
 void nd_kernel_timers_disarm(int fd, struct nd_sock *sock);
 
-/* Sets TCP_SYNCNT, as a backstop for a non-blocking connect whose waits we do not see. Async-signal-safe; keeps errno.
- */
+/* Sets TCP_SYNCNT, as a backstop for a non-blocking connect whose waits we do not see. Async-signal-safe; keeps
+ * errno. */
 void nd_kernel_timers_backstop(int fd, struct nd_sock *sock);
 
 /* Returns the number of SYN retransmissions that take no less than `timeout` on any kernel. */
@@ -66,7 +66,8 @@ int nd_kernel_timers_syn_count(nd_time timeout);
 bool nd_kernel_timers_program_set(int fd, struct nd_sock *sock, int level, int name);
 
 /* Returns when the program's own SO_RCVTIMEO (ND_IN) or SO_SNDTIMEO ends a call that begins to wait at `now`; ND_NEVER
- * without one. Costs a system call where none of ours is set. Async-signal-safe; errno undefined. */
+ * without one, -1 where that cannot be read. Costs a system call where none of ours is set. Async-signal-safe; errno
+ * undefined. */
 nd_time nd_kernel_timers_own_deadline(int fd, const struct nd_sock *sock, enum nd_direction direction, nd_time now);
 
 /* Stores in *value what getsockopt must return to the program for an option that holds our value; false for any other

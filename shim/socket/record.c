@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "shim/socket/owner.h"
+
 struct nd_sock_table nd_sock_table;
 
 struct nd_sock *nd_sock_get(int fd) {
@@ -33,7 +35,7 @@ void nd_watch_set(int fd, struct nd_sock *sock, unsigned watch) {
         atomic_store_explicit(&sock->watch, (uint8_t)watch, memory_order_relaxed);
 }
 
-_Atomic bool nd_sock_any;
+_Atomic uint8_t nd_sock_any;
 
 int nd_sock_highest(void) {
     return nd_sock_table.highest;
@@ -72,7 +74,10 @@ void nd_sock_clear(int fd) {
     put(&sock->group, 0);
     put(&sock->own_marked, 0);
     put(&sock->profile, 0);
+    put(&sock->protocol, 0);
     put(&sock->connect_began, 0);
+    put(&sock->defers_connects, false);
+    put(&sock->deferred, false);
     put(&sock->blocked_senders, 0);
     put(&sock->gone_check_at, 0);
     put(&sock->operation.timeout, 0);
@@ -90,15 +95,21 @@ void nd_sock_clear(int fd) {
         memset(&sock->epoll, 0, sizeof sock->epoll);
 }
 
+void nd_sock_clear_stale(int fd) {
+    const struct nd_sock *sock = nd_sock_lookup(fd);
+    if (sock && nd_sock_flags(sock) && nd_owner_is_caller())
+        nd_sock_clear(fd);
+}
+
 void nd_sock_clear_all(void) {
     for (int fd = 0; fd <= nd_sock_table.highest; fd++)
         nd_sock_clear(fd);
-    nd_sock_any = false;
+    nd_sock_any = ND_SOCK_NONE;
 }
 
 uint32_t nd_sock_family(int domain, int type, int protocol) {
     uint32_t flags = 0;
-    bool tcp = protocol == 0 || protocol == IPPROTO_TCP;
+    bool tcp = protocol == 0 || protocol == IPPROTO_TCP || protocol == ND_SOCK_MPTCP_PROTOCOL;
     if (type == SOCK_STREAM || type == SOCK_SEQPACKET)
         flags |= ND_SOCK_STREAM;
     if ((domain == AF_INET || domain == AF_INET6) && (type == SOCK_DGRAM || (type == SOCK_STREAM && tcp)))

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "shim/next.h"
 #include "shim/socket/stopwatch.h"
 #include "shim/socket/watch.h"
 
@@ -46,6 +47,8 @@ enum nd_sock_flag {
     ND_SOCK_LOWAT = 1 << 29,           /* the program has set SO_RCVLOWAT: poll honours it */
     ND_SOCK_TLS_CANDIDATE = 1 << 30    /* may be the socket of a TLS object that does not show it (tls/find_socket.h) */
 };
+
+#define ND_SOCK_MPTCP_PROTOCOL 262 /* IPPROTO_MPTCP, which old headers lack */
 
 enum nd_direction { ND_IN, ND_OUT };
 
@@ -119,6 +122,7 @@ struct nd_epoll {
  * every wait for the socket. */
 struct nd_operation {
     _Atomic nd_time timeout, began;    /* a timeout of 0: none is under way */
+    _Atomic nd_time paused;            /* since when it waits for the program and not for the network; 0: it does not */
     _Atomic nd_time grace_began;       /* when it expired with unread bytes in the socket; 0: it has not */
     _Atomic(const char *) name, limit; /* "SSL_connect", "TLS_HANDSHAKE": static strings */
 };
@@ -131,6 +135,7 @@ struct nd_sock {
     _Atomic uint8_t watch;       /* for descriptors past ND_WATCH_FAST */
     _Atomic uint8_t profile;     /* its limits, where sections of the config file apply; or 0 */
     _Atomic int8_t own_syncnt;
+    _Atomic uint8_t protocol;                     /* as far as socket/mptcp.c has asked for it; 0: it has not */
     _Atomic(const void *) tls;                    /* the TLS object on it, or NULL: tls/find_socket.h */
     _Atomic(const void *const *) tls_word;        /* the word in the object that points to its method */
     _Atomic(const void *) tls_method;             /* what it pointed to */
@@ -142,6 +147,8 @@ struct nd_sock {
     _Atomic uint64_t inode;
     _Atomic int blocked_senders; /* threads that wait in a sending call for space, and those that left one unseen */
     _Atomic nd_time connect_began;
+    _Atomic bool defers_connects;        /* the program has set TCP_FASTOPEN_CONNECT */
+    _Atomic bool deferred;               /* connect has returned, and the first send begins the connection to ->peer */
     struct sockaddr_in6 peer;            /* of a pending connect, or of the last datagram; holds AF_INET too */
     struct nd_wait_clock clock[2];       /* by nd_direction */
     _Atomic nd_time reply_pending_since; /* when bytes were sent first since the last were received */
@@ -214,14 +221,27 @@ bool nd_sock_held(int fd, const struct nd_sock *sock, const struct nd_sock_hold 
 /* The inode of the socket behind `fd`; 0 if it is none. */
 uint64_t nd_sock_inode(int fd);
 
-/* Whether any descriptor has had a record since all were cleared. */
-extern _Atomic bool nd_sock_any __attribute__((visibility("hidden")));
+/* Whether any descriptor has had a record since all were cleared, and whether waits are to be looked at more closely
+ * then: other libraries' functions stand behind the hooks (next.h), and what they call may come back here. */
+enum nd_sock_any { ND_SOCK_NONE, ND_SOCK_SOME, ND_SOCK_SOME_WRAPPED };
+extern _Atomic uint8_t nd_sock_any __attribute__((visibility("hidden")));
+
+/* Whether a wait that `caller` makes is the program's own call anyway: no descriptor has a record, or a wrapper makes
+ * the wait within a call that is bounded already. */
+static inline bool nd_sock_none_for(const void *caller) {
+    const unsigned any = nd_sock_any;
+    return __builtin_expect(any != ND_SOCK_SOME, 0) && (any == ND_SOCK_NONE || nd_next_has(caller));
+}
 
 /* No descriptor above this has ever had a record. */
 int nd_sock_highest(void);
 
-/* Clears the record of `fd`. */
+/* Clears the record of `fd`, which is closed, by the process and table that the record is of. */
 void nd_sock_clear(int fd);
+
+/* Clears the record of `fd`, which was found to be another file, unless that is so in another process or table only
+ * (owner.h). */
+void nd_sock_clear_stale(int fd);
 
 /* Clears all records. */
 void nd_sock_clear_all(void);

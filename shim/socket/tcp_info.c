@@ -4,7 +4,9 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "shim/poll.h"
 #include "shim/real.h"
+#include "shim/socket/mptcp.h"
 
 #define LONG_AGO (INT32_MAX * ND_MSEC)
 
@@ -83,13 +85,39 @@ static bool is_stream(int fd) {
     return nd_real.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
 }
 
-static uint8_t state_without_info(int fd) {
+static bool has_peer(int fd) {
     struct sockaddr_storage peer;
     socklen_t len = sizeof peer;
+    return getpeername(fd, (struct sockaddr *)&peer, &len) == 0;
+}
+
+static uint8_t state_without_info(int fd) {
     struct pollfd pollfd = {.fd = fd, .events = POLLOUT};
-    if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0)
+    if (has_peer(fd))
         return TCP_ESTABLISHED;
-    return nd_real.poll(&pollfd, 1, 0) == 0 ? TCP_SYN_SENT : TCP_CLOSE;
+    return nd_poll_now(&pollfd) == 0 ? TCP_SYN_SENT : TCP_CLOSE;
+}
+
+void nd_tcp_info_merge(struct nd_tcp_info *info, const struct nd_mptcp_info *whole, bool connected) {
+    info->known &= ~(uint32_t)ND_TCP_SENT;
+    if (whole->has_bytes) {
+        info->known |= ND_TCP_BYTES;
+        info->bytes_acked = whole->bytes_acked;
+        info->bytes_received = whole->bytes_received;
+    }
+    if (whole->has_times) {
+        info->known |= ND_TCP_TIMES;
+        info->last_data_sent = whole->last_data_sent;
+        info->last_data_recv = whole->last_data_recv;
+        info->last_ack_recv = whole->last_ack_recv;
+    }
+    if (!whole->has_several && info->state != TCP_CLOSE)
+        return;
+    if (info->state != TCP_SYN_SENT)
+        info->state = connected ? TCP_ESTABLISHED : TCP_CLOSE;
+    info->unacked = info->retransmits = info->probes = 0;
+    if (!whole->has_times)
+        info->last_data_sent = info->last_data_recv = info->last_ack_recv = 0;
 }
 
 bool nd_tcp_info_read(int fd, struct nd_tcp_info *info) {
@@ -106,6 +134,10 @@ bool nd_tcp_info_read(int fd, struct nd_tcp_info *info) {
         if (known)
             info->state = state_without_info(fd);
     }
+    struct nd_sock *sock = known ? nd_sock_lookup(fd) : NULL;
+    struct nd_mptcp_info whole;
+    if (sock && nd_is_mptcp(fd, sock) && nd_mptcp_info_read(fd, &whole))
+        nd_tcp_info_merge(info, &whole, has_peer(fd));
     errno = saved;
     return known;
 }
@@ -142,13 +174,14 @@ nd_time nd_tcp_unacked_for(const struct nd_tcp_info *info) {
         return 0;
     const unsigned backoff = info->backoff < 32 ? info->backoff : 31;
     if (info->unacked == 0) {
-        /* Probes: the interval is rto << backoff, and rto stays (tcp_probe0_when). A probe of a closed window has no data; one has that could
-         * not be sent at first (dropped on this host), and then each is a sending. */
+        /* Probes: the interval is rto << backoff, and rto stays (tcp_probe0_when). A probe of a closed window has no
+         * data; one has that could not be sent at first (dropped on this host), and then each is a sending. */
         const bool has_data = info->last_data_sent < info->last_ack_recv;
         since = intervals(nd_time_sooner(info->rto << (backoff ? backoff - 1 : 0), RTO_MAX), info->probes - !has_data) +
                 (has_data ? info->last_data_sent : 0);
     } else {
-        /* Data: rto is doubled each time, and each retransmission is a sending (tcp_event_data_sent); that of a FIN is none. */
+        /* Data: rto is doubled each time, and each retransmission is a sending (tcp_event_data_sent); that of a FIN is
+         * none. */
         const bool has_data = info->state == TCP_ESTABLISHED || info->state == TCP_CLOSE_WAIT;
         since = intervals(info->rto / 2, backoff) + (has_data ? info->last_data_sent : 0);
     }

@@ -44,6 +44,13 @@ bool nd_tcp_info_read(int fd, struct nd_tcp_info *info);
  * is too short to hold the state. */
 bool nd_tcp_info_decode(struct nd_tcp_info *info, const void *answer, size_t length);
 
+struct nd_mptcp_info;
+
+/* Replaces in *info, which describes the first subflow of an MPTCP connection, what is known of the whole of it. Where
+ * there are several subflows nothing counts as unanswered, and on a kernel that does not tell when bytes moved they
+ * have just done so: no limit fires by what a single subflow does. `connected`: the socket has a peer. */
+void nd_tcp_info_merge(struct nd_tcp_info *info, const struct nd_mptcp_info *whole, bool connected);
+
 /* Whether the handshake is over and the connection not closed from this side. */
 static inline bool nd_tcp_established(const struct nd_tcp_info *info) {
     return info->state == TCP_ESTABLISHED || info->state == TCP_CLOSE_WAIT;
@@ -52,9 +59,9 @@ static inline bool nd_tcp_established(const struct nd_tcp_info *info) {
 /* Whether something that was sent, data or a window probe, has not been acknowledged. False where that is not known. */
 bool nd_tcp_unanswered(const struct nd_tcp_info *info);
 
-/* How long something that was sent has surely been outstanding, with nothing acknowledged meanwhile; 0 where nothing is, or where that is
- * not known. Without any memory: by the kernel's retransmissions. Of a FIN or a window probe it is too short by the last
- * interval between two. */
+/* How long something that was sent has surely been outstanding, with nothing acknowledged meanwhile; 0 where nothing
+ * is, or where that is not known. Without any memory: by the kernel's retransmissions. Of a FIN or a window probe it is
+ * too short by the last interval between two. */
 nd_time nd_tcp_unacked_for(const struct nd_tcp_info *info);
 
 /* Whether the peer is to send next: the last bytes went out after the last ones came in. `sent_last`: the record of the

@@ -19,8 +19,8 @@ enum nd_watch {
     ND_WATCH_NOTE = 1 << 6,      /* with ND_WATCH_OUT: to note that bytes were sent, whether it waits or not */
     ND_WATCH_KERNEL_TIMED =
         1 << 7, /* with ND_WATCH_IN: only for what the kernel times (RECV, KEEPALIVE), and for ND_WATCH_SCOPE */
-    /* Without ND_WATCH_IN: UNACKED alone bounds waits for input, which need not be seen until they last. So it is with ND_WATCH_IN and
-     * ND_WATCH_TRY, and not this: the socket blocks, and receiving calls are tried first. */
+    /* Without ND_WATCH_IN: UNACKED alone bounds waits for input, which need not be seen until they last. So it is with
+     * ND_WATCH_IN and ND_WATCH_TRY, and not this: the socket blocks, and receiving calls are tried first. */
     ND_WATCH_GONE = ND_WATCH_KERNEL_TIMED,
     ND_WATCH_WAIT = ND_WATCH_WAIT_IN | ND_WATCH_WAIT_OUT
 };

@@ -44,13 +44,22 @@ static void set_limit(struct nd_tls_call *call, enum nd_scope_limit limit) {
     struct nd_scope *scope = &call->scope;
     nd_time timeout = limit_of(call->sock, limit);
     scope->limit = limit;
+    scope->spans = NULL;
     if (timeout && spans_calls(limit)) {
+        struct nd_operation *under_way = &call->sock->operation;
         if (!is_under_way(call, limit))
             nd_sock_begin_operation(call->fd, call->sock, scope->operation, nd_scope_limit_name(limit, scope->inbound),
                                     timeout);
-        scope->began = call->sock->operation.began;
+        nd_scope_stand(scope, nd_now());
+        if (under_way->paused) { /* the program was asked for something in between */
+            under_way->began += scope->stands_since - under_way->paused;
+            under_way->paused = 0;
+        }
+        scope->began = under_way->began;
+        scope->spans = under_way;
     } else if (timeout) {
         scope->began = nd_now();
+        nd_scope_stand(scope, scope->began);
     }
     scope->timeout = timeout;
 }
@@ -117,8 +126,8 @@ static bool refuse(int error) {
     return false;
 }
 
-/* Whether another thread is blocked in a send on the connection. One that was cancelled in it, or has left it by a jump, is
- * still counted in the record; the threads' slots tell. */
+/* Whether another thread is blocked in a send on the connection. One that was cancelled in it, or has left it by a
+ * jump, is still counted in the record; the threads' slots tell. */
 static bool has_blocked_sender(const struct nd_tls_call *call) {
     if (call->sock->blocked_senders && !nd_slots_sending(call->fd))
         call->sock->blocked_senders = 0;
@@ -156,6 +165,11 @@ static void store_found(const struct nd_tls_call *call) {
         nd_sock_change(call->fd, sock, flags, all & ~flags);
 }
 
+static void note_ended(struct nd_tls_call *call) {
+    call->ended = true;
+    call->reported = nd_sock_flags(call->sock) & (ND_SOCK_DELIVERED_IN | ND_SOCK_DELIVERED_OUT);
+}
+
 static void found(struct nd_scope *scope, int fd, struct nd_sock *sock) {
     struct nd_tls_call *call = (struct nd_tls_call *)scope;
     call->fd = fd;
@@ -163,7 +177,10 @@ static void found(struct nd_scope *scope, int fd, struct nd_sock *sock) {
     store_found(call);
     scope->inbound = is_inbound(sock);
     scope->fd = nd_sock_flags(sock) & ND_SOCK_NONBLOCK ? -1 : fd;
-    set_limit(call, ND_SCOPE_HANDSHAKE);
+    if (nd_tls_expired(call))
+        note_ended(call);
+    else
+        set_limit(call, ND_SCOPE_HANDSHAKE);
 }
 
 /* Called where the object's library knows no descriptor. An earlier call may have found it. A handshake that begins
@@ -208,6 +225,8 @@ static void begin_scope(struct nd_scope *scope, const void *object, enum nd_call
     scope->inbound = scope->fresh = false;
     scope->limit = ND_SCOPE_NONE;
     scope->began = scope->timeout = 0;
+    scope->stands_since = ND_NEVER;
+    scope->spans = NULL;
 }
 
 /* Takes the slot by which `netdeadline ps` shows the call. A call without a deadline gets one where it waits. */
@@ -232,6 +251,7 @@ static void limit_established_read(struct nd_tls_call *call) {
     call->scope.began = nd_now_coarse() + ND_SCOPE_TICK;
     call->scope.timeout = timeout;
     call->scope.fresh = true;
+    nd_scope_stand(&call->scope, call->scope.began);
     take_slot(call, call->operation->name, nd_scope_current.slot);
 }
 
@@ -240,7 +260,7 @@ void nd_tls_established_make_full(struct nd_tls_call *call) {
     call->caller = (const void *)nd_scope_current.return_to; // NOLINT(performance-no-int-to-ptr)
     call->own = nd_sock_flags(call->sock) & ND_SOCK_TLS_OWN;
     call->open = call->established = true;
-    call->unfinished = call->noted = call->ended = false;
+    call->unfinished = call->noted = call->ended = call->reported = false;
     begin_scope(&call->scope, call->scope.object, call->operation->name);
     call->scope.inbound = is_inbound(call->sock);
     call->scope.fd = fd;
@@ -273,19 +293,20 @@ static bool bounds_established(struct nd_scope *scope, const void *caller) {
 const struct nd_scope_kind nd_scope_established = {update_established, expects_established, bounds_established, found};
 
 void nd_tls_established_settle(struct nd_tls_call *call,
-                               bool (*unfinished)(const struct nd_tls_call *call, long result), long result) {
+                               enum nd_tls_outcome (*outcome)(const struct nd_tls_call *call, long result),
+                               long result) {
     const int saved = errno;
     if (call->scope.kind == &nd_scope_established) {
         const bool in_handshake = handshaking(call);
         call->established = false;
-        if (!in_handshake && nd_tls_reply_received(call) && unfinished(call, result))
+        if (!in_handshake && nd_tls_reply_received(call) && outcome(call, result) != ND_TLS_FINISHED)
             nd_tls_keep_reply_pending(call);
         if (!in_handshake || nd_scope_current.scope != &call->scope)
             return;
         nd_tls_established_make_full(call);
     }
     errno = saved;
-    nd_tls_timed_out(call, unfinished(call, result));
+    nd_tls_timed_out(call, outcome(call, result));
 }
 
 bool nd_tls_expired(const struct nd_tls_call *call) {
@@ -309,7 +330,7 @@ static bool enter(struct nd_tls_call *call, enum nd_call operation) {
         store_found(call);
     call->scope.inbound = is_inbound(call->sock);
     if (nd_tls_expired(call) || (call->sock && end_blocked_send(call))) {
-        call->ended = true;
+        note_ended(call);
         /* A transport of the program's own must meet the failure itself: libcurl acts on the result of its last read,
          * and would wait and call again without end. */
         if (!call->own && !has_blocked_sender(call)) {
@@ -331,7 +352,7 @@ static bool find_functions(struct nd_tls_call *call, const struct nd_scope *oute
     const struct nd_tls_call *around = (const struct nd_tls_call *)outer;
     if (!outer) {
         call->tls = nd_tls_find(call->operation->library->kind, call->caller, call->scope.object, &call->buffer);
-        return call->tls && nd_active;
+        return call->tls && nd_active && !call->operation->library->datagrams(call->tls, call->scope.object);
     }
     call->tls = around->tls; /* the library calls itself by an exported name */
     /* The scope of the outermost call holds, unless that is a read or write which makes a handshake. */
@@ -362,7 +383,7 @@ bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_operation *opera
     const struct nd_scope *outer = nd_scope_around(object);
     call->operation = operation;
     call->caller = caller;
-    call->open = call->unfinished = call->noted = call->ended = call->established = call->asks = false;
+    call->open = call->unfinished = call->noted = call->ended = call->reported = call->established = call->asks = false;
     begin_scope(&call->scope, object, operation->name);
     if (!outer && enter_established(call, slot))
         return true;
@@ -384,16 +405,21 @@ bool nd_tls_enter(struct nd_tls_call *call, const struct nd_tls_operation *opera
     return true;
 }
 
-bool nd_tls_timed_out(struct nd_tls_call *call, bool unfinished) {
+bool nd_tls_timed_out(struct nd_tls_call *call, enum nd_tls_outcome outcome) {
     struct nd_scope *scope = &call->scope;
+    const bool unfinished = outcome != ND_TLS_FINISHED;
     call->unfinished = unfinished;
-    if (!call->sock || !call->open)
+    if (!call->sock || !call->open || !nd_active)
         return false;
     const int saved = errno;
     update(scope);
     if (unfinished && nd_tls_reply_received(call))
         nd_tls_keep_reply_pending(call);
     nd_time now = unfinished && spans_calls(scope->limit) ? nd_now() : 0;
+    if (now)
+        nd_scope_run(scope, now);
+    if (outcome == ND_TLS_WANTS_PROGRAM && scope->spans)
+        scope->spans->paused = now;
     bool is_expired = now >= nd_scope_end(scope) && !nd_observing;
     if (is_expired) {
         struct nd_expiry expiry = nd_scope_expiry(scope, now);
@@ -405,8 +431,10 @@ bool nd_tls_timed_out(struct nd_tls_call *call, bool unfinished) {
 
 void nd_tls_leave_noted(struct nd_tls_call *call) {
     const int saved = errno;
-    if (call->sock && nd_observing && call->scope.fd >= 0)
+    if (call->sock && nd_observing && call->scope.fd >= 0) {
+        nd_scope_run(&call->scope, nd_now());
         nd_scope_observe(&call->scope);
+    }
     if (call->noted)
         nd_slot_end(&call->use, nd_tls_expired(call) ? ND_SLOT_EXPIRED : ND_SLOT_DONE, nd_now_coarse());
     if (call->sock && spans_calls(call->scope.limit) && !call->unfinished) {

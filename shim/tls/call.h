@@ -16,10 +16,9 @@ static inline bool nd_tls_is_established(const struct nd_tls_call *call) {
     return call->established && !call->sock->operation.timeout;
 }
 
-/* Called when the real function has returned. `unfinished`: it must be called again when the socket is ready. Returns
- * true where the time is up and the connection has been ended: then the hook calls the real function once more, which
- * fails. Keeps errno. */
-bool nd_tls_timed_out(struct nd_tls_call *call, bool unfinished);
+/* Called when the real function has returned, with this outcome. Returns true where the time is up and the connection
+ * has been ended: then the hook calls the real function once more, which fails. Keeps errno. */
+bool nd_tls_timed_out(struct nd_tls_call *call, enum nd_tls_outcome outcome);
 
 /* Whether the hook must return a failure whatever the real function returns, because the connection had been ended
  * before the call. Sets errno if so. */
@@ -42,9 +41,10 @@ static inline void nd_tls_leave(struct nd_tls_call *call) {
  * by RECV from then on. */
 void nd_tls_established_make_full(struct nd_tls_call *call);
 
-/* Called when the real function has failed with `result`, in a call on an established connection. `unfinished` says
- * whether it must be called again when the socket is ready. Keeps errno. */
+/* Called when the real function has failed with `result`, in a call on an established connection. `outcome` says what
+ * that means. Keeps errno. */
 void nd_tls_established_settle(struct nd_tls_call *call,
-                               bool (*unfinished)(const struct nd_tls_call *call, long result), long result);
+                               enum nd_tls_outcome (*outcome)(const struct nd_tls_call *call, long result),
+                               long result);
 
 #endif

@@ -269,14 +269,35 @@ const void *const *nd_tls_method(const struct nd_tls *tls, const void *object) {
 
 #define ERR_LIB_SYS 2
 
+#define ERR_LIB_SSL 20
+#define REASON_SHUTDOWN 207 /* SSL_R_PROTOCOL_IS_SHUTDOWN, of every version */
+
+static void queue(const struct nd_tls *tls, int lib, int reason) {
+    if (!tls->ERR_peek_error || tls->ERR_peek_error() != 0)
+        return;
+    if (tls->ERR_new && tls->ERR_set_error) {
+        tls->ERR_new();
+        tls->ERR_set_error(lib, reason, NULL);
+    } else if (tls->ERR_put_error) {
+        tls->ERR_put_error(lib, 0, reason, "netdeadline", 0);
+    }
+}
+
 void nd_tls_queue_errno(const struct nd_tls *tls) {
     int saved = errno;
-    bool empty = tls->ERR_peek_error && tls->ERR_peek_error() == 0;
-    if (empty && tls->ERR_new && tls->ERR_set_error) {
-        tls->ERR_new();
-        tls->ERR_set_error(ERR_LIB_SYS, saved, NULL);
-    } else if (empty && tls->ERR_put_error) {
-        tls->ERR_put_error(ERR_LIB_SYS, 0, saved, "netdeadline", 0);
-    }
+    queue(tls, ERR_LIB_SYS, saved);
+    errno = saved;
+}
+
+/* How the errors of the system are packed: by the library's number, since 3.0 by a bit of their own. */
+static bool is_of_system(unsigned long error) {
+    return error >> 24 == ERR_LIB_SYS || (error & 0x80000000U);
+}
+
+void nd_tls_queue_ended(const struct nd_tls *tls) {
+    int saved = errno;
+    if (tls->ERR_peek_error && tls->ERR_clear_error && is_of_system(tls->ERR_peek_error()))
+        tls->ERR_clear_error();
+    queue(tls, ERR_LIB_SSL, REASON_SHUTDOWN);
     errno = saved;
 }

@@ -17,12 +17,15 @@ struct bio_st;
     X(SSL_is_server, int, (const struct ssl_st *ssl))        /* since 1.1.0 */                                         \
     X(SSL_is_init_finished, int, (const struct ssl_st *ssl)) /* since 1.1.0 */                                         \
     X(SSL_has_pending, int, (const struct ssl_st *ssl))      /* since 1.1.0 */                                         \
+    X(SSL_is_dtls, int, (const struct ssl_st *ssl))          /* since 1.1.0 */                                         \
     X(SSL_state, int, (const struct ssl_st *ssl))            /* before */                                              \
     X(ERR_peek_error, unsigned long, (void))                                                                           \
+    X(ERR_clear_error, void, (void))                                                                                   \
     X(ERR_put_error, void, (int lib, int func, int reason, const char *file, int line)) /* before 3.0 */               \
     X(ERR_new, void, (void))                                                            /* since 3.0 */                \
     X(ERR_set_error, void, (int lib, int reason, const char *format, ...))                                             \
     X(gnutls_transport_get_ptr, void *, (struct gnutls_session_int * session))                                         \
+    X(gnutls_dtls_get_mtu, unsigned, (struct gnutls_session_int * session))      /* since 3.0 */                       \
     X(gnutls_session_get_flags, unsigned, (struct gnutls_session_int * session)) /* since 3.5 */
 
 struct nd_tls {
@@ -76,5 +79,10 @@ static inline bool nd_tls_contains(const struct nd_tls *tls, const void *address
  * queue Python (3.10 to 3.11, after SSL_read_ex) takes a failed read for the end of file, and its sockets report that
  * as an orderly end: a truncated answer. Keeps errno. Not async-signal-safe. */
 void nd_tls_queue_errno(const struct nd_tls *tls);
+
+/* Puts SSL_R_PROTOCOL_IS_SHUTDOWN into OpenSSL's error queue if that is empty, or holds only what nd_tls_queue_errno
+ * has put there: SSL_get_error returns SSL_ERROR_SSL. (SSL_R_UNEXPECTED_EOF_WHILE_READING, of a connection that was
+ * reset, would be an end of file to Python.) Keeps errno. Not async-signal-safe. */
+void nd_tls_queue_ended(const struct nd_tls *tls);
 
 #endif

@@ -8,6 +8,13 @@
 
 enum nd_tls_action { ND_TLS_SHAKES, ND_TLS_READS, ND_TLS_WRITES, ND_TLS_CLOSES };
 
+/* What a call has come to. */
+enum nd_tls_outcome {
+    ND_TLS_FINISHED,      /* done, or failed for good */
+    ND_TLS_WANTS_NETWORK, /* it must be made again when the socket is ready */
+    ND_TLS_WANTS_PROGRAM  /* when the program has found something (a certificate, the result of its check) */
+};
+
 /* Questions that a TLS library answers about its objects. */
 struct nd_tls_library {
     enum nd_tls_kind kind;
@@ -19,6 +26,8 @@ struct nd_tls_library {
     bool (*handshaking)(const struct nd_tls *tls, const void *object);
     /* Whether `object` is the server. */
     bool (*serving)(const struct nd_tls *tls, const void *object);
+    /* Whether it speaks DTLS, which has timers of its own and is not bounded, whatever the kind of its socket. */
+    bool (*datagrams)(const struct nd_tls *tls, const void *object);
     /* Whether it may hold bytes of the connection that it has read and not processed. NULL for a library that reads no
      * more than it needs. */
     bool (*holding)(const struct nd_tls *tls, const void *object);
@@ -44,6 +53,7 @@ struct nd_tls_call {
     bool open, own, unfinished, noted;
     bool established; /* no handshake is under way, and all that an earlier call found holds */
     bool ended;       /* the connection has been ended: the call must fail, whatever the real function returns */
+    bool reported;    /* ... and an earlier call has reported the expiry */
     struct nd_slot_use use;
     struct nd_tls buffer; /* for `tls`, where the functions could not be stored */
 };

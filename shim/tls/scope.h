@@ -50,6 +50,8 @@ struct nd_scope {
     bool fresh; /* no call has used the scope since it was opened, ND_SCOPE_TICK before `began` */
     enum nd_scope_limit limit;
     nd_time began, timeout;     /* a timeout of 0: there is no deadline now */
+    nd_time stands_since;       /* since when the operation has not waited; ND_NEVER: its clock runs */
+    struct nd_operation *spans; /* of the socket's record, where the limit is for several calls; else NULL */
     struct nd_scope_link outer; /* the link before it */
     uint32_t serial;
 };
@@ -130,6 +132,25 @@ ND_SCOPE_UNCHECKED static inline __attribute__((always_inline)) bool nd_scope_is
     const struct nd_scope_link *link = &nd_scope_current;
     return (uintptr_t)link->scope - (uintptr_t)__builtin_frame_address(0) < ND_SCOPE_DEEPEST &&
            *link->slot == link->return_to && nd_scope_seal(link->scope) == link->seal;
+}
+
+/* The clock of a scope runs only while the operation waits for the network. What it does between two waits may take any
+ * time (a callback of the program asks its user for a password, or fetches a revocation list), and the other side is
+ * alive. To let the clock stand means that `began` moves on. */
+
+/* The operation begins to wait, or is over, at `now`. */
+static inline void nd_scope_run(struct nd_scope *scope, nd_time now) {
+    if (now > scope->stands_since) {
+        scope->began += now - scope->stands_since;
+        if (scope->spans && scope->spans->timeout)
+            scope->spans->began = scope->began;
+    }
+    scope->stands_since = ND_NEVER;
+}
+
+/* It has waited until `now`. */
+static inline void nd_scope_stand(struct nd_scope *scope, nd_time now) {
+    scope->stands_since = now;
 }
 
 /* A read that begins this soon after its scope may be bounded by the kernel's timer of the same length: that takes the

@@ -2,7 +2,7 @@
 #include "shim/limit/gone.h"
 
 #include "shim/limit/pending_timeout.h"
-#include "shim/real.h"
+#include "shim/poll.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
 #include "shim/wait/epoll_member.h"
@@ -13,7 +13,7 @@
 
 static bool has_send_space(int fd) {
     struct pollfd pollfd = {.fd = fd, .events = POLLOUT};
-    return nd_real.poll(&pollfd, 1, 0) != 0;
+    return nd_poll_now(&pollfd) != 0;
 }
 
 /* The events that the clocks of a socket registered for `events` run for now. A socket may be registered for EPOLLOUT

@@ -53,7 +53,8 @@ static void make_timed(int epfd, struct nd_sock *set, nd_time now) {
     }
 }
 
-/* UNACKED holds for a socket in the set: waits for it are the program's own for a while, and so are those for the sets around it. */
+/* UNACKED holds for a socket in the set: waits for it are the program's own for a while, and so are those for the sets
+ * around it. */
 static void make_gone(int epfd, struct nd_sock *set) {
     if (set->epoll.gone)
         return;

@@ -5,6 +5,7 @@
 #include "shim/limit/pending_timeout.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
+#include "shim/socket/limits.h"
 #include "shim/wait/epoll_member.h"
 #include "shim/wait/epoll_results.h"
 #include "shim/wait/epoll_scan.h"
@@ -38,9 +39,33 @@ static bool shows(const struct nd_wait_entry *entry, const struct nd_sock *sock)
     return (entry->wants & ND_WANTS_IN) && sock->shown < ND_PENDING_TIMEOUT_SHOWN && nd_epoll_shows(entry->fd);
 }
 
+/* Whether the entry waits for a pending connect, but not for send-buffer space: the kernel does not wake it when the
+ * connection is established. */
+static bool connects_unseen(const struct nd_wait_entry *entry, const struct nd_sock *sock) {
+    return nd_unlikely(nd_sock_flags(sock) & ND_SOCK_CONNECTING) && !(entry->wants & ND_WANTS_OUT);
+}
+
+/* Whether a limit holds for waits for the connection once it is established. */
+static bool limited_later(const struct nd_sock *sock) {
+    const uint32_t flags = nd_sock_flags(sock) | ND_SOCK_CONNECTED;
+    const struct nd_limits *limits = nd_sock_limits_by(sock, flags);
+    return nd_recv_limit_by(flags, limits) || nd_connection_limited_by(flags, limits);
+}
+
+/* When such a connect is looked at again: after a quarter of the time that it has taken so far, so that the limits of
+ * the connection begin late by no more than that. */
+#define SHORTEST_LOOK (10 * ND_MSEC)
+
+static nd_time next_look(const struct nd_sock *sock, nd_time now) {
+    const nd_time part = (now - sock->connect_began) / 4;
+    return now + (part > SHORTEST_LOOK ? part : SHORTEST_LOOK);
+}
+
 static nd_time sock_due(const struct nd_wait_entry *entry, struct nd_sock *sock, nd_time now) {
     if (nd_unlikely(shows(entry, sock)))
         return now;
+    if (connects_unseen(entry, sock) && limited_later(sock))
+        return nd_time_sooner(next_look(sock, now), nd_wait_clock_due(sock, entry->wants, now));
     return is_epoll(sock) ? nd_epoll_due(entry->fd, now) : nd_wait_clock_due(sock, entry->wants, now);
 }
 
@@ -71,6 +96,8 @@ static nd_time first_due(struct nd_wait_set *set, nd_time now) {
         struct nd_sock *sock = set->entry(set, i, &entry) ? watched(&entry) : NULL;
         if (!sock && !(entry.fd >= 0 && ended_unreported(&entry)))
             continue;
+        if (sock && connects_unseen(&entry, sock) && limited_later(sock))
+            nd_wait_clock_settle_connect(entry.fd, sock);
         note(set, i, &entry, sock, now);
         nd_time its = sock ? sock_due(&entry, sock, now) : now;
         earliest = its < earliest ? its : earliest;
@@ -108,7 +135,10 @@ static void settle_entry(const struct nd_wait_entry *entry, struct nd_sock *sock
         return;
     }
     if (nd_sock_flags(sock) & ND_SOCK_CONNECTING) {
-        nd_wait_clock_connected(entry->fd, sock, entry->ready);
+        if (!entry->ready && began != ended && connects_unseen(entry, sock) && limited_later(sock))
+            nd_wait_clock_settle_connect(entry->fd, sock);
+        else
+            nd_wait_clock_connected(entry->fd, sock, entry->ready);
         return;
     }
     nd_wait_clock_add(sock, entry->wants, began, ended);

@@ -33,10 +33,12 @@ struct nd_wait_set {
     struct nd_wait_row shown; /* the very first */
 };
 
-/* Waits for sockets that UNACKED alone bounds are the program's own for this long; those that last longer are watched. */
+/* Waits for sockets that UNACKED alone bounds are the program's own for this long; those that last longer are
+ * watched. */
 #define ND_UNWATCHED_MS 1000
 
-/* Whether a short wait that may be one of many is to check its sockets: each that found nothing, and one in 64 of the others. */
+/* Whether a short wait that may be one of many is to check its sockets: each that found nothing, and one in 64 of the
+ * others. */
 static inline bool nd_wait_set_checks(int ready) {
     extern _Atomic uint32_t nd_wait_set_count __attribute__((visibility("hidden")));
     const uint32_t count = atomic_load_explicit(&nd_wait_set_count, memory_order_relaxed) + 1;
@@ -44,8 +46,9 @@ static inline bool nd_wait_set_checks(int ready) {
     return __builtin_expect(ready <= 0 || count % 64 == 0, 0);
 }
 
-/* Ends those connections of a set, which was not watched, whose peer is gone. Each is checked only when it is due. Returns whether any was
- * ended. Only `operation`, `first`, `count`, `entry` and `state` of the set are used. Keeps errno. */
+/* Ends those connections of a set, which was not watched, whose peer is gone. Each is checked only when it is due.
+ * Returns whether any was ended. Only `operation`, `first`, `count`, `entry` and `state` of the set are used. Keeps
+ * errno. */
 bool nd_wait_set_check(struct nd_wait_set *set);
 
 /* Waits as the program asked, and ends connections whose limits expire, so that the kernel reports them. Returns what

@@ -2,53 +2,38 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "shim/limit/gone.h"
+#include "shim/mode.h"
+#include "shim/poll.h"
 #include "shim/real.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/limits.h"
 #include "shim/wait/signals.h"
 
-/* How long a wait sleeps first where poll has reported the descriptor ready this often and the call moved nothing: for input, since
- * other threads that receive on the socket may have been faster each time. */
+/* How long a wait sleeps first where poll has reported the descriptor ready this often and the call moved nothing: for
+ * input, since other threads that receive on the socket may have been faster each time. */
 #define PAUSE_MS 10
 enum { FRUITLESS_IN = 16, FRUITLESS_OUT = 1 };
 
-/* Descriptors below this are waited for in select where poll fails. */
-enum { SELECT_MOST = 65536, WORD = 8 * sizeof(unsigned long) };
+/* After so many interruptions in a row that the program does not see it is another call that waits: one that always
+ * fails with EINTR, as a seccomp filter may make it, must not be made again for ever. */
+enum { INTERRUPTIONS = 100 };
 
-/* poll fails with EINVAL where RLIMIT_NOFILE is 0 (vsftpd and old sshd sandboxes set it); pselect6 ignores that limit.
- * Returns the same as poll. */
-ND_COLD static int select_one(struct pollfd *pollfd, nd_time timeout) {
-    unsigned long sets[2][SELECT_MOST / WORD];
-    const struct timespec time = {(time_t)(timeout / ND_SEC), (long)(timeout % ND_SEC)};
-    const size_t bytes = ((unsigned)pollfd->fd / WORD + 1) * sizeof(unsigned long);
-    if ((unsigned)pollfd->fd >= SELECT_MOST)
-        return -1;
-    for (int i = 0; i < 2; i++)
-        memset(sets[i], 0, bytes);
-    unsigned long *wanted = sets[pollfd->events & POLLOUT ? 1 : 0];
-    wanted[(unsigned)pollfd->fd / WORD] = 1UL << ((unsigned)pollfd->fd % WORD);
-    int ready = nd_real.pselect(pollfd->fd + 1, (fd_set *)(void *)sets[0], (fd_set *)(void *)sets[1], NULL,
-                                timeout == ND_NEVER ? NULL : &time, NULL);
-    pollfd->revents = ready > 0 ? pollfd->events : 0;
+static int wait_once(struct pollfd *pollfd, nd_time now, nd_time until, int interruptions) {
+    if (nd_likely(interruptions < INTERRUPTIONS))
+        return nd_poll_until(pollfd, now, until);
+    const int ready = nd_select_until(pollfd, now, until);
+    if (ready < 0 && errno == EINTR)
+        nd_pause(1);
     return ready;
-}
-
-/* Polls until the time `until`; the clock shows `now`. */
-static int poll_one(struct pollfd *pollfd, nd_time now, nd_time until) {
-    int ready = nd_real.poll(pollfd, 1, nd_time_poll_ms(until, now));
-    if (nd_likely(ready >= 0) || errno == EINTR)
-        return ready;
-    return select_one(pollfd, until == ND_NEVER ? ND_NEVER : until > now ? until - now : 0);
 }
 
 static bool has_input(const struct nd_wait *wait) {
     struct pollfd pollfd = {.fd = wait->fd, .events = wait->events};
-    return (wait->events & POLLIN) && poll_one(&pollfd, 0, 0) > 0;
+    return (wait->events & POLLIN) && nd_poll_now(&pollfd) > 0;
 }
 
 /* Whether a limit has fired at `now`; else sets *next to the time of the next check. The limits on the connection are
@@ -76,7 +61,10 @@ static enum nd_waited fail(enum nd_waited how, int error) {
 }
 
 static enum nd_waited wait_for(struct nd_wait *wait) {
+    if (nd_unlikely(!nd_active) || nd_unlikely(wait->own < 0)) /* the kernel knows the program's own timeout */
+        return ND_UNPOLLABLE;
     bool pauses = wait->fruitless++ >= (wait->events & POLLIN ? FRUITLESS_IN : FRUITLESS_OUT);
+    int interruptions = 0;
     for (nd_time now = nd_now();; pauses = false) {
         struct pollfd pollfd = {.fd = wait->fd, .events = wait->events};
         nd_time next;
@@ -84,9 +72,11 @@ static enum nd_waited wait_for(struct nd_wait *wait) {
             return has_input(wait) ? ND_READY : ND_EXPIRED;
         if (now >= wait->own)
             return fail(ND_OWN_TIMEOUT, EAGAIN);
-        const int ready = nd_unlikely(pauses) ? nd_real.poll(NULL, 0, PAUSE_MS)
-                                              : poll_one(&pollfd, now, nd_time_sooner(next, wait->own));
+        const int ready = nd_unlikely(pauses) ? nd_pause(PAUSE_MS)
+                                              : wait_once(&pollfd, now, nd_time_sooner(next, wait->own), interruptions);
         const int error = errno;
+        if (nd_unlikely(!nd_active)) /* another thread has installed a seccomp filter meanwhile */
+            return ND_UNPOLLABLE;
         if (!nd_sock_held(wait->fd, wait->sock, &wait->hold))
             return fail(ND_REPLACED, EBADF);
         const nd_time began = now;
@@ -97,8 +87,9 @@ static enum nd_waited wait_for(struct nd_wait *wait) {
             return ND_UNPOLLABLE;
         if (ready < 0 && (wait->moved || wait->shows_interruptions || wait->own != ND_NEVER || !nd_signals_restart()))
             return fail(ND_INTERRUPTED, EINTR);
+        interruptions += ready < 0;
         if (ready > 0)
-            return pollfd.revents & (POLLERR | POLLHUP) ? ND_ENDED_STREAM : ND_READY;
+            return pollfd.revents & POLLHUP ? ND_ENDED_STREAM : ND_READY;
     }
 }
 

@@ -12,12 +12,13 @@
 /* How a wait ended. */
 enum nd_waited {
     ND_READY,        /* an event is there, or an error that the call itself returns */
-    ND_ENDED_STREAM, /* the same, with POLLERR or POLLHUP */
+    ND_ENDED_STREAM, /* the same, with POLLHUP; POLLERR alone may be a message in the error queue */
     ND_OWN_TIMEOUT,  /* the program's own timeout has expired; errno EAGAIN */
     ND_INTERRUPTED,  /* a signal handler ran, and the program sees the interruption; errno EINTR */
     ND_EXPIRED,      /* a limit fired: wait->expiry says which; nothing has been ended yet */
     ND_REPLACED,     /* the descriptor was closed, and perhaps given to another file; errno EBADF */
-    ND_UNPOLLABLE    /* a seccomp filter refuses poll and select: the caller makes the real call, unbounded */
+    ND_UNPOLLABLE    /* a seccomp filter refuses poll and select, or to tell the program's own timeout, or was installed
+                        during the wait (the record is then cleared): the caller makes the real call, unbounded */
 };
 
 /* One call that waits. The caller fills in the members above `hold`. */
@@ -28,7 +29,7 @@ struct nd_wait {
     short events;             /* of poll(2) */
     bool moved;               /* the call has moved bytes: an interruption ends it, as it would end the plain call */
     bool shows_interruptions; /* with a timeout of the program's own the kernel ignores SA_RESTART */
-    nd_time own;              /* when its own timeout ends the call; ND_NEVER */
+    nd_time own;              /* when its own timeout ends the call; ND_NEVER; -1 where that is not known */
     /* Returns whether a limit has fired at `now`, and fills wait->expiry then; else sets *next to the time of the next
      * check. NULL: only IDLE, LIFETIME and MIN_RATE bound the wait. */
     bool (*fired)(struct nd_wait *wait, nd_time now, nd_time *next);

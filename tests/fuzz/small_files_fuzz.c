@@ -1,5 +1,5 @@
-/* gai.conf, host.conf and services: each parser on any bytes. They read their files themselves, so they are taken in here
- * with another reader. */
+/* gai.conf, host.conf and services: each parser on any bytes. They read their files themselves, so they are taken in
+ * here with another reader. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -20,3 +20,11 @@ def test_any_other_export_is_noticed(tmp_path):
     source.write_text("int read(void) { return 0; }\nint ares_init(void) { return 0; }\n")
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
     assert audit(library).returncode != 0
+
+
+def test_a_function_that_is_not_libcs_is_noticed(tmp_path):
+    library = tmp_path / "other.so"
+    source = tmp_path / "other.c"
+    source.write_text("int not_of_libc(void);\nint call(void) { return not_of_libc(); }\n")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
+    assert "neither a function of libc nor data of its: not_of_libc" in audit(library).stderr

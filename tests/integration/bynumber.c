@@ -1,4 +1,5 @@
-/* System calls made by number, that the library has nothing to do with or must make as libc's syscall() does: bynumber PORT */
+/* System calls made by number, that the library has nothing to do with or must make as libc's syscall() does: bynumber
+ * PORT */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

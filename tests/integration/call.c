@@ -1,6 +1,6 @@
-/* Makes the calls named on the command line, one after the other, on one descriptor, and tells of each: its name, what it
- * returned, errno, when it began and how long it took in milliseconds, and what else there is to say. The tests read these lines.
- * Names are NAME[:ARGUMENT[:ARGUMENT]]; the table is at the end. */
+/* Makes the calls named on the command line, one after the other, on one descriptor, and tells of each: its name, what
+ * it returned, errno, when it began and how long it took in milliseconds, and what else there is to say. The tests read
+ * these lines. Names are NAME[:ARGUMENT[:ARGUMENT]]; the table is at the end. */
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <dlfcn.h>
@@ -226,7 +226,7 @@ static long do_select(char *what, char *ms) {
     return select(fd + 1, &in, &out, NULL, ms ? &limit : NULL);
 }
 
-/* Polls in short waits until something happens, as programs with timers of their own do; an interruption is no event. */
+/* Polls in short waits until something happens, as programs with timers do; an interruption is no event. */
 static long do_polls(char *what, char *ms) {
     long ready;
     do

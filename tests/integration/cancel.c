@@ -1,6 +1,6 @@
-/* Leaves a call that waits by other ways than its return: cancel CALL HOST PORT, by pthread_cancel, then by siglongjmp out of
- * a handler. Afterwards a talk with the echo server on ECHO-PORT must go as ever. CALL: recv, send, connect, poll, select.
- * Usage: cancel CALL HOST PORT ECHO-PORT */
+/* Leaves a call that waits by other ways than its return: cancel CALL HOST PORT, by pthread_cancel, then by siglongjmp
+ * out of a handler. Afterwards a talk with the echo server on ECHO-PORT must go as ever. CALL: recv, send, connect,
+ * poll, select. Usage: cancel CALL HOST PORT ECHO-PORT */
 #include <arpa/inet.h>
 #include <poll.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
-/* Cancels a thread in each call that waits, on connections of its own; prints the calls that were not left, were not left soon,
- * or did not wait at all. Usage: cancels BLACKHOLE CALL... */
+/* Cancels a thread in each call that waits, on connections of its own; prints the calls that were not left, were not
+ * left soon, or did not wait at all. Usage: cancels BLACKHOLE CALL... */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -94,7 +94,8 @@ static int sends(void) {
     return strstr(call, "send") || strstr(call, "write") || !strcmp(call, "splice out");
 }
 
-/* A connection with nothing to read and, for a call that sends, no room: until the first cut of the other side's window. */
+/* A connection with nothing to read and, for a call that sends, no room: until the first cut of the other side's
+ * window. */
 static void prepare(void) {
     fd = pair();
     int peer = accept(listener, NULL, NULL);

@@ -107,7 +107,8 @@ def test_program_without_network():
     one(findings(check(shutil.which("env"))), "note", "neither it nor")
 
 
-@pytest.mark.parametrize("name, text", [("dlopen", "further modules"), ("io_uring_queue_init_params", "io_uring"),
+@pytest.mark.parametrize("name, text", [("dlopen", "further modules"), ("io_uring_queue_init_params", "io_uring"), ("dlmopen", "namespaces"),
+                                        ("preadv2", "by themselves: preadv2"), ("aio_read64", "by themselves: aio_read64"),
                                         ("__asan_init", "AddressSanitizer"), ("seccomp_load", "seccomp")])
 def test_habits_are_noted(tmp_path, name, text):
     one(findings(check(elf(tmp_path / "p", imports=["socket", name]))), "note", text)
@@ -117,7 +118,9 @@ def test_habits_are_noted(tmp_path, name, text):
 def test_static_and_go(tmp_path):
     static = elf(tmp_path / "static")
     static.write_bytes(static.read_bytes().replace(struct.pack("<IIQ", 3, 4, 120), struct.pack("<IIQ", 1, 4, 120)))
-    assert findings(check(static), 1)["bad"] == ["linked statically: no library can be preloaded into it"]
+    found = findings(check(static), 1)
+    assert found["bad"] == ["linked statically: no library can be preloaded into it"]
+    assert any("netdeadline guard" in line for line in found["good"] + found["note"]), found
     go = elf(tmp_path / "go", section=b".go.buildinfo")
     one(findings(check(go)), "note", "a Go program")
     go.write_bytes(go.read_bytes().replace(struct.pack("<IIQ", 3, 4, 120), struct.pack("<IIQ", 1, 4, 120)))

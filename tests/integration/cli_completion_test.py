@@ -55,9 +55,13 @@ def test_programs(before):
 
 def test_processes_and_settings():
     pid = str(os.getpid())
-    for command in ("ps", "top", "stats", "set"):
+    for command in ("ps", "top", "stats", "set", "end", "guard"):
         assert pid in complete(command, pid), command
     assert complete("ps", "--s") == ["--stack"]
+    assert complete("guard", "--cg") == ["--cgroup"]
+    assert complete("guard", "--mode", "") == ["enforce", "observe", "off"]
+    assert complete("end", "--st") == ["--stuck"]
+    assert complete("run", "--no-guard", "--log-f") == ["--log-format"]
     assert complete("stats", "--p") == ["--prometheus"]
     assert complete("set", pid, "INBOUND_REC") == ["INBOUND_RECV="]
     assert complete("set", pid, "LOG") == [] and complete("set", pid, "MO") == ["MODE="]

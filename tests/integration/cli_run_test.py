@@ -3,6 +3,7 @@
 import ctypes.util
 import os
 import pathlib
+import re
 import shutil
 import signal
 import struct
@@ -112,7 +113,7 @@ def test_every_option_of_the_help_is_taken(prefix):
               "FILE": "/dev/null", "NAMES": "a,b*"}
     words = {"--mode": "off", "--log-format": "json", "--resolve-error": "fail"}
     lines = [line.split() for line in run(prefix, "run", "--help").stdout.splitlines() if line.startswith("  --")]
-    arguments = [word for option, kind, *_ in lines if option != "--library" for word in (option, values.get(kind) or words[option])]
+    arguments = [word for option, kind, *_ in lines if option not in ["--library", "--no-guard"] for word in (option, values.get(kind) or words[option])]
     variables = variables_of(run(prefix, "run", *arguments, "--", "env"))
     assert len(arguments) / 2 == sum(name.startswith("NETDEADLINE_") for name in variables) >= 26
 
@@ -194,6 +195,41 @@ def test_preload_is_kept_and_not_doubled(prefix):
         assert variables_of(run(prefix, "run", "env", preload=before))["LD_PRELOAD"] == after
 
 
+@WITHOUT_SANITIZER
+@pytest.mark.parametrize("before", ["", "libm.so.6"])
+def test_runtime_of_a_sanitizer_stays_first(tmp_path, before):
+    """In the list, and where the program alone needs it; gcc's is a shared library."""
+    source, program = tmp_path / "p.c", tmp_path / "p"
+    source.write_text('#include <stdio.h>\n#include <stdlib.h>\nint main(void) { puts(getenv("LD_PRELOAD")); return 0; }\n')
+    subprocess.run(["gcc", "-fsanitize=address", "-o", program, source], check=True, capture_output=True)
+    runtime = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True).stdout.strip()
+    needed = re.search(r"NEEDED.*\[(libasan[^]]*)\]", subprocess.run(["readelf", "-d", program], capture_output=True, text=True).stdout)[1]
+    for listed, told in ([runtime], False), ([], True):
+        preload = ":".join(filter(None, [*listed, before]))
+        variables = {"LD_PRELOAD": preload, "ASAN_OPTIONS": "detect_leaks=0"}
+        result = subprocess.run([COMMAND, "run", program], env=variables, capture_output=True, text=True)
+        expected = [*(listed or [needed]), str(programs.LIBRARY), *filter(None, [before])]
+        assert (result.returncode, result.stdout.strip().split(":")) == (0, expected), result
+        assert (f"{needed} is loaded before the library" in result.stderr) == told, result
+
+
+@WITHOUT_SANITIZER
+def test_the_loader_is_asked_what_lib_stands_for(prefix, tmp_path):
+    """Not guessed: a 32-bit program's loader has another $LIB. First there is no library of its kind, then there is."""
+    (tmp_path / "p.c").write_text("int main(void) { return 0; }")
+    if subprocess.run(["gcc", "-m32", "-o", tmp_path / "p", tmp_path / "p.c"], capture_output=True).returncode:
+        pytest.skip("no 32-bit program can be built")
+    result = run(prefix, "run", tmp_path / "p")
+    assert "finds no library of its kind (32-bit)" in result.stderr, result
+    checked = run(prefix, "check", tmp_path / "p")
+    assert checked.returncode == 1 and "its loader finds no library of its kind" in checked.stdout, checked
+    for directory in "lib32", "lib", "lib/i386-linux-gnu":
+        (prefix / directory).mkdir(exist_ok=True)
+        subprocess.run(["gcc", "-m32", "-shared", "-fPIC", "-o", prefix / directory / "libnetdeadline.so", tmp_path / "p.c"], check=True)
+    assert "no library" not in run(prefix, "run", tmp_path / "p").stderr
+    assert "its loader finds the library of its kind (32-bit)" in run(prefix, "check", tmp_path / "p").stdout
+
+
 def test_missing_library_is_125(prefix, tmp_path):
     alone = tmp_path / "alone/bin"
     alone.mkdir(parents=True)
@@ -219,14 +255,16 @@ def test_library_of_the_build_is_found():
 
 
 @pytest.mark.skipif(not pathlib.Path(STATIC).exists(), reason="no static program here")
-def test_static_program_is_warned_of_and_run(prefix, tmp_path):
+def test_static_program_is_guarded_or_warned_of_and_run(prefix, tmp_path):
     result = run(prefix, "run", STATIC, "--version")
+    assert result.returncode == 0 and "ldconfig" in result.stdout and result.stderr == "", result
+    result = run(prefix, "run", "--no-guard", STATIC, "--version")
     assert result.returncode == 0 and "ldconfig" in result.stdout, result
     assert result.stderr.count("\n") == 1 and "linked statically" in result.stderr, result
     script = tmp_path / "script"
     script.write_text(f"#! {STATIC} --version\n")
     script.chmod(0o755)
-    assert "linked statically" in run(prefix, "run", script).stderr
+    assert "linked statically" in run(prefix, "run", "--no-guard", script).stderr
 
 
 @pytest.mark.usefixtures("other_users")
@@ -234,7 +272,7 @@ def test_privileged_program_is_warned_of(prefix, tmp_path):
     program = pathlib.Path(shutil.copy("/bin/true", tmp_path))
     os.chown(program, 65534, 65534)
     program.chmod(0o4755)
-    result = run(prefix, "run", program)
+    result = run(prefix, "run", "--no-guard", program)
     assert result.returncode == 0 and "gains privileges" in result.stderr, result
     os.chown(program, 0, 0)
     program.chmod(0o4755)
@@ -253,7 +291,7 @@ def test_program_of_another_class_is_warned_of(prefix, tmp_path):
     program.chmod(0o755)
     assert "32-bit" not in run(prefix, "run", program).stderr  # $LIB finds the library for it, where there is one
     library = shutil.copy(find_shared_library(), prefix / "bin/libnetdeadline.so")
-    result = run(prefix, "run", program)
+    result = run(prefix, "run", "--no-guard", program)
     assert "is a 32-bit program" in result.stderr and str(library) in result.stderr, result
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from calls import LIMIT, at, make
 from faults import tcp
 
 CODE = """
@@ -38,3 +39,31 @@ def test_the_next_calls_are_bounded(net, how, ask):
     server = net.serve(tcp.drip(b"x" * 1000, 0.05))
     answer = net.told(CODE, server.port, how, ask, MIN_RATE="100/300ms")
     assert answer["wait"] is True and answer.get("error", 0) == 0 and answer.get("end") == "ETIMEDOUT", answer
+
+
+@pytest.mark.parametrize("connect", ["5s", "off"])
+@pytest.mark.parametrize("limit", ["RECV", "IDLE", "LIFETIME"])
+@pytest.mark.parametrize("first", [[], ["sleep:50"], ["send"]], ids=["at-once", "later", "sent"])
+@pytest.mark.parametrize("wait", ["poll:in", "polls:in:50", "sysppoll:in", "select:in", "sysepoll:in"])
+def test_a_wait_for_input_alone(net, wait, first, limit, connect):
+    """The kernel does not wake it when the connection is established: the limits of that hold from then on all the same."""
+    silent = net.serve(tcp.silent)
+    *_, waited, receive = make(net, at(silent, "start"), *first, wait, "recv", CONNECT=connect, **{limit: f"{LIMIT}ms"})
+    assert waited.result == 1 and waited.ms < LIMIT + 1500, waited
+    receive.expect_refused_at_once()
+    assert receive.errno == "ETIMEDOUT", receive
+
+
+@pytest.mark.parametrize("wait", ["poll:in", "select:in", "sysepoll:in"])
+def test_an_answer_after_the_connects_time(net, wait):
+    late = net.serve(tcp.after(1, tcp.greeting(b"hello")))
+    *_, waited, receive = make(net, at(late, "start"), wait, "recv", CONNECT=f"{LIMIT}ms", RECV="5s", IDLE="5s", LIFETIME="20s")
+    assert waited.result == 1 and receive.more == "hello", (waited, receive)
+
+
+@pytest.mark.parametrize("call", ["recv", "read", "send", "writev", "sendmsg"])
+def test_a_blocking_call_while_it_is_pending(net, call):
+    """CONNECT bounds it, by what is left of it."""
+    *_, waited, then = make(net, f"start:{net.blackhole()}:80", "block", call, "recv", CONNECT=f"{LIMIT}ms", LOG="stderr")
+    waited.expect_expired(LIMIT - 50)
+    then.expect_refused_at_once()

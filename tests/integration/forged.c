@@ -1,4 +1,5 @@
-/* A process with a hostile state block: forged KIND, where KIND is what is wrong with it. It is read by root, on a terminal. */
+/* A process with a hostile state block: forged KIND, where KIND is what is wrong with it. It is read by root, on a
+ * terminal. */
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* A handler runs every 5 ms and talks on a connection of its own while the main program is inside the same calls and in lookups:
- * every byte must be the right one. Usage: handlers NAME SECONDS, where NAME is 127.0.0.1 */
+/* A handler runs every 5 ms and talks on a connection of its own while the main program is inside the same calls and in
+ * lookups: every byte must be the right one. Usage: handlers NAME SECONDS, where NAME is 127.0.0.1 */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -32,7 +32,7 @@ static int ready(int fd, int ms) {
     return count == 1 && one.revents == POLLIN;
 }
 
-/* One byte there and one back: 0 when they are the right ones. The handler waits for nothing but what it sent itself. */
+/* One byte there and one back: 0 when they are the right ones. The handler waits only for what it sent itself. */
 static int talk(const int *fds, char byte, int (*wait)(int fd, int ms)) {
     char got = 0, back = 0;
     if (send(fds[0], &byte, 1, 0) != 1 || !wait(fds[1], 5000) || recv(fds[1], &got, 1, 0) != 1 || got != byte)

@@ -1,9 +1,10 @@
-/* A handshake in the middle of a connection that does not come to its end: hidden MODE PEM. Prints what the call that it hides in
- * came to and when: result, OpenSSL's error, errno, milliseconds; and what another call gives. MODE:
+/* A handshake in the middle of a connection that does not come to its end: hidden MODE PEM. Prints what the call
+ * that it hides in came to and when: result, OpenSSL's error, errno, milliseconds; and what another call gives. MODE:
  *   asked         the server asks for a new handshake and answers nothing more; in SSL_read
  *   read, write   the client begins one that is not answered; in SSL_read, SSL_write
  *   update        the client changes its keys while there is no room to say so; in SSL_write
- *   verify        the server wants the client's certificate after the handshake and gets the first record of it; in its SSL_read */
+ *   verify        the server wants the client's certificate after the handshake and gets the first record of it;
+ *                 in its SSL_read */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/ssl.h>
@@ -173,7 +174,7 @@ int main(int argc, char **argv) {
     errno = 0;
     int result = is("write") || is("update") ? SSL_write(ssl, "y", 1) : SSL_read(ssl, &byte, 1), error = errno;
     double ms = now_ms() - began;
-    int again = SSL_read(ssl, &byte, 1);
-    printf("%d %d %s %d %d\n", result, SSL_get_error(ssl, result), strerrorname_np(error), (int)ms, again);
+    int explained = SSL_get_error(ssl, result), again = SSL_read(ssl, &byte, 1);
+    printf("%d %d %s %d %d\n", result, explained, strerrorname_np(error), (int)ms, again);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* Connects to the port, leaves a recv by a jump out of a signal handler, says so, and waits for the end of its input. */
+/* Connects to the port, leaves a recv by a jump out of a signal handler, says so, and waits for its input to end. */
 #include <arpa/inet.h>
 #include <setjmp.h>
 #include <signal.h>

@@ -1,15 +1,15 @@
 /* Looks names up in ways that a resolver may stumble over: lookups MODE ARGUMENTS, in a private network.
- *   storm THREADS COUNT    distinct names; prints lookups, EAI_AGAINs, longest ms, threads, descriptors, KB at 20 % and at the end
+ *   storm THREADS COUNT    distinct names; prints lookups, EAI_AGAINs, longest ms, threads, descriptors, KB at 20 % and
+ *                          at the end
  *   close HOW              closes all descriptors under a lookup and opens its own in their place: once for each HOW
  *   fork                   forks under lookups; every child looks up, too
  *   signals                lookups under a 1 kHz timer without SA_RESTART
- *   jump COUNT             lookups that a handler leaves by siglongjmp; prints jumps, descriptors and threads more than before,
- *                          whether cancellation is off after the last of them, and KB more than after the first tenth
- *   nested WHERE           a handler looks "good.test" up while "late.test" is; WHERE: stack, or alternate; prints both codes
- *   many COUNT             lookups that succeed (numeric, hosts, DNS on 127.0.0.53); prints KB at 20 % and at the end
- *   async COUNT            getaddrinfo_a, waiting; prints the codes and the time in ms
- *   rate NAME FAMILY THREADS MS   lookups of one name; prints how many there were a second, the processor's ns for
- *                          each, and how many failed */
+ *   jump COUNT             lookups that a handler leaves by siglongjmp; prints jumps, descriptors and threads more than
+ * before, whether cancellation is off after the last of them, and KB more than after the first tenth nested WHERE a
+ * handler looks "good.test" up while "late.test" is; WHERE: stack, or alternate; prints both codes many COUNT lookups
+ * that succeed (numeric, hosts, DNS on 127.0.0.53); prints KB at 20 % and at the end async COUNT getaddrinfo_a,
+ * waiting; prints the codes and the time in ms rate NAME FAMILY THREADS MS   lookups of one name; prints how many there
+ * were a second, the processor's ns for each, and how many failed */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

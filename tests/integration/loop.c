@@ -1,8 +1,8 @@
 /* The hot path: loop MODE COUNT does the same thing COUNT times and prints how many seconds it took. The other end is a
- * child. Modes: pingpong (send and recv), reads and sends (one of the two), readwrite, polled and epolled (a wait before each
- * receive), toggled (an event loop that asks for room when it has something to say, and then for the answer, as redis-benchmark
- * does), bulk (COUNT writes of 64 KiB), files (read and write on a file and a pipe), served (a server's side: accepts COUNT
- * connections, and puts each into an epoll set, answers a question, and closes it). */
+ * child. Modes: pingpong (send and recv), reads and sends (one of the two), readwrite, polled and epolled (a wait
+ * before each receive), toggled (an event loop that asks for room when it has something to say, and then for the
+ * answer, as redis-benchmark does), bulk (COUNT writes of 64 KiB), files (read and write on a file and a pipe), served
+ * (a server's side: accepts COUNT connections, and puts each into an epoll set, answers a question, and closes it). */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>

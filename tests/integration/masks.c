@@ -1,5 +1,5 @@
-/* Waits for two connections of its own that owe nothing, so that under RECV the library makes several waits of one: what the
- * masks of ppoll, pselect and epoll_pwait(2) let in and keep out, and how exact the program's own timeout is.
+/* Waits for two connections of its own that owe nothing, so that under RECV the library makes several waits of one:
+ * what the masks of ppoll, pselect and epoll_pwait(2) let in and keep out, and how exact the program's own timeout is.
  * Usage: masks CALL letin|keptout|exact|refused; CALL also poll, select, epoll_wait for exact */
 #include <arpa/inet.h>
 #include <errno.h>

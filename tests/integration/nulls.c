@@ -1,6 +1,7 @@
 /* Calls with nothing, with nonsense, and with names no server has: what they return must be what libc returns. */
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -43,6 +44,71 @@ static void *wild(void) {
     if (!at)
         munmap(at = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 4096);
     return at;
+}
+
+/* Memory that was there in an earlier call. */
+static void *gone(int fd) {
+    static char *at;
+    if (at)
+        return at;
+    at = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct pollfd *polled = (struct pollfd *)(void *)at;
+    *polled = (struct pollfd){fd, POLLIN, 0};
+    poll(polled, 1, 0);
+    FD_SET(fd, (fd_set *)(void *)at);
+    select(fd + 1, (fd_set *)(void *)at, NULL, NULL, &(struct timeval){0, 0});
+    munmap(at, 4096);
+    return at;
+}
+
+/* A connection on which a wait is bounded at the defaults. */
+static int connected(void) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+    bind(listener, (struct sockaddr *)&address, len);
+    listen(listener, 5);
+    getsockname(listener, (struct sockaddr *)&address, &len);
+    connect(fd, (struct sockaddr *)&address, len);
+    return fd;
+}
+
+/* Calls on a connection with memory that cannot be read, or not be written. */
+static void with_a_connection(void) {
+    static const struct timeval soon = {0, 1000};
+    static const struct timespec soon_too = {0, 1000000};
+    static const struct pollfd constant = {0, POLLIN, 0};
+    const int fd = connected();
+    const struct iovec empty[2] = {{low, 0}, {low, 0}};
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(fd, &set);
+    TELL(poll(gone(fd), 1, 0));
+    TELL(poll(gone(fd), 1, 10));
+    TELL(ppoll(gone(fd), 1, &soon_too, none));
+    TELL(select(fd + 1, gone(fd), none, none, &(struct timeval){0, 1000}));
+    TELL(select(fd + 1, &set, none, gone(fd), &(struct timeval){0, 1000}));
+    TELL(writev(fd, gone(fd), 1));
+    TELL(writev(fd, empty, 2));
+    TELL(readv(fd, gone(fd), 1));
+    TELL(readv(fd, empty, 2));
+    TELL(poll((struct pollfd *)(uintptr_t)&constant, 1, 10));
+    TELL(syscall(SYS_poll, gone(fd), 1, 0));
+    TELL(syscall(SYS_ppoll, gone(fd), 1, &soon_too, none, 8));
+    TELL(syscall(SYS_ppoll, none, 0, gone(fd), none, 8));
+    TELL(syscall(SYS_ppoll, none, 0, &soon_too, none, 8));
+    TELL(syscall(SYS_select, 0, none, none, none, &soon));
+    TELL(syscall(SYS_select, 0, none, none, none, gone(fd)));
+    TELL(syscall(SYS_select, fd + 1, &set, none, none, wild()));
+    TELL(syscall(SYS_select, fd + 1, gone(fd), none, none, &soon));
+    TELL(syscall(SYS_select, fd + 1, none, none, wild(), &soon));
+    TELL((FD_SET(fd, &set), syscall(SYS_select, fd + 1, &set, none, none, &soon)));
+    TELL(syscall(SYS_pselect6, 0, none, none, none, wild(), none));
+    TELL((FD_SET(fd, &set), syscall(SYS_pselect6, fd + 1, &set, none, none, &soon_too, none)));
+    TELL(syscall(SYS_pselect6, fd + 1, &set, none, none, gone(fd), none));
+    TELL(syscall(SYS_pselect6, fd + 1, gone(fd), none, none, &soon_too, none));
+    TELL(syscall(SYS_pselect6, fd + 1, &set, none, none, none, wild()));
+    TELL(syscall(SYS_pselect6, fd + 1, &set, none, none, none, low));
 }
 
 int main(void) {
@@ -110,6 +176,7 @@ int main(void) {
     TELL(accept(fd, none, none));
     TELL(getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, none, none));
     TELL(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, none, 0));
+    with_a_connection();
     TELL(close(-1));
     TELL(dup2(-1, 5));
     TELL(dup2(fd, -1));

@@ -100,8 +100,8 @@ static int in_chroot(const char *directory) {
     return talk() && !chroot(directory) && !chdir("/") && talk();
 }
 
-/* Closes everything that is open, one by one and then at a stroke, where no hook sees it; a connection that was open then
- * has its number used for a file. */
+/* Closes everything that is open, one by one and then at a stroke, where no hook sees it; a connection that was open
+ * then has its number used for a file. */
 static int after_closing_all(void) {
     int all = talk();
     for (int fd = 3; fd < 1024; fd++)

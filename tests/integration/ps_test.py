@@ -70,6 +70,55 @@ WAITS = {
 }
 
 
+SOCKETCALL = """
+#include <linux/net.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <arpa/inet.h>
+
+static int call(int number, void *a, void *b) {
+    int result;
+    __asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(a), "c"(b), "d"(0) : "memory");
+    return result;
+}
+#define SOCKETCALL(which, ...) call(102, (void *)which, (long[]){__VA_ARGS__})
+
+int main(int argc, char **argv) {
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[1])), .sin_addr.s_addr = inet_addr(argv[3])};
+    struct iovec iov = {malloc(1 << 20), 1 << 20};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    int fd = SOCKETCALL(SYS_SOCKET, AF_INET, SOCK_STREAM, 0);
+    SOCKETCALL(SYS_CONNECT, fd, (long)&to, sizeof to);
+    fd_set in;
+    FD_ZERO(&in);
+    FD_SET(fd, &in);
+    if (!strcmp(argv[2], "recv")) SOCKETCALL(SYS_RECV, fd, (long)iov.iov_base, 10, 0);
+    if (!strcmp(argv[2], "recvfrom")) SOCKETCALL(SYS_RECVFROM, fd, (long)iov.iov_base, 10, 0, 0, 0);
+    if (!strcmp(argv[2], "recvmsg")) SOCKETCALL(SYS_RECVMSG, fd, (long)&message, 0);
+    if (!strcmp(argv[2], "select")) call(82, (long[]){fd + 1, (long)&in, 0, 0, 0}, NULL);
+    for (;;) SOCKETCALL(SYS_SEND, fd, (long)iov.iov_base, 1 << 20, 0);
+}
+"""
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="i386's calls")
+@pytest.mark.parametrize("call", ["connect", "recv", "recvfrom", "recvmsg", "send", "select"])
+def test_socketcall_of_i386(net, tmp_path, call):
+    """Its libc made all calls on sockets by one number before glibc 2.22; here without libc's part in it, and without the library."""
+    (tmp_path / "old.c").write_text(SOCKETCALL)
+    build = ["gcc", "-m32", "-static", "-w", "-idirafter", "/usr/include/x86_64-linux-gnu", "-o", tmp_path / "old", tmp_path / "old.c"]
+    if subprocess.run(build, capture_output=True).returncode:
+        pytest.skip("no 32-bit program can be built")
+    server = net.open(tcp.never_reads)
+    host = net.blackhole() if call == "connect" else "127.0.0.1"
+    program = net.start([tmp_path / "old", server.port, call, host], library=False)
+    row = waiting(program, call)
+    assert row["PEER"] == f"{host}:{server.port}" and row["LIMIT"] == "no library", row
+
+
 @pytest.mark.parametrize("call", WAITS)
 def test_process_without_the_library(net, call):
     server = net.serve(tcp.silent)

@@ -1,6 +1,7 @@
-/* random SEED STEPS: a random walk through the socket calls, on streams, datagrams, pipes, files and epoll sets of its own, which is
- * the same for the same seed. Each line is a step: the call, what it gave, errno, and the signals that came. Calls that would wait
- * have short timeouts of their own. */
+/* random SEED STEPS [WHAT...]: a random walk through the socket calls, on streams, datagrams, pipes, files and epoll
+ * sets of its own, which is the same for the same seed. Each line is a step: the call, what it gave, errno, and the
+ * signals that came. Calls that would wait have short timeouts of their own. WHAT fails after a third of the steps
+ * (refuse.h). */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,8 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include "refuse.h"
 
 #define MOST 28
 #define OWN_TIMEOUT 15000 /* microseconds */
@@ -85,7 +88,7 @@ static void set_timeouts(int fd) {
 
 static int file(void) {
     int fd = memfd_create("random", 0);
-    if (write(fd, buffer, 60000) != 60000 || lseek(fd, 0, SEEK_SET) != 0)
+    if (fd >= 0 && (write(fd, buffer, 60000) != 60000 || lseek(fd, 0, SEEK_SET) != 0))
         perror("file"), exit(1);
     return fd;
 }
@@ -352,7 +355,7 @@ int main(int argc, char **argv) {
         transfer,     copy,           change_mode, read_option,      read_option, write_option,  wait_in_poll,
         wait_in_poll, wait_in_select, change_set,  change_set,       shut,        wait_in_epoll, connect_again};
     socklen_t len = sizeof home;
-    if (argc != 3)
+    if (argc < 3)
         return 2;
     state = strtoull(argv[1], NULL, 10) * UINT64_C(2654435761) + 12345;
     for (size_t i = 0; i < sizeof buffer; i++)
@@ -367,7 +370,10 @@ int main(int argc, char **argv) {
         return perror("listen"), 1;
     for (int i = 0; i < 6; i++)
         open_two();
-    for (const int steps = atoi(argv[2]); step < steps; step++)
+    for (const int steps = atoi(argv[2]); step < steps; step++) {
+        if (step == steps / 3)
+            refuse_all(argc - 3, argv + 3);
         calls[below(LENGTH(calls))](some());
+    }
     return 0;
 }

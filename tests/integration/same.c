@@ -1,5 +1,5 @@
-/* What a program sees of calls that no deadline concerns: the same lines with and without the library. same PORT, where a server
- * echoes. Each line is a call, what it gave, and errno. */
+/* What a program sees of calls that no deadline concerns: the same lines with and without the library. same PORT, where
+ * a server echoes. Each line is a call, what it gave, and errno. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,13 +1,14 @@
-/* Makes TLS calls by name on one connection, with OpenSSL or GnuTLS, and tells of each: its name, milliseconds, what it returned,
- * how the library explains it, and errno: tls LIBRARY WAIT PORT STEP...
- * LIBRARY: `openssl`, `gnutls`; OpenSSL with a transport of our own, `own`, one that reads ahead, `buffered`, or
- * one that connects by itself, `connecting`.
- * WAIT: `block`, or for a non-blocking socket `poll`, `select`, `epoll`, `edge` (an edge-triggered epoll), `sleep` (no wait at
- * all, a nap between two calls).
- * The tests read these lines. */
+/* Makes TLS calls by name on one connection, with OpenSSL or GnuTLS, and tells of each: its name, milliseconds, what it
+ * returned, how the library explains it, and errno: tls LIBRARY WAIT PORT STEP... LIBRARY: `openssl`, `gnutls`, each
+ * with `-dtls` for DTLS over a stream; OpenSSL with a transport of our own, `own`, one that reads ahead, `buffered`, or
+ * one that connects by itself, `connecting`. In the environment: SLOW, how many milliseconds a callback takes; ASK, how
+ * many the program takes to find a certificate; VERSION, no TLS 1.3. WAIT: `block`, or for a non-blocking socket
+ * `poll`, `select`, `epoll`, `edge` (an edge-triggered epoll), `sleep` (no wait at all, a nap between two calls). The
+ * tests read these lines. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <gnutls/dtls.h>
 #include <gnutls/gnutls.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -121,9 +122,18 @@ static void wait_for(short events) {
     }
 }
 
+/* What a program does within a handshake: it asks its user. */
+static void nap(int ms) {
+    usleep((useconds_t)ms * 1000);
+}
+
 static struct said call_until_done(struct said (*call)(const char *), const char *name) {
     for (;;) {
         struct said said = call(name);
+        if (!strcmp(said.meaning, "lookup")) {
+            nap(atoi(getenv("ASK")));
+            continue;
+        }
         if (strncmp(said.meaning, "want", 4))
             return said;
         if (!strcmp(way, "block") && call == openssl_call)
@@ -147,7 +157,7 @@ static void interrupt_after(int ms) {
     setitimer(ITIMER_REAL, &timer, NULL);
 }
 
-/* Leaves the handshake by a jump, then reads the descriptor itself from deeper down the stack than the handshake was. */
+/* Leaves the handshake by a jump, then reads the descriptor itself, deeper down the stack than the handshake was. */
 static __attribute__((noinline)) long read_below(void) {
     char room[20000];
     __asm__ volatile("" : : "r"(room) : "memory");
@@ -192,6 +202,22 @@ static int verify(int preverified, X509_STORE_CTX *context) {
     if (!handler_ms)
         ask_another(0);
     return 1;
+}
+
+static int verify_slowly(int preverified, X509_STORE_CTX *context) {
+    static bool asked;
+    (void)preverified, (void)context;
+    if (!asked)
+        nap(atoi(getenv("SLOW")));
+    asked = true;
+    return 1;
+}
+
+/* Asks outside the call: SSL_ERROR_WANT_X509_LOOKUP until the certificate is there. In the end there is none. */
+static int ask_for_certificate(SSL *asking, X509 **certificate, EVP_PKEY **key) {
+    static int asked;
+    (void)asking, (void)certificate, (void)key;
+    return asked++ ? 0 : -1;
 }
 
 static void *cancelled(void *call) {
@@ -300,9 +326,16 @@ static BIO *connecting_bio(void) {
 }
 
 static void begin_openssl(const char *transport) {
-    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    const bool dtls = !strcmp(transport, "openssl-dtls");
+    SSL_CTX *context = SSL_CTX_new(dtls ? DTLS_client_method() : TLS_client_method());
     if (getenv("VERIFY"))
         SSL_CTX_set_verify(context, SSL_VERIFY_PEER, verify);
+    if (getenv("SLOW"))
+        SSL_CTX_set_verify(context, SSL_VERIFY_PEER, verify_slowly);
+    if (getenv("ASK"))
+        SSL_CTX_set_client_cert_cb(context, ask_for_certificate);
+    if (getenv("VERSION"))
+        SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION);
     ssl = SSL_new(context);
     BIO *bio = !strcmp(transport, "own")          ? own_bio()
                : !strcmp(transport, "connecting") ? connecting_bio()
@@ -312,11 +345,24 @@ static void begin_openssl(const char *transport) {
     SSL_set_connect_state(ssl);
 }
 
-static void begin_gnutls(void) {
+static int verify_session_slowly(gnutls_session_t verified) {
+    (void)verified;
+    nap(atoi(getenv("SLOW")));
+    return 0;
+}
+
+static void begin_gnutls(bool dtls) {
     gnutls_certificate_credentials_t credentials;
     gnutls_certificate_allocate_credentials(&credentials);
-    gnutls_init(&session, GNUTLS_CLIENT | (strcmp(way, "block") ? GNUTLS_NONBLOCK : 0));
-    gnutls_set_default_priority(session);
+    gnutls_init(&session, GNUTLS_CLIENT | (dtls ? GNUTLS_DATAGRAM : 0) | (strcmp(way, "block") ? GNUTLS_NONBLOCK : 0));
+    if (getenv("VERSION"))
+        gnutls_priority_set_direct(session, "NORMAL:-VERS-TLS1.3", NULL);
+    else
+        gnutls_set_default_priority(session);
+    if (getenv("SLOW"))
+        gnutls_session_set_verify_function(session, verify_session_slowly);
+    if (dtls)
+        gnutls_dtls_set_timeouts(session, 300, 1500);
     gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, credentials);
     gnutls_transport_set_int(session, fd);
     if (getenv("TIMEOUT")) /* it polls before each read then */
@@ -326,14 +372,14 @@ static void begin_gnutls(void) {
 int main(int argc, char **argv) {
     if (argc < 4)
         return 2;
-    bool openssl = strcmp(argv[1], "gnutls");
+    bool openssl = strncmp(argv[1], "gnutls", 6);
     way = argv[2];
     port = atoi(argv[3]);
     signal(SIGPIPE, SIG_DFL);
     fd = connect_to();
     if (strcmp(way, "block"))
         fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    openssl ? begin_openssl(argv[1]) : begin_gnutls();
+    openssl ? begin_openssl(argv[1]) : begin_gnutls(!strcmp(argv[1], "gnutls-dtls"));
     struct said (*call)(const char *) = openssl ? openssl_call : gnutls_call;
     for (int i = 4; i < argc; i++) {
         double began = now_ms();

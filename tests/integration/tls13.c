@@ -1,8 +1,8 @@
-/* What only TLS 1.3 has, on a second connection, and what became of each call of one side: tls13 WHAT SIDE OTHER CERTIFICATE.
- * WHAT: `early` data over the session that the first connection left, or authentication `later`, which the server asks for on a
- * connection that stands. SIDE: whose calls are told, `client` or `server`. OTHER: what the other side does, `answers` or
- * `stalls`, which is in the middle of what it has to say. The tests read these lines: name, milliseconds, result, how OpenSSL
- * explains it, errno. */
+/* What only TLS 1.3 has, on a second connection, and what became of each call of one side: tls13 WHAT SIDE OTHER
+ * CERTIFICATE. WHAT: `early` data over the session that the first connection left, or authentication `later`, which the
+ * server asks for on a connection that stands. SIDE: whose calls are told, `client` or `server`. OTHER: what the other
+ * side does, `answers` or `stalls`, which is in the middle of what it has to say. The tests read these lines: name,
+ * milliseconds, result, how OpenSSL explains it, errno. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

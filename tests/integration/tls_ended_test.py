@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from faults import tls
+from faults import tcp, tls
 from tlscalls import LIBRARIES, MS, make
 
 
@@ -62,3 +62,22 @@ def test_after_a_handshake(net, library, way):
         assert peer.over.wait(10) and peer.end == "ConnectionResetError", peer.end
         counts.append(peer.count)
     assert 100 < counts[0] == counts[1], counts
+
+
+@pytest.mark.parametrize("library", ["openssl", "own", "buffered"])
+@pytest.mark.parametrize("way", ["block", "poll", "select", "epoll", "sleep"])
+@pytest.mark.parametrize("before, expires, limit", [
+    ([], "handshake", "TLS_HANDSHAKE"), (["handshake"], "recv", "RECV"), (["handshake"], "upload", "SEND"),
+    (["handshake", "bye"], "bye", "TLS_SHUTDOWN")], ids=["handshake", "recv", "upload", "bye"])
+def test_what_openssl_says_afterwards(net, library, way, before, expires, limit):
+    """As of a connection that was reset: first a system call's error, then an error of OpenSSL's, by which programs end that took the
+    first for a reason to call again."""
+    if expires in ("recv", "upload") and way == "sleep":
+        pytest.skip("nobody waits")
+    server = net.serve(tls.over_tls(tcp.silent) if before else tcp.silent, receive_buffer=4096)
+    again = [expires] * 3
+    *_, ended, second, third, fourth = make(net, library, way, server, *before, *(["upload"] * 20 if expires == "upload" else []), *again,
+                                            expires, **{limit: MS})[-5:]
+    assert ended.result < 0
+    for call in second, third, fourth:
+        assert call.result < 0 and call.meaning == "ssl" and call.ms < 200, (ended, second, third, fourth)

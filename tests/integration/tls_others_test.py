@@ -6,6 +6,7 @@ import pytest
 
 from calls import LATEST
 from faults import tcp, tls
+from tlscalls import TLS, parse
 
 SILENT = pytest.mark.parametrize("behaviour", [tcp.silent, tls.over_tls(tcp.silent)], ids=["handshake", "answer"])
 
@@ -142,3 +143,11 @@ def test_bio_do_connect_and_handshake(net, tmp_path, how):
     client = compile_c(BIO, tmp_path / "client", "-lssl", "-lcrypto")
     result = net.run([client, net.serve(tcp.silent).port, *how], patience=10, TLS_HANDSHAKE="400ms")
     assert result.out.split()[1] != b"1" and not result.cut and result.elapsed < 0.4 + LATEST / 1000, result
+
+
+@pytest.mark.parametrize("library, says", [("openssl-dtls", ""), ("gnutls-dtls", "GNUTLS_E_TIMEDOUT")])
+def test_dtls_over_a_stream_passes(net, library, says):
+    """It keeps time itself; OpenSSL for minutes."""
+    result = net.run([TLS, library, "block", net.serve(tcp.silent).port, "handshake"], patience=4, TLS_HANDSHAKE="500ms", LOG="stderr")
+    assert result.cut == (not says) and result.err == b"", result
+    assert not says or parse(result)[0].meaning == says, result

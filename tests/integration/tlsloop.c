@@ -1,5 +1,6 @@
-/* A TLS client and server in two processes, over loopback, as fast as they can; prints the client's seconds: tlsloop MODE COUNT
- * CERTIFICATE. MODE: `requests`, 100 bytes asked and 1000 answered; `bulk`, writes of 16 KiB; `handshakes`, new connections. */
+/* A TLS client and server in two processes, over loopback, as fast as they can; prints the client's seconds: tlsloop
+ * MODE COUNT CERTIFICATE. MODE: `requests`, 100 bytes asked and 1000 answered; `bulk`, writes of 16 KiB; `handshakes`,
+ * new connections. */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>

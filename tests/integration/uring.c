@@ -1,7 +1,7 @@
-/* An event loop whose sockets come into its epoll set by io_uring, as libuv's do from 1.45 on. Dials PORT HOW times (1 or 2
- * connections), waits for 3 s at most, and prints the ms until the first event and what the call then gives.
- * Usage: uring PORT HOW, where HOW is add, modify (added for nothing, then for input), delete (added, then deleted) or two (sockets).
- * Exit status 77: there is no io_uring here. */
+/* An event loop whose sockets come into its epoll set by io_uring, as libuv's do from 1.45 on. Dials PORT HOW times (1
+ * or 2 connections), waits for 3 s at most, and prints the ms until the first event and what the call then gives.
+ * Usage: uring PORT HOW, where HOW is add, modify (added for nothing, then for input), delete (added, then deleted) or
+ * two (sockets). Exit status 77: there is no io_uring here. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/io_uring.h>

@@ -1,6 +1,6 @@
-/* i386: the calls that only it has by number - all socket calls behind one (socketcall), select with its arguments in memory,
- * and those with 64-bit times - are bounded as libc's functions are, and otherwise as the kernel has them. RECV, SEND, CONNECT
- * and ACCEPT of 500ms. Exit status 1: one was wrong. */
+/* i386: the calls that only it has by number - all socket calls behind one (socketcall), select with its arguments in
+ * memory, and those with 64-bit times - are bounded as libc's functions are, and otherwise as the kernel has them.
+ * RECV, SEND, CONNECT and ACCEPT of 500ms. Exit status 1: one was wrong. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/net.h>

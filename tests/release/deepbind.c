@@ -1,4 +1,5 @@
-/* Loads libraries so that they prefer their own symbols: they and what they call must work beside the preloaded library. */
+/* Loads libraries so that they prefer their own symbols: they and what they call must work beside the preloaded
+ * library. */
 #include <dlfcn.h>
 #include <stdio.h>
 int main(int argc, char **argv) {

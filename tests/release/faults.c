@@ -1,6 +1,7 @@
-/* Makes one call after another that would wait for ever, and checks that each fails in time. Linked at the release's floor, it
- * runs on every host that a release file does; needs a private network whose name server is 127.0.0.1 (root, for port 53).
- * Limits: RECV, SEND, CONNECT and RESOLVE of 500ms. Prints a line for each call; exit status 1 if one was wrong. */
+/* Makes one call after another that would wait for ever, and checks that each fails in time. Linked at the release's
+ * floor, it runs on every host that a release file does; needs a private network whose name server is 127.0.0.1 (root,
+ * for port 53). Limits: RECV, SEND, CONNECT and RESOLVE of 500ms. Prints a line for each call; exit status 1 if one was
+ * wrong. */
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>

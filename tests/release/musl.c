@@ -1,5 +1,5 @@
-/* A program for musl, which loads the library with its own libc in the place of glibc's: everything works as without it.
- * Exit status 1: something did not. */
+/* A program for musl, which loads the library with its own libc in the place of glibc's: everything works as without
+ * it. Exit status 1: something did not. */
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>

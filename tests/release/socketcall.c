@@ -1,5 +1,5 @@
-/* i386 on kernels before 4.3, whose socket calls have one number together: the raw calls that are made before libc's have been
- * bound. A filter stands for that kernel. Linked with shim/raw.o. Exit status 1: one was wrong. */
+/* i386 on kernels before 4.3, whose socket calls have one number together: the raw calls that are made before libc's
+ * have been bound. A filter stands for that kernel. Linked with shim/raw.o. Exit status 1: one was wrong. */
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>

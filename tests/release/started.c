@@ -1,4 +1,4 @@
-/* A program for checked builds (-fsanitize=address or thread): it starts, has a thread, looks up a name, and ends well. */
+/* A program for checked builds (-fsanitize=address or thread) starts, has a thread, looks up a name, and ends well. */
 #include <netdb.h>
 #include <pthread.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
-/* A program without libpthread on a glibc before 2.34: lookups that only libc can make are made, without a bound, which is told
- * once; with libpthread brought by dlopen they are bounded; and a libresolv brought the same way is found. On later glibcs all
- * are bounded. Needs a silent name server at 127.0.0.1, RESOLVE=500ms, LOG=FILE, HOSTALIASES, and RES_OPTIONS of
- * "timeout:2 attempts:1", so that libc gives up by itself. Any argument says that libpthread has been preloaded. Exit status 1:
- * one was wrong. */
+/* A program without libpthread on a glibc before 2.34: lookups that only libc can make are made, without a bound, which
+ * is told once; with libpthread brought by dlopen they are bounded; and a libresolv brought the same way is found. On
+ * later glibcs all are bounded. Needs a silent name server at 127.0.0.1, RESOLVE=500ms, LOG=FILE, HOSTALIASES, and
+ * RES_OPTIONS of "timeout:2 attempts:1", so that libc gives up by itself. Any argument says that libpthread has been
+ * preloaded. Exit status 1: one was wrong. */
 #include <arpa/inet.h>
 #include <arpa/nameser.h>
 #include <dlfcn.h>

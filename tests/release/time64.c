@@ -1,5 +1,6 @@
-/* A program with 64-bit times on i386 (-D_TIME_BITS=64), whose waiting calls have names of their own in libc: each must fail in
- * time on a silent connection, and what no deadline concerns must be as libc has it. RECV=500ms. Exit status 1: one was wrong. */
+/* A program with 64-bit times on i386 (-D_TIME_BITS=64), whose waiting calls have names of their own in libc: each must
+ * fail in time on a silent connection, and what no deadline concerns must be as libc has it. RECV=500ms. Exit status 1:
+ * one was wrong. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>

@@ -53,8 +53,10 @@ START_TEST(only_internet_connections) {
     nd_sock_clear(FD);
     sock = nd_sock_created(FD, ND_SOCK_STREAM | ND_SOCK_LOCAL | ND_SOCK_CONNECTED);
     ck_assert_int_eq(nd_connection_limits_due(sock, fake.now), ND_NEVER);
+    ck_assert(!nd_connection_limits_check(FD, sock, true, fake.now + 1000 * ND_SEC, &expiry));
     sock = nd_sock_created(FD, ND_SOCK_STREAM | ND_SOCK_INET);
     ck_assert_int_eq(nd_connection_limits_due(sock, fake.now), ND_NEVER);
+    ck_assert(!nd_connection_limits_check(FD, sock, true, fake.now + 1000 * ND_SEC, &expiry));
 }
 END_TEST
 

@@ -167,6 +167,7 @@ static void fake_start(void) {
     fake.info.tcpi_state = TCP_ESTABLISHED;
     memset(&nd_settings, 0, sizeof nd_settings);
     nd_observing = false;
+    nd_active = true;
     nd_real.getsockopt = fake_getsockopt;
     nd_real.setsockopt = fake_setsockopt;
     nd_real.ioctl = fake_ioctl;

@@ -19,7 +19,8 @@ static char path[] = "/tmp/file_cache_test.XXXXXX";
 static struct nd_file file;
 static int parsed;
 
-/* The time since which files seem to be written, and the time stamps that a file system with whole seconds would give. */
+/* The time since which files seem to be written, and the time stamps that a file system with whole seconds would
+ * give. */
 static int64_t later_s = 100;
 static bool whole_seconds;
 

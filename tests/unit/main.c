@@ -20,7 +20,8 @@ static bool is_wanted(const char *name) {
     return !*wanted;
 }
 
-/* The linker calls the first in place of Check's own function, which it names by the second: every tcase_add_* macro comes here. */
+/* The linker calls the first in place of Check's own function, which it names by the second: every tcase_add_* macro
+ * comes here. */
 void __wrap__tcase_add_test(TCase *tests, const TTest *test, int signal, int status, int start, int end);
 void __real__tcase_add_test(TCase *tests, const TTest *test, int signal, int status, int start, int end);
 

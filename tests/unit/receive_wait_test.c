@@ -245,29 +245,41 @@ END_TEST
 
 /* --- in a TLS operation --- */
 
-static ssize_t scoped(const struct answer *script) {
+/* The operation began a second ago, and has waited since, or worked since `stands_since`. */
+static ssize_t scoped(const struct answer *script, nd_time stands_since) {
     const struct nd_receive_call call = call_with(0);
-    const struct nd_scope scope = {.operation = "SSL_connect",
-                                   .fd = FD,
-                                   .limit = ND_SCOPE_HANDSHAKE,
-                                   .began = fake.now - ND_SEC,
-                                   .timeout = 5 * ND_SEC};
+    struct nd_scope scope = {.operation = "SSL_connect",
+                             .fd = FD,
+                             .limit = ND_SCOPE_HANDSHAKE,
+                             .began = fake.now - ND_SEC,
+                             .timeout = 5 * ND_SEC,
+                             .stands_since = stands_since};
     kernel.script = script;
-    return nd_receive_scoped(&call, sock, &scope);
+    const ssize_t result = nd_receive_scoped(&call, sock, &scope);
+    ck_assert(scope.stands_since == fake.now || !kernel.timeouts[0]);
+    return result;
 }
 
 START_TEST(what_is_left_of_the_operation) {
     const struct answer script[] = {NONE, SILENT(4 * ND_SEC), SILENT(0)};
-    ck_assert_int_eq(scoped(script), -1);
+    ck_assert_int_eq(scoped(script, ND_NEVER), -1);
     ck_assert_int_eq(errno, ETIMEDOUT);
     ck_assert_int_eq(kernel.timeouts[0], 4000);
     check_expiry("TLS_HANDSHAKE", "SSL_connect");
 }
 END_TEST
 
+/* What the operation itself has worked does not count. */
+START_TEST(its_clock_stands_while_it_does_not_wait) {
+    const struct answer script[] = {NONE, SILENT(5 * ND_SEC), SILENT(0)};
+    ck_assert_int_eq(scoped(script, fake.now - ND_SEC), -1);
+    ck_assert_int_eq(kernel.timeouts[0], 5000);
+}
+END_TEST
+
 START_TEST(bytes_in_time) {
     const struct answer script[] = {NONE, INPUT, {4, 0, 0, 0, 0}};
-    ck_assert_int_eq(scoped(script), 4);
+    ck_assert_int_eq(scoped(script, ND_NEVER), 4);
 }
 END_TEST
 
@@ -293,5 +305,6 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, a_datagram_socket_that_is_shut_down);
     tcase_add_test(tests, a_datagram_socket_outlives_its_limit);
     tcase_add_test(tests, what_is_left_of_the_operation);
+    tcase_add_test(tests, its_clock_stands_while_it_does_not_wait);
     tcase_add_test(tests, bytes_in_time);
 }

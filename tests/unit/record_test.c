@@ -37,6 +37,19 @@ START_TEST(nothing_is_known_at_first) {
 }
 END_TEST
 
+/* ND_WATCH_GONE is the bit by which a receive takes the fast path where it is watched. */
+START_TEST(unacked_hides_nothing_of_what_is_watched) {
+    struct nd_sock *sock = nd_sock_created(FD, INET | ND_SOCK_CONNECTED | ND_SOCK_NONBLOCK);
+    ck_assert_uint_eq(nd_watch(FD) & (ND_WATCH_IN | ND_WATCH_GONE), ND_WATCH_GONE);
+    nd_sock_change(FD, sock, ND_SOCK_EXPIRED, 0);
+    ck_assert_uint_eq(nd_watch(FD) & (ND_WATCH_IN | ND_WATCH_GONE), ND_WATCH_IN);
+    nd_sock_change(FD, sock, 0, ND_SOCK_EXPIRED);
+    nd_settings.outbound.idle = ND_SEC;
+    nd_sock_change(FD, sock, 0, 0);
+    ck_assert_uint_eq(nd_watch(FD) & (ND_WATCH_IN | ND_WATCH_GONE), ND_WATCH_IN);
+}
+END_TEST
+
 static const int out_of_range[] = {-1, -1000000, 1 << 20, INT32_MAX};
 
 START_TEST(descriptors_out_of_range_have_no_record) {
@@ -73,6 +86,7 @@ static const struct {
     {INET | ND_SOCK_LISTENING, false, false, 0},
     {INET | ND_SOCK_CONNECTED | ND_SOCK_NONBLOCK, false, false, ND_WATCH_WAIT_OUT | ND_WATCH_GONE},
     {INET | ND_SOCK_CONNECTING | ND_SOCK_NONBLOCK, false, false, ND_WATCH_WAIT},
+    {INET | ND_SOCK_CONNECTING, false, false, ALL},
     {INET | ND_SOCK_CONNECTED | ND_SOCK_RCVTIMEO, true, false, ALL | STRAIGHT},
     {INET | ND_SOCK_CONNECTED | ND_SOCK_RCVTIMEO | ND_SOCK_TLS_CANDIDATE, true, false, ALL},
     {INET | ND_SOCK_CONNECTING | ND_SOCK_RCVTIMEO, true, false, ALL},
@@ -259,6 +273,7 @@ END_TEST
 void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, nothing_is_known_at_first);
+    tcase_add_test(tests, unacked_hides_nothing_of_what_is_watched);
     tcase_add_loop_test(tests, descriptors_out_of_range_have_no_record, 0, COUNT(out_of_range));
     tcase_add_test(tests, a_million_descriptors_have_records);
     tcase_add_loop_test(tests, watches_what_a_limit_bounds, 0, COUNT(watching));

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "shim/limit/wait_clock.h"
 #include "shim/socket/change.h"
 #include "shim/socket/ended.h"
 #include "shim/tls/call_fast.h"
@@ -14,7 +15,7 @@
 
 #define NOINLINE __attribute__((noinline))
 
-enum { UNFINISHED = -5 };
+enum { UNFINISHED = -5, ASKS = -6 };
 
 /* A TLS library with one object. Its code is at `text`. */
 static const char text[64];
@@ -22,7 +23,7 @@ static const void *method = text; /* what the object keeps first */
 static struct nd_tls functions;
 static struct {
     int descriptor; /* as the library knows it */
-    bool own, in_handshake, serving, holding, is_missing;
+    bool own, in_handshake, serving, holding, datagrams, is_missing;
 } fake_tls;
 
 static int fd; /* a real socket, since an expiry is remembered by its inode */
@@ -60,7 +61,12 @@ static bool holding(const struct nd_tls *tls, const void *object) {
     return fake_tls.holding;
 }
 
-static const struct nd_tls_library library = {ND_OPENSSL, descriptor, in_handshake, serving, holding};
+static bool datagrams(const struct nd_tls *tls, const void *object) {
+    (void)tls, (void)object;
+    return fake_tls.datagrams;
+}
+
+static const struct nd_tls_library library = {ND_OPENSSL, descriptor, in_handshake, serving, datagrams, holding};
 static const struct nd_tls_operation shake = {&library, ND_OPERATION_SSL_connect, ND_TLS_SHAKES};
 static const struct nd_tls_operation reading = {&library, ND_OPERATION_SSL_read, ND_TLS_READS};
 static const struct nd_tls_operation writing = {&library, ND_OPERATION_SSL_write, ND_TLS_WRITES};
@@ -87,6 +93,11 @@ static void start(void) {
 
 static int calls; /* of the library's functions */
 
+static enum nd_tls_outcome outcome(const struct nd_tls_call *call, long result) {
+    (void)call;
+    return result == UNFINISHED ? ND_TLS_WANTS_NETWORK : result == ASKS ? ND_TLS_WANTS_PROGRAM : ND_TLS_FINISHED;
+}
+
 /* A hook, as hook/openssl.c has them. The library's function is body(). */
 static NOINLINE int hook(const struct nd_tls_operation *operation, int (*body)(struct nd_tls_call *call)) {
     ND_TLS_CALL(call);
@@ -94,16 +105,11 @@ static NOINLINE int hook(const struct nd_tls_operation *operation, int (*body)(s
         return -1;
     calls++;
     int result = body(&call);
-    if (nd_tls_timed_out(&call, result == UNFINISHED)) {
+    if (nd_tls_timed_out(&call, outcome(&call, result))) {
         calls++;
         result = body(&call);
     }
     return call.ended && result >= 0 && nd_tls_refuses(&call) ? -1 : result;
-}
-
-static bool unfinished(const struct nd_tls_call *call, long result) {
-    (void)call;
-    return result == UNFINISHED;
 }
 
 /* The fast path of the same. */
@@ -117,7 +123,7 @@ static NOINLINE int fast_hook(const struct nd_tls_operation *operation, int (*bo
     nd_tls_established_open(&call, operation, tls, &method, at, found, ND_FRAME_SLOT());
     int result = body(&call);
     if (result <= 0)
-        nd_tls_established_settle(&call, unfinished, result);
+        nd_tls_established_settle(&call, outcome, result);
     return result;
 }
 
@@ -212,6 +218,53 @@ START_TEST(a_handshake_of_many_calls_has_one_deadline) {
     ck_assert_str_eq(fake.last.operation, "SSL_connect");
     ck_assert_int_eq(fake.last.elapsed, 10 * ND_SEC);
     ck_assert(fake.disconnects > 0 && nd_expired(fd, sock));
+}
+END_TEST
+
+/* A callback of the program's takes longer than the limit. */
+static int work(struct nd_tls_call *call) {
+    fake.now += 12 * ND_SEC;
+    return look_unfinished(call);
+}
+
+START_TEST(what_is_worked_in_a_call_does_not_count) {
+    nd_sock_change(fd, sock, ND_SOCK_NONBLOCK, 0);
+    fake_tls.in_handshake = true;
+    ck_assert_int_eq(hook(&shake, work), UNFINISHED);
+    fake.now += 9 * ND_SEC;
+    ck_assert_int_eq(hook(&shake, work), UNFINISHED);
+    ck_assert_uint_eq(fake.told, 0);
+    fake.now += ND_SEC;
+    hook(&shake, look_unfinished);
+    ck_assert_uint_eq(fake.told, 1);
+    ck_assert_int_eq(fake.last.elapsed, 10 * ND_SEC);
+}
+END_TEST
+
+static int ask(struct nd_tls_call *call) {
+    look(call);
+    return ASKS;
+}
+
+START_TEST(nor_what_the_program_takes_between_two_calls) {
+    nd_settings.outbound.recv = 0;
+    nd_sock_change(fd, sock, ND_SOCK_NONBLOCK, 0);
+    fake_tls.in_handshake = true;
+    ck_assert_int_eq(hook(&shake, look_unfinished), UNFINISHED);
+    fake.now += 4 * ND_SEC;
+    ck_assert_int_eq(hook(&shake, ask), ASKS);
+    ck_assert_int_eq(nd_wait_clock_due(sock, POLLIN, fake.now), ND_NEVER);
+    fake.now += 60 * ND_SEC;
+    ck_assert_int_eq(hook(&shake, look_unfinished), UNFINISHED);
+    ck_assert_uint_eq(fake.told, 0);
+    ck_assert_int_eq(nd_wait_clock_due(sock, POLLIN, fake.now), fake.now + 6 * ND_SEC);
+}
+END_TEST
+
+START_TEST(dtls_is_not_bounded) {
+    fake_tls.datagrams = true;
+    hook(&shake, look);
+    ck_assert(seen_limit == ND_SCOPE_NONE && !sock->operation.timeout);
 }
 END_TEST
 
@@ -517,6 +570,9 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, a_read_that_makes_a_handshake_has_that_limit_until_it_is_over);
     tcase_add_test(tests, a_call_of_the_program_from_within_is_not_bounded);
     tcase_add_test(tests, a_handshake_of_many_calls_has_one_deadline);
+    tcase_add_test(tests, what_is_worked_in_a_call_does_not_count);
+    tcase_add_test(tests, nor_what_the_program_takes_between_two_calls);
+    tcase_add_test(tests, dtls_is_not_bounded);
     tcase_add_test(tests, a_finished_handshake_ends_its_deadline);
     tcase_add_test(tests, observe_ends_nothing);
     tcase_add_test(tests, of_nested_calls_the_outermost_bounds_unless_the_inner_is_a_handshake);

@@ -107,7 +107,8 @@ START_TEST(recv_of_an_accepted_socket_has_its_own_limit) {
 }
 END_TEST
 
-/* Milliseconds ago that the last bytes were sent and received, flags, and whether RECV then ends one connection among several. */
+/* Milliseconds ago that the last bytes were sent and received, flags, and whether RECV then ends one connection among
+ * several. */
 static const struct {
     uint32_t sent, received, flags;
     bool ends;

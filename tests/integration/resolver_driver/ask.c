@@ -1,8 +1,8 @@
 /* Looks a name up and tells what became of it and how long it took.
  *
  *   ask [-s STACK_BYTES] [-t THREADS] [-n LOOKUPS] [-c CANCEL_AFTER_MS] [-l] BUDGET_MS NODE [FAMILY]
- * Each thread makes LOOKUPS lookups. -l: libc's own lookup in a helper thread. Prints, of the last lookup: its code, the
- * longest time in ms, expired, addresses; then descriptors and threads that are left, and threads cancelled. */
+ * Each thread makes LOOKUPS lookups. -l: libc's own lookup in a helper thread. Prints, of the last lookup: its code,
+ * the longest time in ms, expired, addresses; then descriptors and threads that are left, and threads cancelled. */
 #include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>

@@ -4,7 +4,8 @@
  *   gai NODE SERVICE FAMILY SOCKTYPE PROTOCOL FLAGS      (FAMILY "-": no hints)
  *   name NAME FAMILY | static NAME | addr HEX FAMILY | info ADDRESS PORT FLAGS
  *   query|search NAME CLASS TYPE SIZE | domain NAME DOMAIN CLASS TYPE SIZE
- * Output: "differ", the question, libc's answer, ours; at the end "done", questions, differences, left to libc, c-ares' version. */
+ * Output: "differ", the question, libc's answer, ours; at the end "done", questions, differences, left to libc, c-ares'
+ * version. */
 #include <ares.h>
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,0 +1,16 @@
+/* guard's main loop, and guard as the companion of a program that `run` executes. */
+#ifndef CLI_GUARD_LOOP_H
+#define CLI_GUARD_LOOP_H
+
+#include "cli/guard_round.h"
+
+/* Guards until there is nothing left to guard, or a signal ends it: SIGTERM, SIGINT. SIGHUP lets the settings be read
+ * again. */
+void guard_loop(struct guard *guard);
+
+/* Begins to guard this process, and what it will execute, from a process of its own, which is no child of this one,
+ * keeps none of its descriptors but standard error, is in another session, and ends with it. Returns once it guards: 0,
+ * or -1 where it cannot. */
+int guard_this_process(void);
+
+#endif

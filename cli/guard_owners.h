@@ -1,0 +1,11 @@
+/* Finds whose the connections are. */
+#ifndef CLI_GUARD_OWNERS_H
+#define CLI_GUARD_OWNERS_H
+
+#include "cli/guard_watch.h"
+
+/* Sets the owner of each connection in the last lists of the `count` namespaces, its descriptor there, and the settings
+ * that hold for it; NULL where none of the processes has it. */
+void guard_owners_find(const struct guard_targets *targets, struct watch *watches, int count, nd_time now);
+
+#endif

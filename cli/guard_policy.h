@@ -1,0 +1,38 @@
+/* The settings that hold for the programs that are guarded: one policy for each program's names. */
+#ifndef CLI_GUARD_POLICY_H
+#define CLI_GUARD_POLICY_H
+
+#include "cli/process/connections.h"
+#include "shim/settings/rules.h"
+
+/* What one combination of sections comes to. */
+struct guard_profile {
+    struct guard_profile *next;
+    struct nd_rule_set rules;
+    bool inbound;
+    struct nd_settings settings;
+};
+
+struct guard_policy {
+    struct guard_policy *next;
+    struct nd_program program;
+    struct nd_settings settings;
+    bool passes;      /* ONLY, SKIP or MODE=off leave the program alone */
+    nd_time shortest; /* of all its limits but CONNECT, and of CONNECT; ND_NEVER where all are off */
+    nd_time shortest_connect;
+    struct guard_profile *profiles;
+    struct nd_rules rules;
+};
+
+/* The policy of the process's program, made at its first use of the config file and this command's environment. NULL
+ * without memory, or for one name too many. It is kept until guard_policies_forget. */
+struct guard_policy *guard_policy_of(pid_t pid);
+
+/* Forgets all policies, so that the config file is read again. */
+void guard_policies_forget(void);
+
+/* The settings that hold for a connection of the program's. */
+const struct nd_settings *guard_policy_settings(struct guard_policy *policy, const struct connection *connection,
+                                                bool inbound);
+
+#endif

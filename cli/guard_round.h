@@ -1,0 +1,29 @@
+/* What guard does again and again: looks at the connections of its processes, and ends those that are overdue. */
+#ifndef CLI_GUARD_ROUND_H
+#define CLI_GUARD_ROUND_H
+
+#include "cli/guard_watch.h"
+
+enum { GUARD_NAMESPACES = 64 };
+
+struct guard {
+    struct guard_targets targets;
+    struct watch watches[GUARD_NAMESPACES];
+    int watch_count;
+    bool is_quiet;     /* it tells nothing of its own troubles */
+    bool has_warned;   /* that a connection could not be ended */
+    nd_time refreshed; /* when processes were looked for last */
+    nd_time scanned;   /* when descriptors were */
+    nd_time looked, looked_at_connecting;
+    nd_time refresh_cost, cost, connecting_cost; /* of the last look, in the processor's time */
+    nd_time due;                                 /* when the first limit expires if nothing moves */
+    unsigned long long ended, observed;
+};
+
+/* Looks, and acts on what it sees. Returns when to call it again; it does no more work then than it must. */
+nd_time guard_round(struct guard *guard);
+
+/* Lets the settings be read again. */
+void guard_reload(struct guard *guard);
+
+#endif

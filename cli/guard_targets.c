@@ -1,0 +1,214 @@
+#include "cli/guard_targets.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/block_error.h"
+#include "cli/cli.h"
+#include "cli/process/ending.h"
+#include "cli/process/processes.h"
+
+/* Reads the parent of a process, and when it was started. The name, in brackets, may have anything in it. */
+static bool read_origin(pid_t pid, pid_t *parent, uint64_t *started) {
+    char path[64], text[1024];
+    int its_parent;
+    unsigned long long ticks;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    size_t got = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    if (file)
+        fclose(file);
+    text[got] = '\0';
+    const char *end = strrchr(text, ')');
+    if (!end || sscanf(end + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+                       &its_parent, &ticks) != 2)
+        return false;
+    *parent = its_parent;
+    *started = ticks;
+    return true;
+}
+
+static struct guard_target *find(const struct guard_targets *targets, pid_t pid) {
+    for (size_t i = 0; i < targets->count; i++)
+        if (targets->entries[i]->pid == pid && !targets->entries[i]->has_ended)
+            return targets->entries[i];
+    return NULL;
+}
+
+/* Adds the process, unless it is there. `parent` (0: any) is compared once the process cannot become another. */
+static struct guard_target *add(struct guard_targets *targets, pid_t pid, pid_t parent) {
+    struct guard_target *target = find(targets, pid);
+    pid_t its_parent;
+    if (target || pid == getpid())
+        return target;
+    if (targets->count == targets->room) {
+        size_t room = targets->room ? 2 * targets->room : 32;
+        struct guard_target **entries = realloc(targets->entries, room * sizeof(struct guard_target *));
+        if (!entries)
+            return NULL;
+        targets->entries = entries;
+        targets->room = room;
+    }
+    target = calloc(1, sizeof *target);
+    if (!target)
+        return NULL;
+    target->pid = pid;
+    target->pidfd = process_open(pid);
+    if (target->pidfd < 0 && errno != ESRCH)
+        targets->refused++;
+    if (target->pidfd < 0 || !read_origin(pid, &its_parent, &target->started) || process_has_ended(target->pidfd) ||
+        (parent && its_parent != parent)) {
+        if (target->pidfd >= 0)
+            close(target->pidfd);
+        free(target);
+        return NULL;
+    }
+    targets->entries[targets->count++] = target;
+    return target;
+}
+
+static bool stop_at_first(uint32_t inode, int fd, void *arg) {
+    (void)inode;
+    (void)fd;
+    (void)arg;
+    return true;
+}
+
+/* Whether this user may see whose the connections are. */
+static bool may_see(const struct guard_target *target) {
+    return connections_each_descriptor(target->pid, stop_at_first, NULL) >= 0;
+}
+
+int guard_targets_start(struct guard_targets *targets, const struct guard_choice *choice) {
+    *targets = (struct guard_targets){.choice = *choice};
+    for (int i = 0; i < choice->pid_count; i++) {
+        struct guard_target *target = add(targets, choice->pids[i], 0);
+        if (target && may_see(target)) {
+            target->is_named = true;
+            continue;
+        }
+        int status = target ? block_error(target->pid, BLOCK_DENIED) : block_process_error(choice->pids[i]);
+        if (status == CLI_OK)
+            cli_warn("cannot guard process %d: %s", (int)choice->pids[i], strerror(errno));
+        return status != CLI_OK ? status : CLI_FAILED;
+    }
+    return CLI_OK;
+}
+
+/* A process, as the walk through /proc finds it. */
+struct child {
+    pid_t pid, parent;
+};
+
+struct walk {
+    struct child *children;
+    size_t count, room;
+};
+
+static void note_process(pid_t pid, void *arg) {
+    struct walk *walk = arg;
+    uint64_t started;
+    if (walk->count == walk->room) {
+        size_t room = walk->room ? 2 * walk->room : 256;
+        struct child *children = realloc(walk->children, room * sizeof *children);
+        if (!children)
+            return;
+        walk->children = children;
+        walk->room = room;
+    }
+    struct child *child = &walk->children[walk->count];
+    child->pid = pid;
+    walk->count += read_origin(pid, &child->parent, &started);
+}
+
+static void add_descendants(struct guard_targets *targets) {
+    struct walk walk = {0};
+    process_each(note_process, &walk);
+    for (size_t before = 0; before != targets->count;) {
+        before = targets->count;
+        for (size_t i = 0; i < walk.count; i++)
+            if (find(targets, walk.children[i].parent))
+                add(targets, walk.children[i].pid, walk.children[i].parent);
+    }
+    free(walk.children);
+}
+
+/* Adds the processes of a directory of the cgroup file system, and of those below it. */
+static void add_cgroup(struct guard_targets *targets, const char *directory, int depth) {
+    enum { MOST_DEPTH = 16 };
+    char path[4096];
+    int pid;
+    if (snprintf(path, sizeof path, "%s/cgroup.procs", directory) >= (int)sizeof path || depth > MOST_DEPTH)
+        return;
+    FILE *file = fopen(path, "re");
+    while (file && fscanf(file, "%d", &pid) == 1)
+        if (pid > 0)
+            add(targets, pid, 0);
+    if (file)
+        fclose(file);
+    DIR *entries = opendir(directory);
+    for (const struct dirent *entry; entries && (entry = readdir(entries));)
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.' &&
+            snprintf(path, sizeof path, "%s/%s", directory, entry->d_name) < (int)sizeof path)
+            add_cgroup(targets, path, depth + 1);
+    if (entries)
+        closedir(entries);
+}
+
+/* Threads of the kernel have no program. */
+static void add_any(pid_t pid, void *arg) {
+    char path[64], target[16];
+    snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+    if (readlink(path, target, sizeof target) > 0)
+        add(arg, pid, 0);
+}
+
+void guard_targets_refresh(struct guard_targets *targets) {
+    for (size_t i = 0; i < targets->count; i++)
+        targets->entries[i]->has_ended |= process_has_ended(targets->entries[i]->pidfd);
+    if (targets->choice.cgroup)
+        add_cgroup(targets, targets->choice.cgroup, 0);
+    else if (targets->choice.all)
+        process_each(add_any, targets);
+    else
+        add_descendants(targets);
+    for (size_t i = 0; i < targets->count; i++) {
+        struct guard_target *target = targets->entries[i];
+        target->policy = target->has_ended ? NULL : guard_policy_of(target->pid);
+        target->namespace = target->has_ended ? 0 : connections_namespace(target->pid);
+    }
+}
+
+bool guard_targets_are_over(const struct guard_targets *targets) {
+    if (targets->choice.all)
+        return false;
+    if (targets->choice.cgroup)
+        return !targets->choice.is_unit && access(targets->choice.cgroup, F_OK) != 0;
+    for (size_t i = 0; i < targets->count; i++)
+        if (!process_has_ended(targets->entries[i]->pidfd))
+            return false;
+    return true;
+}
+
+void guard_targets_bury(struct guard_targets *targets) {
+    size_t kept = 0;
+    for (size_t i = 0; i < targets->count; i++) {
+        struct guard_target *target = targets->entries[i];
+        if (!target->has_ended) {
+            targets->entries[kept++] = target;
+            continue;
+        }
+        close(target->pidfd);
+        free(target);
+    }
+    targets->count = kept;
+}
+
+bool guard_target_has_library(const struct guard_target *target) {
+    static struct block block;
+    return !target->is_named && block_open(&block, target->pid, false) == BLOCK_FOUND;
+}

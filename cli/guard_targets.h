@@ -1,0 +1,49 @@
+/* The processes that are guarded. */
+#ifndef CLI_GUARD_TARGETS_H
+#define CLI_GUARD_TARGETS_H
+
+#include "cli/guard_policy.h"
+
+struct guard_target {
+    pid_t pid;
+    int pidfd;
+    uint64_t started; /* in ticks since the system's start: it tells the process from a later one of its number */
+    uint64_t namespace;
+    bool is_named;        /* by its number, on the command line: it is guarded whether it has the library or not */
+    unsigned connections; /* that it has, as of the last look */
+    bool has_ended;       /* it is freed by guard_targets_bury */
+    struct guard_policy *policy;
+};
+
+/* Which processes are to be guarded. */
+struct guard_choice {
+    const pid_t *pids; /* these and their descendants */
+    int pid_count;
+    const char *cgroup; /* or those in this directory of the cgroup file system, and below */
+    bool is_unit;       /* the directory may go and come again */
+    bool all;           /* or all */
+};
+
+struct guard_targets {
+    struct guard_choice choice;
+    struct guard_target **entries;
+    size_t count, room;
+    unsigned refused; /* processes that a descriptor could not be opened of */
+};
+
+/* Takes the named processes. Returns an exit status, having warned. */
+int guard_targets_start(struct guard_targets *targets, const struct guard_choice *choice);
+
+/* Looks for processes that have come, marks those that have ended, and finds the policies anew. */
+void guard_targets_refresh(struct guard_targets *targets);
+
+/* Whether there is nothing left to guard, now or later. */
+bool guard_targets_are_over(const struct guard_targets *targets);
+
+/* Frees those that have ended: nothing may refer to them any more. */
+void guard_targets_bury(struct guard_targets *targets);
+
+/* Whether the library is at work in the process, so that it is left alone. */
+bool guard_target_has_library(const struct guard_target *target);
+
+#endif

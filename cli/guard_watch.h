@@ -1,0 +1,42 @@
+/* The connections of one network namespace, as guard keeps them from look to look. */
+#ifndef CLI_GUARD_WATCH_H
+#define CLI_GUARD_WATCH_H
+
+#include "cli/guard_targets.h"
+#include "cli/process/judge.h"
+
+/* One connection. */
+struct watched {
+    uint64_t cookie;
+    uint32_t inode;
+    int fd;                     /* the owner's */
+    struct guard_target *owner; /* NULL: not known, or none of the processes that are guarded */
+    const struct nd_settings *settings;
+    struct judge judge;
+    nd_time spared_until;   /* it could not be ended */
+    nd_time observed_moved; /* MODE=observe has reported `observed_limit` of it when bytes had moved last then */
+    unsigned observed_limit;
+    bool is_prepared;    /* KEEPALIVE's options have been put on it, where they should */
+    bool was_looked_for; /* an owner was looked for */
+    bool is_present;     /* scratch of a look */
+};
+
+struct watch {
+    uint64_t namespace;
+    int netlink;
+    struct watched **slots; /* a hash table by cookie, open addressing; `size` is a power of two */
+    size_t size, count;
+    struct connection_list list;
+    bool is_used; /* scratch: a process lives there */
+};
+
+/* Finds the connection's entry, or makes one that begins at `now`. NULL without memory. */
+struct watched *watch_find(struct watch *watch, const struct connection *connection, nd_time now);
+
+/* Forgets the connections that are not marked as present, and the marks. */
+void watch_sweep(struct watch *watch);
+
+/* Frees everything and closes its netlink socket. */
+void watch_free(struct watch *watch);
+
+#endif

@@ -1,0 +1,199 @@
+#include "cli/process/judge.h"
+
+static uint64_t moved_bytes(const struct judge *judge) {
+    return judge->bytes_acked + judge->bytes_received;
+}
+
+/* Bytes that were sent, each counted once. */
+static uint64_t bytes_sent(const struct nd_tcp_info *info) {
+    return info->bytes_sent - info->bytes_retransmitted;
+}
+
+/* A time of the kernel's; now where it tells none, so that what is not known is not taken for silence. */
+static nd_time ago(const struct nd_tcp_info *info, nd_time time, nd_time now) {
+    return info->known & ND_TCP_TIMES ? now - time : now;
+}
+
+static nd_time later(nd_time a, nd_time b) {
+    return a > b ? a : b;
+}
+
+/* Once established, the kernel counts silence from then on. */
+static void begin_established(struct judge *judge, const struct connection *connection, nd_time now) {
+    const struct nd_tcp_info *info = &connection->info;
+    judge->connecting = false;
+    judge->inbound = connection->is_inbound && !judge->connect_began;
+    judge->established = now;
+    judge->received = ago(info, info->last_data_recv, now);
+    judge->requested = ago(info, info->last_data_sent, now);
+    judge->moved = later(judge->received, judge->requested);
+    judge->acknowledged = 0;
+    judge->space = (struct nd_send_space){now, -1, connection->send_queue};
+    if (nd_tcp_unanswered(info))
+        judge->space.unacked_since = now - connection_outstanding(connection);
+    judge->bytes_sent = bytes_sent(info);
+    judge->bytes_received = info->bytes_received;
+    judge->bytes_acked = info->bytes_acked;
+    judge->window.began = now;
+    judge->window.bytes = moved_bytes(judge);
+}
+
+void judge_begin(struct judge *judge, const struct connection *connection, nd_time now) {
+    *judge = (struct judge){.receiving = -1, .space.unacked_since = -1};
+    if (connection->state == TCP_SYN_SENT) {
+        judge->connecting = true;
+        judge->connect_began = now - connection_outstanding(connection);
+    } else {
+        begin_established(judge, connection, now);
+    }
+}
+
+/* What the kernel counts as sent last may have been a retransmission: the counts decide whether anything new was. */
+void judge_look(struct judge *judge, const struct connection *connection, nd_time now) {
+    const struct nd_tcp_info *info = &connection->info;
+    if (connection->state == TCP_SYN_SENT)
+        return;
+    if (judge->connecting) {
+        begin_established(judge, connection, now);
+        return;
+    }
+    /* A list that was read while the listener came may have had the connection, but not the listener. */
+    if (connection->state == TCP_ESTABLISHED && !judge->connect_began)
+        judge->inbound = connection->is_inbound;
+    if (bytes_sent(info) != judge->bytes_sent || !(info->known & ND_TCP_SENT))
+        judge->requested = later(judge->requested, ago(info, info->last_data_sent, now));
+    if (info->bytes_received != judge->bytes_received || !(info->known & ND_TCP_BYTES))
+        judge->received = later(judge->received, ago(info, info->last_data_recv, now));
+    if (info->bytes_acked != judge->bytes_acked)
+        judge->acknowledged = ago(info, info->last_ack_recv, now);
+    if (info->bytes_acked + info->bytes_received != moved_bytes(judge) || !(info->known & ND_TCP_BYTES))
+        judge->moved = later(judge->moved, later(judge->received, judge->requested));
+    if (info->bytes_acked != judge->bytes_acked || connection->send_queue != judge->space.queued ||
+        !connection->is_full)
+        judge->space.progress = now;
+    judge->space.queued = connection->send_queue;
+    nd_send_space_answers(&judge->space, info, now);
+    judge->bytes_sent = bytes_sent(info);
+    judge->bytes_received = info->bytes_received;
+    judge->bytes_acked = info->bytes_acked;
+}
+
+void judge_receiving(struct judge *judge, bool is_blocked, nd_time now) {
+    if (!is_blocked)
+        judge->receiving = -1;
+    else if (judge->receiving < 0)
+        judge->receiving = now;
+}
+
+/* Whether input can still come that the program would be woken for. Bytes that lie unread are no silence of the
+ * peer's; while bytes have not been sent at all it is SEND and UNACKED that count. */
+static bool can_receive(const struct connection *connection) {
+    const bool is_open = connection->state == TCP_ESTABLISHED || connection->state == TCP_FIN_WAIT1 ||
+                         connection->state == TCP_FIN_WAIT2;
+    return is_open && connection->receive_queue == 0 && connection->info.notsent == 0 &&
+           (connection->info.known & ND_TCP_TIMES);
+}
+
+/* A peer owes bytes when ours were the last, and when it has sent none at all: a server is to greet, a client to ask.
+ * But a program with several connections may have made one in advance, on which nobody has anything to say yet. */
+nd_time judge_reply_pending(const struct judge *judge, const struct connection *connection) {
+    const bool is_new = judge->bytes_received == 0 && (connection->info.known & ND_TCP_BYTES) &&
+                        (judge->bytes_sent > 0 || judge->inbound || judge->is_only);
+    if (judge->connecting || !can_receive(connection))
+        return -1;
+    if (!is_new && judge->requested <= judge->received + ND_TCP_TICK)
+        return -1;
+    return later(later(judge->requested, judge->received), judge->acknowledged);
+}
+
+/* Whether `limit`, which runs since `since` (-1: not at all), has expired; it is noted when it will. */
+static bool expires(struct verdict *verdict, unsigned limit, nd_time timeout, nd_time since, nd_time now) {
+    if (!timeout || since < 0)
+        return false;
+    if (now - since < timeout) {
+        verdict->due = nd_time_sooner(verdict->due, nd_time_after(since, timeout));
+        return false;
+    }
+    verdict->limit = limit;
+    verdict->timeout = timeout;
+    verdict->elapsed = now - since;
+    return true;
+}
+
+static bool is_established(const struct connection *connection) {
+    return connection->state == TCP_ESTABLISHED || connection->state == TCP_CLOSE_WAIT ||
+           connection->state == TCP_FIN_WAIT1 || connection->state == TCP_FIN_WAIT2;
+}
+
+/* How often MIN_RATE is checked in a window, and how long a connection may move nothing before it counts as idle: that
+ * is for RECV, SEND and IDLE. */
+enum { CHECKS_PER_WINDOW = 4, IDLE_SHARE = 2 };
+
+static bool is_slow(struct judge *judge, const struct nd_limits *limits, unsigned inbound, nd_time now,
+                    struct verdict *verdict) {
+    const uint64_t least = limits->min_rate_bytes, moved = moved_bytes(judge) - judge->window.bytes;
+    const nd_time window = limits->min_rate_window, elapsed = now - judge->window.began;
+    if (!least)
+        return false;
+    const bool is_over = elapsed >= window, drips = moved > 0 && now - judge->moved < window / IDLE_SHARE;
+    if (moved >= least || is_over || moved == 0) {
+        judge->window.began = now;
+        judge->window.bytes = moved_bytes(judge);
+    }
+    verdict->due =
+        nd_time_sooner(verdict->due, nd_time_sooner(now + window / CHECKS_PER_WINDOW, judge->window.began + window));
+    if (!is_over || moved >= least || !drips)
+        return false;
+    verdict->limit = ND_LIMIT_MIN_RATE | inbound;
+    verdict->timeout = window;
+    verdict->elapsed = elapsed;
+    return true;
+}
+
+bool judge_decide(struct judge *judge, const struct connection *connection, const struct nd_settings *settings,
+                  nd_time now, struct verdict *verdict) {
+    const struct nd_limits *limits = judge->inbound ? &settings->inbound : &settings->outbound;
+    const unsigned inbound = judge->inbound ? ND_LIMIT_INBOUND : 0;
+    *verdict = (struct verdict){.due = ND_NEVER};
+    if (judge->connecting)
+        return expires(verdict, ND_LIMIT_CONNECT, settings->connect, judge->connect_began, now);
+    if (!is_established(connection))
+        return false;
+    const nd_time called =
+        judge->receiving >= 0 && can_receive(connection) ? later(judge->received, judge->receiving) : -1;
+    const nd_time full = connection->is_full && connection->send_queue > 0 ? judge->space.progress : -1;
+    return expires(verdict, ND_LIMIT_LIFETIME | inbound, limits->lifetime, judge->established, now) ||
+           expires(verdict, ND_LIMIT_IDLE | inbound, limits->idle, judge->moved, now) ||
+           is_slow(judge, limits, inbound, now, verdict) ||
+           expires(verdict, ND_LIMIT_RECV | inbound, limits->recv, judge_reply_pending(judge, connection), now) ||
+           expires(verdict, ND_LIMIT_RECV | inbound, limits->recv, called, now) ||
+           expires(verdict, ND_LIMIT_SEND | inbound, limits->send, full, now) ||
+           expires(verdict, ND_LIMIT_UNACKED | inbound, limits->unacked, judge->space.unacked_since, now);
+}
+
+/* An eighth of the limit in silence is enough to begin to look: that the call goes on is then seen in time. */
+bool judge_asks_for_calls(const struct judge *judge, const struct connection *connection,
+                          const struct nd_settings *settings, nd_time now) {
+    const nd_time recv = judge->inbound ? settings->inbound.recv : settings->outbound.recv;
+    return recv && !judge->connecting && can_receive(connection) && judge_reply_pending(judge, connection) < 0 &&
+           now - judge->received >= recv / 8;
+}
+
+const char *judge_limit_name(unsigned limit) {
+    return limit & ND_LIMIT_INBOUND ? nd_inbound_limit_names[limit & ~(unsigned)ND_LIMIT_INBOUND]
+                                    : nd_limit_names[limit];
+}
+
+const char *judge_operation(unsigned limit) {
+    switch (limit & ~(unsigned)ND_LIMIT_INBOUND) {
+    case ND_LIMIT_CONNECT:
+        return nd_operation_names[ND_OPERATION_connect];
+    case ND_LIMIT_SEND:
+    case ND_LIMIT_UNACKED:
+        return nd_operation_names[ND_OPERATION_send];
+    case ND_LIMIT_RECV:
+        return nd_operation_names[ND_OPERATION_recv];
+    default:
+        return nd_operation_names[ND_OPERATION_poll];
+    }
+}

@@ -1,0 +1,28 @@
+/* The connections of single processes, and what troubles them. */
+#ifndef CLI_PROCESS_PROCESS_CONNECTIONS_H
+#define CLI_PROCESS_PROCESS_CONNECTIONS_H
+
+#include "cli/process/connections.h"
+
+/* What one look tells of a connection. Times are in ns; -1 where it is not so. */
+struct connection_trouble {
+    nd_time connecting;    /* since its first SYN */
+    nd_time reply_pending; /* since the last bytes went out, of which no answer has come */
+    nd_time unacked;       /* at least for so long something sent is not acknowledged */
+    nd_time stalled;       /* since data last went out of a send buffer that is full */
+};
+
+void connection_trouble(const struct connection *connection, struct connection_trouble *trouble);
+
+/* Calls visit(connection, fd, arg) for each connection that a descriptor of the process is of. The lists of the
+ * kernel's are read once for each network namespace. Returns 0, or -1 and errno where they or the descriptors may not
+ * be seen. */
+int process_connections(pid_t pid, void (*visit)(const struct connection *connection, int fd, void *arg), void *arg);
+
+/* Forgets the lists that were read. */
+void process_connections_forget(void);
+
+/* "established", "syn-sent" ...: as ss(8) names the states. */
+const char *connection_state(uint8_t state);
+
+#endif

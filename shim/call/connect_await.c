@@ -1,0 +1,66 @@
+#include <poll.h>
+
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "shim/call/connect.h"
+#include "shim/limit/wait_clock.h"
+#include "shim/mode.h"
+#include "shim/report/slots.h"
+#include "shim/socket/ended.h"
+#include "shim/socket/kernel_timers.h"
+#include "shim/socket/limits.h"
+#include "shim/wait/wait.h"
+
+/* A blocking call that waits for a pending connect. */
+struct connect_wait {
+    struct nd_wait wait; /* first: what nd_wait_for gives back is this */
+    nd_time deadline;
+};
+
+static bool fired(struct nd_wait *wait, nd_time now, nd_time *next) {
+    *next = ((const struct connect_wait *)wait)->deadline;
+    return now >= *next;
+}
+
+/* Whether the call that has waited goes on; else it fails with errno. */
+static bool goes_on_after(const struct nd_wait *wait, enum nd_direction direction) {
+    const int error = errno;
+    switch (wait->how) {
+    case ND_EXPIRED:
+        if (!nd_wait_clock_expire(nd_operation_names[ND_OPERATION_connect], wait->fd, wait->sock, 0, true, nd_now()))
+            return true;
+        return nd_expired_fail(wait->fd, wait->sock, direction), false;
+    case ND_READY:
+    case ND_ENDED_STREAM:
+        nd_wait_clock_settle_connect(wait->fd, wait->sock);
+        return true;
+    case ND_UNPOLLABLE:
+        return true;
+    default:
+        errno = error;
+        return false;
+    }
+}
+
+ND_COLD bool nd_connect_await(int fd, struct nd_sock *sock, enum nd_direction direction) {
+    if ((nd_sock_flags(sock) & ND_SOCK_NONBLOCK) || nd_observing)
+        return true;
+    nd_wait_clock_settle_connect(fd, sock);
+    if (!(nd_sock_flags(sock) & ND_SOCK_CONNECTING) || nd_nonblocking(fd))
+        return true;
+    struct nd_slot_use use;
+    const nd_time now = nd_now(), deadline = nd_connect_deadline(sock, sock->connect_began);
+    struct connect_wait this = {.wait = {.operation = ND_OPERATION_connect,
+                                         .fd = fd,
+                                         .sock = sock,
+                                         .events = POLLOUT,
+                                         .own = nd_kernel_timers_own_deadline(fd, sock, direction, now),
+                                         .fired = fired},
+                                .deadline = deadline};
+    nd_slot_begin(&use, ND_OPERATION_connect, fd, now, deadline, ND_LIMIT_CONNECT);
+    nd_wait_begin(&this.wait);
+    nd_wait_for(&this.wait);
+    const bool goes_on = goes_on_after(&this.wait, direction);
+    nd_slot_end(&use, nd_wait_outcome(this.wait.how, goes_on ? 0 : -1), nd_now());
+    return goes_on;
+}

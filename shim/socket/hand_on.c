@@ -1,0 +1,84 @@
+#include "shim/socket/hand_on.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/time.h>
+
+#include "shim/mode.h"
+#include "shim/real.h"
+#include "shim/socket/change.h"
+#include "shim/socket/kernel_timers.h"
+#include "shim/socket/limits.h"
+
+enum { TIMED = ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO, USEC_PER_SEC = 1000000 };
+
+static bool is_timed(int fd) {
+    const struct nd_sock *sock = nd_sock_lookup(fd);
+    return sock && (nd_sock_flags(sock) & TIMED);
+}
+
+static bool is_any_timed(void) {
+    for (int fd = 0; nd_active && fd <= nd_sock_highest(); fd++)
+        if (is_timed(fd))
+            return true;
+    return false;
+}
+
+/* The record of the socket behind `fd`, if a timer is set on it: its own, or that of the descriptor it is a duplicate
+ * of, which a child of vfork has not recorded. */
+static struct nd_sock *find_timed(int fd) {
+    if (is_timed(fd))
+        return nd_sock_lookup(fd);
+    uint64_t inode = nd_sock_inode(fd);
+    for (int other = 0; inode && other <= nd_sock_highest(); other++)
+        if (is_timed(other) && nd_sock_inode(other) == inode)
+            return nd_sock_lookup(other);
+    return NULL;
+}
+
+static void set(int fd, int name, int64_t usec) {
+    struct timeval value = {(time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC)};
+    nd_real.setsockopt(fd, SOL_SOCKET, name, &value, sizeof value);
+}
+
+static void set_all(bool ours) {
+    const int saved = errno;
+    const int last = is_any_timed() ? nd_sock_highest() : -1;
+    for (int fd = 0; fd <= last; fd++) {
+        const int how = nd_real.fcntl(fd, F_GETFD, NULL);
+        struct nd_sock *sock = how < 0 || (how & FD_CLOEXEC) ? NULL : find_timed(fd);
+        const uint32_t flags = sock ? nd_sock_flags(sock) : 0;
+        if (flags & ND_SOCK_RCVTIMEO)
+            set(fd, SO_RCVTIMEO, ours ? nd_sock_recv_limit(sock) / ND_USEC : sock->own_rcvtimeo);
+        if (flags & ND_SOCK_SNDTIMEO)
+            set(fd, SO_SNDTIMEO, ours ? nd_sock_send_limit(sock) / ND_USEC : sock->own_sndtimeo);
+    }
+    errno = saved;
+}
+
+void nd_hand_on_exec(void) {
+    set_all(false);
+}
+
+void nd_hand_on_failed(void) {
+    set_all(true);
+}
+
+void nd_hand_on_spawn(void) {
+    const int saved = errno;
+    for (int fd = 0; nd_active && fd <= nd_sock_highest(); fd++) {
+        struct nd_sock *sock = is_timed(fd) ? nd_sock_lookup(fd) : NULL;
+        const uint32_t flags = sock ? nd_sock_flags(sock) : 0;
+        if (flags & ND_SOCK_RCVTIMEO)
+            set(fd, SO_RCVTIMEO, sock->own_rcvtimeo);
+        if ((flags & ND_SOCK_SNDTIMEO) && !(flags & ND_SOCK_BORROWED))
+            set(fd, SO_SNDTIMEO, sock->own_sndtimeo);
+        if (!sock)
+            continue;
+        nd_sock_change(fd, sock, 0, ND_SOCK_RCVTIMEO | (flags & ND_SOCK_BORROWED ? 0 : ND_SOCK_SNDTIMEO));
+        /* As after a change of the settings: the next call that may wait sets the timers again. */
+        atomic_store_explicit(&sock->settings, nd_settings_generation - 1, memory_order_relaxed);
+        nd_watch_set(fd, sock, ND_WATCH_IN | ND_WATCH_OUT | ND_WATCH_WAIT);
+    }
+    errno = saved;
+}

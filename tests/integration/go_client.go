@@ -1,0 +1,130 @@
+// Network clients in pure Go, for the tests of what guards programs from outside: go_client WHAT ADDRESS [DURATION|BYTES]. Each prints the
+// milliseconds that it took and what it got, or the error.
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+)
+
+var amount = 50000000
+
+var pooled = &http.Client{Transport: &http.Transport{
+	TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, MaxIdleConnsPerHost: 1}}
+
+func get(url string) (string, error) {
+	response, err := pooled.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return fmt.Sprintf("%d bytes", len(body)), err
+}
+
+// A raw connection on which `act` is done.
+func on(address string, act func(net.Conn) (string, error)) (string, error) {
+	connection, err := net.Dial("tcp", address)
+	if err != nil {
+		return "", err
+	}
+	defer connection.Close()
+	return act(connection)
+}
+
+func read(connection net.Conn) (string, error) {
+	buffer := make([]byte, 100)
+	n, err := connection.Read(buffer)
+	return fmt.Sprintf("%d bytes", n), err
+}
+
+func write(connection net.Conn) (string, error) {
+	n, err := connection.Write(make([]byte, amount))
+	return fmt.Sprintf("%d bytes", n), err
+}
+
+func do(what, address string, pause time.Duration) (string, error) {
+	switch what {
+	case "get":
+		return get("http://" + address + "/")
+	case "gets":
+		return get("https://" + address + "/")
+	case "twice": // a request on a pooled connection that has been idle for long
+		if got, err := get("http://" + address + "/"); err != nil {
+			return got, err
+		}
+		time.Sleep(pause)
+		return get("http://" + address + "/")
+	case "until": // requests until one succeeds after one has failed: the pool must not keep the dead connection
+		failed := false
+		for {
+			got, err := get("http://" + address + "/")
+			if err == nil && failed {
+				return got, err
+			}
+			failed = failed || err != nil
+			fmt.Println("request", got, err)
+			time.Sleep(pause)
+		}
+	case "read":
+		return on(address, read)
+	case "ask":
+		return on(address, func(connection net.Conn) (string, error) {
+			fmt.Fprintf(connection, "hello\n")
+			return read(connection)
+		})
+	case "write":
+		return on(address, write)
+	case "close": // while another goroutine's write is stuck
+		return on(address, func(connection net.Conn) (string, error) {
+			done := make(chan error)
+			go func() {
+				_, err := write(connection)
+				done <- err
+			}()
+			err := <-done
+			return "written", err
+		})
+	case "idle":
+		return on(address, func(connection net.Conn) (string, error) {
+			fmt.Fprintf(connection, "hello\n")
+			read(connection)
+			time.Sleep(pause)
+			fmt.Fprintf(connection, "hello\n")
+			return read(connection)
+		})
+	case "serve": // an HTTP server that thinks for long
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			return "", err
+		}
+		fmt.Println(listener.Addr().(*net.TCPAddr).Port)
+		return "", http.Serve(listener, http.HandlerFunc(func(to http.ResponseWriter, _ *http.Request) {
+			time.Sleep(pause)
+			fmt.Fprintln(to, "hello")
+		}))
+	}
+	return "", fmt.Errorf("what is %s?", what)
+}
+
+func main() {
+	var pause time.Duration
+	if len(os.Args) > 3 {
+		pause, _ = time.ParseDuration(os.Args[3])
+		if bytes, err := strconv.Atoi(os.Args[3]); err == nil {
+			amount = bytes
+		}
+	}
+	began := time.Now()
+	got, err := do(os.Args[1], os.Args[2], pause)
+	fmt.Println(time.Since(began).Milliseconds(), got, err)
+	if err != nil {
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,441 @@
+"""`netdeadline guard`, `end` and `run` on what no preload reaches: each fault ends, each living twin lives."""
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+import look
+import programs
+from faults import good, tcp, tls
+from look import netdeadline, pid_of, ps, until
+
+HERE = pathlib.Path(__file__).parent
+LIMITS = {"recv": "1s", "send": "1s", "connect": "1s", "unacked": "3s"}
+needs_go = pytest.mark.skipif(not shutil.which("go"), reason="there is no Go: scripts/setup ci installs it")
+
+
+def build_once(tmp_path_factory, name, *command):
+    """A program that tests which run side by side share."""
+    base = tmp_path_factory.getbasetemp()
+    directory = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"guard-{name}"
+    directory.mkdir(exist_ok=True)
+    with open(directory / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (directory / name).exists():
+            subprocess.run([*command, "-o", directory / "unfinished", *[HERE / f"{name}.{kind}" for kind in ["go", "c"] if (HERE / f"{name}.{kind}").exists()]],
+                           check=True, capture_output=True, cwd=directory,
+                           env={**os.environ, "CGO_ENABLED": "0", "GO111MODULE": "off", "GOCACHE": str(programs.BUILD / "go-cache")})
+            (directory / "unfinished").rename(directory / name)
+    return directory / name
+
+
+@pytest.fixture(scope="session")
+def client(tmp_path_factory):
+    return build_once(tmp_path_factory, "go_client", "go", "build")
+
+
+def options(limits):
+    return [word for name, value in limits.items() for word in (f"--{name.replace('_', '-')}", value)]
+
+
+@contextlib.contextmanager
+def guarding(*targets, **limits):
+    """guard on these processes, from outside their network; gives what it has told so far as a list of dictionaries."""
+    with open(os.devnull) as nothing:
+        guard = subprocess.Popen([look.COMMAND, "guard", "--log", "stderr", "--log-format", "json", *options(limits), *map(str, targets)],
+                                 stdin=nothing, stderr=subprocess.PIPE, text=True)
+    told = []
+    try:
+        until(lambda: handles(guard.pid, signal.SIGTERM))
+        yield told
+    finally:
+        guard.terminate()
+        told += [json.loads(line) for line in guard.communicate(timeout=10)[1].splitlines()]
+
+
+def handles(pid, number):
+    """Whether a process has a handler for a signal."""
+    return any(line.startswith("SigCgt:") and int(line.split()[1], 16) >> (number - 1) & 1
+               for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
+
+
+def over(program, limit, slack=0.5):
+    """Waits for the end of a program that a limit of so many seconds should have ended; gives what it wrote."""
+    result = program.finish(10)
+    took, *text = result.out.decode().splitlines()[-1].split(" ", 1)
+    assert not result.cut and result.status == 1, result
+    assert limit - 0.1 <= int(took) / 1000 <= limit + slack, result
+    return " ".join(text)
+
+
+def under(net, how, client, *arguments, **limits):
+    """Starts the Go client under `run`, or under a guard that is started after it: a context of the program."""
+    @contextlib.contextmanager
+    def run():
+        yield net.start([look.COMMAND, "run", *options(limits), client, *arguments], library=False)
+
+    @contextlib.contextmanager
+    def guard():
+        program = net.start([client, *arguments], library=False)
+        with guarding(pid_of(program), **limits):
+            yield program
+    return {"run": run, "guard": guard}[how]()
+
+
+both = pytest.mark.parametrize("how", ["run", "guard"])
+
+
+# Servers that hang a Go client, and what the client does.
+FAULTS = {"an answer that never comes": ("get", tcp.silent), "a greeting that never comes": ("read", tcp.silent),
+          "a handshake that is not answered": ("gets", tcp.silent), "a reader that stops": ("write", None)}
+
+
+@needs_go
+@both
+@pytest.mark.parametrize("what, behaviour", FAULTS.values(), ids=FAULTS)
+def test_faults(net, client, how, what, behaviour):
+    server = net.serve(behaviour) if behaviour else net.open(tcp.never_reads)
+    with under(net, how, client, what, f"127.0.0.1:{server.port}", **LIMITS) as program:
+        text = over(program, 1, slack=0.75 if what == "write" else 0.5)
+    assert "reset" in text and "EOF" not in text, text
+
+
+@needs_go
+@both
+def test_connect(net, client, how):
+    with under(net, how, client, "get", f"{net.blackhole()}:80", **LIMITS) as program:
+        assert "connect: " in over(program, 1)
+
+
+@needs_go
+@both
+@pytest.mark.parametrize("what", ["write", "close"])
+def test_a_write_into_a_dead_connection(net, client, how, what):
+    """The peer's host is gone, and the buffer is full: SEND is off, UNACKED says so."""
+    server = net.serve(tcp.draining)
+    net.do("sysctl", "-qw", "net.ipv4.tcp_wmem=4096 16384 65536")
+    with under(net, how, client, what, f"127.0.0.1:{server.port}", unacked="2s") as program:
+        until(lambda: server.accepted)
+        net.drop(f"tcp dport {server.port}")
+        result = program.finish(10)
+    if b"50000000 bytes <nil>" in result.out:
+        pytest.skip("it was faster than the fault")
+    assert not result.cut and result.status == 1 and 1.8 <= result.elapsed < 4, result
+
+
+# Servers that look as if they hung, and what their client then says.
+TWINS = {"a late answer": ("get", tcp.after(0.7, good.http()), "6 bytes"),
+         "a late greeting": ("read", tcp.after(0.7, tcp.greeting(b"hello")), "5 bytes"),
+         "drops": ("get", tcp.drip(b"abcdefg", 0.5, b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n"), "7 bytes"),
+         "a late handshake": ("gets", tcp.after(0.7, tls.over_tls(good.http())), "6 bytes"),
+         "a reader that pauses": ("write", tcp.pausing(0.7, tcp.draining), "1000000 bytes")}
+
+
+@needs_go
+@both
+@pytest.mark.parametrize("what, behaviour, text", TWINS.values(), ids=TWINS)
+def test_twins(net, client, how, what, behaviour, text):
+    server = net.serve(behaviour)
+    with under(net, how, client, what, f"127.0.0.1:{server.port}", "1000000", **LIMITS) as program:
+        result = program.finish(20)
+    assert result.status == 0 and f" {text} <nil>" in result.out.decode(), result
+
+
+def keeps_alive(connection, stop):
+    """Answers any number of requests on a connection."""
+    while good.read_http_request(connection)[0]:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello\n")
+
+
+@needs_go
+@both
+def test_an_idle_connection_of_a_pool_stays(net, client, how):
+    server = net.serve(keeps_alive)
+    with under(net, how, client, "twice", f"127.0.0.1:{server.port}", "3s", **LIMITS) as program:
+        result = program.finish(20)
+    assert result.status == 0 and server.accepted == 1, result
+
+
+@needs_go
+@both
+def test_a_pool_gets_over_a_host_that_vanished(net, client, how):
+    """Its requests would go into the dead connection for a quarter of an hour."""
+    server = net.serve(keeps_alive)
+    with under(net, how, client, "until", f"127.0.0.1:{server.port}", "200ms", **LIMITS) as program:
+        until(lambda: server.accepted)
+        net.drop(f"tcp dport {server.port}")
+        began, lines = time.monotonic(), [""]
+        while "reset" not in lines[-1] and time.monotonic() < began + 10:
+            lines.append(program.process.stdout.readline().decode())
+        assert time.monotonic() - began < 3.5, lines  # Go tries a request again on a new connection, for which CONNECT holds
+        net.undrop()
+        result = program.finish(10)
+    assert result.status == 0 and server.accepted >= 2, result
+
+
+def connect(net, port, host="127.0.0.1"):
+    with net.inside():
+        connection = socket.create_connection((host, port))
+    connection.settimeout(10)
+    return connection
+
+
+@needs_go
+@both
+def test_a_server(net, client, how):
+    """A client that asks nothing is ended, one that waits for a slow handler is not."""
+    with under(net, how, client, "serve", "127.0.0.1:0", "2500ms", inbound_recv="1s") as program:
+        port = int(program.process.stdout.readline())
+        silent, asking = connect(net, port), connect(net, port)
+        asking.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        began = time.monotonic()
+        with pytest.raises(ConnectionResetError):
+            silent.recv(100)
+        assert 0.9 <= time.monotonic() - began <= 1.5
+        assert asking.recv(100).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_run_leaves_the_program_alone(net):
+    """Its process ID, descriptors, children and status are its own; the guard ends with it."""
+    busybox = programs.need("busybox")
+    program = net.start([look.COMMAND, "run", "--recv", "1s", busybox, "sh", "-c",
+                         "echo $$ $PPID; echo /proc/$$/fd/*; read children </proc/$$/task/$$/children; echo $children; exit 7"], library=False)
+    result = program.finish()
+    ids, descriptors, children = result.out.decode().splitlines()
+    assert result.status == 7 and not result.err, result
+    pid = program.process.pid
+    assert ids == f"{pid} {os.getpid()}" and children == "", result
+    assert descriptors.split() == [f"/proc/{pid}/fd/{fd}" for fd in range(4)], result  # the last is the shell's, which lists them
+    assert until(lambda: not [name for name in os.listdir("/proc") if name.isdigit() and is_guard_of_run(name, pid)])
+
+
+def is_guard_of_run(pid, target):
+    """Whether a process is netdeadline and holds a descriptor of the process."""
+    with contextlib.suppress(OSError):
+        if pathlib.Path(f"/proc/{pid}/comm").read_text() == "netdeadline\n":
+            return any(f"Pid:\t{target}\n" in pathlib.Path(f"/proc/{pid}/fdinfo/{fd}").read_text() for fd in os.listdir(f"/proc/{pid}/fd"))
+    return False
+
+
+def test_a_static_program(net):
+    busybox = programs.need("busybox")
+    server = net.serve(tcp.silent)
+    began = time.monotonic()
+    result = net.run([look.COMMAND, "run", "--recv", "1s", busybox, "wget", "-O-", f"http://127.0.0.1:{server.port}/"], library=False)
+    assert result.status == 1 and 0.9 <= time.monotonic() - began < 1.9, result
+
+
+STALLS = "s = dial(); s.sendall(b'hello'); got = s.recv(100)\ntry: got = s.recv(100)\nexcept OSError as e: got = e.errno\nprint(time.monotonic(), got)"
+
+
+def test_a_call_that_waits_is_seen(net):
+    """The last byte came in, as on an idle connection; but a thread is blocked in recv."""
+    server = net.serve(tcp.part())
+    program = net.start(programs.child(STALLS, server.port), library=False)
+    with guarding(pid_of(program), recv="1s"):
+        result = program.finish(10)
+    assert not result.cut and b" b''" not in result.out and 0.9 < result.elapsed < 4, result
+
+
+def test_observe_ends_nothing(net):
+    server = net.serve(tcp.after(2, tcp.greeting(b"hello")))
+    program = net.start(programs.child("print(dial().recv(100))", server.port), library=False)
+    with guarding(pid_of(program), recv="1s", mode="observe") as told:
+        result = program.finish(10)
+    assert result.out == b"b'hello'\n", result
+    assert [(row["limit"], row["observed"], row["pid"], row["peer"]) for row in told] == \
+        [("RECV", True, pid_of(program), f"127.0.0.1:{server.port}")], told
+
+
+def test_the_config_file(net, tmp_path):
+    """Sections for programs and addresses; SIGHUP reads it again."""
+    quick, slow = net.serve(tcp.silent), net.serve(tcp.silent)
+    config = tmp_path / "config"
+    config.write_text(f"[program python3* destination 127.0.0.1:{quick.port}]\nRECV=1s\n[program other]\nRECV=1s\n")
+    code = "s = dial(sys.argv[1]), dial(sys.argv[2])\nfor c in s:\n try: c.recv(1)\n except OSError: print(time.monotonic(), flush=True)"
+    program = net.start(programs.child(code, quick.port, slow.port), library=False)
+    with guarding(pid_of(program), config=config) as told:
+        assert program.process.stdout.readline()
+        time.sleep(1.5)
+        assert program.running
+        config.write_text("RECV=1s\n")
+        guards = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and is_guard_of(pid, pid_of(program))]
+        os.kill(guards[0], signal.SIGHUP)
+        assert program.process.stdout.readline()
+    assert [row["peer"] for row in told] == [f"127.0.0.1:{server.port}" for server in (quick, slow)], told
+
+
+def is_guard_of(pid, target):
+    with contextlib.suppress(OSError):
+        words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return words[1:2] == [b"guard"] and str(target).encode() in words
+    return False
+
+
+def test_keepalive(net):
+    """The options are put on connections whose program has none; and on no others."""
+    server = net.serve(tcp.silent)
+    code = """
+a, b = dial(), dial()
+b.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+time.sleep(2)
+print(json.dumps([[s.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), s.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)] for s in (a, b)]))"""
+    program = net.start(programs.child(code, server.port), library=False)
+    with guarding(pid_of(program), keepalive="5s"):
+        assert json.loads(program.finish().out) == [[1, 5], [1, 7200]]
+
+
+def test_descendants(net):
+    server = net.serve(tcp.silent)
+    code = """
+for i in range(3):
+    if os.fork() == 0:
+        time.sleep(1)
+        try: dial().recv(1)
+        except OSError as e: os.write(1, b'%d\\n' % e.errno)
+        os._exit(0)
+while True:
+    try: os.wait()
+    except ChildProcessError: break"""
+    program = net.start(programs.child(code, server.port), library=False)
+    with guarding(pid_of(program), recv="1s"):
+        result = program.finish(10)
+    assert len(result.out.split()) == 3 and result.elapsed < 4, result
+
+
+def test_a_cgroup(net):
+    """Whoever lives in it, or below, whenever he comes."""
+    roots = [root for root in map(pathlib.Path, ["/sys/fs/cgroup", "/sys/fs/cgroup/pids"]) if (root / "cgroup.procs").exists()]
+    name = f"netdeadline-{os.getpid()}"
+    try:
+        (roots[0] / name / "below").mkdir(parents=True)
+    except (OSError, IndexError):
+        pytest.skip("no cgroup can be made here")
+    server = net.serve(tcp.silent)
+    try:
+        code = "open(sys.argv[2], 'w').write(str(os.getpid()))\ntime.sleep(0.5)\ntry: dial().recv(1)\nexcept OSError as e: print(e.errno)"
+        with guarding("--cgroup", roots[0] / name, recv="1s"):
+            result = net.run(programs.child(code, server.port, roots[0] / name / "below/cgroup.procs"), library=False)
+        assert result.status == 0 and result.out and result.elapsed < 4, result
+    finally:
+        (roots[0] / name / "below").rmdir()
+        (roots[0] / name).rmdir()
+
+
+def test_the_library_s_own_are_left_to_it(net):
+    """A child that has the library is bounded by that, and not by the guard of its parent."""
+    server = net.serve(tcp.silent)
+    code = f"""
+subprocess = __import__('subprocess')
+child = subprocess.run([sys.executable, '-c', 'import socket, sys\\ntry: socket.create_connection(("127.0.0.1", int(sys.argv[1]))).recv(1)\\nexcept OSError as e: print(e.errno)', sys.argv[1]],
+                       env={{**os.environ, 'LD_PRELOAD': {str(programs.LIBRARY)!r}, 'NETDEADLINE_RECV': '2s'}}, capture_output=True)
+print(child.stdout)"""
+    program = net.start(programs.child(code, server.port), library=False)
+    with guarding(pid_of(program), recv="1s") as told:
+        result = program.finish(10)
+    assert b"110" in result.out and 1.9 < result.elapsed < 4 and not told, result
+
+
+@needs_go
+def test_ps_names_the_peer_and_the_time(net, client):
+    server = net.serve(tcp.silent)
+    program = net.start([client, "get", f"127.0.0.1:{server.port}"], library=False)
+    rows = until(lambda: [row for row in ps(pid_of(program)) if row["CALL"] == "reply-pending"])
+    assert rows[0]["PEER"] == f"127.0.0.1:{server.port}" and rows[0]["WAITING"].endswith("s") and rows[0]["PROGRAM"] == "go_client", rows
+    [row] = look.table(netdeadline("ps", "--connections", pid_of(program)).stdout.decode())
+    assert (row["PEER"], row["STATE"]) == (f"127.0.0.1:{server.port}", "established") and row["PENDING"] != "-", row
+
+
+@needs_go
+@pytest.mark.parametrize("target", ["fd", "peer", "stuck"])
+def test_end(net, client, target):
+    server = net.serve(tcp.silent)
+    program = net.start([client, "get", f"127.0.0.1:{server.port}"], library=False)
+    [row] = until(lambda: look.table(netdeadline("ps", "--connections", pid_of(program)).stdout.decode()))
+    pid = pid_of(program)
+    arguments = {"fd": [pid, row["FD"]], "peer": [pid, f"127.0.0.1:{server.port}"], "stuck": ["--stuck", "--recv", "1s", pid]}[target]
+    if target == "stuck":
+        netdeadline("end", *arguments, status=1)
+        time.sleep(1)
+    assert b"would be ended" in netdeadline("end", "--dry-run", *arguments).stdout and program.running
+    assert b"ended" in netdeadline("end", *arguments).stdout
+    assert b"reset" in program.finish(5).out
+
+
+def test_end_refuses(net):
+    code = "a = socket.create_server(('127.0.0.1', 0)); b = udp(); print(a.fileno(), b.fileno(), flush=True); time.sleep(20)"
+    program = net.start(programs.child(code), library=False)
+    for fd in program.process.stdout.readline().split():
+        error = netdeadline("end", pid_of(program), fd.decode(), status=1).stderr
+        assert b"no TCP connection" in error, error
+    netdeadline("end", pid_of(program), 999, status=1)
+    netdeadline("end", pid_of(program), "nonsense/", status=2)
+    netdeadline("end", pid_of(program), status=2)
+
+
+@pytest.mark.usefixtures("other_users")
+@pytest.mark.parametrize("command", [["guard"], ["end", "--stuck"]])
+def test_another_user_s_process_is_refused(command):
+    result = subprocess.run([look.COMMAND, *command, str(os.getpid())], capture_output=True, timeout=10, user=65534, group=65534)
+    assert result.returncode == 125 and b"may not" in result.stderr, result
+
+
+def test_guard_refuses():
+    netdeadline("guard", status=2)
+    netdeadline("guard", "--all", os.getpid(), status=2)
+    netdeadline("guard", "nonsense", status=2)
+    netdeadline("guard", 4194303, status=127)
+    netdeadline("guard", "--cgroup", "/nowhere", status=127)
+
+
+def test_nobody_else_is_ended(net):
+    """Descriptors, and processes, are closed and taken by others as fast as they can while guard ends what is overdue: connections that
+    a server answers are never ended, and of another process none at all."""
+    silent, echo = net.serve(tcp.silent), net.serve(tcp.echo)
+    code = """
+bad, good, wrong, end = int(sys.argv[1]), int(sys.argv[2]), 0, time.monotonic() + float(sys.argv[3])
+ended = 0
+def churn():
+    global wrong, ended
+    while time.monotonic() < end:
+        a = dial(bad)
+        a.settimeout(0.09 + 0.15 * __import__('random').random())
+        try: a.recv(1)
+        except TimeoutError: pass
+        except OSError: ended += 1
+        a.close()                      # its number becomes that of a connection that is well
+        b = dial(good)
+        try:
+            for i in range(3):
+                b.sendall(b'x')
+                if b.recv(1) != b'x': wrong += 1
+        except OSError: wrong += 1
+        b.close()
+threads = [threading.Thread(target=churn) for _ in range(8)]
+if sys.argv[4] == 'fork':
+    while time.monotonic() < end:
+        if os.fork() == 0:
+            end = time.monotonic() + 0.3
+            churn()
+            os._exit(wrong)
+        if os.wait()[1]: wrong += 1
+else:
+    [t.start() for t in threads]; [t.join() for t in threads]
+print(json.dumps([wrong, ended]))"""
+    started = [net.start(programs.child(code, silent.port, echo.port, 6, way), library=False) for way in ["threads", "fork"]]
+    other = net.start(programs.child("s = dial()\ntry: s.recv(1)\nexcept OSError as e: print(e)\n", silent.port), library=False)
+    with guarding(*map(pid_of, started), recv="100ms") as told:
+        results = [program.finish(30) for program in started]
+        assert other.running
+    (wrong, ended), (wrong_forked, _) = [json.loads(result.out) for result in results]
+    assert wrong == wrong_forked == 0 and ended >= 3, results
+    assert told and {row["peer"] for row in told} == {f"127.0.0.1:{silent.port}"}

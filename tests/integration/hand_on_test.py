@@ -1,0 +1,72 @@
+"""A program without the library gets a connection from one that has it: no timer of ours stands on it. One with the library bounds
+it by itself, and so does the parent where it lives on."""
+
+import subprocess
+
+import pytest
+
+import programs
+from faults import tcp
+
+LIMITS = {"RECV": "700ms", "SEND": "700ms"}
+
+# Without the library: reads from descriptor 0, blocking.
+CHILD = """
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+int main(void) {
+    char bytes[10];
+    int got = recv(0, bytes, 5, 0);
+    printf("%s\\n", got < 0 ? strerror(errno) : got == 5 ? "answered" : "odd");
+    return 0;
+}
+"""
+
+WAYS = {
+    "subprocess": "subprocess.run([child], stdin=s, env={})",
+    "fork": "pid = os.fork()\nif not pid: os.dup2(s.fileno(), 0); os.execve(child, [child], {})\nos.waitpid(pid, 0)",
+    "posix_spawn": "os.waitpid(os.posix_spawn(child, [child], {}, file_actions=[(os.POSIX_SPAWN_DUP2, s.fileno(), 0)]), 0)",
+    "exec": "os.dup2(s.fileno(), 0); os.execve(child, [child], {})",
+    "execv": "os.environ.clear(); os.dup2(s.fileno(), 0); libc.execv(child.encode(), (ctypes.c_char_p * 2)(child.encode(), None))",
+    "execvp": "os.environ.clear(); os.dup2(s.fileno(), 0); libc.execvp(child.encode(), (ctypes.c_char_p * 2)(child.encode(), None))",
+}
+
+
+@pytest.fixture
+def child(tmp_path):
+    (tmp_path / "child.c").write_text(CHILD)
+    subprocess.run(["gcc", "-static", "-o", tmp_path / "child", tmp_path / "child.c"], check=True)
+    return tmp_path / "child"
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+@pytest.mark.parametrize("way", WAYS)
+def test_without_the_library(net, child, way, side):
+    server = net.serve(tcp.after(1.5, tcp.greeting(b"hello")))
+    begin = "s = dial()" if side == "client" else """
+s, other = tcp_pair()[::-1]
+if not os.fork(): time.sleep(1.5); other.sendall(b"hello"); os._exit(0)
+"""
+    limits = {**LIMITS, **{f"INBOUND_{name}": value for name, value in LIMITS.items()}}
+    result = net.run(programs.child(f"import subprocess\nchild = sys.argv[2]\n{begin}\n{WAYS[way]}", server.port, child), **limits)
+    assert b"answered" in result.out, result
+
+
+@pytest.mark.parametrize("way", ["os.execve", "subprocess.run"])
+def test_with_the_library_it_bounds_by_itself(net, way):
+    server = net.serve(tcp.silent)
+    program = "import socket; s = socket.socket(fileno=0)\\ntry: s.recv(1)\\nexcept OSError as e: print(e.errno)"
+    run = {"os.execve": "os.dup2(s.fileno(), 0); os.execve(sys.executable, argv, os.environ)", "subprocess.run": "subprocess.run(argv, stdin=s)"}[way]
+    result = net.run(programs.child(f'import subprocess\ns = dial()\nargv = [sys.executable, "-c", "{program}"]\n{run}', server.port), RECV="700ms")
+    assert result.out == b"110\n", result
+
+
+@pytest.mark.parametrize("after", ["os.waitpid(os.posix_spawn('/bin/true', ['true'], {}), 0)", "error(os.execve, '/no/such', ['no'], {})",
+                                   "subprocess.run(['/bin/true'])"], ids=["posix_spawn", "failed", "subprocess"])
+def test_the_parent_goes_on(net, after):
+    server = net.serve(tcp.silent)
+    code = f"import subprocess\ns = dial()\ns.set_inheritable(True)\n{after}\nprint(timed(lambda: error(s.recv, 1)))"
+    result = net.run(programs.child(code, server.port), RECV="700ms", patience=8)
+    assert result.out.startswith(b"('ETIMEDOUT', 0.") or result.out.startswith(b"('ETIMEDOUT', 1."), result
