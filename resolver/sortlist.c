@@ -7,6 +7,8 @@
 
 #include "resolver/numeric.h"
 
+#define MOST_SORTED 48 /* libc leaves those behind them in their order */
+
 static bool is_separator(char c) {
     return c == '/' || c == '&';
 }
@@ -90,7 +92,7 @@ static size_t rank(const struct nd_sortlist *list, const struct nd_address *a) {
 void nd_sortlist_apply(const struct nd_sortlist *list, struct nd_host *host) {
     if (list->count == 0)
         return;
-    for (size_t i = 1; i < host->count; i++) { /* equal ones stay in their order */
+    for (size_t i = 1; i < host->count && i < MOST_SORTED; i++) { /* equal ones stay in their order */
         struct nd_address moved = host->addresses[i];
         size_t at = i;
         for (; at > 0 && rank(list, &host->addresses[at - 1]) > rank(list, &moved); at--)

@@ -26,7 +26,7 @@ void nd_sortlist_add(struct nd_sortlist *list, uint32_t address, uint32_t mask);
 bool nd_sortlist_same(const struct nd_sortlist *a, const struct nd_sortlist *b);
 void nd_sortlist_free(struct nd_sortlist *list);
 
-/* Sorts the IPv4 addresses of `host`: those of the first entry first, those of none last. */
+/* Sorts the first 48 IPv4 addresses of `host`, as libc does: those of the first entry first, those of none last. */
 void nd_sortlist_apply(const struct nd_sortlist *list, struct nd_host *host);
 
 #endif

@@ -12,7 +12,7 @@ STATE = programs.BUILD / "tests/resstate"
 DOMAINS = "d1.test d2.test d3.test d4.test d5.test d6.test d7.test d8.test"
 LONG = " ".join(f"{letter * 60}.test" for letter in "abcde") + " d8.test"  # six domains are more than 256 bytes
 NAMES = {"one.old.test": ["192.0.2.1"], "two.new.test": ["192.0.2.2"], "db.d8.test": ["192.0.2.8"], "one.test": ["192.0.2.3"],
-         "one": ["192.0.2.4"]}
+         "one": ["192.0.2.4"], "many.test": ["192.0.2.5", "198.51.100.5", "203.0.113.5"]}
 OLD = "nameserver 127.0.0.1\nsearch old.test\noptions timeout:1 attempts:1\n"
 NEW = "nameserver 127.0.0.2\nsearch new.test\noptions ndots:2 timeout:1 attempts:1\n"
 BOTH_IPV6 = "nameserver ::1\nnameserver 127.0.0.1\nsearch old.test\n"
@@ -66,6 +66,16 @@ def test_a_search_list_of_the_program_itself(check):
     """The domains that it has taken out stay out."""
     check(f"nameserver 127.0.0.1\nsearch {DOMAINS}\n", "init domain:old.test search:one search:db gai:one gai:db")
     check(f"nameserver 127.0.0.1\nsearch {DOMAINS}\n", "init server:127.0.0.3:5300 search:db gai:db")
+
+
+FULL = "sortlist " + " ".join(f"10.0.0.{last}" for last in range(12)) + " 203.0.113.0\n"  # _res has room for ten
+
+
+@pytest.mark.parametrize("steps", ["host:many.test", "init host:many.test", "init sort:198.51.100.0 host:many.test",
+                                   "query:one.test thread host:many.test", "init new host:many.test"])
+@pytest.mark.parametrize("sortlist", ["", "sortlist 203.0.113.0\n", FULL], ids=["none", "one", "full"])
+def test_a_sortlist(check, sortlist, steps):
+    check(OLD + sortlist, steps)
 
 
 @pytest.mark.parametrize("first", ["", "init", "query:one.test", "init search:one", "gai:one", "init gai:one"])

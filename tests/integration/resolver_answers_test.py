@@ -263,6 +263,7 @@ def test_what_the_files_have_is_not_left_to_libc(driver, tmp_path, record_proper
 
 def test_the_sortlist_is_followed_as_by_libc(driver, tmp_path, record_property):
     dice = random.Random(f"{SEED} sortlist")
-    names = [f"a{dice.randrange(2, 9)}-u{dice.randrange(10**6)}.example" for _ in range(60)]
+    counts = [*(dice.randrange(2, 9) for _ in range(60)), *(47, 48, 49, 50, 100) * 3]
+    names = [f"a{count}-u{dice.randrange(10**6)}.example" for count in counts]
     asked = [["name", name, "2"] for name in names] + [["gai", name, "80", family, "1", "0", "0"] for name in names for family in ("2", "0")]
     check_answers(driver, tmp_path, record_property, VARIANTS["sortlist"], asked)

@@ -2,7 +2,8 @@
  *   init, ninit           res_init(), res_ninit() of a state of its own
  *   query, search, send, nquery, nsearch NAME      prints what came: the last byte of the answer, or h_errno
  *   gai, host NAME        getaddrinfo, gethostbyname; prints the address or the code
- *   server ADDRESS PORT, domain NAME, retrans, ndots, set, clear NUMBER      changes _res; set and clear its options
+ *   server ADDRESS PORT, domain NAME, sort NETWORK, retrans, ndots, set, clear NUMBER      changes _res; set and clear
+ *                         its options
  *   nserver ADDRESS PORT, nset NUMBER      changes its own state
  *   nclose, close         closes its own state; all descriptors from 3 on
  *   open                  prints how many descriptors are open
@@ -123,6 +124,10 @@ static void change(const char *step, char *value, const char *port) {
     } else if (strcmp(step, "domain") == 0) {
         _res.dnsrch[0] = strcpy(domain, value);
         _res.dnsrch[1] = NULL;
+    } else if (strcmp(step, "sort") == 0) {
+        _res.nsort = 1;
+        _res.sort_list[0].addr.s_addr = inet_addr(value);
+        _res.sort_list[0].mask = htonl(0xffffff00);
     } else if (strcmp(step, "retrans") == 0) {
         _res.retrans = atoi(value);
     } else if (strcmp(step, "ndots") == 0) {

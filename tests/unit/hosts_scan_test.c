@@ -180,6 +180,7 @@ START_TEST(says_why_it_cannot_read) {
 END_TEST
 
 void add_tests(TCase *tests) {
+    tcase_set_timeout(tests, 30);
     tcase_add_test(tests, finds_what_the_index_finds);
     tcase_add_test(tests, finds_what_lies_across_its_buffer);
     tcase_add_test(tests, agrees_on_random_bytes);
