@@ -72,7 +72,10 @@ static const char *uselessness(const struct program *program, struct library *li
     if (is_for_musl(program))
         return "is linked with another libc than the library";
     if (!is_found(program, library)) {
-        snprintf(kinds, sizeof kinds, "is a %d-bit program of another kind than %s", program->bits, library->file);
+        snprintf(kinds, sizeof kinds,
+                 strstr(library->preload, "$LIB") ? "finds no library of its kind (%d-bit) at %s"
+                                                  : "is a %d-bit program of another kind than %s",
+                 program->bits, strstr(library->preload, "$LIB") ? library->preload : library->file);
         return kinds;
     }
     return is_go(program) ? "is a Go program, whose network calls are raw system calls" : NULL;

@@ -119,7 +119,7 @@ static void ask_by_tcp(exchange *x, int place, nd_time now) {
     }
     nd_attempt_free(old);
     x->attempts[place] = NULL;
-    for (int i = 0; i < x->ask->question_count; i++) {
+    for (int i = 0; i < x->ask->question_count && i < 2; i++) {
         if (!sent[i] || x->questions[i].held.bytes || !nd_exchange_is_open(x, i) ||
             nd_exchange_pending(x, i, server, ND_TCP))
             continue;

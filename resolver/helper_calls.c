@@ -92,7 +92,7 @@ static struct call *new_call(struct packed *p, void (*make)(struct call *)) {
     locale_t own = uselocale((locale_t)0);
     struct call *c = calloc(1, sizeof *c);
     if (own != LC_GLOBAL_LOCALE)
-        pack(p, &c, sizeof c);
+        pack(p, &c, sizeof(void *));
     if (!c || p->failed) {
         free(p->bytes);
         free(c);

@@ -245,7 +245,7 @@ static void remember_version(struct nd_resolv_conf *conf) {
         return;
     if (!versions.list[0] || !nd_resolv_conf_same(versions.list[0], conf)) {
         last = versions.list[ND_RESOLV_CONF_VERSIONS - 1];
-        memmove(versions.list + 1, versions.list, sizeof versions.list - sizeof versions.list[0]);
+        memmove(versions.list + 1, versions.list, (ND_RESOLV_CONF_VERSIONS - 1) * sizeof(void *));
         versions.list[0] = conf;
         __atomic_add_fetch(&conf->references, 1, __ATOMIC_RELAXED);
     }

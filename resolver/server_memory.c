@@ -30,6 +30,7 @@ static bool is_empty(void) {
 /* Called with the lock held, as are the functions below. */
 static struct entry *find(const union nd_server *server) {
     for (unsigned i = 0; i < memory.used; i++)
+        /* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): resolv_conf.c clears all of it first */
         if (memcmp(&memory.entries[i].server, server, sizeof *server) == 0)
             return &memory.entries[i];
     return NULL;

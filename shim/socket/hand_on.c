@@ -10,7 +10,7 @@
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
 
-enum { TIMED = ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO, USEC_PER_SEC = 1000000 };
+enum { TIMED = ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO, USEC_PER_SEC = 1000000, TICK = 10000 };
 
 static bool is_timed(int fd) {
     const struct nd_sock *sock = nd_sock_lookup(fd);
@@ -24,6 +24,18 @@ static bool is_any_timed(void) {
     return false;
 }
 
+/* Whether the kernel's timer on `fd` is ours for `sock`; the kernel rounds to its ticks. */
+static bool has_timer_of(int fd, struct nd_sock *sock) {
+    const bool receives = nd_sock_flags(sock) & ND_SOCK_RCVTIMEO;
+    struct timeval value = {0, 0};
+    socklen_t len = sizeof value;
+    if (nd_real.getsockopt(fd, SOL_SOCKET, receives ? SO_RCVTIMEO : SO_SNDTIMEO, &value, &len) != 0)
+        return false;
+    const int64_t usec = (int64_t)value.tv_sec * USEC_PER_SEC + value.tv_usec;
+    const int64_t ours = (receives ? nd_sock_recv_limit(sock) : nd_sock_send_limit(sock)) / ND_USEC;
+    return usec > 0 && usec >= ours - TICK && usec <= ours + TICK;
+}
+
 /* The record of the socket behind `fd`, if a timer is set on it: its own, or that of the descriptor it is a duplicate
  * of, which a child of vfork has not recorded. */
 static struct nd_sock *find_timed(int fd) {
@@ -32,6 +44,9 @@ static struct nd_sock *find_timed(int fd) {
     uint64_t inode = nd_sock_inode(fd);
     for (int other = 0; inode && other <= nd_sock_highest(); other++)
         if (is_timed(other) && nd_sock_inode(other) == inode)
+            return nd_sock_lookup(other);
+    for (int other = 0; inode && other <= nd_sock_highest(); other++) /* it has closed that descriptor since */
+        if (is_timed(other) && nd_real.fcntl(other, F_GETFD, NULL) < 0 && has_timer_of(fd, nd_sock_lookup(other)))
             return nd_sock_lookup(other);
     return NULL;
 }

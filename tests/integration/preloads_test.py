@@ -42,7 +42,7 @@ def file_of(name):
     for directory in ("/usr/lib/*-linux-gnu", "/usr/lib", "/usr/lib64"):
         if found := sorted(glob.glob(f"{directory}/{pattern}")):
             return found[0]
-    raise FileNotFoundError(2, "no such library", name)
+    pytest.skip(f"{name} is not installed")
 
 
 @pytest.fixture

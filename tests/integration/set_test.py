@@ -125,7 +125,7 @@ def test_modes(net):
 def test_a_call_under_way_is_left_alone(net):
     talk = Talk(net, net.serve(tcp.after(1.0, tcp.greeting(b"x"))))
     talk.ask("s.recv(1)")
-    assert look.waiting(talk.program, "recvfrom")
+    assert look.waiting(talk.program, "recv")
     netdeadline("set", talk.pid, f"RECV={MS}")
     assert talk.answer()[0] == "b'x'"
 
