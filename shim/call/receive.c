@@ -156,7 +156,7 @@ static ssize_t receive_bounded(const struct nd_receive_call *call) {
     const bool ours = (nd_sock_connection_limited(sock) && (flags & ND_SOCK_STREAM)) ||
                       ((flags & (ND_SOCK_CARRIED_IN | ND_SOCK_LOWAT)) && limit) || gone_first(sock, limit);
     if (ours && !peeks_all(call) && has_space(call))
-        return nd_receive_polled(call, sock, limit);
+        return nd_receive_polled(call, sock, nd_sock_recv_limit(sock)); /* an own timeout may be shorter: it adds up */
     if (limit && scope && scope->timeout)
         return receive_within(call, sock, scope, limit);
     return limit ? receive_limited(call, sock, limit) : finish_plain(call, sock, nd_receive_plain(call));

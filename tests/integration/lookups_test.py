@@ -35,7 +35,7 @@ def check_storm(answer, lookups, limit_ms, threads, descriptors):
 
 
 @SANITIZED
-@pytest.mark.parametrize("udp, tcp, lookups, each", [(dns.silent, None, 10_000, 2), (dns.truncating, dns.silent, 1500, 1)],
+@pytest.mark.parametrize("udp, tcp, lookups, each", [(dns.silent, None, 10_000, 2), (dns.truncating, dns.silent, 1500, 2)],
                          ids=["silent", "truncated and silent"])
 def test_thirty_at_a_time_against_a_dead_server(net, report_time, udp, tcp, lookups, each):
     """Timehop's case: without the library every one of these threads would soon hang."""
