@@ -22,53 +22,27 @@ static inline bool nd_direct_send_possible(void) {
     return *nd_one_thread != 0;
 }
 
-/* send(2) with MSG_DONTWAIT and MSG_NOSIGNAL; returns minus the error number on failure. *flags keeps its value in the
- * register of the address's length, which the kernel ignores without an address, so that the compiler need not save
- * it. */
-static inline long nd_direct_send(int fd, const void *buf, size_t len, int *flags) {
+/* sendto or recvfrom without an address; returns minus the error number on failure. *flags, to which `more` is added for
+ * the call, keeps its value in the register of the address's length, which the kernel ignores without an address, so
+ * that the compiler need not save it. */
+static inline long nd_direct(long number, int fd, const void *buf, size_t len, int *flags, int more) {
 #ifdef __x86_64__
-    long result = SYS_sendto;
-    register int r10 __asm__("r10") = *flags | MSG_DONTWAIT | MSG_NOSIGNAL;
+    register int r10 __asm__("r10") = *flags | more;
     register const void *r8 __asm__("r8") = NULL;
     register int r9 __asm__("r9") = *flags;
     __asm__ volatile("syscall"
-                     : "+a"(result), "+r"(r9)
+                     : "+a"(number), "+r"(r9)
                      : "D"(fd), "S"(buf), "d"(len), "r"(r10), "r"(r8)
                      : "rcx", "r11", "memory");
     *flags = r9;
-    return result;
+    return number;
 #else
-    register long x8 __asm__("x8") = SYS_sendto;
+    register long x8 __asm__("x8") = number;
     register long x0 __asm__("x0") = fd;
     register const void *x1 __asm__("x1") = buf;
     register size_t x2 __asm__("x2") = len;
-    register long x3 __asm__("x3") = *flags | MSG_DONTWAIT | MSG_NOSIGNAL;
+    register long x3 __asm__("x3") = *flags | more;
     register const void *x4 __asm__("x4") = NULL;
-    __asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
-    return x0;
-#endif
-}
-
-/* recv(2) with MSG_DONTWAIT; the same otherwise. */
-static inline long nd_direct_recv(int fd, void *buf, size_t len, int *flags) {
-#ifdef __x86_64__
-    long result = SYS_recvfrom;
-    register int r10 __asm__("r10") = *flags | MSG_DONTWAIT;
-    register void *r8 __asm__("r8") = NULL;
-    register int r9 __asm__("r9") = *flags;
-    __asm__ volatile("syscall"
-                     : "+a"(result), "+r"(r9)
-                     : "D"(fd), "S"(buf), "d"(len), "r"(r10), "r"(r8)
-                     : "rcx", "r11", "memory");
-    *flags = r9;
-    return result;
-#else
-    register long x8 __asm__("x8") = SYS_recvfrom;
-    register long x0 __asm__("x0") = fd;
-    register void *x1 __asm__("x1") = buf;
-    register size_t x2 __asm__("x2") = len;
-    register long x3 __asm__("x3") = *flags | MSG_DONTWAIT;
-    register void *x4 __asm__("x4") = NULL;
     __asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
     return x0;
 #endif
@@ -80,16 +54,20 @@ static inline bool nd_direct_send_possible(void) {
     return false;
 }
 
-static inline long nd_direct_recv(int fd, void *buf, size_t len, int *flags) {
-    (void)fd, (void)buf, (void)len, (void)flags;
-    return 0;
-}
-
-static inline long nd_direct_send(int fd, const void *buf, size_t len, int *flags) {
-    (void)fd, (void)buf, (void)len, (void)flags;
+static inline long nd_direct(long number, int fd, const void *buf, size_t len, int *flags, int more) {
+    (void)number, (void)fd, (void)buf, (void)len, (void)flags, (void)more;
     return 0;
 }
 
 #endif
+
+/* send(2) with MSG_DONTWAIT and MSG_NOSIGNAL, and recv(2) with MSG_DONTWAIT. */
+static inline long nd_direct_send(int fd, const void *buf, size_t len, int *flags) {
+    return nd_direct(SYS_sendto, fd, buf, len, flags, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static inline long nd_direct_recv(int fd, void *buf, size_t len, int *flags) {
+    return nd_direct(SYS_recvfrom, fd, buf, len, flags, MSG_DONTWAIT);
+}
 
 #endif
