@@ -95,47 +95,53 @@ const char *elf_interpreter(const struct elf_file *file) {
     return NULL;
 }
 
-/* Visits the undefined symbols of one table, whose header is at `header`. */
-static void visit_table(const struct elf_file *file, uint64_t header, void (*visit)(const char *, void *), void *arg) {
-    uint64_t strings = section_at(file, FIELD(file, header, Shdr, sh_link)), end;
-    uint64_t texts = FIELD(file, strings, Shdr, sh_offset);
-    uint64_t symbols = FIELD(file, header, Shdr, sh_offset), size = FIELD(file, header, Shdr, sh_size);
-    if (symbols > file->size || size > file->size - symbols ||
-        __builtin_add_overflow(texts, FIELD(file, strings, Shdr, sh_size), &end))
-        return;
-    for (uint64_t at = symbols; at < symbols + size; at += SIZE(file, Sym)) {
-        const char *name = FIELD(file, at, Sym, st_shndx) == SHN_UNDEF
-                               ? text_at(file, texts + FIELD(file, at, Sym, st_name), end)
-                               : NULL;
-        if (name && name[0])
-            visit(name, arg);
+/* The entries of a section, and the strings that they name. */
+struct entries {
+    uint64_t at, end, strings, strings_end;
+};
+
+/* Returns those of the section whose header is at `header`; none where they are not in the file. */
+static struct entries entries_of(const struct elf_file *file, uint64_t header) {
+    uint64_t linked = section_at(file, FIELD(file, header, Shdr, sh_link));
+    uint64_t offset = FIELD(file, header, Shdr, sh_offset), size = FIELD(file, header, Shdr, sh_size);
+    struct entries found = {.at = offset, .end = offset + size, .strings = FIELD(file, linked, Shdr, sh_offset)};
+    if (offset > file->size || size > file->size - offset ||
+        __builtin_add_overflow(found.strings, FIELD(file, linked, Shdr, sh_size), &found.strings_end))
+        return (struct entries){.at = 0};
+    return found;
+}
+
+/* Visits the strings that `name_of` gives for the entries, of `size` bytes each, of all sections of a type. */
+static void each_name(const struct elf_file *file, uint64_t type, uint64_t size,
+                      bool (*name_of)(const struct elf_file *file, uint64_t entry, uint64_t *name),
+                      void (*visit)(const char *, void *), void *arg) {
+    for (uint64_t i = 0; i < FIELD(file, 0, Ehdr, e_shnum); i++) {
+        if (FIELD(file, section_at(file, i), Shdr, sh_type) != type)
+            continue;
+        const struct entries entries = entries_of(file, section_at(file, i));
+        for (uint64_t at = entries.at, offset; at < entries.end; at += size) {
+            const char *name =
+                name_of(file, at, &offset) ? text_at(file, entries.strings + offset, entries.strings_end) : NULL;
+            if (name && name[0])
+                visit(name, arg);
+        }
     }
+}
+
+static bool name_of_undefined(const struct elf_file *file, uint64_t symbol, uint64_t *name) {
+    *name = FIELD(file, symbol, Sym, st_name);
+    return FIELD(file, symbol, Sym, st_shndx) == SHN_UNDEF;
+}
+
+static bool name_of_needed(const struct elf_file *file, uint64_t entry, uint64_t *name) {
+    *name = FIELD(file, entry, Dyn, d_un.d_val);
+    return FIELD(file, entry, Dyn, d_tag) == DT_NEEDED;
 }
 
 void elf_each_import(const struct elf_file *file, void (*visit)(const char *name, void *arg), void *arg) {
-    for (uint64_t i = 0; i < FIELD(file, 0, Ehdr, e_shnum); i++)
-        if (FIELD(file, section_at(file, i), Shdr, sh_type) == SHT_DYNSYM)
-            visit_table(file, section_at(file, i), visit, arg);
-}
-
-/* The dynamic section whose header is at `header`. */
-static void visit_needed(const struct elf_file *file, uint64_t header, void (*visit)(const char *, void *), void *arg) {
-    uint64_t strings = section_at(file, FIELD(file, header, Shdr, sh_link)), end;
-    uint64_t texts = FIELD(file, strings, Shdr, sh_offset);
-    uint64_t entries = FIELD(file, header, Shdr, sh_offset), size = FIELD(file, header, Shdr, sh_size);
-    if (entries > file->size || size > file->size - entries ||
-        __builtin_add_overflow(texts, FIELD(file, strings, Shdr, sh_size), &end))
-        return;
-    for (uint64_t at = entries; at < entries + size; at += SIZE(file, Dyn)) {
-        uint64_t name_at = texts + FIELD(file, at, Dyn, d_un.d_val);
-        const char *name = FIELD(file, at, Dyn, d_tag) == DT_NEEDED ? text_at(file, name_at, end) : NULL;
-        if (name && name[0])
-            visit(name, arg);
-    }
+    each_name(file, SHT_DYNSYM, SIZE(file, Sym), name_of_undefined, visit, arg);
 }
 
 void elf_each_needed(const struct elf_file *file, void (*visit)(const char *name, void *arg), void *arg) {
-    for (uint64_t i = 0; i < FIELD(file, 0, Ehdr, e_shnum); i++)
-        if (FIELD(file, section_at(file, i), Shdr, sh_type) == SHT_DYNAMIC)
-            visit_needed(file, section_at(file, i), visit, arg);
+    each_name(file, SHT_DYNAMIC, SIZE(file, Dyn), name_of_needed, visit, arg);
 }
