@@ -38,7 +38,8 @@ def check_storm(answer, lookups, limit_ms, threads, descriptors):
 @pytest.mark.parametrize("udp, tcp, lookups, each", [(dns.silent, None, 10_000, 2), (dns.truncating, dns.silent, 1500, 2)],
                          ids=["silent", "truncated and silent"])
 def test_thirty_at_a_time_against_a_dead_server(net, report_time, udp, tcp, lookups, each):
-    """Timehop's case: without the library every one of these threads would soon hang."""
+    """Timehop's case: without the library every one of these threads would soon hang. A lookup has one socket, and another while it
+    repeats a question that was not answered within half its time."""
     net.dns(udp, tcp)
     answer = numbers(net, "storm", 30, lookups, RESOLVE="100ms")
     report_time(f"the longest of {lookups} lookups of 100 ms, 30 at a time", answer[2] / 1000)
