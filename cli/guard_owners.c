@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "cli/process/array.h"
+
 /* A descriptor of a process that is guarded. */
 struct descriptor {
     uint32_t inode;
@@ -17,14 +19,8 @@ struct scan {
 
 static bool note_descriptor(uint32_t inode, int fd, void *arg) {
     struct scan *scan = arg;
-    if (scan->count == scan->room) {
-        size_t room = scan->room ? 2 * scan->room : 1024;
-        struct descriptor *found = realloc(scan->found, room * sizeof *found);
-        if (!found)
-            return true;
-        scan->found = found;
-        scan->room = room;
-    }
+    if (!array_grow(&scan->found, scan->count, &scan->room, sizeof *scan->found, 1024))
+        return true;
     scan->found[scan->count++] = (struct descriptor){inode, fd, scan->target};
     return false;
 }

@@ -9,6 +9,7 @@
 
 #include "cli/block_error.h"
 #include "cli/cli.h"
+#include "cli/process/array.h"
 #include "cli/process/ending.h"
 #include "cli/process/processes.h"
 
@@ -45,14 +46,8 @@ static struct guard_target *add(struct guard_targets *targets, pid_t pid, pid_t 
     pid_t its_parent;
     if (target || pid == getpid())
         return target;
-    if (targets->count == targets->room) {
-        size_t room = targets->room ? 2 * targets->room : 32;
-        struct guard_target **entries = realloc(targets->entries, room * sizeof(struct guard_target *));
-        if (!entries)
-            return NULL;
-        targets->entries = entries;
-        targets->room = room;
-    }
+    if (!array_grow(&targets->entries, targets->count, &targets->room, sizeof(struct guard_target *), 32))
+        return NULL;
     target = calloc(1, sizeof *target);
     if (!target)
         return NULL;
@@ -112,14 +107,8 @@ struct walk {
 static void note_process(pid_t pid, void *arg) {
     struct walk *walk = arg;
     uint64_t started;
-    if (walk->count == walk->room) {
-        size_t room = walk->room ? 2 * walk->room : 256;
-        struct child *children = realloc(walk->children, room * sizeof *children);
-        if (!children)
-            return;
-        walk->children = children;
-        walk->room = room;
-    }
+    if (!array_grow(&walk->children, walk->count, &walk->room, sizeof *walk->children, 256))
+        return;
     struct child *child = &walk->children[walk->count];
     child->pid = pid;
     walk->count += read_origin(pid, &child->parent, &started);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/line.h"
+#include "cli/process/array.h"
 #include "cli/process/processes.h"
 #include "shim/report/slots.h"
 #include "shim/settings/setting_value.h"
@@ -39,25 +40,14 @@ static void drop(struct process_statistics *process) {
     free(process->settings);
 }
 
-static bool make_room(struct statistics *statistics) {
-    if (statistics->count < statistics->room)
-        return true;
-    size_t room = statistics->room ? 2 * statistics->room : 64;
-    struct process_statistics *processes = realloc(statistics->processes, room * sizeof *processes);
-    if (!processes)
-        return false;
-    statistics->processes = processes;
-    statistics->room = room;
-    return true;
-}
-
 enum block_found statistics_collect(struct statistics *statistics, pid_t pid, bool thoroughly) {
     struct process_statistics process = {0};
     struct block *block = malloc(sizeof *block);
     enum block_found found = block ? block_open(block, pid, thoroughly) : BLOCK_DENIED;
     if (found == BLOCK_DENIED && process_exists(pid))
         statistics->denied++;
-    if (found == BLOCK_FOUND && !make_room(statistics))
+    if (found == BLOCK_FOUND &&
+        !array_grow(&statistics->processes, statistics->count, &statistics->room, sizeof *statistics->processes, 64))
         found = BLOCK_DENIED;
     if (found == BLOCK_FOUND) {
         if (fill(&process, block))

@@ -4,15 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/process/array.h"
+
 void table_add(struct table *table, const char *text) {
-    if (table->count == table->room) {
-        size_t room = table->room ? 2 * table->room : 128;
-        char **cells = realloc(table->cells, room * sizeof *cells);
-        if (!cells)
-            return;
-        table->cells = cells;
-        table->room = room;
-    }
+    if (!array_grow(&table->cells, table->count, &table->room, sizeof(char *), 128))
+        return;
     char *copy = strdup(text[0] ? text : "-");
     if (copy)
         table->cells[table->count++] = copy;

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/process/array.h"
 #include "cli/process/escape.h"
 #include "cli/process/memory.h"
 #include "cli/process/process_connections.h"
@@ -28,14 +29,8 @@ struct look {
 
 static struct blocked *add_entry(struct look *look) {
     struct blocked_list *list = look->list;
-    if (list->count == list->room) {
-        size_t room = list->room ? 2 * list->room : 64;
-        struct blocked *entries = realloc(list->entries, room * sizeof *entries);
-        if (!entries)
-            return NULL;
-        list->entries = entries;
-        list->room = room;
-    }
+    if (!array_grow(&list->entries, list->count, &list->room, sizeof *list->entries, 64))
+        return NULL;
     struct blocked *entry = &list->entries[list->count++];
     *entry = (struct blocked){.pid = look->pid, .fd = -1, .waiting = -1, .left = -1, .limit = -1};
     entry->has_library = look->found == BLOCK_FOUND;

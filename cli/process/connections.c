@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/process/array.h"
+
 enum { BUFFER = 64 * 1024, TIMER_RETRANSMIT = 1 };
 
 #define STATE(name) (1U << (name))
@@ -129,28 +131,16 @@ int connections_open(pid_t pid) {
 }
 
 static struct connection *add_entry(struct connection_list *list) {
-    if (list->count == list->room) {
-        size_t room = list->room ? 2 * list->room : 256;
-        struct connection *entries = realloc(list->entries, room * sizeof *entries);
-        if (!entries)
-            return NULL;
-        list->entries = entries;
-        list->room = room;
-    }
+    if (!array_grow(&list->entries, list->count, &list->room, sizeof *list->entries, 256))
+        return NULL;
     struct connection *entry = &list->entries[list->count++];
     memset(entry, 0, sizeof *entry);
     return entry;
 }
 
 static void add_listener(struct connection_list *list, uint16_t port) {
-    if (list->listener_count == list->listener_room) {
-        size_t room = list->listener_room ? 2 * list->listener_room : 64;
-        uint16_t *ports = realloc(list->listeners, room * sizeof *ports);
-        if (!ports)
-            return;
-        list->listeners = ports;
-        list->listener_room = room;
-    }
+    if (!array_grow(&list->listeners, list->listener_count, &list->listener_room, sizeof *list->listeners, 64))
+        return;
     list->listeners[list->listener_count++] = port;
 }
 

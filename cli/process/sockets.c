@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "cli/process/array.h"
 #include "shim/report/format.h"
 #include "shim/report/format_peer.h"
 
@@ -29,14 +30,8 @@ static struct list {
 static int list_count;
 
 static struct entry *add_entry(struct list *list) {
-    if (list->count == list->room) {
-        size_t room = list->room ? 2 * list->room : 256;
-        struct entry *entries = realloc(list->entries, room * sizeof *entries);
-        if (!entries)
-            return NULL;
-        list->entries = entries;
-        list->room = room;
-    }
+    if (!array_grow(&list->entries, list->count, &list->room, sizeof *list->entries, 256))
+        return NULL;
     struct entry *entry = &list->entries[list->count++];
     memset(entry, 0, sizeof *entry);
     return entry;
