@@ -6,14 +6,19 @@
 #include "shim/socket/duplicates.h"
 #include "shim/socket/owner.h"
 
-ND_COLD static int close_watched(int fd, const struct nd_sock *sock) {
+static int really_close(int fd, FILE *stream) {
+    return stream ? nd_real.fclose(stream) : nd_real.close(fd);
+}
+
+/* `stream` is NULL where it is the descriptor that is closed. */
+ND_COLD static int close_watched(int fd, FILE *stream, const struct nd_sock *sock) {
     if (!nd_owner_is_caller())
-        return nd_real.close(fd);
+        return really_close(fd, stream);
     struct nd_lingering lingering;
     nd_duplicates_hand_over(fd, sock);
     nd_linger_begin(fd, sock, &lingering);
     nd_close_clear(fd);
-    int result = nd_real.close(fd);
+    int result = really_close(fd, stream);
     nd_linger_end(fd, &lingering);
     return result;
 }
@@ -22,22 +27,10 @@ int nd_hook_close(int fd) {
     const struct nd_sock *sock = nd_sock_lookup(fd);
     uint32_t flags = sock ? nd_sock_flags(sock) : 0;
     if (nd_unlikely(flags))
-        return close_watched(fd, sock);
+        return close_watched(fd, NULL, sock);
     return nd_real.close(fd);
 }
 ND_ALIAS_OF(__close, close);
-
-ND_COLD static int fclose_watched(FILE *stream, int fd, const struct nd_sock *sock) {
-    if (!nd_owner_is_caller())
-        return nd_real.fclose(stream);
-    struct nd_lingering lingering;
-    nd_duplicates_hand_over(fd, sock);
-    nd_linger_begin(fd, sock, &lingering);
-    nd_close_clear(fd);
-    int result = nd_real.fclose(stream);
-    nd_linger_end(fd, &lingering);
-    return result;
-}
 
 int nd_hook_fclose(FILE *stream) {
     int saved = errno;
@@ -46,6 +39,6 @@ int nd_hook_fclose(FILE *stream) {
     const struct nd_sock *sock = nd_sock_lookup(fd);
     uint32_t flags = sock ? nd_sock_flags(sock) : 0;
     if (nd_unlikely(flags))
-        return fclose_watched(stream, fd, sock);
+        return close_watched(fd, stream, sock);
     return nd_real.fclose(stream);
 }
