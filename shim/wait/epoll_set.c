@@ -34,6 +34,12 @@ static struct nd_membership *new_membership(struct nd_sock *sock, int epfd, cons
     return unused;
 }
 
+/* The record of the set that is noted at place `i` as one that `sock` is in, and its descriptor in *epfd; NULL: none. */
+static struct nd_sock *outer_set(const struct nd_sock *sock, int i, int *epfd) {
+    *epfd = sock->in[i].set - 1;
+    return *epfd >= 0 ? nd_epoll_set_of(*epfd) : NULL;
+}
+
 /* A limit holds now for a member of the set: watches the waits for it, and for the sets that it is a member of.
  * settle_timed in another thread, which clears `timed`, sees `changes` advance afterwards, or this function sees
  * `timed` cleared. */
@@ -45,9 +51,8 @@ static void make_timed(int epfd, struct nd_sock *set, nd_time now) {
         return;
     set->epoll.timed = true;
     nd_sock_change(epfd, set, 0, 0);
-    for (int i = 0; i < ND_MEMBERSHIPS; i++) {
-        int outer_fd = set->in[i].set - 1;
-        struct nd_sock *outer = outer_fd >= 0 ? nd_epoll_set_of(outer_fd) : NULL;
+    for (int i = 0, outer_fd; i < ND_MEMBERSHIPS; i++) {
+        struct nd_sock *outer = outer_set(set, i, &outer_fd);
         if (outer)
             make_timed(outer_fd, outer, now);
     }
@@ -60,9 +65,8 @@ static void make_gone(int epfd, struct nd_sock *set) {
         return;
     set->epoll.gone = true;
     nd_sock_change(epfd, set, 0, 0);
-    for (int i = 0; i < ND_MEMBERSHIPS; i++) {
-        int outer_fd = set->in[i].set - 1;
-        struct nd_sock *outer = outer_fd >= 0 ? nd_epoll_set_of(outer_fd) : NULL;
+    for (int i = 0, outer_fd; i < ND_MEMBERSHIPS; i++) {
+        struct nd_sock *outer = outer_set(set, i, &outer_fd);
         if (outer)
             make_gone(outer_fd, outer);
     }
@@ -277,8 +281,8 @@ void nd_epoll_closed(int epfd) {
     struct nd_sock *set = nd_epoll_set_of(epfd);
     if (!set || nd_epoll_handed_over(epfd))
         return;
-    for (int i = 0; i < ND_MEMBERSHIPS; i++) {
-        struct nd_sock *outer = set->in[i].set ? nd_epoll_set_of(set->in[i].set - 1) : NULL;
+    for (int i = 0, outer_fd; i < ND_MEMBERSHIPS; i++) {
+        struct nd_sock *outer = outer_set(set, i, &outer_fd);
         if (outer)
             nd_epoll_note_inner(&outer->epoll, epfd + 1, 0);
     }
