@@ -1,6 +1,6 @@
 /* A TLS client and server in two processes, over loopback, as fast as they can; prints the client's seconds: tlsloop
- * MODE COUNT CERTIFICATE. MODE: `requests`, 100 bytes asked and 1000 answered; `bulk`, writes of 16 KiB; `handshakes`,
- * new connections. */
+ * MODE COUNT CERTIFICATE. MODE: `requests`, 100 bytes asked and 1000 answered; `ready`, the same, where the answer is there
+ * before it is read; `bulk`, writes of 16 KiB; `handshakes`, new connections. */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
@@ -62,7 +62,7 @@ static void serve(int listener, const char *certificate) {
     for (long i = 0; i < (!strcmp(mode, "handshakes") ? count : 1); i++) {
         SSL *ssl = over(context, accept(listener, NULL, NULL));
         check(SSL_accept(ssl) == 1, "SSL_accept");
-        if (!strcmp(mode, "requests"))
+        if (!strcmp(mode, "requests") || !strcmp(mode, "ready"))
             while (read_all(ssl, ASKED))
                 check(SSL_write(ssl, buffer, ANSWERED) == ANSWERED, "SSL_write");
         else
@@ -81,6 +81,13 @@ static SSL *begin(SSL_CTX *context, const struct sockaddr_in *to) {
     return ssl;
 }
 
+static void ask(SSL *ssl) {
+    check(SSL_write(ssl, buffer, ASKED) == ASKED, "SSL_write");
+    if (!strcmp(mode, "ready"))
+        nanosleep(&(struct timespec){0, 5000000}, NULL);
+    check(read_all(ssl, ANSWERED), "SSL_read");
+}
+
 static void work(const struct sockaddr_in *to) {
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
     int handshakes = !strcmp(mode, "handshakes");
@@ -92,7 +99,7 @@ static void work(const struct sockaddr_in *to) {
         else if (!strcmp(mode, "bulk"))
             check(SSL_write(ssl, buffer, PIECE) == PIECE, "SSL_write");
         else
-            check(SSL_write(ssl, buffer, ASKED) == ASKED && read_all(ssl, ANSWERED), "a request");
+            ask(ssl);
     }
     printf("%.6f\n", now() - began);
     if (ssl)
