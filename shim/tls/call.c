@@ -1,82 +1,14 @@
-/* A call of a TLS library: which functions, which socket and which limit it has, and what happens when its time is
- * up. */
+/* A call of a TLS library: which functions and which socket it has, and what happens when its time is up. */
 #include "shim/tls/call.h"
 
 #include "shim/mode.h"
 #include "shim/socket/change.h"
 #include "shim/socket/discover.h"
 #include "shim/socket/ended.h"
+#include "shim/tls/call_limit.h"
 #include "shim/tls/established.h"
 #include "shim/tls/loaded_file.h"
 #include "shim/tls/reply.h"
-
-static nd_time limit_of(const struct nd_sock *sock, enum nd_scope_limit limit) {
-    switch (limit) {
-    case ND_SCOPE_HANDSHAKE:
-        return nd_sock_limits(sock)->tls_handshake;
-    case ND_SCOPE_SHUTDOWN:
-        return nd_sock_limits(sock)->tls_shutdown;
-    case ND_SCOPE_RECV:
-        return nd_sock_recv_limit(sock);
-    default:
-        return 0;
-    }
-}
-
-/* Whether the limit is for an operation that may take many calls. Its time then begins with the first call and is kept
- * in the socket's record. */
-static bool spans_calls(enum nd_scope_limit limit) {
-    return limit == ND_SCOPE_HANDSHAKE || limit == ND_SCOPE_SHUTDOWN;
-}
-
-static bool is_under_way(const struct nd_tls_call *call, enum nd_scope_limit limit) {
-    return call->sock->operation.timeout &&
-           call->sock->operation.limit == nd_scope_limit_name(limit, call->scope.inbound);
-}
-
-static void end_operation(const struct nd_tls_call *call, enum nd_scope_limit limit) {
-    if (is_under_way(call, limit))
-        nd_sock_end_operation(call->fd, call->sock);
-}
-
-/* Bounds the call by `limit`. */
-static void set_limit(struct nd_tls_call *call, enum nd_scope_limit limit) {
-    struct nd_scope *scope = &call->scope;
-    nd_time timeout = limit_of(call->sock, limit);
-    scope->limit = limit;
-    scope->spans = NULL;
-    if (timeout && spans_calls(limit)) {
-        struct nd_operation *under_way = &call->sock->operation;
-        if (!is_under_way(call, limit))
-            nd_sock_begin_operation(call->fd, call->sock, scope->operation, nd_scope_limit_name(limit, scope->inbound),
-                                    timeout);
-        nd_scope_stand(scope, nd_now());
-        if (under_way->paused) { /* the program was asked for something in between */
-            under_way->began += scope->stands_since - under_way->paused;
-            under_way->paused = 0;
-        }
-        scope->began = under_way->began;
-        scope->spans = under_way;
-    } else if (timeout) {
-        scope->began = nd_now();
-        nd_scope_stand(scope, scope->began);
-    }
-    scope->timeout = timeout;
-}
-
-static bool handshaking(const struct nd_tls_call *call) {
-    return call->operation->library->handshaking &&
-           call->operation->library->handshaking(call->tls, call->scope.object);
-}
-
-/* The limit of the operation itself. A TLS write has none: like plain sends it is bounded by progress. */
-static enum nd_scope_limit own_limit(const struct nd_tls_call *call) {
-    static const enum nd_scope_limit limits[] = {[ND_TLS_SHAKES] = ND_SCOPE_HANDSHAKE,
-                                                 [ND_TLS_READS] = ND_SCOPE_RECV,
-                                                 [ND_TLS_WRITES] = ND_SCOPE_NONE,
-                                                 [ND_TLS_CLOSES] = ND_SCOPE_SHUTDOWN};
-    return limits[call->operation->action];
-}
 
 /* Whether the object uses another descriptor than an earlier call found. */
 static bool has_moved(const struct nd_tls_call *call) {
@@ -92,12 +24,12 @@ static void update(struct nd_scope *scope) {
     if (!call->sock || !call->operation->library->handshaking ||
         (call->operation->action != ND_TLS_READS && call->operation->action != ND_TLS_WRITES))
         return;
-    enum nd_scope_limit limit = handshaking(call) ? ND_SCOPE_HANDSHAKE : own_limit(call);
+    enum nd_scope_limit limit = nd_tls_is_handshaking(call) ? ND_SCOPE_HANDSHAKE : nd_tls_limit_own(call);
     if (limit == scope->limit || (call->established && limit == ND_SCOPE_HANDSHAKE && has_moved(call)))
         return;
     if (scope->limit == ND_SCOPE_HANDSHAKE)
-        end_operation(call, ND_SCOPE_HANDSHAKE);
-    set_limit(call, limit);
+        nd_tls_limit_end(call, ND_SCOPE_HANDSHAKE);
+    nd_tls_limit_set(call, limit);
 }
 
 static bool expects(const struct nd_scope *scope, const void *caller) {
@@ -138,7 +70,7 @@ static bool has_blocked_sender(const struct nd_tls_call *call) {
  * to wait for the send, with an object that is in use. Ends the connection instead, so that the send returns; returns
  * whether it has. */
 static bool end_blocked_send(const struct nd_tls_call *call) {
-    nd_time timeout = limit_of(call->sock, ND_SCOPE_SHUTDOWN);
+    nd_time timeout = nd_tls_limit_of(call->sock, ND_SCOPE_SHUTDOWN);
     if (call->operation->action != ND_TLS_CLOSES || nd_observing || !timeout || !has_blocked_sender(call))
         return false;
     struct nd_expiry expiry = {.operation = call->scope.operation,
@@ -180,7 +112,7 @@ static void found(struct nd_scope *scope, int fd, struct nd_sock *sock) {
     if (nd_tls_expired(call))
         note_ended(call);
     else
-        set_limit(call, ND_SCOPE_HANDSHAKE);
+        nd_tls_limit_set(call, ND_SCOPE_HANDSHAKE);
 }
 
 /* Called where the object's library knows no descriptor. An earlier call may have found it. A handshake that begins
@@ -191,8 +123,9 @@ static void find_transport(struct nd_tls_call *call, enum nd_call operation) {
     call->fd = nd_tls_socket_of(call->scope.object, &sock);
     call->sock = find_stream(call->fd);
     call->scope.inbound = is_inbound(call->sock);
-    if (call->operation->action != ND_TLS_SHAKES || (call->sock && is_under_way(call, ND_SCOPE_HANDSHAKE)) ||
-        (call->operation->library->handshaking && !handshaking(call)))
+    if (call->operation->action != ND_TLS_SHAKES ||
+        (call->sock && nd_tls_limit_is_under_way(call, ND_SCOPE_HANDSHAKE)) ||
+        (call->operation->library->handshaking && !nd_tls_is_handshaking(call)))
         return;
     bool serving =
         operation != ND_OPERATION_SSL_connect && call->operation->library->serving(call->tls, call->scope.object);
@@ -209,7 +142,7 @@ static bool bounds(struct nd_scope *scope, const void *caller) {
     const struct nd_tls_call *call = (const struct nd_tls_call *)scope;
     if (!expects(scope, caller))
         return false;
-    if (!call->established || scope->limit == ND_SCOPE_HANDSHAKE || handshaking(call))
+    if (!call->established || scope->limit == ND_SCOPE_HANDSHAKE || nd_tls_is_handshaking(call))
         update(scope);
     return scope->timeout != 0;
 }
@@ -244,7 +177,7 @@ static void take_slot(struct nd_tls_call *call, enum nd_call operation, const ui
 
 /* Bounds a read on an established connection by RECV, if it may wait. */
 static void limit_established_read(struct nd_tls_call *call) {
-    const nd_time timeout = call->scope.fd >= 0 ? limit_of(call->sock, ND_SCOPE_RECV) : 0;
+    const nd_time timeout = call->scope.fd >= 0 ? nd_tls_limit_of(call->sock, ND_SCOPE_RECV) : 0;
     call->scope.limit = ND_SCOPE_RECV;
     if (!timeout)
         return;
@@ -283,8 +216,8 @@ static bool expects_established(const struct nd_scope *scope, const void *caller
 
 static bool bounds_established(struct nd_scope *scope, const void *caller) {
     struct nd_tls_call *call = (struct nd_tls_call *)scope;
-    const bool limited = call->operation->action == ND_TLS_READS && limit_of(call->sock, ND_SCOPE_RECV);
-    if (!limited && !handshaking(call))
+    const bool limited = call->operation->action == ND_TLS_READS && nd_tls_limit_of(call->sock, ND_SCOPE_RECV);
+    if (!limited && !nd_tls_is_handshaking(call))
         return false;
     nd_tls_established_make_full(call);
     return bounds(scope, caller);
@@ -297,7 +230,7 @@ void nd_tls_established_settle(struct nd_tls_call *call,
                                long result) {
     const int saved = errno;
     if (call->scope.kind == &nd_scope_established) {
-        const bool in_handshake = handshaking(call);
+        const bool in_handshake = nd_tls_is_handshaking(call);
         call->established = false;
         if (!in_handshake && nd_tls_reply_received(call) && outcome(call, result) != ND_TLS_FINISHED)
             nd_tls_keep_reply_pending(call);
@@ -340,8 +273,9 @@ static bool enter(struct nd_tls_call *call, enum nd_call operation) {
         return !nd_tls_refuses(call);
     }
     if (call->sock)
-        set_limit(call,
-                  handshaking(call) && call->operation->action != ND_TLS_CLOSES ? ND_SCOPE_HANDSHAKE : own_limit(call));
+        nd_tls_limit_set(call, nd_tls_is_handshaking(call) && call->operation->action != ND_TLS_CLOSES
+                                   ? ND_SCOPE_HANDSHAKE
+                                   : nd_tls_limit_own(call));
     errno = saved;
     return true;
 }
@@ -415,7 +349,7 @@ bool nd_tls_timed_out(struct nd_tls_call *call, enum nd_tls_outcome outcome) {
     update(scope);
     if (unfinished && nd_tls_reply_received(call))
         nd_tls_keep_reply_pending(call);
-    nd_time now = unfinished && spans_calls(scope->limit) ? nd_now() : 0;
+    nd_time now = unfinished && nd_tls_limit_spans_calls(scope->limit) ? nd_now() : 0;
     if (now)
         nd_scope_run(scope, now);
     if (outcome == ND_TLS_WANTS_PROGRAM && scope->spans)
@@ -437,8 +371,8 @@ void nd_tls_leave_noted(struct nd_tls_call *call) {
     }
     if (call->noted)
         nd_slot_end(&call->use, nd_tls_expired(call) ? ND_SLOT_EXPIRED : ND_SLOT_DONE, nd_now_coarse());
-    if (call->sock && spans_calls(call->scope.limit) && !call->unfinished) {
-        end_operation(call, call->scope.limit);
+    if (call->sock && nd_tls_limit_spans_calls(call->scope.limit) && !call->unfinished) {
+        nd_tls_limit_end(call, call->scope.limit);
         if (call->operation->action == ND_TLS_SHAKES)
             nd_tls_forget_handshake(call);
     }

@@ -1,0 +1,50 @@
+/* Which limit bounds a call of a TLS library, and since when: for an operation that may take several calls the time is
+ * kept in the record of the socket. Errno undefined. */
+#ifndef ND_TLS_CALL_LIMIT_H
+#define ND_TLS_CALL_LIMIT_H
+
+#include "shim/socket/limits.h"
+#include "shim/tls/operation.h"
+
+/* How long it is for the socket; 0: there is none. */
+static inline nd_time nd_tls_limit_of(const struct nd_sock *sock, enum nd_scope_limit limit) {
+    switch (limit) {
+    case ND_SCOPE_HANDSHAKE:
+        return nd_sock_limits(sock)->tls_handshake;
+    case ND_SCOPE_SHUTDOWN:
+        return nd_sock_limits(sock)->tls_shutdown;
+    case ND_SCOPE_RECV:
+        return nd_sock_recv_limit(sock);
+    default:
+        return 0;
+    }
+}
+
+/* Whether the limit is for an operation that may take many calls. Its time then begins with the first call and is kept
+ * in the socket's record. */
+static inline bool nd_tls_limit_spans_calls(enum nd_scope_limit limit) {
+    return limit == ND_SCOPE_HANDSHAKE || limit == ND_SCOPE_SHUTDOWN;
+}
+
+/* Whether the time of an operation that `limit` bounds is running on the call's socket. */
+static inline bool nd_tls_limit_is_under_way(const struct nd_tls_call *call, enum nd_scope_limit limit) {
+    return call->sock->operation.timeout &&
+           call->sock->operation.limit == nd_scope_limit_name(limit, call->scope.inbound);
+}
+
+/* Whether a handshake is under way on the object, as its library says. */
+static inline bool nd_tls_is_handshaking(const struct nd_tls_call *call) {
+    return call->operation->library->handshaking &&
+           call->operation->library->handshaking(call->tls, call->scope.object);
+}
+
+/* The limit of the operation itself. A TLS write has none: like plain sends it is bounded by progress. */
+enum nd_scope_limit nd_tls_limit_own(const struct nd_tls_call *call);
+
+/* Bounds the call by `limit`. */
+void nd_tls_limit_set(struct nd_tls_call *call, enum nd_scope_limit limit);
+
+/* The operation that `limit` bounds is over, if one is under way. */
+void nd_tls_limit_end(const struct nd_tls_call *call, enum nd_scope_limit limit);
+
+#endif
