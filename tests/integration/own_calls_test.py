@@ -39,6 +39,7 @@ int main(int argc, char **argv) {
 }
 """
 GOOD = b"lookup 0\nname 0\nold 1\nconnect 0\npoll 1\nrecv -1 110\nconnect 0\npoll 1\nrecv -1 110\n"
+LIBC_ALONE = pytest.mark.skipif(bool(programs.RUNTIME), reason="the calls of a checked build go to the sanitizer")
 
 
 def names_called():
@@ -58,7 +59,7 @@ def program_with(path, *names):
     return path
 
 
-@pytest.mark.skipif(bool(programs.RUNTIME), reason="the calls of a checked build go to the sanitizer")
+@LIBC_ALONE
 @pytest.mark.parametrize("limits", [{}, {"LOG": "stderr", "IDLE": "9s"}], ids=["quiet", "told"])
 def test_all_at_once(net, tmp_path, limits):
     net.names({"silent.test": ["127.0.0.1"]})
@@ -68,6 +69,7 @@ def test_all_at_once(net, tmp_path, limits):
     assert (result.status, result.out) == (0, GOOD), result
 
 
+@LIBC_ALONE
 def test_a_library_before_libc(net, tmp_path):
     """The same where a library of the program has them."""
     net.names({"silent.test": ["127.0.0.1"]})
