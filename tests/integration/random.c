@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "refuse.h"
@@ -287,6 +288,13 @@ static void write_option(int fd) {
     }
 }
 
+/* What is on its way between two sockets of this process arrives: an acknowledgement makes room a moment later than the
+ * call that caused it, and a wait that follows at once finds it or not by chance. */
+static void settle(void) {
+    const struct timespec pause = {0, 2000000};
+    nanosleep(&pause, NULL);
+}
+
 static void wait_in_poll(int unused) {
     static const short events[] = {POLLIN, POLLOUT, POLLIN | POLLOUT | POLLPRI, POLLRDHUP};
     const struct timespec timeout = {0, WAIT * 1000000};
@@ -295,6 +303,7 @@ static void wait_in_poll(int unused) {
     (void)unused;
     for (nfds_t i = 0; i < count; i++)
         set[i] = (struct pollfd){some(), ONE_OF(events), 0x55};
+    settle();
     if (below(2))
         TELL("poll", poll(set, count, below(2) ? 0 : WAIT), checksum(set, (long)(count * sizeof *set)));
     else
@@ -311,6 +320,7 @@ static void wait_in_select(int unused) {
         if (fd >= 0)
             FD_SET(fd, &sets[i / 3]);
     }
+    settle();
     TELL("select",
          select(200, below(3) ? &sets[0] : NULL, below(3) ? &sets[1] : NULL, below(3) ? &sets[2] : NULL, &timeout),
          checksum(sets, sizeof sets));
@@ -326,6 +336,7 @@ static void change_set(int fd) {
 static void wait_in_epoll(int fd) {
     struct epoll_event events[5];
     memset(events, 0, sizeof events);
+    settle();
     TELL("epoll_wait", epoll_wait(fd, events, (int)below(6), below(2) ? 0 : WAIT), checksum(events, sizeof events));
 }
 
