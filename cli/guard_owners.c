@@ -55,7 +55,7 @@ static void take_owner(struct watched *watched, const struct scan *scan, const s
     watched->settings = found ? guard_policy_settings(found->target->policy, connection, watched->judge.inbound) : NULL;
 }
 
-void guard_owners_find(const struct guard_targets *targets, struct watch *watches, int count, nd_time now) {
+void guard_owners_find(const struct guard_targets *targets, struct watch *watches, int count) {
     struct scan scan = {0};
     for (size_t i = 0; i < targets->count; i++) {
         scan.target = targets->entries[i];
@@ -66,7 +66,7 @@ void guard_owners_find(const struct guard_targets *targets, struct watch *watche
         qsort(scan.found, scan.count, sizeof *scan.found, by_inode);
     for (struct watch *watch = watches; watch < watches + count; watch++)
         for (size_t at = 0; at < watch->list.count; at++) {
-            struct watched *watched = watch_find(watch, &watch->list.entries[at], now);
+            struct watched *watched = watch_find(watch, &watch->list.entries[at], watch->read_at);
             if (watched)
                 take_owner(watched, &scan, &watch->list.entries[at]);
         }

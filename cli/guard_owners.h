@@ -6,6 +6,6 @@
 
 /* Sets the owner of each connection in the last lists of the `count` namespaces, its descriptor there, and the settings
  * that hold for it; NULL where none of the processes has it. */
-void guard_owners_find(const struct guard_targets *targets, struct watch *watches, int count, nd_time now);
+void guard_owners_find(const struct guard_targets *targets, struct watch *watches, int count);
 
 #endif

@@ -96,12 +96,16 @@ static void refresh(struct guard *guard, nd_time now) {
     guard->refresh_cost = spent() - began;
 }
 
-/* Takes a new list of each namespace. Returns whether a connection in it has an owner that has not been looked for. */
-static bool look(struct guard *guard, enum connection_kind kind, nd_time now) {
+/* Takes a new list of each namespace. Returns whether a connection in it has an owner that has not been looked for. The
+ * kernel tells how long ago bytes moved: the clock is read behind the list, so that what the reading took, or this
+ * command waited for a processor, is not taken for silence. */
+static bool look(struct guard *guard, enum connection_kind kind) {
     bool is_new = false;
     for (int i = 0; i < guard->watch_count; i++) {
         struct watch *watch = &guard->watches[i];
-        if (connections_read(watch->netlink, kind, &watch->list) != 0)
+        const bool is_whole = connections_read(watch->netlink, kind, &watch->list) == 0;
+        const nd_time now = watch->read_at = nd_now();
+        if (!is_whole)
             continue; /* what a read that failed has given is looked at all the same */
         for (size_t at = 0; at < watch->list.count; at++) {
             const struct connection *connection = &watch->list.entries[at];
@@ -178,8 +182,8 @@ static bool is_receiving(struct receivers *receivers, const struct watched *watc
 static enum ending end_copy(const struct watch *watch, const struct watched *watched, const struct judge *before,
                             int copy, struct connection *connection, struct verdict *verdict) {
     struct judge judge = *before;
-    const nd_time now = nd_now();
     if (ending_refresh(copy, connection) == 0) {
+        const nd_time now = nd_now();
         judge_look(&judge, connection, now);
         if (judge_decide(&judge, connection, watched->settings, now, verdict))
             return ending_end(copy, watch->netlink, connection);
@@ -239,7 +243,8 @@ static void expire(struct guard *guard, const struct watch *watch, struct watche
 }
 
 static void decide(struct guard *guard, struct watch *watch, const struct connection *connection,
-                   struct receivers *receivers, nd_time now) {
+                   struct receivers *receivers) {
+    const nd_time now = watch->read_at;
     struct watched *watched = connection->inode ? watch_find(watch, connection, now) : NULL;
     struct verdict verdict;
     if (!watched || !watched->owner || !watched->settings)
@@ -271,13 +276,13 @@ static void count_connections(struct guard *guard) {
                 guard->watches[i].slots[at]->owner->connections++;
 }
 
-static void decide_all(struct guard *guard, nd_time now) {
+static void decide_all(struct guard *guard) {
     struct receivers receivers = {.target = NULL};
     guard->due = ND_NEVER;
     count_connections(guard);
     for (int i = 0; i < guard->watch_count; i++)
         for (size_t at = 0; at < guard->watches[i].list.count; at++)
-            decide(guard, &guard->watches[i], &guard->watches[i].list.entries[at], &receivers, now);
+            decide(guard, &guard->watches[i], &guard->watches[i].list.entries[at], &receivers);
 }
 
 /* The shortest limits of all programs that are guarded. */
@@ -303,14 +308,14 @@ static nd_time affordable(nd_time cost) {
 
 static void look_at_all(struct guard *guard, enum connection_kind kind, nd_time now) {
     const nd_time began = spent();
-    bool is_new = look(guard, kind, now);
+    bool is_new = look(guard, kind);
     if (is_new && now - guard->refreshed >= SHORTEST_PACE)
         refresh(guard, now);
     if (is_new || (kind == CONNECTIONS_ALL && now - guard->scanned >= SCAN_PACE)) {
-        guard_owners_find(&guard->targets, guard->watches, guard->watch_count, now);
+        guard_owners_find(&guard->targets, guard->watches, guard->watch_count);
         guard->scanned = now;
     }
-    decide_all(guard, now);
+    decide_all(guard);
     nd_time *cost = kind == CONNECTIONS_ALL ? &guard->cost : &guard->connecting_cost;
     *cost = spent() - began;
 }

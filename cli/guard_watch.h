@@ -27,7 +27,8 @@ struct watch {
     struct watched **slots; /* a hash table by cookie, open addressing; `size` is a power of two */
     size_t size, count;
     struct connection_list list;
-    bool is_used; /* scratch: a process lives there */
+    nd_time read_at; /* when the list had been read */
+    bool is_used;    /* scratch: a process lives there */
 };
 
 /* Finds the connection's entry, or makes one that begins at `now`. NULL without memory. */

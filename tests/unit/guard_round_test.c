@@ -1,0 +1,189 @@
+#include "base/clock.h"
+
+nd_time nd_system_now(void);
+#define nd_now nd_system_now
+#include "base/clock.c"
+#undef nd_now
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/guard_owners.h"
+#include "cli/guard_report.h"
+#include "cli/guard_round.h"
+#include "cli/process/ending.h"
+#include "tests/unit/unit.h"
+
+/* A host with one process that has one connection, and a clock that only the test moves. */
+static struct {
+    nd_time now, sent, received; /* when bytes last moved */
+    uint64_t bytes_sent, bytes_received;
+    nd_time read_takes; /* of which the kernel's answer stands at the end */
+    unsigned reads, ended;
+} host;
+
+static struct guard guard;
+static struct guard_policy policy;
+static struct guard_target process = {.pid = 1, .pidfd = -1, .namespace = 1, .policy = &policy};
+static struct guard_target *processes[] = {&process};
+
+nd_time nd_now(void) {
+    return host.now;
+}
+
+int connections_open(pid_t pid) {
+    (void)pid;
+    return dup(STDIN_FILENO);
+}
+
+static void describe(struct connection *connection) {
+    *connection = (struct connection){.cookie = 1, .inode = 1, .state = TCP_ESTABLISHED, .timer = -1};
+    connection->info = (struct nd_tcp_info){.known = ND_TCP_TIMES | ND_TCP_BYTES | ND_TCP_SENT,
+                                            .state = TCP_ESTABLISHED,
+                                            .last_data_sent = host.now - host.sent,
+                                            .last_data_recv = host.now - host.received,
+                                            .last_ack_recv = host.now - host.received,
+                                            .bytes_sent = host.bytes_sent,
+                                            .bytes_acked = host.bytes_sent + 1,
+                                            .bytes_received = host.bytes_received};
+}
+
+int connections_read(int netlink, enum connection_kind kind, struct connection_list *list) {
+    (void)netlink;
+    host.now += host.read_takes;
+    host.reads++;
+    list->count = 0;
+    if (kind != CONNECTIONS_ALL)
+        return 0;
+    if (!list->entries)
+        list->entries = calloc(1, sizeof *list->entries);
+    list->count = list->room = 1;
+    describe(&list->entries[0]);
+    return 0;
+}
+
+void connections_free(struct connection_list *list) {
+    free(list->entries);
+    *list = (struct connection_list){0};
+}
+
+nd_time connection_outstanding(const struct connection *connection) {
+    (void)connection;
+    return 0;
+}
+
+void guard_owners_find(const struct guard_targets *targets, struct watch *watches, int count) {
+    ck_assert_int_eq(count, 1);
+    struct watched *watched = watch_find(&watches[0], &watches[0].list.entries[0], host.now);
+    watched->was_looked_for = watched->is_prepared = true;
+    watched->owner = targets->entries[0];
+    watched->fd = 3;
+    watched->settings = &policy.settings;
+}
+
+void guard_targets_refresh(struct guard_targets *targets) {
+    *targets = (struct guard_targets){.entries = processes, .count = 1};
+}
+
+void guard_targets_bury(struct guard_targets *targets) {
+    (void)targets;
+}
+
+bool guard_target_has_library(const struct guard_target *target) {
+    (void)target;
+    return false;
+}
+
+void guard_report(const struct nd_settings *settings, const struct guard_target *target, int fd,
+                  const struct connection *connection, const struct verdict *verdict, bool observed) {
+    (void)settings, (void)target, (void)fd, (void)connection, (void)verdict, (void)observed;
+}
+
+bool process_has_ended(int pidfd) {
+    (void)pidfd;
+    return false;
+}
+
+int ending_copy(int pidfd, int fd, uint64_t cookie) {
+    (void)pidfd, (void)fd, (void)cookie;
+    return dup(STDIN_FILENO);
+}
+
+int ending_refresh(int copy, struct connection *connection) {
+    (void)copy;
+    describe(connection);
+    return 0;
+}
+
+enum ending ending_end(int copy, int netlink, const struct connection *connection) {
+    (void)copy, (void)netlink, (void)connection;
+    host.ended++;
+    return ENDING_DISCONNECTED;
+}
+
+enum ending ending_destroy(pid_t pid, int pidfd, int fd, int netlink, const struct connection *connection) {
+    (void)pid, (void)pidfd, (void)fd, (void)netlink, (void)connection;
+    return ENDING_NONE;
+}
+
+/* A program that has asked just now, under RECV. */
+static void start(nd_time recv) {
+    memset(&host, 0, sizeof host);
+    memset(&policy, 0, sizeof policy);
+    memset(&guard, 0, sizeof guard);
+    host.now = host.sent = 1000 * ND_SEC;
+    host.received = host.now - ND_SEC;
+    policy.settings.outbound.recv = policy.shortest = recv;
+    policy.shortest_connect = ND_NEVER;
+    guard_round(&guard);
+}
+
+static void stop(void) {
+    for (int i = 0; i < guard.watch_count; i++)
+        watch_free(&guard.watches[i]);
+}
+
+/* Lets guard do what it wants to do until then. */
+static void run_until(nd_time end) {
+    while (host.now < end)
+        host.now = nd_time_sooner(guard_round(&guard), end);
+}
+
+START_TEST(a_reply_that_does_not_come_is_ended_in_time) {
+    start(ND_SEC);
+    run_until(host.sent + 999 * ND_MSEC);
+    ck_assert_uint_eq(host.ended, 0);
+    run_until(host.sent + 1050 * ND_MSEC);
+    guard_round(&guard);
+    ck_assert_uint_eq(host.ended, 1);
+    stop();
+}
+END_TEST
+
+/* Guard had to wait for a processor before the kernel answered: the connection was not silent for that long. */
+START_TEST(the_time_that_a_read_takes_is_no_silence) {
+    start(ND_SEC);
+    host.now += 500 * ND_MSEC;
+    host.received = host.now + 500 * ND_MSEC; /* a reply, and the next question */
+    host.sent = host.now + 600 * ND_MSEC;
+    host.bytes_sent++;
+    host.bytes_received++;
+    host.read_takes = 600 * ND_MSEC;
+    guard_round(&guard);
+    host.read_takes = 0;
+    host.now = host.sent + 900 * ND_MSEC;
+    guard_round(&guard);
+    ck_assert_uint_eq(host.ended, 0);
+    host.now = host.sent + 1700 * ND_MSEC;
+    guard_round(&guard);
+    ck_assert_uint_eq(host.ended, 1);
+    stop();
+}
+END_TEST
+
+void add_tests(TCase *tests) {
+    tcase_add_test(tests, a_reply_that_does_not_come_is_ended_in_time);
+    tcase_add_test(tests, the_time_that_a_read_takes_is_no_silence);
+}
