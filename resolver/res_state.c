@@ -42,11 +42,14 @@ static void take_options(struct nd_resolv_conf *conf, const struct __res_state *
     conf->ndots = (int)state->ndots;
 }
 
-/* libc stores IPv6 servers in an extension of the state; their entry in the IPv4 list is then empty. */
+/* libc stores IPv6 servers in an extension of the state; their entry in the IPv4 list is then empty. What it leaves in
+ * sin_zero is whatever its memory was used for before. */
 static bool server_at(union nd_server *server, const struct __res_state *state, int i) {
     memset(server, 0, sizeof *server);
     if (state->nsaddr_list[i].sin_family == AF_INET) {
-        server->v4 = state->nsaddr_list[i];
+        server->v4.sin_family = AF_INET;
+        server->v4.sin_port = state->nsaddr_list[i].sin_port;
+        server->v4.sin_addr = state->nsaddr_list[i].sin_addr;
         return true;
     }
     const struct sockaddr_in6 *v6 = state->_u._ext.nsaddrs[i];
