@@ -38,9 +38,7 @@ static ares_socket_t open_socket(int family, int type, int protocol, void *user)
     if (fd < 0) {
         a->socket_error = errno;
     } else if (!nd_own_add(&a->sockets, fd)) {
-        close(fd);
         fd = -1;
-        errno = EMFILE;
     }
     if (type == SOCK_STREAM) {
         int on = 1;

@@ -88,7 +88,6 @@ static bool connect_to_daemon(struct exchange *e) {
     if (e->fd < 0)
         return false;
     if (!nd_own_add(&e->sockets, e->fd)) {
-        close(e->fd);
         e->fd = -1;
         return false;
     }

@@ -4,10 +4,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static bool give_up(int fd, int error) {
+    close(fd);
+    errno = error;
+    return false;
+}
+
 bool nd_own_add(struct nd_own_sockets *own, int fd) {
     struct stat st;
-    if (own->count == ND_OWN_SOCKETS || fstat(fd, &st) != 0)
+    if (own->count == ND_OWN_SOCKETS)
+        return give_up(fd, EMFILE);
+    if (fstat(fd, &st) != 0)
+        return errno == EBADF ? false : give_up(fd, errno);
+    if (!S_ISSOCK(st.st_mode)) {
+        errno = EBADF;
         return false;
+    }
     own->known[own->count].fd = fd;
     own->known[own->count].device = st.st_dev;
     own->known[own->count].inode = st.st_ino;

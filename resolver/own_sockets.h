@@ -18,7 +18,8 @@ struct nd_own_sockets {
     int count;
 };
 
-/* Records `fd`, which has just been opened. False: the table is full, or `fd` has been closed already. */
+/* Records `fd`, a socket that has just been opened. False, with errno: the program has closed it, and perhaps opened
+ * another file under its number; or the table is full or fstat fails, and `fd` is closed. */
 bool nd_own_add(struct nd_own_sockets *own, int fd);
 
 /* Whether `fd` still is the recorded socket, by one fstat. Keeps errno. */

@@ -44,13 +44,27 @@ START_TEST(leaves_a_stranger_alone) {
 }
 END_TEST
 
+START_TEST(refuses_what_has_been_closed_or_replaced) {
+    struct nd_own_sockets own = {0};
+    ck_assert(!nd_own_add(&own, 1000));
+    int pipe_ends[2];
+    ck_assert_int_eq(pipe(pipe_ends), 0);
+    ck_assert(!nd_own_add(&own, pipe_ends[0]));
+    ck_assert_int_eq(errno, EBADF);
+    ck_assert_int_ne(fcntl(pipe_ends[0], F_GETFD), -1);
+    ck_assert_int_eq(own.count, 0);
+}
+END_TEST
+
 START_TEST(has_a_limit) {
     struct nd_own_sockets own = {0};
     int fds[ND_OWN_SOCKETS];
     for (int i = 0; i < ND_OWN_SOCKETS; i++)
         fds[i] = open_socket(&own);
-    ck_assert(!nd_own_add(&own, 0));
-    ck_assert(!nd_own_add(&(struct nd_own_sockets){0}, 1000));
+    int one_more = socket(AF_INET, SOCK_DGRAM, 0);
+    ck_assert(!nd_own_add(&own, one_more));
+    ck_assert_int_eq(errno, EMFILE);
+    ck_assert_int_eq(fcntl(one_more, F_GETFD), -1);
     for (int i = 0; i < ND_OWN_SOCKETS; i++)
         ck_assert_int_eq(nd_own_close(&own, fds[i]), 0);
     ck_assert_int_eq(own.count, 0);
@@ -60,5 +74,6 @@ END_TEST
 void add_tests(TCase *tests) {
     tcase_add_test(tests, knows_its_own);
     tcase_add_test(tests, leaves_a_stranger_alone);
+    tcase_add_test(tests, refuses_what_has_been_closed_or_replaced);
     tcase_add_test(tests, has_a_limit);
 }
