@@ -121,8 +121,9 @@ def test_libc_would_not_ask_it(net, start, how):
         assert not daemon.asked
 
 
+@pytest.mark.skipif("tsan" in programs.RUNTIME, reason="what is tested is a race of the program's own, which ThreadSanitizer reports")
 def test_its_socket_closed_under_a_lookup(net, start):
     """What the program opens in its place is neither read nor closed."""
     start(trouble="silent")
     result = net.run([programs.BUILD / "tests/lookups", "close", "close"], RESOLVE="300ms")
-    assert result.out.startswith(b"good") and result.status == 0, result
+    assert result.status == 0 and result.out and int(result.out) <= 2, result  # as in lookups_test.py
