@@ -115,7 +115,7 @@ bool nd_thread_pause(int turn) {
 void nd_thread_wait_gone(pid_t tid) {
     int saved = errno;
     pid_t process = getpid();
-    for (int turn = 0; syscall(SYS_tgkill, process, tid, 0) == 0 && nd_thread_pause(turn); turn++)
+    for (int turn = 0; syscall(SYS_tgkill, process, tid, 0) == 0 && (nd_thread_pause(turn) || turn < 10000); turn++)
         continue;
     errno = saved;
 }

@@ -21,8 +21,8 @@ size_t nd_thread_default_stack(void);
  * errno. */
 bool nd_thread_pause(int turn);
 
-/* Waits until thread `tid` of this process, which is about to end, is gone, so that unshare(2) sees none; for 100 ms at
- * most. Keeps errno. */
+/* Waits until thread `tid` of this process, which is about to end, is gone, so that unshare(2) sees none; for one to
+ * two seconds at most, as on a loaded host the thread may not run before. Keeps errno. */
 void nd_thread_wait_gone(pid_t tid);
 
 /* Waits until `deadline`, a wake or another value of *word; may end early. False: a signal handler ran. Keeps errno. */

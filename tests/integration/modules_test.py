@@ -58,6 +58,7 @@ def test_the_stack_is_as_large_as_a_thread_of_the_program_would_have(ask):
     assert check(ask, "print(ask('big.test'))") == ["10.0.0.1"]
 
 
+@pytest.mark.skipif(bool(programs.RUNTIME), reason="a sanitizer's own memory has no room then")
 def test_little_address_space(ask):
     few = "import resource; size = int(open('/proc/self/statm').read().split()[0]) * 4096 + (4 << 20)\nask('1.test')\n" \
           "resource.setrlimit(resource.RLIMIT_AS, (size, size))\nprint(ask('2.test'))"
@@ -103,6 +104,7 @@ def test_more_threads_where_they_make_progress(ask, report_time):
     assert answers == "{'10.0.0.1'}"
 
 
+@pytest.mark.skipif("tsan" in programs.RUNTIME, reason="ThreadSanitizer has a thread of its own")
 def test_no_thread_is_left(ask):
     lines = "print(all(ask('1.test') == '10.0.0.1' and len(os.listdir('/proc/self/task')) == 1 for _ in range(200)), libc.unshare(0x10000000))"
     assert check(ask, lines) == ["True", "0"]
