@@ -36,6 +36,8 @@ static int real_getaddrinfo(const char *node, const char *service, const struct 
         usleep(1000);
     if (gate == 2) /* slow, but alive */
         usleep(400000);
+    for (int turn = 0; gate == 3 && strcmp(node, "n1") != 0 && peak <= ND_HELPERS && turn < 10000; turn++)
+        usleep(1000);
     active--;
     if (strcmp(node, "none") == 0) {
         errno = EIO;
@@ -92,14 +94,18 @@ static void *caller(void *arg) {
     return NULL;
 }
 
+/* The helper threads, which are stuck, outlive their callers; on a loaded host the last of them begins late. */
 static void run_callers(bool different) {
     pthread_t threads[CALLERS];
+    int expected = different ? ND_HELPERS : 1;
     for (intptr_t i = 0; i < CALLERS; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, caller, (void *)(different ? i : 0)), 0);
-    usleep(150000);
-    ck_assert_int_eq(nd_helper_count(), different ? ND_HELPERS : 1);
     for (int i = 0; i < CALLERS; i++)
         pthread_join(threads[i], NULL);
+    ck_assert_int_eq(nd_helper_count(), expected);
+    for (int turn = 0; active < expected && turn < 10000; turn++)
+        usleep(1000);
+    ck_assert_int_eq(active, expected);
 }
 
 START_TEST(asks_the_same_question_once) {
@@ -128,7 +134,7 @@ static void *patient_caller(void *arg) {
     char name[16];
     struct addrinfo *list;
     snprintf(name, sizeof name, "n%d", (int)(intptr_t)arg);
-    if (ask(name, 5000, &list) != 0)
+    if (ask(name, 20000, &list) != 0)
         return arg;
     freeaddrinfo(list);
     return NULL;
@@ -137,7 +143,7 @@ static void *patient_caller(void *arg) {
 START_TEST(has_more_threads_where_they_make_progress) {
     pthread_t threads[CALLERS];
     void *failed;
-    gate = 2;
+    gate = 3; /* one ends, the others do so when there are more of them */
     for (intptr_t i = 0; i < 100; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, patient_caller, (void *)(i + 1)), 0);
     for (int i = 0; i < 100; i++) {
@@ -216,6 +222,7 @@ START_TEST(gives_hostents) {
 END_TEST
 
 void add_tests(TCase *tests) {
+    tcase_set_timeout(tests, 60);
     tcase_set_timeout(tests, 20);
     tcase_add_test(tests, gives_libc_s_answer);
     tcase_add_test(tests, leaves_at_the_deadline);
