@@ -287,14 +287,14 @@ def test_registrations_that_change_do_not_put_it_off(net):
 s, (a, b) = dialled(), socket.socketpair()
 began = time.monotonic()
 epoll.register(a, 0)
-while time.monotonic() - began < 2:
+while time.monotonic() - began < 6:
     epoll.modify(a, select.EPOLLOUT if int(time.monotonic() * 100) % 2 else 0)
     epoll.modify(s, select.EPOLLIN)
     if any(fd == s.fileno() for fd, _ in epoll.poll(0.001)):
         break
 told["after"] = time.monotonic() - began
 """, RECV="300ms")
-    assert LIMIT - 0.05 <= answer["after"] < LIMIT + 1, answer
+    assert LIMIT - 0.05 <= answer["after"] < LIMIT + 4, answer
 
 
 def test_in_two_sets(net):

@@ -127,8 +127,8 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 }
 void freeaddrinfo(struct addrinfo *list) { free(list); write(1, "freed\\n", 6); }
 int getnameinfo(const struct sockaddr *a, socklen_t b, char *host, socklen_t size, char *c, socklen_t d, int e) { strcpy(host, "by the other"); return 0; }
-static char bytes[4] = {10, 9, 8, 7}, *list[] = {bytes, 0};
-static struct hostent entry = {.h_name = "old", .h_addrtype = AF_INET, .h_length = 4, .h_addr_list = list};
+static char bytes[4] = {10, 9, 8, 7}, *list[] = {bytes, 0}, *none[] = {0};
+static struct hostent entry = {.h_name = "old", .h_aliases = none, .h_addrtype = AF_INET, .h_length = 4, .h_addr_list = list};
 struct hostent *gethostbyname(const char *name) { hang(name); h_errno = HOST_NOT_FOUND; return strncmp(name, "no", 2) ? &entry : NULL; }
 struct hostent *gethostbyaddr(const void *a, socklen_t b, int c) { return &entry; }
 int res_query(const char *name, int a, int b, unsigned char *answer, int size) { memset(answer, 7, 12); return 12; }
