@@ -66,8 +66,9 @@ static bool is_end(const struct nd_receive_call *call, ssize_t result) {
 
 /* Whether a deadline ended the stream unseen by this process: in another process, or in the kernel, whose error another
  * call may have consumed. */
-static bool was_ended_elsewhere(int fd, struct nd_sock *sock) {
-    return nd_expired_anywhere(fd, sock) || ((nd_sock_flags(sock) & ND_SOCK_KEEPALIVE) && nd_ended_by_kernel(fd, sock));
+static bool was_ended_elsewhere(const struct nd_receive_call *call, struct nd_sock *sock) {
+    return nd_expired_anywhere(call->fd, sock) || ((nd_sock_flags(sock) & ND_SOCK_KEEPALIVE) &&
+                                                   nd_expiry_by_timer_found(call->fd, sock, nd_receive_name(call)));
 }
 
 /* Whether the call returned a datagram, or an error that was received in its place (ICMP). */
@@ -91,8 +92,8 @@ ssize_t nd_receive_finish(const struct nd_receive_call *call, struct nd_sock *so
     if (nd_unlikely(nd_sock_flags(sock) & ND_SOCK_EXPIRED) && !nd_would_block(result) && nd_expired(call->fd, sock))
         return call->len || result < 0 ? nd_expired_fail(call->fd, sock, ND_IN) : result;
     if (result < 0 && errno == ETIMEDOUT)
-        nd_expire_by_kernel(call->fd, sock, ND_IN);
-    else if (is_end(call, result) && was_ended_elsewhere(call->fd, sock))
+        nd_expire_by_timer(call->fd, sock, ND_IN, nd_receive_name(call));
+    else if (is_end(call, result) && was_ended_elsewhere(call, sock))
         return nd_expired_fail(call->fd, sock, ND_IN);
     return result;
 }

@@ -139,7 +139,7 @@ static bool fired(struct nd_wait *wait, nd_time now, nd_time *next) {
 
 static ssize_t failed(const struct nd_send_call *call, struct nd_sock *sock, size_t done) {
     if (errno == ETIMEDOUT)
-        nd_expire_by_kernel(call->fd, sock, ND_OUT);
+        nd_expire_by_timer(call->fd, sock, ND_OUT, nd_operation_names[operation_of(call)]);
     if (done == 0 && errno != ETIMEDOUT && nd_expired(call->fd, sock))
         return nd_expired_fail(call->fd, sock, ND_OUT);
     return sent_or_fail(done, errno);
@@ -335,7 +335,7 @@ static ssize_t send_continue(const struct nd_send_call *call, struct nd_sock *so
         return nd_send_plain(call);
     }
     if (sent < 0 && errno == ETIMEDOUT)
-        nd_expire_by_kernel(call->fd, sock, ND_OUT);
+        nd_expire_by_timer(call->fd, sock, ND_OUT, nd_operation_names[operation_of(call)]);
     if ((sent < 0 && !nd_would_block(sent)) || nd_nonblocking(call->fd))
         return sent;
     total = nd_send_total(call);

@@ -46,9 +46,10 @@ static long expire(const struct nd_transfer *call, struct nd_sock *sock, const s
 static long finish(const struct nd_transfer *call, struct nd_sock *sock, long result) {
     bool end = result == 0 ? call->direction == ND_IN && call->count > 0 : result < 0 && nd_is_end(errno);
     if (result < 0 && errno == ETIMEDOUT)
-        nd_expire_by_kernel(call->fd, sock, call->direction);
+        nd_expire_by_timer(call->fd, sock, call->direction, nd_operation_names[call->operation]);
     else if (end && (nd_expired_anywhere(call->fd, sock) ||
-                     ((nd_sock_flags(sock) & ND_SOCK_KEEPALIVE) && nd_ended_by_kernel(call->fd, sock))))
+                     ((nd_sock_flags(sock) & ND_SOCK_KEEPALIVE) &&
+                      nd_expiry_by_timer_found(call->fd, sock, nd_operation_names[call->operation]))))
         return nd_expired_fail(call->fd, sock, call->direction);
     return result;
 }

@@ -125,7 +125,7 @@ ND_INLINE int run(struct call *call, nd_time timeout) {
     const struct nd_wait_row shown = {call->operation, call->epfd, ND_NEVER, ND_LIMIT_NONE};
     call->set = set_at_home(call->epfd);
     int ready = nd_wait_loop(&how, call->mask != NULL, call, timeout, &shown);
-    nd_results_epoll(call->epfd, call->events, ready);
+    nd_results_epoll(call->operation, call->epfd, call->events, ready);
     return ready;
 }
 

@@ -87,7 +87,7 @@ static int wait_watched(enum nd_call operation, struct call *call, int first, nd
     set.masked = call->mask != NULL;
     set.state = call;
     int ready = nd_wait_set_run(&set);
-    nd_results_poll(call->fds, call->count, ready);
+    nd_results_poll(operation, call->fds, call->count, ready);
     return ready;
 }
 

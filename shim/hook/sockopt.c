@@ -5,6 +5,7 @@
 #include "shim/hook/hook.h"
 #include "shim/limit/expiry.h"
 #include "shim/limit/wait_clock.h"
+#include "shim/report/operations.h"
 #include "shim/socket/change.h"
 #include "shim/socket/duplicates.h"
 #include "shim/socket/ended.h"
@@ -29,7 +30,7 @@ static void report_error(int fd, struct nd_sock *sock, void *value, socklen_t le
         memcpy(value, &error, sizeof error);
         nd_sock_change(fd, sock, ND_SOCK_DELIVERED_ERROR, 0);
     } else if (error == ETIMEDOUT && (nd_sock_flags(sock) & ND_SOCK_KEEPALIVE)) {
-        nd_ended_by_kernel(fd, sock);
+        nd_expiry_by_timer_found(fd, sock, nd_operation_names[ND_OPERATION_poll]);
         nd_sock_change(fd, sock, ND_SOCK_DELIVERED_ERROR, 0);
     } else if (error == 0) { /* the program has read it to learn whether its connect has succeeded */
         nd_wait_clock_settle_connect(fd, sock);

@@ -5,6 +5,8 @@
 #include "shim/report/report.h"
 #include "shim/socket/change.h"
 #include "shim/socket/ended.h"
+#include "shim/socket/limits.h"
+#include "shim/socket/tcp_info.h"
 
 static int disconnect(int fd) {
     struct sockaddr unspecified = {.sa_family = AF_UNSPEC};
@@ -64,6 +66,34 @@ void nd_expiry_report_observed(int fd, const char *operation, const char *limit,
         return;
     struct nd_expiry expiry = {.operation = operation, .limit = limit, .timeout = timeout, .elapsed = elapsed};
     nd_expiry_report(fd, &expiry);
+}
+
+/* The kernel no longer knows the peer. Of an outbound connection the record has the address that it was made to. */
+static void report_keepalive(int fd, const struct nd_sock *sock, const char *operation) {
+    struct nd_tcp_info info;
+    const bool is_ours = nd_sock_flags(sock) & ND_SOCK_KEEPALIVE;
+    if (!is_ours || !nd_tcp_info_read(fd, &info) || !nd_tcp_ended_by_timer(&info) || info.retransmits > 0)
+        return;
+    const bool knows_peer = !(nd_sock_flags(sock) & ND_SOCK_INBOUND) && sock->peer.sin6_family != AF_UNSPEC;
+    nd_expiry_report(fd, &(struct nd_expiry){.operation = operation,
+                                             .limit = nd_limit_name(sock, ND_LIMIT_KEEPALIVE),
+                                             .timeout = nd_sock_limits(sock)->keepalive,
+                                             .elapsed = nd_time_sooner(info.last_data_recv, info.last_ack_recv),
+                                             .peer = knows_peer ? (const struct sockaddr *)&sock->peer : NULL,
+                                             .peer_len = sizeof sock->peer});
+}
+
+void nd_expire_by_timer(int fd, struct nd_sock *sock, enum nd_direction direction, const char *operation) {
+    if (!nd_expired(fd, sock))
+        report_keepalive(fd, sock, operation);
+    nd_expire_by_kernel(fd, sock, direction);
+}
+
+bool nd_expiry_by_timer_found(int fd, struct nd_sock *sock, const char *operation) {
+    const bool is_new = !(nd_sock_flags(sock) & ND_SOCK_EXPIRED), found = nd_ended_by_kernel(fd, sock);
+    if (found && is_new)
+        report_keepalive(fd, sock, operation);
+    return found;
 }
 
 void nd_expire_attempt(int fd) {

@@ -1,5 +1,6 @@
 #include "shim/wait/results.h"
 
+#include "base/compiler.h"
 #include "shim/limit/expiry.h"
 #include "shim/limit/wait_clock.h"
 #include "shim/socket/ended.h"
@@ -19,11 +20,20 @@ static bool may_miss(short wanted, short reported) {
     return (reported & (POLLERR | POLLHUP)) && (wanted & READING) && !(reported & READING);
 }
 
-void nd_results_poll(struct pollfd *fds, nfds_t count, int ready) {
+/* The same, once it is known that the kernel reports an error or the end of the connection. */
+ND_COLD static short ended(enum nd_call operation, int fd, short wanted, short reported) {
+    struct nd_sock *sock = nd_sock_lookup(fd);
+    if (sock && (nd_sock_flags(sock) & (ND_SOCK_KEEPALIVE | ND_SOCK_EXPIRED)) == ND_SOCK_KEEPALIVE)
+        nd_expiry_by_timer_found(fd, sock, nd_operation_names[operation]);
+    return may_miss(wanted, reported) ? missing(fd, wanted, reported) : 0;
+}
+
+void nd_results_poll(enum nd_call operation, struct pollfd *fds, nfds_t count, int ready) {
     for (nfds_t i = 0; i < count && ready > 0; i++) {
-        ready -= fds[i].revents != 0;
-        if (may_miss(fds[i].events, fds[i].revents))
-            fds[i].revents = (short)(fds[i].revents | missing(fds[i].fd, fds[i].events, fds[i].revents));
+        const short reported = fds[i].revents;
+        ready -= reported != 0;
+        if (nd_unlikely(reported & (POLLERR | POLLHUP)))
+            fds[i].revents = (short)(reported | ended(operation, fds[i].fd, fds[i].events, reported));
     }
 }
 
@@ -39,15 +49,15 @@ static int member_with(int epfd, const struct nd_sock *set, uint64_t data, short
     return -1;
 }
 
-void nd_results_epoll_ended(int epfd, struct epoll_event *events, int ready) {
+void nd_results_epoll_ended(enum nd_call operation, int epfd, struct epoll_event *events, int ready) {
     epfd = nd_epoll_home(epfd);
     const struct nd_sock *set = nd_epoll_set_of(epfd);
     for (int i = 0; set && i < ready; i++) {
         short reported = (short)events[i].events, wanted = 0;
-        if (!may_miss(POLLIN, reported))
+        if (!(reported & (POLLERR | POLLHUP)))
             continue;
         int fd = member_with(epfd, set, events[i].data.u64, &wanted);
-        if (fd >= 0 && may_miss(wanted, reported))
-            events[i].events |= (uint32_t)(uint16_t)missing(fd, wanted, reported);
+        if (fd >= 0)
+            events[i].events |= (uint32_t)(uint16_t)ended(operation, fd, wanted, reported);
     }
 }
