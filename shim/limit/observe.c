@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "shim/limit/connection_limits.h"
+#include "shim/limit/gone.h"
 #include "shim/report/slots.h"
 #include "shim/socket/limits.h"
 
@@ -14,6 +15,8 @@ void nd_observe_begin_in(const uintptr_t *frame, struct nd_observe *observe, enu
     observe->operation = operation;
     observe->limit = limit;
     observe->began = nd_now();
+    if (limit == ND_LIMIT_RECV)
+        nd_gone_due(sock, observe->began); /* notes when it is to be checked */
     nd_slot_begin_in(frame, &observe->use, operation, fd, observe->began, ND_NEVER, nd_limit_of(sock, limit), NULL);
 }
 
@@ -37,6 +40,10 @@ void nd_observe_end(struct nd_observe *observe, long result, struct nd_expiry wo
         would.elapsed = ended - observe->began;
     if (would.timeout && would.elapsed >= would.timeout)
         nd_expiry_report(observe->fd, &would);
+    if (observe->limit == ND_LIMIT_RECV && result < 0 && nd_gone_check(observe->fd, observe->sock, ended, &would)) {
+        would.operation = nd_operation_names[observe->operation];
+        nd_expiry_report(observe->fd, &would);
+    }
     nd_connection_limits_observed(observe->fd, observe->sock, would.operation, observe->began);
     errno = saved;
 }

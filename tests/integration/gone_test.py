@@ -79,6 +79,16 @@ def test_gone_after_it_has_acknowledged(net, wait):
     threading.Timer(0.3, net.drop, [f"tcp dport {server.port}"]).start()
     result, seconds, log = asker.answer()
     assert result == "ETIMEDOUT" and 1 <= seconds < 8, (result, seconds, log)
+    assert b"limit=KEEPALIVE timeout=1s" in log and f"peer=127.0.0.1:{server.port}".encode() in log, log
+
+
+def test_observed(net):
+    """A receive that ends at the program's own timeout, while the peer acknowledges nothing."""
+    server = net.serve(tcp.silent)
+    asker = Asker(net, server, "s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(2)) or s.recv(1)", UNACKED="1s", MODE="observe")
+    net.drop(f"tcp dport {server.port}")
+    result, seconds, log = asker.answer()
+    assert result == "EAGAIN" and 2 <= seconds < 8 and b"operation=recv" in log and b"limit=UNACKED" in log and b"observed=true" in log, log
 
 
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
