@@ -24,7 +24,7 @@ bool nd_lookup_is_bounded(const char *name) {
 static void begin_slot(struct nd_lookup *lookup) {
     struct nd_lookup_use *use = lookup->caller;
     if (use->begun) {
-        nd_slot_put_off(&use->slot, lookup->deadline);
+        nd_slot_bound(&use->slot, lookup->deadline, ND_LIMIT_RESOLVE);
         return;
     }
     use->begun = true;

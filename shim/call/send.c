@@ -119,6 +119,7 @@ struct send_wait {
     const struct nd_send_call *call;
     struct nd_scope *scope; /* the TLS operation that bounds it, or NULL */
     struct nd_send_space space;
+    const struct nd_slot_use *use; /* its slot; NULL where the TLS operation has one */
 };
 
 /* SEND and UNACKED, and what is left of the TLS operation. */
@@ -127,6 +128,8 @@ static bool fired(struct nd_wait *wait, nd_time now, nd_time *next) {
     const struct nd_scope *scope = this->scope;
     const nd_time end = nd_scope_end(scope);
     const bool expired = nd_send_space_check(wait->fd, wait->sock, &this->space, now, &wait->expiry, next);
+    if (this->use)
+        nd_send_space_show(wait->sock, &this->space, this->use);
     if (now >= end) {
         wait->expiry = nd_scope_expiry(scope, now);
         return true;
@@ -245,14 +248,6 @@ static ssize_t send_waiting(struct send_wait *this, size_t done, size_t total) {
     return (ssize_t)done;
 }
 
-/* The limit that bounds a wait for space, and the earliest time at which it fires. */
-static enum nd_limit space_limit(const struct nd_sock *sock, nd_time now, nd_time *deadline) {
-    nd_time send = nd_sock_send_limit(sock), unacked = nd_sock_limits(sock)->unacked;
-    bool by_send = send && (!unacked || send <= unacked);
-    *deadline = by_send || unacked ? nd_time_after(now, by_send ? send : unacked) : ND_NEVER;
-    return by_send ? ND_LIMIT_SEND : unacked ? ND_LIMIT_UNACKED : ND_LIMIT_NONE;
-}
-
 /* The send buffer had no space for everything. */
 static ssize_t send_rest(const struct nd_send_call *call, struct nd_sock *sock, size_t done, size_t total) {
     struct nd_slot_use use;
@@ -261,8 +256,7 @@ static ssize_t send_rest(const struct nd_send_call *call, struct nd_sock *sock, 
         if (done == total || !nd_would_block(sent))
             return sent < 0 ? failed(call, sock, done) : (ssize_t)done;
     }
-    nd_time now = nd_now(), deadline;
-    const enum nd_limit limit = space_limit(sock, now, &deadline);
+    nd_time now = nd_now();
     struct send_wait this = {
         .wait = {.operation = operation_of(call),
                  .fd = call->fd,
@@ -280,7 +274,8 @@ static ssize_t send_rest(const struct nd_send_call *call, struct nd_sock *sock, 
         nd_scope_stand(this.scope, nd_now());
         return result;
     }
-    nd_slot_begin(&use, operation_of(call), call->fd, now, deadline, nd_limit_of(sock, limit));
+    nd_slot_begin(&use, operation_of(call), call->fd, now, ND_NEVER, ND_LIMIT_NONE);
+    this.use = &use;
     ssize_t sent = send_waiting(&this, done, total);
     nd_slot_end(&use, nd_sock_flags(sock) & ND_SOCK_EXPIRED ? ND_SLOT_EXPIRED : nd_wait_outcome(this.wait.how, sent),
                 nd_now());

@@ -70,11 +70,15 @@ struct progress {
     bool cut;    /* the last piece may have returned before the whole call would have */
     nd_time own; /* the program's own timeout; 0 for none */
     struct nd_send_space space;
+    struct nd_slot_use use;
 };
 
 /* SEND and UNACKED. */
 static bool send_fired(struct nd_wait *wait, nd_time now, nd_time *next) {
-    return nd_send_space_check(wait->fd, wait->sock, &((struct progress *)wait)->space, now, &wait->expiry, next);
+    struct progress *this = (struct progress *)wait;
+    const bool expired = nd_send_space_check(wait->fd, wait->sock, &this->space, now, &wait->expiry, next);
+    nd_send_space_show(wait->sock, &this->space, &this->use);
+    return expired;
 }
 
 static long move_piece(struct progress *progress, bool in_pieces) {
@@ -219,14 +223,12 @@ static long send_bounded(const struct nd_transfer *call, struct nd_sock *sock) {
         return nd_expired_fail(call->fd, sock, ND_OUT); /* prevents SIGPIPE */
     if ((pollfd.revents & (POLLERR | POLLHUP | POLLNVAL)) || ((pollfd.revents & POLLOUT) && call->count <= SMALL))
         return finish(call, sock, call->make(call));
-    struct nd_slot_use use;
-    nd_slot_begin(&use, call->operation, call->fd, nd_now_coarse(), ND_NEVER,
-                  nd_limit_of(sock, nd_sock_send_limit(sock) ? ND_LIMIT_SEND : ND_LIMIT_UNACKED));
     struct progress progress = {
         .wait = {.operation = call->operation, .fd = call->fd, .sock = sock, .events = POLLOUT, .fired = send_fired},
         .rest = *call};
+    nd_slot_begin(&progress.use, call->operation, call->fd, nd_now_coarse(), ND_NEVER, ND_LIMIT_NONE);
     long result = send_borrowing(call, sock, &progress);
-    nd_slot_end(&use, nd_wait_outcome(progress.wait.how, result), nd_now_coarse());
+    nd_slot_end(&progress.use, nd_wait_outcome(progress.wait.how, result), nd_now_coarse());
     return result;
 }
 

@@ -1,5 +1,6 @@
 #include "shim/limit/connection_limits.h"
 
+#include "shim/limit/elapsed.h"
 #include "shim/real.h"
 #include "shim/socket/limits.h"
 #include "shim/socket/tcp_info.h"
@@ -8,24 +9,13 @@
  * late. */
 #define CHECKS_PER_WINDOW 4
 
-/* How bytes moved on a connection, in both directions: a receiver that uploads meanwhile is not slow, nor is a sender
- * that receives replies. */
-struct flow {
-    uint64_t bytes; /* in all */
-    nd_time since;  /* how long ago the last ones were sent or received */
-    bool dated;     /* `since` is known */
-};
-
 /* Returns false where there is nothing to compare with yet. */
-static bool read_flow(int fd, struct nd_sock *sock, struct flow *flow) {
+static bool read_flow(int fd, struct nd_sock *sock, struct nd_flow *flow) {
     struct nd_tcp_info info;
     if (!nd_tcp_info_read(fd, &info) || info.state == TCP_CLOSE)
         return false; /* not the connection of the record */
-    const bool counted = info.known & ND_TCP_BYTES;
-    flow->since = nd_time_sooner(info.last_data_recv, info.last_data_sent);
-    flow->dated = info.known & ND_TCP_TIMES;
-    flow->bytes = counted ? info.bytes_acked + info.bytes_received : sock->connection_clock.counted;
-    return counted || atomic_exchange(&sock->connection_clock.counting, true); /* counted by us from here on */
+    *flow = nd_flow_of(sock, &info);
+    return flow->counted || atomic_exchange(&sock->connection_clock.counting, true); /* counted by us from here on */
 }
 
 static nd_time next_check(const struct nd_sock *sock, const struct nd_limits *limits) {
@@ -72,30 +62,14 @@ bool nd_connection_limits_outlived(int fd, struct nd_sock *sock, const char *ope
     return (nd_sock_flags(sock) & ND_SOCK_EXPIRED) != 0;
 }
 
-/* How long ago bytes moved, at most `silent`. Where the kernel does not report it, the calls that moved bytes and the
- * waits that found the socket readable show it: the calls after such a wait may have been made unseen (stdio, raw
- * system calls). */
-static nd_time since_movement(const struct flow *flow, const struct nd_sock *sock, nd_time silent) {
-    const struct nd_wait_clock *in = &sock->clock[ND_IN];
-    if (flow->dated)
-        return nd_time_sooner(silent, flow->since + ND_MSEC); /* whole milliseconds, rounded down */
-    if (flow->bytes != sock->connection_clock.moved_bytes)
-        return 0;
-    return in->time.waited ? nd_time_sooner(silent, nd_wait_clock_silence(in)) : silent;
-}
-
-/* Retransmissions to a peer that is gone advance the kernel's time of the last sent bytes, but move none: the counts
- * decide. */
-static bool too_silent(const struct flow *flow, struct nd_sock *sock, struct nd_expiry *expiry) {
+static bool too_silent(const struct nd_flow *flow, struct nd_sock *sock, struct nd_expiry *expiry) {
     struct nd_connection_clock *clock = &sock->connection_clock;
     nd_time limit = nd_sock_limits(sock)->idle, waited = clock->time.waited, silent = waited - clock->moved;
     if (!limit || silent < limit)
         return false;
-    if (flow->bytes != clock->moved_bytes || clock->counting) {
-        silent = since_movement(flow, sock, silent);
-        clock->moved_bytes = flow->bytes;
-        clock->moved = waited - silent;
-    }
+    silent = nd_idle_for(sock, flow);
+    clock->moved_bytes = flow->bytes;
+    clock->moved = waited - silent;
     if (silent < limit)
         return false;
     clock->moved = waited;
@@ -111,7 +85,7 @@ static uint64_t surplus(uint64_t moved, const struct nd_limits *limits, nd_time 
     return more <= 0 ? 0 : more < (double)limits->min_rate_bytes ? (uint64_t)more : limits->min_rate_bytes;
 }
 
-static bool too_slow(const struct flow *flow, struct nd_sock *sock, bool busy, struct nd_expiry *expiry) {
+static bool too_slow(const struct nd_flow *flow, struct nd_sock *sock, bool busy, struct nd_expiry *expiry) {
     const struct nd_limits *limits = nd_sock_limits(sock);
     struct nd_connection_clock *clock = &sock->connection_clock;
     nd_time window = limits->min_rate_window, waited = clock->time.waited, elapsed = waited - clock->window;
@@ -119,7 +93,7 @@ static bool too_slow(const struct flow *flow, struct nd_sock *sock, bool busy, s
         return false;
     uint64_t moved = flow->bytes - clock->bytes;
     bool over = elapsed >= window;
-    bool drips = busy || (moved > 0 && flow->since < window / 2);
+    bool drips = nd_rate_counts(busy, moved, flow->since, window);
     if (moved >= limits->min_rate_bytes || over || (!busy && moved == 0)) {
         clock->window = waited;
         clock->bytes = flow->bytes - surplus(moved, limits, elapsed);
@@ -132,7 +106,7 @@ static bool too_slow(const struct flow *flow, struct nd_sock *sock, bool busy, s
 }
 
 bool nd_connection_limits_check(int fd, struct nd_sock *sock, bool busy, nd_time now, struct nd_expiry *expiry) {
-    struct flow flow;
+    struct nd_flow flow;
     int saved = errno;
     if (!nd_sock_connection_limited(sock))
         return false;

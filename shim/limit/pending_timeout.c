@@ -35,15 +35,6 @@ static void check_listener(const char *operation, int fd, struct nd_sock *sock,
            &(struct nd_expiry){.operation = operation, .limit = "ACCEPT", .timeout = limit, .elapsed = waited});
 }
 
-/* How long nothing was received: by the wait clock, which an epoll set updates only now and then, but no longer than
- * since the last datagram was received or the request was sent. */
-static nd_time silence(const struct nd_sock *sock, nd_time now) {
-    nd_time silent = nd_wait_clock_silence(&sock->clock[ND_IN]);
-    if (sock->received_at)
-        silent = nd_time_sooner(silent, now - sock->received_at);
-    return nd_sock_flags(sock) & ND_SOCK_SENT_LAST ? nd_time_sooner(silent, now - sock->reply_pending_since) : silent;
-}
-
 /* Whether the descriptor still is this socket: it may have been closed and its number reused where no hook saw it. */
 static bool is_same(int fd, struct nd_sock *sock) {
     int type = 0;
@@ -59,10 +50,7 @@ static void check_datagrams(const char *operation, int fd, struct nd_sock *sock,
     nd_time limit = nd_sock_recv_limit(sock);
     if (!limit || nd_wait_clock_silence(clock) < limit)
         return;
-    const uint32_t flags = nd_sock_flags(sock);
-    const bool reply_pending =
-        (flags & ND_SOCK_SENT_LAST) || ((flags & ND_SOCK_CONNECTED) && nd_connections_is_only(connections, sock));
-    const nd_time silent = reply_pending ? silence(sock, now) : 0;
+    const nd_time silent = nd_datagram_silence(sock, nd_connections_is_only(connections, sock), now);
     if (silent < limit) {
         clock->progress = clock->time.waited - silent;
         return;

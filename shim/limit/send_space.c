@@ -46,11 +46,29 @@ static nd_time next_check(nd_time limit, nd_time since, nd_time now) {
     return limit ? nd_time_sooner(nd_time_after(since, limit), now + check_interval(limit)) : ND_NEVER;
 }
 
+static nd_time unacked_limit(const struct nd_sock *sock) {
+    return nd_sock_flags(sock) & ND_SOCK_INET ? nd_sock_limits(sock)->unacked : 0;
+}
+
+nd_time nd_send_space_fires(const struct nd_sock *sock, const struct nd_send_space *space, enum nd_limit *limit) {
+    const nd_time send = nd_sock_send_limit(sock), unacked = unacked_limit(sock);
+    const nd_time silent = send ? nd_time_after(space->progress, send) : ND_NEVER;
+    const nd_time gone = unacked && space->unacked_since >= 0 ? nd_time_after(space->unacked_since, unacked) : ND_NEVER;
+    const nd_time first = nd_time_sooner(silent, gone);
+    *limit = first == ND_NEVER ? ND_LIMIT_NONE : first == silent ? ND_LIMIT_SEND : ND_LIMIT_UNACKED;
+    return first;
+}
+
+void nd_send_space_show(const struct nd_sock *sock, const struct nd_send_space *space, const struct nd_slot_use *use) {
+    enum nd_limit limit;
+    const nd_time fires = nd_send_space_fires(sock, space, &limit);
+    nd_slot_bound(use, fires, limit ? nd_limit_of(sock, limit) : ND_LIMIT_NONE);
+}
+
 bool nd_send_space_check(int fd, const struct nd_sock *sock, struct nd_send_space *space, nd_time now,
                          struct nd_expiry *expiry, nd_time *next) {
     int saved = errno;
-    nd_time send = nd_sock_send_limit(sock);
-    nd_time unacked = nd_sock_flags(sock) & ND_SOCK_INET ? nd_sock_limits(sock)->unacked : 0;
+    nd_time send = nd_sock_send_limit(sock), unacked = unacked_limit(sock);
     if (send) {
         uint32_t queued = queued_bytes(fd);
         if (queued != space->queued)
@@ -63,15 +81,13 @@ bool nd_send_space_check(int fd, const struct nd_sock *sock, struct nd_send_spac
         nd_send_space_answers(space, &info, now);
     }
     errno = saved;
-    bool silent = send && now - space->progress >= send;
-    bool gone = unacked && space->unacked_since >= 0 && now - space->unacked_since >= unacked;
-    if (silent)
-        *expiry =
-            (struct nd_expiry){.limit = ND_LIMIT_NAME(sock, "SEND"), .timeout = send, .elapsed = now - space->progress};
-    else if (gone)
-        *expiry = (struct nd_expiry){
-            .limit = ND_LIMIT_NAME(sock, "UNACKED"), .timeout = unacked, .elapsed = now - space->unacked_since};
+    enum nd_limit limit;
+    const bool fired = now >= nd_send_space_fires(sock, space, &limit), silent = limit == ND_LIMIT_SEND;
+    if (fired)
+        *expiry = (struct nd_expiry){.limit = nd_limit_name(sock, limit),
+                                     .timeout = silent ? send : unacked,
+                                     .elapsed = now - (silent ? space->progress : space->unacked_since)};
     *next = nd_time_sooner(next_check(send, space->progress, now),
                            next_check(unacked, space->unacked_since < 0 ? now : space->unacked_since, now));
-    return silent || gone;
+    return fired;
 }

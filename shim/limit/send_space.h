@@ -3,6 +3,7 @@
 #define ND_LIMIT_SEND_SPACE_H
 
 #include "shim/limit/expiry.h"
+#include "shim/report/slots.h"
 #include "shim/socket/tcp_info.h"
 
 /* What one wait for space has observed. Times are by the caller's clock: the monotonic one, or a wait clock. */
@@ -17,6 +18,12 @@ struct nd_send_space nd_send_space_begin(int fd, nd_time now);
 
 /* Updates `unacked_since` by what the kernel reported at `now`. */
 void nd_send_space_answers(struct nd_send_space *space, const struct nd_tcp_info *info, nd_time now);
+
+/* When SEND or UNACKED fires, whichever does first; ND_NEVER where none runs. *limit says which. Async-signal-safe. */
+nd_time nd_send_space_fires(const struct nd_sock *sock, const struct nd_send_space *space, enum nd_limit *limit);
+
+/* Notes that for `netdeadline ps` in the slot of the call. Async-signal-safe. */
+void nd_send_space_show(const struct nd_sock *sock, const struct nd_send_space *space, const struct nd_slot_use *use);
 
 /* Reads the kernel's state again at `now`. Returns true if a limit has expired, and fills *expiry but for the
  * operation; else false, with the time of the next check in *next (ND_NEVER without limits). A peer that acknowledges

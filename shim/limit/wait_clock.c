@@ -54,19 +54,6 @@ bool nd_wait_clock_send_space(const struct nd_sock *sock, short wants) {
     return (wants & ND_WANTS_OUT) && nd_sock_send_space_limited(sock);
 }
 
-/* The grace period of an operation that has unread bytes when its deadline expires: this process may have been stopped
- * when they were received. The call that reads them finds out whether they complete the operation, and reads the clock
- * itself if they do not (nd_tls_timed_out). A program that waits on for longer will not read them: an edge-triggered
- * set has reported them before. */
-#define GRACE_PERIOD ND_SEC
-
-static nd_time operation_deadline(const struct nd_sock *sock) {
-    nd_time timeout = sock->operation.timeout, grace_began = sock->operation.grace_began;
-    if (!timeout || sock->operation.paused)
-        return ND_NEVER;
-    return grace_began ? grace_began + GRACE_PERIOD : nd_time_after(sock->operation.began, timeout);
-}
-
 static nd_time first_check(uint32_t flags, const struct nd_limits *limits) {
     const nd_time send = nd_send_limit_by(flags, limits), unacked = limits->unacked;
     const nd_time part = (send && (send < unacked || !unacked) ? send : unacked) / FIRST_CHECK_SHARE;
@@ -90,8 +77,8 @@ nd_time nd_wait_clock_left(const struct nd_sock *sock, short wants) {
 
 nd_time nd_wait_clock_due(struct nd_sock *sock, short wants, nd_time now) {
     if (nd_sock_flags(sock) & ND_SOCK_CONNECTING)
-        return nd_time_sooner(nd_connect_deadline(sock, sock->connect_began), operation_deadline(sock));
-    nd_time due = operation_deadline(sock);
+        return nd_time_sooner(nd_connect_deadline(sock, sock->connect_began), nd_operation_deadline(sock));
+    nd_time due = nd_operation_deadline(sock);
     if (nd_sock_connection_limited(sock))
         due = nd_time_sooner(due, nd_connection_limits_due(sock, now));
     if (wants & ND_WANTS_IN)
@@ -137,13 +124,6 @@ static bool expire_connecting(int fd, struct nd_sock *sock, nd_time now) {
     nd_expire_stream(fd, sock, &expiry);
     nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
     return true;
-}
-
-static bool in_epoll_for_space(const struct nd_sock *sock) {
-    for (int i = 0; i < ND_MEMBERSHIPS; i++)
-        if (sock->in[i].set && (sock->in[i].events & ND_WANTS_OUT))
-            return true;
-    return false;
 }
 
 unsigned nd_wait_clock_bound(const struct nd_sock *sock, short wants, nd_time now, nd_time *deadline) {
@@ -193,16 +173,9 @@ static bool expire_in(const char *operation, int fd, struct nd_sock *sock, short
             nd_wait_clock_progress(clock); /* not the connection of the record: the number was reused unseen */
             return false;
         }
-        const nd_time received = info.last_data_recv, sent = info.last_data_sent;
-        const uint32_t flags = nd_sock_flags(sock);
-        bool reply_pending = nd_tcp_reply_pending(&info, flags & ND_SOCK_SENT_LAST, flags & ND_SOCK_SCOPED);
-        /* No reply to a request can be pending for longer than since that was sent. */
-        nd_time since = alone ? nd_time_sooner(received, nd_duplicates_reply_pending(fd, sock, sent, received, now))
-                        : reply_pending ? nd_time_sooner(received, sent)
-                                        : 0;
-        bool both = (wants & ND_WANTS_OUT) || in_epoll_for_space(sock);
-        if (alone && both && sent < since)
-            since = sent;              /* a wait for both ends with either */
+        const nd_time requested =
+            alone ? nd_duplicates_reply_pending(fd, sock, info.last_data_sent, info.last_data_recv, now) : ND_NEVER;
+        const nd_time since = nd_recv_silence(sock, &info, wants, alone, requested);
         if (since + ND_MSEC < limit) { /* the kernel counts whole milliseconds */
             clock->progress = clock->time.waited - since;
             return false;
@@ -249,7 +222,7 @@ static bool expire_operation(int fd, struct nd_sock *sock, short wants, nd_time 
                                .limit = sock->operation.limit,
                                .timeout = sock->operation.timeout,
                                .elapsed = now - sock->operation.began};
-    if (now < operation_deadline(sock))
+    if (now < nd_operation_deadline(sock))
         return false;
     if ((wants & ND_WANTS_IN) && !sock->operation.grace_began && !nd_observing && nd_wait_clock_readable(fd)) {
         sock->operation.grace_began = now;

@@ -3,19 +3,7 @@
 #ifndef ND_LIMIT_WAIT_CLOCK_H
 #define ND_LIMIT_WAIT_CLOCK_H
 
-#include "shim/socket/record.h"
-
-/* The poll(2) events that mean input, send-buffer space, and the end of the connection. */
-#define ND_WANTS_IN (POLLIN | POLLRDNORM)
-#define ND_WANTS_OUT (POLLOUT | POLLWRNORM)
-#define ND_ENDED (POLLERR | POLLHUP | POLLNVAL)
-
-/* The events `ready` of a wait for `asked` (or `asked` itself). A wait for neither input nor space, but for urgent data
- * or the end of input, counts as one for input. */
-static inline short nd_wants_of(short asked, short ready) {
-    bool urgent = !(asked & (ND_WANTS_IN | ND_WANTS_OUT)) && (ready & ND_WAIT_URGENT);
-    return (short)(urgent ? ready | POLLIN : ready);
-}
+#include "shim/limit/elapsed.h"
 
 /* How many sockets with several descriptors a wait distinguishes. */
 enum { ND_CONNECTION_GROUPS = 4 };

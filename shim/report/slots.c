@@ -154,12 +154,14 @@ void nd_slot_begin_in(const uintptr_t *frame, struct nd_slot_use *use, enum nd_c
     nd_slot_begin_here(frame, use, operation, fd, began, deadline, limit, name);
 }
 
-void nd_slot_put_off(struct nd_slot_use *use, nd_time deadline) {
-    if (!use->slot)
+void nd_slot_bound(const struct nd_slot_use *use, nd_time deadline, unsigned limit) {
+    struct nd_slot *slot = use->slot;
+    if (!slot || (slot->deadline == deadline && slot->limit == limit))
         return;
-    const uint32_t sequence = nd_slot_open(use->slot);
-    use->slot->deadline = deadline;
-    nd_slot_close(use->slot, sequence);
+    const uint32_t sequence = nd_slot_open(slot);
+    slot->deadline = deadline;
+    slot->limit = (uint8_t)limit;
+    nd_slot_close(slot, sequence);
 }
 
 static void count_longest(struct nd_counters *counters, uint64_t elapsed) {

@@ -22,8 +22,8 @@ void nd_slots_forked(void);
 void nd_slot_begin_in(const uintptr_t *frame, struct nd_slot_use *use, enum nd_call operation, int fd, nd_time began,
                       nd_time deadline, unsigned limit, const char *name);
 
-/* Puts the deadline of the call off. */
-void nd_slot_put_off(struct nd_slot_use *use, nd_time deadline);
+/* Another limit, or another time, ends the call. */
+void nd_slot_bound(const struct nd_slot_use *use, nd_time deadline, unsigned limit);
 
 /* Ends the call at `now`. */
 void nd_slot_end(struct nd_slot_use *use, enum nd_slot_end how, nd_time now);

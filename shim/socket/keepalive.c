@@ -92,6 +92,15 @@ void nd_keepalive_arm(int fd, struct nd_sock *sock, const struct nd_limits *limi
     errno = saved;
 }
 
+void nd_keepalive_times(const struct nd_sock *sock, const struct nd_limits *limits, nd_time *silence,
+                        nd_time *probing) {
+    int values[OPTIONS];
+    ours(limits, values);
+    shorten(sock, values);
+    *silence = values[IDLE] * ND_SEC;
+    *probing = (nd_time)values[INTERVAL] * values[COUNT] * ND_SEC;
+}
+
 void nd_keepalive_disarm(int fd, struct nd_sock *sock) {
     const int saved = errno;
     for (int option = COUNT; option >= ON && (nd_sock_flags(sock) & ND_SOCK_KEEPALIVE); option--)

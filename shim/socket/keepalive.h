@@ -12,6 +12,9 @@ struct nd_limits;
  * switched keepalive off, or where the kernel refuses (MPTCP before Linux 6.6). */
 void nd_keepalive_arm(int fd, struct nd_sock *sock, const struct nd_limits *limits);
 
+/* After which silence of the peer probes begin on a socket on which the options are set, and how long they go on. */
+void nd_keepalive_times(const struct nd_sock *sock, const struct nd_limits *limits, nd_time *silence, nd_time *probing);
+
 /* Restores the program's own values. */
 void nd_keepalive_disarm(int fd, struct nd_sock *sock);
 

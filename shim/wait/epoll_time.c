@@ -8,9 +8,7 @@ void nd_epoll_run_clocks_by(struct nd_sock *sock, struct nd_membership *member, 
     member->seen += waited;
     if (!nd_epoll_wants(member->events))
         return;
-    sock->clock[ND_IN].time.waited += waited;
-    sock->clock[ND_OUT].time.waited += waited;
-    sock->connection_clock.time.waited += waited;
+    nd_clocks_run(sock, waited);
 }
 
 /* After a change in a set it is scanned within this part of the shortest limit. */

@@ -67,13 +67,13 @@ static void call_another(void) {
 START_TEST(a_deadline_can_be_put_off) {
     struct nd_slot_use use;
     nd_slot_begin(&use, ND_OPERATION_getaddrinfo, -1, fake.now, fake.now + 5 * ND_SEC, ND_LIMIT_RESOLVE);
-    nd_slot_put_off(&use, fake.now + 9 * ND_SEC);
+    nd_slot_bound(&use, fake.now + 9 * ND_SEC, ND_LIMIT_SEND);
     ck_assert_int_eq(own_slot()->deadline - own_slot()->began, 9 * ND_SEC);
     ck_assert_int_eq(own_slot()->sequence & 1, 0);
     nd_slot_end(&use, ND_SLOT_DONE, fake.now);
     ck_assert_ptr_null(own_slot());
     use.slot = NULL;
-    nd_slot_put_off(&use, fake.now);
+    nd_slot_bound(&use, fake.now, ND_LIMIT_SEND);
 }
 END_TEST
 
