@@ -164,7 +164,7 @@ $(BUILD)/tests/%: tests/integration/%.c Makefile
 $(addprefix $(BUILD)/tests/,hidden tls13 tlsloop): TEST_LIBS := -lssl -lcrypto
 $(BUILD)/tests/tls: TEST_LIBS := -lssl -lcrypto -lgnutls
 # It includes the headers of the state block, and exports one.
-$(BUILD)/tests/forged: TEST_LIBS := -I. -rdynamic
+$(BUILD)/tests/forged: TEST_LIBS := -I. -rdynamic -DND_VERSION='"$(VERSION)"'
 # It defines getenv for the library, too.
 $(BUILD)/tests/resstate: TEST_LIBS := -lresolv -rdynamic
 

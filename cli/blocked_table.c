@@ -31,6 +31,10 @@ static void add_limit(struct table *table, const struct blocked *entry) {
     if (entry->limit > 0) {
         nd_line_start(&line, duration, sizeof duration);
         nd_line_put_char(&line, '=');
+        if (entry->bytes) {
+            nd_line_put_number(&line, entry->bytes, 0);
+            nd_line_put_char(&line, '/');
+        }
         nd_line_put_duration(&line, entry->limit);
     }
     snprintf(text, sizeof text, "%s%s%s", entry->limit_name, duration, entry->is_observed ? " (observed)" : "");

@@ -25,6 +25,7 @@
 #include "shim/socket/discover.h"
 #include "shim/socket/owner.h"
 #include "shim/socket/profile.h"
+#include "shim/socket/record.h"
 
 #define DISABLE_FILE "/etc/netdeadline.disable"
 
@@ -46,6 +47,9 @@ static struct nd_state nd_state = {
     .watch = TABLE(nd_watch_fast),
     .shards = ND_SHARDS,
     .watch_all = ND_WATCH_IN | ND_WATCH_OUT | ND_WATCH_WAIT,
+    .records = TABLE(nd_sock_table.first_chunk),
+    .chunks = TABLE(nd_sock_table.chunks),
+    .profiles = TABLE(nd_profiles),
 };
 extern struct nd_state netdeadline_state ND_EXPORT __attribute__((alias("nd_state")));
 

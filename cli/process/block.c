@@ -38,13 +38,18 @@ static bool is_sane(const struct nd_state *state) {
            fits(&state->wish, sizeof(struct nd_live_wish), 1) && fits(&state->watch, 1, 1 << 20);
 }
 
+/* What an older library has not at its end stays 0. */
 static enum block_found read_state(struct block *block) {
     struct nd_state *state = &block->state;
-    if (memory_read(block->pid, block->address, state, sizeof *state) != 0)
+    memset(state, 0, sizeof *state);
+    if (memory_read(block->pid, block->address, state, ND_STATE_LEAST) != 0)
         return errno == ESRCH ? BLOCK_GONE : BLOCK_STRANGE;
     if (memcmp(state->magic, ND_STATE_MAGIC, sizeof state->magic) != 0 || state->version != ND_STATE_VERSION ||
-        state->size < sizeof *state || !is_sane(state))
+        state->size < ND_STATE_LEAST || !is_sane(state))
         return BLOCK_STRANGE;
+    if (state->size >= sizeof *state)
+        memory_read(block->pid, block->address + ND_STATE_LEAST, (char *)state + ND_STATE_LEAST,
+                    sizeof *state - ND_STATE_LEAST);
     return state->active ? BLOCK_FOUND : BLOCK_PASSIVE;
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/process/array.h"
+#include "cli/process/call_limit.h"
 #include "cli/process/escape.h"
 #include "cli/process/memory.h"
 #include "cli/process/process_connections.h"
@@ -22,6 +23,8 @@ struct look {
     struct nd_slot *slots;
     unsigned slot_count, added;
     bool is_64, denied;
+    bool has_records;       /* what the library knows of its sockets can be read */
+    struct wait_list waits; /* of the thread that is being looked at */
     int64_t now;
     pid_t pid;
     char program[64];
@@ -64,37 +67,77 @@ static void describe_peer(struct blocked *entry, const struct system_call *call)
         snprintf(entry->peer, sizeof entry->peer, "%s", call->info.peer);
 }
 
-static void describe_target(struct look *look, struct blocked *entry, const struct nd_slot *slot,
-                            const struct system_call *call) {
+/* Text that the slot points to is shown where the call is still the same afterwards. */
+static bool describe_name(struct look *look, struct blocked *entry, const struct nd_slot *slot) {
     char text[256];
-    struct system_call set = {.fd = -1};
-    if (slot->name && memory_read_text(look->pid, slot->name, text, sizeof text) == 0) {
-        struct nd_slot again; /* the text may be anything once the call is over */
-        if (memory_read_text(look->pid, slot->name, text, sizeof text) == 0 &&
-            find_slot(look, (pid_t)slot->tid, 0, &again) && again.sequence == slot->sequence)
-            escape(entry->peer, sizeof entry->peer, text);
+    struct nd_slot again; /* the text may be anything once the call is over */
+    if (!slot->name || memory_read_text(look->pid, slot->name, text, sizeof text) != 0)
+        return false;
+    if (memory_read_text(look->pid, slot->name, text, sizeof text) == 0 &&
+        find_slot(look, (pid_t)slot->tid, 0, &again) && again.sequence == slot->sequence)
+        escape(entry->peer, sizeof entry->peer, text);
+    return true;
+}
+
+static bool is_epoll(const struct nd_slot *slot) {
+    return slot->operation < ND_OPERATIONS && nd_operation_table[slot->operation].family == ND_FAMILY_EPOLL;
+}
+
+/* Finds the peer. `call`, of a thread that was seen outside its wait, becomes the set that the slot tells of. */
+static void describe_target(struct look *look, struct blocked *entry, const struct nd_slot *slot,
+                            struct system_call *call) {
+    struct system_call one = {.fd = -1};
+    if (describe_name(look, entry, slot))
         return;
-    }
     entry->fd = slot->fd;
-    if (slot->fd >= 0 &&
-        (socket_look(look->pid, slot->fd, &set.info) == 0 || system_call_look_at_epoll(look->pid, slot->fd, &set)))
-        describe_peer(entry, &set);
+    if (slot->fd >= 0 && socket_look(look->pid, slot->fd, &one.info) == 0)
+        describe_peer(entry, &one);
+    else if (slot->fd >= 0 && system_call_look_at_epoll(look->pid, slot->fd, call, &look->waits))
+        describe_peer(entry, call);
     else if (call->name) {
         entry->fd = call->fd;
         describe_peer(entry, call);
     }
 }
 
-static void add_slot(struct look *look, pid_t tid, const struct nd_slot *slot, const struct system_call *call) {
-    char name[ND_OPERATION_NAME], limit[2 * ND_OPERATION_NAME];
-    struct blocked *entry = add_entry(look);
-    if (!entry)
+/* CONNECT and ACCEPT are set for one direction only. */
+static bool has_inbound(enum nd_limit limit) {
+    return limit != ND_LIMIT_CONNECT && limit != ND_LIMIT_ACCEPT;
+}
+
+static void show_limit(struct look *look, struct blocked *entry, const struct call_limit *found) {
+    const struct bound *bound = &found->bound;
+    char name[2 * ND_OPERATION_NAME];
+    if (bound->is_operation) {
+        escape(entry->limit_name, sizeof entry->limit_name, found->name);
+    } else if (bound->limit) {
+        block_limit(&look->block,
+                    bound->limit | (found->is_inbound && has_inbound(bound->limit) ? ND_LIMIT_INBOUND : 0U), name);
+        escape(entry->limit_name, sizeof entry->limit_name, name);
+    } else {
         return;
-    entry->tid = tid;
-    entry->is_observed = slot->observed;
-    entry->waiting = slot->began > 0 && slot->began <= look->now ? look->now - slot->began : 0;
-    block_operation(&look->block, slot->operation, name);
-    escape(entry->call, sizeof entry->call, name);
+    }
+    entry->limit = bound->timeout;
+    entry->bytes = bound->bytes;
+    if (bound->at != ND_NEVER)
+        entry->left = bound->at > look->now ? bound->at - look->now : 0;
+}
+
+/* Of a set the socket is shown whose limit fires first, and how many others there are. */
+static void show_socket(struct look *look, struct blocked *entry, const struct call_limit *found, bool keeps_fd,
+                        const struct system_call *call) {
+    struct system_call first = {.fd = found->fd};
+    if (found->fd < 0 || socket_look(look->pid, found->fd, &first.info) != 0)
+        return;
+    first.more = call->fd >= 0 && first.info.is_internet ? call->more : 0;
+    describe_peer(entry, &first);
+    if (!keeps_fd)
+        entry->fd = found->fd;
+}
+
+/* The limit as the slot tells of it alone. */
+static void show_slot_limit(struct look *look, struct blocked *entry, const struct nd_slot *slot) {
+    char limit[2 * ND_OPERATION_NAME];
     if (slot->limit) {
         block_limit(&look->block, slot->limit, limit);
         escape(entry->limit_name, sizeof entry->limit_name, limit);
@@ -105,10 +148,31 @@ static void add_slot(struct look *look, pid_t tid, const struct nd_slot *slot, c
         if (slot->limit && slot->deadline > slot->began)
             entry->limit = slot->deadline - slot->began;
     }
+}
+
+static void add_slot(struct look *look, pid_t tid, const struct nd_slot *slot, struct system_call *call) {
+    char name[ND_OPERATION_NAME];
+    struct call_limit found;
+    struct blocked *entry = add_entry(look);
+    if (!entry)
+        return;
+    entry->tid = tid;
+    entry->is_observed = slot->observed;
+    entry->waiting = slot->began > 0 && slot->began <= look->now ? look->now - slot->began : 0;
+    block_operation(&look->block, slot->operation, name);
+    escape(entry->call, sizeof entry->call, name);
     describe_target(look, entry, slot, call);
+    if (look->has_records && call_limit_of_slot(&look->block, slot, &look->waits, look->now, &found)) {
+        show_limit(look, entry, &found);
+        if (look->waits.count > 1)
+            show_socket(look, entry, &found, is_epoll(slot), call);
+    } else {
+        show_slot_limit(look, entry, slot);
+    }
 }
 
 static void add_call(struct look *look, pid_t tid, const struct system_call *call) {
+    struct call_limit found;
     struct blocked *entry = add_entry(look);
     if (!entry)
         return;
@@ -116,6 +180,13 @@ static void add_call(struct look *look, pid_t tid, const struct system_call *cal
     entry->fd = call->fd;
     snprintf(entry->call, sizeof entry->call, "%s", call->name);
     describe_peer(entry, call);
+    if (!look->has_records)
+        return;
+    call_limit_of_call(&look->block, call->is_set, &look->waits, look->now, &found);
+    entry->is_observed = nd_settings.mode == ND_MODE_OBSERVE && found.bound.limit;
+    show_limit(look, entry, &found);
+    if (call->is_set)
+        show_socket(look, entry, &found, false, call);
 }
 
 /* Reads the slots anew: threads have begun and ended calls since. */
@@ -133,7 +204,7 @@ static void look_at_thread(pid_t tid, void *arg) {
     struct system_call call;
     for (int i = 0; i < LOOKS; i++) {
         struct nd_slot slot;
-        int status = system_call_look(look->pid, tid, look->is_64, &call);
+        int status = system_call_look(look->pid, tid, look->is_64, &call, &look->waits);
         if (status != 0)
             look->denied = true;
         if (i > 0)
@@ -209,8 +280,10 @@ enum block_found blocked_collect(struct blocked_list *list, pid_t pid, bool name
     process_name(pid, look->program, sizeof look->program);
     look->found = block_open(&look->block, pid, named);
     look->now = now(pid);
-    if (look->found == BLOCK_FOUND)
+    if (look->found == BLOCK_FOUND) {
+        look->has_records = record_start(&look->block);
         read_slots(look);
+    }
     if (look->found != BLOCK_GONE)
         process_each_thread(pid, look_at_thread, look);
     if (look->found == BLOCK_NONE || look->found == BLOCK_PASSIVE)
@@ -221,6 +294,7 @@ enum block_found blocked_collect(struct blocked_list *list, pid_t pid, bool name
         list->denied++;
     enum block_found found = look->found;
     free(look->slots);
+    free(look->waits.entries);
     free(look);
     return found;
 }

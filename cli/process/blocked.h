@@ -20,8 +20,9 @@ struct blocked {
     bool has_library;
     bool is_observed;
     int64_t waiting; /* ns; -1 where it is not known */
-    int64_t left;    /* ns until the limit; -1 where there is none */
-    int64_t limit;   /* ns; -1 where none, or several, bound it */
+    int64_t left;    /* ns until the limit ends it if nothing more moves; -1 where none does */
+    int64_t limit;   /* ns, as it is set; -1 where none bounds it */
+    uint64_t bytes;  /* of MIN_RATE, in that time; else 0 */
     int fd;          /* -1 for none */
     char program[64], peer[320];
     char call[ND_OPERATION_NAME + BLOCKED_CUT], limit_name[2 * ND_OPERATION_NAME + BLOCKED_CUT];

@@ -61,6 +61,9 @@ int connection_destroy(int netlink, const struct connection *connection);
 /* The inode of the process's network namespace; 0 where it may not be seen. */
 uint64_t connections_namespace(pid_t pid);
 
+/* The inode of the socket that a descriptor of the process is of; 0 where it is none. */
+uint32_t connections_inode(pid_t pid, int fd);
+
 /* Calls visit(inode, fd, arg) for each socket among the process's descriptors until it returns true. Returns whether it
  * did, or -1 and errno where they may not be seen. */
 int connections_each_descriptor(pid_t pid, bool (*visit)(uint32_t inode, int fd, void *arg), void *arg);

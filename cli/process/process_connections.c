@@ -12,6 +12,7 @@ enum { MOST_NAMESPACES = 64 };
 static struct known {
     uint64_t namespace;
     int error;
+    nd_time read_at;
     struct connection_list list; /* by inode */
 } known[MOST_NAMESPACES];
 static int known_count;
@@ -40,7 +41,7 @@ static const struct known *find_lists(pid_t pid) {
     if (known_count == MOST_NAMESPACES)
         process_connections_forget();
     struct known *new = &known[known_count++];
-    *new = (struct known){.namespace = namespace};
+    *new = (struct known){.namespace = namespace, .read_at = nd_now()};
     new->error = read_lists(pid, &new->list);
     return new;
 }
@@ -51,12 +52,14 @@ struct visit {
     void *arg;
 };
 
+static const struct connection *find(const struct connection_list *list, uint32_t inode) {
+    const struct connection key = {.inode = inode};
+    return list->count > 0 ? bsearch(&key, list->entries, list->count, sizeof *list->entries, by_inode) : NULL;
+}
+
 static bool visit_descriptor(uint32_t inode, int fd, void *arg) {
     const struct visit *visit = arg;
-    const struct connection key = {.inode = inode};
-    const struct connection *found = visit->list->count > 0 ? bsearch(&key, visit->list->entries, visit->list->count,
-                                                                      sizeof *visit->list->entries, by_inode)
-                                                            : NULL;
+    const struct connection *found = find(visit->list, inode);
     if (found)
         visit->call(found, fd, visit->arg);
     return false;
@@ -70,6 +73,20 @@ int process_connections(pid_t pid, void (*call)(const struct connection *connect
         return -1;
     }
     return connections_each_descriptor(pid, visit_descriptor, &visit) < 0 ? -1 : 0;
+}
+
+bool process_connection(pid_t pid, int fd, struct connection *connection) {
+    const uint32_t inode = connections_inode(pid, fd);
+    const struct known *lists = inode ? find_lists(pid) : NULL;
+    const struct connection *found = lists ? find(&lists->list, inode) : NULL;
+    if (!found)
+        return false;
+    const nd_time age = nd_now() - lists->read_at;
+    *connection = *found;
+    connection->info.last_data_sent += age;
+    connection->info.last_data_recv += age;
+    connection->info.last_ack_recv += age;
+    return true;
 }
 
 void process_connections_forget(void) {

@@ -19,6 +19,10 @@ void connection_trouble(const struct connection *connection, struct connection_t
  * be seen. */
 int process_connections(pid_t pid, void (*visit)(const struct connection *connection, int fd, void *arg), void *arg);
 
+/* Finds the connection that a descriptor of the process is of, as it is now if nothing has moved on it since the lists
+ * were read. Returns false where it is none, or may not be seen. */
+bool process_connection(pid_t pid, int fd, struct connection *connection);
+
 /* Forgets the lists that were read. */
 void process_connections_forget(void);
 

@@ -8,11 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "cli/process/memory.h"
+#include "shim/limit/elapsed.h"
 #include "shim/report/operations.h"
 
-enum { MOST_FDS = 1024 };
+enum { MOST_FDS = 65536, DEEPEST_SET = 5 };
 
 /* A system call that makes an operation. */
 struct row {
@@ -79,10 +81,40 @@ static enum nd_call find_operation(pid_t pid, long number, bool is_64, uint64_t 
     return find_row(is_64 == (sizeof(void *) == 8) ? native : foreign, number);
 }
 
-/* Adds a descriptor of a set to the call, if it is a connection. */
-static void consider(pid_t pid, int fd, struct system_call *call) {
+static bool is_epoll(pid_t pid, int fd) {
+    char path[64], target[64];
+    snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, fd);
+    const ssize_t length = readlink(path, target, sizeof target - 1);
+    if (length <= 0)
+        return false;
+    target[length] = '\0';
+    return strcmp(target, "anon_inode:[eventpoll]") == 0;
+}
+
+/* A call that is looked at. */
+struct looked_at {
+    pid_t pid;
+    struct system_call *call;
+    struct wait_list *waits;
+};
+
+static void consider_set(const struct looked_at *at, int epfd, int depth);
+
+/* Adds a descriptor of a set to the call: it is waited for, and may be a connection. */
+static void consider(const struct looked_at *at, int fd, short events, int set, int depth) {
+    struct system_call *call = at->call;
     struct socket_info info;
-    if (socket_look(pid, fd, &info) != 0 || !info.is_internet || !info.is_connected)
+    const short wants = nd_wants_of(events, events);
+    if (fd < 0)
+        return;
+    if (socket_look(at->pid, fd, &info) != 0) {
+        if (wants && depth < DEEPEST_SET && is_epoll(at->pid, fd))
+            consider_set(at, fd, depth + 1);
+        return;
+    }
+    if (wants & (ND_WANTS_IN | ND_WANTS_OUT))
+        wait_list_add(at->waits, fd, wants, set);
+    if (!info.is_internet || !info.is_connected)
         return;
     if (call->fd < 0) {
         call->fd = fd;
@@ -92,63 +124,91 @@ static void consider(pid_t pid, int fd, struct system_call *call) {
     }
 }
 
-static void consider_poll(pid_t pid, uint64_t fds, uint64_t count, struct system_call *call) {
-    static struct pollfd set[MOST_FDS];
-    if (count > MOST_FDS)
-        count = MOST_FDS;
-    if (memory_read(pid, fds, set, (size_t)count * sizeof set[0]) != 0)
-        return;
-    for (uint64_t i = 0; i < count; i++)
-        consider(pid, set[i].fd, call);
-}
-
-static void consider_select(pid_t pid, const uint64_t *arguments, struct system_call *call) {
-    unsigned char sets[2][MOST_FDS / 8] = {{0}, {0}};
-    uint64_t count = arguments[0] < MOST_FDS ? arguments[0] : MOST_FDS;
-    for (int i = 0; i < 2; i++)
-        if (arguments[i + 1] && memory_read(pid, arguments[i + 1], sets[i], (size_t)(count + 7) / 8) != 0)
-            memset(sets[i], 0, sizeof sets[i]);
-    for (uint64_t fd = 0; fd < count; fd++)
-        if ((sets[0][fd / 8] | sets[1][fd / 8]) >> (fd % 8) & 1)
-            consider(pid, (int)fd, call);
-}
-
-bool system_call_look_at_epoll(pid_t pid, int epfd, struct system_call *call) {
+static void consider_set(const struct looked_at *at, int epfd, int depth) {
     char path[64], line[256];
     int fd, looked = 0;
-    call->fd = -1;
-    call->more = 0;
-    snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", (int)pid, epfd);
+    unsigned events;
+    snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", (int)at->pid, epfd);
     FILE *file = fopen(path, "re");
     while (file && fgets(line, sizeof line, file) && looked < MOST_FDS)
-        if (sscanf(line, "tfd: %d", &fd) == 1) {
-            consider(pid, fd, call);
+        if (sscanf(line, "tfd: %d events: %x", &fd, &events) == 2) {
+            consider(at, fd, (short)events, epfd, depth);
             looked++;
         }
     if (file)
         fclose(file);
+}
+
+static void consider_poll(const struct looked_at *at, uint64_t fds, uint64_t count) {
+    static struct pollfd set[MOST_FDS];
+    if (count > MOST_FDS)
+        count = MOST_FDS;
+    if (memory_read(at->pid, fds, set, (size_t)count * sizeof set[0]) != 0)
+        return;
+    for (uint64_t i = 0; i < count; i++)
+        consider(at, set[i].fd, set[i].events, -1, 0);
+}
+
+static void consider_select(const struct looked_at *at, const uint64_t *arguments) {
+    enum { SETS = 3 };
+    static const short events[SETS] = {POLLIN, POLLOUT, POLLPRI};
+    unsigned char sets[SETS][MOST_FDS / 8];
+    const uint64_t count = arguments[0] < MOST_FDS ? arguments[0] : MOST_FDS;
+    memset(sets, 0, sizeof sets);
+    for (int i = 0; i < SETS; i++)
+        if (arguments[i + 1] && memory_read(at->pid, arguments[i + 1], sets[i], (size_t)(count + 7) / 8) != 0)
+            memset(sets[i], 0, sizeof sets[i]);
+    for (uint64_t fd = 0; fd < count; fd++) {
+        short wants = 0;
+        for (int i = 0; i < SETS; i++)
+            wants |= sets[i][fd / 8] >> (fd % 8) & 1 ? events[i] : 0;
+        if (wants)
+            consider(at, (int)fd, wants, -1, 0);
+    }
+}
+
+bool system_call_look_at_epoll(pid_t pid, int epfd, struct system_call *call, struct wait_list *waits) {
+    call->fd = -1;
+    call->more = 0;
+    waits->count = 0;
+    consider_set(&(struct looked_at){pid, call, waits}, epfd, 0);
     return call->fd >= 0;
 }
 
+/* What a call on one descriptor waits for. */
+static short wants_of(enum nd_call operation) {
+    const uint8_t moves = nd_operation_table[operation].moves;
+    return (short)((moves & ND_MOVES_IN ? POLLIN : 0) | (moves & ND_MOVES_OUT ? POLLOUT : 0));
+}
+
 /* Finds the sockets that the call waits for. Where the arguments have them depends on the operation's family. */
-static void consider_call(pid_t pid, enum nd_call operation, const uint64_t *arguments, struct system_call *call) {
+static void consider_call(const struct looked_at *at, enum nd_call operation, const uint64_t *arguments) {
+    struct system_call *call = at->call;
     int fd = arguments[0] <= INT_MAX ? (int)arguments[0] : -1;
+    short wants = wants_of(operation);
+    call->is_set = true;
     switch (nd_operation_table[operation].family) {
     case ND_FAMILY_POLL:
-        consider_poll(pid, arguments[0], arguments[1], call);
+        consider_poll(at, arguments[0], arguments[1]);
         break;
     case ND_FAMILY_SELECT:
-        consider_select(pid, arguments, call);
+        consider_select(at, arguments);
         break;
     case ND_FAMILY_EPOLL:
-        system_call_look_at_epoll(pid, fd, call);
+        system_call_look_at_epoll(at->pid, fd, call, at->waits);
         break;
     case ND_FAMILY_SPLICE: /* between its first argument and its third */
-        if (socket_look(pid, fd, &call->info) != 0)
+        wants = POLLIN;
+        if (socket_look(at->pid, fd, &call->info) != 0) {
             fd = arguments[2] <= INT_MAX ? (int)arguments[2] : -1;
+            wants = POLLOUT;
+        }
         /* fall through */
     default:
-        call->fd = socket_look(pid, fd, &call->info) == 0 ? fd : -1;
+        call->is_set = false;
+        call->fd = socket_look(at->pid, fd, &call->info) == 0 ? fd : -1;
+        if (call->fd >= 0)
+            wait_list_add(at->waits, fd, wants, -1);
         break;
     }
 }
@@ -176,9 +236,10 @@ static int read_call(pid_t pid, pid_t tid, struct blocked_call *call) {
                   &call->stack) == 8;
 }
 
-int system_call_look(pid_t pid, pid_t tid, bool is_64, struct system_call *call) {
+int system_call_look(pid_t pid, pid_t tid, bool is_64, struct system_call *call, struct wait_list *waits) {
     struct blocked_call blocked;
     *call = (struct system_call){.fd = -1};
+    waits->count = 0;
     int status = read_call(pid, tid, &blocked);
     if (status <= 0)
         return status;
@@ -186,7 +247,7 @@ int system_call_look(pid_t pid, pid_t tid, bool is_64, struct system_call *call)
     enum nd_call operation = find_operation(pid, blocked.number, is_64, blocked.arguments);
     if (operation == ND_OPERATION_NONE)
         return 0;
-    consider_call(pid, operation, blocked.arguments, call);
+    consider_call(&(struct looked_at){pid, call, waits}, operation, blocked.arguments);
     if (call->fd >= 0)
         call->name = nd_operation_names[operation];
     return 0;

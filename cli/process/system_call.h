@@ -8,24 +8,27 @@
 #include <sys/types.h>
 
 #include "cli/process/sockets.h"
+#include "cli/process/waits.h"
 
 struct system_call {
     const char *name;        /* "recvfrom"; NULL for one that waits for no socket */
     int fd;                  /* the socket, or the first connection of a set */
     unsigned more;           /* further connections in the set */
+    bool is_set;             /* it waits for a set of descriptors */
     struct socket_info info; /* of fd */
     uint64_t stack;          /* the thread's stack pointer; 0 where it is running */
 };
 
 /* Looks at thread `tid` of `pid`. Returns 0, or -1 where it may not be looked at or has ended. Of a set of descriptors
- * only connections of the internet count, so that idle event loops stay out. */
-int system_call_look(pid_t pid, pid_t tid, bool is_64, struct system_call *call);
+ * only connections of the internet count, so that idle event loops stay out. Replaces what is in *waits by everything
+ * that the call waits for; of a set of the epoll kind what is in it. */
+int system_call_look(pid_t pid, pid_t tid, bool is_64, struct system_call *call, struct wait_list *waits);
 
 /* The descriptor that the thread waits for input of, and of nothing else: by a call that reads it, or by poll. -1 where
  * it does not. */
 int system_call_receives_from(pid_t pid, pid_t tid, bool is_64);
 
 /* Does the same for an epoll set alone. Returns false where no connection is in it. */
-bool system_call_look_at_epoll(pid_t pid, int epfd, struct system_call *call);
+bool system_call_look_at_epoll(pid_t pid, int epfd, struct system_call *call, struct wait_list *waits);
 
 #endif

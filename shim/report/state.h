@@ -36,8 +36,13 @@ struct nd_state {
     struct nd_state_table watch;      /* bytes by descriptor */
     uint32_t shards;
     uint32_t watch_all; /* a byte of `watch` is set to this to make the next call leave its fast path */
+    /* Their entries have the layout of the library's version; an older library has none of them. */
+    struct nd_state_table records;  /* struct nd_sock, of the descriptors up to `count` */
+    struct nd_state_table chunks;   /* pointers to as many records of the descriptors that follow */
+    struct nd_state_table profiles; /* struct nd_profile */
 };
-_Static_assert(sizeof(struct nd_state_table) == 16 && sizeof(struct nd_state) == 48 + 8 * 16, "known outside");
+_Static_assert(sizeof(struct nd_state_table) == 16 && sizeof(struct nd_state) == 48 + 11 * 16, "known outside");
+enum { ND_STATE_LEAST = 48 + 8 * 16 }; /* the size before there were records */
 
 /* Exported. The library itself uses nd_state: this name may refer to the block of another copy of the library. */
 extern struct nd_state netdeadline_state;

@@ -14,6 +14,14 @@
 
 struct nd_tls;
 
+/* A pointer that takes 64 bits in a 32-bit process, too: records have the same layout there, and the command reads
+ * them. */
+#define ND_WIDE_POINTER(type, name)                                                                                    \
+    union {                                                                                                            \
+        _Atomic(type) name;                                                                                            \
+        uint64_t wide_##name;                                                                                          \
+    }
+
 enum nd_sock_flag {
     ND_SOCK_KNOWN = 1 << 0,      /* the record is in use */
     ND_SOCK_STREAM = 1 << 1,     /* SOCK_STREAM or SOCK_SEQPACKET */
@@ -121,12 +129,14 @@ struct nd_epoll {
 /* An operation of several non-blocking calls (a TLS handshake in an event loop), with one absolute deadline that bounds
  * every wait for the socket. */
 struct nd_operation {
-    _Atomic nd_time timeout, began;    /* a timeout of 0: none is under way */
-    _Atomic nd_time paused;            /* since when it waits for the program and not for the network; 0: it does not */
-    _Atomic nd_time grace_began;       /* when it expired with unread bytes in the socket; 0: it has not */
-    _Atomic(const char *) name, limit; /* "SSL_connect", "TLS_HANDSHAKE": static strings */
+    _Atomic nd_time timeout, began; /* a timeout of 0: none is under way */
+    _Atomic nd_time paused;         /* since when it waits for the program and not for the network; 0: it does not */
+    _Atomic nd_time grace_began;    /* when it expired with unread bytes in the socket; 0: it has not */
+    ND_WIDE_POINTER(const char *, name);  /* "SSL_connect": a static string */
+    ND_WIDE_POINTER(const char *, limit); /* "TLS_HANDSHAKE": the same */
 };
 
+/* The command reads records in other processes (cli/process/block.h): those of a library of its own version. */
 struct nd_sock {
     _Atomic uint32_t flags;
     _Atomic uint32_t generation; /* changes whenever the descriptor becomes another one */
@@ -135,11 +145,11 @@ struct nd_sock {
     _Atomic uint8_t watch;       /* for descriptors past ND_WATCH_FAST */
     _Atomic uint8_t profile;     /* its limits, where sections of the config file apply; or 0 */
     _Atomic int8_t own_syncnt;
-    _Atomic uint8_t protocol;                     /* as far as socket/mptcp.c has asked for it; 0: it has not */
-    _Atomic(const void *) tls;                    /* the TLS object on it, or NULL: tls/find_socket.h */
-    _Atomic(const void *const *) tls_word;        /* the word in the object that points to its method */
-    _Atomic(const void *) tls_method;             /* what it pointed to */
-    _Atomic(const struct nd_tls *) tls_functions; /* of its library: nd_tls_still */
+    _Atomic uint8_t protocol;                       /* as far as socket/mptcp.c has asked for it; 0: it has not */
+    ND_WIDE_POINTER(const void *, tls);             /* the TLS object on it, or NULL: tls/find_socket.h */
+    ND_WIDE_POINTER(const void *const *, tls_word); /* the word in the object that points to its method */
+    ND_WIDE_POINTER(const void *, tls_method);      /* what it pointed to */
+    ND_WIDE_POINTER(const struct nd_tls *, tls_functions); /* of its library: nd_tls_still */
     struct nd_operation operation;
     _Atomic int own_keepalive[4];               /* SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT */
     _Atomic int64_t own_rcvtimeo, own_sndtimeo; /* microseconds as read back, 0 for none */

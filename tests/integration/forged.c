@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "shim/report/state.h"
+#include "shim/socket/profile.h"
+#include "shim/socket/record.h"
 
 #define EVIL "\033[2J\033]0;owned\007\n\"}"
 
@@ -20,6 +22,9 @@ static struct nd_live_row rows[8];
 static struct nd_live_wish wish;
 static char watch[64];
 static uint64_t word = 0x1122334455667788;
+static struct nd_sock records[ND_SOCK_CHUNK];
+static uint64_t chunks[ND_SOCK_CHUNKS];
+static struct nd_profile profiles[ND_PROFILES];
 
 #define TABLE(array)                                                                                                   \
     { {(array)}, sizeof(array)[0], sizeof(array) / sizeof(array)[0] }
@@ -62,6 +67,46 @@ static void fill_with_evil(void) {
                                     .name = i % 5 ? 0 : (uintptr_t)EVIL,
                                     .frame = (uintptr_t)&word,
                                     .return_to = word};
+}
+
+static void *wait_in_slot(void *slot) {
+    ((struct nd_slot *)slot)->tid = (uint32_t)syscall(SYS_gettid);
+    pause();
+    return NULL;
+}
+
+/* Records and limits of all the numbers that overflow, of a library of the command's own version. */
+static void forge_records(void) {
+    static const uint64_t numbers[] = {0,          1,          (uint64_t)INT64_MAX, (uint64_t)INT64_MIN,
+                                       UINT64_MAX, 1ULL << 62, 1ULL << 58};
+    const struct {
+        void *start;
+        size_t size;
+    } tables[] = {{records, sizeof records}, {profiles, sizeof profiles}, {rows, sizeof rows}, {chunks, sizeof chunks}};
+    uint64_t random = 1;
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
+        for (size_t at = 0; at + 8 <= tables[i].size; at += 8) {
+            random = random * 6364136223846793005 + 1442695040888963407;
+            const uint64_t value = random >> 63 ? random : numbers[(random >> 33) % 7];
+            memcpy((char *)tables[i].start + at, &value, 8);
+        }
+    static const char *const names[] = {"RECV",    "SEND",    "IDLE",      "LIFETIME",
+                                        "CONNECT", "UNACKED", "KEEPALIVE", "ACCEPT"};
+    for (int i = 0; i < 8; i++)
+        strcpy(rows[i].name, names[i]);
+    for (int i = 0; i < ND_SOCK_CHUNK; i++)
+        records[i].flags |= ND_SOCK_KNOWN;
+    for (int i = 0; i < 64; i++) {
+        slots[i].fd = i % 8 ? i : 100000 * i;
+        slots[i].operation = (uint8_t)(i + 1);
+        slots[i].limit = (uint8_t)(i % 12 | (i % 2 ? 0x80 : 0));
+        slots[i].tid = 0;
+        pthread_create(&(pthread_t){0}, NULL, wait_in_slot, &slots[i]);
+    }
+    strcpy(netdeadline_state.library, ND_VERSION);
+    netdeadline_state.records = (struct nd_state_table)TABLE(records);
+    netdeadline_state.chunks = (struct nd_state_table)TABLE(chunks);
+    netdeadline_state.profiles = (struct nd_state_table)TABLE(profiles);
 }
 
 /* Not evil: each operation by its name, counted thirty times, and the thread in that of the longest name. */
@@ -112,6 +157,8 @@ static void spoil(const char *kind) {
         memcpy(state->magic, EVIL, sizeof state->magic);
     if (!strcmp(kind, "small"))
         state->size = 8;
+    if (!strcmp(kind, "records"))
+        forge_records();
     if (!strcmp(kind, "good"))
         fill_with_good();
     if (!strcmp(kind, "changing"))

@@ -8,7 +8,7 @@ import pytest
 import programs
 from look import netdeadline
 
-KINDS = ["text", "counts", "sizes", "nowhere", "empty", "shards", "version", "magic", "small", "changing"]
+KINDS = ["text", "counts", "sizes", "nowhere", "empty", "shards", "version", "magic", "small", "records", "changing"]
 
 
 @pytest.fixture(params=KINDS)

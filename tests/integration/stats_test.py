@@ -114,7 +114,7 @@ def test_observe_leaves_the_kernel_alone(net):
     server = net.serve(tcp.silent)
     program = net.start([CALL, at(server), "get:rcvtimeo", "recv", STAY], RECV=MS, SEND=MS, CONNECT=MS, KEEPALIVE="1s", MODE="observe")
     row = look.waiting(program, "recv")
-    assert row["LIMIT"].endswith("(observed)") and row["LEFT"] == "-", row
+    assert row["LIMIT"] == f"RECV={MS} (observed)" and row["LEFT"].endswith("ms"), row
 
 
 # --- Prometheus ---

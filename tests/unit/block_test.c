@@ -154,7 +154,7 @@ START_TEST(another_versions_block_is_strange) {
     state.magic[7] = '\0';
     ck_assert_int_eq(found(), BLOCK_STRANGE);
     start();
-    state.size = sizeof state - 1;
+    state.size = ND_STATE_LEAST - 1;
     ck_assert_int_eq(found(), BLOCK_STRANGE);
     start();
     state.size = sizeof state + 8; /* more at the end is only more */
