@@ -60,6 +60,7 @@ void guard_loop(struct guard *guard) {
     sigaction(SIGINT, &ending, NULL);
     sigaction(SIGHUP, &reloading, NULL);
     signal(SIGPIPE, SIG_IGN);
+    guard_start();
     while (!is_stopped && !guard_targets_are_over(&guard->targets)) {
         if (is_reload_asked) {
             is_reload_asked = 0;

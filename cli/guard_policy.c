@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/guard_state.h"
 #include "cli/process/processes.h"
 #include "shim/settings/environment.h"
 #include "shim/settings/setting_value.h"
@@ -94,6 +95,12 @@ static void find_shortest(struct guard_policy *policy) {
         take_shortest(policy, &nd_setting_table[policy->rules.values[i].setting], policy->rules.values[i].value);
 }
 
+static void take_changes(struct guard_policy *policy) {
+    guard_state_apply(&policy->settings);
+    policy->passes = policy->is_skipped || policy->settings.mode == ND_MODE_OFF;
+    find_shortest(policy);
+}
+
 /* Mistakes in the file are told once, with the first program. */
 static void read_rules(struct guard_policy *policy) {
     const char *path = getenv("NETDEADLINE_CONFIG");
@@ -106,10 +113,10 @@ static void read_rules(struct guard_policy *policy) {
         nd_rules_read_file(&policy->rules, fd);
     nd_rules_take_environment(&policy->rules, environ);
     nd_rules_finish(&policy->rules);
-    policy->passes = nd_rules_pass(&policy->rules) || policy->settings.mode == ND_MODE_OFF;
+    policy->is_skipped = nd_rules_pass(&policy->rules);
     if (policy->rules.has_names && !policies)
         cli_warn("sections for the names of hosts have no effect on a guarded program: its lookups are not seen");
-    find_shortest(policy);
+    take_changes(policy);
 }
 
 static bool is_same(const struct nd_program *a, const struct nd_program *b) {
@@ -138,17 +145,28 @@ struct guard_policy *guard_policy_of(pid_t pid) {
     return policy;
 }
 
+static void free_profiles(struct guard_policy *policy) {
+    while (policy->profiles) {
+        struct guard_profile *profile = policy->profiles;
+        policy->profiles = profile->next;
+        free(profile);
+    }
+}
+
 void guard_policies_forget(void) {
     policy_count = 0;
     while (policies) {
         struct guard_policy *policy = policies;
         policies = policy->next;
-        while (policy->profiles) {
-            struct guard_profile *profile = policy->profiles;
-            policy->profiles = profile->next;
-            free(profile);
-        }
+        free_profiles(policy);
         free(policy);
+    }
+}
+
+void guard_policies_change(void) {
+    for (struct guard_policy *policy = policies; policy; policy = policy->next) {
+        free_profiles(policy);
+        take_changes(policy);
     }
 }
 

@@ -18,6 +18,7 @@ struct guard_policy {
     struct nd_program program;
     struct nd_settings settings;
     bool passes;      /* ONLY, SKIP or MODE=off leave the program alone */
+    bool is_skipped;  /* ONLY or SKIP do */
     nd_time shortest; /* of all its limits but CONNECT, and of CONNECT; ND_NEVER where all are off */
     nd_time shortest_connect;
     struct guard_profile *profiles;
@@ -30,6 +31,9 @@ struct guard_policy *guard_policy_of(pid_t pid);
 
 /* Forgets all policies, so that the config file is read again. */
 void guard_policies_forget(void);
+
+/* Puts what was set since (guard_state.h) into all policies. What guard_policy_settings has returned is freed. */
+void guard_policies_change(void);
 
 /* The settings that hold for a connection of the program's. */
 const struct nd_settings *guard_policy_settings(struct guard_policy *policy, const struct connection *connection,

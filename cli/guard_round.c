@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/guard_owners.h"
 #include "cli/guard_report.h"
+#include "cli/guard_state.h"
 #include "cli/process/ending.h"
 #include "cli/process/processes.h"
 #include "cli/process/system_call.h"
@@ -127,6 +128,10 @@ static bool look(struct guard *guard, enum connection_kind kind) {
     return is_new;
 }
 
+static bool is_observing(const struct guard_target *owner) {
+    return owner->policy->settings.mode == ND_MODE_OBSERVE;
+}
+
 static int set_number(int fd, int level, int name, int value) {
     return setsockopt(fd, level, name, &value, sizeof value);
 }
@@ -140,7 +145,7 @@ static void prepare(struct watched *watched) {
     int own = 0;
     socklen_t length = sizeof own;
     watched->is_prepared = true;
-    if (!limit || watched->owner->policy->settings.mode == ND_MODE_OBSERVE)
+    if (!limit || is_observing(watched->owner))
         return;
     int copy = ending_copy(watched->owner->pidfd, watched->fd, watched->cookie);
     if (copy < 0)
@@ -210,7 +215,7 @@ static void expire(struct guard *guard, const struct watch *watch, struct watche
                    const struct connection *connection, struct verdict *verdict, nd_time now) {
     struct guard_target *owner = watched->owner;
     struct connection fresh = *connection;
-    const bool observe = owner->policy->settings.mode == ND_MODE_OBSERVE;
+    const bool observe = is_observing(owner);
     enum ending ending = ENDING_NONE;
     if (guard_target_has_library(owner)) {
         watched->spared_until = now + SPARED;
@@ -239,6 +244,7 @@ static void expire(struct guard *guard, const struct watch *watch, struct watche
     watched->observed_moved = watched->judge.moved;
     guard->ended += !observe;
     guard->observed += observe;
+    guard_state_count(verdict, observe);
     guard_report(&owner->policy->settings, owner, watched->fd, connection, verdict, observe);
 }
 
@@ -256,8 +262,8 @@ static void decide(struct guard *guard, struct watch *watch, const struct connec
     watched->judge.is_only = watched->owner->connections <= 1;
     const struct judge before = watched->judge;
     bool expired = judge_decide(&watched->judge, connection, watched->settings, now, &verdict);
-    const bool was_observed =
-        expired && watched->observed_limit == verdict.limit && watched->observed_moved == watched->judge.moved;
+    const bool was_observed = expired && is_observing(watched->owner) && watched->observed_limit == verdict.limit &&
+                              watched->observed_moved == watched->judge.moved;
     nd_time due = !expired ? verdict.due : was_observed ? ND_NEVER : now + SHORTEST_PACE;
     if (now < watched->spared_until)
         due = due > watched->spared_until ? due : watched->spared_until;
@@ -320,8 +326,24 @@ static void look_at_all(struct guard *guard, enum connection_kind kind, nd_time 
     *cost = spent() - began;
 }
 
+/* Lets the settings of each connection be found again. */
+static void forget_settings(struct guard *guard) {
+    for (int i = 0; i < guard->watch_count; i++)
+        for (size_t at = 0; at < guard->watches[i].size; at++)
+            if (guard->watches[i].slots[at]) {
+                guard->watches[i].slots[at]->owner = NULL;
+                guard->watches[i].slots[at]->settings = NULL;
+                guard->watches[i].slots[at]->was_looked_for = false;
+            }
+    guard->looked = guard->scanned = guard->refreshed = 0;
+}
+
 nd_time guard_round(struct guard *guard) {
     nd_time now = nd_now(), shortest, connect;
+    if (guard_state_take()) {
+        forget_settings(guard);
+        guard_policies_change();
+    }
     const nd_time refresh_pace = within(REFRESH_SHARE * guard->refresh_cost, REFRESH_PACE, LONGEST_PACE);
     if (!guard->refreshed || now - guard->refreshed >= refresh_pace)
         refresh(guard, now);
@@ -347,15 +369,16 @@ nd_time guard_round(struct guard *guard) {
     return connect == ND_NEVER ? next : nd_time_sooner(next, guard->looked_at_connecting + connect_pace);
 }
 
+void guard_start(void) {
+    const struct guard_policy *own = guard_policy_of(getpid());
+    if (own)
+        guard_state_start(&own->settings);
+}
+
 void guard_reload(struct guard *guard) {
-    for (int i = 0; i < guard->watch_count; i++)
-        for (size_t at = 0; at < guard->watches[i].size; at++)
-            if (guard->watches[i].slots[at]) {
-                guard->watches[i].slots[at]->owner = NULL;
-                guard->watches[i].slots[at]->settings = NULL;
-                guard->watches[i].slots[at]->was_looked_for = false;
-            }
+    forget_settings(guard);
+    guard_state_forget();
     guard_policies_forget();
     guard_targets_refresh(&guard->targets);
-    guard->looked = guard->scanned = 0;
+    guard_start();
 }

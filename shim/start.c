@@ -29,23 +29,8 @@
 
 #define DISABLE_FILE "/etc/netdeadline.disable"
 
-#define TABLE(array)                                                                                                   \
-    { {(array)}, sizeof(array)[0], sizeof(array) / sizeof(array)[0] }
-
 static struct nd_state nd_state = {
-    .magic = ND_STATE_MAGIC,
-    .version = ND_STATE_VERSION,
-    .size = sizeof(struct nd_state),
-    .library = ND_VERSION,
-    .operations = TABLE(nd_operation_names),
-    .limits = TABLE(nd_limit_names),
-    .buckets = TABLE(nd_bucket_ms),
-    .slots = TABLE(nd_slots.slot),
-    .counters = {{nd_slots.counters}, sizeof(struct nd_counters), ND_SHARDS *ND_OPERATIONS},
-    .settings = TABLE(nd_live_rows),
-    .wish = {{&nd_live_wish}, sizeof nd_live_wish, 1},
-    .watch = TABLE(nd_watch_fast),
-    .shards = ND_SHARDS,
+    ND_STATE_FIELDS(nd_watch_fast),
     .watch_all = ND_WATCH_IN | ND_WATCH_OUT | ND_WATCH_WAIT,
     .records = TABLE(nd_sock_table.first_chunk),
     .chunks = TABLE(nd_sock_table.chunks),

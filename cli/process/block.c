@@ -59,7 +59,7 @@ static bool visit(const struct image *image, void *arg) {
     struct search *search = arg;
     struct block *block = search->block;
     const char *base = strrchr(image->path, '/');
-    if (!search->thoroughly && !strstr(base ? base : image->path, "libnetdeadline"))
+    if (!search->thoroughly && !strstr(base ? base : image->path, "netdeadline"))
         return false;
     uint64_t address = image_symbol(block->pid, image, "netdeadline_state");
     if (!address)

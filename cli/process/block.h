@@ -26,7 +26,8 @@ enum block_found {
     BLOCK_GONE     /* no such process any more */
 };
 
-/* Finds the block of the process. `thoroughly` also looks into objects that are not called libnetdeadline. */
+/* Finds the block of the process: of the library, or of `netdeadline guard`. `thoroughly` also looks into objects that
+ * are not called after them. */
 enum block_found block_open(struct block *block, pid_t pid, bool thoroughly);
 
 /* What was counted of one operation, over all shards. */

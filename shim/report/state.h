@@ -44,7 +44,18 @@ struct nd_state {
 _Static_assert(sizeof(struct nd_state_table) == 16 && sizeof(struct nd_state) == 48 + 11 * 16, "known outside");
 enum { ND_STATE_LEAST = 48 + 8 * 16 }; /* the size before there were records */
 
-/* Exported. The library itself uses nd_state: this name may refer to the block of another copy of the library. */
+/* The fields of a block that tells of this process; `bytes` is the table `watch`. */
+#define ND_STATE_TABLE(array)                                                                                          \
+    { {(array)}, sizeof(array)[0], sizeof(array) / sizeof(array)[0] }
+#define ND_STATE_FIELDS(bytes)                                                                                         \
+    .magic = ND_STATE_MAGIC, .version = ND_STATE_VERSION, .size = sizeof(struct nd_state), .library = ND_VERSION,      \
+    .operations = ND_STATE_TABLE(nd_operation_names), .limits = ND_STATE_TABLE(nd_limit_names),                        \
+    .buckets = ND_STATE_TABLE(nd_bucket_ms), .slots = ND_STATE_TABLE(nd_slots.slot),                                   \
+    .counters = {{nd_slots.counters}, sizeof(struct nd_counters), ND_SHARDS * ND_OPERATIONS},                          \
+    .settings = ND_STATE_TABLE(nd_live_rows), .wish = {{&nd_live_wish}, sizeof nd_live_wish, 1},                       \
+    .watch = ND_STATE_TABLE(bytes), .shards = ND_SHARDS
+
+/* Exported, also by the command, for guard. The library itself uses nd_state: this name may refer to the block of another copy of the library. */
 extern struct nd_state netdeadline_state;
 
 #endif

@@ -16,7 +16,7 @@ import pytest
 import look
 import programs
 from faults import good, tcp, tls
-from look import netdeadline, pid_of, ps, until
+from look import netdeadline, pid_of, ps, stats, until
 
 HERE = pathlib.Path(__file__).parent
 LIMITS = {"recv": "1s", "send": "1s", "connect": "1s", "unacked": "3s"}
@@ -47,13 +47,18 @@ def options(limits):
     return [word for name, value in limits.items() for word in (f"--{name.replace('_', '-')}", value)]
 
 
+class Told(list):
+    """What a guard has told, and its process ID."""
+
+
 @contextlib.contextmanager
 def guarding(*targets, **limits):
     """guard on these processes, from outside their network; gives what it has told so far as a list of dictionaries."""
     with open(os.devnull) as nothing:
         guard = subprocess.Popen([look.COMMAND, "guard", "--log", "stderr", "--log-format", "json", *options(limits), *map(str, targets)],
                                  stdin=nothing, stderr=subprocess.PIPE, text=True)
-    told = []
+    told = Told()
+    told.pid = guard.pid
     try:
         until(lambda: handles(guard.pid, signal.SIGTERM))
         yield told
@@ -268,17 +273,36 @@ def test_the_config_file(net, tmp_path):
         time.sleep(1.5)
         assert program.running
         config.write_text("RECV=1s\n")
-        guards = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and is_guard_of(pid, pid_of(program))]
-        os.kill(guards[0], signal.SIGHUP)
+        os.kill(told.pid, signal.SIGHUP)
         assert program.process.stdout.readline()
     assert [row["peer"] for row in told] == [f"127.0.0.1:{server.port}" for server in (quick, slow)], told
 
 
-def is_guard_of(pid, target):
-    with contextlib.suppress(OSError):
-        words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        return words[1:2] == [b"guard"] and str(target).encode() in words
-    return False
+def test_set_and_stats_work_on_it(net):
+    """A limit that is set holds for connections that stand; SIGHUP forgets it."""
+    server = net.serve(tcp.silent)
+    first, last = [net.start(programs.child("try: print(dial().recv(1))\nexcept OSError as e: print(e.errno)", server.port), library=False) for i in range(2)]
+    with guarding(pid_of(first), pid_of(last)) as told:
+        def in_force(name):
+            return dict(line.split("=", 1) for line in netdeadline("set", told.pid).stdout.decode().splitlines())[name]
+        assert in_force("RECV") == "off" and not stats(told.pid)[told.pid]
+        netdeadline("set", told.pid, "RECV=1s", "MODE=observe")
+        assert until(lambda: stats(told.pid)[told.pid].get("recv", {}).get("observed") == 2)
+        assert first.running and last.running
+        os.kill(told.pid, signal.SIGHUP)
+        assert until(lambda: in_force("RECV") == "off" and in_force("MODE") == "enforce")
+        netdeadline("set", told.pid, "CONNECT=7s", "RECV=1s")
+        assert until(lambda: in_force("CONNECT") == "7s") and in_force("MODE") == "enforce"
+        first.finish(10), last.finish(10)
+    assert [row["observed"] for row in told] == [True, True, False, False], told
+
+
+def test_prometheus(net):
+    server = net.serve(tcp.silent)
+    program = net.start(programs.child("try: dial().recv(1)\nexcept OSError: pass\ntime.sleep(30)", server.port), library=False)
+    with guarding(pid_of(program), recv="500ms") as told:
+        sample = f'netdeadline_expiries_total{{pid="{told.pid}",program="netdeadline",operation="recv"}} 1'
+        assert until(lambda: sample in netdeadline("stats", "--prometheus").stdout.decode().splitlines())
 
 
 def test_keepalive(net):
