@@ -4,11 +4,14 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/block_error.h"
 #include "cli/cli.h"
+#include "cli/end_library.h"
 #include "cli/options.h"
+#include "cli/process/array.h"
 #include "cli/process/ending.h"
 #include "cli/process/judge.h"
 #include "cli/process/process_connections.h"
@@ -51,7 +54,21 @@ struct request {
     unsigned ended, failed, found;
     unsigned connections; /* that the process has */
     uint64_t seen[1024];  /* cookies of what was handled: a connection may have several descriptors */
+    struct block block;   /* of the library, if it is at work there */
+    bool has_library;
+    struct outcome *outcomes;
+    size_t outcome_count, outcome_room;
 };
+
+/* What has become of a connection, and the number under which the library was asked to report it (-1: it was not). */
+struct outcome {
+    char subject[512];
+    enum ending ending;
+    int error, number;
+};
+
+/* The library reports what was ended at the program's next call on it, or when a wait of such a call is woken. */
+#define PATIENCE ND_SEC
 
 static bool was_seen(struct request *request, uint64_t cookie) {
     unsigned count = request->found < 1024 ? request->found : 1024;
@@ -80,9 +97,16 @@ static bool is_meant(const struct request *request, const struct connection *con
            nd_endpoint_has_address(&request->peer, &address.address);
 }
 
-static const char *outcome_of(enum ending ending) {
-    switch (ending) {
+static const char *text_of(const struct request *request, const struct outcome *outcome) {
+    const bool was_asked = outcome->number >= 0;
+    switch (outcome->ending) {
     case ENDING_DISCONNECTED:
+    case ENDING_SHUT:
+        if (was_asked && end_library_has_reported(&request->block, outcome->number))
+            return "ended, and reported by the library: it sees 'connection timed out'";
+        if (was_asked)
+            return "ended from outside: a call that waits sees an error, or end of file on kernels that refuse to "
+                   "disconnect; the library reports it at the program's next call on it";
         return "ended: it sees 'connection reset by peer', a call that waits 'broken pipe'";
     case ENDING_DESTROYED:
         return "ended: it sees 'software caused connection abort' once, then end of file";
@@ -91,8 +115,8 @@ static const char *outcome_of(enum ending ending) {
     }
 }
 
-static void print_subject(const struct request *request, const struct connection *connection, int fd,
-                          const struct verdict *verdict) {
+static void describe(char out[512], const struct request *request, const struct connection *connection, int fd,
+                     const struct verdict *verdict) {
     char text[256], program[64];
     struct nd_line line;
     process_name(request->pid, program, sizeof program);
@@ -107,26 +131,32 @@ static void print_subject(const struct request *request, const struct connection
         nd_line_put_seconds(&line, verdict->elapsed);
         nd_line_put(&line, "s");
     }
-    printf("%d %s: fd %d, %s %s %s: ", (int)request->pid, program, fd, connection_state(connection->state),
-           connection->is_inbound ? "from" : "to", text);
+    snprintf(out, 512, "%d %s: fd %d, %s %s %s: ", (int)request->pid, program, fd, connection_state(connection->state),
+             connection->is_inbound ? "from" : "to", text);
 }
 
 /* Ends what the copy is of, if it is still so that it is to be ended. */
-static enum ending end_copy(const struct request *request, int copy, int fd, struct connection *connection) {
+static enum ending end_copy(const struct request *request, int copy, int fd, struct connection *connection,
+                            int *number) {
     struct verdict verdict;
     if (ending_refresh(copy, connection) != 0 || !is_meant(request, connection, fd, &verdict)) {
         errno = ESTALE;
         return ENDING_NONE;
     }
-    return ending_end(copy, request->netlink, connection);
+    if (!request->has_library)
+        return ending_end(copy, request->netlink, connection);
+    *number = end_library_ask(&request->block, connection, &verdict);
+    block_leave_fast_paths(&request->block);
+    return ending_end_marked(copy);
 }
 
-static enum ending end_connection(const struct request *request, int fd, const struct connection *connection) {
+static enum ending end_connection(const struct request *request, int fd, const struct connection *connection,
+                                  int *number) {
     struct connection fresh = *connection;
     int copy = request->pidfd >= 0 ? ending_copy(request->pidfd, fd, connection->cookie) : -1;
     if (copy < 0 && request->pidfd >= 0 && (errno == ESTALE || errno == EBADF || errno == ESRCH))
         return ENDING_NONE;
-    enum ending ending = copy >= 0 ? end_copy(request, copy, fd, &fresh)
+    enum ending ending = copy >= 0 ? end_copy(request, copy, fd, &fresh, number)
                                    : ending_destroy(request->pid, request->pidfd, fd, request->netlink, connection);
     int error = errno;
     if (copy >= 0)
@@ -149,22 +179,50 @@ static const char *reason(int error) {
     }
 }
 
+static void print_outcome(const struct request *request, const struct outcome *outcome) {
+    const bool is_none = outcome->ending == ENDING_NONE;
+    printf("%s%s%s%s\n", outcome->subject, text_of(request, outcome), is_none ? ": " : "",
+           is_none ? reason(outcome->error) : "");
+}
+
 static void consider(const struct connection *connection, int fd, void *arg) {
     struct request *request = arg;
+    struct outcome outcome = {.number = -1};
     struct verdict verdict;
     if (!is_meant(request, connection, fd, &verdict) || was_seen(request, connection->cookie))
         return;
-    print_subject(request, connection, fd, &verdict);
+    describe(outcome.subject, request, connection, fd, &verdict);
     if (request->dry_run) {
-        printf("would be ended\n");
+        printf("%swould be ended\n", outcome.subject);
         request->ended++;
         return;
     }
-    enum ending ending = end_connection(request, fd, connection);
-    printf("%s%s%s\n", outcome_of(ending), ending == ENDING_NONE ? ": " : "",
-           ending == ENDING_NONE ? reason(errno) : "");
-    request->ended += ending != ENDING_NONE;
-    request->failed += ending == ENDING_NONE;
+    outcome.ending = end_connection(request, fd, connection, &outcome.number);
+    outcome.error = errno;
+    request->ended += outcome.ending != ENDING_NONE;
+    request->failed += outcome.ending == ENDING_NONE;
+    if (array_grow(&request->outcomes, request->outcome_count, &request->outcome_room, sizeof outcome, 16))
+        request->outcomes[request->outcome_count++] = outcome;
+    else
+        print_outcome(request, &outcome);
+}
+
+static bool are_all_reported(const struct request *request) {
+    for (size_t i = 0; i < request->outcome_count; i++)
+        if (request->outcomes[i].number >= 0 && !end_library_has_reported(&request->block, request->outcomes[i].number))
+            return false;
+    return true;
+}
+
+/* A call that was just recording something of its socket may have put it back on its fast path. */
+static void print_outcomes(struct request *request) {
+    const struct timespec pause = {0, 10 * ND_MSEC};
+    const nd_time end = nd_now() + PATIENCE;
+    for (; request->has_library && !are_all_reported(request) && nd_now() < end; nanosleep(&pause, NULL))
+        block_leave_fast_paths(&request->block);
+    for (size_t i = 0; i < request->outcome_count; i++)
+        print_outcome(request, &request->outcomes[i]);
+    free(request->outcomes);
 }
 
 /* Says what a descriptor is of which no connection was found. */
@@ -190,6 +248,7 @@ static int end(struct request *request) {
         return status;
     request->pidfd = process_open(request->pid);
     request->netlink = connections_open(request->pid);
+    request->has_library = !request->dry_run && block_open(&request->block, request->pid, false) == BLOCK_FOUND;
     if (process_connections(request->pid, count, request) != 0 ||
         process_connections(request->pid, consider, request) != 0) {
         if (!process_exists(request->pid))
@@ -197,6 +256,7 @@ static int end(struct request *request) {
         cli_warn("may not see the connections of process %d: %s", (int)request->pid, strerror(errno));
         return CLI_FAILED;
     }
+    print_outcomes(request);
     if (request->failed > 0)
         return CLI_FAILED;
     if (request->ended == 0 && !request->is_stuck)

@@ -1,5 +1,4 @@
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,29 +141,6 @@ static int write_sequence(const struct block *block, uint32_t sequence) {
                         sizeof sequence);
 }
 
-/* Whether limits hold for calls on a descriptor with this target in /proc: a socket, or an epoll set. */
-static bool is_waited_for(const char *target, ssize_t length) {
-    static const char set[] = "anon_inode:[eventpoll]";
-    return (length > 8 && strncmp(target, "socket:[", 8) == 0) ||
-           (length == sizeof set - 1 && strncmp(target, set, sizeof set - 1) == 0);
-}
-
-/* Sends the next call on each socket through the library's slow path, which takes the wish over. */
-static void wake_sockets(const struct block *block) {
-    char path[64], target[32];
-    const unsigned char all = (unsigned char)block->state.watch_all;
-    snprintf(path, sizeof path, "/proc/%d/fd", (int)block->pid);
-    DIR *directory = opendir(path);
-    for (const struct dirent *entry; directory && (entry = readdir(directory));) {
-        unsigned long fd = strtoul(entry->d_name, NULL, 10);
-        ssize_t length = readlinkat(dirfd(directory), entry->d_name, target, sizeof target);
-        if (is_waited_for(target, length) && fd < block->state.watch.count)
-            memory_write(block->pid, block->state.watch.address + fd, &all, 1);
-    }
-    if (directory)
-        closedir(directory);
-}
-
 static int write_wish(const struct block *block, struct nd_live_wish *wish) {
     const size_t head = offsetof(struct nd_live_wish, rows);
     uint32_t writing = wish->sequence | 1;
@@ -175,12 +151,12 @@ static int write_wish(const struct block *block, struct nd_live_wish *wish) {
         cli_warn("cannot write to process %d: %s", (int)block->pid, strerror(errno));
         return errno == ESRCH ? CLI_NOT_FOUND : CLI_FAILED;
     }
-    wake_sockets(block);
+    block_leave_fast_paths(block);
     /* A call that was just recording something of its socket, by the settings of before, may have reset the byte. */
     const struct timespec pause = {0, 20000000};
     nanosleep(&pause, NULL);
     if (write_sequence(block, writing + 3) == 0)
-        wake_sockets(block);
+        block_leave_fast_paths(block);
     return CLI_OK;
 }
 

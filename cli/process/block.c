@@ -1,9 +1,11 @@
 #include "cli/process/block.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/process/image.h"
 #include "cli/process/memory.h"
@@ -35,7 +37,9 @@ static bool is_sane(const struct nd_state *state) {
            fits(&state->counters, sizeof(struct nd_counters), BLOCK_MOST_OPERATIONS * BLOCK_MOST_SHARDS) &&
            state->counters.count == state->operations.count * state->shards &&
            fits(&state->settings, sizeof(struct nd_live_row), ND_LIVE_ROWS) &&
-           fits(&state->wish, sizeof(struct nd_live_wish), 1) && fits(&state->watch, 1, 1 << 20);
+           fits(&state->wish, sizeof(struct nd_live_wish), 1) && fits(&state->watch, 1, 1 << 20) &&
+           (state->end_requests.count == 0 ||
+            fits(&state->end_requests, sizeof(struct nd_end_request), BLOCK_MOST_REQUESTS));
 }
 
 /* What an older library has not at its end stays 0. */
@@ -45,11 +49,13 @@ static enum block_found read_state(struct block *block) {
     if (memory_read(block->pid, block->address, state, ND_STATE_LEAST) != 0)
         return errno == ESRCH ? BLOCK_GONE : BLOCK_STRANGE;
     if (memcmp(state->magic, ND_STATE_MAGIC, sizeof state->magic) != 0 || state->version != ND_STATE_VERSION ||
-        state->size < ND_STATE_LEAST || !is_sane(state))
+        state->size < ND_STATE_LEAST)
         return BLOCK_STRANGE;
     if (state->size >= sizeof *state)
         memory_read(block->pid, block->address + ND_STATE_LEAST, (char *)state + ND_STATE_LEAST,
                     sizeof *state - ND_STATE_LEAST);
+    if (!is_sane(state))
+        return BLOCK_STRANGE;
     return state->active ? BLOCK_FOUND : BLOCK_PASSIVE;
 }
 
@@ -177,4 +183,26 @@ struct nd_live_row *block_settings(const struct block *block, unsigned *count) {
         ++*count;
     }
     return rows;
+}
+
+/* Whether limits hold for calls on a descriptor with this target in /proc: a socket, or an epoll set. */
+static bool is_waited_for(const char *target, ssize_t length) {
+    static const char set[] = "anon_inode:[eventpoll]";
+    return (length > 8 && strncmp(target, "socket:[", 8) == 0) ||
+           (length == sizeof set - 1 && strncmp(target, set, sizeof set - 1) == 0);
+}
+
+void block_leave_fast_paths(const struct block *block) {
+    char path[64], target[32];
+    const unsigned char all = (unsigned char)block->state.watch_all;
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)block->pid);
+    DIR *directory = opendir(path);
+    for (const struct dirent *entry; directory && (entry = readdir(directory));) {
+        unsigned long fd = strtoul(entry->d_name, NULL, 10);
+        ssize_t length = readlinkat(dirfd(directory), entry->d_name, target, sizeof target);
+        if (is_waited_for(target, length) && fd < block->state.watch.count)
+            memory_write(block->pid, block->state.watch.address + fd, &all, 1);
+    }
+    if (directory)
+        closedir(directory);
 }

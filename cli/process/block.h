@@ -8,7 +8,13 @@
 
 #include "shim/report/state.h"
 
-enum { BLOCK_MOST_OPERATIONS = 256, BLOCK_MOST_LIMITS = 64, BLOCK_MOST_SLOTS = 16384, BLOCK_MOST_SHARDS = 64 };
+enum {
+    BLOCK_MOST_OPERATIONS = 256,
+    BLOCK_MOST_LIMITS = 64,
+    BLOCK_MOST_SLOTS = 16384,
+    BLOCK_MOST_SHARDS = 64,
+    BLOCK_MOST_REQUESTS = 1024
+};
 
 struct block {
     pid_t pid;
@@ -58,5 +64,8 @@ struct block_counters *block_counters(const struct block *block, unsigned *opera
 
 /* Reads the settings in force: an array of *count that the caller frees, or NULL. Their names end in a NUL. */
 struct nd_live_row *block_settings(const struct block *block, unsigned *count);
+
+/* Lets the next call on each socket of the process leave the library's fast path, so that it sees what was written. */
+void block_leave_fast_paths(const struct block *block);
 
 #endif

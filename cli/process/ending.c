@@ -11,6 +11,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "shim/socket/ended.h"
+
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434
 #endif
@@ -64,15 +66,33 @@ int ending_refresh(int copy, struct connection *connection) {
     return connection->state == TCP_CLOSE ? -1 : 0;
 }
 
-enum ending ending_end(int copy, int netlink, const struct connection *connection) {
+static int disconnect(int copy) {
     const struct sockaddr none = {.sa_family = AF_UNSPEC};
-    if (connect(copy, &none, sizeof none) == 0)
+    return connect(copy, &none, sizeof none);
+}
+
+enum ending ending_end(int copy, int netlink, const struct connection *connection) {
+    if (disconnect(copy) == 0)
         return ENDING_DISCONNECTED;
     int error = errno;
     if (netlink >= 0 && connection_destroy(netlink, connection) == 0)
         return ENDING_DESTROYED;
     errno = error;
     return ENDING_NONE;
+}
+
+enum ending ending_end_marked(int copy) {
+    const int mark = ND_ENDED_MARK;
+    const struct linger reset = {1, 0};
+    if (setsockopt(copy, IPPROTO_TCP, TCP_USER_TIMEOUT, &mark, sizeof mark) != 0)
+        return ENDING_NONE;
+    if (disconnect(copy) == 0) {
+        shutdown(copy, SHUT_WR); /* for exclusive waits of epoll sets; limit/expiry.c says why */
+        disconnect(copy);
+        return ENDING_DISCONNECTED;
+    }
+    setsockopt(copy, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    return shutdown(copy, SHUT_RDWR) == 0 ? ENDING_SHUT : ENDING_NONE;
 }
 
 enum ending ending_destroy(pid_t pid, int pidfd, int fd, int netlink, const struct connection *connection) {

@@ -30,6 +30,11 @@ enum ending {
  * `netlink` (-1: not). */
 enum ending ending_end(int copy, int netlink, const struct connection *connection);
 
+/* The same for a connection of a process under the library, as the library itself ends one: it is marked
+ * (shim/socket/ended.h), so that the library knows what has become of it, and gives errors where the kernel has an end
+ * of file. */
+enum ending ending_end_marked(int copy);
+
 /* The same without a copy, by SOCK_DESTROY alone: the process's descriptor is compared with the connection's inode
  * first. */
 enum ending ending_destroy(pid_t pid, int pidfd, int fd, int netlink, const struct connection *connection);

@@ -3,6 +3,7 @@
 #ifndef ND_REPORT_STATE_H
 #define ND_REPORT_STATE_H
 
+#include "shim/report/end_request.h"
 #include "shim/report/slots.h"
 #include "shim/settings/live.h"
 
@@ -36,12 +37,13 @@ struct nd_state {
     struct nd_state_table watch;      /* bytes by descriptor */
     uint32_t shards;
     uint32_t watch_all; /* a byte of `watch` is set to this to make the next call leave its fast path */
-    /* Their entries have the layout of the library's version; an older library has none of them. */
-    struct nd_state_table records;  /* struct nd_sock, of the descriptors up to `count` */
-    struct nd_state_table chunks;   /* pointers to as many records of the descriptors that follow */
-    struct nd_state_table profiles; /* struct nd_profile */
+    /* An older library of this version has none of what follows. The entries have the layout of the library's version. */
+    struct nd_state_table records;      /* struct nd_sock, of the descriptors up to `count` */
+    struct nd_state_table chunks;       /* pointers to as many records of the descriptors that follow */
+    struct nd_state_table profiles;     /* struct nd_profile */
+    struct nd_state_table end_requests; /* struct nd_end_request */
 };
-_Static_assert(sizeof(struct nd_state_table) == 16 && sizeof(struct nd_state) == 48 + 11 * 16, "known outside");
+_Static_assert(sizeof(struct nd_state_table) == 16 && sizeof(struct nd_state) == 48 + 12 * 16, "known outside");
 enum { ND_STATE_LEAST = 48 + 8 * 16 }; /* the size before there were records */
 
 /* The fields of a block that tells of this process; `bytes` is the table `watch`. */
@@ -53,7 +55,7 @@ enum { ND_STATE_LEAST = 48 + 8 * 16 }; /* the size before there were records */
     .buckets = ND_STATE_TABLE(nd_bucket_ms), .slots = ND_STATE_TABLE(nd_slots.slot),                                   \
     .counters = {{nd_slots.counters}, sizeof(struct nd_counters), ND_SHARDS * ND_OPERATIONS},                          \
     .settings = ND_STATE_TABLE(nd_live_rows), .wish = {{&nd_live_wish}, sizeof nd_live_wish, 1},                       \
-    .watch = ND_STATE_TABLE(bytes), .shards = ND_SHARDS
+    .watch = ND_STATE_TABLE(bytes), .shards = ND_SHARDS, .end_requests = ND_STATE_TABLE(nd_end_requests)
 
 /* Exported, also by the command, for guard. The library itself uses nd_state: this name may refer to the block of another copy of the library. */
 extern struct nd_state netdeadline_state;

@@ -1,15 +1,13 @@
 #include "shim/socket/ended.h"
 
 #include "shim/real.h"
+#include "shim/report/end_request.h"
+#include "shim/report/report.h"
 #include "shim/socket/change.h"
 #include "shim/socket/mptcp.h"
 #include "shim/socket/tcp_info.h"
 
-/* The mark of a stream that was ended, for processes that have no record of it: executed since, or forked before. It is
- * the value of an option without effect on an ended stream: TCP_USER_TIMEOUT (it would be 21 days), and where there is
- * none SO_RCVLOWAT. The program's own value is kept in the record. */
-#define MARK 1852074862
-
+/* The option that holds the mark. The program's own value of it is kept in the record. */
 static void mark_option(int fd, struct nd_sock *sock, int *level, int *name) {
     bool tcp = (nd_sock_flags(sock) & ND_SOCK_INET) && !nd_is_mptcp(fd, sock);
     *level = tcp ? IPPROTO_TCP : SOL_SOCKET;
@@ -31,10 +29,10 @@ static void write_mark(int fd, struct nd_sock *sock, int value) {
 
 static void leave_mark(int fd, struct nd_sock *sock) {
     int own = read_mark(fd, sock);
-    if (own < 0 || own == MARK)
+    if (own < 0 || own == ND_ENDED_MARK)
         return;
     sock->own_marked = own;
-    write_mark(fd, sock, MARK);
+    write_mark(fd, sock, ND_ENDED_MARK);
 }
 
 static void mark(int fd, struct nd_sock *sock, uint64_t inode, uint32_t delivered) {
@@ -79,13 +77,23 @@ bool nd_expired(int fd, struct nd_sock *sock) {
     return false;
 }
 
+static void report_if_asked(int fd) {
+    struct nd_event event;
+    if (nd_end_request_take(nd_sock_inode(fd), &event)) {
+        event.fd = fd;
+        nd_report_expiry(&event);
+    }
+}
+
 bool nd_expired_anywhere(int fd, struct nd_sock *sock) {
     if (nd_sock_flags(sock) & ND_SOCK_EXPIRED)
         return nd_expired(fd, sock);
     int saved = errno;
-    bool ended = (nd_sock_flags(sock) & ND_SOCK_STREAM) && read_mark(fd, sock) == MARK;
-    if (ended)
+    bool ended = (nd_sock_flags(sock) & ND_SOCK_STREAM) && read_mark(fd, sock) == ND_ENDED_MARK;
+    if (ended) {
         mark_all(fd, sock, 0);
+        report_if_asked(fd);
+    }
     errno = saved;
     return ended;
 }
@@ -102,7 +110,7 @@ bool nd_ended_by_kernel(int fd, struct nd_sock *sock) {
 
 void nd_expiry_clear(int fd, struct nd_sock *sock) {
     int saved = errno;
-    if (read_mark(fd, sock) == MARK)
+    if (read_mark(fd, sock) == ND_ENDED_MARK)
         write_mark(fd, sock, sock->own_marked);
     sock->own_marked = 0;
     nd_sock_change(fd, sock, 0,

@@ -7,6 +7,11 @@
 
 #include "shim/socket/record.h"
 
+/* The mark of a stream that was ended, for processes that have no record of it: executed since, or forked before. It is
+ * the value of an option without effect on an ended stream: TCP_USER_TIMEOUT (it would be 21 days), and where there is
+ * none SO_RCVLOWAT. `netdeadline end` leaves it, too. */
+#define ND_ENDED_MARK 1852074862
+
 /* Notes that the stream behind `fd` is about to be ended, on every known descriptor of it, and leaves a mark in the
  * kernel for processes that have no such record. Errno undefined. */
 void nd_ended_note(int fd, struct nd_sock *sock);
@@ -19,7 +24,7 @@ void nd_expire_by_kernel(int fd, struct nd_sock *sock, enum nd_direction directi
 bool nd_expired(int fd, struct nd_sock *sock);
 
 /* The same, also for a stream that was ended by another process, or by this one before execve: reads the mark in the
- * kernel. For calls that failed, or returned end of file. Keeps errno. */
+ * kernel. Reports it if `netdeadline end` asks for that. For calls that failed, or returned end of file. Keeps errno. */
 bool nd_expired_anywhere(int fd, struct nd_sock *sock);
 
 /* Whether a timer of the kernel's ended the stream behind `fd`, whose end of file then is none of the peer's: notes it

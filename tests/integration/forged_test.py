@@ -67,7 +67,7 @@ def test_long_names_are_shown_whole(good):
 
 
 # Which limit an operator would set for a call, by the beginning of its name; the longest that fits decides.
-LIMITS = {"connect": "CONNECT", "accept": "ACCEPT", "close": "SEND", "get": "RESOLVE", "res_": "RESOLVE",
+LIMITS = {"end": "", "connect": "CONNECT", "accept": "ACCEPT", "close": "SEND", "get": "RESOLVE", "res_": "RESOLVE",
           "read": "RECV", "recv": "RECV", "poll": "RECV", "ppoll": "RECV", "select": "RECV", "pselect": "RECV", "epoll": "RECV", "splice": "RECV",
           "write": "SEND", "send": "SEND",
           "SSL_connect": "TLS_HANDSHAKE", "SSL_accept": "TLS_HANDSHAKE", "SSL_do_handshake": "TLS_HANDSHAKE", "SSL_stateless": "TLS_HANDSHAKE",

@@ -395,6 +395,38 @@ def test_end(net, client, target):
     assert b"reset" in program.finish(5).out
 
 
+# What a program under the library does while its connection is ended, up to the error that it sees.
+WAITS = {
+    "recv": "got = error(s.recv, 1)",
+    "poll": "poll_in(s, timeout=20); got = error(s.recv, 1)",
+    "epoll": "s.setblocking(False); epoll_in(s, timeout=20); got = error(s.recv, 1)",
+    "nothing": "sys.stdin.readline(); got = error(s.send, b'x')",
+}
+
+
+@pytest.mark.parametrize("recv", ["off", "1m"])
+@pytest.mark.parametrize("what", WAITS)
+def test_end_under_the_library(net, what, recv):
+    """It ends as by a limit: for ever, with a line and in the counters."""
+    server = net.serve(tcp.silent)
+    code = f"s = dial(); print(os.getpid(), s.fileno(), flush=True)\n{WAITS[what]}\nprint(got, error(s.recv, 1), error(s.send, b'x'), flush=True); sys.stdin.readline()"
+    program = net.start(programs.child(code, server.port), stdin=subprocess.PIPE, RECV=recv, LOG="stderr")
+    pid, fd = map(int, program.process.stdout.readline().split())
+    if what != "nothing":
+        waits = "recv" if what == "recv" else "poll" if what == "poll" else "epoll"
+        until(lambda: [row for row in ps(pid) if waits in row["CALL"]])
+    by = [fd] if what != "poll" else [f":{server.port}"]
+    text = netdeadline("end", pid, *by).stdout.decode()
+    assert ("reported by the library" in text) == (what != "nothing"), text
+    if what == "nothing":
+        program.process.stdin.write(b"\n")
+    first, *later = program.process.stdout.readline().decode().split()
+    assert first == "ETIMEDOUT" and set(later) <= {"ETIMEDOUT", "ECONNRESET", "EPIPE"}, (first, later)
+    assert stats(pid)[pid]["end"]["expired"] == 1
+    result = program.finish(5, b"\n")
+    assert result.err.decode().count("operation=end") == 1 and f"peer=127.0.0.1:{server.port} limit=none" in result.err.decode(), result
+
+
 def test_end_refuses(net):
     code = "a = socket.create_server(('127.0.0.1', 0)); b = udp(); print(a.fileno(), b.fileno(), flush=True); time.sleep(20)"
     program = net.start(programs.child(code), library=False)

@@ -57,6 +57,11 @@ int memory_read(pid_t pid, uint64_t address, void *to, size_t size) {
     return good ? 0 : -1;
 }
 
+int memory_write(pid_t pid, uint64_t address, const void *from, size_t size) {
+    (void)pid, (void)address, (void)from, (void)size;
+    return -1;
+}
+
 #define TABLE(array)                                                                                                   \
     (struct nd_state_table) {                                                                                          \
         {(array)}, sizeof(array)[0], sizeof(array) / sizeof(array)[0]                                                  \
@@ -155,6 +160,14 @@ START_TEST(another_versions_block_is_strange) {
     ck_assert_int_eq(found(), BLOCK_STRANGE);
     start();
     state.size = ND_STATE_LEAST - 1;
+    ck_assert_int_eq(found(), BLOCK_STRANGE);
+    start();
+    state.size = ND_STATE_LEAST; /* the first libraries of this version end there */
+    state.end_requests.count = UINT32_MAX;
+    ck_assert_int_eq(found(), BLOCK_FOUND);
+    ck_assert_uint_eq(block.state.end_requests.count, 0);
+    start();
+    state.end_requests.count = BLOCK_MOST_REQUESTS + 1;
     ck_assert_int_eq(found(), BLOCK_STRANGE);
     start();
     state.size = sizeof state + 8; /* more at the end is only more */

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include "shim/mode.h"
+#include "shim/report/end_request.h"
+#include "shim/report/operations.h"
 #include "shim/socket/change.h"
 #include "shim/socket/ended.h"
 #include "tests/unit/fake_kernel.h"
@@ -77,6 +79,28 @@ START_TEST(what_the_kernel_told_is_not_told_again) {
 }
 END_TEST
 
+/* It has marked the stream in the kernel, and left a request to report it. */
+START_TEST(what_the_command_has_ended_is_told_once) {
+    const int mark = ND_ENDED_MARK;
+    const uint64_t inode = nd_sock_inode(fd);
+    nd_real.setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &mark, sizeof mark);
+    nd_end_requests[inode % ND_END_REQUESTS] =
+        (struct nd_end_request){.is_new = 1, .inode = inode + 1, .limit = ND_LIMIT_RECV | ND_LIMIT_INBOUND};
+    ck_assert(nd_expired_anywhere(fd, sock));
+    ck_assert_uint_eq(fake.told, 0); /* it is of another */
+    nd_sock_change(fd, sock, 0, ND_SOCK_EXPIRED);
+    nd_end_requests[inode % ND_END_REQUESTS].inode = inode;
+    for (int again = 0; again < 2; again++) {
+        ck_assert(nd_expired_anywhere(fd, sock));
+        nd_sock_change(fd, sock, 0, ND_SOCK_EXPIRED);
+    }
+    ck_assert_uint_eq(fake.told, 1);
+    ck_assert_str_eq(fake.last.operation, "end");
+    ck_assert_str_eq(fake.last.limit, "INBOUND_RECV");
+    ck_assert_int_eq(fake.last.fd, fd);
+}
+END_TEST
+
 /* The number was given to another socket, or to a file, where no hook saw it. */
 START_TEST(another_socket_has_not_expired) {
     nd_expire_stream(fd, sock, &recv_expiry);
@@ -144,6 +168,7 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, a_kernel_that_refuses_gets_a_shutdown);
     tcase_add_test(tests, each_direction_times_out_once);
     tcase_add_test(tests, what_the_kernel_told_is_not_told_again);
+    tcase_add_test(tests, what_the_command_has_ended_is_told_once);
     tcase_add_loop_test(tests, another_socket_has_not_expired, 0, 2);
     tcase_add_test(tests, nothing_has_expired_at_first);
     tcase_add_test(tests, an_attempt_is_taken_back_and_its_error_with_it);
