@@ -92,9 +92,9 @@ static void drop_descriptors(int through) {
 }
 
 /* Guards the process `pid`, which waits until the number of this one comes through the pipe. */
-static void guard_from_here(pid_t pid, int through) {
+static void guard_from_here(pid_t pid, int through, bool beside_library) {
     static struct guard guard;
-    const struct guard_choice choice = {.pids = &pid, .pid_count = 1};
+    const struct guard_choice choice = {.pids = &pid, .pid_count = 1, .beside_library = beside_library};
     const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTSTP};
     const pid_t self = getpid();
     setsid();
@@ -121,7 +121,7 @@ static void let_look(pid_t pid) {
 }
 
 /* The child between the two ends at once, so that the program never has a child that it did not make. */
-int guard_this_process(void) {
+int guard_this_process(bool beside_library) {
     int ends[2];
     pid_t self = getpid(), guardian = 0;
     if (pipe2(ends, O_CLOEXEC) != 0)
@@ -129,7 +129,7 @@ int guard_this_process(void) {
     pid_t child = fork();
     if (child == 0) {
         if (fork() == 0)
-            guard_from_here(self, ends[1]);
+            guard_from_here(self, ends[1], beside_library);
         _exit(0);
     }
     close(ends[1]);

@@ -10,7 +10,7 @@ void guard_loop(struct guard *guard);
 
 /* Begins to guard this process, and what it will execute, from a process of its own, which is no child of this one,
  * keeps none of its descriptors but standard error, is in another session, and ends with it. Returns once it guards: 0,
- * or -1 where it cannot. */
-int guard_this_process(void);
+ * or -1 where it cannot. `beside_library`: processes under the library, this one among them, are left to that. */
+int guard_this_process(bool beside_library);
 
 #endif

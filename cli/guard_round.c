@@ -27,9 +27,8 @@
 #define CONNECTS_PER_LIMIT 4
 #define LONGEST_CONNECT_PACE (2500 * ND_MSEC)
 
-/* How often processes and owners of connections are looked for where nothing asks for it; for processes on a host that
- * has many, as much less often as this part of a processor demands. */
-#define REFRESH_PACE ND_SEC
+/* How often processes are looked for where nothing asks for it: as often as this part of a processor allows, within
+ * SHORTEST_PACE and LONGEST_PACE; and how often the owners of connections are. */
 #define REFRESH_SHARE 500
 #define SCAN_PACE (30 * ND_SEC)
 
@@ -344,7 +343,7 @@ nd_time guard_round(struct guard *guard) {
         forget_settings(guard);
         guard_policies_change();
     }
-    const nd_time refresh_pace = within(REFRESH_SHARE * guard->refresh_cost, REFRESH_PACE, LONGEST_PACE);
+    const nd_time refresh_pace = within(REFRESH_SHARE * guard->refresh_cost, SHORTEST_PACE, LONGEST_PACE);
     if (!guard->refreshed || now - guard->refreshed >= refresh_pace)
         refresh(guard, now);
     find_shortest(guard, &shortest, &connect);

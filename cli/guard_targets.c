@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/block_error.h"
@@ -12,6 +13,9 @@
 #include "cli/process/array.h"
 #include "cli/process/ending.h"
 #include "cli/process/processes.h"
+
+/* So long after a program was executed the library may still not be found at work in it. */
+#define LOADED_WITHIN (10 * ND_SEC)
 
 /* Reads the parent of a process, and when it was started. The name, in brackets, may have anything in it. */
 static bool read_origin(pid_t pid, pid_t *parent, uint64_t *started) {
@@ -84,6 +88,7 @@ int guard_targets_start(struct guard_targets *targets, const struct guard_choice
         struct guard_target *target = add(targets, choice->pids[i], 0);
         if (target && may_see(target)) {
             target->is_named = true;
+            target->is_taken = !choice->beside_library;
             continue;
         }
         int status = target ? block_error(target->pid, BLOCK_DENIED) : block_process_error(choice->pids[i]);
@@ -114,7 +119,8 @@ static void note_process(pid_t pid, void *arg) {
     walk->count += read_origin(pid, &child->parent, &started);
 }
 
-static void add_descendants(struct guard_targets *targets) {
+/* For kernels that do not list a thread's children. */
+static void add_descendants_of_all(struct guard_targets *targets) {
     struct walk walk = {0};
     process_each(note_process, &walk);
     for (size_t before = 0; before != targets->count;) {
@@ -124,6 +130,37 @@ static void add_descendants(struct guard_targets *targets) {
                 add(targets, walk.children[i].pid, walk.children[i].parent);
     }
     free(walk.children);
+}
+
+/* Where children are added, and whose. */
+struct family {
+    struct guard_targets *targets;
+    pid_t parent;
+};
+
+static void add_children(pid_t tid, void *arg) {
+    const struct family *family = arg;
+    char path[64];
+    int child;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)family->parent, (int)tid);
+    FILE *file = fopen(path, "re");
+    while (file && fscanf(file, "%d", &child) == 1)
+        add(family->targets, child, family->parent);
+    if (file)
+        fclose(file);
+}
+
+/* Those that are added are looked at in turn. */
+static void add_descendants(struct guard_targets *targets) {
+    if (access("/proc/thread-self/children", R_OK) != 0) {
+        add_descendants_of_all(targets);
+        return;
+    }
+    for (size_t i = 0; i < targets->count; i++) {
+        struct family family = {targets, targets->entries[i]->pid};
+        if (!targets->entries[i]->has_ended)
+            process_each_thread(family.parent, add_children, &family);
+    }
 }
 
 /* Adds the processes of a directory of the cgroup file system, and of those below it. */
@@ -156,7 +193,25 @@ static void add_any(pid_t pid, void *arg) {
         add(arg, pid, 0);
 }
 
+/* Whether the library is at work in the process. That is asked again for some time after a program was executed, since
+ * the library may not have been loaded yet. */
+static bool is_under_library(struct guard_target *target, nd_time now) {
+    char path[64];
+    struct stat status;
+    snprintf(path, sizeof path, "/proc/%d/exe", (int)target->pid);
+    if (stat(path, &status) != 0)
+        return false;
+    if (target->executable.inode != status.st_ino || target->executable.device != status.st_dev) {
+        target->executable = (struct guard_executable){status.st_dev, status.st_ino, now};
+        target->has_library = false;
+    }
+    if (!target->has_library && now - target->executable.seen < LOADED_WITHIN)
+        target->has_library = guard_target_has_library(target);
+    return target->has_library;
+}
+
 void guard_targets_refresh(struct guard_targets *targets) {
+    const nd_time now = nd_now();
     for (size_t i = 0; i < targets->count; i++)
         targets->entries[i]->has_ended |= process_has_ended(targets->entries[i]->pidfd);
     if (targets->choice.cgroup)
@@ -167,7 +222,8 @@ void guard_targets_refresh(struct guard_targets *targets) {
         add_descendants(targets);
     for (size_t i = 0; i < targets->count; i++) {
         struct guard_target *target = targets->entries[i];
-        target->policy = target->has_ended ? NULL : guard_policy_of(target->pid);
+        const bool is_left = target->has_ended || (targets->choice.beside_library && is_under_library(target, now));
+        target->policy = is_left ? NULL : guard_policy_of(target->pid);
         target->namespace = target->has_ended ? 0 : connections_namespace(target->pid);
     }
 }
@@ -199,5 +255,5 @@ void guard_targets_bury(struct guard_targets *targets) {
 
 bool guard_target_has_library(const struct guard_target *target) {
     static struct block block;
-    return !target->is_named && block_open(&block, target->pid, false) == BLOCK_FOUND;
+    return !target->is_taken && block_open(&block, target->pid, false) == BLOCK_FOUND;
 }

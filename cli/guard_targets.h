@@ -9,7 +9,13 @@ struct guard_target {
     int pidfd;
     uint64_t started; /* in ticks since the system's start: it tells the process from a later one of its number */
     uint64_t namespace;
-    bool is_named;        /* by its number, on the command line: it is guarded whether it has the library or not */
+    bool is_named;    /* by its number, on the command line */
+    bool is_taken;    /* whether it has the library or not */
+    bool has_library; /* as of the last look at `executable` */
+    struct guard_executable {
+        uint64_t device, inode;
+        nd_time seen; /* when it was first seen */
+    } executable;
     unsigned connections; /* that it has, as of the last look */
     bool has_ended;       /* it is freed by guard_targets_bury */
     struct guard_policy *policy;
@@ -19,9 +25,10 @@ struct guard_target {
 struct guard_choice {
     const pid_t *pids; /* these and their descendants */
     int pid_count;
-    const char *cgroup; /* or those in this directory of the cgroup file system, and below */
-    bool is_unit;       /* the directory may go and come again */
-    bool all;           /* or all */
+    bool beside_library; /* also the named ones are left to the library that they have */
+    const char *cgroup;  /* or those in this directory of the cgroup file system, and below */
+    bool is_unit;        /* the directory may go and come again */
+    bool all;            /* or all */
 };
 
 struct guard_targets {

@@ -5,6 +5,7 @@
 
 #include "cli/cli.h"
 #include "cli/elf_file.h"
+#include "cli/executes.h"
 #include "cli/guard_loop.h"
 #include "cli/loader.h"
 #include "cli/options.h"
@@ -86,8 +87,12 @@ static bool is_off(void) {
     return mode && strcmp(mode, "off") == 0;
 }
 
+/* The first process of a PID namespace would become the parent of its guard. */
+enum { INIT = 1 };
+
 /* Guards this process from outside where the library has no effect on what it is about to execute, and warns where that
- * cannot be. What users of preloaded libraries report most is that nothing happens. */
+ * cannot be. What users of preloaded libraries report most is that nothing happens. Where the library has an effect,
+ * but not on what the program itself may execute, that is guarded. */
 static void guard_if_useless(const char *name, struct library *library, bool may_guard) {
     struct program program;
     if (program_inspect(name, &program) != 0 || !program.is_elf)
@@ -97,8 +102,10 @@ static void guard_if_useless(const char *name, struct library *library, bool may
         cli_warn("/etc/netdeadline.disable exists: the calls of %s are not bounded", name);
     else if (why && may_guard && is_off())
         return;
-    else if (why && (!may_guard || guard_this_process() != 0))
+    else if (why && (!may_guard || guard_this_process(false) != 0))
         cli_warn("%s %s: its calls are not bounded", program.path, why);
+    else if (!why && may_guard && getpid() != INIT && !is_off() && executes_others(program.path))
+        guard_this_process(true);
 }
 
 enum { NO_GUARD = OPTIONS_FIRST_OTHER };

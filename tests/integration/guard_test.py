@@ -43,6 +43,12 @@ def client(tmp_path_factory):
     return build_once(tmp_path_factory, "go_client", "go", "build")
 
 
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory):
+    """A static program, by its path."""
+    return build_once(tmp_path_factory, "plain", "gcc", "-static")
+
+
 def options(limits):
     return [word for name, value in limits.items() for word in (f"--{name.replace('_', '-')}", value)]
 
@@ -209,17 +215,18 @@ def test_a_server(net, client, how):
         assert asking.recv(100).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_run_leaves_the_program_alone(net):
+# How `run` comes to a static program, and whether that ends before the guard does.
+WAYS = {"at once": [], "by a wrapper": ["env"], "by a shell": ["sh", "-c", 'exec "$@"', "sh"]}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_run_leaves_the_program_alone(net, plain, way):
     """Its process ID, descriptors, children and status are its own; the guard ends with it."""
-    busybox = programs.need("busybox")
-    program = net.start([look.COMMAND, "run", "--recv", "1s", busybox, "sh", "-c",
-                         "echo $$ $PPID; echo /proc/$$/fd/*; read children </proc/$$/task/$$/children; echo $children; exit 7"], library=False)
+    program = net.start([look.COMMAND, "run", "--recv", "1s", *way, plain, "self"], library=False)
     result = program.finish()
-    ids, descriptors, children = result.out.decode().splitlines()
-    assert result.status == 7 and not result.err, result
     pid = program.process.pid
-    assert ids == f"{pid} {os.getpid()}" and children == "", result
-    assert descriptors.split() == [f"/proc/{pid}/fd/{fd}" for fd in range(4)], result  # the last is the shell's, which lists them
+    assert result.status == 7 and not result.err, result
+    assert [line.strip() for line in result.out.decode().splitlines()] == [f"{pid} {os.getpid()}", "0 1 2", ""], result
     assert until(lambda: not [name for name in os.listdir("/proc") if name.isdigit() and is_guard_of_run(name, pid)])
 
 
@@ -231,12 +238,26 @@ def is_guard_of_run(pid, target):
     return False
 
 
-def test_a_static_program(net):
-    busybox = programs.need("busybox")
+# What `run` is given to come to a static program.
+COMMANDS = {"a static program": ["{}"], "executed by it": ["{plain}", "execute", "{}"], "executed by a wrapper": ["env", "{}"],
+            "a child of a shell": ["sh", "-c", '"$@"; exit $?', "sh", "{}"], "a grandchild": ["sh", "-c", '(env "$@"); exit $?', "sh", "{}"]}
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_a_static_program(net, plain, command):
+    """The library bounds a wrapper, and what it executes is guarded."""
     server = net.serve(tcp.silent)
-    began = time.monotonic()
-    result = net.run([look.COMMAND, "run", "--recv", "1s", busybox, "wget", "-O-", f"http://127.0.0.1:{server.port}/"], library=False)
-    assert result.status == 1 and 0.9 <= time.monotonic() - began < 1.9, result
+    words = [part for word in command for part in ([plain, "ask", server.port] if word == "{}" else [word.format(plain=plain)])]
+    result = net.run([look.COMMAND, "run", "--recv", "1s", "--log", "stderr", *words], library=False)
+    assert result.status == 1 and 0.9 <= result.elapsed < 2.6 and b"imed out" not in result.out, result
+    assert result.err.decode().count("operation=recv") == 1, result
+
+
+def test_what_the_library_bounds_in_a_wrapper_is_left_to_it(net):
+    server = net.serve(tcp.silent)
+    code = f"import socket\ns = socket.create_connection(('127.0.0.1', {server.port}))\ntry: s.recv(1)\nexcept OSError as e: print(e.errno)"
+    result = net.run([look.COMMAND, "run", "--recv", "1s", "--log", "stderr", "sh", "-c", '"$@"; exit $?', "sh", programs.PYTHON, "-c", code], library=False)
+    assert result.out == b"110\n" and result.err.count(b"limit=RECV") == 1, result
 
 
 STALLS = "s = dial(); s.sendall(b'hello'); got = s.recv(100)\ntry: got = s.recv(100)\nexcept OSError as e: got = e.errno\nprint(time.monotonic(), got)"
