@@ -55,6 +55,14 @@ static void take_owner(struct watched *watched, const struct scan *scan, const s
     watched->settings = found ? guard_policy_settings(found->target->policy, connection, watched->judge.inbound) : NULL;
 }
 
+static void take_owners(struct watch *watch, const struct scan *scan, const struct connection_list *list) {
+    for (size_t at = 0; at < list->count; at++) {
+        struct watched *watched = watch_find(watch, &list->entries[at], watch->read_at);
+        if (watched)
+            take_owner(watched, scan, &list->entries[at]);
+    }
+}
+
 void guard_owners_find(const struct guard_targets *targets, struct watch *watches, int count) {
     struct scan scan = {0};
     for (size_t i = 0; i < targets->count; i++) {
@@ -64,11 +72,9 @@ void guard_owners_find(const struct guard_targets *targets, struct watch *watche
     }
     if (scan.count > 0)
         qsort(scan.found, scan.count, sizeof *scan.found, by_inode);
-    for (struct watch *watch = watches; watch < watches + count; watch++)
-        for (size_t at = 0; at < watch->list.count; at++) {
-            struct watched *watched = watch_find(watch, &watch->list.entries[at], watch->read_at);
-            if (watched)
-                take_owner(watched, &scan, &watch->list.entries[at]);
-        }
+    for (struct watch *watch = watches; watch < watches + count; watch++) {
+        take_owners(watch, &scan, &watch->list);
+        take_owners(watch, &scan, &watch->connecting);
+    }
     free(scan.found);
 }

@@ -61,32 +61,35 @@ static void ignore(const char *text, void *arg) {
     (void)arg;
 }
 
-static bool is_connect(const struct nd_setting *setting) {
-    return setting->field == offsetof(struct nd_settings, connect) && setting->kind == ND_SETTING_TIME;
-}
-
-/* Whether the setting is one that a connection is judged by from outside. */
-static bool is_judged(const struct nd_setting *setting) {
+/* Which of the shortest limits the setting belongs to; NULL where connections are not judged by it from outside. */
+static nd_time *shortest_of(struct guard_shortest *shortest, const struct nd_setting *setting) {
     static const char *const others[] = {
         "RESOLVE", "ACCEPT", "TLS_HANDSHAKE", "INBOUND_TLS_HANDSHAKE", "TLS_SHUTDOWN", "INBOUND_TLS_SHUTDOWN"};
+    const char *name = setting->name;
     if (!nd_setting_is_limit(setting))
-        return false;
+        return NULL;
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (strcmp(setting->name, others[i]) == 0)
-            return false;
-    return true;
+        if (strcmp(name, others[i]) == 0)
+            return NULL;
+    if (strcmp(name, "CONNECT") == 0)
+        return &shortest->connect;
+    if (strncmp(name, "INBOUND_", 8) == 0)
+        name += 8;
+    return strcmp(name, "RECV") == 0 ? &shortest->recv
+           : strcmp(name, "SEND") == 0 || strcmp(name, "UNACKED") == 0 || strcmp(name, "KEEPALIVE") == 0
+               ? &shortest->sampled
+               : &shortest->timed;
 }
 
 static void take_shortest(struct guard_policy *policy, const struct nd_setting *setting, const int64_t value[2]) {
-    nd_time time = setting->kind == ND_SETTING_RATE ? value[1] : value[0];
-    nd_time *shortest = is_connect(setting) ? &policy->shortest_connect : &policy->shortest;
-    if (is_judged(setting) && value[0] > 0)
-        *shortest = nd_time_sooner(*shortest, time);
+    nd_time *shortest = value[0] > 0 ? shortest_of(&policy->shortest, setting) : NULL;
+    if (shortest)
+        *shortest = nd_time_sooner(*shortest, setting->kind == ND_SETTING_RATE ? value[1] : value[0]);
 }
 
 static void find_shortest(struct guard_policy *policy) {
     int64_t value[2];
-    policy->shortest = policy->shortest_connect = ND_NEVER;
+    policy->shortest = (struct guard_shortest){ND_NEVER, ND_NEVER, ND_NEVER, ND_NEVER};
     for (size_t i = 0; i < nd_setting_count; i++) {
         nd_setting_value_get(&nd_setting_table[i], &policy->settings, value);
         take_shortest(policy, &nd_setting_table[i], value);

@@ -17,10 +17,15 @@ struct guard_policy {
     struct guard_policy *next;
     struct nd_program program;
     struct nd_settings settings;
-    bool passes;      /* ONLY, SKIP or MODE=off leave the program alone */
-    bool is_skipped;  /* ONLY or SKIP do */
-    nd_time shortest; /* of all its limits but CONNECT, and of CONNECT; ND_NEVER where all are off */
-    nd_time shortest_connect;
+    bool passes;     /* ONLY, SKIP or MODE=off leave the program alone */
+    bool is_skipped; /* ONLY or SKIP do */
+    /* The shortest of its limits; ND_NEVER where all are off. */
+    struct guard_shortest {
+        nd_time connect;
+        nd_time recv;    /* runs also while a call is seen to be blocked */
+        nd_time sampled; /* SEND, UNACKED: what they run since is known only as well as looks are apart; KEEPALIVE */
+        nd_time timed;   /* the others: the kernel tells how long ago bytes moved */
+    } shortest;
     struct guard_profile *profiles;
     struct nd_rules rules;
 };

@@ -8,16 +8,17 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/guard_decide.h"
 #include "cli/guard_owners.h"
-#include "cli/guard_report.h"
 #include "cli/guard_state.h"
 #include "cli/process/ending.h"
-#include "cli/process/processes.h"
-#include "cli/process/system_call.h"
 
-/* All connections are looked at every tenth of the shortest limit, within these bounds; and besides when a limit is
- * due, as long as that takes no more than this part of a processor. */
-#define SHARE_OF_LIMIT 10
+/* All connections are looked at every tenth of the shortest limit that runs since what only looks show, every half of
+ * one whose beginning the kernel tells, within these bounds. Between them those are looked at
+ * whose limit is due, one by one, and, every tenth of RECV, the threads that are blocked in calls: none of these as
+ * often as would take more than this part of a processor. */
+#define SAMPLES_PER_LIMIT 10
+#define LOOKS_PER_TIMED_LIMIT 2
 #define SHORTEST_PACE (250 * ND_MSEC)
 #define LONGEST_PACE (6 * ND_SEC)
 #define SHARE_OF_PROCESSOR 50
@@ -31,9 +32,6 @@
  * SHORTEST_PACE and LONGEST_PACE; and how often the owners of connections are. */
 #define REFRESH_SHARE 500
 #define SCAN_PACE (30 * ND_SEC)
-
-/* For how long a connection that could not be ended is left alone. */
-#define SPARED (30 * ND_SEC)
 
 static struct watch *find_watch(struct guard *guard, const struct guard_target *target) {
     for (int i = 0; i < guard->watch_count; i++)
@@ -54,16 +52,29 @@ static struct watch *find_watch(struct guard *guard, const struct guard_target *
     return watch;
 }
 
+static bool has_any_ended(const struct guard_targets *targets) {
+    for (size_t i = 0; i < targets->count; i++)
+        if (targets->entries[i]->has_ended)
+            return true;
+    return false;
+}
+
+static void forget_owners(struct watch *watch) {
+    for (size_t at = 0; at < watch->size; at++)
+        if (watch->slots[at] && watch->slots[at]->owner && watch->slots[at]->owner->has_ended) {
+            watch->slots[at]->owner = NULL;
+            watch->slots[at]->was_looked_for = false;
+        }
+}
+
 /* Forgets the owners that have ended, and the namespaces that no process is left in. */
 static void drop_ended(struct guard *guard) {
+    const bool any = has_any_ended(&guard->targets);
     int kept = 0;
     for (int i = 0; i < guard->watch_count; i++) {
         struct watch *watch = &guard->watches[i];
-        for (size_t at = 0; at < watch->size; at++)
-            if (watch->slots[at] && watch->slots[at]->owner && watch->slots[at]->owner->has_ended) {
-                watch->slots[at]->owner = NULL;
-                watch->slots[at]->was_looked_for = false;
-            }
+        if (any)
+            forget_owners(watch);
         if (watch->is_used)
             guard->watches[kept++] = *watch;
         else
@@ -96,179 +107,65 @@ static void refresh(struct guard *guard, nd_time now) {
     guard->refresh_cost = spent() - began;
 }
 
-/* Takes a new list of each namespace. Returns whether a connection in it has an owner that has not been looked for. The
+static struct connection_list *list_of(struct watch *watch, enum connection_kind kind) {
+    return kind == CONNECTIONS_ALL ? &watch->list : &watch->connecting;
+}
+
+static bool make_room(struct watch *watch, size_t count) {
+    if (count <= watch->found_room)
+        return true;
+    struct watched **found = realloc(watch->found, 2 * count * sizeof *found);
+    if (!found)
+        return false;
+    watch->found = found;
+    watch->found_room = 2 * count;
+    return true;
+}
+
+/* Takes what the kernel told of a connection. Returns whether its owner is to be looked for. */
+static bool look_at(struct watch *watch, struct watched *watched, const struct connection *connection) {
+    const bool was_inbound = watched->judge.inbound;
+    judge_look(&watched->judge, connection, watch->read_at);
+    /* it was accepted since, or closed, or other settings hold */
+    if (connection->inode != watched->inode || watched->judge.inbound != was_inbound)
+        watched->was_looked_for = false;
+    watched->inode = connection->inode;
+    return connection->inode && !watched->was_looked_for;
+}
+
+/* Takes a new list of the namespace. Returns whether a connection in it has an owner that has not been looked for. The
  * kernel tells how long ago bytes moved: the clock is read behind the list, so that what the reading took, or this
- * command waited for a processor, is not taken for silence. */
-static bool look(struct guard *guard, enum connection_kind kind) {
+ * command waited for a processor, is not taken for silence. What a read that failed has given is not looked at. */
+static bool look_there(struct watch *watch, enum connection_kind kind) {
+    struct connection_list *list = list_of(watch, kind);
+    const bool is_whole = connections_read(watch->netlink, kind, list) == 0;
     bool is_new = false;
-    for (int i = 0; i < guard->watch_count; i++) {
-        struct watch *watch = &guard->watches[i];
-        const bool is_whole = connections_read(watch->netlink, kind, &watch->list) == 0;
-        const nd_time now = watch->read_at = nd_now();
-        if (!is_whole)
-            continue; /* what a read that failed has given is looked at all the same */
-        for (size_t at = 0; at < watch->list.count; at++) {
-            const struct connection *connection = &watch->list.entries[at];
-            struct watched *watched = watch_find(watch, connection, now);
-            if (!watched)
-                continue;
-            const bool was_inbound = watched->judge.inbound;
-            judge_look(&watched->judge, connection, now);
-            /* it was accepted since, or closed, or other settings hold */
-            if (connection->inode != watched->inode || watched->judge.inbound != was_inbound)
-                watched->was_looked_for = false;
-            watched->inode = connection->inode;
-            watched->is_present = true;
-            is_new |= connection->inode && !watched->was_looked_for;
-        }
-        if (kind == CONNECTIONS_ALL)
-            watch_sweep(watch);
+    watch->read_at = nd_now();
+    if (kind == CONNECTIONS_ALL) {
+        watch->connecting.count = watch->present = 0;
+        watch->look += is_whole;
     }
+    if (!is_whole || !make_room(watch, list->count))
+        list->count = 0;
+    for (size_t at = 0; at < list->count; at++) {
+        struct watched *watched = watch->found[at] = watch_find(watch, &list->entries[at], watch->read_at);
+        if (!watched)
+            continue;
+        is_new |= look_at(watch, watched, &list->entries[at]);
+        watch->present += kind == CONNECTIONS_ALL && watched->seen != watch->look;
+        watched->seen = watch->look;
+        watched->at = (uint32_t)at;
+    }
+    if (kind == CONNECTIONS_ALL && is_whole)
+        watch_sweep(watch);
     return is_new;
 }
 
-static bool is_observing(const struct guard_target *owner) {
-    return owner->policy->settings.mode == ND_MODE_OBSERVE;
-}
-
-static int set_number(int fd, int level, int name, int value) {
-    return setsockopt(fd, level, name, &value, sizeof value);
-}
-
-/* Puts KEEPALIVE's options on a connection whose program has not switched keepalive on itself, as the library does. */
-static void prepare(struct watched *watched) {
-    const struct nd_limits *limits =
-        watched->judge.inbound ? &watched->settings->inbound : &watched->settings->outbound;
-    const nd_time limit = limits->keepalive;
-    const nd_time idle = (limit + ND_SEC - 1) / ND_SEC, interval = idle < 20 ? 1 : idle / 10;
-    int own = 0;
-    socklen_t length = sizeof own;
-    watched->is_prepared = true;
-    if (!limit || is_observing(watched->owner))
-        return;
-    int copy = ending_copy(watched->owner->pidfd, watched->fd, watched->cookie);
-    if (copy < 0)
-        return;
-    if (getsockopt(copy, SOL_SOCKET, SO_KEEPALIVE, &own, &length) == 0 && own == 0 &&
-        set_number(copy, IPPROTO_TCP, TCP_KEEPCNT, 5) == 0 &&
-        set_number(copy, IPPROTO_TCP, TCP_KEEPINTVL, interval > 32767 ? 32767 : (int)interval) == 0 &&
-        set_number(copy, IPPROTO_TCP, TCP_KEEPIDLE, idle > 32767 ? 32767 : (int)idle) == 0)
-        set_number(copy, SOL_SOCKET, SO_KEEPALIVE, 1);
-    close(copy);
-}
-
-/* The threads of a process that wait for input. */
-struct receivers {
-    const struct guard_target *target;
-    int fds[64], count;
-    bool is_64;
-};
-
-static void note_receiver(pid_t tid, void *arg) {
-    struct receivers *receivers = arg;
-    int fd = receivers->count < 64 ? system_call_receives_from(receivers->target->pid, tid, receivers->is_64) : -1;
-    if (fd >= 0)
-        receivers->fds[receivers->count++] = fd;
-}
-
-static bool is_receiving(struct receivers *receivers, const struct watched *watched) {
-    if (receivers->target != watched->owner) {
-        *receivers = (struct receivers){.target = watched->owner, .is_64 = process_is_64(watched->owner->pid)};
-        process_each_thread(watched->owner->pid, note_receiver, receivers);
-    }
-    for (int i = 0; i < receivers->count; i++)
-        if (receivers->fds[i] == watched->fd)
-            return true;
-    return false;
-}
-
-/* Ends what the copy is of, unless it is no longer overdue. *verdict becomes that of now. */
-static enum ending end_copy(const struct watch *watch, const struct watched *watched, const struct judge *before,
-                            int copy, struct connection *connection, struct verdict *verdict) {
-    struct judge judge = *before;
-    if (ending_refresh(copy, connection) == 0) {
-        const nd_time now = nd_now();
-        judge_look(&judge, connection, now);
-        if (judge_decide(&judge, connection, watched->settings, now, verdict))
-            return ending_end(copy, watch->netlink, connection);
-    }
-    errno = ESTALE;
-    return ENDING_NONE;
-}
-
-static bool is_gone(int error) {
-    return error == ESTALE || error == EBADF || error == ESRCH || error == ENOENT;
-}
-
-static void warn_powerless(struct guard *guard, const struct guard_target *target, int error) {
-    if (guard->has_warned || guard->is_quiet)
-        return;
-    guard->has_warned = true;
-    cli_warn("cannot end connections of process %d: %s; " CLI_NEEDS_PTRACE ", or CAP_NET_ADMIN and a kernel with "
-             "CONFIG_INET_DIAG_DESTROY",
-             (int)target->pid, strerror(error));
-}
-
-/* `before` is the judge as it was before the look that found the limit expired. */
-static void expire(struct guard *guard, const struct watch *watch, struct watched *watched, const struct judge *before,
-                   const struct connection *connection, struct verdict *verdict, nd_time now) {
-    struct guard_target *owner = watched->owner;
-    struct connection fresh = *connection;
-    const bool observe = is_observing(owner);
-    enum ending ending = ENDING_NONE;
-    if (guard_target_has_library(owner)) {
-        watched->spared_until = now + SPARED;
-        return;
-    }
-    if (!observe) {
-        int copy = ending_copy(owner->pidfd, watched->fd, watched->cookie);
-        int error = errno;
-        if (copy >= 0)
-            ending = end_copy(watch, watched, before, copy, &fresh, verdict);
-        else if (!is_gone(error))
-            ending = ending_destroy(owner->pid, owner->pidfd, watched->fd, watch->netlink, connection);
-        error = ending == ENDING_NONE && (copy >= 0 || is_gone(error)) ? (copy >= 0 ? errno : error) : error;
-        if (copy >= 0)
-            close(copy);
-        if (ending == ENDING_NONE) {
-            watched->was_looked_for = !is_gone(error);
-            watched->spared_until = is_gone(error) ? 0 : now + SPARED;
-            if (!is_gone(error))
-                warn_powerless(guard, owner, error);
-            return;
-        }
-    }
-    watched->spared_until = observe ? 0 : now + SPARED;
-    watched->observed_limit = verdict->limit;
-    watched->observed_moved = watched->judge.moved;
-    guard->ended += !observe;
-    guard->observed += observe;
-    guard_state_count(verdict, observe);
-    guard_report(&owner->policy->settings, owner, watched->fd, connection, verdict, observe);
-}
-
-static void decide(struct guard *guard, struct watch *watch, const struct connection *connection,
-                   struct receivers *receivers) {
-    const nd_time now = watch->read_at;
-    struct watched *watched = connection->inode ? watch_find(watch, connection, now) : NULL;
-    struct verdict verdict;
-    if (!watched || !watched->owner || !watched->settings)
-        return;
-    if (!watched->is_prepared && connection->state == TCP_ESTABLISHED)
-        prepare(watched);
-    if (judge_asks_for_calls(&watched->judge, connection, watched->settings, now))
-        judge_receiving(&watched->judge, is_receiving(receivers, watched), now);
-    watched->judge.is_only = watched->owner->connections <= 1;
-    const struct judge before = watched->judge;
-    bool expired = judge_decide(&watched->judge, connection, watched->settings, now, &verdict);
-    const bool was_observed = expired && is_observing(watched->owner) && watched->observed_limit == verdict.limit &&
-                              watched->observed_moved == watched->judge.moved;
-    nd_time due = !expired ? verdict.due : was_observed ? ND_NEVER : now + SHORTEST_PACE;
-    if (now < watched->spared_until)
-        due = due > watched->spared_until ? due : watched->spared_until;
-    else if (expired && !was_observed)
-        expire(guard, watch, watched, &before, connection, &verdict, now);
-    guard->due = nd_time_sooner(guard->due, due);
+static bool look(struct guard *guard, enum connection_kind kind) {
+    bool is_new = false;
+    for (int i = 0; i < guard->watch_count; i++)
+        is_new |= look_there(&guard->watches[i], kind);
+    return is_new;
 }
 
 /* Counts each process's connections, which a look at all has found. */
@@ -281,25 +178,31 @@ static void count_connections(struct guard *guard) {
                 guard->watches[i].slots[at]->owner->connections++;
 }
 
-static void decide_all(struct guard *guard) {
-    struct receivers receivers = {.target = NULL};
-    guard->due = ND_NEVER;
+static void decide_all(struct guard *guard, enum connection_kind kind) {
+    struct guard_receivers receivers = {.target = NULL};
     count_connections(guard);
-    for (int i = 0; i < guard->watch_count; i++)
-        for (size_t at = 0; at < guard->watches[i].list.count; at++)
-            decide(guard, &guard->watches[i], &guard->watches[i].list.entries[at], &receivers);
+    for (int i = 0; i < guard->watch_count; i++) {
+        struct watch *watch = &guard->watches[i];
+        const struct connection_list *list = list_of(watch, kind);
+        for (size_t at = 0; at < list->count; at++)
+            if (watch->found[at])
+                guard_decide(guard, watch, watch->found[at], &list->entries[at], &receivers, watch->read_at);
+    }
 }
 
 /* The shortest limits of all programs that are guarded. */
-static void find_shortest(const struct guard *guard, nd_time *shortest, nd_time *connect) {
-    *shortest = *connect = ND_NEVER;
+static struct guard_shortest find_shortest(const struct guard *guard) {
+    struct guard_shortest all = {ND_NEVER, ND_NEVER, ND_NEVER, ND_NEVER};
     for (size_t i = 0; i < guard->targets.count; i++) {
         const struct guard_policy *policy = guard->targets.entries[i]->policy;
         if (!policy || policy->passes)
             continue;
-        *shortest = nd_time_sooner(*shortest, policy->shortest);
-        *connect = nd_time_sooner(*connect, policy->shortest_connect);
+        all.connect = nd_time_sooner(all.connect, policy->shortest.connect);
+        all.recv = nd_time_sooner(all.recv, policy->shortest.recv);
+        all.sampled = nd_time_sooner(all.sampled, policy->shortest.sampled);
+        all.timed = nd_time_sooner(all.timed, policy->shortest.timed);
     }
+    return all;
 }
 
 static nd_time within(nd_time time, nd_time least, nd_time most) {
@@ -320,9 +223,65 @@ static void look_at_all(struct guard *guard, enum connection_kind kind, nd_time 
         guard_owners_find(&guard->targets, guard->watches, guard->watch_count);
         guard->scanned = now;
     }
-    decide_all(guard);
-    nd_time *cost = kind == CONNECTIONS_ALL ? &guard->cost : &guard->connecting_cost;
-    *cost = spent() - began;
+    if (kind == CONNECTIONS_ALL) {
+        guard->due = ND_NEVER;
+        guard->is_blind = false;
+    }
+    decide_all(guard, kind);
+    guard->looked_at_connecting = now;
+    if (kind != CONNECTIONS_ALL)
+        return;
+    guard->looked = now;
+    guard->cost = spent() - began;
+}
+
+/* Looks at those that are due, one by one. */
+static void look_at_due(struct guard *guard, nd_time now) {
+    struct guard_receivers receivers = {.target = NULL};
+    const nd_time began = spent();
+    guard->due = ND_NEVER;
+    for (int i = 0; i < guard->watch_count; i++) {
+        struct watch *watch = &guard->watches[i];
+        for (size_t at = 0; at < watch->size; at++) {
+            struct watched *watched = watch->slots[at];
+            if (watched && watched->due <= now)
+                guard_look_at_one(guard, watch, watched, &receivers);
+            else if (watched)
+                guard->due = nd_time_sooner(guard->due, watched->due);
+        }
+    }
+    guard->looked_at_due = now;
+    guard->due_cost = spent() - began;
+}
+
+/* Notes which connections of a process a call waits for, and looks at those of which that is new. */
+static void look_at_calls_of(struct guard *guard, struct watch *watch, const struct guard_target *target, nd_time now) {
+    struct guard_receivers receivers;
+    guard_receivers_find(&receivers, target);
+    for (size_t at = 0; at < watch->size; at++) {
+        struct watched *watched = watch->slots[at];
+        if (!watched || watched->owner != target)
+            continue;
+        const bool is_receiving = guard_is_receiving(&receivers, watched);
+        if (!is_receiving)
+            judge_receiving(&watched->judge, false, now);
+        else if (watched->judge.receiving < 0 && watched->due == ND_NEVER)
+            guard_look_at_one(guard, watch, watched, &receivers);
+    }
+}
+
+static void look_at_calls(struct guard *guard, nd_time now) {
+    const nd_time began = spent();
+    for (size_t i = 0; i < guard->targets.count; i++) {
+        struct guard_target *target = guard->targets.entries[i];
+        if (!target->policy || target->policy->passes || target->policy->shortest.recv == ND_NEVER)
+            continue;
+        for (int j = 0; j < guard->watch_count; j++)
+            if (guard->watches[j].namespace == target->namespace)
+                look_at_calls_of(guard, &guard->watches[j], target, now);
+    }
+    guard->looked_at_calls = now;
+    guard->calls_cost = spent() - began;
 }
 
 /* Lets the settings of each connection be found again. */
@@ -337,35 +296,55 @@ static void forget_settings(struct guard *guard) {
     guard->looked = guard->scanned = guard->refreshed = 0;
 }
 
+/* When each thing is to be done next. */
+struct schedule {
+    nd_time refresh, all, connecting, due, calls;
+};
+
+static nd_time at_pace(nd_time last, nd_time limit, int parts, nd_time longest) {
+    return limit == ND_NEVER ? ND_NEVER : last + within(limit / parts, SHORTEST_PACE, longest);
+}
+
+static struct schedule schedule(const struct guard *guard) {
+    const struct guard_shortest shortest = find_shortest(guard);
+    const nd_time sampled = at_pace(guard->looked, shortest.sampled, SAMPLES_PER_LIMIT, LONGEST_PACE);
+    const nd_time timed =
+        at_pace(guard->looked, nd_time_sooner(shortest.timed, shortest.recv), LOOKS_PER_TIMED_LIMIT, LONGEST_PACE);
+    const nd_time soonest =
+        guard->is_blind ? guard->looked + affordable(guard->cost) : guard->looked_at_due + affordable(guard->due_cost);
+    const nd_time calls = at_pace(guard->looked_at_calls, shortest.recv, SAMPLES_PER_LIMIT, LONGEST_PACE);
+    const nd_time calls_affordable = guard->looked_at_calls + affordable(guard->calls_cost);
+    return (struct schedule){
+        .refresh = guard->refreshed + within(REFRESH_SHARE * guard->refresh_cost, SHORTEST_PACE, LONGEST_PACE),
+        .all = nd_time_sooner(nd_time_sooner(sampled, timed), guard->looked + LONGEST_PACE),
+        .connecting = at_pace(guard->looked_at_connecting, shortest.connect, CONNECTS_PER_LIMIT, LONGEST_CONNECT_PACE),
+        .due = guard->due == ND_NEVER || guard->due > soonest ? guard->due : soonest,
+        .calls = calls > calls_affordable ? calls : calls_affordable,
+    };
+}
+
 nd_time guard_round(struct guard *guard) {
-    nd_time now = nd_now(), shortest, connect;
+    const nd_time now = nd_now();
     if (guard_state_take()) {
         forget_settings(guard);
         guard_policies_change();
     }
-    const nd_time refresh_pace = within(REFRESH_SHARE * guard->refresh_cost, SHORTEST_PACE, LONGEST_PACE);
-    if (!guard->refreshed || now - guard->refreshed >= refresh_pace)
+    if (!guard->refreshed || now >= schedule(guard).refresh)
         refresh(guard, now);
-    find_shortest(guard, &shortest, &connect);
-    const nd_time pace = within(shortest / SHARE_OF_LIMIT, SHORTEST_PACE, LONGEST_PACE);
-    const nd_time connect_pace = within(connect / CONNECTS_PER_LIMIT, SHORTEST_PACE, LONGEST_CONNECT_PACE);
-    nd_time next = nd_time_sooner(guard->looked + pace, guard->due > guard->looked + affordable(guard->cost)
-                                                            ? guard->due
-                                                            : guard->looked + affordable(guard->cost));
-    nd_time next_connecting = connect == ND_NEVER ? ND_NEVER : guard->looked_at_connecting + connect_pace;
-    if (!guard->looked || now >= next) {
+    const struct schedule next = schedule(guard);
+    if (!guard->looked || now >= next.all || (guard->is_blind && now >= next.due)) {
         look_at_all(guard, CONNECTIONS_ALL, now);
-        guard->looked = guard->looked_at_connecting = now;
-    } else if (now >= next_connecting) {
-        const nd_time due = guard->due;
-        look_at_all(guard, CONNECTIONS_CONNECTING, now);
-        guard->due = nd_time_sooner(guard->due, due);
-        guard->looked_at_connecting = now;
+    } else {
+        if (now >= next.connecting)
+            look_at_all(guard, CONNECTIONS_CONNECTING, now);
+        if (now >= next.calls)
+            look_at_calls(guard, now);
+        if (now >= next.due)
+            look_at_due(guard, now);
     }
-    const nd_time soonest = guard->looked + affordable(guard->cost);
-    next = nd_time_sooner(guard->looked + pace, guard->due > soonest ? guard->due : soonest);
-    next = nd_time_sooner(next, guard->refreshed + refresh_pace);
-    return connect == ND_NEVER ? next : nd_time_sooner(next, guard->looked_at_connecting + connect_pace);
+    const struct schedule then = schedule(guard);
+    return nd_time_sooner(nd_time_sooner(then.refresh, then.all),
+                          nd_time_sooner(then.connecting, nd_time_sooner(then.due, then.calls)));
 }
 
 void guard_start(void) {

@@ -12,11 +12,12 @@ struct guard {
     int watch_count;
     bool is_quiet;     /* it tells nothing of its own troubles */
     bool has_warned;   /* that a connection could not be ended */
+    bool is_blind;     /* a connection is due of which no copy is to be had: all are looked at together */
     nd_time refreshed; /* when processes were looked for last */
     nd_time scanned;   /* when descriptors were */
-    nd_time looked, looked_at_connecting;
-    nd_time refresh_cost, cost, connecting_cost; /* of the last look, in the processor's time */
-    nd_time due;                                 /* when the first limit expires if nothing moves */
+    nd_time looked, looked_at_connecting, looked_at_due, looked_at_calls;
+    nd_time refresh_cost, cost, due_cost, calls_cost; /* of the last look, in the processor's time */
+    nd_time due;                                      /* when the first limit expires if nothing moves */
     unsigned long long ended, observed;
 };
 

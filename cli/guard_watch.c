@@ -15,8 +15,8 @@ static void put(struct watch *watch, struct watched *entry) {
     watch->count++;
 }
 
-/* Makes a table of `size` of those that are present, or of all. */
-static bool rebuild(struct watch *watch, size_t size, bool present_only) {
+/* Makes a table of `size` of those that the last look has found, or of all. */
+static bool rebuild(struct watch *watch, size_t size, bool found_only) {
     struct watched **old = watch->slots, **slots = calloc(size, sizeof(struct watched *));
     size_t old_size = watch->size;
     if (!slots)
@@ -25,12 +25,10 @@ static bool rebuild(struct watch *watch, size_t size, bool present_only) {
     watch->size = size;
     watch->count = 0;
     for (size_t i = 0; i < old_size; i++) {
-        if (old[i] && present_only && !old[i]->is_present) {
+        if (old[i] && found_only && old[i]->seen != watch->look)
             free(old[i]);
-        } else if (old[i]) {
-            old[i]->is_present &= !present_only; /* growing, which happens in the midst of a look, keeps the marks */
+        else if (old[i])
             put(watch, old[i]);
-        }
     }
     free(old);
     return true;
@@ -48,25 +46,36 @@ struct watched *watch_find(struct watch *watch, const struct connection *connect
         return NULL;
     entry->cookie = connection->cookie;
     entry->fd = -1;
+    entry->due = ND_NEVER;
+    entry->seen = watch->look - 1;
     judge_begin(&entry->judge, connection, now);
     put(watch, entry);
     return entry;
 }
 
 void watch_sweep(struct watch *watch) {
-    size_t present = 0, size = 256;
-    for (size_t i = 0; i < watch->size; i++)
-        present += watch->slots[i] && watch->slots[i]->is_present;
-    while (size < 4 * present)
+    size_t size = 256;
+    while (size < 4 * watch->present)
         size *= 2;
-    rebuild(watch, size, true);
+    if (watch->present != watch->count || size < watch->size / 2)
+        rebuild(watch, size > watch->size || size < watch->size / 2 ? size : watch->size, true);
+}
+
+struct connection *watch_listed(struct watch *watch, const struct watched *watched) {
+    struct connection_list *const lists[] = {&watch->list, &watch->connecting};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        if (watched->at < lists[i]->count && lists[i]->entries[watched->at].cookie == watched->cookie)
+            return &lists[i]->entries[watched->at];
+    return NULL;
 }
 
 void watch_free(struct watch *watch) {
     for (size_t i = 0; i < watch->size; i++)
         free(watch->slots[i]);
     free(watch->slots);
+    free(watch->found);
     connections_free(&watch->list);
+    connections_free(&watch->connecting);
     if (watch->netlink >= 0)
         close(watch->netlink);
     *watch = (struct watch){.netlink = -1};

@@ -25,6 +25,9 @@ enum { BUFFER = 64 * 1024, TIMER_RETRANSMIT = 1 };
     (STATE(TCP_ESTABLISHED) | STATE(TCP_SYN_SENT) | STATE(TCP_FIN_WAIT1) | STATE(TCP_FIN_WAIT2) |                      \
      STATE(TCP_CLOSE_WAIT) | STATE(TCP_LAST_ACK) | STATE(TCP_CLOSING))
 
+/* What is listed of each. */
+#define WANTED (1 << (INET_DIAG_INFO - 1) | 1 << (INET_DIAG_SKMEMINFO - 1))
+
 #ifndef SOCK_DESTROY
 #define SOCK_DESTROY 21 /* Linux 4.5 */
 #endif
@@ -237,20 +240,8 @@ struct request {
     struct inet_diag_req_v2 diag;
 };
 
-static int dump(int netlink, uint8_t family, uint32_t states, struct connection_list *list) {
+static int read_answer(int netlink, struct connection_list *list) {
     static char buffer[BUFFER] __attribute__((aligned(NLMSG_ALIGNTO)));
-    struct request request = {
-        .header = {.nlmsg_len = sizeof request,
-                   .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-                   .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
-                   .nlmsg_seq = ++sequence},
-        .diag = {.sdiag_family = family,
-                 .sdiag_protocol = IPPROTO_TCP,
-                 .idiag_ext = 1 << (INET_DIAG_INFO - 1) | 1 << (INET_DIAG_SKMEMINFO - 1),
-                 .idiag_states = states},
-    };
-    if (send(netlink, &request, sizeof request, 0) < 0)
-        return -1;
     for (int end = 0; end == 0;) {
         ssize_t got = recv(netlink, buffer, sizeof buffer, 0);
         if (got < 0 && errno == EINTR)
@@ -260,6 +251,40 @@ static int dump(int netlink, uint8_t family, uint32_t states, struct connection_
             return -1;
     }
     return 0;
+}
+
+static int dump_family(int netlink, uint8_t family, uint32_t states, struct connection_list *list) {
+    struct request request = {
+        .header = {.nlmsg_len = sizeof request,
+                   .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                   .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+                   .nlmsg_seq = ++sequence},
+        .diag = {.sdiag_family = family, .sdiag_protocol = IPPROTO_TCP, .idiag_ext = WANTED, .idiag_states = states},
+    };
+    return send(netlink, &request, sizeof request, 0) < 0 ? -1 : read_answer(netlink, list);
+}
+
+/* The older request lists both families in one walk through the kernel's table, which is large even where it is empty. */
+static int dump_all(int netlink, uint32_t states, struct connection_list *list) {
+    struct {
+        struct nlmsghdr header;
+        struct inet_diag_req diag;
+    } request = {
+        .header = {.nlmsg_len = sizeof request,
+                   .nlmsg_type = TCPDIAG_GETSOCK,
+                   .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+                   .nlmsg_seq = ++sequence},
+        .diag = {.idiag_family = AF_INET, .idiag_ext = WANTED, .idiag_states = states},
+    };
+    return send(netlink, &request, sizeof request, 0) < 0 ? -1 : read_answer(netlink, list);
+}
+
+static int dump(int netlink, uint32_t states, struct connection_list *list) {
+    if (dump_all(netlink, states, list) == 0)
+        return 0;
+    list->count = list->listener_count = 0;
+    return dump_family(netlink, AF_INET, states, list) != 0 || dump_family(netlink, AF_INET6, states, list) != 0 ? -1
+                                                                                                                 : 0;
 }
 
 static int by_port(const void *a, const void *b) {
@@ -278,7 +303,7 @@ static bool was_accepted(const struct connection_list *list, const struct connec
 int connections_read(int netlink, enum connection_kind kind, struct connection_list *list) {
     const uint32_t states = kind == CONNECTIONS_ALL ? CONNECTED_STATES | STATE(TCP_LISTEN) : STATE(TCP_SYN_SENT);
     list->count = list->listener_count = 0;
-    if (dump(netlink, AF_INET, states, list) != 0 || dump(netlink, AF_INET6, states, list) != 0)
+    if (dump(netlink, states, list) != 0)
         return -1;
     if (list->listener_count > 0)
         qsort(list->listeners, list->listener_count, sizeof *list->listeners, by_port);

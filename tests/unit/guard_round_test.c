@@ -135,8 +135,8 @@ static void start(nd_time recv) {
     memset(&guard, 0, sizeof guard);
     host.now = host.sent = 1000 * ND_SEC;
     host.received = host.now - ND_SEC;
-    policy.settings.outbound.recv = policy.shortest = recv;
-    policy.shortest_connect = ND_NEVER;
+    policy.shortest = (struct guard_shortest){ND_NEVER, recv, ND_NEVER, ND_NEVER};
+    policy.settings.outbound.recv = recv;
     guard_round(&guard);
 }
 

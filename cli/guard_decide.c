@@ -1,0 +1,184 @@
+#include "cli/guard_decide.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/guard_report.h"
+#include "cli/guard_state.h"
+#include "cli/process/ending.h"
+#include "cli/process/processes.h"
+#include "cli/process/system_call.h"
+
+/* For how long a connection that could not be ended is left alone, and when one is looked at again that was. */
+#define SPARED (30 * ND_SEC)
+#define AGAIN (250 * ND_MSEC)
+
+static bool is_observing(const struct guard_target *owner) {
+    return owner->policy->settings.mode == ND_MODE_OBSERVE;
+}
+
+static int set_number(int fd, int level, int name, int value) {
+    return setsockopt(fd, level, name, &value, sizeof value);
+}
+
+/* Puts KEEPALIVE's options on a connection whose program has not switched keepalive on itself, as the library does. */
+static void prepare(struct watched *watched) {
+    const struct nd_limits *limits =
+        watched->judge.inbound ? &watched->settings->inbound : &watched->settings->outbound;
+    const nd_time limit = limits->keepalive;
+    const nd_time idle = (limit + ND_SEC - 1) / ND_SEC, interval = idle < 20 ? 1 : idle / 10;
+    int own = 0;
+    socklen_t length = sizeof own;
+    watched->is_prepared = true;
+    if (!limit || is_observing(watched->owner))
+        return;
+    int copy = ending_copy(watched->owner->pidfd, watched->fd, watched->cookie);
+    if (copy < 0)
+        return;
+    if (getsockopt(copy, SOL_SOCKET, SO_KEEPALIVE, &own, &length) == 0 && own == 0 &&
+        set_number(copy, IPPROTO_TCP, TCP_KEEPCNT, 5) == 0 &&
+        set_number(copy, IPPROTO_TCP, TCP_KEEPINTVL, interval > 32767 ? 32767 : (int)interval) == 0 &&
+        set_number(copy, IPPROTO_TCP, TCP_KEEPIDLE, idle > 32767 ? 32767 : (int)idle) == 0)
+        set_number(copy, SOL_SOCKET, SO_KEEPALIVE, 1);
+    close(copy);
+}
+
+static void note_receiver(pid_t tid, void *arg) {
+    struct guard_receivers *receivers = arg;
+    int fd = receivers->count < GUARD_RECEIVERS
+                 ? system_call_receives_from(receivers->target->pid, tid, receivers->is_64)
+                 : -1;
+    if (fd >= 0)
+        receivers->fds[receivers->count++] = fd;
+}
+
+void guard_receivers_find(struct guard_receivers *receivers, const struct guard_target *target) {
+    *receivers = (struct guard_receivers){.target = target, .is_64 = process_is_64(target->pid)};
+    process_each_thread(target->pid, note_receiver, receivers);
+}
+
+bool guard_is_receiving(struct guard_receivers *receivers, const struct watched *watched) {
+    if (receivers->target != watched->owner)
+        guard_receivers_find(receivers, watched->owner);
+    for (int i = 0; i < receivers->count; i++)
+        if (receivers->fds[i] == watched->fd)
+            return true;
+    return false;
+}
+
+/* Ends what the copy is of, unless it is no longer overdue. *verdict becomes that of now. */
+static enum ending end_copy(const struct watch *watch, const struct watched *watched, const struct judge *before,
+                            int copy, struct connection *connection, struct verdict *verdict) {
+    struct judge judge = *before;
+    if (ending_refresh(copy, connection) == 0) {
+        const nd_time now = nd_now();
+        judge_look(&judge, connection, now);
+        if (judge_decide(&judge, connection, watched->settings, now, verdict))
+            return ending_end(copy, watch->netlink, connection);
+    }
+    errno = ESTALE;
+    return ENDING_NONE;
+}
+
+static bool is_gone(int error) {
+    return error == ESTALE || error == EBADF || error == ESRCH || error == ENOENT;
+}
+
+static void warn_powerless(struct guard *guard, const struct guard_target *target, int error) {
+    if (guard->has_warned || guard->is_quiet)
+        return;
+    guard->has_warned = true;
+    cli_warn("cannot end connections of process %d: %s; " CLI_NEEDS_PTRACE ", or CAP_NET_ADMIN and a kernel with "
+             "CONFIG_INET_DIAG_DESTROY",
+             (int)target->pid, strerror(error));
+}
+
+/* `before` is the judge as it was before the look that found the limit expired. */
+static void expire(struct guard *guard, const struct watch *watch, struct watched *watched, const struct judge *before,
+                   const struct connection *connection, struct verdict *verdict, nd_time now) {
+    struct guard_target *owner = watched->owner;
+    struct connection fresh = *connection;
+    const bool observe = is_observing(owner);
+    enum ending ending = ENDING_NONE;
+    if (guard_target_has_library(owner)) {
+        watched->spared_until = now + SPARED;
+        return;
+    }
+    if (!observe) {
+        int copy = ending_copy(owner->pidfd, watched->fd, watched->cookie);
+        int error = errno;
+        if (copy >= 0)
+            ending = end_copy(watch, watched, before, copy, &fresh, verdict);
+        else if (!is_gone(error))
+            ending = ending_destroy(owner->pid, owner->pidfd, watched->fd, watch->netlink, connection);
+        error = ending == ENDING_NONE && (copy >= 0 || is_gone(error)) ? (copy >= 0 ? errno : error) : error;
+        if (copy >= 0)
+            close(copy);
+        if (ending == ENDING_NONE) {
+            watched->was_looked_for = !is_gone(error);
+            watched->spared_until = is_gone(error) ? 0 : now + SPARED;
+            if (!is_gone(error))
+                warn_powerless(guard, owner, error);
+            return;
+        }
+    }
+    watched->spared_until = observe ? 0 : now + SPARED;
+    watched->observed_limit = verdict->limit;
+    watched->observed_moved = watched->judge.moved;
+    guard->ended += !observe;
+    guard->observed += observe;
+    guard_state_count(verdict, observe);
+    guard_report(&owner->policy->settings, owner, watched->fd, connection, verdict, observe);
+}
+
+void guard_decide(struct guard *guard, struct watch *watch, struct watched *watched,
+                  const struct connection *connection, struct guard_receivers *receivers, nd_time now) {
+    struct verdict verdict;
+    watched->due = ND_NEVER;
+    if (!connection->inode || !watched->owner || !watched->settings)
+        return;
+    if (!watched->is_prepared && connection->state == TCP_ESTABLISHED)
+        prepare(watched);
+    if (judge_asks_for_calls(&watched->judge, connection, watched->settings, now))
+        judge_receiving(&watched->judge, guard_is_receiving(receivers, watched), now);
+    watched->judge.is_only = watched->owner->connections <= 1;
+    const struct judge before = watched->judge;
+    bool expired = judge_decide(&watched->judge, connection, watched->settings, now, &verdict);
+    const bool was_observed = expired && is_observing(watched->owner) && watched->observed_limit == verdict.limit &&
+                              watched->observed_moved == watched->judge.moved;
+    watched->due = !expired ? verdict.due : was_observed ? ND_NEVER : now + AGAIN;
+    if (now < watched->spared_until)
+        watched->due = watched->due > watched->spared_until ? watched->due : watched->spared_until;
+    else if (expired && !was_observed)
+        expire(guard, watch, watched, &before, connection, &verdict, now);
+    guard->due = nd_time_sooner(guard->due, watched->due);
+}
+
+void guard_look_at_one(struct guard *guard, struct watch *watch, struct watched *watched,
+                       struct guard_receivers *receivers) {
+    struct connection *connection = watched->owner ? watch_listed(watch, watched) : NULL;
+    const nd_time due = watched->due;
+    watched->due = ND_NEVER; /* the next look at all sees what has become of it */
+    if (!connection)
+        return;
+    int copy = ending_copy(watched->owner->pidfd, watched->fd, watched->cookie);
+    const int error = errno;
+    if (copy < 0) {
+        watched->was_looked_for &= !is_gone(error);
+        if (!is_gone(error)) {
+            watched->due = due;
+            guard->due = nd_time_sooner(guard->due, due);
+            guard->is_blind = true;
+        }
+        return;
+    }
+    if (ending_refresh(copy, connection) == 0) {
+        const nd_time now = nd_now();
+        judge_look(&watched->judge, connection, now);
+        guard_decide(guard, watch, watched, connection, receivers, now);
+    }
+    close(copy);
+}
