@@ -1,6 +1,10 @@
-/* `netdeadline unit NAME` prints a drop-in that puts a systemd service under the library. */
+/* `netdeadline unit NAME` prints a drop-in that puts a systemd service under the library, or a unit that guards it from
+ * outside. */
 #include <ctype.h>
+#include <errno.h>
+#include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/options.h"
@@ -9,12 +13,16 @@ enum { MOST_UNIT_NAME = 255 };
 
 static void print_help(FILE *to) {
     fprintf(to,
-            "Usage: netdeadline unit [OPTION VALUE]... NAME\n"
+            "Usage: netdeadline unit [--guard] [OPTION VALUE]... NAME\n"
             "Prints a drop-in for the systemd service NAME that puts it under the library. The options are those of\n"
             "'netdeadline run'; what is not given is left to /etc/netdeadline.conf and the defaults.\n\n"
             "    mkdir -p /etc/systemd/system/NAME.service.d\n"
             "    netdeadline unit NAME > /etc/systemd/system/NAME.service.d/netdeadline.conf\n"
             "    systemctl daemon-reload && systemctl restart NAME\n\n"
+            "With --guard it prints a service of its own that guards NAME from outside, for a daemon that the library\n"
+            "does not reach (static, pure Go, with privileges), or that is not to be restarted:\n\n"
+            "    netdeadline unit --guard NAME > /etc/systemd/system/netdeadline-guard-NAME.service\n"
+            "    systemctl daemon-reload && systemctl enable --now netdeadline-guard-NAME\n\n"
             "Exit status: 0, 2 for wrong usage, 125 if the library is missing.\n");
 }
 
@@ -52,13 +60,52 @@ static void print_settings(const struct options *options) {
         }
 }
 
-static void print_head(const char *unit) {
+static int suffix_length(const char *unit) {
     const char *suffix = strrchr(unit, '.');
-    bool is_whole = suffix && strcmp(suffix, ".service") == 0;
+    return suffix && strcmp(suffix, ".service") == 0 ? (int)strlen(suffix) : 0;
+}
+
+static void print_head(const char *unit) {
     printf("# /etc/systemd/system/%s%s.d/netdeadline.conf, by netdeadline " ND_VERSION "\n"
            "[Service]\n"
            "# An LD_PRELOAD of the unit's own is replaced: put its libraries behind ours, with a colon between.\n",
-           unit, is_whole ? "" : ".service");
+           unit, suffix_length(unit) ? "" : ".service");
+}
+
+/* Needs no more of root than to look into other users' processes, also in other network namespaces, and to end their
+ * connections. It stops and restarts with the service, whose restart makes a new cgroup. */
+static int print_guard(const struct options *options, const char *unit) {
+    char path[PATH_MAX];
+    const int length = (int)strlen(unit) - suffix_length(unit);
+    const ssize_t got = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (got <= 0) {
+        cli_warn("cannot find the path of netdeadline itself: %s", strerror(errno));
+        return CLI_FAILED;
+    }
+    path[got] = '\0';
+    printf("# /etc/systemd/system/netdeadline-guard-%.*s.service, by netdeadline " ND_VERSION "\n"
+           "[Unit]\n"
+           "Description=Deadlines on the connections of %.*s, from outside\n"
+           "After=%.*s.service\n"
+           "PartOf=%.*s.service\n\n"
+           "[Service]\n"
+           "ExecStart=\"",
+           length, unit, length, unit, length, unit, length, unit);
+    print_quoted(path);
+    printf("\" guard --unit \"");
+    print_quoted(unit);
+    printf("%s\"\n"
+           "ExecReload=/bin/kill -HUP $MAINPID\n"
+           "Restart=on-failure\n",
+           suffix_length(unit) ? "" : ".service");
+    print_settings(options);
+    printf("# What it takes to see and to end connections of other users' processes, in any network namespace.\n"
+           "CapabilityBoundingSet=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_NET_ADMIN CAP_SYS_ADMIN\n"
+           "NoNewPrivileges=yes\n\n"
+           "[Install]\n"
+           "WantedBy=%.*s.service\n",
+           length, unit);
+    return CLI_OK;
 }
 
 static void print_tail(void) {
@@ -70,10 +117,19 @@ static void print_tail(void) {
         "# execution (a set-uid ExecStart=) ignore LD_PRELOAD.\n");
 }
 
+enum { GUARD = OPTIONS_FIRST_OTHER };
+
+static int take_guard(int option, void *is_guard) {
+    *(bool *)is_guard |= option == GUARD;
+    return CLI_OK;
+}
+
 static int run(int argc, char **argv) {
+    static const struct option others[] = {{"guard", no_argument, NULL, GUARD}, CLI_END};
     struct options options;
     struct library library;
-    int status = options_read(&options, &cli_unit_command, argc, argv);
+    bool is_guard = false;
+    int status = options_read_with(&options, &cli_unit_command, argc, argv, others, take_guard, &is_guard);
     if (status != CLI_OK)
         return status;
     const char *unit = argv[optind];
@@ -81,6 +137,8 @@ static int run(int argc, char **argv) {
         return cli_usage_error(&cli_unit_command, "the name of one service is needed");
     if (!is_unit_name(unit))
         return cli_usage_error(&cli_unit_command, "'%s' is not the name of a service", unit);
+    if (is_guard)
+        return print_guard(&options, unit);
     status = options_find_library(&options, &cli_unit_command, &library);
     if (status != CLI_OK)
         return status;
@@ -93,7 +151,7 @@ static int run(int argc, char **argv) {
 
 const struct cli_command cli_unit_command = {
     .name = "unit",
-    .summary = "prints a drop-in that puts a systemd service under the library",
+    .summary = "prints a systemd unit by which a service has deadlines",
     .run = run,
     .help = print_help,
 };

@@ -58,7 +58,9 @@ _netdeadline_run() {
 # `netdeadline unit`: the options of run, then the name of a service.
 _netdeadline_unit() {
     local word=$1 before=$2
-    if [[ $before == --?* || $word == -* ]]; then
+    if [[ $word == --g* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W --guard -- "$word")
+    elif [[ $before != --guard && $before == --?* || $word == -* ]]; then
         _netdeadline_run "$word" "$before"
     elif command -v systemctl >/dev/null; then
         mapfile -t COMPREPLY < <(compgen -W "$(systemctl list-unit-files --type=service --no-legend 2>/dev/null | cut -d' ' -f1)" -- "$word")

@@ -37,6 +37,7 @@ def test_config_and_unit(tmp_path):
     assert complete("config", "--explain", "--i") == ["--inbound"]
     assert set(complete("config", "--explain", "getent")) == {"getent"}
     assert complete("unit", "--inbound-rec") == ["--inbound-recv"]
+    assert complete("unit", "--gu") == ["--guard"]
     assert complete("unit", "--mode", "") == ["enforce", "observe", "off"]
 
 

@@ -127,21 +127,43 @@ def test_unit_sets_the_library_and_the_options():
     assert "nginx.service.d" in text and "nginx.service.service" not in text
 
 
-@pytest.mark.parametrize("arguments", [[], ["a", "b"], ["--recv", "x", "nginx"], ["--fly", "1", "nginx"], ["a b"], ["../x"], [""]])
+def test_unit_guards_from_outside():
+    text = unit("--guard", "--recv", "30s", "--statsd", "127.0.0.1:8125", r"a\x2db@1.service")
+    assert rf'ExecStart="{programs.BUILD}/netdeadline" guard --unit "a\\x2db@1.service"' in text and 'Environment="NETDEADLINE_RECV=30s"' in text
+    assert r"PartOf=a\x2db@1.service" in text and r"netdeadline-guard-a\x2db@1.service, by" in text and "LD_PRELOAD" not in text
+
+
+@pytest.mark.parametrize("arguments", [[], ["--guard"], ["a", "b"], ["--recv", "x", "nginx"], ["--fly", "1", "nginx"], ["a b"], ["../x"], [""]])
 def test_unit_wrong_usage(arguments):
     result = run("unit", *arguments)
     assert result.returncode == 2 and result.stdout == "", result
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+def verify(path):
+    result = subprocess.run(["systemd-analyze", "verify", "--man=no", path], capture_output=True, text=True, timeout=60)
+    return [line for line in result.stderr.splitlines() if "netdeadline" in line or path.name in line or str(path.parent) in line]
+
+
+needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+
+
+@needs_systemd
 def test_unit_is_one_for_systemd(tmp_path):
     """The drop-in, on a service of ours, is what systemd reads without a word."""
     (tmp_path / "x.service").write_text("[Unit]\nDescription=x\n[Service]\nExecStart=/bin/true\n")
     directory = tmp_path / "x.service.d"
     directory.mkdir()
     (directory / "netdeadline.conf").write_text(unit("--recv", "30s", "--log", '/var/log/a "b" %h', "x"))
-    result = subprocess.run(["systemd-analyze", "verify", "--man=no", tmp_path / "x.service"], capture_output=True, text=True, timeout=60)
-    assert str(tmp_path) not in result.stderr and "netdeadline" not in result.stderr, result
+    assert verify(tmp_path / "x.service") == []
     (directory / "netdeadline.conf").write_text("[Service]\nNonsense=1\n")
-    result = subprocess.run(["systemd-analyze", "verify", "--man=no", tmp_path / "x.service"], capture_output=True, text=True, timeout=60)
-    assert "Nonsense" in result.stderr, result
+    assert "Nonsense" in verify(tmp_path / "x.service")[0]
+
+
+@needs_systemd
+def test_unit_of_a_guard_is_one_for_systemd(tmp_path):
+    (tmp_path / "x.service").write_text("[Unit]\nDescription=x\n[Service]\nExecStart=/bin/true\n")
+    path = tmp_path / "netdeadline-guard-x.service"
+    path.write_text(unit("--guard", "--recv", "30s", "--log", '/var/log/a "b" %h', "x"))
+    assert verify(path) == []
+    path.write_text(path.read_text().replace(str(programs.BUILD), "/nowhere"))
+    assert "/nowhere" in verify(path)[0]

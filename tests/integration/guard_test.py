@@ -58,10 +58,10 @@ class Told(list):
 
 
 @contextlib.contextmanager
-def guarding(*targets, **limits):
+def guarding(*targets, before=(), **limits):
     """guard on these processes, from outside their network; gives what it has told so far as a list of dictionaries."""
     with open(os.devnull) as nothing:
-        guard = subprocess.Popen([look.COMMAND, "guard", "--log", "stderr", "--log-format", "json", *options(limits), *map(str, targets)],
+        guard = subprocess.Popen([*before, look.COMMAND, "guard", "--log", "stderr", "--log-format", "json", *options(limits), *map(str, targets)],
                                  stdin=nothing, stderr=subprocess.PIPE, text=True)
     told = Told()
     told.pid = guard.pid
@@ -374,6 +374,30 @@ def test_a_cgroup(net):
     finally:
         (roots[0] / name / "below").rmdir()
         (roots[0] / name).rmdir()
+
+
+MOUNTED = ["unshare", "--mount", "sh", "-c", 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"', "sh"]
+
+
+@pytest.mark.usefixtures("other_users")
+def test_a_unit(net):
+    """A service that starts after its guard, as another user, in another network; the guard has what its unit leaves it."""
+    if subprocess.run([*MOUNTED, "true"], capture_output=True).returncode:
+        pytest.skip("no cgroup2 can be mounted here")
+    name = f"netdeadline-{os.getpid()}.service"
+    directory = f"/sys/fs/cgroup/system.slice/{name}"
+    unit = netdeadline("unit", "--guard", name).stdout.decode()
+    capabilities = unit.split("CapabilityBoundingSet=")[1].split("\n")[0].replace("CAP_", ",+").replace(" ", "").lower()
+    enter = [*MOUNTED[:-2], f'{MOUNTED[-2].split(" && ")[0]} && mkdir -p {directory} && echo $$ >{directory}/cgroup.procs && exec "$@"', "sh"]
+    server = net.serve(tcp.silent)
+    code = "try: dial().recv(1)\nexcept OSError as e: print(e.errno)"
+    try:
+        with guarding("--unit", name, recv="1s", before=[*MOUNTED, "setpriv", f"--bounding-set=-all{capabilities}", "--no-new-privs"]) as told:
+            program = net.start([*enter, "setpriv", "--reuid=65534", "--clear-groups", *programs.child(code, server.port)], library=False)
+            result = program.finish(10)
+        assert result.status == 0 and result.out and result.elapsed < 6 and len(told) == 1, (result, told)
+    finally:
+        subprocess.run([*MOUNTED, "rmdir", "-p", "--ignore-fail-on-non-empty", directory], capture_output=True)
 
 
 def test_the_library_s_own_are_left_to_it(net):
