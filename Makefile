@@ -162,6 +162,7 @@ $(BUILD)/tests/%: tests/integration/%.c Makefile
 	@echo '  CC $@'
 	@$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -O1 -g $(SANITIZERS) -MMD -MP -MF $@.d -o $@ $< -pthread -ldl $(TEST_LIBS)
 $(addprefix $(BUILD)/tests/,hidden tls13 tlsloop): TEST_LIBS := -lssl -lcrypto
+$(BUILD)/tests/liburing: TEST_LIBS := -luring
 $(BUILD)/tests/tls: TEST_LIBS := -lssl -lcrypto -lgnutls
 # It includes the headers of the state block, and exports one.
 $(BUILD)/tests/forged: TEST_LIBS := -I. -rdynamic -DND_VERSION='"$(VERSION)"'

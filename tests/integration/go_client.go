@@ -91,6 +91,22 @@ func do(what, address string, pause time.Duration) (string, error) {
 			err := <-done
 			return "written", err
 		})
+	case "half": // a TLS connection's end is to be sent while another goroutine's write is stuck
+		connection, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			return "", err
+		}
+		fmt.Println("connected")
+		time.Sleep(pause)
+		written := make(chan error)
+		go func() {
+			_, err := connection.Write(make([]byte, amount))
+			written <- err
+		}()
+		time.Sleep(pause)
+		err = connection.CloseWrite()
+		fmt.Println("written", <-written)
+		return "closed", err
 	case "idle":
 		return on(address, func(connection net.Conn) (string, error) {
 			fmt.Fprintf(connection, "hello\n")

@@ -1,11 +1,9 @@
 """`netdeadline guard`, `end` and `run` on what no preload reaches: each fault ends, each living twin lives."""
 
 import contextlib
-import fcntl
 import json
 import os
 import pathlib
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,67 +14,10 @@ import pytest
 import look
 import programs
 from faults import good, tcp, tls
+from guards import client, guarding, needs_go, options, plain  # noqa: F401: fixtures among them
 from look import netdeadline, pid_of, ps, stats, until
 
-HERE = pathlib.Path(__file__).parent
 LIMITS = {"recv": "1s", "send": "1s", "connect": "1s", "unacked": "3s"}
-needs_go = pytest.mark.skipif(not shutil.which("go"), reason="there is no Go: scripts/setup ci installs it")
-
-
-def build_once(tmp_path_factory, name, *command):
-    """A program that tests which run side by side share."""
-    base = tmp_path_factory.getbasetemp()
-    directory = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"guard-{name}"
-    directory.mkdir(exist_ok=True)
-    with open(directory / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (directory / name).exists():
-            subprocess.run([*command, "-o", directory / "unfinished", *[HERE / f"{name}.{kind}" for kind in ["go", "c"] if (HERE / f"{name}.{kind}").exists()]],
-                           check=True, capture_output=True, cwd=directory,
-                           env={**os.environ, "CGO_ENABLED": "0", "GO111MODULE": "off", "GOCACHE": str(programs.BUILD / "go-cache")})
-            (directory / "unfinished").rename(directory / name)
-    return directory / name
-
-
-@pytest.fixture(scope="session")
-def client(tmp_path_factory):
-    return build_once(tmp_path_factory, "go_client", "go", "build")
-
-
-@pytest.fixture(scope="session")
-def plain(tmp_path_factory):
-    """A static program, by its path."""
-    return build_once(tmp_path_factory, "plain", "gcc", "-static")
-
-
-def options(limits):
-    return [word for name, value in limits.items() for word in (f"--{name.replace('_', '-')}", value)]
-
-
-class Told(list):
-    """What a guard has told, and its process ID."""
-
-
-@contextlib.contextmanager
-def guarding(*targets, before=(), **limits):
-    """guard on these processes, from outside their network; gives what it has told so far as a list of dictionaries."""
-    with open(os.devnull) as nothing:
-        guard = subprocess.Popen([*before, look.COMMAND, "guard", "--log", "stderr", "--log-format", "json", *options(limits), *map(str, targets)],
-                                 stdin=nothing, stderr=subprocess.PIPE, text=True)
-    told = Told()
-    told.pid = guard.pid
-    try:
-        until(lambda: handles(guard.pid, signal.SIGTERM))
-        yield told
-    finally:
-        guard.terminate()
-        told += [json.loads(line) for line in guard.communicate(timeout=10)[1].splitlines()]
-
-
-def handles(pid, number):
-    """Whether a process has a handler for a signal."""
-    return any(line.startswith("SigCgt:") and int(line.split()[1], 16) >> (number - 1) & 1
-               for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
 
 
 def over(program, limit, slack=0.5):
@@ -171,7 +112,7 @@ def keeps_alive(connection, stop):
 @both
 def test_an_idle_connection_of_a_pool_stays(net, client, how):
     server = net.serve(keeps_alive)
-    with under(net, how, client, "twice", f"127.0.0.1:{server.port}", "3s", **LIMITS) as program:
+    with under(net, how, client, "twice", f"127.0.0.1:{server.port}", "2s", **LIMITS) as program:
         result = program.finish(20)
     assert result.status == 0 and server.accepted == 1, result
 
@@ -340,11 +281,12 @@ print(json.dumps([[s.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), s.getso
 
 
 def test_descendants(net):
+    """More of them than it may have descriptors, until it asks for more."""
     server = net.serve(tcp.silent)
     code = """
-for i in range(3):
+for i in range(20):
     if os.fork() == 0:
-        time.sleep(1)
+        time.sleep(0.5)
         try: dial().recv(1)
         except OSError as e: os.write(1, b'%d\\n' % e.errno)
         os._exit(0)
@@ -352,9 +294,9 @@ while True:
     try: os.wait()
     except ChildProcessError: break"""
     program = net.start(programs.child(code, server.port), library=False)
-    with guarding(pid_of(program), recv="1s"):
+    with guarding(pid_of(program), recv="1s", before=["prlimit", "--nofile=16:1024"]):
         result = program.finish(10)
-    assert len(result.out.split()) == 3 and result.elapsed < 4, result
+    assert len(result.out.split()) == 20 and result.elapsed < 6, result
 
 
 def test_a_cgroup(net):
@@ -433,7 +375,7 @@ def test_end(net, client, target):
     pid = pid_of(program)
     arguments = {"fd": [pid, row["FD"]], "peer": [pid, f"127.0.0.1:{server.port}"], "stuck": ["--stuck", "--recv", "1s", pid]}[target]
     if target == "stuck":
-        netdeadline("end", *arguments, status=1)
+        netdeadline("end", "--stuck", "--recv", "30s", pid, status=1)
         time.sleep(1)
     assert b"would be ended" in netdeadline("end", "--dry-run", *arguments).stdout and program.running
     assert b"ended" in netdeadline("end", *arguments).stdout
@@ -521,7 +463,7 @@ def overdue():
             ended.register(a, 0)
         assert ended.poll(10000)
         return all
-while rounds < 3 or time.monotonic() < start + 2:
+while rounds < 3 or time.monotonic() < start + 1:
     rounds += 1
     since = time.monotonic()
     with dial() as well:
