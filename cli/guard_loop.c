@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,6 +49,22 @@ static void wait_until(const struct guard *guard, nd_time next, const sigset_t *
     ppoll(polled, count, &timeout, unblocked);
 }
 
+/* There is a descriptor of each process. */
+static void allow_descriptors(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static void warn_refused(struct guard *guard) {
+    if (guard->targets.refused == 0 || guard->has_warned_refused || guard->is_quiet)
+        return;
+    guard->has_warned_refused = true;
+    cli_warn("some processes are not guarded: %s", strerror(guard->targets.error));
+}
+
 void guard_loop(struct guard *guard) {
     const struct sigaction ending = {.sa_handler = stop}, reloading = {.sa_handler = reload};
     sigset_t blocked, before;
@@ -60,13 +77,16 @@ void guard_loop(struct guard *guard) {
     sigaction(SIGINT, &ending, NULL);
     sigaction(SIGHUP, &reloading, NULL);
     signal(SIGPIPE, SIG_IGN);
+    allow_descriptors();
     guard_start();
     while (!is_stopped && !guard_targets_are_over(&guard->targets)) {
         if (is_reload_asked) {
             is_reload_asked = 0;
             guard_reload(guard);
         }
-        wait_until(guard, guard_round(guard), &before);
+        const nd_time next = guard_round(guard);
+        warn_refused(guard);
+        wait_until(guard, next, &before);
     }
 }
 

@@ -10,8 +10,9 @@ struct guard {
     struct guard_targets targets;
     struct watch watches[GUARD_NAMESPACES];
     int watch_count;
-    bool is_quiet;     /* it tells nothing of its own troubles */
-    bool has_warned;   /* that a connection could not be ended */
+    bool is_quiet;   /* it tells nothing of its own troubles */
+    bool has_warned; /* that a connection could not be ended */
+    bool has_warned_refused;
     bool is_blind;     /* a connection is due of which no copy is to be had: all are looked at together */
     nd_time refreshed; /* when processes were looked for last */
     nd_time scanned;   /* when descriptors were */

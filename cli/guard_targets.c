@@ -44,8 +44,9 @@ static struct guard_target *find(const struct guard_targets *targets, pid_t pid)
     return NULL;
 }
 
-/* Adds the process, unless it is there. `parent` (0: any) is compared once the process cannot become another. */
-static struct guard_target *add(struct guard_targets *targets, pid_t pid, pid_t parent) {
+/* Adds the process, unless it is there. Whether it is a child of `parent` (NULL: of any) is asked once neither number
+ * can have become another's. */
+static struct guard_target *add(struct guard_targets *targets, pid_t pid, const struct guard_target *parent) {
     struct guard_target *target = find(targets, pid);
     pid_t its_parent;
     if (target || pid == getpid())
@@ -57,10 +58,12 @@ static struct guard_target *add(struct guard_targets *targets, pid_t pid, pid_t 
         return NULL;
     target->pid = pid;
     target->pidfd = process_open(pid);
-    if (target->pidfd < 0 && errno != ESRCH)
+    if (target->pidfd < 0 && errno != ESRCH) {
         targets->refused++;
+        targets->error = errno;
+    }
     if (target->pidfd < 0 || !read_origin(pid, &its_parent, &target->started) || process_has_ended(target->pidfd) ||
-        (parent && its_parent != parent)) {
+        (parent && (its_parent != parent->pid || process_has_ended(parent->pidfd)))) {
         if (target->pidfd >= 0)
             close(target->pidfd);
         free(target);
@@ -85,7 +88,7 @@ static bool may_see(const struct guard_target *target) {
 int guard_targets_start(struct guard_targets *targets, const struct guard_choice *choice) {
     *targets = (struct guard_targets){.choice = *choice};
     for (int i = 0; i < choice->pid_count; i++) {
-        struct guard_target *target = add(targets, choice->pids[i], 0);
+        struct guard_target *target = add(targets, choice->pids[i], NULL);
         if (target && may_see(target)) {
             target->is_named = true;
             target->is_taken = !choice->beside_library;
@@ -125,9 +128,11 @@ static void add_descendants_of_all(struct guard_targets *targets) {
     process_each(note_process, &walk);
     for (size_t before = 0; before != targets->count;) {
         before = targets->count;
-        for (size_t i = 0; i < walk.count; i++)
-            if (find(targets, walk.children[i].parent))
-                add(targets, walk.children[i].pid, walk.children[i].parent);
+        for (size_t i = 0; i < walk.count; i++) {
+            const struct guard_target *parent = find(targets, walk.children[i].parent);
+            if (parent)
+                add(targets, walk.children[i].pid, parent);
+        }
     }
     free(walk.children);
 }
@@ -135,14 +140,14 @@ static void add_descendants_of_all(struct guard_targets *targets) {
 /* Where children are added, and whose. */
 struct family {
     struct guard_targets *targets;
-    pid_t parent;
+    const struct guard_target *parent;
 };
 
 static void add_children(pid_t tid, void *arg) {
     const struct family *family = arg;
     char path[64];
     int child;
-    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)family->parent, (int)tid);
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)family->parent->pid, (int)tid);
     FILE *file = fopen(path, "re");
     while (file && fscanf(file, "%d", &child) == 1)
         add(family->targets, child, family->parent);
@@ -157,25 +162,64 @@ static void add_descendants(struct guard_targets *targets) {
         return;
     }
     for (size_t i = 0; i < targets->count; i++) {
-        struct family family = {targets, targets->entries[i]->pid};
-        if (!targets->entries[i]->has_ended)
-            process_each_thread(family.parent, add_children, &family);
+        struct family family = {targets, targets->entries[i]};
+        if (!family.parent->has_ended)
+            process_each_thread(family.parent->pid, add_children, &family);
     }
+}
+
+/* Calls visit for each process that the file lists. */
+static void each_listed(const char *path, void (*visit)(pid_t pid, void *arg), void *arg) {
+    FILE *file = fopen(path, "re");
+    int pid;
+    while (file && fscanf(file, "%d", &pid) == 1)
+        if (pid > 0) /* 0: it is in a PID namespace that is not seen from here */
+            visit(pid, arg);
+    if (file)
+        fclose(file);
+}
+
+static void add_listed(pid_t pid, void *arg) {
+    struct guard_targets *targets = arg;
+    if (!find(targets, pid))
+        add(targets, pid, NULL);
+}
+
+struct membership {
+    const struct guard_target *target;
+    bool found;
+};
+
+static void compare(pid_t pid, void *arg) {
+    struct membership *membership = arg;
+    membership->found |= pid == membership->target->pid;
+}
+
+/* Keeps those that were added from `first` on and are still listed, now that their numbers cannot become another's. */
+static void confirm_listed(struct guard_targets *targets, size_t first, const char *path) {
+    size_t kept = first;
+    for (size_t i = first; i < targets->count; i++) {
+        struct membership membership = {targets->entries[i], false};
+        each_listed(path, compare, &membership);
+        if (membership.found && !process_has_ended(targets->entries[i]->pidfd)) {
+            targets->entries[kept++] = targets->entries[i];
+            continue;
+        }
+        close(targets->entries[i]->pidfd);
+        free(targets->entries[i]);
+    }
+    targets->count = kept;
 }
 
 /* Adds the processes of a directory of the cgroup file system, and of those below it. */
 static void add_cgroup(struct guard_targets *targets, const char *directory, int depth) {
     enum { MOST_DEPTH = 16 };
+    const size_t first = targets->count;
     char path[4096];
-    int pid;
     if (snprintf(path, sizeof path, "%s/cgroup.procs", directory) >= (int)sizeof path || depth > MOST_DEPTH)
         return;
-    FILE *file = fopen(path, "re");
-    while (file && fscanf(file, "%d", &pid) == 1)
-        if (pid > 0)
-            add(targets, pid, 0);
-    if (file)
-        fclose(file);
+    each_listed(path, add_listed, targets);
+    confirm_listed(targets, first, path);
     DIR *entries = opendir(directory);
     for (const struct dirent *entry; entries && (entry = readdir(entries));)
         if (entry->d_type == DT_DIR && entry->d_name[0] != '.' &&
@@ -190,7 +234,7 @@ static void add_any(pid_t pid, void *arg) {
     char path[64], target[16];
     snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
     if (readlink(path, target, sizeof target) > 0)
-        add(arg, pid, 0);
+        add(arg, pid, NULL);
 }
 
 /* Whether the library is at work in the process. That is asked again for some time after a program was executed, since

@@ -37,6 +37,7 @@ struct guard_targets {
     struct guard_target **entries;
     size_t count, room;
     unsigned refused; /* processes that a descriptor could not be opened of */
+    int error;        /* of the last of these */
 };
 
 /* Takes the named processes. Returns an exit status, having warned. */

@@ -37,6 +37,10 @@ static bool is_unit_name(const char *name) {
 /* Prints a value for inside double quotes, where systemd reads C escapes, and `%` as a specifier. */
 static void print_quoted(const char *value) {
     for (; *value; value++) {
+        if (iscntrl((unsigned char)*value)) {
+            printf("\\x%02x", (unsigned char)*value);
+            continue;
+        }
         if (*value == '"' || *value == '\\')
             putchar('\\');
         else if (*value == '%')

@@ -121,9 +121,9 @@ def unit(*arguments):
 
 
 def test_unit_sets_the_library_and_the_options():
-    text = unit("--recv", "30s", "--log", '/var/log/a "b" %h', "nginx.service")
+    text = unit("--recv", "30s", "--log", '/var/log/a "b" %h\nUser=c', "nginx.service")
     assert f'Environment="LD_PRELOAD={programs.LIBRARY}"' in text and 'Environment="NETDEADLINE_RECV=30s"' in text
-    assert r'Environment="NETDEADLINE_LOG=/var/log/a \"b\" %%h"' in text
+    assert r'Environment="NETDEADLINE_LOG=/var/log/a \"b\" %%h\x0aUser=c"' in text
     assert "nginx.service.d" in text and "nginx.service.service" not in text
 
 
