@@ -114,7 +114,7 @@ static struct connection_list *list_of(struct watch *watch, enum connection_kind
 static bool make_room(struct watch *watch, size_t count) {
     if (count <= watch->found_room)
         return true;
-    struct watched **found = realloc(watch->found, 2 * count * sizeof *found);
+    struct watched **found = realloc(watch->found, 2 * count * sizeof(struct watched *));
     if (!found)
         return false;
     watch->found = found;

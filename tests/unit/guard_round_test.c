@@ -2,7 +2,7 @@
 
 nd_time nd_system_now(void);
 #define nd_now nd_system_now
-#include "base/clock.c"
+#include "base/clock.c" // NOLINT(bugprone-suspicious-include): for its other functions
 #undef nd_now
 
 #include <errno.h>
@@ -14,19 +14,23 @@ nd_time nd_system_now(void);
 #include "cli/guard_report.h"
 #include "cli/guard_round.h"
 #include "cli/process/ending.h"
+#include "cli/process/system_call.h"
 #include "tests/unit/unit.h"
+
+enum { FD = 3 };
 
 /* A host with one process that has one connection, and a clock that only the test moves. */
 static struct {
     nd_time now, sent, received; /* when bytes last moved */
     uint64_t bytes_sent, bytes_received;
     nd_time read_takes; /* of which the kernel's answer stands at the end */
+    bool is_receiving;  /* a thread is blocked in a receive */
     unsigned reads, ended;
 } host;
 
 static struct guard guard;
 static struct guard_policy policy;
-static struct guard_target process = {.pid = 1, .pidfd = -1, .namespace = 1, .policy = &policy};
+static struct guard_target process = {.pid = 0, .pidfd = -1, .namespace = 1, .policy = &policy};
 static struct guard_target *processes[] = {&process};
 
 nd_time nd_now(void) {
@@ -53,7 +57,7 @@ static void describe(struct connection *connection) {
 int connections_read(int netlink, enum connection_kind kind, struct connection_list *list) {
     (void)netlink;
     host.now += host.read_takes;
-    host.reads++;
+    host.reads += kind == CONNECTIONS_ALL;
     list->count = 0;
     if (kind != CONNECTIONS_ALL)
         return 0;
@@ -79,7 +83,7 @@ void guard_owners_find(const struct guard_targets *targets, struct watch *watche
     struct watched *watched = watch_find(&watches[0], &watches[0].list.entries[0], host.now);
     watched->was_looked_for = watched->is_prepared = true;
     watched->owner = targets->entries[0];
-    watched->fd = 3;
+    watched->fd = FD;
     watched->settings = &policy.settings;
 }
 
@@ -99,6 +103,11 @@ bool guard_target_has_library(const struct guard_target *target) {
 void guard_report(const struct nd_settings *settings, const struct guard_target *target, int fd,
                   const struct connection *connection, const struct verdict *verdict, bool observed) {
     (void)settings, (void)target, (void)fd, (void)connection, (void)verdict, (void)observed;
+}
+
+int system_call_receives_from(pid_t pid, pid_t tid, bool is_64) {
+    (void)pid, (void)tid, (void)is_64;
+    return host.is_receiving ? FD : -1;
 }
 
 bool process_has_ended(int pidfd) {
@@ -133,6 +142,7 @@ static void start(nd_time recv) {
     memset(&host, 0, sizeof host);
     memset(&policy, 0, sizeof policy);
     memset(&guard, 0, sizeof guard);
+    process.pid = getpid();
     host.now = host.sent = 1000 * ND_SEC;
     host.received = host.now - ND_SEC;
     policy.shortest = (struct guard_shortest){ND_NEVER, recv, ND_NEVER, ND_NEVER};
@@ -183,7 +193,66 @@ START_TEST(the_time_that_a_read_takes_is_no_silence) {
 }
 END_TEST
 
+/* Nothing is due as long as nobody waits. Lists are taken only as often as a question could be asked unseen, and what is
+ * due is looked at without one. */
+START_TEST(lists_are_taken_seldom) {
+    start(2 * ND_SEC);
+    host.received = host.now;
+    host.bytes_received++;
+    host.now += 50 * ND_MSEC;
+    run_until(host.now + 20 * ND_SEC);
+    ck_assert_uint_le(host.reads, 22);
+    host.sent = host.now;
+    host.bytes_sent++;
+    const unsigned before = host.reads;
+    run_until(host.sent + 1999 * ND_MSEC);
+    ck_assert_uint_eq(host.ended, 0);
+    run_until(host.sent + 2050 * ND_MSEC);
+    guard_round(&guard);
+    ck_assert_uint_eq(host.ended, 1);
+    ck_assert_uint_le(host.reads, before + 3);
+    stop();
+}
+END_TEST
+
+/* A reply stopped in its midst, and the program waits for more: that is not seen in a list. */
+START_TEST(a_blocked_call_is_seen_between_lists) {
+    start(2 * ND_SEC);
+    host.received = host.now;
+    host.bytes_received++;
+    run_until(host.now + 5 * ND_SEC);
+    const nd_time began = host.now;
+    host.is_receiving = true;
+    run_until(began + 1999 * ND_MSEC);
+    ck_assert_uint_eq(host.ended, 0);
+    run_until(began + 2300 * ND_MSEC);
+    guard_round(&guard);
+    ck_assert_uint_eq(host.ended, 1);
+    stop();
+}
+END_TEST
+
+/* It returned, and another call waits: that one's time is its own. */
+START_TEST(a_call_that_returns_is_no_longer_timed) {
+    start(2 * ND_SEC);
+    host.received = host.now;
+    host.bytes_received++;
+    host.is_receiving = true;
+    for (int i = 0; i < 10; i++) {
+        run_until(host.now + 1500 * ND_MSEC);
+        host.is_receiving = false;
+        run_until(host.now + 500 * ND_MSEC);
+        host.is_receiving = true;
+    }
+    ck_assert_uint_eq(host.ended, 0);
+    stop();
+}
+END_TEST
+
 void add_tests(TCase *tests) {
     tcase_add_test(tests, a_reply_that_does_not_come_is_ended_in_time);
     tcase_add_test(tests, the_time_that_a_read_takes_is_no_silence);
+    tcase_add_test(tests, lists_are_taken_seldom);
+    tcase_add_test(tests, a_blocked_call_is_seen_between_lists);
+    tcase_add_test(tests, a_call_that_returns_is_no_longer_timed);
 }
