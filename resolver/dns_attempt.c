@@ -68,9 +68,11 @@ static int connect_socket(ares_socket_t fd, const struct sockaddr *address, ares
     return connect(fd, &server->sa, server->sa.sa_family == AF_INET ? sizeof server->v4 : sizeof server->v6);
 }
 
+/* The sockets are non-blocking. MSG_DONTWAIT is for a descriptor that the program replaces between the check and the
+ * call: it must not wait on that. */
 static ares_ssize_t send_bytes(ares_socket_t fd, const struct iovec *vector, int count, void *user) {
     struct msghdr message = {.msg_iov = (struct iovec *)vector, .msg_iovlen = (size_t)count};
-    ssize_t n = is_ours(user, fd) ? sendmsg(fd, &message, MSG_NOSIGNAL) : -1;
+    ssize_t n = is_ours(user, fd) ? sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) : -1;
     if (n < 0 && errno != EAGAIN && errno != EINTR)
         ((struct nd_attempt *)user)->unreachable = true;
     return n;
@@ -101,7 +103,7 @@ static ssize_t add_question(const struct nd_attempt *a, uint8_t *packet, ssize_t
 static ares_ssize_t receive_bytes(ares_socket_t fd, void *buffer, size_t size, int flags, struct sockaddr *from,
                                   ares_socklen_t *from_size, void *user) {
     struct nd_attempt *a = user;
-    ssize_t n = is_ours(a, fd) ? recv(fd, buffer, size, flags) : -1;
+    ssize_t n = is_ours(a, fd) ? recv(fd, buffer, size, flags | MSG_DONTWAIT) : -1;
     if (!from || !from_size) { /* TCP */
         a->reset |= n < 0 && errno == ECONNRESET;
         return n;

@@ -99,14 +99,14 @@ static bool send_request(struct exchange *e, enum request type, const void *key,
     struct iovec parts[2] = {{header, sizeof header}, {(void *)(uintptr_t)key, key_size}};
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
     return nd_own_has(&e->sockets, e->fd) &&
-           sendmsg(e->fd, &message, MSG_NOSIGNAL) == (ssize_t)(sizeof header + key_size);
+           sendmsg(e->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)(sizeof header + key_size);
 }
 
 static bool receive(struct exchange *e, void *to, size_t size) {
     for (size_t got = 0; got < size;) {
         if (!wait_for(e, POLLIN))
             return false;
-        ssize_t n = recv(e->fd, (char *)to + got, size - got, 0);
+        ssize_t n = recv(e->fd, (char *)to + got, size - got, MSG_DONTWAIT);
         if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
             return false;
         got += n > 0 ? (size_t)n : 0;
