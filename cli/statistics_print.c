@@ -41,6 +41,7 @@ static void add_process(struct table *table, const struct process_statistics *pr
         table_add_number(table, statistics_calls(counters));
         table_add_number(table, counters->expired);
         table_add_number(table, counters->in_a_row);
+        table_add_number(table, counters->stale);
         table_add_number(table, counters->observed);
         table_add_time(table, counters->longest < INT64_MAX ? (int64_t)counters->longest : INT64_MAX);
         table_add(table, suggested);
@@ -48,16 +49,16 @@ static void add_process(struct table *table, const struct process_statistics *pr
     if (!any) {
         table_add_number(table, (uint64_t)process->pid);
         table_add(table, program);
-        for (int i = 0; i < 7; i++)
+        for (int i = 0; i < 8; i++)
             table_add(table, "");
     }
 }
 
 void statistics_print_table(const struct statistics *statistics, FILE *to) {
-    static const char *const heading[] = {"PID",      "PROGRAM",  "CALL",    "CALLS",    "EXPIRED",
-                                          "REPEATED", "OBSERVED", "LONGEST", "SUGGESTED"};
+    static const char *const heading[] = {"PID",      "PROGRAM", "CALL",     "CALLS",   "EXPIRED",
+                                          "REPEATED", "STALE",   "OBSERVED", "LONGEST", "SUGGESTED"};
     struct table table = {.columns = sizeof heading / sizeof heading[0],
-                          .right = 1 << 0 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7};
+                          .right = 1 << 0 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8};
     for (int i = 0; i < table.columns; i++)
         table_add(&table, heading[i]);
     for (size_t i = 0; i < statistics->count; i++)
@@ -78,6 +79,8 @@ static void print_operation(const char *operation, const struct block_counters *
             statistics_calls(counters), counters->expired, counters->observed);
     if (counters->in_a_row)
         fprintf(to, ",\"expired_in_a_row\":%" PRIu64, counters->in_a_row);
+    if (counters->stale)
+        fprintf(to, ",\"stale_answers\":%" PRIu64, counters->stale);
     fprintf(to, ",\"own_timeouts\":%" PRIu64 ",\"longest_seconds\":", counters->quiet);
     print_seconds(to, counters->longest);
     fprintf(to, ",\"waited_seconds\":");

@@ -205,6 +205,8 @@ static void ask_for_v6(struct nd_host *part, struct request *r, struct nd_config
     nd_ask_source(part, config, source, r->node, kind, AF_INET6, &some);
     r->lookup->libc_why = some.libc_why;
     r->ipv6_unknown = some.expired;
+    r->lookup->gave_stale = some.gave_stale;
+    r->lookup->stale_age = some.stale_age;
 }
 
 /* Asks each source in turn for the requested family and then, for mapped addresses, for IPv4. */

@@ -7,11 +7,11 @@
 #include <sys/socket.h>
 
 #include "resolver/dns_answer.h"
-#include "resolver/dns_search.h"
 #include "resolver/host_conf.h"
 #include "resolver/hosts.h"
 #include "resolver/nscd.h"
 #include "resolver/res_state.h"
+#include "resolver/stale.h"
 
 int nd_config_get(struct nd_config *config, const char *name, struct nd_lookup *lookup) {
     *config = (struct nd_config){0};
@@ -80,7 +80,7 @@ static void from_dns(struct nd_host *host, struct nd_config *config, const char 
     lookup->libc_why = nd_host_aliases(name);
     if (lookup->libc_why)
         return;
-    if (!nd_search(&s, name))
+    if (!nd_search_or_stale(&s, name))
         set_failure(host, &s);
     else if (kind == ND_BOTH_FAMILIES)
         nd_answer_both(host, &s.ask.answers[0], &s.ask.answers[1]);

@@ -136,6 +136,7 @@ struct nd_resolv_conf *nd_conf_from_state(const struct __res_state *state) {
     conf->version = current ? current->version : 0;
     nd_resolv_conf_put(current);
     struct nd_resolv_conf *file = good ? version_of(conf) : NULL;
+    conf->of_program = !file || file->version != conf->version;
     if (!file && is_cut(state, conf))
         conf->libc_why = "a search list of a resolv.conf that has changed";
     if (file && file->search_count > conf->search_count)

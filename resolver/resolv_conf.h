@@ -26,8 +26,9 @@ struct nd_resolv_conf {
     size_t search_count;
     struct nd_sortlist sortlist;
     int ndots, timeout_s, attempts;
-    bool inet6;     /* gethostbyname gives IPv6 addresses; before glibc 2.30 only, with libc_why set */
-    bool no_reload; /* a thread that has once read the file does not notice that it changes */
+    bool inet6;      /* gethostbyname gives IPv6 addresses; before glibc 2.30 only, with libc_why set */
+    bool of_program; /* made from a struct __res_state with servers or domains that the file does not have */
+    bool no_reload;  /* a thread that has once read the file does not notice that it changes */
     bool rotate, use_vc, edns0, trust_ad, no_aaaa, no_tld_query, single_request, single_request_reopen, dnssec;
     bool no_recurse, ignore_truncation, no_search, no_default_domain; /* set only from a struct __res_state */
     struct __res_state *keeper; /* the state that keeps a connection to the first server, or NULL */

@@ -11,9 +11,12 @@
 
 /* The limit of one lookup, and its outcome. */
 struct nd_lookup {
-    nd_time deadline;     /* in: absolute; ND_NEVER for none; 0: computed from `limit` at the first use */
-    nd_time limit;        /* in: relative; the clock is read, and deadline set, only when the lookup may wait */
-    nd_time longest;      /* in: what `limit` may become where libc's own patience is greater; 0: it stays as it is */
+    nd_time deadline; /* in: absolute; ND_NEVER for none; 0: computed from `limit` at the first use */
+    nd_time limit;    /* in: relative; the clock is read, and deadline set, only when the lookup may wait */
+    nd_time longest;  /* in: what `limit` may become where libc's own patience is greater; 0: it stays as it is */
+    nd_time stale;    /* in: how old the last good answer may be that is given where the servers say nothing; 0: none */
+    nd_time stale_age;    /* out, with gave_stale: how long ago it was received */
+    bool gave_stale;      /* out: such an answer was given, or is among those given */
     bool expired;         /* out: the deadline ended the lookup; with result 0: only one of two families was answered */
     const char *libc_why; /* out: static text, set when the lookup must be left to libc; else NULL */
     bool prefers_ipv6;    /* out, with libc_why: gethostbyname gives IPv6 addresses here (resolv.conf's inet6) */

@@ -155,6 +155,7 @@ static void add(struct block_counters *sum, const struct nd_counters *part) {
     sum->observed += part->observed;
     sum->quiet += part->quiet;
     sum->in_a_row = part->in_a_row > sum->in_a_row ? part->in_a_row : sum->in_a_row;
+    sum->stale += part->stale;
     for (int i = 0; i <= ND_BUCKETS; i++) {
         sum->buckets[i] += part->buckets[i];
         sum->done += part->buckets[i];

@@ -41,6 +41,7 @@ struct block_counters {
     uint64_t total, longest; /* ns */
     uint64_t expired, observed, quiet, done;
     uint64_t in_a_row; /* of a lookup: the most expiries of one name, one after the other */
+    uint64_t stale;    /* lookups that gave an answer from before */
     uint64_t buckets[ND_BUCKETS + 1];
 };
 

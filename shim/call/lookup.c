@@ -63,8 +63,12 @@ struct nd_lookup nd_lookup_begin_in(const uintptr_t *frame, struct nd_lookup_use
     use->begun = false;
     nd_time limit = nd_profile_resolve(name);
     nd_time longest = limit == ND_RESOLVE_DEFAULT ? ND_RESOLVE_LONGEST : 0;
-    return (struct nd_lookup){
-        .limit = limit, .longest = longest, .on_start = begin_slot, .on_unbounded = warn_unbounded, .caller = use};
+    return (struct nd_lookup){.limit = limit,
+                              .longest = longest,
+                              .stale = nd_settings.stale,
+                              .on_start = begin_slot,
+                              .on_unbounded = warn_unbounded,
+                              .caller = use};
 }
 
 static void report(enum nd_call operation, const char *name, nd_time limit, nd_time elapsed, unsigned in_a_row) {
@@ -85,6 +89,18 @@ static void report_expired(const struct nd_lookup_use *use, const char *name, co
     report(use->operation, name, lookup->limit, nd_now() - (lookup->deadline - lookup->limit), in_a_row);
 }
 
+/* The servers said nothing, and the program got the last good answer. */
+static void report_stale(const struct nd_lookup_use *use, const char *name, const struct nd_lookup *lookup) {
+    nd_report_stale(&(struct nd_event){.operation = nd_operation_names[use->operation],
+                                       .limit = "STALE",
+                                       .timeout = nd_settings.stale,
+                                       .elapsed = nd_now() - (lookup->deadline - lookup->limit),
+                                       .fd = -1,
+                                       .name = name,
+                                       .stale = true,
+                                       .age = lookup->stale_age});
+}
+
 void nd_lookup_end(struct nd_lookup_use *use, const char *name, const struct nd_lookup *lookup) {
     int saved = errno;
     if (lookup->deadline != 0)
@@ -95,6 +111,8 @@ void nd_lookup_end(struct nd_lookup_use *use, const char *name, const struct nd_
         report_expired(use, name, lookup);
     else if (name)
         nd_repeats_ended(name);
+    if (nd_unlikely(lookup->gave_stale))
+        report_stale(use, name, lookup);
     errno = saved;
     nd_valgrind_show();
 }

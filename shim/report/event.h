@@ -1,4 +1,4 @@
-/* An expiry, as it is reported. */
+/* An expiry, as it is reported; and what was done in place of one. */
 #ifndef ND_REPORT_EVENT_H
 #define ND_REPORT_EVENT_H
 
@@ -19,6 +19,8 @@ struct nd_event {
     socklen_t peer_len;
     unsigned in_a_row; /* of a lookup: how many of this name have expired, one after the other */
     bool observed;     /* MODE=observe: nothing was ended */
+    bool stale;        /* no expiry: a lookup has given an answer from before */
+    nd_time age;       /* of that answer */
 };
 
 #endif

@@ -116,6 +116,11 @@ void nd_format_put_event(struct nd_line *line, enum nd_log_format format, const 
     put_times(line, format, event);
     if (event->in_a_row >= WORTH_A_WORD)
         put_number(line, format, "repeated", event->in_a_row);
+    if (event->stale) {
+        put_key(line, format, "age");
+        nd_line_put_seconds(line, event->age);
+        nd_line_put(line, format == ND_LOG_JSON ? "" : "s");
+    }
     put_key(line, format, "observed");
     nd_line_put(line, event->observed ? "true" : "false");
     if (origin->dropped > 0)
@@ -160,8 +165,10 @@ static void put_tags(struct nd_line *line, const struct nd_event *event, const c
 }
 
 void nd_format_put_statsd(struct nd_line *line, const struct nd_event *event, const char *program) {
-    nd_line_put(line, "netdeadline.expiry:1|c");
+    nd_line_put(line, event->stale ? "netdeadline.stale:1|c" : "netdeadline.expiry:1|c");
     put_tags(line, event, program);
+    if (event->stale)
+        return;
     nd_line_put(line, "\nnetdeadline.expiry.elapsed:");
     nd_line_put_number(line, event->elapsed > 0 ? (uint64_t)(event->elapsed / ND_MSEC) : 0, 1);
     nd_line_put(line, "|ms");

@@ -144,12 +144,9 @@ static void write_line(const struct nd_event *event) {
     }
 }
 
-void nd_report_expiry(const struct nd_event *event) {
+static void deliver(const struct nd_event *event) {
     int saved = errno;
     struct nd_hushed hushed;
-    nd_slots_count_expiry(event->operation, event->observed);
-    ND_PROBE5(netdeadline, expiry, event->operation, event->limit, event->timeout, event->elapsed,
-              (int)event->observed);
     if (nd_settings.statsd[0])
         send_to_statsd(event);
     if (nd_settings.log != ND_LOG_OFF) {
@@ -158,6 +155,18 @@ void nd_report_expiry(const struct nd_event *event) {
         nd_unhush(&hushed);
     }
     errno = saved;
+}
+
+void nd_report_expiry(const struct nd_event *event) {
+    nd_slots_count_expiry(event->operation, event->observed);
+    ND_PROBE5(netdeadline, expiry, event->operation, event->limit, event->timeout, event->elapsed,
+              (int)event->observed);
+    deliver(event);
+}
+
+void nd_report_stale(const struct nd_event *event) {
+    nd_slots_count_stale(event->operation);
+    deliver(event);
 }
 
 /* Whether a notice is plain text: on descriptor 2, unless the settings ask for JSON there. */

@@ -14,6 +14,9 @@ void nd_report_start(void);
  * silent. */
 void nd_report_expiry(const struct nd_event *event);
 
+/* The same for a lookup that has given an answer from before (event->stale), which is counted as such. */
+void nd_report_stale(const struct nd_event *event);
+
 /* Writes a line about the library itself ("netdeadline: ..."): to the log if one is set, else to descriptor 2. A
  * process prints at most one such line: only the first call does. With LOG=off it must come before nd_report_start():
  * later it is not known what descriptor 2 is, and nothing is written. Async-signal-safe; keeps errno. */

@@ -41,6 +41,7 @@ struct nd_counters {
     _Atomic uint32_t quiet;                   /* ended by the program's own timeout */
     _Atomic uint32_t buckets[ND_BUCKETS + 1]; /* ended by themselves, by duration */
     _Atomic uint32_t in_a_row;                /* of a lookup: the most expiries of one name, one after the other */
+    _Atomic uint32_t stale;                   /* lookups that gave an answer from before */
 };
 _Static_assert(sizeof(struct nd_counters) == 128, "two cache lines, and read from outside");
 

@@ -231,6 +231,11 @@ void nd_slots_count_in_a_row(enum nd_call operation, uint32_t expiries) {
         continue;
 }
 
+void nd_slots_count_stale(const char *operation) {
+    enum nd_call found = nd_operation_find(operation);
+    atomic_fetch_add_explicit(&nd_slots.counters[own_tid() % ND_SHARDS][found].stale, 1, memory_order_relaxed);
+}
+
 void nd_slots_count_expiry(const char *operation, bool observed) {
     enum nd_call found = nd_operation_find(operation);
     struct nd_counters *counters = &nd_slots.counters[own_tid() % ND_SHARDS][found];

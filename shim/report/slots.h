@@ -28,6 +28,9 @@ void nd_slot_bound(const struct nd_slot_use *use, nd_time deadline, unsigned lim
 /* Ends the call at `now`. */
 void nd_slot_end(struct nd_slot_use *use, enum nd_slot_end how, nd_time now);
 
+/* Counts a lookup that gave an answer from before. */
+void nd_slots_count_stale(const char *operation);
+
 /* Keeps the greatest number of expiries that one name had in a row. */
 void nd_slots_count_in_a_row(enum nd_call operation, uint32_t expiries);
 

@@ -32,6 +32,11 @@ static bool is_inbound(const struct nd_setting *setting) {
     return strncmp(setting->name, INBOUND, sizeof INBOUND - 1) == 0;
 }
 
+/* Names are looked up before it is known for which connection. */
+static bool is_stale(const struct nd_setting *setting) {
+    return strcmp(setting->name, "STALE") == 0;
+}
+
 static bool is_accept(const struct nd_setting *setting) {
     return strcmp(setting->name, "ACCEPT") == 0;
 }
@@ -67,7 +72,7 @@ static const struct nd_setting *find_in_section(const struct nd_rules *rules, st
     }
     if (rules->section.is_outbound) {
         *wrong = "is no limit of connections that the program makes";
-        if (!nd_setting_is_limit(setting) || is_inbound(setting) || is_accept(setting))
+        if (!nd_setting_is_limit(setting) || is_inbound(setting) || is_accept(setting) || is_stale(setting))
             return NULL;
         *wrong = "can be set for host names only, not for addresses: those come of it";
         return strcmp(setting->name, "RESOLVE") == 0 && has_endpoints && !rules->section.has_names_only ? NULL

@@ -11,6 +11,8 @@ const struct nd_setting nd_setting_table[] = {
     {"RESOLVE", ND_SETTING_TIME, FIELD(resolve), 0, "15s", "one name lookup, everything included"},
     {"RESOLVE_ERROR", ND_SETTING_RESOLVE_ERROR, FIELD(resolve_error), 0, "again",
      "what an expired lookup says: again, or fail where programs repeat it for ever"},
+    {"STALE", ND_SETTING_TIME, FIELD(stale), 0, "off",
+     "how old a name's last good answer may be that is given where name servers are silent"},
     {"CONNECT", ND_SETTING_TIME, FIELD(connect), 0, "10s", "one connect"},
     {"TLS_HANDSHAKE", ND_SETTING_TIME, FIELD(outbound.tls_handshake), 0, "10s", "a whole TLS handshake"},
     {"TLS_SHUTDOWN", ND_SETTING_TIME, FIELD(outbound.tls_shutdown), 0, "5s", "a whole TLS shutdown"},
@@ -72,6 +74,7 @@ void nd_settings_copy_live(struct nd_settings *to, const struct nd_settings *fro
     to->resolve = from->resolve;
     to->connect = from->connect;
     to->accept = from->accept;
+    to->stale = from->stale;
     nd_limits_copy(&to->outbound, &from->outbound);
     nd_limits_copy(&to->inbound, &from->inbound);
 }

@@ -53,6 +53,26 @@ START_TEST(writes_json) {
 }
 END_TEST
 
+START_TEST(says_how_old_a_stale_answer_is) {
+    struct nd_event stale = {.operation = "getaddrinfo",
+                             .limit = "STALE",
+                             .timeout = 60 * ND_SEC,
+                             .elapsed = 5 * ND_SEC,
+                             .fd = -1,
+                             .name = "a",
+                             .stale = true,
+                             .age = 65 * ND_SEC};
+    ck_assert_ptr_nonnull(strstr(event_line(ND_LOG_LOGFMT, &stale), " elapsed=5.000s age=65.000s observed=false"));
+    ck_assert_ptr_nonnull(strstr(event_line(ND_LOG_JSON, &stale), ",\"elapsed\":5.000,\"age\":65.000,\"observed\""));
+    char text[200];
+    struct nd_line line;
+    nd_line_start(&line, text, sizeof text - 1);
+    nd_format_put_statsd(&line, &stale, "p");
+    text[line.used] = '\0';
+    ck_assert_str_eq(text, "netdeadline.stale:1|c|#op:getaddrinfo,limit:STALE,program:p,observed:false");
+}
+END_TEST
+
 START_TEST(quotes_in_logfmt_what_could_mislead) {
     static const char *const pairs[][2] = {
         {"db.example", "name=db.example "},   {"a b", "name=\"a b\" "},   {"", "name=\"\" "},
@@ -206,6 +226,7 @@ END_TEST
 void add_tests(TCase *tests) {
     tcase_add_test(tests, writes_logfmt);
     tcase_add_test(tests, writes_json);
+    tcase_add_test(tests, says_how_old_a_stale_answer_is);
     tcase_add_loop_test(tests, quotes_in_logfmt_what_could_mislead, 0, 6);
     tcase_add_test(tests, longest_event_fits);
     tcase_add_loop_test(tests, counts_the_days, 0, (int)(sizeof dates / sizeof dates[0]));
