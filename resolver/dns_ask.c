@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include "resolver/dns_exchange.h"
+#include "resolver/dns_message.h"
 #include "resolver/server_memory.h"
 #include "resolver/thread.h"
 #include "resolver/unfinished.h"
@@ -324,6 +324,10 @@ static void end(exchange *x, nd_time now) {
         }
 }
 
+static void put_conf(void *conf) {
+    nd_resolv_conf_put(conf);
+}
+
 void nd_ask(struct nd_ask *ask) {
     exchange x = {.ask = ask, .second_end = ND_NEVER};
     ask->error = 0;
@@ -332,6 +336,7 @@ void nd_ask(struct nd_ask *ask) {
     if (pthread_testcancel)
         pthread_testcancel();
     struct nd_unfinished *unfinished = nd_unfinished_begin();
+    nd_unfinished_own(unfinished, put_conf, (struct nd_resolv_conf *)(uintptr_t)ask->conf);
     nd_lookup_extend(ask->lookup, ask->conf);
     nd_servers_renew(ask->conf);
     nd_time now = nd_now();
@@ -349,9 +354,9 @@ void nd_ask(struct nd_ask *ask) {
 
 void nd_ask_free(struct nd_ask *ask) {
     for (int i = 0; i < 2; i++) {
-        free(ask->answers[i].bytes);
+        nd_message_free(ask->answers[i].bytes);
         ask->answers[i] = (struct nd_dns_message){0};
     }
-    free(ask->error_answer.bytes);
+    nd_message_free(ask->error_answer.bytes);
     ask->error_answer = (struct nd_dns_message){0};
 }

@@ -1,9 +1,9 @@
 #include "resolver/dns_exchange.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "resolver/dns_message.h"
 #include "resolver/server_memory.h"
 
 /* After an error answer libc asks the next server at once. Over TCP it accepts any answer. */
@@ -22,11 +22,10 @@ static bool is_positive(const uint8_t *p) {
 }
 
 static void store(struct nd_ask *ask, struct nd_dns_message *m, const uint8_t *bytes, size_t size, bool by_tcp) {
-    uint8_t *copy = malloc(size);
+    uint8_t *copy = nd_message_copy(bytes, size);
     if (!copy)
         return;
-    memcpy(copy, bytes, size);
-    free(m->bytes);
+    nd_message_free(m->bytes);
     m->bytes = copy;
     m->size = size;
     m->by_tcp = by_tcp;
@@ -136,7 +135,7 @@ void nd_exchange_reopen(struct nd_exchange *x, int server) {
         q->errors &= ~(1u << server);
         if (!x->ask->answers[i].bytes || q->answered_by != server)
             continue;
-        free(q->spare.bytes);
+        nd_message_free(q->spare.bytes);
         q->spare = x->ask->answers[i];
         x->ask->answers[i] = (struct nd_dns_message){0};
     }
@@ -156,8 +155,8 @@ void nd_exchange_end(struct nd_exchange *x) {
             x->ask->answers[i] = q->spare;
             q->spare = (struct nd_dns_message){0};
         }
-        free(q->spare.bytes);
-        free(q->held.bytes);
+        nd_message_free(q->spare.bytes);
+        nd_message_free(q->held.bytes);
     }
     x->ask->incomplete = is_incomplete(x);
 }

@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
-#include <poll.h>
-#include <pthread.h>
 #include <resolv.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,11 +10,24 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#pragma weak pthread_setcancelstate /* NULL in a program without libpthread (glibc < 2.34) */
+#include "resolver/dns_message.h"
+#include "resolver/own_sockets.h"
+#include "resolver/thread.h"
+#include "resolver/unfinished.h"
 
 #ifndef RES_F_VC
 #define RES_F_VC 1 /* _vcsock is a connection; in headers before glibc 2.26 */
 #endif
+
+/* While a question is under way its connection is the lookup's, not the state's: one that the lookup was left with, by a
+ * jump, has half an answer in it, and the state may be gone. */
+struct exchange {
+    struct nd_held held;
+    struct nd_unfinished *unfinished;
+    struct nd_own_sockets sockets;
+    int fd;
+    nd_time deadline;
+};
 
 bool nd_connection_is_kept(const struct __res_state *state) {
     return (state->options & RES_STAYOPEN) && (state->options & RES_USEVC);
@@ -44,13 +55,18 @@ static bool is_connected(int fd, const union nd_server *server) {
            recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
-static bool wait_for(int fd, short events, nd_time deadline) {
+/* What came while the process was stopped counts after the deadline, too. */
+static bool wait_for(struct exchange *e, short events) {
     for (;;) {
-        struct pollfd p = {.fd = fd, .events = events};
+        struct pollfd p = {.fd = e->fd, .events = events};
         nd_time now = nd_now();
-        int n = now < deadline ? poll(&p, 1, nd_time_poll_ms(deadline, now)) : 0;
-        if (n > 0 || n == 0 || errno != EINTR)
-            return n > 0 && !(p.revents & POLLNVAL);
+        nd_unfinished_wait_begin(e->unfinished);
+        const int n = nd_poll(&p, 1, nd_time_poll_ms(e->deadline, now)), error = errno;
+        nd_unfinished_wait_end(e->unfinished);
+        if (n > 0)
+            return !(p.revents & POLLNVAL) && nd_own_has(&e->sockets, e->fd);
+        if (n == 0 || error != EINTR || now >= e->deadline)
+            return false;
     }
 }
 
@@ -59,43 +75,42 @@ static bool set_blocking(int fd, bool blocking) {
     return flags >= 0 && fcntl(fd, F_SETFL, blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK) == 0;
 }
 
-static bool connect_to(int fd, const union nd_server *server, nd_time deadline) {
-    int error = 0, on = 1;
+static bool connect_to(struct exchange *e, const union nd_server *server) {
+    int error = 0, on = 1, fd = e->fd;
     socklen_t size = sizeof error;
     if (!set_blocking(fd, false) || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0)
         return false;
-    if (connect(fd, &server->sa, size_of(server)) != 0 && (errno != EINPROGRESS || !wait_for(fd, POLLOUT, deadline)))
+    if (connect(fd, &server->sa, size_of(server)) != 0 && (errno != EINPROGRESS || !wait_for(e, POLLOUT)))
         return false;
     return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0 && set_blocking(fd, true);
 }
 
-static int open_connection(const union nd_server *server, nd_time deadline) {
-    int fd = socket(server->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && !connect_to(fd, server, deadline)) {
-        close(fd);
-        fd = -1;
-    }
-    return fd;
+static bool open_connection(struct exchange *e, const union nd_server *server) {
+    e->fd = socket(server->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (e->fd >= 0 && !nd_own_add(&e->sockets, e->fd))
+        e->fd = -1;
+    return e->fd >= 0 && connect_to(e, server);
 }
 
-static bool send_questions(int fd, const struct nd_ask *ask) {
+static bool send_questions(struct exchange *e, const struct nd_ask *ask) {
     for (int i = 0; i < ask->question_count; i++) {
         size_t size = ask->questions[i].size;
         uint8_t length[2] = {(uint8_t)(size >> 8), (uint8_t)size};
         struct iovec parts[2] = {{length, 2}, {(void *)(uintptr_t)ask->questions[i].packet, size}};
         struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-        if (sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)(size + 2))
+        if (!nd_own_has(&e->sockets, e->fd) ||
+            sendmsg(e->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)(size + 2))
             return false;
     }
     return true;
 }
 
-static bool receive(int fd, uint8_t *to, size_t size, nd_time deadline) {
+static bool receive(struct exchange *e, uint8_t *to, size_t size) {
     for (size_t got = 0; got < size;) {
-        ssize_t n = recv(fd, to + got, size - got, MSG_DONTWAIT);
+        ssize_t n = nd_own_has(&e->sockets, e->fd) ? recv(e->fd, to + got, size - got, MSG_DONTWAIT) : 0;
         if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
             return false;
-        if (n < 0 && !wait_for(fd, POLLIN, deadline))
+        if (n < 0 && !wait_for(e, POLLIN))
             return false;
         got += n > 0 ? (size_t)n : 0;
     }
@@ -114,24 +129,24 @@ static void take(struct nd_ask *ask, uint8_t *bytes, size_t size) {
         ask->last_rcode = nd_dns_rcode(bytes);
         return;
     }
-    free(bytes);
+    nd_message_free(bytes);
 }
 
 static bool is_answered(const struct nd_ask *ask) {
     return ask->answers[0].bytes && (ask->question_count < 2 || ask->answers[1].bytes);
 }
 
-static bool exchange(int fd, struct nd_ask *ask, nd_time deadline) {
+static bool make_exchange(struct exchange *e, struct nd_ask *ask) {
     uint8_t length[2];
-    if (!send_questions(fd, ask))
+    if (!send_questions(e, ask))
         return false;
     while (!is_answered(ask)) {
-        if (!receive(fd, length, sizeof length, deadline))
+        if (!receive(e, length, sizeof length))
             return false;
         size_t size = nd_get16(length);
-        uint8_t *bytes = malloc(size + 1);
-        if (!bytes || !receive(fd, bytes, size, deadline)) {
-            free(bytes);
+        uint8_t *bytes = nd_message_new(size + 1);
+        if (!bytes || !receive(e, bytes, size)) {
+            nd_message_free(bytes);
             return false;
         }
         take(ask, bytes, size);
@@ -139,44 +154,76 @@ static bool exchange(int fd, struct nd_ask *ask, nd_time deadline) {
     return true;
 }
 
-static void drop(struct __res_state *keeper) {
-    close(keeper->_vcsock);
-    keeper->_vcsock = -1;
-    keeper->_flags &= ~(unsigned)RES_F_VC;
+static void close_socket(struct exchange *e) {
+    if (e->fd >= 0)
+        nd_own_close(&e->sockets, e->fd);
+    e->fd = -1;
 }
 
-/* Makes the connection in `keeper` one to the server. */
-static bool prepare(struct __res_state *keeper, const union nd_server *server, nd_time deadline) {
-    if (keeper->_vcsock >= 0 && (keeper->_flags & RES_F_VC) && is_connected(keeper->_vcsock, server))
-        return true;
-    if (keeper->_vcsock >= 0)
-        drop(keeper);
-    keeper->_vcsock = open_connection(server, deadline);
-    if (keeper->_vcsock >= 0)
-        keeper->_flags |= RES_F_VC;
-    return keeper->_vcsock >= 0;
+static void release(struct nd_held *held, bool whole) {
+    close_socket((struct exchange *)held);
+    if (whole)
+        free(held);
+}
+
+/* Takes the connection out of the state; one to another server is closed. False: there is none to this one. */
+static bool take_connection(struct exchange *e, struct __res_state *keeper, const union nd_server *server) {
+    int fd = keeper->_vcsock;
+    if (fd < 0)
+        return false;
+    bool good = (keeper->_flags & RES_F_VC) && is_connected(fd, server);
+    keeper->_vcsock = -1;
+    keeper->_flags &= ~(unsigned)RES_F_VC;
+    if (!good) {
+        close(fd);
+        return false;
+    }
+    e->fd = nd_own_add(&e->sockets, fd) ? fd : -1;
+    return e->fd >= 0;
+}
+
+static void put_connection(struct exchange *e, struct __res_state *keeper) {
+    keeper->_vcsock = e->fd;
+    keeper->_flags |= RES_F_VC;
+    e->fd = -1;
+}
+
+static bool ask_over(struct exchange *e, struct nd_ask *ask) {
+    struct __res_state *keeper = ask->conf->keeper;
+    const union nd_server *server = &ask->conf->servers[0];
+    if ((!take_connection(e, keeper, server) && !open_connection(e, server)) || !make_exchange(e, ask)) {
+        nd_ask_free(ask);
+        return false;
+    }
+    put_connection(e, keeper);
+    ask->error = 0;
+    return true;
+}
+
+static void put_conf(void *conf) {
+    nd_resolv_conf_put(conf);
 }
 
 bool nd_connection_ask(struct nd_ask *ask) {
-    struct __res_state *keeper = ask->conf->keeper;
     const struct nd_resolv_conf *conf = ask->conf;
-    int old_state = 0, saved = errno;
-    if (!keeper || conf->rotate || conf->server_count == 0)
+    int saved = errno;
+    if (!conf->keeper || conf->rotate || conf->server_count == 0)
         return false;
-    if (pthread_setcancelstate)
-        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old_state);
     nd_time now = nd_now(), left = nd_lookup_deadline(ask->lookup) - now;
-    nd_time deadline = now + nd_time_sooner(left / (conf->server_count + 1), conf->timeout_s * ND_SEC);
-    bool good = left > 0 && prepare(keeper, &conf->servers[0], deadline);
-    if (good && !exchange(keeper->_vcsock, ask, deadline)) {
-        drop(keeper);
-        nd_ask_free(ask);
-        good = false;
+    struct exchange *e = left > 0 ? malloc(sizeof *e) : NULL;
+    bool good = false;
+    if (e) {
+        nd_time deadline = now + nd_time_sooner(left / (conf->server_count + 1), conf->timeout_s * ND_SEC);
+        *e = (struct exchange){.held = {.release = release}, .fd = -1, .deadline = deadline};
+        e->unfinished = nd_unfinished_begin();
+        nd_unfinished_own(e->unfinished, put_conf, (struct nd_resolv_conf *)(uintptr_t)conf);
+        nd_hold(&e->held);
+        good = ask_over(e, ask);
+        close_socket(e);
+        nd_drop(&e->held);
+        nd_unfinished_end(e->unfinished);
+        free(e);
     }
-    if (good)
-        ask->error = 0;
     errno = saved;
-    if (pthread_setcancelstate)
-        pthread_setcancelstate(old_state, NULL);
     return good;
 }

@@ -2,8 +2,6 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,9 +10,8 @@
 
 #include "resolver/nsswitch.h"
 #include "resolver/own_sockets.h"
-
-/* NULL in a program without libpthread (glibc < 2.34). */
-#pragma weak pthread_setcancelstate
+#include "resolver/thread.h"
+#include "resolver/unfinished.h"
 
 #define SOCKET_PATH "/var/run/nscd/socket"
 #define VERSION 2
@@ -35,6 +32,8 @@ struct addresses_header {
 
 /* An exchange; the rest of its answer is read into `data`. */
 struct exchange {
+    struct nd_held held; /* by the lookup */
+    struct nd_unfinished *unfinished;
     struct nd_own_sockets sockets;
     int fd;
     nd_time deadline;
@@ -67,17 +66,20 @@ static bool is_there(void) {
     return false;
 }
 
-/* False: not before the deadline, or the program has closed the socket. */
+/* False: not before the deadline, or the program has closed the socket. What came while the process was stopped counts
+ * after the deadline, too. */
 static bool wait_for(struct exchange *e, short events) {
     for (;;) {
         struct pollfd fd = {.fd = e->fd, .events = events};
         nd_time now = nd_now();
-        if (now >= e->deadline || !nd_own_has(&e->sockets, e->fd))
+        if (!nd_own_has(&e->sockets, e->fd))
             return false;
-        int n = poll(&fd, 1, nd_time_poll_ms(e->deadline, now));
+        nd_unfinished_wait_begin(e->unfinished);
+        const int n = nd_poll(&fd, 1, nd_time_poll_ms(e->deadline, now)), error = errno;
+        nd_unfinished_wait_end(e->unfinished);
         if (n > 0)
             return !(fd.revents & POLLNVAL) && nd_own_has(&e->sockets, e->fd);
-        if (n < 0 && errno != EINTR)
+        if (n == 0 || error != EINTR || now >= e->deadline)
             return false;
     }
 }
@@ -139,14 +141,20 @@ static bool refuse(struct nd_host *host, int h_err) {
     return true;
 }
 
+/* Reads the aliases, and adds them when all are there: the lookup may be left by a jump until then. */
 static bool take_aliases(struct nd_host *host, struct exchange *e, size_t lengths_at, int32_t count) {
-    for (int32_t i = 0; i < count; i++) {
-        uint32_t size;
+    size_t total = 0, at = e->size;
+    uint32_t size;
+    for (int32_t i = 0; i < count; i++, total += size) {
         memcpy(&size, e->data + lengths_at + (size_t)i * sizeof size, sizeof size);
-        size_t at = e->size;
-        if (size == 0 || size > MAX_ANSWER || !receive_data(e, size))
+        if (size == 0 || size > MAX_ANSWER || total > MAX_ANSWER)
             return false;
-        nd_host_add_name(host, e->data + at, strlen(e->data + at));
+    }
+    if (!receive_data(e, total))
+        return false;
+    for (int32_t i = 0; i < count; i++, at += size) {
+        memcpy(&size, e->data + lengths_at + (size_t)i * sizeof size, sizeof size);
+        nd_host_add_name(host, e->data + at, strnlen(e->data + at, size));
     }
     return true;
 }
@@ -164,13 +172,15 @@ static bool read_host(struct nd_host *host, struct exchange *e, bool v6) {
     size_t addresses = v6 ? (size_t)h.address_count * 16 : 0; /* behind those as IPv4, where it has both */
     if (!receive_data(e, name + lengths + v4_addresses + addresses))
         return false;
+    if (!take_aliases(host, e, name, h.alias_count) || h.address_count == 0)
+        return false;
     nd_host_set_canonical(host, e->data, strnlen(e->data, name));
     const char *bytes = e->data + name + lengths + (v6 ? v4_addresses : 0);
     for (int32_t i = 0; i < h.address_count; i++, bytes += v6 ? 16 : 4)
         nd_host_add_address(host, v6 ? AF_INET6 : AF_INET, bytes);
     host->status = ND_SUCCESS;
     host->h_err = 0;
-    return take_aliases(host, e, name, h.alias_count) && h.address_count > 0;
+    return true;
 }
 
 static bool read_addresses(struct nd_host *host, struct exchange *e) {
@@ -206,28 +216,51 @@ static nd_time wait_until(struct nd_lookup *lookup) {
     return nd_time_after(now, third > 0 ? third : 0);
 }
 
-static bool ask(struct nd_host *host, enum request type, const void *key, size_t key_size, struct nd_lookup *lookup) {
-    int saved = errno, old_state = 0;
-    if (!is_there()) {
-        errno = saved;
+static void close_exchange(struct exchange *e) {
+    if (e->fd >= 0)
+        nd_own_close(&e->sockets, e->fd);
+    e->fd = -1;
+}
+
+static void free_exchange(struct exchange *e) {
+    close_exchange(e);
+    free(e->data);
+    free(e);
+}
+
+static void release(struct nd_held *held, bool whole) {
+    if (whole)
+        free_exchange((struct exchange *)held);
+    else
+        close_exchange((struct exchange *)held);
+}
+
+static bool make_exchange(struct nd_host *host, struct exchange *e, enum request type, const void *key,
+                          size_t key_size) {
+    if (!connect_to_daemon(e) || !send_request(e, type, key, key_size))
         return false;
+    bool answered =
+        type == ADDRESSES ? read_addresses(host, e) : read_host(host, e, type == BY_NAME_V6 || type == BY_ADDRESS_V6);
+    return answered && !host->no_memory;
+}
+
+static bool ask(struct nd_host *host, enum request type, const void *key, size_t key_size, struct nd_lookup *lookup) {
+    int saved = errno;
+    bool answered = false;
+    struct exchange *e = is_there() ? malloc(sizeof *e) : NULL;
+    if (e) {
+        *e = (struct exchange){.held = {.release = release}, .fd = -1, .deadline = wait_until(lookup)};
+        e->unfinished = nd_unfinished_begin();
+        nd_hold(&e->held);
+        answered = make_exchange(host, e, type, key, key_size);
+        nd_drop(&e->held);
+        nd_unfinished_end(e->unfinished);
+        free_exchange(e);
+        if (!answered) {
+            nd_host_free(host);
+            __atomic_store_n(&lookups_left, LOOKUPS_WITHOUT, __ATOMIC_RELAXED);
+        }
     }
-    struct exchange e = {.fd = -1, .deadline = wait_until(lookup)};
-    if (pthread_setcancelstate)
-        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old_state);
-    bool answered = connect_to_daemon(&e) && send_request(&e, type, key, key_size) &&
-                    (type == ADDRESSES ? read_addresses(host, &e)
-                                       : read_host(host, &e, type == BY_NAME_V6 || type == BY_ADDRESS_V6));
-    if (e.fd >= 0)
-        nd_own_close(&e.sockets, e.fd);
-    free(e.data);
-    if (!answered || host->no_memory) {
-        nd_host_free(host);
-        __atomic_store_n(&lookups_left, LOOKUPS_WITHOUT, __ATOMIC_RELAXED);
-        answered = false;
-    }
-    if (pthread_setcancelstate)
-        pthread_setcancelstate(old_state, NULL);
     errno = saved;
     return answered;
 }

@@ -2,9 +2,9 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "resolver/dns_message.h"
 #include "resolver/stale_cache.h"
 
 /* An answer of two of which one was not waited for long enough is no answer to keep. */
@@ -22,13 +22,12 @@ static bool is_silence(const struct nd_search *s, bool answered, const struct nd
 static bool give(struct nd_search *s, const struct nd_stale_answer *last) {
     struct nd_dns_message copies[2] = {last->messages[0], last->messages[1]};
     for (int i = 0; i < 2; i++) {
-        copies[i].bytes = last->messages[i].bytes ? malloc(last->messages[i].size) : NULL;
-        if (!copies[i].bytes && last->messages[i].bytes) {
-            free(copies[0].bytes);
+        const struct nd_dns_message *from = &last->messages[i];
+        copies[i].bytes = from->bytes ? nd_message_copy(from->bytes, from->size) : NULL;
+        if (!copies[i].bytes && from->bytes) {
+            nd_message_free(i > 0 ? copies[0].bytes : NULL);
             return false;
         }
-        if (copies[i].bytes)
-            memcpy(copies[i].bytes, last->messages[i].bytes, copies[i].size);
     }
     nd_ask_free(&s->ask);
     memcpy(s->ask.answers, copies, sizeof copies);

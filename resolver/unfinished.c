@@ -17,6 +17,8 @@ struct nd_unfinished {
     uintptr_t return_to;
     struct nd_unfinished *outer; /* that of a lookup which a signal handler has interrupted */
     struct nd_held *held;
+    void (*release)(void *object);
+    void *object;
     int cancel_state; /* the program's */
     bool waits;
 };
@@ -64,6 +66,8 @@ static void release_innermost(void) {
         nd_drop(held);
         held->release(held, left->waits);
     }
+    if (left->waits && left->release)
+        left->release(left->object);
     if (!left->waits)
         set_cancel_state(left->cancel_state);
     free(left);
@@ -95,6 +99,13 @@ void nd_unfinished_end(struct nd_unfinished *u) {
     set_cancel_state(u->cancel_state);
     free(u);
     errno = saved;
+}
+
+void nd_unfinished_own(struct nd_unfinished *u, void (*release)(void *), void *object) {
+    if (!u)
+        return;
+    u->release = release;
+    u->object = object;
 }
 
 void nd_hold(struct nd_held *held) {

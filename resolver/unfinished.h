@@ -26,6 +26,10 @@ struct nd_held {
 struct nd_unfinished *nd_unfinished_begin_in(const uintptr_t *frame);
 void nd_unfinished_end(struct nd_unfinished *unfinished);
 
+/* Where the lookup is left by a jump, `release(object)` is called in place of those who would have done so: a reference
+ * of the frames that are gone. One for each lookup. */
+void nd_unfinished_own(struct nd_unfinished *unfinished, void (*release)(void *), void *object);
+
 /* Registers `held` with the lookup that this thread has begun last, until nd_drop. */
 void nd_hold(struct nd_held *held);
 void nd_drop(struct nd_held *held);

@@ -5,7 +5,8 @@
  *                          often one of these was touched
  *   fork                   forks under lookups; every child looks up, too
  *   signals                lookups under a 1 kHz timer without SA_RESTART
- *   jump COUNT             lookups that a handler leaves by siglongjmp; prints jumps, descriptors and threads more than
+ *   jump COUNT HOW         lookups that a handler leaves by siglongjmp, of getaddrinfo or, where HOW is "kept", over the
+ *                          connection that _res keeps; prints jumps, descriptors and threads more than
  *                          before, whether cancellation is off after the last of them, and KB more than after the
  *                          first tenth
  *   nested WHERE           a handler looks "good.test" up while "late.test" is; WHERE: stack, or alternate; prints both
@@ -14,11 +15,14 @@
  *   async COUNT            getaddrinfo_a, waiting; prints the codes and the time in ms
  *   rate NAME FAMILY THREADS MS  lookups of one name; prints how many there were a second, the processor's ns for each,
  *                          and how many failed */
+#include <arpa/nameser.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <pthread.h>
+#include <resolv.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -345,25 +349,38 @@ static void arm(long ms) {
     setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {.tv_usec = ms * 1000}}, NULL);
 }
 
+static void look_up_in(bool kept, const char *name) {
+    unsigned char answer[512];
+    if (kept)
+        res_query(name, C_IN, T_A, answer, sizeof answer);
+    else
+        look_up(name);
+}
+
 static int leave_lookups(char **arg) {
     volatile int jumps = 0;
     int off = 0, descriptors = entries("/proc/self/fd");
     volatile long early = 0;
+    bool kept = strcmp(arg[1], "kept") == 0;
     count = atoi(arg[0]);
+    if (kept && res_init() == 0)
+        _res.options |= RES_USEVC | RES_STAYOPEN;
     signal(SIGALRM, jump);
     for (volatile int i = 0; i < count; i++) {
         if (i == count / 10)
             early = resident_kb();
         if (sigsetjmp(away, 1) == 0) {
             arm(20);
-            look_up("s.test");
+            look_up_in(kept, "s.test");
         } else {
             jumps++;
         }
         arm(0);
     }
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &off);
-    look_up("good.test");
+    look_up_in(kept, "good.test");
+    if (kept)
+        res_nclose(&_res);
     printf("%d %d %d %d %ld\n", jumps, entries("/proc/self/fd") - descriptors, entries("/proc/self/task") - 1,
            off == PTHREAD_CANCEL_DISABLE, resident_kb() - early);
     return 0;
@@ -401,7 +418,7 @@ int main(int argc, char **argv) {
         return fork_under_lookups();
     if (strcmp(mode, "signals") == 0)
         return lookups_under_signals();
-    if (strcmp(mode, "jump") == 0 && argc == 3)
+    if (strcmp(mode, "jump") == 0 && argc == 4)
         return leave_lookups(argv + 2);
     if (strcmp(mode, "nested") == 0 && argc == 3)
         return nest_lookups(argv + 2);

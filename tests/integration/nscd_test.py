@@ -121,6 +121,15 @@ def test_libc_would_not_ask_it(net, start, how):
         assert not daemon.asked
 
 
+@pytest.mark.skipif(bool(programs.RUNTIME), reason="a sanitizer's own memory grows")
+def test_left_by_a_jump(net, start):
+    """From a handler, while the daemon is waited for."""
+    start(trouble="silent")
+    result = net.run([programs.BUILD / "tests/lookups", "jump", "50", "plainly"], RESOLVE="3s")
+    jumps, descriptors, _, uncancellable, more_kb = map(int, result.out.split())
+    assert jumps == 50 and descriptors <= 1 and not uncancellable and more_kb < 512, result
+
+
 @pytest.mark.skipif("tsan" in programs.RUNTIME, reason="what is tested is a race of the program's own, which ThreadSanitizer reports")
 def test_its_socket_closed_under_a_lookup(net, start):
     """What the program opens in its place is neither read nor closed."""
