@@ -2,7 +2,6 @@
 
 #include <ares.h>
 #include <stddef.h>
-#include <unistd.h>
 
 #include "resolver/lock.h"
 
@@ -10,13 +9,13 @@
 
 static struct {
     int lock;
-    pid_t owner;
+    int owner;
     int count;
     struct ares_channeldata *channels[POOL_SIZE];
 } pool;
 
 static void enter_process(void) {
-    pid_t self = getpid();
+    int self = nd_lock_owner();
     if (pool.owner == self)
         return;
     pool.owner = self;

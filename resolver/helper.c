@@ -17,7 +17,7 @@
 /* The state of one process: a forked child, which has none of these threads, begins with an empty one. */
 static struct {
     int lock;
-    pid_t owner;
+    int owner;
     struct nd_job *running;
     int alive, allowed;
     bool progress; /* a thread has ended while its caller waited, since `allowed` was changed */
@@ -26,7 +26,7 @@ static struct {
 
 static void lock_state(void) {
     nd_lock(&helpers.lock);
-    pid_t self = getpid();
+    int self = nd_lock_owner();
     if (helpers.owner != self) {
         helpers.owner = self;
         helpers.running = NULL;

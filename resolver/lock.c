@@ -3,8 +3,15 @@
 #include <sched.h>
 #include <unistd.h>
 
+const uint32_t *nd_lock_process;
+
+int nd_lock_owner(void) {
+    uint32_t known = nd_lock_process ? __atomic_load_n(nd_lock_process, __ATOMIC_RELAXED) : 0;
+    return known ? (int)known : (int)getpid();
+}
+
 bool nd_lock_try(int *lock) {
-    int self = (int)getpid();
+    int self = nd_lock_owner();
     for (int turn = 0; turn < 200; turn++) {
         int holder = 0;
         if (__atomic_compare_exchange_n(lock, &holder, self, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))

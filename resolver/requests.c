@@ -35,7 +35,7 @@ struct request {
 /* The state of one process: a forked child, which has none of these threads, begins with an empty one. */
 static struct {
     int lock;
-    pid_t owner;
+    int owner;
     struct request *first;
     int threads;
     int finished; /* incremented when a request is done; a futex */
@@ -43,7 +43,7 @@ static struct {
 
 static void lock_state(void) {
     nd_lock(&requests.lock);
-    pid_t self = getpid();
+    int self = nd_lock_owner();
     if (requests.owner != self) {
         requests.owner = self;
         requests.first = NULL;

@@ -13,6 +13,7 @@
 
 #include "base/compiler.h"
 #include "base/valgrind.h"
+#include "resolver/lock.h"
 #include "shim/call/direct_send.h"
 #include "shim/mode.h"
 #include "shim/next.h"
@@ -130,7 +131,8 @@ static void start_up(void) {
         tell_valgrind();
         nd_next_start();
         nd_direct_send_start();
-        nd_slots_start();
+        if (nd_slots_start())
+            nd_lock_process = (const uint32_t *)&nd_slots.process;
         nd_process = getpid();
         __register_atfork(NULL, NULL, forked, &__dso_handle);
         nd_discover_inherited();

@@ -23,12 +23,14 @@ enum { FIRST_PAGE = (4096 - offsetof(struct nd_slots, slot)) / sizeof(struct nd_
 
 /* MADV_WIPEONFORK (Linux 4.14) also works for children whose parent calls no handler of pthread_atfork: by _Fork or a
  * raw clone. */
-void nd_slots_start(void) {
+bool nd_slots_start(void) {
     int saved = errno;
+    bool wiped = false;
 #ifdef MADV_WIPEONFORK
-    madvise(&nd_slots, sizeof nd_slots, MADV_WIPEONFORK);
+    wiped = madvise(&nd_slots, sizeof nd_slots, MADV_WIPEONFORK) == 0;
 #endif
     errno = saved;
+    return wiped;
 }
 
 static void zero_counters(void) {

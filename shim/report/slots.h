@@ -8,8 +8,8 @@
 #include "base/frame.h"
 #include "shim/report/slot.h"
 
-/* Called once at start. Makes one system call. */
-void nd_slots_start(void);
+/* Called once at start. Makes one system call. Whether the kernel zeroes the slots in every forked child. */
+bool nd_slots_start(void);
 
 /* Called in a child after fork. */
 void nd_slots_forked(void);
