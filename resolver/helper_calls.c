@@ -7,6 +7,7 @@
 
 #include "resolver/addrinfo.h"
 #include "resolver/helper.h"
+#include "resolver/helper_state.h"
 #include "resolver/hostent.h"
 
 /* The key of a call: its kind, then each argument; a string with its NUL, or a mark that it is absent. */
@@ -43,6 +44,7 @@ struct call {
     struct nd_job job;
     char *key;
     void (*make)(struct call *);
+    struct nd_own_state *state;
     locale_t locale; /* a copy of the caller's own (uselocale); 0: it has the program's */
     /* copies of the arguments */
     union {
@@ -73,6 +75,7 @@ static void free_call(struct nd_job *job) {
     free(c->node);
     free(c->service);
     free(c->key);
+    nd_own_state_free(c->state);
     if (c->locale)
         freelocale(c->locale);
     free(c);
@@ -81,19 +84,24 @@ static void free_call(struct nd_job *job) {
 static void run(struct nd_job *job) {
     struct call *c = (struct call *)job;
     locale_t old = c->locale ? uselocale(c->locale) : (locale_t)0;
+    nd_own_state_enter(c->state);
     c->make(c);
+    nd_own_state_leave(c->state);
     if (c->locale)
         uselocale(old);
 }
 
-/* The call of a thread with a locale of its own, in which a name may be encoded, is joined by no other. NULL: out of
- * memory. */
+/* The call of a thread with a locale of its own, in which a name may be encoded, or with a _res that the program has
+ * changed, is joined by no other. NULL: out of memory. */
 static struct call *new_call(struct packed *p, void (*make)(struct call *)) {
     locale_t own = uselocale((locale_t)0);
     struct call *c = calloc(1, sizeof *c);
-    if (own != LC_GLOBAL_LOCALE)
+    if (!c || !nd_own_state_copy(&c->state))
+        p->failed = true;
+    else if (own != LC_GLOBAL_LOCALE || c->state)
         pack(p, &c, sizeof(void *));
-    if (!c || p->failed) {
+    if (p->failed) {
+        nd_own_state_free(c ? c->state : NULL);
         free(p->bytes);
         free(c);
         return NULL;

@@ -5,12 +5,14 @@
 #include <string.h>
 
 #include "resolver/helper.h"
+#include "resolver/helper_state.h"
 
 enum { LONGEST_ADDRESS = 128 };
 
 struct call {
     struct nd_job job;
     struct call *self; /* the key: no other call has it */
+    struct nd_own_state *state;
     /* copies of the arguments */
     nd_getaddrinfo_fn *getaddrinfo;
     void (*release)(struct addrinfo *);
@@ -30,6 +32,7 @@ static void free_call(struct nd_job *job) {
     if (c->list && c->release)
         c->release(c->list);
     nd_host_free(&c->host);
+    nd_own_state_free(c->state);
     free(c->node);
     free(c->service);
     free(c);
@@ -45,7 +48,7 @@ static struct call *new_call(void (*run)(struct nd_job *), const char *node, con
     nd_host_init(&c->host);
     c->node = node ? strdup(node) : NULL;
     c->service = service ? strdup(service) : NULL;
-    if ((node && !c->node) || (service && !c->service)) {
+    if ((node && !c->node) || (service && !c->service) || !nd_own_state_copy(&c->state)) {
         free_call(&c->job);
         return NULL;
     }
@@ -54,8 +57,10 @@ static struct call *new_call(void (*run)(struct nd_job *), const char *node, con
 
 static void run_getaddrinfo(struct nd_job *job) {
     struct call *c = (struct call *)job;
+    nd_own_state_enter(c->state);
     c->code = c->getaddrinfo(c->node, c->service, c->has_hints ? &c->hints : NULL, &c->list);
     c->error = errno;
+    nd_own_state_leave(c->state);
     if (c->code != 0)
         c->list = NULL;
 }
@@ -153,7 +158,9 @@ static void run_with_buffer(struct call *c) {
 static void run_host(struct nd_job *job) {
     struct call *c = (struct call *)job;
     bool is_static = c->of_host.gethostbyname || c->of_host.gethostbyname2 || c->of_host.gethostbyaddr;
+    nd_own_state_enter(c->state);
     (is_static ? run_static : run_with_buffer)(c);
+    nd_own_state_leave(c->state);
 }
 
 /* Returns the finished call; NULL at the deadline, or without memory: then `none` is the result. */

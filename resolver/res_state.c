@@ -124,18 +124,29 @@ static bool is_cut(const struct __res_state *state, const struct nd_resolv_conf 
            (conf->search_count == MAXDNSRCH || used > sizeof state->defdname / 2);
 }
 
-struct nd_resolv_conf *nd_conf_from_state(const struct __res_state *state) {
+/* What the state shows. NULL: out of memory. */
+static struct nd_resolv_conf *shown_in(const struct __res_state *state) {
     struct nd_resolv_conf *conf = new_conf();
     if (!conf)
         return NULL;
     take_options(conf, state);
     take_servers(conf, state);
     take_sortlist(conf, state);
-    bool good = nd_resolv_conf_set_search(conf, state->dnsrch, count_domains(state));
+    if (nd_resolv_conf_set_search(conf, state->dnsrch, count_domains(state)))
+        return conf;
+    nd_resolv_conf_put(conf);
+    return NULL;
+}
+
+struct nd_resolv_conf *nd_conf_from_state(const struct __res_state *state) {
+    struct nd_resolv_conf *conf = shown_in(state);
+    if (!conf)
+        return NULL;
+    bool good = true;
     struct nd_resolv_conf *current = nd_resolv_conf_get(); /* after this it is one of the versions */
     conf->version = current ? current->version : 0;
     nd_resolv_conf_put(current);
-    struct nd_resolv_conf *file = good ? version_of(conf) : NULL;
+    struct nd_resolv_conf *file = version_of(conf);
     conf->of_program = !file || file->version != conf->version;
     if (!file && is_cut(state, conf))
         conf->libc_why = "a search list of a resolv.conf that has changed";
@@ -195,4 +206,37 @@ struct nd_resolv_conf *nd_conf_for_lookup(void) {
     state->libc_why = file->libc_why;
     nd_resolv_conf_put(file);
     return state;
+}
+
+static bool has_same_options(const struct nd_resolv_conf *a, const struct nd_resolv_conf *b) {
+    return a->ndots == b->ndots && a->timeout_s == b->timeout_s && a->attempts == b->attempts &&
+           a->rotate == b->rotate && a->use_vc == b->use_vc && a->edns0 == b->edns0 && a->trust_ad == b->trust_ad &&
+           a->no_aaaa == b->no_aaaa && a->no_tld_query == b->no_tld_query && a->single_request == b->single_request &&
+           a->single_request_reopen == b->single_request_reopen && a->dnssec == b->dnssec &&
+           a->no_recurse == b->no_recurse && a->ignore_truncation == b->ignore_truncation &&
+           a->no_search == b->no_search && a->no_default_domain == b->no_default_domain;
+}
+
+enum nd_state_of nd_state_of_thread(void) {
+    if (!(_res.options & RES_INIT))
+        return ND_STATE_OF_FILE;
+    renew_state(false); /* as libc's lookup does at first: what is left then is the program's */
+    struct nd_resolv_conf *state = shown_in(&_res), *current = nd_resolv_conf_get();
+    struct nd_resolv_conf *file = state && current ? version_of(state) : NULL;
+    enum nd_state_of of = ND_STATE_OF_FILE;
+    if (!state || !current) {
+        of = ND_STATE_OF_FILE; /* out of memory */
+    } else if (!file || (file->version != current->version && _res.options & RES_NORELOAD)) {
+        of = ND_STATE_OF_PROGRAM;
+    } else if (!has_same_options(state, file)) { /* libc does not renew such a state */
+        of = file->version == current->version ? ND_STATE_OPTIONS_OF_PROGRAM : ND_STATE_OF_PROGRAM;
+    }
+    nd_resolv_conf_put(file);
+    nd_resolv_conf_put(current);
+    nd_resolv_conf_put(state);
+    return of;
+}
+
+bool nd_state_set_up(void) {
+    return renew_state(false) && _res.options & RES_INIT;
 }

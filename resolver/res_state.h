@@ -18,4 +18,12 @@ struct nd_resolv_conf *nd_conf_for_res(bool for_send);
  * the program may have changed. */
 struct nd_resolv_conf *nd_conf_for_lookup(void);
 
+/* Whose _res of this thread is: it is not set up, or as resolv.conf has it, by which libc renews it; or the program has
+ * changed it: the options alone, or the servers, the search list or the sortlist. */
+enum nd_state_of { ND_STATE_OF_FILE, ND_STATE_OPTIONS_OF_PROGRAM, ND_STATE_OF_PROGRAM };
+enum nd_state_of nd_state_of_thread(void);
+
+/* Has libc set up this thread's _res. Keeps errno and h_errno. */
+bool nd_state_set_up(void);
+
 #endif

@@ -119,6 +119,20 @@ def test_what_the_program_sets(check, first, change):
     check(NEW, f"{first} {change} query:one.test search:one gai:one host:one gai:one.test thread gai:one.test search:two")
 
 
+@pytest.mark.parametrize("resolv", [NEW, f"nameserver 127.0.0.1\nsearch {DOMAINS}\n", BOTH_IPV6], ids=["new", "many", "ipv6"])
+@pytest.mark.parametrize("steps", ["init server:127.0.0.3:5300 gai:one gai:one.test host:one", "init domain:old.test gai:one host:one gai:db",
+                                   f"init set:{USEVC} gai:one.test gai:db host:db", "init ndots:0 gai:one host:one", f"init clear:{DNSRCH} gai:db gai:one",
+                                   "init gai:db gai:one", "query:one.test server:127.0.0.3:5300 gai:one.test thread gai:one.test gai:one",
+                                   f"init set:{NORELOAD} new gai:one gai:two", "init new gai:one gai:two host:two",
+                                   "init server:127.0.0.3:5300 new gai:one.test gai:one", "init sort:198.51.100.0 host:many.test"])
+def test_what_the_program_sets_where_libc_makes_the_lookup(net, check, resolv, steps):
+    """In another thread, which has a _res of its own. Of an old file libc has the domains that do not fit into _res."""
+    if str(NORELOAD) in steps and DOMAINS in resolv:
+        pytest.skip("the seventh domain of a file that has changed is lost")
+    net.etc("nsswitch.conf", "hosts: files [UNAVAIL=return] dns\n")
+    check(resolv, steps)
+
+
 def test_the_environment_is_read_with_the_file(net, check):
     """setenv in another thread frees what getenv reads: libc does not look at each lookup."""
     variables = {"LOCALDOMAIN": "old.test", "RES_OPTIONS": "ndots:3"}
