@@ -87,6 +87,11 @@ static bool is_helper(void) {
     return job;
 }
 
+/* A caller that comes back this long after its deadline was stopped, and so was the thread, for which an answer may have
+ * come meanwhile: it gets this long to read it. */
+#define STOPPED (100 * ND_MSEC)
+#define GRACE (300 * ND_MSEC)
+
 static bool deadline_passed(struct nd_lookup *lookup) {
     return nd_lookup_deadline(lookup) != ND_NEVER && nd_now() >= lookup->deadline;
 }
@@ -149,7 +154,8 @@ struct waiter {
     struct nd_unfinished *unfinished;
     struct nd_lookup *lookup;
     struct nd_job *job;
-    bool mine; /* no thread has the job yet */
+    nd_time until; /* ND_NEVER: the lookup's deadline */
+    bool mine;     /* no thread has the job yet */
 };
 
 static void release(struct nd_held *held, bool whole) {
@@ -164,7 +170,7 @@ static void release(struct nd_held *held, bool whole) {
 
 static void wait_for(struct waiter *w, int *word, int value) {
     nd_unfinished_wait_begin(w->unfinished);
-    nd_futex_wait(word, value, w->lookup->deadline);
+    nd_futex_wait(word, value, w->until == ND_NEVER ? w->lookup->deadline : w->until);
     nd_unfinished_wait_end(w->unfinished);
 }
 
@@ -217,6 +223,16 @@ static struct nd_job *leave(struct waiter *w) {
     return NULL;
 }
 
+/* True: the thread is not waited for any longer. */
+static bool is_over(struct waiter *w) {
+    if (!deadline_passed(w->lookup))
+        return false;
+    nd_time now = nd_now();
+    if (w->until == ND_NEVER)
+        w->until = now - w->lookup->deadline > STOPPED ? nd_time_after(now, GRACE) : now;
+    return now >= w->until;
+}
+
 /* A thread that its caller leaves may be stuck. */
 static void note_no_progress(void) {
     lock_state();
@@ -231,7 +247,7 @@ static struct nd_job *wait_for_result(struct waiter *w) {
         return leave(w);
     struct nd_job *job = w->job;
     while (!__atomic_load_n(&job->done, __ATOMIC_ACQUIRE)) {
-        if (deadline_passed(w->lookup)) {
+        if (is_over(w)) {
             note_no_progress();
             return leave(w);
         }
@@ -260,8 +276,12 @@ struct nd_job *nd_job_run(struct nd_job *job, struct nd_lookup *lookup) {
         job->free(job);
         job = NULL;
     } else {
-        *w = (struct waiter){
-            .held = {.release = release}, .unfinished = unfinished, .lookup = lookup, .job = job, .mine = true};
+        *w = (struct waiter){.held = {.release = release},
+                             .unfinished = unfinished,
+                             .lookup = lookup,
+                             .job = job,
+                             .until = ND_NEVER,
+                             .mine = true};
         nd_hold(&w->held);
         job = wait_for_result(w);
     }

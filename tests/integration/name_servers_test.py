@@ -241,8 +241,10 @@ tell(each + [look_up("host.test")])
 
 
 @pytest.mark.parametrize("options", ["", "options use-vc\n"], ids=["udp", "tcp"])
-def test_answers_that_came_while_the_process_was_stopped(net, options):
+@pytest.mark.parametrize("sources", ["files dns", "files [UNAVAIL=return] dns"], ids=["ours", "libc's"])
+def test_answers_that_came_while_the_process_was_stopped(net, sources, options):
     """They are read before the clock is looked at."""
+    net.etc("nsswitch.conf", f"hosts: {sources}\n")
     servers(net, dns.late(0.5, good), options=options)
     program = net.start(programs.child(EACH, '["host.test"]'), RESOLVE="1s")
     time.sleep(0.35)  # it has started and asks, or is about to

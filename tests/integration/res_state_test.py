@@ -1,10 +1,12 @@
 """Programs that use _res, or a state of their own: each step gives what it gives with libc alone, and asks the same servers."""
 
+import signal
 import socket
 import time
 
 import pytest
 
+import look
 import programs
 from faults import Zone, dns
 
@@ -183,6 +185,18 @@ def test_a_connection_that_stays_open(net, behaviour, times, steps):
     if behaviour is not closing:
         assert told[True][:2] == told[False][:2], told
     assert times is None or "close" in steps or told[True][2] == told[False][2] == times, told
+
+
+def test_a_connection_that_stays_open_and_a_process_that_is_stopped(net):
+    """The answer is read before the clock is looked at."""
+    net.dns(dns.silent, dns.late(0.3, HEALTHY))
+    program = net.start([STATE, "init", f"set:{KEEP}", "query:one.test"], RESOLVE="1200ms")
+    assert look.until(lambda: net.opened[-1].questions)
+    program.signal(signal.SIGSTOP)
+    time.sleep(1.5)
+    program.signal(signal.SIGCONT)
+    result = program.finish()
+    assert result.out == b"query 3\n" and [q.transport for q in net.opened[-1].questions] == ["tcp"], result
 
 
 @pytest.mark.parametrize("tcp", [dns.silent, refusing])
