@@ -5,6 +5,7 @@
 
 #include "resolver/addrinfo.h"
 #include "resolver/interfaces.h"
+#include "resolver/libc_version.h"
 #include "resolver/lookup_name.h"
 #include "resolver/nscd.h"
 #include "resolver/numeric.h"
@@ -130,15 +131,17 @@ static int name_by_gethostbyname(struct nd_host *host, const struct request *r, 
     if (host->status == ND_SUCCESS)
         return 0;
     if (host->status == ND_NOTFOUND)
-        return host->h_err == NO_DATA ? EAI_NODATA : EAI_NONAME;
+        return host->h_err == NO_DATA && nd_libc_tells_no_data() ? EAI_NODATA : EAI_NONAME;
     if (host->h_err == NETDB_INTERNAL)
         return system_error(host);
     return host->h_err == TRY_AGAIN ? EAI_AGAIN : EAI_NODATA;
 }
 
-/* The value of glibc's no_data for a failed query. */
-static int no_data_of(const struct nd_host *host) {
-    return host->h_err == TRY_AGAIN ? EAI_AGAIN : host->h_err == NO_DATA;
+/* The value of glibc's no_data for a failed query, for both families or for one. */
+static int no_data_of(const struct nd_host *host, bool both) {
+    if (host->h_err == TRY_AGAIN)
+        return EAI_AGAIN;
+    return host->h_err == NO_DATA && (both ? nd_libc_asks_both_at_once() : nd_libc_tells_no_data());
 }
 
 static int code_for(int no_data, int no_inet6_data) {
@@ -153,7 +156,7 @@ static int name_both_families(struct nd_host *host, const struct request *r, str
         return 0;
     if (host->status != ND_NOTFOUND && host->h_err == NETDB_INTERNAL)
         return system_error(host);
-    return code_for(no_data_of(host), no_data_of(host));
+    return code_for(no_data_of(host, true), no_data_of(host, true));
 }
 
 /* Appends the addresses of `from` to `to`, and its canonical name where `to` has none. */
@@ -223,7 +226,7 @@ static int name_one_family(struct nd_host *host, struct request *r, struct nd_co
             ask_for_v6(&part, r, config, config->sources.list[i], kind);
         else
             nd_ask_source(&part, config, config->sources.list[i], r->node, kind, wanted, r->lookup);
-        no_data = no_inet6_data = part.status == ND_SUCCESS ? 0 : no_data_of(&part);
+        no_data = no_inet6_data = part.status == ND_SUCCESS ? 0 : no_data_of(&part, false);
         bool failed = part.status != ND_SUCCESS && part.h_err == NETDB_INTERNAL;
         r->got_ipv6 = part.status == ND_SUCCESS && wanted == AF_INET6;
         if (part.status == ND_SUCCESS)
@@ -231,7 +234,7 @@ static int name_one_family(struct nd_host *host, struct request *r, struct nd_co
         if (!failed && map && !r->lookup->expired && (r->hints.ai_flags & AI_ALL || host->count == 0)) {
             nd_host_free(&part);
             nd_ask_source(&part, config, config->sources.list[i], r->node, kind, AF_INET, r->lookup);
-            no_data = part.status == ND_SUCCESS ? 0 : no_data_of(&part);
+            no_data = part.status == ND_SUCCESS ? 0 : no_data_of(&part, false);
             failed = part.status != ND_SUCCESS && part.h_err == NETDB_INTERNAL;
             if (part.status == ND_SUCCESS) {
                 append(host, &part, true);

@@ -7,4 +7,22 @@
 /* Whether it is a glibc before 2.`minor`. Thread-safe. */
 bool nd_libc_before(int minor);
 
+/* What the versions do differently. */
+
+/* From 2.9 on getaddrinfo asks a source for both families at once, and has what its hosts file has in one line. */
+static inline bool nd_libc_asks_both_at_once(void) {
+    return !nd_libc_before(9);
+}
+
+/* To 2.19 getaddrinfo tells EAI_NONAME of a name that has addresses of another family, where it asks for one family at
+ * a time: it looked at errno, which nss_dns sets for other failures only. */
+static inline bool nd_libc_tells_no_data(void) {
+    return !nd_libc_before(20);
+}
+
+/* From 2.29 on nss_dns asks no question for what is no host name (BZ 24112). */
+static inline bool nd_libc_checks_names(void) {
+    return !nd_libc_before(29);
+}
+
 #endif

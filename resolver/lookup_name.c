@@ -9,6 +9,7 @@
 #include "resolver/dns_answer.h"
 #include "resolver/host_conf.h"
 #include "resolver/hosts.h"
+#include "resolver/libc_version.h"
 #include "resolver/nscd.h"
 #include "resolver/res_state.h"
 #include "resolver/stale.h"
@@ -72,7 +73,7 @@ static void from_dns(struct nd_host *host, struct nd_config *config, const char 
     struct nd_search s = {.conf = config->resolv, .lookup = lookup, .dns_class = 1, .edns_size = 65535};
     bool both = kind == ND_BOTH_FAMILIES && !config->resolv->no_aaaa;
     s.type = both ? ND_TYPE_A_AND_AAAA : family == AF_INET6 ? ND_TYPE_AAAA : ND_TYPE_A;
-    if (kind != ND_ONE_FAMILY_CANON && !nd_text_is_host(name)) {
+    if (kind != ND_ONE_FAMILY_CANON && nd_libc_checks_names() && !nd_text_is_host(name)) {
         host->status = ND_NOTFOUND;
         host->h_err = HOST_NOT_FOUND;
         return;
@@ -91,11 +92,32 @@ static void from_dns(struct nd_host *host, struct nd_config *config, const char 
     nd_ask_free(&s.ask);
 }
 
+/* As libc did once: the first line with an IPv6 address, and the first one with an IPv4 address. */
+static void from_files_in_turn(struct nd_host *host, const char *name, bool multi) {
+    struct nd_host v4;
+    nd_host_init(&v4);
+    nd_hosts_by_name(host, name, AF_INET6, multi);
+    nd_hosts_by_name(&v4, name, AF_INET, multi);
+    for (size_t i = 0; i < v4.count; i++)
+        nd_host_add_address(host, AF_INET, v4.addresses[i].bytes);
+    if (host->status != ND_SUCCESS) {
+        host->status = v4.status;
+        host->h_err = v4.h_err;
+        host->sys_err = v4.sys_err;
+        if (v4.canonical)
+            nd_host_set_canonical(host, v4.canonical, strlen(v4.canonical));
+    }
+    host->no_memory |= v4.no_memory;
+    nd_host_free(&v4);
+}
+
 void nd_ask_source(struct nd_host *host, struct nd_config *config, enum nd_source source, const char *name,
                    enum nd_lookup_kind kind, int family, struct nd_lookup *lookup) {
     if (kind == ND_BOTH_FAMILIES)
         family = AF_UNSPEC;
-    if (source == ND_SOURCE_FILES)
+    if (source == ND_SOURCE_FILES && kind == ND_BOTH_FAMILIES && !nd_libc_asks_both_at_once())
+        from_files_in_turn(host, name, config->multi);
+    else if (source == ND_SOURCE_FILES)
         nd_hosts_by_name(host, name, family, config->multi);
     else
         from_dns(host, config, name, kind, family, lookup);
