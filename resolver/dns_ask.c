@@ -180,14 +180,16 @@ static void continue_attempts(exchange *x, nd_time now) {
 }
 
 /* One of two answers has been received, and the other may come by UDP from the same server. It is waited for as long as
- * libc waits for one server, or, where without the A record nothing is found, for all. Half-way its question is sent
- * once more, to the same server from another port: some servers answer only one of two questions from one port. */
+ * libc waits for one server; A, without which few programs reach anything, for twice as long, and where there is no
+ * AAAA record either, for as long as libc waits for all. Half-way its question is sent once more, to the same server
+ * from another port: some servers answer only one of two questions from one port. */
 static void wait_for_second(exchange *x, int which, nd_time now) {
     int server = x->questions[1 - which].answered_by;
     if (x->second_end == ND_NEVER) {
         x->second_end = nd_time_after(x->slot_start, full_wait(x));
-        if (which == 0 && !nd_exchange_found(x, 1))
-            x->second_end = nd_time_after(x->began, x->schedule.full_length);
+        if (which == 0)
+            x->second_end = nd_exchange_found(x, 1) ? nd_time_after(x->second_end, full_wait(x))
+                                                    : nd_time_after(x->began, x->schedule.full_length);
         if (x->second_end - now < full_wait(x) / 2) /* a slow server */
             x->second_end = nd_time_after(now, full_wait(x) / 2);
         x->slot_end = nd_time_sooner(x->slot_end, nd_time_after(x->slot_start, full_wait(x) / 2));

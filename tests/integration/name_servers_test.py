@@ -287,6 +287,20 @@ def test_a_slow_yes_counts_after_half_a_no(net):
     assert look_up(net, "four.test")[0] == [V4] == by_libc(net, "four.test")
 
 
+def test_a_slow_a_record_counts_after_the_other_one(net):
+    """Later than a whole timeout; libc has repeated the question meanwhile."""
+    servers(net, dns.for_type(dns.A, dns.late(1.3, good), good), options="options timeout:1\n")
+    assert look_up(net, "host.test")[0] == [V4, V6] == by_libc(net, "host.test")
+
+
+def test_an_a_record_that_never_comes(net):
+    """For twice the timeout, then what there is (libc: nothing, after three of them)."""
+    servers(net, dns.for_type(dns.A, dns.silent, good), options="options timeout:1\n")
+    found, took = look_up(net, "host.test")
+    assert found == [V6] and 1.8 < took < 2.8
+    assert by_libc(net, "host.test") == EAI_AGAIN
+
+
 def test_an_error_by_udp_and_an_answer_by_tcp(net):
     """libc asks both questions over TCP when one of them is truncated."""
     servers(net, (dns.for_type(dns.A, SERVFAIL, dns.truncating), good))

@@ -80,10 +80,10 @@ def test_late_answer_within_the_limit_is_waited_for(ask):
     check(ask("nameserver 127.0.0.2\n", 4000, "la25-a1-q1.example"), 0, 2500, 2550, False)
 
 
-@pytest.mark.parametrize("node", ["ns6-a2-q2.example", "ns4-a2-q2.example"])
-def test_one_silent_family_does_not_fail_the_other(ask, node):
+@pytest.mark.parametrize("node, timeouts", [("ns6-a2-q2.example", 1), ("ns4-a2-q2.example", 2)])
+def test_one_silent_family_does_not_fail_the_other(ask, node, timeouts):
     result = ask("nameserver 127.0.0.2\n" + FAST, 5000, node)
-    check(result, 0, 900, 1000, False)
+    check(result, 0, 900 * timeouts, 1000 * timeouts, False)
     assert result.addresses == 2
 
 
