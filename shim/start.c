@@ -33,9 +33,9 @@
 static struct nd_state nd_state = {
     ND_STATE_FIELDS(nd_watch_fast),
     .watch_all = ND_WATCH_IN | ND_WATCH_OUT | ND_WATCH_WAIT,
-    .records = TABLE(nd_sock_table.first_chunk),
-    .chunks = TABLE(nd_sock_table.chunks),
-    .profiles = TABLE(nd_profiles),
+    .records = ND_STATE_TABLE(nd_sock_table.first_chunk),
+    .chunks = ND_STATE_TABLE(nd_sock_table.chunks),
+    .profiles = ND_STATE_TABLE(nd_profiles),
 };
 extern struct nd_state netdeadline_state ND_EXPORT __attribute__((alias("nd_state")));
 
