@@ -10,6 +10,7 @@
 #include "shim/limit/observe.h"
 #include "shim/limit/pending_timeout.h"
 #include "shim/mode.h"
+#include "shim/poll.h"
 #include "shim/readable.h"
 #include "shim/real.h"
 #include "shim/socket/ended.h"
@@ -129,6 +130,13 @@ int nd_sendmmsg(struct nd_mmsg_call *call) {
     return send_each(call, last, (ssize_t)call->messages[last].msg_len, saved);
 }
 
+/* Whether the call waits in poll before it is made: SO_RCVTIMEO would fire too late, or UNACKED is sooner. */
+static bool waits_first(const struct nd_mmsg_call *call, const struct nd_sock *sock, nd_time limit) {
+    struct pollfd pollfd = {.fd = call->fd, .events = POLLIN};
+    return ((nd_sock_flags(sock) & ND_SOCK_CARRIED_IN) || (nd_gone_first(sock, limit) && nd_poll_now(&pollfd) == 0)) &&
+           !nd_nonblocking(call->fd);
+}
+
 /* SO_RCVTIMEO times the call. Where it returns without messages and the plain call would not have, the wait continues
  * in poll. */
 static int receive_limited(const struct nd_mmsg_call *call, struct nd_sock *sock, nd_time limit) {
@@ -136,10 +144,10 @@ static int receive_limited(const struct nd_mmsg_call *call, struct nd_sock *sock
     const nd_time began = nd_now();
     struct nd_silence silence =
         nd_silence_begin(ND_OPERATION_recvmmsg, call->fd, sock, limit, nd_carried_over_receive(sock, began), ND_NEVER);
-    nd_slot_begin(&use, ND_OPERATION_recvmmsg, call->fd, began, nd_time_after(began, limit),
-                  nd_limit_of(sock, ND_LIMIT_RECV));
+    nd_slot_begin(&use, ND_OPERATION_recvmmsg, call->fd, began, limit ? nd_time_after(began, limit) : ND_NEVER,
+                  limit ? nd_limit_of(sock, ND_LIMIT_RECV) : ND_LIMIT_NONE);
     int got = -1;
-    if (!(nd_sock_flags(sock) & ND_SOCK_CARRIED_IN) || nd_nonblocking(call->fd) || nd_silence_wait(&silence, began)) {
+    if (!waits_first(call, sock, limit) || nd_silence_wait(&silence, began)) {
         do
             got = make_receive(call, 0);
         while (nd_silence_is_cut(&silence, got) && nd_silence_continue(&silence, began));
@@ -152,7 +160,7 @@ static int receive_limited(const struct nd_mmsg_call *call, struct nd_sock *sock
     return got;
 }
 
-/* Receives the messages that are there, then waits for each of the others by itself, under IDLE, LIFETIME and
+/* Receives the messages that are there, then waits for each of the others by itself, under UNACKED, IDLE, LIFETIME and
  * MIN_RATE. */
 static int receive_each(const struct nd_mmsg_call *call) {
     struct nd_receive_call each = {.kind = ND_RECVMSG,
@@ -210,10 +218,11 @@ static int receive_bounded(const struct nd_mmsg_call *call) {
         !nd_connect_await(call->fd, sock, ND_IN))
         return -1;
     /* A call with a timeout, which the kernel checks after each message, stays whole. */
-    if (nd_sock_connection_limited(sock) && !call->timeout && call->count <= MOST)
-        return receive_each(call);
     nd_time limit = nd_sock_flags(sock) & ND_SOCK_RCVTIMEO ? nd_sock_recv_limit(sock) : 0;
-    return limit ? receive_limited(call, sock, limit) : make_receive(call, 0);
+    const bool gone = nd_gone_first(sock, limit) && (nd_sock_flags(sock) & ND_SOCK_STREAM);
+    if ((nd_sock_connection_limited(sock) || gone) && !call->timeout && call->count <= MOST)
+        return receive_each(call);
+    return limit || gone ? receive_limited(call, sock, limit) : make_receive(call, 0);
 }
 
 int nd_recvmmsg(const struct nd_mmsg_call *call) {

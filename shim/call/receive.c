@@ -118,12 +118,6 @@ static ssize_t receive_observed(const struct nd_receive_call *call, struct nd_so
     return nd_sock_is_datagram(sock) ? nd_receive_finish(call, sock, result) : result;
 }
 
-/* Whether UNACKED may end the call before RECV, which the kernel times. */
-static bool gone_first(const struct nd_sock *sock, nd_time recv) {
-    const nd_time gone = nd_gone_limit(sock);
-    return gone && (!recv || gone < recv);
-}
-
 static ssize_t receive_bounded(const struct nd_receive_call *call) {
     struct nd_sock *sock = nd_sock_lookup(call->fd);
     if (!sock)
@@ -154,7 +148,7 @@ static ssize_t receive_bounded(const struct nd_receive_call *call) {
     if (scope && scope->timeout && !(limit && nd_scope_is_kernel_timed(scope, limit, nd_now_coarse())))
         return nd_receive_scoped(call, sock, scope);
     const bool ours = (nd_sock_connection_limited(sock) && (flags & ND_SOCK_STREAM)) ||
-                      ((flags & (ND_SOCK_CARRIED_IN | ND_SOCK_LOWAT)) && limit) || gone_first(sock, limit);
+                      ((flags & (ND_SOCK_CARRIED_IN | ND_SOCK_LOWAT)) && limit) || nd_gone_first(sock, limit);
     if (ours && !peeks_all(call) && has_space(call))
         return nd_receive_polled(call, sock, nd_sock_recv_limit(sock)); /* an own timeout may be shorter: it adds up */
     if (limit && scope && scope->timeout)

@@ -284,7 +284,10 @@ static bool is_refused(const struct nd_transfer *call) {
 static long receive_bounded(const struct nd_transfer *call, struct nd_sock *sock) {
     nd_time limit = nd_sock_flags(sock) & ND_SOCK_RCVTIMEO ? nd_sock_recv_limit(sock) : 0;
     const bool carried = limit && (nd_sock_flags(sock) & ND_SOCK_CARRIED_IN) && (pipe_state(call->out) & POLLOUT);
-    const bool polls = (nd_sock_connection_limited(sock) || carried) && !nd_nonblocking(call->fd) && !is_refused(call);
+    struct pollfd input = {.fd = call->fd, .events = POLLIN};
+    const bool gone = nd_gone_first(sock, limit) && nd_poll_now(&input) == 0;
+    const bool polls =
+        (nd_sock_connection_limited(sock) || carried || gone) && !nd_nonblocking(call->fd) && !is_refused(call);
     if (!limit && !polls)
         return finish(call, sock, call->make(call));
     struct nd_slot_use use;

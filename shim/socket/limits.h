@@ -76,6 +76,12 @@ static inline nd_time nd_gone_limit(const struct nd_sock *sock) {
     return nd_gone_limit_by(nd_sock_flags(sock), nd_sock_limits(sock));
 }
 
+/* Whether it may end a call before RECV (0: none), which the kernel times. */
+static inline bool nd_gone_first(const struct nd_sock *sock, nd_time recv) {
+    const nd_time gone = nd_gone_limit(sock);
+    return gone && (!recv || gone < recv);
+}
+
 /* CONNECT as it holds for this socket, and ACCEPT as it holds for this listener; 0 for off. */
 static inline nd_time nd_sock_connect_limit(const struct nd_sock *sock) {
     uint8_t profile = atomic_load_explicit(&sock->profile, memory_order_relaxed);

@@ -8,7 +8,8 @@ import threading
 import pytest
 
 import programs
-from faults import tcp
+from faults import tcp, tls
+from tlscalls import LIBRARIES, TLS, parse
 
 WAITS = {
     "recv": "s.recv(1)",
@@ -22,11 +23,36 @@ WAITS = {
     "epoll, edge": "epolls(select.EPOLLIN | select.EPOLLET)",
     "short epolls": "epolls(select.EPOLLIN, 0.1)",
     "own timeout": "s.settimeout(30) or s.recv(1)",
+    "recvmmsg": "recvmmsg(None)",
+    "recvmmsg, with a timeout": "recvmmsg(ctypes.byref((ctypes.c_long * 2)(30, 0)))",
+    "splice": "splice()",
+    "TLS": "secure.recv(1)",
 }
+
+TIMED_OUT = ("ETIMEDOUT", "EIO")  # SSLSyscallError has the number of SSL_ERROR_SYSCALL
 
 # Sends the question when it is told to, and waits for the answer.
 ASKER = """
 s = dial()
+plain, secure = s, None
+if "secure" in {wait!r}:
+    s = secure = tls(s)
+
+def checked(result):
+    if result < 0:
+        raise OSError(ctypes.get_errno(), "")
+    return result
+
+def recvmmsg(timeout):
+    text = ctypes.create_string_buffer(1)
+    vector = (ctypes.c_size_t * 2)(ctypes.addressof(text), 1)
+    message = (ctypes.c_size_t * 8)(0, 0, ctypes.addressof(vector), 1)
+    checked(libc.recvmmsg(s.fileno(), message, 1, 0, timeout))
+    return text.raw
+
+def splice():
+    r, w = os.pipe()
+    return os.read(r, checked(libc.splice(s.fileno(), None, w, None, ctypes.c_size_t(1), 0)))
 
 def polls(timeout):
     set = select.poll()
@@ -49,10 +75,14 @@ print(json.dumps(timed(lambda: error(lambda: {wait}))), flush=True)
 """
 
 
+def serve(net, wait, behaviour):
+    return net.serve(tls.over_tls(behaviour) if "secure" in wait else behaviour)
+
+
 class Asker:
     def __init__(self, net, server, wait, **limits):
-        self.program = net.start(programs.child(ASKER.replace("{wait}", wait), server.port), stdin=subprocess.PIPE, LOG="stderr",
-                                 **limits)
+        code = ASKER.replace("{wait!r}", repr(wait)).replace("{wait}", wait)
+        self.program = net.start(programs.child(code, server.port), stdin=subprocess.PIPE, LOG="stderr", **limits)
         assert self.program.process.stdout.readline() == b"connected\n"
 
     def answer(self):
@@ -64,21 +94,21 @@ class Asker:
 
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
 def test_never_acknowledged(net, wait):
-    server = net.serve(tcp.silent)
+    server = serve(net, wait, tcp.silent)
     asker = Asker(net, server, wait, UNACKED="1s", KEEPALIVE="off")
     net.drop(f"tcp dport {server.port}")
     result, seconds, log = asker.answer()
-    assert result == "ETIMEDOUT" and 0.9 <= seconds < 6 and b"limit=UNACKED" in log, (result, seconds, log)
+    assert result in TIMED_OUT and 0.9 <= seconds < 6 and b"limit=UNACKED" in log, (result, seconds, log)
 
 
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
 def test_gone_after_it_has_acknowledged(net, wait):
     """The probes of KEEPALIVE=1s find it out within UNACKED."""
-    server = net.serve(tcp.silent)
+    server = serve(net, wait, tcp.silent)
     asker = Asker(net, server, wait, UNACKED="1s", KEEPALIVE="1s")
     threading.Timer(0.3, net.drop, [f"tcp dport {server.port}"]).start()
     result, seconds, log = asker.answer()
-    assert result == "ETIMEDOUT" and 1 <= seconds < 8, (result, seconds, log)
+    assert result in TIMED_OUT and 1 <= seconds < 8, (result, seconds, log)
     assert b"limit=KEEPALIVE timeout=1s" in log and f"peer=127.0.0.1:{server.port}".encode() in log, log
 
 
@@ -94,9 +124,41 @@ def test_observed(net):
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
 def test_a_slow_server_is_waited_for(net, wait):
     """For many times UNACKED and KEEPALIVE: its kernel acknowledges."""
-    server = net.serve(tcp.after(3.2, tcp.greeting(b"x" * 10)))
+    server = serve(net, wait, tcp.after(3.2, tcp.greeting(b"x" * 10)))
     result, seconds, log = Asker(net, server, wait, UNACKED="300ms", KEEPALIVE="1s").answer()
     assert result.startswith(("b'x", "(b'x")) and seconds >= 3 and not log, (result, seconds, log)
+
+
+# Whatever brings data to the server's port; acknowledgements pass.
+DATA = "tcp dport {port} ip length > 60"
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("steps", [["handshake"], ["handshake", "recv", "send", "recv"], ["handshake", "recv", "send", "bye"]],
+                         ids=["handshake", "read", "shutdown"])
+def test_tls_operations(net, library, steps):
+    """Without limits of their own. The last step waits for what the server cannot know that it was asked for."""
+    def greeting(connection, stop):
+        net.drop(DATA.format(port=server.port))
+        tcp.greeting(b"x")(connection, stop)
+
+    server = net.serve(tls.over_tls(greeting))
+    if len(steps) == 1:
+        net.drop(DATA.format(port=server.port))
+    steps = steps + ["bye"] * (library == "openssl" and steps[-1] == "bye")  # the first SSL_shutdown only sends
+    result = net.run([TLS, library, "block", server.port, *steps], patience=12, UNACKED="1s", KEEPALIVE="off", TLS_HANDSHAKE="off",
+                     TLS_SHUTDOWN="off", LOG="stderr")
+    last = parse(result)[-1]
+    assert last.result < 0 and last.errno == "ETIMEDOUT" and 900 < last.ms < 6000 and b"limit=UNACKED" in result.err, result
+
+
+def test_close_that_lingers(net):
+    server = net.serve(tcp.silent)
+    linger = "s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 60)) or s.close()"
+    asker = Asker(net, server, linger, UNACKED="1s", KEEPALIVE="off")
+    net.drop(f"tcp dport {server.port}")
+    result, seconds, log = asker.answer()
+    assert result == "None" and 0.9 <= seconds < 6 and b"limit=UNACKED" in log, (result, seconds, log)
 
 
 @pytest.mark.parametrize("wait", ["s.recv(1)", "polls(None)", "epolls(select.EPOLLIN)", "epolls(select.EPOLLIN, 0.1)"])
