@@ -6,15 +6,13 @@
 #include <libunwind-ptrace.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
-#include <time.h>
 
 #include "base/line.h"
 #include "cli/process/image.h"
 #include "cli/process/processes.h"
+#include "cli/process/stop.h"
 
-enum { MOST_FRAMES = 64, MOST_WAIT_MS = 1000 };
+enum { MOST_FRAMES = 64 };
 
 #define TEXT_OF(name) #name
 #define TEXT(name) TEXT_OF(name)
@@ -48,22 +46,6 @@ int stack_start(void) {
 #undef FUNCTION
     accessors = complete ? dlsym(ptrace_part, "_UPT_accessors") : NULL;
     return accessors ? 0 : -1;
-}
-
-/* Waits for the thread to stop. Returns the signal that it would have taken instead, 0 for none, -1 if it does not
- * stop. */
-static int await_stop(pid_t tid) {
-    const struct timespec step = {0, 1000000};
-    for (int i = 0; i < MOST_WAIT_MS; i++) {
-        int status = 0;
-        pid_t got = waitpid(tid, &status, __WALL | WNOHANG);
-        if (got == tid && WIFSTOPPED(status))
-            return status >> 16 == PTRACE_EVENT_STOP ? 0 : WSTOPSIG(status);
-        if (got != 0)
-            return -1;
-        nanosleep(&step, NULL);
-    }
-    return -1;
 }
 
 struct where {
@@ -131,15 +113,13 @@ void stack_print(pid_t pid, pid_t tid, FILE *to) {
         fprintf(to, "        (no stack: a program of another class than this command)\n");
         return;
     }
-    if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) != 0) {
-        if (errno != ESRCH)
-            fprintf(to, "        (no stack: %s)\n", strerror(errno));
-        return;
-    }
-    int number = ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) == 0 ? await_stop(tid) : -1;
-    if (number >= 0)
+    const int signal = thread_stop(tid);
+    if (signal >= 0) {
         print_frames(pid, tid, to);
-    else
+        thread_go_on(tid, signal);
+    } else if (errno == ETIMEDOUT) {
         fprintf(to, "        (no stack: the thread does not stop)\n");
-    ptrace(PTRACE_DETACH, tid, NULL, (void *)(intptr_t)(number > 0 ? number : 0));
+    } else if (errno != ESRCH) {
+        fprintf(to, "        (no stack: %s)\n", strerror(errno));
+    }
 }
