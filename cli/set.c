@@ -11,20 +11,21 @@
 #include "cli/process/block.h"
 #include "cli/process/memory.h"
 #include "cli/process/processes.h"
+#include "cli/process/wake.h"
 #include "cli/statistics.h"
 #include "shim/settings/setting_value.h"
 #include "shim/settings/settings.h"
 
 static void print_help(FILE *to) {
-    fprintf(
-        to,
-        "Usage: netdeadline set PID [NAME=VALUE...]\n"
-        "Changes limits and MODE in a process that runs under the library: its next call sees them, on connections\n"
-        "that stand too. Without NAME=VALUE it shows what is in force there.\n\n"
-        "Names and values are those of 'netdeadline run --help': RECV=30s, CONNECT=off, MODE=observe. Nothing is\n"
-        "changed unless every value can be read.\n"
-        "Exit status: 0; 2 for wrong usage, 125 if the process has no library or may not be looked into, 127 if\n"
-        "there is no such process.\n");
+    fprintf(to,
+            "Usage: netdeadline set PID [NAME=VALUE...]\n"
+            "Changes limits and MODE in a process that runs under the library, for calls that wait already and "
+            "connections\n"
+            "that stand, too. Without NAME=VALUE it shows what is in force there.\n\n"
+            "Names and values are those of 'netdeadline run --help': RECV=30s, CONNECT=off, MODE=observe. Nothing is\n"
+            "changed unless every value can be read.\n"
+            "Exit status: 0; 2 for wrong usage, 125 if the process has no library or may not be looked into, 127 if\n"
+            "there is no such process.\n");
 }
 
 /* A change that was asked for. */
@@ -141,6 +142,14 @@ static int write_sequence(const struct block *block, uint32_t sequence) {
                         sizeof sequence);
 }
 
+static void report(struct woken woken) {
+    if (woken.denied)
+        cli_warn(
+            "%u calls that wait already could not be woken, since another program traces their threads: they go on as "
+            "they began",
+            woken.denied);
+}
+
 static int write_wish(const struct block *block, struct nd_live_wish *wish) {
     const size_t head = offsetof(struct nd_live_wish, rows);
     uint32_t writing = wish->sequence | 1;
@@ -157,6 +166,7 @@ static int write_wish(const struct block *block, struct nd_live_wish *wish) {
     nanosleep(&pause, NULL);
     if (write_sequence(block, writing + 3) == 0)
         block_leave_fast_paths(block);
+    report(wake_calls(block));
     return CLI_OK;
 }
 

@@ -285,6 +285,8 @@ static bool wait_and_process(exchange *x, struct nd_unfinished *unfinished, int 
     nd_unfinished_wait_begin(unfinished);
     const int ready = nd_poll(fds, (nfds_t)total, timeout_ms), error = errno;
     nd_unfinished_wait_end(unfinished);
+    if (ready < 0 && error == EINTR)
+        nd_lookup_interrupted(x->ask->lookup);
     if (ready < 0 && error != EINTR) { /* a filter: libc's own lookup would fail, too */
         x->fatal_error = true;
         x->ask->error = error;

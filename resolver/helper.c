@@ -170,8 +170,10 @@ static void release(struct nd_held *held, bool whole) {
 
 static void wait_for(struct waiter *w, int *word, int value) {
     nd_unfinished_wait_begin(w->unfinished);
-    nd_futex_wait(word, value, w->until == ND_NEVER ? w->lookup->deadline : w->until);
+    const bool interrupted = !nd_futex_wait(word, value, w->until == ND_NEVER ? w->lookup->deadline : w->until);
     nd_unfinished_wait_end(w->unfinished);
+    if (interrupted)
+        nd_lookup_interrupted(w->lookup);
 }
 
 /* No thread can be created: the caller makes the call itself, and may leave it as it may leave libc's. Others may have

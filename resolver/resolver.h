@@ -25,6 +25,8 @@ struct nd_lookup {
                                              put off; may be NULL */
     /* in: called before libc makes the lookup without a limit, with why there is no thread (static); may be NULL */
     void (*on_unbounded)(struct nd_lookup *, const char *why);
+    /* in: called when a signal, or what looks like one, has interrupted a wait; may change the deadline; may be NULL */
+    void (*on_interrupted)(struct nd_lookup *);
     void *caller; /* in: for the calls above */
 };
 
@@ -48,6 +50,11 @@ static inline nd_time nd_lookup_deadline(struct nd_lookup *lookup) {
     if (lookup->libc_why && lookup->longest) /* a helper thread is about to ask libc */
         nd_lookup_extend(lookup, NULL);
     return lookup->deadline;
+}
+
+static inline void nd_lookup_interrupted(struct nd_lookup *lookup) {
+    if (lookup->on_interrupted)
+        lookup->on_interrupted(lookup);
 }
 
 /* getaddrinfo(3) inside lookup->deadline. Returns 0, an EAI_ code (EAI_AGAIN at the deadline) or ND_LOOKUP_LIBC. On 0,

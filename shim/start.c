@@ -15,6 +15,7 @@
 #include "base/valgrind.h"
 #include "resolver/lock.h"
 #include "shim/call/direct_send.h"
+#include "shim/hook/take_over.h"
 #include "shim/mode.h"
 #include "shim/next.h"
 #include "shim/own_calls.h"
@@ -138,6 +139,7 @@ static void start_up(void) {
         nd_discover_inherited();
     }
     nd_state.active = nd_active;
+    nd_state.take_over = nd_take_over_from(&nd_state);
 }
 
 /* Called by the constructor; before it, where a constructor of a library that the program is linked with creates a

@@ -213,12 +213,6 @@ static void consider_call(const struct looked_at *at, enum nd_call operation, co
     }
 }
 
-/* The system call that a thread is blocked in. */
-struct blocked_call {
-    long number;
-    uint64_t arguments[6], stack;
-};
-
 /* Returns 1, or 0 for a thread that is running or stopped outside a call, or -1 where it may not be seen. */
 static int read_call(pid_t pid, pid_t tid, struct blocked_call *call) {
     char path[64], line[256] = "";
@@ -231,9 +225,17 @@ static int read_call(pid_t pid, pid_t tid, struct blocked_call *call) {
     fclose(file);
     if (!read)
         return -1;
-    return sscanf(line, "%ld %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64,
+    return sscanf(line,
+                  "%ld %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64,
                   &call->number, arguments, arguments + 1, arguments + 2, arguments + 3, arguments + 4, arguments + 5,
-                  &call->stack) == 8;
+                  &call->stack, &call->program) == 9;
+}
+
+bool system_call_read(pid_t pid, pid_t tid, bool is_64, struct blocked_call *call) {
+    if (read_call(pid, tid, call) <= 0)
+        return false;
+    call->operation = find_operation(pid, call->number, is_64, call->arguments);
+    return true;
 }
 
 int system_call_look(pid_t pid, pid_t tid, bool is_64, struct system_call *call, struct wait_list *waits) {

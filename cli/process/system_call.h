@@ -9,6 +9,7 @@
 
 #include "cli/process/sockets.h"
 #include "cli/process/waits.h"
+#include "shim/report/operations.h"
 
 struct system_call {
     const char *name;        /* "recvfrom"; NULL for one that waits for no socket */
@@ -23,6 +24,17 @@ struct system_call {
  * only connections of the internet count, so that idle event loops stay out. Replaces what is in *waits by everything
  * that the call waits for; of a set of the epoll kind what is in it. */
 int system_call_look(pid_t pid, pid_t tid, bool is_64, struct system_call *call, struct wait_list *waits);
+
+/* A system call in which a thread is blocked, with its arguments, as those of the call that it stands for (i386's
+ * socketcall), and where the thread's stack and its program are. */
+struct blocked_call {
+    long number;
+    enum nd_call operation; /* ND_OPERATION_NONE: another call */
+    uint64_t arguments[6], stack, program;
+};
+
+/* Reads the call. False for a thread that is running, or may not be looked at. */
+bool system_call_read(pid_t pid, pid_t tid, bool is_64, struct blocked_call *call);
 
 /* The descriptor that the thread waits for input of, and of nothing else: by a call that reads it, or by poll. -1 where
  * it does not. */

@@ -129,6 +129,7 @@ static void end_turn(int fd, struct nd_sock *sock) {
 struct accept_wait {
     struct nd_wait wait; /* first: the function `fired` casts back */
     nd_time deadline;
+    nd_time began, before; /* when the call did, and for how long earlier ones had waited */
 };
 
 static bool accept_fired(struct nd_wait *wait, nd_time now, nd_time *next) {
@@ -136,17 +137,30 @@ static bool accept_fired(struct nd_wait *wait, nd_time now, nd_time *next) {
     return now >= *next;
 }
 
+static nd_time accept_deadline(const struct nd_sock *sock, nd_time began, nd_time before) {
+    const nd_time limit = nd_sock_accept_limit(sock);
+    return limit ? nd_time_after(began, before < limit ? limit - before : 0) : ND_NEVER;
+}
+
+static void accept_renew(struct nd_wait *wait) {
+    struct accept_wait *this = (struct accept_wait *)wait;
+    this->deadline = accept_deadline(wait->sock, this->began, this->before);
+}
+
 /* Waits for a connection and takes the turn to accept it. False, with errno, where the call ends without one. */
 static bool wait_for_connection(const struct nd_accept_call *call, struct nd_sock *sock, enum nd_waited *how) {
-    const nd_time began = nd_now(), limit = nd_sock_accept_limit(sock);
+    const nd_time began = nd_now();
     const nd_time before = nd_wait_clock_silence(&sock->clock[ND_IN]);
     struct accept_wait this = {.wait = {.operation = call->operation,
                                         .fd = call->fd,
                                         .sock = sock,
                                         .events = POLLIN,
                                         .own = nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, began),
-                                        .fired = accept_fired},
-                               .deadline = nd_time_after(began, before < limit ? limit - before : 0)};
+                                        .fired = accept_fired,
+                                        .renew = accept_renew},
+                               .deadline = accept_deadline(sock, began, before),
+                               .began = began,
+                               .before = before};
     nd_wait_begin(&this.wait);
     for (;;) {
         const uint32_t turns = sock->turns;
@@ -225,6 +239,8 @@ static int accept_limited(const struct nd_accept_call *call, struct nd_sock *soc
 int nd_accept(const struct nd_accept_call *call) {
     struct nd_sock *sock = nd_settings.accept || nd_rules.has_accept ? limited(call->fd) : NULL;
     int made = sock ? accept_limited(call, sock) : plain(call);
+    if (nd_starts_over(made))
+        return nd_accept(call);
     if (made < 0 || nd_unlikely(!nd_active))
         return made;
     if (sock) {

@@ -91,6 +91,10 @@ static int connect_until(int fd, const struct sockaddr *addr, socklen_t len, nd_
         if (result == 0 || !(under_way(error) || error == EAGAIN)) /* EAGAIN: AF_UNIX, the backlog is full */
             return result;
         const bool interrupted = error == EINTR;
+        if (interrupted && nd_slots_woken()) {
+            errno = ERESTART;
+            return -1;
+        }
         const nd_time now = nd_now();
         errno = error;
         if (nd_unlikely(!nd_active))
@@ -114,8 +118,9 @@ static bool is_deferred(int fd, const struct nd_sock *sock) {
 static int connect_observed(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
     struct nd_observe observe;
     nd_observe_begin(&observe, ND_OPERATION_connect, fd, sock, ND_LIMIT_CONNECT);
-    int result = nd_real.connect(fd, addr, len), error = errno;
+    int result = nd_real.connect(fd, addr, len);
     nd_observe_end(&observe, result, connect_expiry(sock, addr, len, 0));
+    const int error = errno;
     if (result == 0)
         connected(fd, sock);
     errno = error;
@@ -186,6 +191,15 @@ static void not_connected(int fd, struct nd_sock *sock, const struct sockaddr *a
         nd_carry_over_end(fd, sock, ND_OUT);
 }
 
+/* The command has changed the settings: the call is made anew, and waits for the same attempt. */
+ND_COLD static void woken(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
+    if (leaves_attempt(sock))
+        pending(fd, sock, addr, len, began);
+    else
+        not_connected(fd, sock, addr, len, began, EINTR);
+    nd_kernel_timers_refresh(fd, sock);
+}
+
 static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began,
                             enum nd_slot_end *how) {
     *how = ND_SLOT_DONE;
@@ -202,6 +216,8 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
     int result = bounded ? connect_until(fd, addr, len, nd_time_sooner(own, deadline), own == ND_NEVER)
                          : nd_real.connect(fd, addr, len);
     int error = errno;
+    if (!bounded && result != 0 && error == EINTR && nd_slots_woken())
+        error = ERESTART;
     if (nd_unlikely(!nd_active)) { /* a seccomp filter was installed meanwhile */
         if (bounded && !nd_filter_everywhere)
             nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timer.before, sizeof timer.before);
@@ -218,6 +234,9 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
         nd_kernel_timers_return(fd, sock, &timer);
     if (result == 0) {
         succeeded(fd, sock, addr, len);
+    } else if (error == ERESTART) {
+        woken(fd, sock, addr, len, began);
+        *how = ND_SLOT_UNCOUNTED;
     } else if (expired) {
         expire(fd, sock, addr, len, began);
         error = ETIMEDOUT;
@@ -392,5 +411,9 @@ ssize_t nd_connect_deferred(int fd, struct nd_sock *sock, bool wait, nd_connecti
 
 int nd_connect(int fd, const struct sockaddr *addr, socklen_t len) {
     const int saved = errno;
-    return (int)nd_keep_errno(connect_watched(fd, addr, len), saved);
+    int result;
+    do
+        result = connect_watched(fd, addr, len);
+    while (nd_starts_over(result));
+    return (int)nd_keep_errno(result, saved);
 }

@@ -22,6 +22,10 @@ static bool fired(struct nd_wait *wait, nd_time now, nd_time *next) {
     return now >= *next;
 }
 
+static void renew(struct nd_wait *wait) {
+    ((struct connect_wait *)wait)->deadline = nd_connect_deadline(wait->sock, wait->sock->connect_began);
+}
+
 /* Whether the call that has waited goes on; else it fails with errno. */
 static bool goes_on_after(const struct nd_wait *wait, enum nd_direction direction) {
     const int error = errno;
@@ -55,7 +59,8 @@ ND_COLD bool nd_connect_await(int fd, struct nd_sock *sock, enum nd_direction di
                                          .sock = sock,
                                          .events = POLLOUT,
                                          .own = nd_kernel_timers_own_deadline(fd, sock, direction, now),
-                                         .fired = fired},
+                                         .fired = fired,
+                                         .renew = renew},
                                 .deadline = deadline};
     nd_slot_begin(&use, ND_OPERATION_connect, fd, now, deadline, ND_LIMIT_CONNECT);
     nd_wait_begin(&this.wait);

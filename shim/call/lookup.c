@@ -32,6 +32,16 @@ static void begin_slot(struct nd_lookup *lookup) {
                      ND_LIMIT_RESOLVE, use->name);
 }
 
+/* Where it was the command that has interrupted the wait: RESOLVE, as it is now, counts from the beginning. */
+static void renew(struct nd_lookup *lookup) {
+    struct nd_lookup_use *use = lookup->caller;
+    if (!use->begun || !nd_slots_woken())
+        return;
+    lookup->limit = nd_observing ? 0 : nd_profile_resolve(use->name);
+    lookup->deadline = lookup->limit ? nd_time_after(use->slot.began, lookup->limit) : ND_NEVER;
+    nd_slot_bound(&use->slot, lookup->deadline, ND_LIMIT_RESOLVE);
+}
+
 /* Before the lookup, which may never return. */
 static void warn_unbounded(struct nd_lookup *lookup, const char *why) {
     static atomic_flag warned = ATOMIC_FLAG_INIT;
@@ -68,6 +78,7 @@ struct nd_lookup nd_lookup_begin_in(const uintptr_t *frame, struct nd_lookup_use
                               .stale = nd_settings.stale,
                               .on_start = begin_slot,
                               .on_unbounded = warn_unbounded,
+                              .on_interrupted = renew,
                               .caller = use};
 }
 

@@ -227,5 +227,9 @@ static int receive_bounded(const struct nd_mmsg_call *call) {
 
 int nd_recvmmsg(const struct nd_mmsg_call *call) {
     const int saved = errno;
-    return (int)nd_keep_errno(receive_bounded(call), saved);
+    int got;
+    do
+        got = receive_bounded(call);
+    while (nd_starts_over(got));
+    return (int)nd_keep_errno(got, saved);
 }

@@ -156,6 +156,13 @@ static ssize_t receive_bounded(const struct nd_receive_call *call) {
     return limit ? receive_limited(call, sock, limit) : finish_plain(call, sock, nd_receive_plain(call));
 }
 
+/* Returns what the program gets of a call that has given `result`; it is made anew where the command has woken it. */
+static ssize_t started_over(const struct nd_receive_call *call, ssize_t result) {
+    while (nd_starts_over(result))
+        result = receive_bounded(call);
+    return result;
+}
+
 static inline ssize_t receive_kernel_timed(const struct nd_receive_call *call) {
     struct nd_sock *sock = nd_sock_lookup(call->fd);
     const uint32_t which = nd_sock_flags(sock) & (ND_SOCK_NONBLOCK | ND_SOCK_RCVTIMEO);
@@ -177,7 +184,7 @@ static inline ssize_t receive(const struct nd_receive_call *call) {
 
 ssize_t nd_receive(const struct nd_receive_call *call) {
     const int saved = errno;
-    return nd_keep_errno(receive(call), saved);
+    return nd_keep_errno(started_over(call, receive(call)), saved);
 }
 
 /* A call that blocks is mostly answered within this. What is asked of the kernel before a longer wait (the mode of the
@@ -196,7 +203,7 @@ static ssize_t receive_after(const struct nd_receive_call *call, struct nd_sock 
         struct pollfd pollfd = {.fd = call->fd, .events = POLLIN};
         const uint32_t generation = sock->generation;
         const int ready = nd_real.poll(&pollfd, 1, SHORT_WAIT_MS);
-        if (ready < 0 && errno == EINTR && shows_interruption(call->fd, sock))
+        if (ready < 0 && errno == EINTR && !nd_slots_woken() && shows_interruption(call->fd, sock))
             return -1;
         errno = EAGAIN;
         if (ready > 0 && sock->generation == generation)
@@ -215,13 +222,14 @@ ssize_t nd_receive_tried(const struct nd_receive_call *call, long got) {
     if (got < 0)
         errno = (int)-got;
     result = call->flags & MSG_DONTWAIT ? nd_receive_finish(call, sock, result) : receive_after(call, sock, result);
-    return nd_keep_errno(result, saved);
+    return nd_keep_errno(started_over(call, result), saved);
 }
 
 ssize_t nd_receive_ended(const struct nd_receive_call *call, ssize_t result) {
     struct nd_sock *sock = nd_sock_lookup(call->fd);
     int saved = errno;
-    return nd_keep_errno(sock ? nd_receive_finish(call, sock, result) : result, saved);
+    result = sock ? nd_receive_finish(call, sock, result) : result;
+    return nd_keep_errno(started_over(call, result), saved);
 }
 
 ssize_t nd_kernel_timed_continue(const struct nd_receive_call *call, struct nd_kernel_timed *timed, ssize_t result) {

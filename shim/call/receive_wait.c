@@ -117,6 +117,7 @@ static bool has_ended(int fd) {
  * as in the kernel. */
 static ssize_t gather(struct receive_wait *this, size_t done) {
     struct nd_receive_call rest;
+    this->silence.wait.anew = false;
     for (this->gathers = true; rest_of(this->call, done, &rest); this->silence.since = nd_now()) {
         ssize_t result;
         const enum nd_waited waited = receive_when_ready(this, &rest, &result);
@@ -183,6 +184,7 @@ ssize_t nd_receive_scoped(const struct nd_receive_call *call, struct nd_sock *so
     const nd_time now = nd_now();
     struct receive_wait this = begin(call, sock, 0, now, nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, now));
     this.silence.scope = scope;
+    this.silence.wait.anew = true;
     nd_scope_run(scope, now);
     this.silence.scope_end = nd_scope_end(scope);
     result = receive_waiting(&this, now);
@@ -209,6 +211,7 @@ ssize_t nd_receive_rest(const struct nd_receive_call *call, struct nd_sock *sock
     nd_slot_begin(&use, nd_receive_operation(call), call->fd, began, deadline, first);
     struct receive_wait this = begin(call, sock, limit, more || !limit ? began : nd_carried_over_receive(sock, began),
                                      nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, began));
+    this.silence.wait.anew = (nd_sock_flags(sock) & ND_SOCK_SCOPED) != 0; /* a TLS operation may get a limit */
     if (!more) {
         result = receive_waiting(&this, began);
     } else {
@@ -233,14 +236,15 @@ ssize_t nd_receive_polled(const struct nd_receive_call *call, struct nd_sock *so
     return nd_receive_rest(call, sock, limit, result);
 }
 
-/* The call that began at `began` under SO_RCVTIMEO, and has received `done` bytes, continues in poll. */
-static ssize_t continue_in_poll(const struct nd_receive_call *call, struct nd_sock *sock, nd_time began, size_t done,
-                                enum nd_slot_end *how) {
+/* The call that began at `began` under SO_RCVTIMEO, and has received `done` bytes, continues in poll. The program's own
+ * timeout ends it at `own`. */
+static ssize_t continue_in_poll(const struct nd_receive_call *call, struct nd_sock *sock, nd_time began, nd_time own,
+                                size_t done, enum nd_slot_end *how) {
     const nd_time now = nd_now();
     nd_time since = nd_carried_over_receive(sock, began);
     if (done > 0)
         since = nd_silence_is_known(sock) ? now - nd_silence_of(call->fd, sock, now - began) : now;
-    struct receive_wait this = begin(call, sock, nd_sock_recv_limit(sock), since, ND_NEVER);
+    struct receive_wait this = begin(call, sock, nd_sock_recv_limit(sock), since, own);
     const ssize_t result = done > 0 ? gather(&this, done) : receive_waiting(&this, began);
     *how = nd_wait_outcome(this.silence.wait.how, result);
     return result;
@@ -255,15 +259,22 @@ ssize_t nd_receive_kernel_timed_result(const struct nd_receive_call *call, struc
     if (result > 0) {
         nd_sock_received(sock);
         if (!(call->flags & MSG_PEEK))
-            return over && !has_ended(call->fd) ? continue_in_poll(call, sock, began, (size_t)result, how) : result;
+            return (over || nd_slots_woken()) && !has_ended(call->fd)
+                       ? continue_in_poll(call, sock, began, ND_NEVER, (size_t)result, how)
+                       : result;
         result = peek_all(call, sock, limit, began, result);
     } else if (nd_would_block(result)) {
         *how = ND_SLOT_QUIET;
-        return over && !nd_nonblocking(call->fd) ? continue_in_poll(call, sock, began, 0, how) : result;
+        return over && !nd_nonblocking(call->fd) ? continue_in_poll(call, sock, began, ND_NEVER, 0, how) : result;
     } else {
+        if (result < 0 && error == EINTR && nd_slots_woken()) {
+            nd_kernel_timers_refresh(call->fd, sock);
+            return continue_in_poll(call, sock, began, nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, began), 0,
+                                    how);
+        }
         if (result < 0 && error == EINTR) {
             if (sock->own_rcvtimeo == 0 && nd_signals_restart())
-                return continue_in_poll(call, sock, began + SLOP, 0, how);
+                return continue_in_poll(call, sock, began + SLOP, ND_NEVER, 0, how);
             nd_carry_over_receive(call->fd, sock, began + SLOP, nd_now());
         }
         result = nd_receive_finish(call, sock, result);

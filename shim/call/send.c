@@ -169,7 +169,7 @@ static ssize_t give_up(struct send_wait *this, size_t done) {
         nd_expire_stream(wait->fd, wait->sock, &wait->expiry);
         return done > 0 ? (ssize_t)done : nd_expired_fail(wait->fd, wait->sock, ND_OUT);
     }
-    if (done == 0 && (wait->how == ND_INTERRUPTED || wait->how == ND_OWN_TIMEOUT))
+    if (done == 0 && (wait->how == ND_INTERRUPTED || wait->how == ND_OWN_TIMEOUT || wait->how == ND_WOKEN))
         nd_carry_over_send(wait->fd, wait->sock, &this->space, nd_now());
     return sent_or_fail(done, error);
 }
@@ -223,6 +223,7 @@ static ssize_t send_waiting(struct send_wait *this, size_t done, size_t total) {
     nd_wait_begin(wait);
     while (done < total) {
         wait->moved = done > 0;
+        wait->anew = this->scope && done == 0;
         sock->blocked_senders++;
         const enum nd_waited waited = nd_wait_for(wait);
         if (sock->generation == wait->hold.generation)
@@ -248,6 +249,8 @@ static ssize_t send_waiting(struct send_wait *this, size_t done, size_t total) {
     return (ssize_t)done;
 }
 
+static ssize_t send_bounded(const struct nd_send_call *call);
+
 /* The send buffer had no space for everything. */
 static ssize_t send_rest(const struct nd_send_call *call, struct nd_sock *sock, size_t done, size_t total) {
     struct nd_slot_use use;
@@ -272,7 +275,7 @@ static ssize_t send_rest(const struct nd_send_call *call, struct nd_sock *sock, 
         nd_scope_run(this.scope, now);
         const ssize_t result = send_waiting(&this, done, total);
         nd_scope_stand(this.scope, nd_now());
-        return result;
+        return nd_starts_over(result) ? send_bounded(call) : result;
     }
     nd_slot_begin(&use, operation_of(call), call->fd, now, ND_NEVER, ND_LIMIT_NONE);
     this.use = &use;
@@ -293,7 +296,7 @@ static ssize_t send_observed(const struct nd_send_call *call, struct nd_sock *so
     if (scope)
         nd_scope_stand(scope, nd_now());
     nd_observe_end(&observe, result, (struct nd_expiry){0});
-    return result;
+    return nd_starts_over(result) ? send_bounded(call) : result;
 }
 
 /* Whether the call is made as a whole. UNACKED alone is no reason to copy what the program did not want copied: the

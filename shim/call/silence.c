@@ -3,6 +3,8 @@
 #include <poll.h>
 
 #include "shim/limit/carry_over.h"
+#include "shim/report/slots.h"
+#include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
 #include "shim/socket/tcp_info.h"
 #include "shim/wait/signals.h"
@@ -37,6 +39,12 @@ static bool fired(struct nd_wait *wait, nd_time now, nd_time *next) {
     return silent >= this->limit;
 }
 
+static void renew(struct nd_wait *wait) {
+    struct nd_silence *this = (struct nd_silence *)wait;
+    if (!this->scope)
+        this->limit = nd_sock_recv_limit(wait->sock);
+}
+
 struct nd_silence nd_silence_begin(enum nd_call operation, int fd, struct nd_sock *sock, nd_time limit, nd_time since,
                                    nd_time own) {
     return (struct nd_silence){.wait = {.operation = operation,
@@ -45,7 +53,8 @@ struct nd_silence nd_silence_begin(enum nd_call operation, int fd, struct nd_soc
                                         .events = POLLIN,
                                         .shows_interruptions = sock->own_rcvtimeo != 0,
                                         .own = own,
-                                        .fired = fired},
+                                        .fired = fired,
+                                        .renew = renew},
                                .limit = limit,
                                .since = since,
                                .scope_end = ND_NEVER,
@@ -71,8 +80,13 @@ bool nd_silence_wait(struct nd_silence *this, nd_time began) {
 }
 
 bool nd_silence_continue(struct nd_silence *this, nd_time began) {
-    const bool interrupted = errno == EINTR;
-    if (nd_silence_is_over(this) || (interrupted && !this->wait.shows_interruptions && nd_signals_restart()))
+    const bool interrupted = errno == EINTR, woken = interrupted && nd_slots_woken();
+    if (woken) { /* the kernel's timer was the old limit's, or the program's own */
+        nd_kernel_timers_refresh(this->wait.fd, this->wait.sock);
+        renew(&this->wait);
+        this->wait.own = nd_kernel_timers_own_deadline(this->wait.fd, this->wait.sock, ND_IN, began);
+    }
+    if (woken || nd_silence_is_over(this) || (interrupted && !this->wait.shows_interruptions && nd_signals_restart()))
         return nd_silence_wait(this, began);
     this->wait.how = interrupted ? ND_INTERRUPTED : ND_OWN_TIMEOUT;
     nd_silence_carry_over(this, began);

@@ -253,7 +253,7 @@ static bool continue_for_pipe(struct nd_silence *silence) {
     const bool over = nd_silence_is_over(silence);
     if (over)
         silence->since = nd_now();
-    return errno == EINTR ? !silence->wait.shows_interruptions && nd_signals_restart() : over;
+    return errno == EINTR ? nd_slots_woken() || (!silence->wait.shows_interruptions && nd_signals_restart()) : over;
 }
 
 /* Under SO_RCVTIMEO, and in poll (first where `polls`) as long as the plain call would not have returned. */
@@ -338,7 +338,10 @@ long nd_transfer_failed(int out) {
 
 long nd_transfer(const struct nd_transfer *call) {
     int saved = errno;
-    long result = bounded(call);
+    long result;
+    do
+        result = bounded(call);
+    while (nd_starts_over(result));
     struct nd_sock *sock = result > 0 ? nd_sock_lookup(call->fd) : NULL;
     if (sock && nd_sock_is_datagram(sock))
         nd_datagram_sent(call->fd, sock, NULL, 0); /* no peer address is given */

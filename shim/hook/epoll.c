@@ -120,7 +120,7 @@ static inline struct nd_sock *set_at_home(int epfd) {
 }
 
 ND_INLINE int run(struct call *call, nd_time timeout) {
-    static const struct nd_waiting how = {due, wait_for, settle, expire, show};
+    static const struct nd_waiting how = {due, wait_for, settle, NULL, expire, show};
     /* Which of the set's sockets is due first is known only after a scan. */
     const struct nd_wait_row shown = {call->operation, call->epfd, ND_NEVER, ND_LIMIT_NONE};
     call->set = set_at_home(call->epfd);

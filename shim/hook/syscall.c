@@ -9,6 +9,7 @@
 
 #include "shim/hook/hook.h"
 #include "shim/hook/prctl.h"
+#include "shim/hook/syscall.h"
 #include "shim/hook/syscall32.h"
 #include "shim/mode.h"
 #include "shim/next.h"
@@ -241,7 +242,7 @@ static long wait_for(long number, long a, long b, long c, long d, long e, long f
     }
 }
 
-static long form(long number, long a, long b, long c, long d, long e, long f) {
+long nd_syscall_hooked(long number, long a, long b, long c, long d, long e, long f) {
     switch (number) {
     case SYS_read:
         return nd_hook_read((int)a, (void *)b, (size_t)c);
@@ -326,7 +327,7 @@ ND_COLD static long syscall_watched(long number, long a, long b, long c, long d,
         return noted(number, a, b, c, d, e, f);
     int state = PTHREAD_CANCEL_ENABLE;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    long result = form(number, a, b, c, d, e, f);
+    long result = nd_syscall_hooked(number, a, b, c, d, e, f);
     pthread_setcancelstate(state, NULL);
     return result;
 }

@@ -30,6 +30,11 @@ static enum nd_slot_end outcome(long result) {
 void nd_observe_end(struct nd_observe *observe, long result, struct nd_expiry would) {
     const int saved = errno;
     const nd_time ended = nd_now();
+    if (result < 0 && saved == EINTR && nd_slots_woken()) {
+        nd_slot_end(&observe->use, ND_SLOT_UNCOUNTED, ended);
+        errno = ERESTART;
+        return;
+    }
     nd_slot_end(&observe->use, outcome(result), ended);
     would.operation = nd_operation_names[observe->operation];
     would.limit = nd_limit_name(observe->sock, observe->limit);

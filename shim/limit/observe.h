@@ -22,7 +22,7 @@ struct nd_observe {
 void nd_observe_begin_in(const uintptr_t *frame, struct nd_observe *observe, enum nd_call operation, int fd,
                          struct nd_sock *sock, enum nd_limit limit);
 
-/* The real call has returned `result`, and errno. `would` is the expiry that the limit would have caused, as far as it
+/* The real call has returned `result`, and errno; where the command has woken it errno becomes ERESTART. `would` is the expiry that the limit would have caused, as far as it
  * differs from a limit of RECV or SEND on the duration of the call: its timeout (0: as the socket has it, or none), how
  * long the limit had run, and the peer where the kernel does not know it. */
 void nd_observe_end(struct nd_observe *observe, long result, struct nd_expiry would);

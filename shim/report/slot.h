@@ -19,7 +19,7 @@ struct nd_slot {
     uint8_t operation;         /* enum nd_call */
     uint8_t limit;             /* enum nd_limit */
     uint8_t observed;          /* no deadline will end it */
-    uint8_t unused;
+    _Atomic uint8_t woken;     /* nd_slot_woken_mark: the command has woken the call, with EINTR */
     int64_t began;             /* nd_time */
     int64_t deadline;          /* nd_time; ND_NEVER for none */
     uint64_t name;             /* the address of the name that is looked up, or 0 */
@@ -27,6 +27,11 @@ struct nd_slot {
     uint64_t reserved;
 };
 _Static_assert(sizeof(struct nd_slot) == 64, "a cache line, and read from outside");
+
+/* What the command writes into `woken` of a slot with this sequence, so that no later call takes it for its own. */
+static inline uint8_t nd_slot_woken_mark(uint32_t sequence) {
+    return (uint8_t)(sequence / 2 % 255 + 1);
+}
 
 /* The upper bounds of the histogram's buckets in milliseconds; one more bucket is for all longer calls. */
 enum { ND_BUCKETS = 22 };

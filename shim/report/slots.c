@@ -6,6 +6,7 @@
 #include "shim/memory.h"
 #include "shim/raw.h"
 #include "shim/report/slots_fast.h"
+#include "shim/settings/live.h"
 
 const uint32_t nd_bucket_ms[ND_BUCKETS] = {1,      2,      5,      10,      20,      50,     100,   200,
                                            500,    1000,   2000,   5000,    10000,   20000,  30000, 60000,
@@ -203,6 +204,22 @@ __attribute__((no_sanitize("thread"))) static bool read_slot(const struct nd_slo
     copy_fields(copy, slot);
     atomic_thread_fence(memory_order_acquire);
     return !(sequence & 1) && atomic_load_explicit(&slot->sequence, memory_order_relaxed) == sequence;
+}
+
+bool nd_slots_woken(void) {
+    const int saved = errno;
+    const uint32_t self = own_tid();
+    bool woken = false;
+    for (uint32_t i = 0; i < PROBES && !woken; i++) {
+        struct nd_slot *slot = i ? &nd_slots.slot[(self + i) % ND_SLOTS] : nd_slots_self.first;
+        uint8_t mark = nd_slot_woken_mark(atomic_load_explicit(&slot->sequence, memory_order_relaxed));
+        woken = atomic_load_explicit(&slot->tid, memory_order_relaxed) == self &&
+                atomic_compare_exchange_strong(&slot->woken, &mark, 0);
+    }
+    if (nd_unlikely(woken))
+        nd_live_check();
+    errno = saved;
+    return woken;
 }
 
 static bool stands(const struct nd_slot *slot, uint32_t tid) {

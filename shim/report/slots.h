@@ -34,6 +34,10 @@ void nd_slots_count_stale(const char *operation);
 /* Keeps the greatest number of expiries that one name had in a row. */
 void nd_slots_count_in_a_row(enum nd_call operation, uint32_t expiries);
 
+/* Whether the wait that has just failed with EINTR was woken by the command (netdeadline set), not by a signal: the call
+ * goes on, under the settings that hold now, which are taken over. */
+bool nd_slots_woken(void);
+
 /* Counts an expiry. */
 void nd_slots_count_expiry(const char *operation, bool observed);
 

@@ -26,7 +26,9 @@ struct nd_state {
     uint32_t version, size;
     char library[16]; /* the version of the library */
     uint32_t active;  /* 0 in a process that the library leaves alone */
-    uint32_t unused;
+    /* Where calls that wait past the library are sent, seen from this block; 1: nowhere; 0: an older library, whose
+     * calls cannot be woken either. */
+    int32_t take_over;
     struct nd_state_table operations; /* char[ND_OPERATION_NAME], by enum nd_call */
     struct nd_state_table limits;     /* char[ND_OPERATION_NAME], by enum nd_limit */
     struct nd_state_table buckets;    /* uint32_t, milliseconds */

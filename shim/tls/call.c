@@ -21,6 +21,8 @@ static bool has_moved(const struct nd_tls_call *call) {
  * later (renegotiation), which has a limit of its own; after the handshake the limit of the operation holds. */
 static void update(struct nd_scope *scope) {
     struct nd_tls_call *call = (struct nd_tls_call *)scope;
+    if (call->sock && nd_unlikely(nd_tls_limit_has_changed(call)))
+        nd_tls_limit_renew(call);
     if (!call->sock || !call->operation->library->handshaking ||
         (call->operation->action != ND_TLS_READS && call->operation->action != ND_TLS_WRITES))
         return;
@@ -142,7 +144,8 @@ static bool bounds(struct nd_scope *scope, const void *caller) {
     const struct nd_tls_call *call = (const struct nd_tls_call *)scope;
     if (!expects(scope, caller))
         return false;
-    if (!call->established || scope->limit == ND_SCOPE_HANDSHAKE || nd_tls_is_handshaking(call))
+    if (!call->established || scope->limit == ND_SCOPE_HANDSHAKE || nd_tls_limit_has_changed(call) ||
+        nd_tls_is_handshaking(call))
         update(scope);
     return scope->timeout != 0;
 }

@@ -34,6 +34,18 @@ void nd_tls_limit_set(struct nd_tls_call *call, enum nd_scope_limit limit) {
     scope->timeout = timeout;
 }
 
+void nd_tls_limit_renew(struct nd_tls_call *call) {
+    struct nd_scope *scope = &call->scope;
+    const nd_time timeout = nd_tls_limit_of(call->sock, scope->limit);
+    if (!timeout)
+        nd_tls_limit_end(call, scope->limit);
+    if (!timeout || !scope->timeout)
+        nd_tls_limit_set(call, scope->limit);
+    scope->timeout = timeout;
+    if (scope->spans)
+        scope->spans->timeout = timeout;
+}
+
 void nd_tls_limit_end(const struct nd_tls_call *call, enum nd_scope_limit limit) {
     if (nd_tls_limit_is_under_way(call, limit))
         nd_sock_end_operation(call->fd, call->sock);

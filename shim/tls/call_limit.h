@@ -44,6 +44,12 @@ enum nd_scope_limit nd_tls_limit_own(const struct nd_tls_call *call);
 /* Bounds the call by `limit`. */
 void nd_tls_limit_set(struct nd_tls_call *call, enum nd_scope_limit limit);
 
+/* Whether the call's limit has changed; brings the call up to date. What has run of it counts. */
+static inline bool nd_tls_limit_has_changed(const struct nd_tls_call *call) {
+    return call->scope.timeout != nd_tls_limit_of(call->sock, call->scope.limit);
+}
+void nd_tls_limit_renew(struct nd_tls_call *call);
+
 /* The operation that `limit` bounds is over, if one is under way. */
 void nd_tls_limit_end(const struct nd_tls_call *call, enum nd_scope_limit limit);
 

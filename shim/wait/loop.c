@@ -3,23 +3,6 @@
 #include "shim/report/slots.h"
 #include "shim/socket/stopwatch.h"
 
-int nd_wait_observe(const struct nd_waiting *how, void *set, nd_time given, const struct nd_wait_row *shown) {
-    struct nd_slot_use use;
-    nd_time began = nd_now(), due = how->due(set, began);
-    if (given)
-        nd_slot_begin(&use, shown->operation, shown->fd, began, ND_NEVER, shown->limit);
-    int ready = how->wait(set, ND_AS_GIVEN), error = errno;
-    nd_time ended = nd_now();
-    if (given)
-        nd_slot_end(&use, ready == 0 ? ND_SLOT_QUIET : ND_SLOT_DONE, ended);
-    how->settle(set, began, ended, false); /* not ready: what is ready may have come after a limit expired */
-    if (ready >= 0 && ended >= due)
-        how->expire(set, ended);
-    how->settle(set, ended, ended, ready > 0);
-    errno = error;
-    return ready;
-}
-
 /* A tick of the coarse clock on the slowest kernels (HZ=100). */
 #define TICK (10 * ND_MSEC)
 
@@ -59,19 +42,50 @@ static int settle(const struct nd_waiting *how, void *set, struct nd_wait_progre
     return ready < 0 ? ready : how->show(set, ready);
 }
 
+/* MODE=observe: the wait is the program's own, or the rest of it, and the limits are checked when it returns. */
+static int observe(const struct nd_waiting *how, void *set, struct nd_wait_progress *call) {
+    const nd_time due = how->due(set, call->began);
+    const int ready = how->wait(set, call->timeout), error = errno;
+    call->ended = nd_now();
+    how->settle(set, call->began, call->ended, false); /* not ready: what is may have come after a limit expired */
+    if (ready >= 0 && call->ended >= due)
+        how->expire(set, call->ended);
+    how->settle(set, call->ended, call->ended, ready > 0);
+    errno = error;
+    return ready;
+}
+
+/* Whether the command has woken a wait that returned `ready` and `error`. */
+static bool is_woken(int ready, int error) {
+    return nd_unlikely(ready < 0) && error == EINTR && nd_slots_woken();
+}
+
+/* The command has woken the wait: the settings have changed. Returns 0 where it goes on under limits, or what the call
+ * returns if it has ended in MODE=observe. */
+ND_COLD static int renew(const struct nd_waiting *how, void *set, struct nd_wait_progress *call, int *error) {
+    int ready = 0;
+    do {
+        if (how->renew)
+            how->renew(set);
+        how->due(set, call->ended); /* finds the clocks that have run meanwhile, also under limits that are new */
+        how->settle(set, call->began, call->ended, false);
+        call->began = call->ended;
+        call->due = ND_NEVER;
+        if (!nd_observing)
+            return 0;
+        call->timeout = next_timeout(call->began, ND_NEVER, call->deadline);
+        ready = observe(how, set, call);
+        *error = errno;
+        call->began = call->ended;
+    } while (is_woken(ready, *error));
+    return ready;
+}
+
 /* A signal handler that runs between two waits does not interrupt the second. If the program passed a signal mask, its
  * handlers may run only during waits, and the signal would be lost for the call: so signals are held between waits.
  * Without a mask the window is a microsecond, like the one before any call, and holding signals would cost every wait
  * two system calls. */
-int nd_wait_go_on(const struct nd_waiting *how, void *set, struct nd_wait_progress *call, int ready) {
-    int error = errno;
-    const int untouched = error; /* not so if the wait failed, but then it is not used */
-    if (ready == 0)
-        end_first(call);
-    else
-        call->ended = nd_now_coarse();
-    if (ready == 0 && !call->given)
-        call->began = ND_POLLED;
+static int go_on(const struct nd_waiting *how, void *set, struct nd_wait_progress *call, int ready, int error) {
     for (;;) {
         ready = settle(how, set, call, ready, &error);
         if (ready != 0 || call->ended >= call->deadline)
@@ -84,9 +98,52 @@ int nd_wait_go_on(const struct nd_waiting *how, void *set, struct nd_wait_progre
         ready = how->wait(set, call->timeout);
         error = errno;
         call->ended = nd_now();
+        if (is_woken(ready, error))
+            ready = renew(how, set, call, &error);
     }
     how->settle(set, call->ended, call->ended, ready > 0); /* reschedules what a scan after the last wait took back */
     nd_signals_let_go(&call->held);
-    errno = ready < 0 ? error : untouched;
+    errno = error;
+    return ready;
+}
+
+int nd_wait_go_on(const struct nd_waiting *how, void *set, struct nd_wait_progress *call, int ready) {
+    int error = errno;
+    const int untouched = error; /* not so if the wait failed, but then it is not used */
+    const bool woken = is_woken(ready, error);
+    if (woken) {
+        call->ended = nd_now();
+        call->deadline = nd_time_after(call->deadline, TICK); /* it was computed from the coarse clock */
+        ready = renew(how, set, call, &error);
+    } else if (ready == 0) {
+        end_first(call);
+    } else {
+        call->ended = nd_now_coarse();
+    }
+    if (ready == 0 && !call->given)
+        call->began = ND_POLLED;
+    ready = go_on(how, set, call, ready, error);
+    if (ready >= 0)
+        errno = untouched;
+    return ready;
+}
+
+int nd_wait_observe(const struct nd_waiting *how, bool masked, void *set, nd_time given,
+                    const struct nd_wait_row *shown) {
+    struct nd_slot_use use;
+    struct nd_wait_progress call = {.masked = masked, .given = given, .began = nd_now(), .timeout = ND_AS_GIVEN};
+    const int untouched = errno;
+    call.deadline = nd_time_after(call.began, given);
+    if (given)
+        nd_slot_begin(&use, shown->operation, shown->fd, call.began, ND_NEVER, shown->limit);
+    int ready = observe(how, set, &call), error = errno;
+    if (given && is_woken(ready, error)) {
+        ready = renew(how, set, &call, &error);
+        ready = go_on(how, set, &call, ready, error);
+        error = ready < 0 ? errno : untouched;
+    }
+    if (given)
+        nd_slot_end(&use, call.expired ? ND_SLOT_EXPIRED : ready == 0 ? ND_SLOT_QUIET : ND_SLOT_DONE, call.ended);
+    errno = error;
     return ready;
 }

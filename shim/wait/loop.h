@@ -20,6 +20,8 @@ struct nd_waiting {
     /* Called after a real call that waited from `began` (or ND_POLLED) to `ended` and found something ready or not,
      * and, with both times the same, when the program's call is over. */
     void (*settle)(void *set, nd_time began, nd_time ended, bool ready);
+    /* The settings have changed: the next `due` is as the first one. NULL where that is noticed anyway. */
+    void (*renew)(void *set);
     /* Ends what is due at `now`. Returns whether the kernel has something new to report. */
     bool (*expire)(void *set, nd_time now);
     /* Adds what only the library knows of to the result of a real call that returned `ready`. Returns the new count. */
@@ -49,7 +51,8 @@ struct nd_wait_progress {
 /* The rest of nd_wait_loop, after a first wait that returned `ready` and does not end the call by itself; and all of it
  * in MODE=observe. */
 int nd_wait_go_on(const struct nd_waiting *how, void *set, struct nd_wait_progress *call, int ready);
-int nd_wait_observe(const struct nd_waiting *how, void *set, nd_time given, const struct nd_wait_row *shown);
+int nd_wait_observe(const struct nd_waiting *how, bool masked, void *set, nd_time given,
+                    const struct nd_wait_row *shown);
 
 /* The timeout of the first wait: the program's own, unless something is due before that. Else it is rounded up to whole
  * milliseconds, so that it is the same for poll as for ppoll. */
@@ -84,7 +87,7 @@ ND_INLINE int nd_wait_first(const struct nd_waiting *how, void *set, struct nd_w
 ND_INLINE int nd_wait_loop(const struct nd_waiting *how, bool masked, void *set, nd_time timeout,
                            const struct nd_wait_row *shown) {
     if (nd_unlikely(nd_observing))
-        return nd_wait_observe(how, set, timeout, shown);
+        return nd_wait_observe(how, masked, set, timeout, shown);
     struct nd_slot_use use;
     struct nd_wait_progress call;
     call.masked = masked;

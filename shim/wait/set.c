@@ -184,6 +184,13 @@ static struct nd_connections connections_of(const struct nd_wait_set *set) {
     return connections;
 }
 
+static void renew(void *arg) {
+    struct nd_wait_set *set = arg;
+    set->first = 0; /* clocks may run for entries that had no limit */
+    set->noted_count = 0;
+    set->began = 0;
+}
+
 static bool expire(void *arg, nd_time now) {
     const struct nd_wait_set *set = arg;
     const char *operation = nd_operation_names[set->operation];
@@ -254,7 +261,7 @@ static int wait_for(void *arg, nd_time timeout) {
 }
 
 int nd_wait_set_run(struct nd_wait_set *set) {
-    static const struct nd_waiting how = {due, wait_for, settle, expire, show};
+    static const struct nd_waiting how = {due, wait_for, settle, renew, expire, show};
     set->noted_count = 0;
     set->began = 0;
     set->shown = (struct nd_wait_row){set->operation, -1, ND_NEVER, ND_LIMIT_NONE};

@@ -9,8 +9,11 @@
 #include "shim/mode.h"
 #include "shim/poll.h"
 #include "shim/real.h"
+#include "shim/report/slots.h"
 #include "shim/socket/ended.h"
+#include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
+#include "shim/socket/profile.h"
 #include "shim/wait/signals.h"
 
 /* How long a wait sleeps first where poll has reported the descriptor ready this often and the call moved nothing: for
@@ -55,6 +58,38 @@ static bool has_fired(struct nd_wait *wait, nd_time now, nd_time *next) {
            (has_input(wait) || nd_connection_limits_check(wait->fd, wait->sock, true, now, &wait->expiry));
 }
 
+/* As has_fired. In MODE=observe, which may have been set during the wait, an expiry is reported, once, and nothing is
+ * ended. */
+static bool is_over(struct nd_wait *wait, nd_time now, nd_time *next) {
+    if (nd_likely(!nd_observing))
+        return has_fired(wait, now, next);
+    if (!wait->observed && has_fired(wait, now, next)) {
+        if (!wait->expiry.operation)
+            wait->expiry.operation = nd_operation_names[wait->operation];
+        nd_expiry_report(wait->fd, &wait->expiry);
+        wait->observed = true;
+    }
+    if (wait->observed)
+        *next = ND_NEVER;
+    return false;
+}
+
+/* Settings that the command has changed meanwhile hold for the wait, too. Where the call has borrowed SO_SNDTIMEO the
+ * socket's own timers are left for the next call. */
+static void catch_up(struct nd_wait *wait) {
+    nd_live_check();
+    if (nd_likely(wait->settings == nd_settings_generation))
+        return;
+    wait->settings = nd_settings_generation;
+    wait->observed = false;
+    if (nd_sock_flags(wait->sock) & ND_SOCK_BORROWED)
+        nd_profile_renew();
+    else
+        nd_kernel_timers_refresh(wait->fd, wait->sock);
+    if (wait->renew)
+        wait->renew(wait);
+}
+
 static enum nd_waited fail(enum nd_waited how, int error) {
     errno = error;
     return how;
@@ -68,7 +103,8 @@ static enum nd_waited wait_for(struct nd_wait *wait) {
     for (nd_time now = nd_now();; pauses = false) {
         struct pollfd pollfd = {.fd = wait->fd, .events = wait->events};
         nd_time next;
-        if (has_fired(wait, now, &next))
+        catch_up(wait);
+        if (is_over(wait, now, &next))
             return has_input(wait) ? ND_READY : ND_EXPIRED;
         if (now >= wait->own)
             return fail(ND_OWN_TIMEOUT, EAGAIN);
@@ -85,9 +121,13 @@ static enum nd_waited wait_for(struct nd_wait *wait) {
             nd_connection_limits_waited(wait->sock, began, now);
         if (ready < 0 && error != EINTR)
             return ND_UNPOLLABLE;
-        if (ready < 0 && (wait->moved || wait->shows_interruptions || wait->own != ND_NEVER || !nd_signals_restart()))
+        const bool woken = ready < 0 && nd_slots_woken();
+        if (woken && wait->anew)
+            return fail(ND_WOKEN, ERESTART);
+        if (ready < 0 && !woken &&
+            (wait->moved || wait->shows_interruptions || wait->own != ND_NEVER || !nd_signals_restart()))
             return fail(ND_INTERRUPTED, EINTR);
-        interruptions += ready < 0;
+        interruptions += ready < 0 && !woken;
         if (ready > 0)
             return pollfd.revents & POLLHUP ? ND_ENDED_STREAM : ND_READY;
     }

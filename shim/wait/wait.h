@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 #include "shim/limit/connection_limits.h"
-#include "shim/report/slot.h"
+#include "shim/report/slots.h"
 
 /* How a wait ended. */
 enum nd_waited {
@@ -16,6 +16,7 @@ enum nd_waited {
     ND_OWN_TIMEOUT,  /* the program's own timeout has expired; errno EAGAIN */
     ND_INTERRUPTED,  /* a signal handler ran, and the program sees the interruption; errno EINTR */
     ND_EXPIRED,      /* a limit fired: wait->expiry says which; nothing has been ended yet */
+    ND_WOKEN,        /* the command has changed the settings, and the call is to be made anew; errno ERESTART */
     ND_REPLACED,     /* the descriptor was closed, and perhaps given to another file; errno EBADF */
     ND_UNPOLLABLE    /* a seccomp filter refuses poll and select, or to tell the program's own timeout, or was installed
                         during the wait (the record is then cleared): the caller makes the real call, unbounded */
@@ -28,12 +29,17 @@ struct nd_wait {
     struct nd_sock *sock;
     short events;             /* of poll(2) */
     bool moved;               /* the call has moved bytes: an interruption ends it, as it would end the plain call */
+    bool anew;                /* the call is made anew where the settings change, instead of `renew` */
     bool shows_interruptions; /* with a timeout of the program's own the kernel ignores SA_RESTART */
     nd_time own;              /* when its own timeout ends the call; ND_NEVER; -1 where that is not known */
     /* Returns whether a limit has fired at `now`, and fills wait->expiry then; else sets *next to the time of the next
      * check. NULL: only IDLE, LIFETIME and MIN_RATE bound the wait. */
     bool (*fired)(struct nd_wait *wait, nd_time now, nd_time *next);
-    struct nd_sock_hold hold; /* set by nd_wait_begin, as are `fruitless` and `how` */
+    /* The settings have changed: brings what bounds the wait up to date. NULL where that is read anew each time. */
+    void (*renew)(struct nd_wait *wait);
+    struct nd_sock_hold hold; /* set by nd_wait_begin, as are the next four */
+    uint32_t settings;        /* their generation */
+    bool observed;            /* in MODE=observe: an expiry was reported */
     unsigned fruitless;       /* waits since bytes moved last */
     enum nd_waited how;       /* how the last wait ended */
     struct nd_expiry expiry;
@@ -43,6 +49,8 @@ struct nd_wait {
  * another file. */
 static inline void nd_wait_begin(struct nd_wait *wait) {
     wait->hold = nd_sock_take(wait->fd, wait->sock);
+    wait->settings = wait->sock->settings;
+    wait->observed = false;
     wait->fruitless = 0;
     wait->how = ND_READY;
 }
@@ -65,12 +73,20 @@ static inline void nd_wait_progress(struct nd_wait *wait) {
 static inline enum nd_slot_end nd_wait_outcome(enum nd_waited how, long result) {
     if (how == ND_EXPIRED || (result < 0 && errno == ETIMEDOUT))
         return ND_SLOT_EXPIRED;
+    if (how == ND_WOKEN)
+        return ND_SLOT_UNCOUNTED;
     return how == ND_OWN_TIMEOUT && result < 0 ? ND_SLOT_QUIET : ND_SLOT_DONE;
 }
 
 /* Whether a call failed with EAGAIN: it would have waited, or has waited until SO_RCVTIMEO or SO_SNDTIMEO expired. */
 static inline bool nd_would_block(long result) {
     return result < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+/* Whether the command has woken a call, which is to be made anew under the settings that hold now. No system call fails
+ * with ERESTART. Keeps errno. */
+static inline bool nd_starts_over(long result) {
+    return __builtin_expect(result < 0, 0) && (errno == ERESTART || (errno == EINTR && nd_slots_woken()));
 }
 
 /* Returns `result`. A call that succeeds keeps errno, `saved`, whatever waits it made. */

@@ -122,14 +122,6 @@ def test_modes(net):
     assert result == "110" and ms < LATEST + LIMIT and in_force(talk.pid)["RECV"] == MS
 
 
-def test_a_call_under_way_is_left_alone(net):
-    talk = Talk(net, net.serve(tcp.after(1.0, tcp.greeting(b"x"))))
-    talk.ask("s.recv(1)")
-    assert look.waiting(talk.program, "recv")
-    netdeadline("set", talk.pid, f"RECV={MS}")
-    assert talk.answer()[0] == "b'x'"
-
-
 @pytest.mark.parametrize("change", ["RECV", "RECV=", "RECV=5", "RECV=-1s", "FLY=1s", "RECV=1s2h", "MODE=on", "MIN_RATE=1k", "LOG=stderr",
                                     "BACKTRACE=1", "STATSD=127.0.0.1:1", "CONFIG=/x", "=1s", "RECV=\x1b[31m"])
 def test_nonsense_is_refused_before_anything_is_written(net, change):

@@ -59,6 +59,33 @@ START_TEST(a_call_has_a_slot_as_long_as_it_lasts) {
 }
 END_TEST
 
+static void be_woken(void) {
+    struct nd_slot *slot = own_slot();
+    ck_assert(!nd_slots_woken());
+    slot->woken = nd_slot_woken_mark(slot->sequence);
+    errno = EINTR;
+    ck_assert(nd_slots_woken());
+    ck_assert_int_eq(errno, EINTR);
+    ck_assert(!nd_slots_woken());
+}
+
+static void leave_the_mark(void) {
+    struct nd_slot *slot = own_slot();
+    slot->woken = nd_slot_woken_mark(slot->sequence);
+}
+
+static void look_for_a_mark(void) {
+    ck_assert(!nd_slots_woken());
+}
+
+START_TEST(a_waking_is_told_once_and_to_the_call_that_it_was_for) {
+    call(ND_OPERATION_recv, 7, be_woken, 0, ND_SLOT_DONE);
+    call(ND_OPERATION_recv, 7, leave_the_mark, 0, ND_SLOT_DONE);
+    ck_assert(!nd_slots_woken());
+    call(ND_OPERATION_recv, 7, look_for_a_mark, 0, ND_SLOT_DONE);
+}
+END_TEST
+
 static void call_another(void) {
     call(ND_OPERATION_poll, 9, NULL, 0, ND_SLOT_DONE);
     look_at_recv();
@@ -204,6 +231,7 @@ void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, a_call_has_a_slot_as_long_as_it_lasts);
     tcase_add_test(tests, a_deadline_can_be_put_off);
+    tcase_add_test(tests, a_waking_is_told_once_and_to_the_call_that_it_was_for);
     tcase_add_test(tests, a_signal_handlers_call_gives_the_slot_back);
     tcase_add_test(tests, what_is_counted);
     tcase_add_test(tests, without_a_slot_a_call_is_counted_all_the_same);

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "shim/real.h"
+#include "shim/report/slots.h"
 #include "tests/unit/fake_kernel.h"
 #include "tests/unit/unit.h"
 
@@ -163,6 +164,71 @@ START_TEST(an_interruption_that_the_program_does_not_see_ends_nothing) {
 }
 END_TEST
 
+/* Marks the thread's slot as the command does. */
+static int woken_poll(struct pollfd *fds, nfds_t count, int timeout_ms) {
+    const int ready = fake_poll(fds, count, timeout_ms);
+    for (int i = 0; ready < 0 && i < ND_SLOTS; i++)
+        if (nd_slots.slot[i].tid)
+            nd_slots.slot[i].woken = nd_slot_woken_mark(nd_slots.slot[i].sequence);
+    return ready;
+}
+
+static unsigned renewals;
+
+static void renew(struct nd_wait *wait) {
+    ((struct bounded *)wait)->end -= ND_SEC;
+    renewals++;
+}
+
+static void interrupt(int number) {
+    (void)number;
+}
+
+/* Also where a signal would be shown to the program. The settings are looked at then. */
+static enum nd_waited be_woken(const struct step *script, bool anew) {
+    struct nd_slot_use use;
+    const struct sigaction handler = {.sa_handler = interrupt};
+    struct bounded bounded = prepare(script, POLLIN, ND_NEVER, 3 * ND_SEC);
+    sigaction(SIGALRM, &handler, NULL);
+    nd_real.poll = woken_poll;
+    bounded.wait.anew = anew;
+    bounded.wait.renew = renew;
+    bounded.wait.settings--;
+    renewals = 0;
+    nd_slot_begin(&use, ND_OPERATION_recv, 7, fake.now, ND_NEVER, ND_LIMIT_NONE);
+    const enum nd_waited how = nd_wait_for(&bounded.wait);
+    const int error = errno;
+    nd_slot_end(&use, ND_SLOT_DONE, fake.now);
+    errno = error;
+    return how;
+}
+
+START_TEST(the_command_wakes_it_and_it_goes_on) {
+    static const struct step script[] = {{-1, EINTR, 0, ND_SEC}, {0, 0, 0, ND_SEC}, {0, 0, 0, 0}};
+    ck_assert_int_eq(be_woken(script, false), ND_EXPIRED);
+    ck_assert_uint_eq(renewals, 1);
+    ck_assert_int_eq(timeouts[1], 1000);
+}
+END_TEST
+
+START_TEST(the_command_wakes_it_and_it_is_made_anew) {
+    static const struct step script[] = {{-1, EINTR, 0, ND_SEC}};
+    ck_assert_int_eq(be_woken(script, true), ND_WOKEN);
+    ck_assert_int_eq(errno, ERESTART);
+    ck_assert(nd_starts_over(-1));
+}
+END_TEST
+
+START_TEST(when_the_mode_becomes_observe_it_ends_no_more) {
+    static const struct step script[] = {{0, 0, 0, 3 * ND_SEC}, {1, 0, POLLIN, 7 * ND_SEC}};
+    nd_observing = true;
+    ck_assert_int_eq(wait_with(script, ND_NEVER, 3 * ND_SEC), ND_READY);
+    nd_observing = false;
+    ck_assert_uint_eq(fake.told, 1);
+    ck_assert_int_eq(timeouts[1], -1);
+}
+END_TEST
+
 static const short ends_of_streams[] = {POLLHUP, POLLERR | POLLHUP, POLLIN | POLLHUP};
 
 START_TEST(an_end_is_reported_beside_what_is_ready) {
@@ -256,6 +322,9 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, never_is_never);
     tcase_add_loop_test(tests, a_handler_ends_it, 0, 3);
     tcase_add_test(tests, an_interruption_that_the_program_does_not_see_ends_nothing);
+    tcase_add_test(tests, the_command_wakes_it_and_it_goes_on);
+    tcase_add_test(tests, the_command_wakes_it_and_it_is_made_anew);
+    tcase_add_test(tests, when_the_mode_becomes_observe_it_ends_no_more);
     tcase_add_loop_test(tests, an_end_is_reported_beside_what_is_ready, 0, 3);
     tcase_add_test(tests, a_message_in_the_error_queue_is_no_end);
     tcase_add_test(tests, select_serves_where_poll_fails);

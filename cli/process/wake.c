@@ -1,0 +1,310 @@
+/* How `netdeadline set` reaches calls that wait already, without which each of them would have to wake again and again to
+ * look at its settings.
+ *
+ * A thread waits in the library if the C library's function that has made its system call was called from there: the
+ * first return address on its stack, from the innermost on, that is not in the C library is one into the library. A hook
+ * that bounds nothing jumps to the C library instead of calling it, and is not taken for one. */
+#include "cli/process/wake.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "cli/process/array.h"
+#include "cli/process/ending.h"
+#include "cli/process/memory.h"
+#include "cli/process/processes.h"
+#include "cli/process/registers.h"
+#include "cli/process/stop.h"
+#include "cli/process/system_call.h"
+
+/* Executable memory. */
+struct code {
+    uint64_t start, end;
+    enum { OTHER, C_LIBRARY, LIBRARY } of;
+};
+
+/* A thread that waits. */
+struct waiting {
+    pid_t tid;
+    struct blocked_call call;
+    bool takes_over; /* the call can be made anew through the library */
+};
+
+/* So many threads are stopped at once: one after the other, each would have to wait for a processor. */
+enum { AT_ONCE = 64 };
+
+struct look {
+    const struct block *block;
+    struct woken woken;
+    struct nd_slot *slots;
+    unsigned slot_count;
+    struct code *code;
+    size_t code_count, code_room;
+    struct waiting waiting[AT_ONCE];
+    unsigned waiting_count;
+    bool is_64;
+};
+
+/* The sanitizers' runtimes stand between the library and the C library in a checked build. */
+static bool is_c_library(const char *path) {
+    static const char *const begins[] = {"libc.so", "libc-", "libpthread", "ld-musl", "[vdso]"};
+    const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    for (size_t i = 0; i < sizeof begins / sizeof begins[0]; i++)
+        if (strncmp(name, begins[i], strlen(begins[i])) == 0)
+            return true;
+    return strstr(name, "san.so") != NULL;
+}
+
+static void add_code(struct look *look, const char *line) {
+    struct code code = {.of = OTHER};
+    char executable;
+    int path = 0;
+    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*c%*c%c%*c %*s %*s %*s %n", &code.start, &code.end, &executable, &path) <
+            3 ||
+        executable != 'x' || !array_grow(&look->code, look->code_count, &look->code_room, sizeof code, 64))
+        return;
+    if (path && strcmp(line + path, look->block->path) == 0)
+        code.of = LIBRARY;
+    else if (path && is_c_library(line + path))
+        code.of = C_LIBRARY;
+    look->code[look->code_count++] = code;
+}
+
+static void read_code(struct look *look) {
+    char name[64], *line = NULL;
+    size_t room = 0;
+    snprintf(name, sizeof name, "/proc/%d/maps", (int)look->block->pid);
+    FILE *maps = fopen(name, "re");
+    while (maps && getline(&line, &room, maps) > 0) {
+        line[strcspn(line, "\n")] = '\0';
+        add_code(look, line);
+    }
+    free(line);
+    if (maps)
+        fclose(maps);
+}
+
+static const struct code *find_code(const struct look *look, uint64_t address) {
+    for (size_t i = 0; i < look->code_count; i++)
+        if (address >= look->code[i].start && address < look->code[i].end)
+            return &look->code[i];
+    return NULL;
+}
+
+enum { MOST_WORDS = 256, I386_FUTEX = 240 };
+
+/* Reads the stack from `at` on, as much as is there. Returns the count of words. */
+static unsigned read_stack(const struct look *look, uint64_t at, uint64_t *words) {
+    const size_t size = look->is_64 ? sizeof(uint64_t) : sizeof(uint32_t);
+    unsigned count = MOST_WORDS;
+    while (count && memory_read(look->block->pid, at, words, count * size) != 0)
+        count /= 2;
+    for (unsigned i = count; !look->is_64 && i-- > 0;) {
+        uint32_t word;
+        memcpy(&word, (const char *)words + i * sizeof word, sizeof word);
+        words[i] = word;
+    }
+    return count;
+}
+
+/* Who has called the C library's function that makes the system call. */
+enum caller { UNKNOWN, THE_LIBRARY, THE_PROGRAM };
+
+struct called {
+    enum caller by;
+    bool directly; /* else by other functions of the C library */
+};
+
+static struct called find_caller(const struct look *look, uint64_t stack) {
+    uint64_t words[MOST_WORDS];
+    const unsigned count = read_stack(look, stack, words);
+    bool directly = true;
+    for (unsigned i = 0; i < count; i++) {
+        const struct code *code = find_code(look, words[i]);
+        if (code && code->of != C_LIBRARY)
+            return (struct called){code->of == LIBRARY ? THE_LIBRARY : THE_PROGRAM, directly};
+        directly &= code == NULL;
+    }
+    return (struct called){UNKNOWN, false};
+}
+
+/* Whether an interruption of the call changes nothing but that it returns: one that sends, or waits for more bytes than
+ * it has received, would return what it has done so far. */
+static bool may_be_interrupted(const struct look *look, const struct blocked_call *call) {
+    if (call->operation == ND_OPERATION_NONE) /* a lookup waits for its helper thread */
+        return call->number == (look->is_64 == (sizeof(void *) == 8) ? SYS_futex : I386_FUTEX);
+    switch (nd_operation_table[call->operation].family) {
+    case ND_FAMILY_CONNECT:
+    case ND_FAMILY_ACCEPT:
+    case ND_FAMILY_RECEIVE:
+    case ND_FAMILY_RECEIVE_MESSAGE:
+    case ND_FAMILY_SPLICE:
+    case ND_FAMILY_POLL:
+    case ND_FAMILY_SELECT:
+    case ND_FAMILY_EPOLL:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Whether the program has given the socket a timeout for input: a call that is made anew would have it anew. So it is
+ * said where that cannot be seen. */
+static bool has_own_timeout(pid_t pid, int fd) {
+    struct timeval own = {1, 0};
+    socklen_t length = sizeof own;
+    const int process = process_open(pid), copy = process < 0 ? -1 : ending_copy(process, fd, 0);
+    if (copy >= 0) {
+        getsockopt(copy, SOL_SOCKET, SO_RCVTIMEO, &own, &length);
+        close(copy);
+    }
+    if (process >= 0)
+        close(process);
+    return own.tv_sec != 0 || own.tv_usec != 0;
+}
+
+/* Whether the call waits for as many bytes as it has room for. */
+static bool wants_all(const struct blocked_call *call) {
+    const uint64_t *a = call->arguments;
+    return ((call->operation == ND_OPERATION_recv || call->operation == ND_OPERATION_recvfrom) &&
+            (a[3] & MSG_WAITALL)) ||
+           (call->operation == ND_OPERATION_recvmsg && (a[2] & MSG_WAITALL));
+}
+
+/* Whether the call waits for a socket, and for as long as that takes: one that the program has given a timeout would
+ * have it anew. */
+static bool waits_for_ever(pid_t pid, const struct blocked_call *call) {
+    struct socket_info info;
+    const uint64_t *a = call->arguments;
+    const int fd = a[0] <= INT_MAX ? (int)a[0] : -1;
+    switch (call->operation) {
+    case ND_OPERATION_poll:
+        return (int)a[2] < 0;
+    case ND_OPERATION_ppoll:
+        return a[2] == 0;
+    case ND_OPERATION_select:
+    case ND_OPERATION_pselect:
+        return a[4] == 0;
+    case ND_OPERATION_epoll_wait:
+    case ND_OPERATION_epoll_pwait:
+        return (int)a[3] < 0;
+    case ND_OPERATION_epoll_pwait2:
+        return a[3] == 0;
+    case ND_OPERATION_recv:
+    case ND_OPERATION_recvfrom:
+    case ND_OPERATION_recvmsg:
+    case ND_OPERATION_read:
+    case ND_OPERATION_readv:
+    case ND_OPERATION_accept:
+    case ND_OPERATION_accept4:
+        return !wants_all(call) && socket_look(pid, fd, &info) == 0 && !has_own_timeout(pid, fd);
+    default:
+        return false;
+    }
+}
+
+/* Marks the thread's slot, by which the library tells this from a signal. False where it has none. */
+static bool mark_slot(const struct look *look, pid_t inner_tid, uint64_t stack) {
+    const struct block *block = look->block;
+    bool any = false;
+    for (unsigned i = 0; i < look->slot_count; i++) {
+        struct nd_slot slot;
+        if (look->slots[i].tid != (uint32_t)inner_tid || block_slot(block, i, &slot) != 0 ||
+            slot.tid != (uint32_t)inner_tid || slot.frame < stack || !block_slot_stands(block, &slot))
+            continue;
+        const uint8_t mark = nd_slot_woken_mark(slot.sequence);
+        any |= memory_write(block->pid,
+                            block->state.slots.address + (uint64_t)i * sizeof slot + offsetof(struct nd_slot, woken),
+                            &mark, sizeof mark) == 0;
+    }
+    return any;
+}
+
+static void read_slots(struct look *look) {
+    free(look->slots);
+    look->slots = block_slots(look->block, &look->slot_count);
+    if (!look->slots)
+        look->slot_count = 0;
+}
+
+/* Whether the library there can make the call anew in place of this one. */
+static bool can_be_taken_over(const struct look *look, const struct blocked_call *call) {
+    unsigned char instruction[2];
+    static const unsigned char system_call[2] = {0x0f, 0x05};
+    return registers_can_send && look->is_64 && look->block->state.take_over != 1 &&
+           memory_read(look->block->pid, call->program - 2, instruction, sizeof instruction) == 0 &&
+           memcmp(instruction, system_call, sizeof instruction) == 0 && waits_for_ever(look->block->pid, call);
+}
+
+/* The thread is stopped. Makes its system call fail with EINTR where the library waits in it, or sends the thread to
+ * make the call anew. */
+static bool wake_stopped(const struct look *look, pid_t tid, const struct blocked_call *call, bool takes_over) {
+    struct registers registers;
+    if (!registers_read(tid, &registers))
+        return false;
+    const bool same = registers_are_interrupted(&registers, call);
+    if (same && find_caller(look, call->stack).by == THE_LIBRARY &&
+        mark_slot(look, process_inner_tid(look->block->pid, tid), call->stack) &&
+        registers_interrupt(tid, &registers, call))
+        return true;
+    if (wants_all(call) && registers_have_result(&registers, call) && find_caller(look, call->stack).by == THE_LIBRARY)
+        mark_slot(look, process_inner_tid(look->block->pid, tid), call->stack); /* so that it goes on for the rest */
+    if (same && takes_over &&
+        registers_send(tid, &registers, call, look->block->address + (uint64_t)(int64_t)look->block->state.take_over))
+        return true;
+    registers_make_again(tid, &registers);
+    return false;
+}
+
+static void wake_noted(struct look *look) {
+    int begun[AT_ONCE];
+    for (unsigned i = 0; i < look->waiting_count; i++) {
+        begun[i] = thread_stop_begin(look->waiting[i].tid);
+        look->woken.denied += begun[i] < 0 && errno == EPERM;
+    }
+    for (unsigned i = 0; i < look->waiting_count; i++) {
+        const struct waiting *thread = &look->waiting[i];
+        const int signal = begun[i] == 0 ? thread_stop_end(thread->tid) : -1;
+        if (signal == 0)
+            look->woken.calls += wake_stopped(look, thread->tid, &thread->call, thread->takes_over);
+        if (signal >= 0)
+            thread_go_on(thread->tid, signal);
+    }
+    look->waiting_count = 0;
+}
+
+static void note_thread(pid_t tid, void *arg) {
+    struct look *look = arg;
+    struct waiting *thread = &look->waiting[look->waiting_count];
+    thread->tid = tid;
+    if (!system_call_read(look->block->pid, tid, look->is_64, &thread->call) ||
+        !may_be_interrupted(look, &thread->call))
+        return;
+    const struct called called = find_caller(look, thread->call.stack);
+    /* The C library's own calls (stdio, its lookups) are hooked no more than they were. */
+    thread->takes_over = called.by != UNKNOWN && called.directly && can_be_taken_over(look, &thread->call);
+    if ((called.by == THE_LIBRARY || thread->takes_over) && ++look->waiting_count == AT_ONCE)
+        wake_noted(look);
+}
+
+struct woken wake_calls(const struct block *block) {
+    struct look look = {.block = block, .is_64 = process_is_64(block->pid)};
+    if (!block->state.take_over)
+        return look.woken;
+    read_code(&look);
+    read_slots(&look);
+    process_each_thread(block->pid, note_thread, &look);
+    wake_noted(&look);
+    free(look.slots);
+    free(look.code);
+    return look.woken;
+}
