@@ -71,7 +71,7 @@ static nd_time *shortest_of(struct guard_shortest *shortest, const struct nd_set
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (strcmp(name, others[i]) == 0)
             return NULL;
-    if (strcmp(name, "CONNECT") == 0)
+    if (strcmp(name, "CONNECT") == 0 || strcmp(name, "ESTABLISH") == 0)
         return &shortest->connect;
     if (strncmp(name, "INBOUND_", 8) == 0)
         name += 8;

@@ -192,6 +192,8 @@ static void wait_for_second(exchange *x, int which, nd_time now) {
                                                     : nd_time_after(x->began, x->schedule.full_length);
         if (x->second_end - now < full_wait(x) / 2) /* a slow server */
             x->second_end = nd_time_after(now, full_wait(x) / 2);
+        if (x->ask->lookup->is_part)
+            x->second_end = nd_time_sooner(x->second_end, now + (nd_lookup_deadline(x->ask->lookup) - now) / 2);
         x->slot_end = nd_time_sooner(x->slot_end, nd_time_after(x->slot_start, full_wait(x) / 2));
     }
     if (now < x->slot_end || x->repeated)

@@ -20,6 +20,8 @@ struct nd_lookup {
     bool expired;         /* out: the deadline ended the lookup; with result 0: only one of two families was answered */
     const char *libc_why; /* out: static text, set when the lookup must be left to libc; else NULL */
     bool prefers_ipv6;    /* out, with libc_why: gethostbyname gives IPv6 addresses here (resolv.conf's inet6) */
+    bool is_part;         /* in: a connect follows under the same deadline: where one of two families was answered, the
+                             other is waited for during half of the remaining time at most */
     char *canonical;      /* in: NULL, or NI_MAXHOST bytes for the canonical name that nd_getaddrinfo finds */
     void (*on_start)(struct nd_lookup *); /* in: called when the deadline is set, before any wait, and again where it is
                                              put off; may be NULL */

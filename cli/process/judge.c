@@ -155,8 +155,9 @@ bool judge_decide(struct judge *judge, const struct connection *connection, cons
     const struct nd_limits *limits = judge->inbound ? &settings->inbound : &settings->outbound;
     const unsigned inbound = judge->inbound ? ND_LIMIT_INBOUND : 0;
     *verdict = (struct verdict){.due = ND_NEVER};
-    if (judge->connecting)
-        return expires(verdict, ND_LIMIT_CONNECT, settings->connect, judge->connect_began, now);
+    if (judge->connecting) /* no lookup is seen: each connect is an establishment */
+        return expires(verdict, ND_LIMIT_ESTABLISH, settings->establish, judge->connect_began, now) ||
+               expires(verdict, ND_LIMIT_CONNECT, settings->connect, judge->connect_began, now);
     if (!is_established(connection))
         return false;
     const nd_time called =

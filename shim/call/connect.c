@@ -4,6 +4,7 @@
 
 #include "base/compiler.h"
 #include "shim/limit/carry_over.h"
+#include "shim/limit/connect_limit.h"
 #include "shim/limit/datagram.h"
 #include "shim/limit/observe.h"
 #include "shim/mode.h"
@@ -13,6 +14,7 @@
 #include "shim/socket/discover.h"
 #include "shim/socket/duplicates.h"
 #include "shim/socket/ended.h"
+#include "shim/socket/establish.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
 #include "shim/socket/tcp_info.h"
@@ -27,16 +29,8 @@ static void connected(int fd, struct nd_sock *sock) {
     nd_kernel_timers_arm(fd, sock);
     nd_duplicates_update(fd, sock);
     nd_carry_over_end(fd, sock, ND_OUT);
-}
-
-static struct nd_expiry connect_expiry(const struct nd_sock *sock, const struct sockaddr *addr, socklen_t len,
-                                       nd_time elapsed) {
-    return (struct nd_expiry){.operation = "connect",
-                              .limit = "CONNECT",
-                              .timeout = nd_sock_connect_limit(sock),
-                              .elapsed = elapsed,
-                              .peer = addr,
-                              .peer_len = len};
+    if (nd_unlikely(nd_sock_establish_limit(sock)))
+        nd_establish_succeeded(sock);
 }
 
 static struct timeval to_timeval(nd_time time) {
@@ -117,12 +111,23 @@ static bool is_deferred(int fd, const struct nd_sock *sock) {
 
 static int connect_observed(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
     struct nd_observe observe;
-    nd_observe_begin(&observe, ND_OPERATION_connect, fd, sock, ND_LIMIT_CONNECT);
-    int result = nd_real.connect(fd, addr, len);
-    nd_observe_end(&observe, result, connect_expiry(sock, addr, len, 0));
+    nd_time began = nd_now(), deadline;
+    const enum nd_limit limit = nd_connect_bound(sock, began, &deadline);
+    nd_observe_begin(&observe, ND_OPERATION_connect, fd, sock, limit);
+    const int result = nd_real.connect(fd, addr, len);
+    const nd_time now = nd_now();
+    struct nd_expiry would = nd_connect_expiry(sock, began, now, addr, len);
+    if (limit == ND_LIMIT_ESTABLISH) { /* of which the connect had a share only */
+        if (now >= deadline)
+            nd_expiry_report(fd, &would);
+        would.timeout = 0;
+    }
+    nd_observe_end(&observe, result, would);
     const int error = errno;
     if (result == 0)
         connected(fd, sock);
+    else if (nd_unlikely(nd_sock_establish_limit(sock)))
+        nd_establish_failed(sock, now);
     errno = error;
     return result;
 }
@@ -156,11 +161,14 @@ static void pending(int fd, struct nd_sock *sock, const struct sockaddr *addr, s
 }
 
 static void expire(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
-    struct nd_expiry expiry = connect_expiry(sock, addr, len, nd_now() - began);
+    const nd_time now = nd_now();
+    struct nd_expiry expiry = nd_connect_expiry(sock, began, now, addr, len);
     nd_expiry_report(fd, &expiry);
     nd_expire_attempt(fd);
     nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
     nd_carry_over_end(fd, sock, ND_OUT);
+    if (nd_unlikely(nd_sock_establish_limit(sock)))
+        nd_establish_failed(sock, now);
 }
 
 /* Whether a connect that has not succeeded leaves an attempt under way: not on AF_UNIX. */
@@ -180,11 +188,18 @@ static nd_time connect_began(const struct nd_sock *sock, const struct sockaddr *
     return leaves_attempt(sock) ? nd_now() : nd_carried_over_connect(sock, addr, len, nd_now());
 }
 
+/* No attempt is under way any more. */
+static void failed(int fd, struct nd_sock *sock) {
+    nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
+    if (nd_unlikely(nd_sock_establish_limit(sock)))
+        nd_establish_failed(sock, nd_now());
+}
+
 /* The call has failed. Where it left no attempt under way and may be repeated, the time since `began` is carried
  * over. */
 static void not_connected(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began,
                           int error) {
-    nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
+    failed(fd, sock);
     if (!leaves_attempt(sock) && (error == EINTR || error == EAGAIN))
         nd_carry_over_connect(fd, sock, addr, len, nd_now() - began);
     else
@@ -258,8 +273,10 @@ static int connect_waiting(int fd, struct nd_sock *sock, const struct sockaddr *
     enum nd_slot_end how;
     if (nd_observing)
         return connect_observed(fd, sock, addr, len);
+    nd_time deadline;
     const nd_time began = connect_began(sock, addr, len);
-    nd_slot_begin(&use, ND_OPERATION_connect, fd, began, nd_connect_deadline(sock, began), ND_LIMIT_CONNECT);
+    const enum nd_limit limit = nd_connect_bound(sock, began, &deadline);
+    nd_slot_begin(&use, ND_OPERATION_connect, fd, began, deadline, limit);
     int result = connect_blocking(fd, sock, addr, len, began, &how);
     nd_slot_end(&use, how, nd_now());
     return result;
@@ -287,7 +304,7 @@ static int connect_nonblocking(int fd, struct nd_sock *sock, const struct sockad
     else if (error == EINPROGRESS) /* a new attempt; for one under way it is EALREADY */
         pending(fd, sock, addr, len, nd_now());
     else if (!under_way(error))
-        nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
+        failed(fd, sock);
     errno = error;
     return result;
 }
@@ -336,6 +353,20 @@ static struct nd_sock *known(int fd) {
     return sock && (nd_sock_flags(sock) & ND_SOCK_KNOWN) ? sock : nd_sock_discover(fd);
 }
 
+/* Begins an attempt under ESTABLISH. Returns false where the time of the name is up: the connect fails with errno. */
+ND_COLD static bool begin_establishing(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
+    struct nd_endpoint_address address;
+    if (is_under_way(sock) || !leaves_attempt(sock) || !nd_endpoint_address_of(addr, len, &address))
+        return true;
+    const nd_time now = nd_now();
+    if (nd_establish_attempt(sock, &address, nd_establish_thread(), !nd_observing, now))
+        return true;
+    const struct nd_expiry expiry = nd_connect_expiry(sock, now, now, addr, len);
+    nd_expiry_report(fd, &expiry);
+    errno = ETIMEDOUT;
+    return false;
+}
+
 ND_COLD static int connect_watched(int fd, const struct sockaddr *addr, socklen_t len) {
     nd_live_check();
     struct nd_sock *sock = known(fd);
@@ -347,6 +378,8 @@ ND_COLD static int connect_watched(int fd, const struct sockaddr *addr, socklen_
     if (!sock)
         return nd_real.connect(fd, addr, len);
     choose_profile(fd, sock, addr, len);
+    if (nd_unlikely(nd_sock_establish_limit(sock)) && !begin_establishing(fd, sock, addr, len))
+        return -1;
     if (nd_sock_flags(sock) & ND_SOCK_BORROWED)
         nd_kernel_timers_give_back(fd, sock);
     bool blocking = !nd_nonblocking(fd);
@@ -367,6 +400,8 @@ ND_COLD ssize_t nd_connect_by_send(int fd, const struct sockaddr *addr, socklen_
     struct nd_sock *sock = unconnected(fd, addr, len);
     if (!sock || ((nd_sock_flags(sock) & ND_SOCK_EXPIRED) && nd_expired(fd, sock)))
         return send(call);
+    if (nd_unlikely(nd_sock_establish_limit(sock)) && !begin_establishing(fd, sock, addr, len))
+        return -1;
     wait = wait && !nd_nonblocking(fd);
     nd_sock_change(fd, sock, wait ? 0 : ND_SOCK_NONBLOCK, wait ? ND_SOCK_NONBLOCK : 0);
     const uint32_t generation = sock->generation;

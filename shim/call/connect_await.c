@@ -53,7 +53,9 @@ ND_COLD bool nd_connect_await(int fd, struct nd_sock *sock, enum nd_direction di
     if (!(nd_sock_flags(sock) & ND_SOCK_CONNECTING) || nd_nonblocking(fd))
         return true;
     struct nd_slot_use use;
-    const nd_time now = nd_now(), deadline = nd_connect_deadline(sock, sock->connect_began);
+    nd_time deadline;
+    const nd_time now = nd_now();
+    const enum nd_limit limit = nd_connect_bound(sock, sock->connect_began, &deadline);
     struct connect_wait this = {.wait = {.operation = ND_OPERATION_connect,
                                          .fd = fd,
                                          .sock = sock,
@@ -62,7 +64,7 @@ ND_COLD bool nd_connect_await(int fd, struct nd_sock *sock, enum nd_direction di
                                          .fired = fired,
                                          .renew = renew},
                                 .deadline = deadline};
-    nd_slot_begin(&use, ND_OPERATION_connect, fd, now, deadline, ND_LIMIT_CONNECT);
+    nd_slot_begin(&use, ND_OPERATION_connect, fd, now, deadline, limit);
     nd_wait_begin(&this.wait);
     nd_wait_for(&this.wait);
     const bool goes_on = goes_on_after(&this.wait, direction);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/valgrind.h"
@@ -12,6 +13,7 @@
 #include "shim/report/slots.h"
 #include "shim/settings/live.h"
 #include "shim/settings/settings.h"
+#include "shim/socket/establish.h"
 #include "shim/socket/profile.h"
 
 bool nd_lookup_is_bounded(const char *name) {
@@ -19,6 +21,15 @@ bool nd_lookup_is_bounded(const char *name) {
         nd_start_early();
     nd_live_check();
     return nd_active && !nd_observing && nd_profile_resolve(name);
+}
+
+bool nd_lookup_to_connect_is_bounded(const char *name) {
+    return nd_lookup_is_bounded(name) || (nd_active && !nd_observing && nd_profile_establish(name));
+}
+
+/* Whether ESTABLISH ends the lookup, and not RESOLVE. */
+static bool is_by_establish(const struct nd_lookup_use *use, const struct nd_lookup *lookup) {
+    return use->establish && lookup->deadline >= nd_time_after(use->establish_began, use->establish);
 }
 
 static void begin_slot(struct nd_lookup *lookup) {
@@ -29,7 +40,7 @@ static void begin_slot(struct nd_lookup *lookup) {
     }
     use->begun = true;
     nd_slot_begin_in(use->frame, &use->slot, use->operation, -1, lookup->deadline - lookup->limit, lookup->deadline,
-                     ND_LIMIT_RESOLVE, use->name);
+                     is_by_establish(use, lookup) ? ND_LIMIT_ESTABLISH : ND_LIMIT_RESOLVE, use->name);
 }
 
 /* Where it was the command that has interrupted the wait: RESOLVE, as it is now, counts from the beginning. */
@@ -71,6 +82,7 @@ struct nd_lookup nd_lookup_begin_in(const uintptr_t *frame, struct nd_lookup_use
     use->operation = operation;
     use->name = name;
     use->begun = false;
+    use->establish = 0;
     nd_time limit = nd_profile_resolve(name);
     nd_time longest = limit == ND_RESOLVE_DEFAULT ? ND_RESOLVE_LONGEST : 0;
     return (struct nd_lookup){.limit = limit,
@@ -82,10 +94,31 @@ struct nd_lookup nd_lookup_begin_in(const uintptr_t *frame, struct nd_lookup_use
                               .caller = use};
 }
 
-static void report(enum nd_call operation, const char *name, nd_time limit, nd_time elapsed, unsigned in_a_row) {
+/* The budget counts from here. A numeric name has none: it says nothing of what else is at the address. */
+void nd_lookup_to_connect(struct nd_lookup_use *use, struct nd_lookup *lookup, int family) {
+    const char *name = use->name;
+    const nd_time limit = name && !nd_endpoint_is_numeric(name) ? nd_profile_establish(name) : 0;
+    if (nd_likely(!limit))
+        return;
+    const nd_time now = nd_now();
+    use->family = family;
+    use->establish = limit;
+    use->establish_began = nd_establish_lookup_began(name, family, nd_establish_thread(), limit, now);
+    const nd_time left = nd_time_after(use->establish_began, limit) - now;
+    lookup->is_part = true;
+    if (!lookup->limit || left <= lookup->limit) {
+        lookup->limit = left;
+        lookup->longest = 0;
+    } else {
+        lookup->longest = nd_time_sooner(lookup->longest, left);
+    }
+}
+
+static void report(enum nd_call operation, const char *name, enum nd_limit limit, nd_time timeout, nd_time elapsed,
+                   unsigned in_a_row) {
     struct nd_event event = {.operation = nd_operation_names[operation],
-                             .limit = "RESOLVE",
-                             .timeout = limit,
+                             .limit = nd_limit_names[limit],
+                             .timeout = timeout,
                              .elapsed = elapsed,
                              .fd = -1,
                              .name = name,
@@ -95,9 +128,14 @@ static void report(enum nd_call operation, const char *name, nd_time limit, nd_t
 }
 
 static void report_expired(const struct nd_lookup_use *use, const char *name, const struct nd_lookup *lookup) {
+    const nd_time now = nd_now();
     unsigned in_a_row = name ? nd_repeats_add(name) : 0;
     nd_slots_count_in_a_row(use->operation, in_a_row);
-    report(use->operation, name, lookup->limit, nd_now() - (lookup->deadline - lookup->limit), in_a_row);
+    if (is_by_establish(use, lookup))
+        report(use->operation, name, ND_LIMIT_ESTABLISH, use->establish, now - use->establish_began, in_a_row);
+    else
+        report(use->operation, name, ND_LIMIT_RESOLVE, lookup->limit, now - (lookup->deadline - lookup->limit),
+               in_a_row);
 }
 
 /* The servers said nothing, and the program got the last good answer. */
@@ -137,12 +175,29 @@ static nd_time observed_limit(const char *name) {
     return lookup.limit;
 }
 
+/* Whether it is a lookup that ESTABLISH bounds (nd_lookup_to_connect). */
+static bool is_to_connect(unsigned operation) {
+    switch (operation) {
+    case ND_OPERATION_getaddrinfo:
+    case ND_OPERATION_gethostbyname:
+    case ND_OPERATION_gethostbyname2:
+    case ND_OPERATION_gethostbyname_r:
+    case ND_OPERATION_gethostbyname2_r:
+        return true;
+    default:
+        return false;
+    }
+}
+
 void nd_lookup_observed(struct nd_slot_use *use, const char *name) {
     int saved = errno;
     nd_time now = nd_now(), elapsed = now - use->began, limit = nd_profile_resolve(name);
+    nd_time establish = is_to_connect(use->operation) && name ? nd_profile_establish(name) : 0;
     nd_slot_end(use, ND_SLOT_DONE, now);
-    if (limit && elapsed >= limit && elapsed >= (limit = observed_limit(name)))
-        report(use->operation, name, limit, elapsed, 0);
+    if (establish && elapsed >= establish && (!limit || establish <= limit))
+        report(use->operation, name, ND_LIMIT_ESTABLISH, establish, elapsed, 0);
+    else if (limit && elapsed >= limit && elapsed >= (limit = observed_limit(name)))
+        report(use->operation, name, ND_LIMIT_RESOLVE, limit, elapsed, 0);
     errno = saved;
 }
 
@@ -162,12 +217,59 @@ void nd_lookup_set_h_errno(const struct nd_lookup *lookup) {
     h_errno = nd_lookup_h_err(lookup, h_errno);
 }
 
-void nd_lookup_found(const char *name, const char *canonical, const struct addrinfo *list) {
-    if (nd_lookup_results_wanted() && name)
-        nd_profile_found(name, canonical && canonical[0] ? canonical : list->ai_canonname, list);
+/* Begins the budget of a lookup that has found addresses, and puts it aside for the connects to them. Returns false
+ * where there is none. Of a lookup that ESTABLISH has not bounded (a section for the addresses may have it) it begins
+ * now. */
+static bool begin_budget(const struct nd_lookup_use *use, const char *name, struct nd_budget *budget) {
+    if (nd_endpoint_is_numeric(name) || !(nd_profile_establish(name) || nd_profile_has_establish))
+        return false;
+    const nd_time began = use && use->establish ? use->establish_began : nd_now();
+    *budget = nd_establish_lookup(name, nd_establish_thread(), began);
+    return true;
 }
 
-void nd_lookup_found_host(const char *name, const struct hostent *host) {
-    if (nd_lookup_results_wanted() && name && host)
+static void store_budget(const struct nd_lookup_use *use, struct nd_budget *budget) {
+    nd_establish_store(budget, use && use->establish ? use->family : AF_UNSPEC, nd_now());
+}
+
+static void found_address(struct nd_budget *budget, const struct sockaddr *address, socklen_t length) {
+    struct nd_endpoint_address endpoint;
+    if (nd_endpoint_address_of(address, length, &endpoint))
+        nd_establish_found(budget, &endpoint.address);
+}
+
+void nd_lookup_found(const struct nd_lookup_use *use, const char *name, const char *canonical,
+                     const struct addrinfo *list) {
+    struct nd_budget budget;
+    if (!nd_lookup_results_wanted() || !name)
+        return;
+    if (nd_rules.has_names)
+        nd_profile_found(name, canonical && canonical[0] ? canonical : list->ai_canonname, list);
+    if (!begin_budget(use, name, &budget))
+        return;
+    for (; list; list = list->ai_next)
+        found_address(&budget, list->ai_addr, list->ai_addrlen);
+    store_budget(use, &budget);
+}
+
+void nd_lookup_found_host(const struct nd_lookup_use *use, const char *name, const struct hostent *host) {
+    struct nd_budget budget;
+    if (!nd_lookup_results_wanted() || !name || !host)
+        return;
+    if (nd_rules.has_names)
         nd_profile_found_host(name, host);
+    if (!begin_budget(use, name, &budget))
+        return;
+    for (char *const *at = host->h_addr_list; *at; at++) {
+        struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+        struct sockaddr_in v4 = {.sin_family = AF_INET};
+        if (host->h_addrtype == AF_INET) {
+            memcpy(&v4.sin_addr, *at, sizeof v4.sin_addr);
+            found_address(&budget, (const struct sockaddr *)&v4, sizeof v4);
+        } else if (host->h_addrtype == AF_INET6) {
+            memcpy(&v6.sin6_addr, *at, sizeof v6.sin6_addr);
+            found_address(&budget, (const struct sockaddr *)&v6, sizeof v6);
+        }
+    }
+    store_budget(use, &budget);
 }

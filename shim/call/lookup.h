@@ -15,6 +15,9 @@
 /* Whether lookups of `name` (NULL: of an address) are bounded: RESOLVE is set for it, and enforced. */
 bool nd_lookup_is_bounded(const char *name);
 
+/* The same for lookups of addresses to connect to, which ESTABLISH bounds, too. `name` may be NULL. */
+bool nd_lookup_to_connect_is_bounded(const char *name);
+
 /* A lookup in progress. Its slot is taken when it may wait: a numeric address needs neither a slot nor the clock. */
 struct nd_lookup_use {
     const uintptr_t *frame;
@@ -22,6 +25,9 @@ struct nd_lookup_use {
     const char *name;
     bool begun; /* the slot has been taken */
     struct nd_slot_use slot;
+    nd_time establish;       /* ESTABLISH, where it bounds the lookup; else 0 */
+    nd_time establish_began; /* its budget */
+    int family;              /* that the lookup asks for */
 };
 
 /* Begins a lookup of `name` under RESOLVE, in the frame of the function that uses this. */
@@ -29,15 +35,20 @@ struct nd_lookup_use {
 struct nd_lookup nd_lookup_begin_in(const uintptr_t *frame, struct nd_lookup_use *use, enum nd_call operation,
                                     const char *name);
 
-/* Whether the config file has sections for host names, for which the results of lookups are recorded. */
+/* Called after nd_lookup_begin where the program looks for addresses to connect to: ESTABLISH bounds the lookup, too. */
+void nd_lookup_to_connect(struct nd_lookup_use *use, struct nd_lookup *lookup, int family);
+
+/* Whether the config file has sections for host names, or ESTABLISH is on, for which the results of lookups are
+ * recorded. */
 static inline bool nd_lookup_results_wanted(void) {
-    return nd_unlikely(nd_rules.has_names) && nd_active;
+    return nd_unlikely(nd_rules.has_names || nd_settings.establish || nd_profile_has_establish) && nd_active;
 }
 
-/* Records the result of a lookup of `name`, where it is wanted. `canonical`: the canonical name, where the result does
- * not have it. */
-void nd_lookup_found(const char *name, const char *canonical, const struct addrinfo *list);
-void nd_lookup_found_host(const char *name, const struct hostent *host);
+/* Records the result of a lookup of `name`, where it is wanted. `use`: the lookup, or NULL where libc has made it.
+ * `canonical`: the canonical name, where the result does not have it. */
+void nd_lookup_found(const struct nd_lookup_use *use, const char *name, const char *canonical,
+                     const struct addrinfo *list);
+void nd_lookup_found_host(const struct nd_lookup_use *use, const char *name, const struct hostent *host);
 
 /* Ends the lookup, and reports that it expired or, once in a process, that it was left to libc. Keeps errno. */
 void nd_lookup_end(struct nd_lookup_use *use, const char *name, const struct nd_lookup *lookup);

@@ -10,6 +10,7 @@
 ND_COLD static int look_up(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res) {
     struct nd_lookup_use use;
     struct nd_lookup lookup = nd_lookup_begin(&use, ND_OPERATION_getaddrinfo, node);
+    nd_lookup_to_connect(&use, &lookup, hints ? hints->ai_family : AF_UNSPEC);
     char canonical[NI_MAXHOST];
     canonical[0] = '\0';
     if (nd_lookup_results_wanted())
@@ -23,16 +24,16 @@ ND_COLD static int look_up(const char *node, const char *service, const struct a
         result = nd_helper_getaddrinfo(nd_real.getaddrinfo, node, service, hints, res, &lookup);
     nd_lookup_end(&use, node, &lookup);
     if (result == 0)
-        nd_lookup_found(node, canonical, *res);
+        nd_lookup_found(&use, node, canonical, *res);
     return nd_lookup_code(&lookup, result);
 }
 
 int nd_hook_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res) {
-    if (nd_lookup_is_bounded(node))
+    if (nd_lookup_to_connect_is_bounded(node))
         return look_up(node, service, hints, res);
     int result = nd_lookup_by_libc(ND_OPERATION_getaddrinfo, node, nd_real.getaddrinfo(node, service, hints, res));
     if (result == 0)
-        nd_lookup_found(node, NULL, *res);
+        nd_lookup_found(NULL, node, NULL, *res);
     return result;
 }
 

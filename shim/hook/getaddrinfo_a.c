@@ -1,4 +1,4 @@
-/* getaddrinfo_a, gai_suspend, gai_cancel: each lookup is bounded by RESOLVE, and made in a thread, as in libc.
+/* getaddrinfo_a, gai_suspend, gai_cancel: each lookup is bounded by RESOLVE and ESTABLISH, and made in a thread, as in libc.
  * gai_error needs no hook: it reads the program's struct gaicb only. */
 #include <stdlib.h>
 
@@ -7,7 +7,7 @@
 #include "shim/hook/hook.h"
 
 int nd_hook_getaddrinfo_a(int mode, struct gaicb *list[], int count, struct sigevent *event) {
-    if (!nd_lookup_is_bounded(NULL))
+    if (!nd_lookup_to_connect_is_bounded(NULL))
         return nd_real.getaddrinfo_a(mode, list, count, event);
     if (mode != GAI_WAIT && mode != GAI_NOWAIT) {
         errno = EINVAL;

@@ -26,6 +26,7 @@ ND_COLD static int by_name_r(enum nd_call operation, const char *name, int famil
                              size_t size, struct hostent **result, int *h_err) {
     struct nd_lookup_use use;
     struct nd_lookup lookup = nd_lookup_begin(&use, operation, name);
+    nd_lookup_to_connect(&use, &lookup, family);
     struct nd_host_call other = {.name = name, .family = family};
     if (operation == ND_OPERATION_gethostbyname_r)
         other.gethostbyname_r = nd_next_is(gethostbyname_r) ? nd_real.gethostbyname_r : NULL;
@@ -41,27 +42,27 @@ ND_COLD static int by_name_r(enum nd_call operation, const char *name, int famil
                          &lookup);
     *h_err = nd_lookup_h_err(&lookup, *h_err);
     nd_lookup_end(&use, name, &lookup);
-    nd_lookup_found_host(name, code == 0 ? *result : NULL);
+    nd_lookup_found_host(&use, name, code == 0 ? *result : NULL);
     return code;
 }
 
 int nd_hook_gethostbyname2_r(const char *name, int family, struct hostent *entry, char *buffer, size_t size,
                              struct hostent **result, int *h_err) {
-    if (nd_lookup_is_bounded(name))
+    if (nd_lookup_to_connect_is_bounded(name))
         return by_name_r(ND_OPERATION_gethostbyname2_r, name, family, entry, buffer, size, result, h_err);
     int code = nd_lookup_by_libc(ND_OPERATION_gethostbyname2_r, name,
                                  nd_real.gethostbyname2_r(name, family, entry, buffer, size, result, h_err));
-    nd_lookup_found_host(name, code == 0 ? *result : NULL);
+    nd_lookup_found_host(NULL, name, code == 0 ? *result : NULL);
     return code;
 }
 
 int nd_hook_gethostbyname_r(const char *name, struct hostent *entry, char *buffer, size_t size, struct hostent **result,
                             int *h_err) {
-    if (nd_lookup_is_bounded(name))
+    if (nd_lookup_to_connect_is_bounded(name))
         return by_name_r(ND_OPERATION_gethostbyname_r, name, AF_INET, entry, buffer, size, result, h_err);
     int code = nd_lookup_by_libc(ND_OPERATION_gethostbyname_r, name,
                                  nd_real.gethostbyname_r(name, entry, buffer, size, result, h_err));
-    nd_lookup_found_host(name, code == 0 ? *result : NULL);
+    nd_lookup_found_host(NULL, name, code == 0 ? *result : NULL);
     return code;
 }
 
@@ -69,6 +70,7 @@ int nd_hook_gethostbyname_r(const char *name, struct hostent *entry, char *buffe
 ND_COLD static struct hostent *by_name(const char *name) {
     struct nd_lookup_use use;
     struct nd_lookup lookup = nd_lookup_begin(&use, ND_OPERATION_gethostbyname, name);
+    nd_lookup_to_connect(&use, &lookup, AF_INET);
     struct hostent *found;
     if (nd_next_is(gethostbyname)) {
         static struct nd_static_hostent storage;
@@ -84,21 +86,22 @@ ND_COLD static struct hostent *by_name(const char *name) {
         found = nd_helper_gethostbyname2(nd_real.gethostbyname2_r, name, AF_INET, &lookup);
     nd_lookup_set_h_errno(&lookup);
     nd_lookup_end(&use, name, &lookup);
-    nd_lookup_found_host(name, found);
+    nd_lookup_found_host(&use, name, found);
     return found;
 }
 
 struct hostent *nd_hook_gethostbyname(const char *name) {
-    if (nd_lookup_is_bounded(name))
+    if (nd_lookup_to_connect_is_bounded(name))
         return by_name(name);
     struct hostent *found = nd_lookup_by_libc(ND_OPERATION_gethostbyname, name, nd_real.gethostbyname(name));
-    nd_lookup_found_host(name, found);
+    nd_lookup_found_host(NULL, name, found);
     return found;
 }
 
 ND_COLD static struct hostent *by_name2(const char *name, int family) {
     struct nd_lookup_use use;
     struct nd_lookup lookup = nd_lookup_begin(&use, ND_OPERATION_gethostbyname2, name);
+    nd_lookup_to_connect(&use, &lookup, family);
     struct hostent *found;
     if (nd_next_is(gethostbyname2)) {
         static struct nd_static_hostent storage;
@@ -112,15 +115,15 @@ ND_COLD static struct hostent *by_name2(const char *name, int family) {
         found = nd_helper_gethostbyname2(nd_real.gethostbyname2_r, name, family, &lookup);
     nd_lookup_set_h_errno(&lookup);
     nd_lookup_end(&use, name, &lookup);
-    nd_lookup_found_host(name, found);
+    nd_lookup_found_host(&use, name, found);
     return found;
 }
 
 struct hostent *nd_hook_gethostbyname2(const char *name, int family) {
-    if (nd_lookup_is_bounded(name))
+    if (nd_lookup_to_connect_is_bounded(name))
         return by_name2(name, family);
     struct hostent *found = nd_lookup_by_libc(ND_OPERATION_gethostbyname2, name, nd_real.gethostbyname2(name, family));
-    nd_lookup_found_host(name, found);
+    nd_lookup_found_host(NULL, name, found);
     return found;
 }
 

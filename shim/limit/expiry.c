@@ -1,10 +1,12 @@
 #include "shim/limit/expiry.h"
 
+#include "base/compiler.h"
 #include "shim/mode.h"
 #include "shim/real.h"
 #include "shim/report/report.h"
 #include "shim/socket/change.h"
 #include "shim/socket/ended.h"
+#include "shim/socket/establish.h"
 #include "shim/socket/limits.h"
 #include "shim/socket/tcp_info.h"
 
@@ -46,6 +48,8 @@ void nd_expire_stream(int fd, struct nd_sock *sock, const struct nd_expiry *expi
     nd_expiry_report(fd, expiry);
     if (nd_observing)
         return;
+    if (nd_unlikely(nd_sock_establish_limit(sock)) && sock->operation.timeout)
+        nd_establish_reopen(sock, nd_now());
     nd_ended_note(fd, sock); /* before any waiting thread wakes */
     /* connect(AF_UNSPEC) wakes every waiting thread with an error and without end of file. From 6.1.32 until
      * 419ce133ab92 the kernel refuses it while a thread waits in the socket, and AF_UNIX has no such call: there

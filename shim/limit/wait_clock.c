@@ -2,6 +2,8 @@
 
 #include <sys/epoll.h>
 
+#include "base/compiler.h"
+#include "shim/limit/connect_limit.h"
 #include "shim/limit/connection_limits.h"
 #include "shim/limit/gone.h"
 #include "shim/limit/send_space.h"
@@ -9,6 +11,7 @@
 #include "shim/poll.h"
 #include "shim/socket/change.h"
 #include "shim/socket/duplicates.h"
+#include "shim/socket/establish.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
 
@@ -86,6 +89,14 @@ nd_time nd_wait_clock_due(struct nd_sock *sock, short wants, nd_time now) {
     return nd_time_sooner(due, nd_time_after(now, nd_wait_clock_left(sock, wants)));
 }
 
+/* Notes the outcome for the other addresses of the name. */
+ND_COLD static void connect_ended(const struct nd_sock *sock, bool is_established) {
+    if (is_established)
+        nd_establish_succeeded(sock);
+    else
+        nd_establish_failed(sock, nd_now());
+}
+
 void nd_wait_clock_connected(int fd, struct nd_sock *sock, short ready) {
     if (!(ready & (ND_WANTS_IN | ND_WANTS_OUT | ND_ENDED)))
         return;
@@ -93,6 +104,8 @@ void nd_wait_clock_connected(int fd, struct nd_sock *sock, short ready) {
     if (!(ready & ND_ENDED))
         nd_kernel_timers_arm(fd, sock);
     nd_duplicates_update(fd, sock);
+    if (nd_unlikely(nd_sock_establish_limit(sock)))
+        connect_ended(sock, !(ready & ND_ENDED));
 }
 
 void nd_wait_clock_settle_connect(int fd, struct nd_sock *sock) {
@@ -108,21 +121,20 @@ void nd_wait_clock_settle_connect(int fd, struct nd_sock *sock) {
 /* Ends a connect whose deadline has expired, unless the kernel reports that it was established or has failed unseen. */
 static bool expire_connecting(int fd, struct nd_sock *sock, nd_time now) {
     struct nd_tcp_info info;
-    nd_time elapsed = now - sock->connect_began;
     if (now < nd_connect_deadline(sock, sock->connect_began))
         return false;
     if (!nd_tcp_info_read(fd, &info) || info.state != TCP_SYN_SENT) {
         nd_sock_change(fd, sock, info.state == TCP_ESTABLISHED ? ND_SOCK_CONNECTED : 0, ND_SOCK_CONNECTING);
+        if (nd_unlikely(nd_sock_establish_limit(sock)))
+            connect_ended(sock, info.state == TCP_ESTABLISHED);
         return false;
     }
-    struct nd_expiry expiry = {.operation = nd_operation_names[ND_OPERATION_connect],
-                               .limit = "CONNECT",
-                               .timeout = nd_sock_connect_limit(sock),
-                               .elapsed = elapsed,
-                               .peer = (const struct sockaddr *)&sock->peer,
-                               .peer_len = sizeof sock->peer};
+    struct nd_expiry expiry =
+        nd_connect_expiry(sock, sock->connect_began, now, (const struct sockaddr *)&sock->peer, sizeof sock->peer);
     nd_expire_stream(fd, sock, &expiry);
     nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
+    if (nd_unlikely(nd_sock_establish_limit(sock)))
+        nd_establish_failed(sock, now);
     return true;
 }
 
@@ -130,10 +142,8 @@ unsigned nd_wait_clock_bound(const struct nd_sock *sock, short wants, nd_time no
     uint32_t flags = nd_sock_flags(sock);
     nd_time recv = nd_sock_recv_limit(sock), send = nd_sock_send_limit(sock);
     *deadline = ND_NEVER;
-    if (flags & ND_SOCK_CONNECTING) {
-        *deadline = nd_connect_deadline(sock, sock->connect_began);
-        return ND_LIMIT_CONNECT;
-    }
+    if (flags & ND_SOCK_CONNECTING)
+        return nd_connect_bound(sock, sock->connect_began, deadline);
     if ((flags & ND_SOCK_LISTENING) || !(wants & (ND_WANTS_IN | ND_WANTS_OUT)))
         return flags & ND_SOCK_LISTENING ? ND_LIMIT_ACCEPT : ND_LIMIT_NONE;
     if ((wants & ND_WANTS_IN) && recv) {

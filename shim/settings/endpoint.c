@@ -189,6 +189,10 @@ bool nd_endpoint_has_address(const struct nd_endpoint *where, const struct in6_a
     return rest == 0 || ((where->address.s6_addr[whole] ^ address->s6_addr[whole]) >> (8 - rest)) == 0;
 }
 
+bool nd_endpoint_is_numeric(const char *name) {
+    return strchr(name, ':') || name[strspn(name, "0123456789.")] == '\0';
+}
+
 bool nd_endpoint_has_name(const struct nd_endpoint *where, const char *name) {
     return where->kind == ND_ENDPOINT_NAME && nd_pattern_matches_host(where->text, name);
 }

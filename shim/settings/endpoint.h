@@ -42,6 +42,10 @@ bool nd_endpoint_address_of(const struct sockaddr *address, socklen_t length, st
 /* Whether the endpoint includes an address. False for names and paths. The port is not compared. */
 bool nd_endpoint_has_address(const struct nd_endpoint *where, const struct in6_addr *address);
 
+/* Whether `name` is an address in text. Programs convert an address to text and back: such a name does not show whose
+ * address it is. */
+bool nd_endpoint_is_numeric(const char *name);
+
 /* Whether the endpoint is a host name that matches `name`. */
 bool nd_endpoint_has_name(const struct nd_endpoint *where, const char *name);
 

@@ -14,6 +14,8 @@ const struct nd_setting nd_setting_table[] = {
     {"STALE", ND_SETTING_TIME, FIELD(stale), 0, "off",
      "how old a name's last good answer may be that is given where name servers are silent"},
     {"CONNECT", ND_SETTING_TIME, FIELD(connect), 0, "10s", "one connect"},
+    {"ESTABLISH", ND_SETTING_TIME, FIELD(establish), 0, "off",
+     "a name's lookup, connects to its addresses and the TLS handshake, together"},
     {"TLS_HANDSHAKE", ND_SETTING_TIME, FIELD(outbound.tls_handshake), 0, "10s", "a whole TLS handshake"},
     {"TLS_SHUTDOWN", ND_SETTING_TIME, FIELD(outbound.tls_shutdown), 0, "5s", "a whole TLS shutdown"},
     {"UNACKED", ND_SETTING_TIME, FIELD(outbound.unacked), FIELD(inbound.unacked), "60s",
@@ -73,6 +75,7 @@ void nd_settings_copy_live(struct nd_settings *to, const struct nd_settings *fro
     to->mode = from->mode;
     to->resolve = from->resolve;
     to->connect = from->connect;
+    to->establish = from->establish;
     to->accept = from->accept;
     to->stale = from->stale;
     nd_limits_copy(&to->outbound, &from->outbound);

@@ -33,8 +33,8 @@ void nd_limits_copy(struct nd_limits *to, const struct nd_limits *from);
 
 struct nd_settings {
     _Atomic enum nd_mode mode;
-    nd_live_time resolve, connect, accept; /* 0 is off */
-    nd_live_time stale;                    /* 0 is off */
+    nd_live_time resolve, connect, establish, accept; /* 0 is off */
+    nd_live_time stale;                               /* 0 is off */
     struct nd_limits outbound, inbound;
     enum nd_log log;
     enum nd_log_format log_format;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "shim/socket/change.h"
+#include "shim/socket/establish.h"
 #include "shim/socket/owner.h"
 #include "shim/socket/tcp_info.h"
 
@@ -164,6 +165,7 @@ void nd_duplicates_create(int fd, int to) {
     duplicate->own_sndtimeo = atomic_load(&from->own_sndtimeo);
     duplicate->own_marked = atomic_load(&from->own_marked);
     duplicate->connect_began = from->connect_began;
+    nd_establish_inherit(from, duplicate);
     duplicate->peer = from->peer;
     if (nd_sock_flags(from) & ND_SOCK_EPOLL)
         duplicate_set(fd, from, duplicate);

@@ -196,13 +196,21 @@ int nd_kernel_timers_syn_count(nd_time timeout) {
     return count < 1 ? 1 : count;
 }
 
+/* How long a connect that begins now may take; 0: there is no limit. */
+static nd_time connect_timeout(const struct nd_sock *sock) {
+    if (!nd_sock_establish_limit(sock))
+        return nd_sock_connect_limit(sock);
+    const nd_time now = nd_now();
+    return nd_connect_deadline(sock, now) - now;
+}
+
 void nd_kernel_timers_backstop(int fd, struct nd_sock *sock) {
     uint32_t flags = nd_sock_flags(sock);
     if (!(flags & ND_SOCK_INET) || !(flags & ND_SOCK_STREAM) || (flags & ND_SOCK_SYNCNT) || nd_observing ||
-        !nd_sock_connect_limit(sock))
+        !(nd_sock_connect_limit(sock) || nd_sock_establish_limit(sock)))
         return;
     int saved = errno;
-    int ours = nd_kernel_timers_syn_count(nd_sock_connect_limit(sock));
+    int ours = nd_kernel_timers_syn_count(connect_timeout(sock));
     int own = get_int(fd, IPPROTO_TCP, TCP_SYNCNT);
     if (own > ours && own <= 127 && set_int(fd, IPPROTO_TCP, TCP_SYNCNT, ours) == 0) {
         sock->own_syncnt = (int8_t)own;

@@ -3,6 +3,7 @@
 #define ND_SOCKET_LIMITS_H
 
 #include "shim/report/slots.h"
+#include "shim/socket/budget.h"
 #include "shim/socket/profile.h"
 #include "shim/socket/record.h"
 
@@ -95,10 +96,45 @@ static inline nd_time nd_sock_accept_limit(const struct nd_sock *sock) {
     return profile ? nd_profiles[profile].accept : nd_settings.accept;
 }
 
-/* Returns the deadline of a connect of this socket that began at `began`; ND_NEVER where CONNECT is off. */
+/* ESTABLISH as it holds for this socket; 0 for off. */
+static inline nd_time nd_sock_establish_limit(const struct nd_sock *sock) {
+    uint8_t profile = atomic_load_explicit(&sock->profile, memory_order_relaxed);
+    return __builtin_expect(profile != 0, 0) ? nd_profiles[profile].establish : nd_settings.establish;
+}
+
+/* When the budget of the socket's connection began (socket/establish.h); 0 where it has none, or its TLS handshake is
+ * over. */
+static inline nd_time nd_establish_began(const struct nd_sock *sock) {
+    return sock->establish.generation == sock->generation ? sock->establish.began : 0;
+}
+
+/* Lowers the deadline of a connect that began at `began` to the end of its share of the budget. Returns whether that is
+ * the earlier one. */
+static inline bool nd_establish_bounds(const struct nd_sock *sock, nd_time limit, nd_time began, nd_time *deadline) {
+    const nd_time known = nd_establish_began(sock);
+    if (!(nd_sock_flags(sock) & ND_SOCK_INET))
+        return false;
+    const nd_time end = nd_time_after(known ? known : began, limit);
+    const nd_time own = end > began ? began + nd_budget_share(end - began, known ? sock->establish.others : 0) : end;
+    const bool is_earlier = own < *deadline;
+    *deadline = is_earlier ? own : *deadline;
+    return is_earlier;
+}
+
+/* Sets *deadline to that of a connect of this socket that began at `began`, ND_NEVER where there is none, and returns
+ * the limit that it is of: CONNECT or ESTABLISH. */
+static inline enum nd_limit nd_connect_bound(const struct nd_sock *sock, nd_time began, nd_time *deadline) {
+    const nd_time limit = nd_sock_connect_limit(sock), establish = nd_sock_establish_limit(sock);
+    *deadline = limit ? nd_time_after(began, limit) : ND_NEVER;
+    return __builtin_expect(establish != 0, 0) && nd_establish_bounds(sock, establish, began, deadline)
+               ? ND_LIMIT_ESTABLISH
+               : ND_LIMIT_CONNECT;
+}
+
 static inline nd_time nd_connect_deadline(const struct nd_sock *sock, nd_time began) {
-    nd_time limit = nd_sock_connect_limit(sock);
-    return limit ? nd_time_after(began, limit) : ND_NEVER;
+    nd_time deadline;
+    nd_connect_bound(sock, began, &deadline);
+    return deadline;
 }
 
 /* The name of a limit as the operator sets it, "RECV" or "INBOUND_RECV". */

@@ -10,11 +10,13 @@
 struct nd_rules nd_rules;
 struct nd_profile nd_profiles[ND_PROFILES];
 nd_time nd_profile_shortest = ND_NEVER;
+bool nd_profile_has_establish;
 
 enum state { FREE, BEING_MADE, READY };
 
 static struct nd_settings initial; /* the settings at start: what differs from them was changed since */
 static uint64_t resolve_bit;       /* the row of RESOLVE, where a rule sets it; or 0 */
+static uint64_t establish_bit;     /* the same of ESTABLISH */
 static _Atomic uint32_t renewed;   /* the nd_settings_generation of the profiles */
 
 void nd_profile_start(void) {
@@ -27,7 +29,10 @@ void nd_profile_start(void) {
             nd_profile_shortest = time;
         if (setting->field == offsetof(struct nd_settings, resolve))
             resolve_bit = (uint64_t)1 << value->setting;
+        if (setting->field == offsetof(struct nd_settings, establish) && setting->kind == ND_SETTING_TIME)
+            establish_bit = (uint64_t)1 << value->setting;
     }
+    nd_profile_has_establish = establish_bit != 0;
 }
 
 static bool is_changed(const struct nd_setting *setting) {
@@ -54,6 +59,7 @@ static void fill(struct nd_profile *profile) {
         nd_rules_apply(&nd_rules, &profile->rules, overriding_rows(), &made, NULL);
     nd_limits_copy(&profile->limits, profile->inbound ? &made.inbound : &made.outbound);
     profile->connect = made.connect;
+    profile->establish = made.establish;
     profile->accept = made.accept;
 }
 
@@ -149,14 +155,25 @@ void nd_profile_renew(void) {
             fill(&nd_profiles[i]);
 }
 
-nd_time nd_profile_resolve(const char *name) {
-    if (!resolve_bit || !name || nd_settings.mode == ND_MODE_OFF || (overriding_rows() & resolve_bit))
-        return nd_settings.resolve;
-    struct nd_settings made;
-    nd_settings_copy_live(&made, &nd_settings);
+/* The settings as they hold for a name. Returns false where no section has a value for one of the rows `bits`: then
+ * nd_settings holds. */
+static bool settings_of(const char *name, uint64_t bits, struct nd_settings *made) {
+    if (!bits || !name || nd_settings.mode == ND_MODE_OFF || (overriding_rows() & bits))
+        return false;
+    nd_settings_copy_live(made, &nd_settings);
     struct nd_rule_set rules = nd_rules_named(&nd_rules, name);
-    nd_rules_apply(&nd_rules, &rules, 0, &made, NULL);
-    return made.resolve;
+    nd_rules_apply(&nd_rules, &rules, 0, made, NULL);
+    return true;
+}
+
+nd_time nd_profile_resolve(const char *name) {
+    struct nd_settings made;
+    return settings_of(name, resolve_bit, &made) ? made.resolve : nd_settings.resolve;
+}
+
+nd_time nd_profile_establish(const char *name) {
+    struct nd_settings made;
+    return settings_of(name, establish_bit, &made) ? made.establish : nd_settings.establish;
 }
 
 static struct nd_rule_set rules_of_names(const char *asked, const char *canonical) {
@@ -169,13 +186,8 @@ static struct nd_rule_set rules_of_names(const char *asked, const char *canonica
     return rules;
 }
 
-/* Programs convert an address to text and back: such a name does not show whose address it is. */
-static bool is_numeric(const char *name) {
-    return strchr(name, ':') || name[strspn(name, "0123456789.")] == '\0';
-}
-
 void nd_profile_found(const char *asked, const char *canonical, const struct addrinfo *list) {
-    if (is_numeric(asked))
+    if (nd_endpoint_is_numeric(asked))
         return;
     struct nd_rule_set rules = rules_of_names(asked, canonical);
     struct nd_endpoint_address endpoint;
@@ -185,7 +197,7 @@ void nd_profile_found(const char *asked, const char *canonical, const struct add
 }
 
 void nd_profile_found_host(const char *asked, const struct hostent *host) {
-    if (is_numeric(asked))
+    if (nd_endpoint_is_numeric(asked))
         return;
     struct nd_rule_set rules = rules_of_names(asked, host->h_name);
     struct sockaddr_in6 address = {.sin6_family = AF_INET6};

@@ -13,7 +13,7 @@ extern struct nd_rules nd_rules;
 
 struct nd_profile {
     struct nd_limits limits;
-    nd_live_time connect, accept;
+    nd_live_time connect, establish, accept;
     struct nd_rule_set rules;
     _Atomic uint32_t state;
     bool inbound;
@@ -41,8 +41,12 @@ extern nd_time nd_profile_shortest;
 /* Computes the profiles again after nd_settings has changed: a setting that was changed holds for every connection. */
 void nd_profile_renew(void);
 
-/* RESOLVE as it holds for a name (or NULL). */
+/* RESOLVE and ESTABLISH as they hold for a name (or NULL). */
 nd_time nd_profile_resolve(const char *name);
+nd_time nd_profile_establish(const char *name);
+
+/* Whether a section of the config file sets ESTABLISH. */
+extern bool nd_profile_has_establish;
 
 /* Notes that a lookup of `asked` found the host `canonical` (NULL: the same name) with these addresses: a later connect
  * to one of them is taken for one to that host. */

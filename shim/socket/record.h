@@ -136,6 +136,16 @@ struct nd_operation {
     ND_WIDE_POINTER(const char *, limit); /* "TLS_HANDSHAKE": the same */
 };
 
+/* The establishment that the last connect was part of (socket/establish.h). */
+struct nd_establishing {
+    _Atomic nd_time began;       /* its budget; 0: its TLS handshake is over */
+    _Atomic uint64_t attempt;    /* which connect under that budget it was */
+    _Atomic uint32_t generation; /* of the record: another one says that this is an earlier descriptor's */
+    _Atomic uint32_t others;     /* addresses that had not been tried when it began */
+    _Atomic int entry;           /* of the budget; -1: it has no name */
+    uint32_t unused;
+};
+
 /* The command reads records in other processes (cli/process/block.h): those of a library of its own version. */
 struct nd_sock {
     _Atomic uint32_t flags;
@@ -157,6 +167,7 @@ struct nd_sock {
     _Atomic uint64_t inode;
     _Atomic int blocked_senders; /* threads that wait in a sending call for space, and those that left one unseen */
     _Atomic nd_time connect_began;
+    struct nd_establishing establish;
     _Atomic bool defers_connects;        /* the program has set TCP_FASTOPEN_CONNECT */
     _Atomic bool deferred;               /* connect has returned, and the first send begins the connection to ->peer */
     struct sockaddr_in6 peer;            /* of a pending connect, or of the last datagram; holds AF_INET too */

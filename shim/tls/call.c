@@ -131,7 +131,8 @@ static void find_transport(struct nd_tls_call *call, enum nd_call operation) {
         return;
     bool serving =
         operation != ND_OPERATION_SSL_connect && call->operation->library->serving(call->tls, call->scope.object);
-    if (!(serving ? inbound : outbound)->tls_handshake && nd_profile_shortest == ND_NEVER)
+    if (!(serving ? inbound : outbound)->tls_handshake && (serving || !nd_settings.establish) &&
+        nd_profile_shortest == ND_NEVER)
         return; /* else a section of the config file may have a limit for the socket that will be found */
     if (call->sock)
         call->sock->tls = NULL;
@@ -172,10 +173,12 @@ static void take_slot(struct nd_tls_call *call, enum nd_call operation, const ui
                                            [ND_SCOPE_SHUTDOWN] = ND_LIMIT_TLS_SHUTDOWN,
                                            [ND_SCOPE_RECV] = ND_LIMIT_RECV};
     struct nd_scope *scope = &call->scope;
+    const bool establish = scope->spans && nd_scope_is_of_establish(scope->spans);
     call->noted = scope->fd >= 0;
     if (call->noted)
-        nd_slot_begin_in(slot, &call->use, operation, scope->fd, scope->began, nd_scope_end(scope),
-                         nd_limit_of(call->sock, limits[scope->limit]), NULL);
+        nd_slot_begin_in(slot, &call->use, operation, scope->fd, establish ? scope->stands_since : scope->began,
+                         nd_scope_end(scope),
+                         establish ? ND_LIMIT_ESTABLISH : nd_limit_of(call->sock, limits[scope->limit]), NULL);
 }
 
 /* Bounds a read on an established connection by RECV, if it may wait. */

@@ -1,6 +1,8 @@
 #include "shim/tls/call_limit.h"
 
+#include "base/compiler.h"
 #include "shim/socket/change.h"
+#include "shim/socket/establish.h"
 
 enum nd_scope_limit nd_tls_limit_own(const struct nd_tls_call *call) {
     static const enum nd_scope_limit limits[] = {[ND_TLS_SHAKES] = ND_SCOPE_HANDSHAKE,
@@ -10,16 +12,42 @@ enum nd_scope_limit nd_tls_limit_own(const struct nd_tls_call *call) {
     return limits[call->operation->action];
 }
 
+/* Begins an operation. A handshake may be the last part of an establishment (socket/establish.h), whose budget began
+ * with the lookup; one that begins after the end of that is an operation of its own. */
+static void begin_operation(struct nd_tls_call *call, enum nd_scope_limit limit, nd_time timeout) {
+    const struct nd_scope *scope = &call->scope;
+    const nd_time now = nd_now(), began = limit == ND_SCOPE_HANDSHAKE ? nd_establish_began(call->sock) : 0;
+    const nd_time establish = began ? nd_sock_establish_limit(call->sock) : 0, end = nd_time_after(began, establish);
+    const bool by_establish = nd_unlikely(establish) && now < end && (!timeout || end < nd_time_after(now, timeout));
+    if (!by_establish && !timeout)
+        return;
+    nd_sock_begin_operation(call->fd, call->sock, scope->operation,
+                            by_establish ? nd_limit_names[ND_LIMIT_ESTABLISH]
+                                         : nd_scope_limit_name(limit, scope->inbound),
+                            by_establish ? establish : timeout);
+    if (by_establish)
+        call->sock->operation.began = began;
+}
+
+/* Whether the operation is under way, by the limits as they are now. */
+static bool is_under_way(const struct nd_tls_call *call, enum nd_scope_limit limit) {
+    return nd_tls_limit_is_under_way(call, limit) &&
+           (!nd_scope_is_of_establish(&call->sock->operation) || nd_sock_establish_limit(call->sock));
+}
+
 void nd_tls_limit_set(struct nd_tls_call *call, enum nd_scope_limit limit) {
     struct nd_scope *scope = &call->scope;
     nd_time timeout = nd_tls_limit_of(call->sock, limit);
     scope->limit = limit;
     scope->spans = NULL;
+    if (nd_tls_limit_spans_calls(limit) && (timeout || nd_sock_establish_limit(call->sock))) {
+        if (!is_under_way(call, limit))
+            begin_operation(call, limit, timeout);
+        if (is_under_way(call, limit) && nd_scope_is_of_establish(&call->sock->operation))
+            timeout = nd_sock_establish_limit(call->sock);
+    }
     if (timeout && nd_tls_limit_spans_calls(limit)) {
         struct nd_operation *under_way = &call->sock->operation;
-        if (!nd_tls_limit_is_under_way(call, limit))
-            nd_sock_begin_operation(call->fd, call->sock, scope->operation, nd_scope_limit_name(limit, scope->inbound),
-                                    timeout);
         nd_scope_stand(scope, nd_now());
         if (under_way->paused) { /* the program was asked for something in between */
             under_way->began += scope->stands_since - under_way->paused;
@@ -47,6 +75,9 @@ void nd_tls_limit_renew(struct nd_tls_call *call) {
 }
 
 void nd_tls_limit_end(const struct nd_tls_call *call, enum nd_scope_limit limit) {
-    if (nd_tls_limit_is_under_way(call, limit))
-        nd_sock_end_operation(call->fd, call->sock);
+    if (!nd_tls_limit_is_under_way(call, limit))
+        return;
+    nd_sock_end_operation(call->fd, call->sock);
+    if (limit == ND_SCOPE_HANDSHAKE)
+        nd_establish_done(call->sock);
 }

@@ -6,7 +6,8 @@
 #include "shim/socket/limits.h"
 #include "shim/tls/operation.h"
 
-/* How long it is for the socket; 0: there is none. */
+/* How long it is for the socket; 0: there is none. Of a handshake it is TLS_HANDSHAKE, where ESTABLISH is not the
+ * earlier (nd_tls_limit_set). */
 static inline nd_time nd_tls_limit_of(const struct nd_sock *sock, enum nd_scope_limit limit) {
     switch (limit) {
     case ND_SCOPE_HANDSHAKE:
@@ -28,8 +29,9 @@ static inline bool nd_tls_limit_spans_calls(enum nd_scope_limit limit) {
 
 /* Whether the time of an operation that `limit` bounds is running on the call's socket. */
 static inline bool nd_tls_limit_is_under_way(const struct nd_tls_call *call, enum nd_scope_limit limit) {
-    return call->sock->operation.timeout &&
-           call->sock->operation.limit == nd_scope_limit_name(limit, call->scope.inbound);
+    const struct nd_operation *operation = &call->sock->operation;
+    return operation->timeout && (operation->limit == nd_scope_limit_name(limit, call->scope.inbound) ||
+                                  (limit == ND_SCOPE_HANDSHAKE && nd_scope_is_of_establish(operation)));
 }
 
 /* Whether a handshake is under way on the object, as its library says. */

@@ -21,7 +21,9 @@ const char *nd_scope_limit_name(enum nd_scope_limit limit, bool inbound) {
 
 struct nd_expiry nd_scope_expiry(const struct nd_scope *scope, nd_time now) {
     return (struct nd_expiry){.operation = scope->operation,
-                              .limit = nd_scope_limit_name(scope->limit, scope->inbound),
+                              .limit = scope->spans && nd_scope_is_of_establish(scope->spans)
+                                           ? nd_limit_names[ND_LIMIT_ESTABLISH]
+                                           : nd_scope_limit_name(scope->limit, scope->inbound),
                               .timeout = scope->timeout,
                               .elapsed = now - scope->began};
 }

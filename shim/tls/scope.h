@@ -4,6 +4,7 @@
 #define ND_TLS_SCOPE_H
 
 #include "shim/limit/expiry.h"
+#include "shim/report/operations.h"
 
 /* A link to a thread's innermost scope. The link is in static thread-local storage (of which old loaders keep little
  * free), the scope itself in the frame of the hook. That frame may have been left by longjmp, so a scope is checked
@@ -199,6 +200,11 @@ struct nd_expiry nd_scope_expiry(const struct nd_scope *scope, nd_time now);
 
 /* The name of the limit's setting. */
 const char *nd_scope_limit_name(enum nd_scope_limit limit, bool inbound);
+
+/* Whether ESTABLISH bounds an operation of several calls. */
+static inline bool nd_scope_is_of_establish(const struct nd_operation *operation) {
+    return operation->limit == nd_limit_names[ND_LIMIT_ESTABLISH];
+}
 
 /* The deadline of a scope; ND_NEVER where it has none, or `scope` is NULL. */
 static inline nd_time nd_scope_end(const struct nd_scope *scope) {

@@ -41,6 +41,8 @@ static nd_time period_by_settings(void) {
     nd_time limit = nd_epoll_shorter(shortest_of(&nd_settings.outbound), shortest_of(&nd_settings.inbound));
     limit = nd_epoll_shorter(nd_epoll_shorter(limit, nd_settings.connect),
                              nd_epoll_shorter(nd_settings.accept, nd_profile_shortest));
+    /* Of ESTABLISH a connect has a share only. */
+    limit = nd_epoll_shorter(limit, nd_settings.establish / 4);
     nd_time period = limit ? limit / 4 : LONGEST_PERIOD;
     period = period < LONGEST_PERIOD ? period : LONGEST_PERIOD;
     return period > ND_EPOLL_SHORTEST_PERIOD ? period : ND_EPOLL_SHORTEST_PERIOD;
@@ -81,6 +83,12 @@ void nd_epoll_reschedule_within(struct nd_sock *sock, nd_time now, nd_time delay
     nd_epoll_reschedule(sock, now + delay);
 }
 
+/* How long the connect under way may take; 0: there is no limit. */
+static nd_time connect_time(const struct nd_sock *sock) {
+    const nd_time began = sock->connect_began, deadline = nd_connect_deadline(sock, began);
+    return deadline == ND_NEVER ? 0 : deadline > began ? deadline - began : 1;
+}
+
 static nd_time shortest_limit(const struct nd_sock *sock) {
     const uint32_t flags = nd_sock_flags(sock);
     const struct nd_limits *limits = nd_sock_limits_by(sock, flags);
@@ -89,7 +97,7 @@ static nd_time shortest_limit(const struct nd_sock *sock) {
     if (nd_unlikely(flags & ND_SOCK_LISTENING))
         shortest = nd_epoll_shorter(shortest, nd_sock_accept_limit(sock));
     if (nd_unlikely(flags & ND_SOCK_CONNECTING))
-        shortest = nd_epoll_shorter(shortest, nd_sock_connect_limit(sock));
+        shortest = nd_epoll_shorter(shortest, connect_time(sock));
     if (nd_unlikely(nd_connection_limited_by(flags, limits)))
         shortest = nd_epoll_shorter(nd_epoll_shorter(nd_epoll_shorter(shortest, limits->idle), limits->lifetime),
                                     limits->min_rate_window);

@@ -81,6 +81,19 @@ START_TEST(a_connect_is_timed_from_its_first_syn) {
 }
 END_TEST
 
+START_TEST(the_sooner_limit_of_a_connect_holds) {
+    settings.connect = 10 * ND_SEC;
+    settings.establish = 4 * ND_SEC;
+    connection.state = connection.info.state = TCP_SYN_SENT;
+    judge_begin(&judge, &connection, now);
+    ck_assert(!look());
+    pass(4 * ND_SEC);
+    ck_assert(look());
+    ck_expired("ESTABLISH", verdict.elapsed);
+    ck_assert_int_eq(verdict.timeout, 4 * ND_SEC);
+}
+END_TEST
+
 START_TEST(a_connect_that_succeeds_is_over) {
     settings.connect = ND_SEC;
     settings.outbound.recv = 5 * ND_SEC;
@@ -321,6 +334,7 @@ END_TEST
 void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, a_connect_is_timed_from_its_first_syn);
+    tcase_add_test(tests, the_sooner_limit_of_a_connect_holds);
     tcase_add_test(tests, a_connect_that_succeeds_is_over);
     tcase_add_test(tests, a_pending_reply_expires);
     tcase_add_test(tests, an_answered_request_never_expires);

@@ -117,6 +117,19 @@ START_TEST(names_of_a_hostent) {
 }
 END_TEST
 
+START_TEST(limit_of_an_establishment) {
+    start("ESTABLISH=4s\n[destination slow.test]\nESTABLISH=9s\n[destination 10.0.0.0/8]\nESTABLISH=off\n");
+    ck_assert(nd_profile_has_establish);
+    ck_assert_int_eq(nd_profile_establish("slow.test"), 9 * ND_SEC);
+    ck_assert_int_eq(nd_profile_establish("x.test"), 4 * ND_SEC);
+    ck_assert_int_eq(nd_profiles[to("10.0.0.1", 1)].establish, 0);
+    found("slow.test", NULL, "192.0.2.1");
+    ck_assert_int_eq(nd_profiles[to("192.0.2.1", 1)].establish, 9 * ND_SEC);
+    nd_settings.establish = ND_SEC;
+    ck_assert_int_eq(nd_profile_establish("slow.test"), ND_SEC);
+}
+END_TEST
+
 START_TEST(limit_of_a_lookup) {
     start("RESOLVE=4s\n[destination slow.test]\nRESOLVE=9s\n[destination *.off.test]\nRESOLVE=off\n");
     ck_assert_int_eq(nd_profile_resolve("slow.test."), 9 * ND_SEC);
@@ -196,6 +209,7 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, local_destinations);
     tcase_add_test(tests, names_of_addresses);
     tcase_add_test(tests, names_of_a_hostent);
+    tcase_add_test(tests, limit_of_an_establishment);
     tcase_add_test(tests, limit_of_a_lookup);
     tcase_add_test(tests, many_addresses);
     tcase_add_test(tests, table_of_profiles_is_full);

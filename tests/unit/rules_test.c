@@ -113,6 +113,7 @@ static const struct {
     const char *section, *line, *wrong;
 } misplaced[] = {
     {"[inbound]", "CONNECT = 1s", "is no limit of accepted connections"},
+    {"[inbound]", "ESTABLISH = 1s", "is no limit of accepted connections"},
     {"[inbound]", "LOG = stderr", "is no limit of accepted connections"},
     {"[inbound 1.2.3.4]", "ACCEPT = 1s", "cannot be set for single peers"},
     {"[inbound :80 1.2.3.4:80]", "ACCEPT = 1s", "cannot be set for single peers"},

@@ -136,6 +136,7 @@ START_TEST(has_the_defaults_of_the_manual) {
     ck_assert_mem_eq(&settings.outbound, &outbound, sizeof outbound);
     ck_assert_int_eq(settings.accept, 0);
     ck_assert_int_eq(settings.stale, 0);
+    ck_assert_int_eq(settings.establish, 0);
     ck_assert_int_eq(settings.mode, ND_MODE_ENFORCE);
     ck_assert_int_eq(settings.log, ND_LOG_OFF);
     ck_assert_int_eq(settings.log_format, ND_LOG_LOGFMT);
@@ -152,6 +153,7 @@ START_TEST(reads_every_setting) {
         "NETDEADLINE_INBOUND_LIFETIME=3s",
         "NETDEADLINE_ACCEPT=4s",
         "NETDEADLINE_STALE=5s",
+        "NETDEADLINE_ESTABLISH=6s",
         "NETDEADLINE_MIN_RATE=1k/30s",
         "NETDEADLINE_INBOUND_MIN_RATE=5M/1m",
         "NETDEADLINE_MODE=observe",
@@ -172,6 +174,7 @@ START_TEST(reads_every_setting) {
     ck_assert_int_eq(settings.inbound.lifetime, 3 * ND_SEC);
     ck_assert_int_eq(settings.accept, 4 * ND_SEC);
     ck_assert_int_eq(settings.stale, 5 * ND_SEC);
+    ck_assert_int_eq(settings.establish, 6 * ND_SEC);
     ck_assert_uint_eq(settings.outbound.min_rate_bytes, 1024);
     ck_assert_int_eq(settings.outbound.min_rate_window, 30 * ND_SEC);
     ck_assert_uint_eq(settings.inbound.min_rate_bytes, 5 * 1024 * 1024);

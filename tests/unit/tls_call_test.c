@@ -8,6 +8,7 @@
 #include "shim/limit/wait_clock.h"
 #include "shim/socket/change.h"
 #include "shim/socket/ended.h"
+#include "shim/socket/establish.h"
 #include "shim/tls/call_fast.h"
 #include "shim/tls/innermost.h"
 #include "tests/unit/fake_kernel.h"
@@ -218,6 +219,75 @@ START_TEST(a_handshake_of_many_calls_has_one_deadline) {
     ck_assert_str_eq(fake.last.operation, "SSL_connect");
     ck_assert_int_eq(fake.last.elapsed, 10 * ND_SEC);
     ck_assert(fake.disconnects > 0 && nd_expired(fd, sock));
+}
+END_TEST
+
+/* The connection was made under ESTABLISH=12s, whose time began 4 s ago, to an address without a name. */
+static void connect_under_establish(void) {
+    const struct nd_endpoint_address address = {.port = 443};
+    nd_settings.establish = 12 * ND_SEC;
+    fake_tls.in_handshake = true;
+    nd_establish_attempt(sock, &address, 1, true, fake.now - 4 * ND_SEC);
+}
+
+START_TEST(a_handshake_is_the_last_part_of_an_establishment) {
+    connect_under_establish();
+    hook(&shake, look);
+    ck_assert(seen_limit == ND_SCOPE_HANDSHAKE && seen_end == fake.now + 8 * ND_SEC);
+    hook(&shake, look); /* another one */
+    ck_assert(seen_limit == ND_SCOPE_HANDSHAKE && seen_end == fake.now + 10 * ND_SEC);
+}
+END_TEST
+
+START_TEST(establish_bounds_a_handshake_alone) {
+    nd_settings.outbound.tls_handshake = 0;
+    connect_under_establish();
+    hook(&shake, look);
+    ck_assert(seen_limit == ND_SCOPE_HANDSHAKE && seen_end == fake.now + 8 * ND_SEC);
+    hook(&shake, look);
+    ck_assert(seen_limit == ND_SCOPE_NONE && seen_end == ND_NEVER);
+}
+END_TEST
+
+START_TEST(a_sooner_limit_of_the_handshake_holds) {
+    nd_settings.outbound.tls_handshake = 7 * ND_SEC;
+    connect_under_establish();
+    hook(&shake, look);
+    ck_assert(seen_end == fake.now + 7 * ND_SEC);
+}
+END_TEST
+
+START_TEST(a_handshake_after_the_establishment_is_none_of_it) {
+    connect_under_establish();
+    fake.now += 8 * ND_SEC;
+    hook(&shake, look);
+    ck_assert(seen_end == fake.now + 10 * ND_SEC);
+}
+END_TEST
+
+START_TEST(an_expired_establishment_is_reported_as_one) {
+    connect_under_establish();
+    nd_sock_change(fd, sock, ND_SOCK_NONBLOCK, 0);
+    ck_assert_int_eq(hook(&shake, look_unfinished), UNFINISHED);
+    fake.now += 5 * ND_SEC;
+    ck_assert_int_eq(hook(&shake, look_unfinished), UNFINISHED);
+    ck_assert_int_eq(nd_wait_clock_due(sock, 0, fake.now), fake.now + 3 * ND_SEC);
+    fake.now += 3 * ND_SEC;
+    hook(&shake, look_unfinished);
+    ck_assert_uint_eq(fake.told, 1);
+    ck_assert_str_eq(fake.last.limit, "ESTABLISH");
+    ck_assert_int_eq(fake.last.timeout, 12 * ND_SEC);
+    ck_assert_int_eq(fake.last.elapsed, 12 * ND_SEC);
+}
+END_TEST
+
+START_TEST(establish_may_be_switched_off_meanwhile) {
+    connect_under_establish();
+    nd_sock_change(fd, sock, ND_SOCK_NONBLOCK, 0);
+    ck_assert_int_eq(hook(&shake, look_unfinished), UNFINISHED);
+    nd_settings.establish = 0;
+    ck_assert_int_eq(hook(&shake, look_unfinished), UNFINISHED);
+    ck_assert_int_eq(nd_wait_clock_due(sock, 0, fake.now), fake.now + 10 * ND_SEC);
 }
 END_TEST
 
@@ -570,6 +640,12 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, a_read_that_makes_a_handshake_has_that_limit_until_it_is_over);
     tcase_add_test(tests, a_call_of_the_program_from_within_is_not_bounded);
     tcase_add_test(tests, a_handshake_of_many_calls_has_one_deadline);
+    tcase_add_test(tests, a_handshake_is_the_last_part_of_an_establishment);
+    tcase_add_test(tests, establish_bounds_a_handshake_alone);
+    tcase_add_test(tests, a_sooner_limit_of_the_handshake_holds);
+    tcase_add_test(tests, a_handshake_after_the_establishment_is_none_of_it);
+    tcase_add_test(tests, an_expired_establishment_is_reported_as_one);
+    tcase_add_test(tests, establish_may_be_switched_off_meanwhile);
     tcase_add_test(tests, what_is_worked_in_a_call_does_not_count);
     tcase_add_test(tests, nor_what_the_program_takes_between_two_calls);
     tcase_add_test(tests, dtls_is_not_bounded);
