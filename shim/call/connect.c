@@ -267,14 +267,14 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
     return result;
 }
 
-/* A blocking connect, with its slot. */
-static int connect_waiting(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
+/* A blocking connect, with its slot. `began`: when it began; 0: now. */
+static int connect_waiting(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len, nd_time began) {
     struct nd_slot_use use;
     enum nd_slot_end how;
     if (nd_observing)
         return connect_observed(fd, sock, addr, len);
     nd_time deadline;
-    const nd_time began = connect_began(sock, addr, len);
+    began = began ? began : connect_began(sock, addr, len);
     const enum nd_limit limit = nd_connect_bound(sock, began, &deadline);
     nd_slot_begin(&use, ND_OPERATION_connect, fd, began, deadline, limit);
     int result = connect_blocking(fd, sock, addr, len, began, &how);
@@ -353,15 +353,17 @@ static struct nd_sock *known(int fd) {
     return sock && (nd_sock_flags(sock) & ND_SOCK_KNOWN) ? sock : nd_sock_discover(fd);
 }
 
-/* Begins an attempt under ESTABLISH. Returns false where the time of the name is up: the connect fails with errno. */
-ND_COLD static bool begin_establishing(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len) {
+/* Begins an attempt under ESTABLISH, and sets *began. Returns false where the time of the name is up: the connect fails
+ * with errno. */
+ND_COLD static bool begin_establishing(int fd, struct nd_sock *sock, const struct sockaddr *addr, socklen_t len,
+                                       nd_time *began) {
     struct nd_endpoint_address address;
     if (is_under_way(sock) || !leaves_attempt(sock) || !nd_endpoint_address_of(addr, len, &address))
         return true;
-    const nd_time now = nd_now();
-    if (nd_establish_attempt(sock, &address, nd_establish_thread(), !nd_observing, now))
+    *began = nd_now();
+    if (nd_establish_attempt(sock, &address, nd_establish_thread(), !nd_observing, *began))
         return true;
-    const struct nd_expiry expiry = nd_connect_expiry(sock, now, now, addr, len);
+    const struct nd_expiry expiry = nd_connect_expiry(sock, *began, *began, addr, len);
     nd_expiry_report(fd, &expiry);
     errno = ETIMEDOUT;
     return false;
@@ -378,13 +380,14 @@ ND_COLD static int connect_watched(int fd, const struct sockaddr *addr, socklen_
     if (!sock)
         return nd_real.connect(fd, addr, len);
     choose_profile(fd, sock, addr, len);
-    if (nd_unlikely(nd_sock_establish_limit(sock)) && !begin_establishing(fd, sock, addr, len))
+    nd_time began = 0;
+    if (nd_unlikely(nd_sock_establish_limit(sock)) && !begin_establishing(fd, sock, addr, len, &began))
         return -1;
     if (nd_sock_flags(sock) & ND_SOCK_BORROWED)
         nd_kernel_timers_give_back(fd, sock);
     bool blocking = !nd_nonblocking(fd);
     nd_sock_change(fd, sock, blocking ? 0 : ND_SOCK_NONBLOCK, blocking ? ND_SOCK_NONBLOCK : 0);
-    return blocking ? connect_waiting(fd, sock, addr, len) : connect_nonblocking(fd, sock, addr, len);
+    return blocking ? connect_waiting(fd, sock, addr, len, began) : connect_nonblocking(fd, sock, addr, len);
 }
 
 /* The record of a stream that a send with an address connects; NULL where CONNECT does not bound it. */
@@ -400,12 +403,14 @@ ND_COLD ssize_t nd_connect_by_send(int fd, const struct sockaddr *addr, socklen_
     struct nd_sock *sock = unconnected(fd, addr, len);
     if (!sock || ((nd_sock_flags(sock) & ND_SOCK_EXPIRED) && nd_expired(fd, sock)))
         return send(call);
-    if (nd_unlikely(nd_sock_establish_limit(sock)) && !begin_establishing(fd, sock, addr, len))
+    nd_time began = 0;
+    if (nd_unlikely(nd_sock_establish_limit(sock)) && !begin_establishing(fd, sock, addr, len, &began))
         return -1;
     wait = wait && !nd_nonblocking(fd);
     nd_sock_change(fd, sock, wait ? 0 : ND_SOCK_NONBLOCK, wait ? ND_SOCK_NONBLOCK : 0);
     const uint32_t generation = sock->generation;
-    nd_time began = nd_now(), deadline = nd_connect_deadline(sock, began);
+    began = began ? began : nd_now();
+    const nd_time deadline = nd_connect_deadline(sock, began);
     struct nd_borrowed timer;
     bool bounded = wait && deadline != ND_NEVER && nd_kernel_timers_borrow(fd, sock, &timer);
     if (!wait)
