@@ -23,8 +23,15 @@ bool nd_lookup_is_bounded(const char *name) {
     return nd_active && !nd_observing && nd_profile_resolve(name);
 }
 
+/* ESTABLISH as it holds for lookups of `name`. A numeric name has none: it takes no time, and says nothing of what else
+ * is at the address. */
+static nd_time establish_limit(const char *name) {
+    const nd_time limit = nd_profile_establish(name);
+    return nd_unlikely(limit) && name && !nd_endpoint_is_numeric(name) ? limit : 0;
+}
+
 bool nd_lookup_to_connect_is_bounded(const char *name) {
-    return nd_lookup_is_bounded(name) || (nd_active && !nd_observing && nd_profile_establish(name));
+    return nd_lookup_is_bounded(name) || (nd_active && !nd_observing && establish_limit(name));
 }
 
 /* Whether ESTABLISH ends the lookup, and not RESOLVE. */
@@ -94,10 +101,10 @@ struct nd_lookup nd_lookup_begin_in(const uintptr_t *frame, struct nd_lookup_use
                               .caller = use};
 }
 
-/* The budget counts from here. A numeric name has none: it says nothing of what else is at the address. */
+/* The budget counts from here. */
 void nd_lookup_to_connect(struct nd_lookup_use *use, struct nd_lookup *lookup, int family) {
     const char *name = use->name;
-    const nd_time limit = name && !nd_endpoint_is_numeric(name) ? nd_profile_establish(name) : 0;
+    const nd_time limit = establish_limit(name);
     if (nd_likely(!limit))
         return;
     const nd_time now = nd_now();
@@ -192,7 +199,7 @@ static bool is_to_connect(unsigned operation) {
 void nd_lookup_observed(struct nd_slot_use *use, const char *name) {
     int saved = errno;
     nd_time now = nd_now(), elapsed = now - use->began, limit = nd_profile_resolve(name);
-    nd_time establish = is_to_connect(use->operation) && name ? nd_profile_establish(name) : 0;
+    nd_time establish = is_to_connect(use->operation) ? establish_limit(name) : 0;
     nd_slot_end(use, ND_SLOT_DONE, now);
     if (establish && elapsed >= establish && (!limit || establish <= limit))
         report(use->operation, name, ND_LIMIT_ESTABLISH, establish, elapsed, 0);

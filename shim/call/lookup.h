@@ -15,7 +15,7 @@
 /* Whether lookups of `name` (NULL: of an address) are bounded: RESOLVE is set for it, and enforced. */
 bool nd_lookup_is_bounded(const char *name);
 
-/* The same for lookups of addresses to connect to, which ESTABLISH bounds, too. `name` may be NULL. */
+/* The same for lookups of addresses to connect to, which ESTABLISH bounds, too. */
 bool nd_lookup_to_connect_is_bounded(const char *name);
 
 /* A lookup in progress. Its slot is taken when it may wait: a numeric address needs neither a slot nor the clock. */

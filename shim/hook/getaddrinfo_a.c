@@ -7,7 +7,7 @@
 #include "shim/hook/hook.h"
 
 int nd_hook_getaddrinfo_a(int mode, struct gaicb *list[], int count, struct sigevent *event) {
-    if (!nd_lookup_to_connect_is_bounded(NULL))
+    if (!nd_lookup_is_bounded(NULL) && (!nd_active || nd_observing || !nd_settings.establish))
         return nd_real.getaddrinfo_a(mode, list, count, event);
     if (mode != GAI_WAIT && mode != GAI_NOWAIT) {
         errno = EINVAL;

@@ -89,11 +89,16 @@ static uint64_t hash_name(const char *name) {
     return hash(text, length);
 }
 
+/* A member of an entry's budget, as it is now: by it most entries are passed over, and not copied. */
+#define WORD(entry, member)                                                                                            \
+    atomic_load_explicit(&(entry)->words[offsetof(struct nd_budget, member) / sizeof(uint64_t)], memory_order_relaxed)
+
 /* The index of the budget of the thread's last lookup of the name, copied to *known; or -1. */
 static int find_lookup(uint64_t name, uint64_t thread, union known *known) {
     uint32_t sequence;
     for (int i = 0; i < (int)entries_used(); i++)
-        if (read_entry(&entries[i], known, &sequence) && known->budget.name == name && known->budget.thread == thread)
+        if (WORD(&entries[i], name) == name && WORD(&entries[i], thread) == thread &&
+            read_entry(&entries[i], known, &sequence) && known->budget.name == name && known->budget.thread == thread)
             return i;
     return -1;
 }
@@ -127,13 +132,11 @@ void nd_establish_store(struct nd_budget *budget, int family, nd_time now) {
     put(index, budget);
 }
 
-/* Whether the entry may have the address: most have not, and are not copied. */
+/* Whether the entry may have the address. */
 static bool may_have(const struct entry *entry, uint64_t address) {
-    const size_t count = offsetof(struct nd_budget, count) / sizeof(uint64_t);
-    const size_t first = offsetof(struct nd_budget, addresses) / sizeof(uint64_t);
-    const uint64_t last = atomic_load_explicit(&entry->words[count], memory_order_relaxed);
-    for (size_t i = 0; i < last && i < ND_BUDGET_ADDRESSES; i++)
-        if (atomic_load_explicit(&entry->words[first + i], memory_order_relaxed) == address)
+    const uint64_t count = WORD(entry, count);
+    for (size_t i = 0; i < count && i < ND_BUDGET_ADDRESSES; i++)
+        if (WORD(entry, addresses[i]) == address)
             return true;
     return false;
 }

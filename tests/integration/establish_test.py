@@ -189,6 +189,13 @@ def test_a_lookup_is_part_of_it(net):
     assert [line[:2] for line in told(run.err)] == [(b"getaddrinfo", b"host.test")], run
 
 
+@pytest.mark.parametrize("name", ["127.0.0.1", "::1", "localhost", None])
+def test_a_lookup_that_takes_no_time(hosts, name):
+    """ESTABLISH alone bounds no lookup without a name."""
+    body = f"print(json.dumps(len(socket.getaddrinfo({name!r}, 'http', flags=socket.AI_ADDRCONFIG if {name!r} else 0)) > 0))"
+    assert hosts.told(body, ESTABLISH="1s", RESOLVE="off") is True
+
+
 def test_half_an_answer_leaves_time_to_connect(net):
     """A name server that never says a word to questions for IPv6 addresses."""
     server = net.serve(tcp.silent)
