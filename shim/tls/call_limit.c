@@ -12,21 +12,28 @@ enum nd_scope_limit nd_tls_limit_own(const struct nd_tls_call *call) {
     return limits[call->operation->action];
 }
 
-/* Begins an operation. A handshake may be the last part of an establishment (socket/establish.h), whose budget began
- * with the lookup; one that begins after the end of that is an operation of its own. */
+/* Begins a handshake as the last part of an establishment (socket/establish.h), whose budget began with the lookup,
+ * where that ends it sooner than `timeout`. One that begins after the end of it is none of it. */
+ND_COLD static bool begin_last_part(struct nd_tls_call *call, nd_time timeout) {
+    struct nd_sock *sock = call->sock;
+    const nd_time limit = nd_sock_establish_limit(sock), began = nd_establish_began(sock), now = nd_now();
+    if (began && now >= nd_time_after(began, limit))
+        nd_establish_done(sock);
+    if (!nd_establish_began(sock) || (timeout && nd_time_after(began, limit) >= nd_time_after(now, timeout)))
+        return false;
+    nd_sock_begin_operation(call->fd, sock, call->scope.operation, nd_limit_names[ND_LIMIT_ESTABLISH], limit);
+    sock->operation.began = began;
+    return true;
+}
+
 static void begin_operation(struct nd_tls_call *call, enum nd_scope_limit limit, nd_time timeout) {
     const struct nd_scope *scope = &call->scope;
-    const nd_time now = nd_now(), began = limit == ND_SCOPE_HANDSHAKE ? nd_establish_began(call->sock) : 0;
-    const nd_time establish = began ? nd_sock_establish_limit(call->sock) : 0, end = nd_time_after(began, establish);
-    const bool by_establish = nd_unlikely(establish) && now < end && (!timeout || end < nd_time_after(now, timeout));
-    if (!by_establish && !timeout)
+    if (limit == ND_SCOPE_HANDSHAKE && nd_unlikely(nd_sock_establish_limit(call->sock)) &&
+        begin_last_part(call, timeout))
         return;
-    nd_sock_begin_operation(call->fd, call->sock, scope->operation,
-                            by_establish ? nd_limit_names[ND_LIMIT_ESTABLISH]
-                                         : nd_scope_limit_name(limit, scope->inbound),
-                            by_establish ? establish : timeout);
-    if (by_establish)
-        call->sock->operation.began = began;
+    if (timeout)
+        nd_sock_begin_operation(call->fd, call->sock, scope->operation, nd_scope_limit_name(limit, scope->inbound),
+                                timeout);
 }
 
 /* Whether the operation is under way, by the limits as they are now. */

@@ -262,6 +262,10 @@ START_TEST(a_handshake_after_the_establishment_is_none_of_it) {
     fake.now += 8 * ND_SEC;
     hook(&shake, look);
     ck_assert(seen_end == fake.now + 10 * ND_SEC);
+    connect_under_establish();
+    fake.now += 8 * ND_SEC;
+    ck_assert_int_eq(hook(&shake, look_unfinished), UNFINISHED);
+    ck_assert_int_eq(nd_establish_began(sock), 0); /* nor does its expiry count for the other addresses */
 }
 END_TEST
 
