@@ -2,7 +2,7 @@
 #ifndef CLI_GUARD_DECIDE_H
 #define CLI_GUARD_DECIDE_H
 
-#include "cli/guard_round.h"
+#include "cli/guard_memory.h"
 
 enum { GUARD_RECEIVERS = 64 };
 
