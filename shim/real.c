@@ -2,9 +2,11 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <string.h>
 
 #include "shim/mode.h"
 #include "shim/raw.h"
+#include "shim/symbols.h"
 
 /* Before the first socket of all, so that it is known. */
 static void start_early(void) {
@@ -45,20 +47,85 @@ struct nd_real nd_real = {
 #include "shim/hooks.def"
 #undef ND_HOOK
 
-/* A function that the host's libc lacks keeps its raw system call. One that libc has under an older name only
- * (__res_nquery in the libresolv of glibc before 2.34) is found by that name. */
-void nd_find_real(void) {
-    void *found;
-#define ND_HOOK(name, type, params, args, raw)                                                                         \
-    found = dlsym(RTLD_NEXT, #name);                                                                                   \
-    if (found)                                                                                                         \
-        *(void **)&nd_real.name = found;
+enum { MOST_FILES = 128 };
+
+/* The files that were loaded behind this one, at most so many, by their DT_GNU_HASH; libc apart from the others. */
+struct files {
+    struct nd_symbols libc;
+    const uint32_t *others[MOST_FILES];
+    int count;
+};
+
+/* The kernel's, in which nothing is searched. */
+static bool is_vdso(const struct nd_symbols *file) {
+    return nd_symbols_same(file->soname, "linux-vdso.so.1") || nd_symbols_same(file->soname, "linux-gate.so.1");
+}
+
+/* Returns false where not all of them can be told. All that are loaded behind this one are taken, whether dlsym would
+ * search them or not. */
+static bool find_files(struct files *files) {
+    const struct link_map *map = nd_symbols_own_map();
+    struct nd_symbols file;
+    files->libc.hash = NULL;
+    files->count = 0;
+    for (map = map ? map->l_next : NULL; map; map = map->l_next) {
+        nd_symbols_read(map, &file);
+        if (is_vdso(&file))
+            continue;
+        if (!file.hash || files->count == MOST_FILES)
+            return false;
+        if (nd_symbols_same(file.soname, "libc.so.6"))
+            files->libc = file;
+        else
+            files->others[files->count++] = file.hash;
+    }
+    return files->libc.hash && files->libc.symbols && files->libc.strings;
+}
+
+/* As dlsym(RTLD_NEXT), which has the word wherever more than one file may define the name. Where only libc does, that
+ * one is found without the loader's help: most of what a short-lived program would pay for this library is its
+ * hundred-odd searches. `files` is NULL where they are not known. */
+static void *find_next(const struct files *files, const char *name) {
+    const uint32_t hash = nd_symbols_hash(name);
+    bool is_libcs = files != NULL;
+    for (int i = 0; is_libcs && i < files->count; i++)
+        is_libcs = !nd_symbols_may_have(files->others[i], hash);
+    const uintptr_t found = is_libcs ? nd_symbols_function(&files->libc, name, hash, NULL) : 0;
+    return found ? (void *)found : dlsym(RTLD_NEXT, name); // NOLINT(performance-no-int-to-ptr)
+}
+
+/* The names of the functions in the order of struct nd_real: a table, since the code of a hundred-odd calls would have
+ * to be read from memory at each start. */
+static const char names[] =
+#define ND_HOOK(name, type, params, args, raw) #name "\0"
 #undef ND_ALIAS
+#define ND_ALIAS(name, of)
+#include "shim/hooks.def"
+    ;
+#undef ND_HOOK
+#undef ND_ALIAS
+
+static void find_all(const struct files *files) {
+    void **real = (void **)&nd_real;
+    for (const char *name = names; *name; name += strlen(name) + 1, real++) {
+        void *found = find_next(files, name);
+        if (found)
+            *real = found;
+    }
+    /* A function that the host's libc lacks keeps its raw system call. One that libc has under an older name only
+     * (__res_nquery in the libresolv of glibc before 2.34) is found by that name. */
+    void *found;
+#define ND_HOOK(name, type, params, args, raw)
 #define ND_ALIAS(name, of)                                                                                             \
-    if (nd_real.of == unbound_##of && (found = dlsym(RTLD_NEXT, #name)) != NULL)                                       \
+    if (nd_real.of == unbound_##of && (found = find_next(files, #name)) != NULL)                                       \
         *(void **)&nd_real.of = found;
 #include "shim/hooks.def"
 #undef ND_HOOK
+}
+
+void nd_find_real(void) {
+    struct files files;
+    find_all(find_files(&files) ? &files : NULL);
 }
 
 static void find_in(void *library) {
@@ -78,7 +145,7 @@ static void find_in(void *library) {
  * (RTLD_LOCAL), although the plugin's calls reach the hooks: the preloaded library comes first in the search order. */
 static void find_late(void) {
     static const char *const libraries[] = {"libresolv.so.2", "libanl.so.1"};
-    nd_find_real();
+    find_all(NULL); /* other threads may be loading files */
     for (int i = 0; i < 2; i++) {
         void *library = dlopen(libraries[i], RTLD_LAZY | RTLD_NOLOAD);
         if (library)

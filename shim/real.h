@@ -45,8 +45,8 @@ extern struct nd_real nd_real __attribute__((visibility("hidden")));
 #undef ND_ALIAS
 #undef ND_TLS
 
-/* Finds every real function with dlsym, which may allocate. Called by the constructor, or earlier by the first call of
- * a function that no system call can replace. Not async-signal-safe. */
+/* Finds every real function: the next one in the search order, as dlsym(RTLD_NEXT) does, which may be called and may
+ * allocate. Called by the constructor. Not async-signal-safe. */
 void nd_find_real(void);
 
 #endif

@@ -1,0 +1,170 @@
+#include "shim/symbols.h"
+
+#include <dlfcn.h>
+
+#include "base/compiler.h"
+
+#ifdef __LP64__
+#define SYMBOL_TYPE(info) ELF64_ST_TYPE(info)
+#else
+#define SYMBOL_TYPE(info) ELF32_ST_TYPE(info)
+#endif
+
+#pragma weak dladdr1 /* musl lacks it (start.c) */
+
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+
+const struct link_map *nd_symbols_own_map(void) {
+    static const struct link_map *own ND_WRITTEN_AT_START;
+    struct link_map *map = NULL;
+    Dl_info info;
+    if (!own && dladdr1 && dladdr1(__ehdr_start, &info, (void **)&map, RTLD_DL_LINKMAP))
+        own = map;
+    return own;
+}
+
+bool nd_symbols_same(const char *a, const char *b) {
+    while (*a && *a == *b)
+        a++, b++;
+    return *a == *b;
+}
+
+static uintptr_t distance(uintptr_t a, uintptr_t b) {
+    return a > b ? a - b : b - a;
+}
+
+/* The loader has relocated some of the entries in place, and others not: the right address is the one near the section
+ * itself. */
+static const void *address_of(const struct link_map *map, uintptr_t value) {
+    uintptr_t section = (uintptr_t)map->l_ld, moved = map->l_addr + value;
+    return (const void *)(distance(value, section) < distance(moved, section) ? value : moved);
+}
+
+void nd_symbols_read(const struct link_map *map, struct nd_symbols *file) {
+    uintptr_t soname = 0;
+    *file = (struct nd_symbols){.base = map->l_addr, .dynamic = map->l_ld};
+    for (const ElfW(Dyn) *entry = map->l_ld; entry->d_tag != DT_NULL; entry++) {
+        const void *at = address_of(map, entry->d_un.d_ptr);
+        switch (entry->d_tag) {
+        case DT_STRTAB:
+            file->strings = at;
+            break;
+        case DT_SYMTAB:
+            file->symbols = at;
+            break;
+        case DT_GNU_HASH:
+            file->hash = at;
+            break;
+        case DT_VERSYM:
+            file->versions = at;
+            break;
+        case DT_VERDEF:
+            file->defined = at;
+            break;
+        case DT_VERNEED:
+            file->needed = at;
+            break;
+        case DT_SONAME:
+            soname = entry->d_un.d_val;
+            break;
+        case DT_REL:
+        case DT_RELA:
+            file->relocations[0] = at;
+            break;
+        case DT_RELSZ:
+        case DT_RELASZ:
+            file->sizes[0] = entry->d_un.d_val;
+            break;
+        case DT_RELCOUNT:
+        case DT_RELACOUNT:
+            file->relative = entry->d_un.d_val;
+            break;
+        case DT_JMPREL:
+            file->relocations[1] = at;
+            break;
+        case DT_PLTRELSZ:
+            file->sizes[1] = entry->d_un.d_val;
+            break;
+        }
+    }
+    file->soname = soname && file->strings ? file->strings + soname : "";
+}
+
+const char *nd_symbols_version_wanted(const struct nd_symbols *file, size_t symbol) {
+    unsigned index = file->versions ? file->versions[symbol] & 0x7fff : 0;
+    const char *at = file->needed;
+    while (index > VER_NDX_GLOBAL && at) {
+        const ElfW(Verneed) *need = (const void *)at;
+        const char *part = at + need->vn_aux;
+        for (unsigned i = 0; i < need->vn_cnt; i++) {
+            const ElfW(Vernaux) *version = (const void *)part;
+            if (version->vna_other == index)
+                return file->strings + version->vna_name;
+            part += version->vna_next;
+        }
+        at = need->vn_next ? at + need->vn_next : NULL;
+    }
+    return NULL;
+}
+
+/* Whether the symbol with this number is defined in `version`; without one: in the version that is the default. */
+static bool has_version(const struct nd_symbols *file, size_t symbol, const char *version) {
+    unsigned index = file->versions ? file->versions[symbol] : VER_NDX_GLOBAL;
+    const char *at = file->defined;
+    if (!version)
+        return !(index & 0x8000);
+    while (at) {
+        const ElfW(Verdef) *definition = (const void *)at;
+        const ElfW(Verdaux) *name = (const void *)(at + definition->vd_aux);
+        if (definition->vd_ndx == (index & 0x7fff))
+            return nd_symbols_same(file->strings + name->vda_name, version);
+        at = definition->vd_next ? at + definition->vd_next : NULL;
+    }
+    return false;
+}
+
+uint32_t nd_symbols_hash(const char *name) {
+    uint32_t hash = 5381;
+    for (; *name; name++)
+        hash = hash * 33 + (unsigned char)*name;
+    return hash;
+}
+
+bool nd_symbols_may_have(const uint32_t *table, uint32_t hash) {
+    enum { BITS = sizeof(ElfW(Addr)) * 8 };
+    const ElfW(Addr) *filter = (const void *)(table + 4);
+    const ElfW(Addr) word = filter[hash / BITS & (table[2] - 1)];
+    return word >> hash % BITS & word >> (hash >> table[3]) % BITS & 1;
+}
+
+static const ElfW(Sym) *
+    find_symbol(const struct nd_symbols *file, const char *name, uint32_t hash, const char *version) {
+    uint32_t buckets = file->hash[0], first = file->hash[1], filter_words = file->hash[2];
+    const uint32_t *bucket = file->hash + 4 + filter_words * (sizeof(ElfW(Addr)) / sizeof *bucket);
+    const uint32_t *chain = bucket + buckets;
+    uint32_t at = buckets ? bucket[hash % buckets] : 0;
+    for (; at >= first && at != 0; at++) {
+        uint32_t link = chain[at - first];
+        const ElfW(Sym) *symbol = &file->symbols[at];
+        if ((link | 1) == (hash | 1) && symbol->st_shndx != SHN_UNDEF &&
+            nd_symbols_same(file->strings + symbol->st_name, name) && has_version(file, at, version))
+            return symbol;
+        if (link & 1)
+            break;
+    }
+    return NULL;
+}
+
+/* The address of a function; 0 for anything else. */
+static uintptr_t function_of(const struct nd_symbols *file, const ElfW(Sym) * symbol) {
+    uintptr_t address = file->base + symbol->st_value;
+    int type = SYMBOL_TYPE(symbol->st_info);
+    if (type == STT_GNU_IFUNC) /* libc's resolvers look at what the loader knows of the processor, not at arguments */
+        return ((uintptr_t(*)(unsigned long, const void *))address)(0, NULL);
+    return type == STT_FUNC ? address : 0;
+}
+
+uintptr_t nd_symbols_function(const struct nd_symbols *file, const char *name, uint32_t hash, const char *version) {
+    const ElfW(Sym) *symbol = find_symbol(file, name, hash, version);
+    return symbol ? function_of(file, symbol) : 0;
+}

@@ -1,0 +1,56 @@
+/* The symbols of loaded files, read from the tables that the loader uses. No function of libc is called here but
+ * dladdr1, whose name nobody else uses, since this also finds what a call of libc is to be bound to; not even errno is
+ * touched, which is reached by a call. Takes no lock: to be used while no other thread loads or unloads files, as in a
+ * constructor. */
+#ifndef ND_SYMBOLS_H
+#define ND_SYMBOLS_H
+
+#include <elf.h>
+#include <link.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What a loaded file's dynamic section refers to; NULL for what it lacks. */
+struct nd_symbols {
+    uintptr_t base;
+    const ElfW(Dyn) * dynamic;
+    const char *strings, *soname; /* the soname is "" where there is none */
+    const ElfW(Sym) * symbols;
+    const ElfW(Half) * versions;
+    const char *defined, *needed; /* Verdef, Verneed */
+    const uint32_t *hash;         /* DT_GNU_HASH */
+    const char *relocations[2];
+    size_t sizes[2];
+    size_t relative; /* how many of the first have no symbol, and stand before the others */
+};
+
+/* The loader's record of the file that this code is linked into; NULL where libc does not tell (musl). */
+const struct link_map *nd_symbols_own_map(void);
+
+/* Reads the dynamic section of a loaded file. */
+void nd_symbols_read(const struct link_map *map, struct nd_symbols *file);
+
+bool nd_symbols_same(const char *a, const char *b);
+
+/* The hash of a name in DT_GNU_HASH. */
+uint32_t nd_symbols_hash(const char *name);
+
+/* Whether a file with this DT_GNU_HASH may define a symbol of this hash. Never false where it does; true where it does
+ * not for one name in some dozens. */
+bool nd_symbols_may_have(const uint32_t *table, uint32_t hash);
+
+/* The name of the version that the undefined symbol with this number wants; NULL for any. */
+const char *nd_symbols_version_wanted(const struct nd_symbols *file, size_t symbol);
+
+/* The address of a function that a file with `hash`, `symbols` and `strings` defines under this name, whose hash is
+ * given, and in this version; NULL is the version that is the default. 0 for anything else. */
+uintptr_t nd_symbols_function(const struct nd_symbols *file, const char *name, uint32_t hash, const char *version);
+
+/* Whether the address lies in the file, between its symbols and its dynamic section, where its code is: linkers place
+ * what is only read first and what is written last. */
+static inline bool nd_symbols_contain(const struct nd_symbols *file, uintptr_t address) {
+    return address > (uintptr_t)file->symbols && address < (uintptr_t)file->dynamic;
+}
+
+#endif
