@@ -19,6 +19,9 @@ void nd_next_start(void);
 /* Whether the code at an address is one of theirs. Async-signal-safe. */
 bool nd_next_has(const void *code);
 
+/* Whether it is libc's. Async-signal-safe. */
+bool nd_next_is_libc(const void *code);
+
 /* Whether the function that a hook calls is not libc's own but another library's. */
 #define nd_next_is(name) (nd_next_any && nd_next_has(*(void **)&nd_real.name))
 
