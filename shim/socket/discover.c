@@ -4,6 +4,7 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
+#include "shim/raw.h"
 #include "shim/real.h"
 #include "shim/socket/change.h"
 #include "shim/socket/duplicates.h"
@@ -13,9 +14,8 @@
 #include "shim/socket/profile.h"
 #include "shim/socket/tcp_info.h"
 
-/* Descriptors are inherited on low numbers: 0-2 (inetd), from 3 (systemd), 6 and 7 (UCSPI). The system calls for this
- * many closed ones are what an ordinary start costs, 5 us. */
-#define GAP 32
+/* Descriptors are inherited on low numbers: 0-2 (inetd), from 3 (systemd), 6 and 7 (UCSPI). */
+enum { STANDARD = 3, GAP = 32, WINDOW = 2 * GAP };
 
 static int get_int(int fd, int level, int name, int otherwise) {
     int value = 0;
@@ -134,10 +134,36 @@ static void join_duplicates(int fd) {
     }
 }
 
+/* Which of so many descriptors from `first` on are open, by one poll. Without it an ordinary start would ask for as many
+ * closed ones, one by one. */
+struct window {
+    int first, end;
+    struct pollfd entries[WINDOW];
+};
+
+/* poll fails where RLIMIT_NOFILE is less than WINDOW, or a filter refuses it: then each descriptor is asked for. */
+static void look_at(struct window *window, int first) {
+    for (int i = 0; i < WINDOW; i++)
+        window->entries[i] = (struct pollfd){.fd = first + i};
+    const bool told = nd_raw_poll(window->entries, WINDOW, 0) >= 0;
+    window->first = told ? first : -1;
+    window->end = told ? first + WINDOW : 0;
+}
+
+/* Whether poll tells that `fd` is closed. To poll an open one may call its driver; so the standard descriptors, which
+ * are mostly open, are left out. */
+static bool is_known_closed(struct window *window, int fd) {
+    if (fd == STANDARD || (window->end && fd == window->end))
+        look_at(window, fd);
+    return fd < window->end && (window->entries[fd - window->first].revents & POLLNVAL);
+}
+
 void nd_discover_inherited(void) {
     int saved = errno;
+    struct window window;
+    window.end = 0;
     for (int fd = 0, closed = 0; closed < GAP; fd++) {
-        int status = nd_real.fcntl(fd, F_GETFL, NULL);
+        int status = is_known_closed(&window, fd) ? -1 : nd_real.fcntl(fd, F_GETFL, NULL);
         closed = status < 0 ? closed + 1 : 0;
         if (status < 0 || !may_be_socket(status))
             continue;

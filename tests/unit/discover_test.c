@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "shim/mode.h"
@@ -132,6 +133,48 @@ START_TEST(finds_descriptors_among_other_control_data) {
 }
 END_TEST
 
+static bool is_known(int fd) {
+    return nd_sock_flags(nd_sock_lookup(fd)) != 0;
+}
+
+/* The numbers of inherited sockets: each at most 32 behind the one before, but for the last; the first is in all tests
+ * above what the test itself has open. */
+static const int inherited[] = {40, 41, 72, 104, 136, 168, 169, 202};
+enum { INHERITED = sizeof inherited / sizeof inherited[0] };
+
+static void inherit(void) {
+    const int stream = socket(AF_INET, SOCK_STREAM, 0);
+    for (int fd = stream + 1; fd < inherited[0]; fd += 8)
+        dup2(STDERR_FILENO, fd); /* no gap before them */
+    for (int i = 0; i < INHERITED; i++)
+        ck_assert_int_eq(dup2(stream, inherited[i]), inherited[i]);
+    close(stream);
+}
+
+static void check_inherited(void) {
+    errno = 42;
+    nd_discover_inherited();
+    ck_assert_int_eq(errno, 42);
+    for (int i = 0; i < INHERITED; i++)
+        ck_assert_msg(is_known(inherited[i]) == (i < INHERITED - 1), "descriptor %d", inherited[i]);
+    ck_assert_uint_ne(nd_sock_lookup(inherited[0])->group, 0);
+    ck_assert_uint_eq(nd_sock_lookup(inherited[0])->group, nd_sock_lookup(inherited[3])->group);
+}
+
+START_TEST(discovers_what_is_inherited_up_to_the_first_gap) {
+    inherit();
+    check_inherited();
+}
+END_TEST
+
+/* poll fails there, and each descriptor is asked for. */
+START_TEST(discovers_what_is_inherited_under_a_low_limit) {
+    inherit();
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &(struct rlimit){20, 20}), 0);
+    check_inherited();
+}
+END_TEST
+
 void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, discovers_what_the_kernel_says);
@@ -140,4 +183,8 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, a_listener_and_a_pair_have_no_side);
     tcase_add_test(tests, a_number_that_was_a_sockets_is_forgotten);
     tcase_add_test(tests, finds_descriptors_among_other_control_data);
+    if (!getenv("CK_FORK") || strcmp(getenv("CK_FORK"), "no") != 0) { /* they leave descriptors behind */
+        tcase_add_test(tests, discovers_what_is_inherited_up_to_the_first_gap);
+        tcase_add_test(tests, discovers_what_is_inherited_under_a_low_limit);
+    }
 }
