@@ -132,8 +132,7 @@ static void start_up(void) {
         tell_valgrind();
         nd_next_start();
         nd_direct_send_start();
-        if (nd_slots_start())
-            nd_lock_process = (const uint32_t *)&nd_slots.process;
+        nd_lock_process = (const uint32_t *)&nd_slots.wiped_process;
         nd_process = getpid();
         __register_atfork(NULL, NULL, forked, &__dso_handle);
         nd_discover_inherited();

@@ -55,7 +55,8 @@ enum { ND_SLOTS = 1024, ND_SHARDS = 8 };
 struct nd_slots {
     _Atomic uint32_t process; /* the process that uses the slots; 0 in a child that has just been forked */
     _Atomic uint32_t swept;   /* the second, modulo 2^32, in which slots of dead threads were last searched */
-    uint32_t unused[14];
+    _Atomic uint32_t wiped_process; /* `process` where the kernel zeroes this in every forked child; else 0 */
+    uint32_t unused[13];
     struct nd_slot slot[ND_SLOTS];
     struct nd_counters counters[ND_SHARDS][ND_OPERATIONS]; /* a thread writes to the pages of one shard */
 } __attribute__((aligned(4096)));

@@ -23,15 +23,17 @@ enum { PROBES = 64, SWEPT_AT_ONCE = 8 };
 enum { FIRST_PAGE = (4096 - offsetof(struct nd_slots, slot)) / sizeof(struct nd_slot) };
 
 /* MADV_WIPEONFORK (Linux 4.14) also works for children whose parent calls no handler of pthread_atfork: by _Fork or a
- * raw clone. */
-bool nd_slots_start(void) {
-    int saved = errno;
-    bool wiped = false;
+ * raw clone. It splits a mapping, which a process that writes nothing here need not pay for. The flags stand outside,
+ * and the advice holds for children, too. */
+void nd_slots_use(uint32_t process) {
 #ifdef MADV_WIPEONFORK
-    wiped = madvise(&nd_slots, sizeof nd_slots, MADV_WIPEONFORK) == 0;
+    static _Atomic bool is_advised, is_wiped;
+    if (!atomic_exchange_explicit(&is_advised, true, memory_order_relaxed))
+        is_wiped = nd_raw_call(SYS_madvise, (long)&nd_slots, sizeof nd_slots, MADV_WIPEONFORK, 0, 0, 0) == 0;
+    if (atomic_load_explicit(&is_wiped, memory_order_relaxed))
+        atomic_store_explicit(&nd_slots.wiped_process, process, memory_order_relaxed);
 #endif
-    errno = saved;
-    return wiped;
+    atomic_store_explicit(&nd_slots.process, process, memory_order_relaxed);
 }
 
 static void zero_counters(void) {
@@ -58,7 +60,7 @@ ND_COLD static uint32_t find_self(void) {
     uint32_t process = atomic_load_explicit(&nd_slots.process, memory_order_relaxed);
     if (!process) {
         process = (uint32_t)ND_RAW3(getpid, 0, 0, 0);
-        atomic_store_explicit(&nd_slots.process, process, memory_order_relaxed);
+        nd_slots_use(process);
     }
     nd_slots_self.tid = (uint32_t)ND_RAW3(gettid, 0, 0, 0);
     nd_slots_self.first = &nd_slots.slot[nd_slots_self.tid % FIRST_PAGE];

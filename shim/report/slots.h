@@ -1,15 +1,17 @@
 /* Which threads are in a call that waits, and how long such calls take: what `netdeadline ps`, `top` and `stats` read.
  * Only calls that leave their fast path have a slot. Takes no lock; makes one system call in a thread's life, gettid
- * (and, when slots run out, searches once a second for those of dead threads). No two threads write to the same cache
- * line as long as there are at most ND_SHARDS of them. All functions are async-signal-safe and keep errno. */
+ * (two more in the first's, and, when slots run out, searches once a second for those of dead threads). No two threads
+ * write to the same cache line as long as there are at most ND_SHARDS of them. All functions are async-signal-safe and
+ * keep errno. */
 #ifndef ND_REPORT_SLOTS_H
 #define ND_REPORT_SLOTS_H
 
 #include "base/frame.h"
 #include "shim/report/slot.h"
 
-/* Called once at start. Makes one system call. Whether the kernel zeroes the slots in every forked child. */
-bool nd_slots_start(void);
+/* Notes the number of the process that the slots and the records of sockets are of. The first time it makes one system
+ * call. */
+void nd_slots_use(uint32_t process);
 
 /* Called in a child after fork. */
 void nd_slots_forked(void);

@@ -30,7 +30,7 @@ bool nd_owner_is_caller(void) {
 }
 
 void nd_owner_note(void) {
-    atomic_store_explicit(&nd_slots.process, (uint32_t)nd_process, memory_order_relaxed);
+    nd_slots_use((uint32_t)nd_process);
 }
 
 static bool has_other_threads(void) {

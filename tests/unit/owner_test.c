@@ -19,7 +19,6 @@ static const int numbers[] = {700, 100000, (1 << 20) - 1};
 static int number;
 
 static void start(void) {
-    nd_slots_start();
     nd_process = getpid();
     nd_owner_note();
 }

@@ -192,7 +192,6 @@ START_TEST(a_child_starts_anew) {
 END_TEST
 
 START_TEST(a_fork_that_nobody_tells_of_is_noticed) {
-    nd_slots_start();
     call(ND_OPERATION_poll, 7, NULL, ND_SEC, ND_SLOT_DONE);
     pid_t child = (pid_t)syscall(SYS_fork);
     if (child == 0)
