@@ -24,7 +24,9 @@ static nd_time read_number(const char **text) {
 
 /* Reads a unit at *text and moves *text past it. Returns its index, or UNITS where there is none. */
 static size_t read_unit(const char **text) {
-    size_t length = strspn(*text, "hms");
+    size_t length = 0;
+    while ((*text)[length] == 'h' || (*text)[length] == 'm' || (*text)[length] == 's')
+        length++;
     for (size_t i = 0; i < UNITS; i++)
         if (strlen(units[i].name) == length && memcmp(units[i].name, *text, length) == 0) {
             *text += length;

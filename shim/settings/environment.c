@@ -15,16 +15,26 @@ void nd_settings_defaults(struct nd_settings *settings) {
     settings->resolve = ND_RESOLVE_DEFAULT;
 }
 
+static bool is_ours(const char *variable) {
+    return variable[0] == PREFIX[0] && strncmp(variable, PREFIX, PREFIX_LENGTH) == 0;
+}
+
 const char *nd_settings_variable(char *const *environment, const char *name) {
     size_t length = strlen(name);
     for (; *environment; environment++) {
-        const char *variable = *environment;
-        if (strncmp(variable, PREFIX, PREFIX_LENGTH) != 0 || strncmp(variable + PREFIX_LENGTH, name, length) != 0)
-            continue;
-        if (variable[PREFIX_LENGTH + length] == '=')
-            return variable + PREFIX_LENGTH + length + 1;
+        const char *variable = *environment + PREFIX_LENGTH;
+        if (is_ours(*environment) && strncmp(variable, name, length) == 0 && variable[length] == '=')
+            return variable + length + 1;
     }
     return NULL;
+}
+
+/* The first variable that may be a setting. Most programs are started without any: what follows would cost them as many
+ * comparisons as there are variables, for each setting. */
+static char *const *first_of_ours(char *const *environment) {
+    while (*environment && !is_ours(*environment))
+        environment++;
+    return environment;
 }
 
 static void put_invalid(struct nd_line *line, const struct nd_setting *setting, const char *value,
@@ -48,7 +58,7 @@ uint64_t nd_settings_from_environment(struct nd_settings *settings, char *const 
     char text[512]; /* the value that stays in force may be the path of a log file, which fills half of it */
     struct nd_line line;
     uint64_t taken = 0;
-    if (!environment)
+    if (!environment || !*(environment = first_of_ours(environment)))
         return 0;
     /* In the order of the table, not of the environment: a follower's own value must replace the one it follows. */
     for (const struct nd_setting *row = nd_setting_table; row < nd_setting_table + nd_setting_count; row++) {
@@ -65,7 +75,7 @@ uint64_t nd_settings_from_environment(struct nd_settings *settings, char *const 
     }
     for (; *environment; environment++) {
         const char *name = *environment + PREFIX_LENGTH;
-        if (strncmp(*environment, PREFIX, PREFIX_LENGTH) != 0 || nd_setting_find(name, strcspn(name, "=")))
+        if (!is_ours(*environment) || nd_setting_find(name, strcspn(name, "=")))
             continue;
         nd_line_start(&line, text, sizeof text);
         put_unknown(&line, name, strcspn(name, "="));
