@@ -76,8 +76,12 @@ ALL_CFLAGS += -ftls-model=initial-exec
 sources = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)))
 HOOK_OBJS := $(call sources,shim/hook/*.c shim/start.c shim/own_calls.c shim/cleanup.c)
 PLAIN_OBJS := $(filter-out $(HOOK_OBJS),$(call sources,shim/*.c shim/*/*.c)) $(call sources,base/*.c)
+# What every process runs at its start, linked first: it stands on few pages, next to the tables that the loader has read.
+FIRST_OBJS := $(patsubst %,$(BUILD)/shim/%.o,start own_calls symbols real next raw call/direct_send tls/loaded_file \
+    $(addprefix settings/,settings setting_value duration environment rules_file rules_line rules_header rules_match live warnings program) \
+    socket/profile socket/discover socket/record report/report report/origin)
 RESOLVER_OBJS := $(call sources,resolver/*.c)
-SHIM_OBJS := $(HOOK_OBJS) $(PLAIN_OBJS)
+SHIM_OBJS := $(FIRST_OBJS) $(filter-out $(FIRST_OBJS),$(HOOK_OBJS) $(PLAIN_OBJS))
 CLI_OBJS := $(call sources,cli/*.c cli/process/*.c)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*_test.c))
 # module.c is a shared object, which its test builds.
@@ -136,11 +140,14 @@ $(BUILD)/renamed/libunwind.a: $(UNWIND_A) $(BUILD)/renames
 	@mkdir -p $(@D)
 	$(OBJCOPY) --redefine-syms=$(BUILD)/renames --weaken-symbol=getcontext --weaken-symbol=setcontext $(UNWIND_A) $@
 
+# Every program that is started maps the library, and pays for each mapping and each page that is written or read: therefore
+# one mapping for what is read and what is executed, and none of the start files of the compiler, which do nothing here but
+# write to a page when a program ends.
 RENAMED := $(BUILD)/renamed/resolver.o $(RENAMED_CARES) $(RENAMED_UNWIND_A)
 $(BUILD)/libnetdeadline.so: $(SHIM_OBJS) $(RENAMED) $(BUILD)/exports.map $(BUILD)/cares
-	$(CC) $(ALL_CFLAGS) -shared -Wl,-soname,libnetdeadline.so -Wl,--version-script=$(BUILD)/exports.map \
-	    $(if $(SANITIZE),,-Wl,-z,defs) -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,--exclude-libs,ALL -Wl,-Bsymbolic -Wl,--hash-style=both \
-	    $(LDFLAGS) -o $@ $(SHIM_OBJS) $(RENAMED) $(CARES_LIBS) $(LDLIBS)
+	$(CC) $(ALL_CFLAGS) -shared -nostartfiles -Wl,-soname,libnetdeadline.so -Wl,--version-script=$(BUILD)/exports.map \
+	    $(if $(SANITIZE),,-Wl,-z,defs) -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,-z,noseparate-code \
+	    -Wl,--exclude-libs,ALL -Wl,-Bsymbolic-functions -Wl,--hash-style=both $(LDFLAGS) -o $@ $(SHIM_OBJS) $(RENAMED) $(CARES_LIBS) $(LDLIBS)
 
 # The command and the unit tests take what they need from archives; a test can stand in for the clock or the kernel.
 $(BUILD)/libplain.a: $(PLAIN_OBJS) $(RESOLVER_OBJS)

@@ -3,10 +3,12 @@
 
 #include <stddef.h>
 
-_Atomic bool nd_active;
+#include "base/compiler.h"
+
+_Atomic bool nd_active ND_WRITTEN_AT_START;
 _Atomic bool nd_filter_everywhere;
-_Atomic bool nd_observing;
-pid_t nd_process;
+_Atomic bool nd_observing ND_WRITTEN_AT_START;
+pid_t nd_process ND_WRITTEN_AT_START;
 
 static const char zero = 0;
 const char *nd_one_thread = &zero;

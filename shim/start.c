@@ -19,6 +19,7 @@
 #include "shim/mode.h"
 #include "shim/next.h"
 #include "shim/own_calls.h"
+#include "shim/raw.h"
 #include "shim/report/report.h"
 #include "shim/report/state.h"
 #include "shim/report/unwind.h"
@@ -54,12 +55,16 @@ static bool is_second_copy(void) {
 
 /* What pthread_atfork calls. That one is in glibc's static part, and would refer to this function strongly. */
 extern int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *) __attribute__((weak));
-extern void *__dso_handle __attribute__((visibility("hidden")));
+/* By it libc tells apart who has registered. gcc's start files would define it; this library is linked without them
+ * (Makefile). */
+__attribute__((visibility("hidden"))) void *__dso_handle = &__dso_handle;
 
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 
 static bool is_disabled(void) {
     struct stat st;
+    if (nd_raw_call(SYS_faccessat, AT_FDCWD, (long)DISABLE_FILE, F_OK, 0, 0, 0) == -ENOENT)
+        return false; /* as nearly everywhere, without touching libc's pages with stat */
     return stat(DISABLE_FILE, &st) == 0 && st.st_uid == 0;
 }
 
@@ -133,7 +138,7 @@ static void start_up(void) {
         nd_next_start();
         nd_direct_send_start();
         nd_lock_process = (const uint32_t *)&nd_slots.wiped_process;
-        nd_process = getpid();
+        nd_process = (pid_t)nd_raw_getpid();
         __register_atfork(NULL, NULL, forked, &__dso_handle);
         nd_discover_inherited();
     }
@@ -144,7 +149,7 @@ static void start_up(void) {
 /* Called by the constructor; before it, where a constructor of a library that the program is linked with creates a
  * socket or looks up a name. C promises an errno of 0 when main begins. */
 static void start(void) {
-    static atomic_flag has_started = ATOMIC_FLAG_INIT;
+    static atomic_flag has_started ND_WRITTEN_AT_START = ATOMIC_FLAG_INIT;
     if (atomic_flag_test_and_set(&has_started))
         return;
     nd_own_calls_bind();

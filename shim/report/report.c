@@ -11,7 +11,7 @@
 #include "shim/report/sink.h"
 #include "shim/report/slots.h"
 
-static bool has_started;
+static bool has_started ND_WRITTEN_AT_START;
 static _Atomic bool has_given_notice;
 
 /* The second, modulo 2^24, of the last line, and in the low 8 bits the number of lines in that second. It has 32 bits

@@ -2,10 +2,11 @@
 
 #include <string.h>
 
+#include "base/compiler.h"
 #include "shim/mode.h"
 #include "shim/settings/setting_value.h"
 
-struct nd_live_row nd_live_rows[ND_LIVE_ROWS];
+struct nd_live_row nd_live_rows[ND_LIVE_ROWS] ND_WRITTEN_AT_START;
 struct nd_live_wish nd_live_wish;
 _Atomic uint32_t nd_live_taken;
 

@@ -2,7 +2,9 @@
 
 #include <string.h>
 
-struct nd_settings nd_settings;
+#include "base/compiler.h"
+
+struct nd_settings nd_settings ND_WRITTEN_AT_START;
 _Atomic uint32_t nd_settings_generation;
 
 #define FIELD(name) offsetof(struct nd_settings, name)

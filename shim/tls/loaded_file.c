@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/compiler.h"
+
 /* glibc's struct dl_find_object, with the words it reserves. The headers of the build host may not have it. */
 struct found {
     unsigned long long flags;
@@ -15,7 +17,7 @@ struct found {
 
 /* Found when the library starts, since dlsym cannot be called where a hook may be: in a signal handler, or right after
  * fork. */
-static int (*find_object)(void *address, struct found *found);
+static int (*find_object)(void *address, struct found *found) ND_WRITTEN_AT_START;
 
 __attribute__((constructor(101))) static void start(void) {
     *(void **)&find_object = dlsym(RTLD_DEFAULT, "_dl_find_object");
