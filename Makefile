@@ -106,6 +106,10 @@ $(RESOLVER_OBJS): $(BUILD)/cares
 $(BUILD)/cli/library.o: $(BUILD)/libdir
 $(BUILD)/cli/library.o: ALL_CPPFLAGS += -DND_LIBDIR='"$(libdir)"'
 
+# Distributions build with _FORTIFY_SOURCE, by which libc's headers redefine the very functions that are hooked, and the library
+# would need functions that musl lacks.
+$(SHIM_OBJS) $(RESOLVER_OBJS): ALL_CFLAGS += -U_FORTIFY_SOURCE -Wp,-U_FORTIFY_SOURCE
+
 $(BUILD)/%.o: %.c Makefile | $(BUILD)/found
 	@mkdir -p $(@D)
 	@echo '  CC $@'
