@@ -13,6 +13,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("TEST_BUILD", ROOT / "build")).resolve()
 LIBRARY = BUILD / "libnetdeadline.so"
+# Whether it is an installed library and command that are tested; $BUILD has links to them then.
+INSTALLED = bool(os.environ.get("TEST_INSTALLED", ""))
 # A sanitizer's runtime has to be loaded before the library that was built with it.
 RUNTIME = os.environ.get("TEST_SANITIZER_RUNTIME", "")
 PYTHON = "/usr/bin/python3"

@@ -17,6 +17,7 @@ import programs
 COMMAND = programs.BUILD / "netdeadline"
 LIB = f"lib/{sysconfig.get_config_var('MULTIARCH')}"
 STATIC = "/sbin/ldconfig"
+OF_A_BUILD = pytest.mark.skipif(programs.INSTALLED, reason="an installed command names its library by $LIB")
 WITHOUT_SANITIZER = pytest.mark.skipif(bool(programs.RUNTIME), reason="a sanitizer's runtime must be loaded first")
 
 
@@ -196,6 +197,7 @@ def test_preload_is_kept_and_not_doubled(prefix):
 
 
 @WITHOUT_SANITIZER
+@OF_A_BUILD
 @pytest.mark.parametrize("before", ["", "libm.so.6"])
 def test_runtime_of_a_sanitizer_stays_first(tmp_path, before):
     """In the list, and where the program alone needs it; gcc's is a shared library."""
@@ -247,6 +249,7 @@ def test_path_that_the_loader_cannot_be_told_is_125(prefix):
 
 
 @WITHOUT_SANITIZER
+@OF_A_BUILD
 def test_library_of_the_build_is_found():
     result = subprocess.run([COMMAND, "run", "sh", "-c", "grep -c libnetdeadline.so /proc/$$/maps; echo $LD_PRELOAD"],
                             capture_output=True, text=True)
