@@ -33,6 +33,9 @@ extern const struct cli_command cli_stats_command;
 extern const struct cli_command cli_set_command;
 extern const struct cli_command cli_end_command;
 extern const struct cli_command cli_guard_command;
+extern const struct cli_command cli_enable_command;
+extern const struct cli_command cli_disable_command;
+extern const struct cli_command cli_status_command;
 
 /* What looking into a process takes. */
 #define CLI_NEEDS_PTRACE "that takes root, or the same user and ptrace permission (sysctl kernel.yama.ptrace_scope)"

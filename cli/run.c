@@ -7,10 +7,10 @@
 #include "cli/elf_file.h"
 #include "cli/executes.h"
 #include "cli/guard_loop.h"
-#include "cli/loader.h"
 #include "cli/options.h"
 #include "cli/preload.h"
 #include "cli/program.h"
+#include "cli/uselessness.h"
 
 static void print_help(FILE *to) {
     fprintf(to, "Usage: netdeadline run [OPTION VALUE]... [--] PROGRAM [ARGUMENT...]\n"
@@ -21,65 +21,6 @@ static void print_help(FILE *to) {
                 "environment's NETDEADLINE_ variable in force, or else the default in brackets.\n"
                 "Exit status: that of PROGRAM; 2 for wrong usage, 125 if the library is missing, 126 if PROGRAM\n"
                 "cannot be executed, 127 if it is not found.\n");
-}
-
-/* Whether the program makes its network calls past its libc, so that none is interposed. */
-static bool is_go(const struct program *program) {
-    struct elf_file file;
-    if (elf_open(&file, program->path) != 0)
-        return false;
-    bool found = elf_has_section(&file, ".go.buildinfo") || elf_has_section(&file, ".note.go.buildid");
-    elf_close(&file);
-    return found;
-}
-
-static bool is_for_musl(const struct program *program) {
-    struct elf_file file;
-    if (elf_open(&file, program->path) != 0)
-        return false;
-    const char *loader = elf_interpreter(&file);
-    bool found = loader && strstr(loader, "ld-musl");
-    elf_close(&file);
-    return found;
-}
-
-/* Whether a library that can be read is of the program's class and machine. */
-static bool is_of_kind(const char *file, const struct program *program) {
-    struct program shared;
-    return program_inspect_file(file, &shared) != 0 ||
-           (shared.bits == program->bits && shared.machine == program->machine);
-}
-
-/* Whether the program's loader finds the library. An old loader makes something else of $LIB: then the library is named
- * by its path. */
-static bool is_found(const struct program *program, struct library *library) {
-    if (!strstr(library->preload, "$LIB"))
-        return is_of_kind(library->file, program);
-    if (loader_takes(program->path, library) != LOADER_IGNORES)
-        return true;
-    if (!is_of_kind(library->file, program))
-        return false;
-    strcpy(library->preload, library->file);
-    return true;
-}
-
-/* Why the library would have no effect on the program's connections, to stand behind its name; NULL where it has. */
-static const char *uselessness(const struct program *program, struct library *library) {
-    static char kinds[PATH_MAX + 128];
-    if (program->is_static)
-        return "is linked statically, so that no library can be preloaded into it";
-    if (program->is_privileged)
-        return "gains privileges when executed, so that the loader ignores LD_PRELOAD";
-    if (is_for_musl(program))
-        return "is linked with another libc than the library";
-    if (!is_found(program, library)) {
-        snprintf(kinds, sizeof kinds,
-                 strstr(library->preload, "$LIB") ? "finds no library of its kind (%d-bit) at %s"
-                                                  : "is a %d-bit program of another kind than %s",
-                 program->bits, strstr(library->preload, "$LIB") ? library->preload : library->file);
-        return kinds;
-    }
-    return is_go(program) ? "is a Go program, whose network calls are raw system calls" : NULL;
 }
 
 static bool is_off(void) {
@@ -97,7 +38,7 @@ static void guard_if_useless(const char *name, struct library *library, bool may
     struct program program;
     if (program_inspect(name, &program) != 0 || !program.is_elf)
         return;
-    const char *why = uselessness(&program, library);
+    const char *why = uselessness_of(&program, library);
     if (access("/etc/netdeadline.disable", F_OK) == 0)
         cli_warn("/etc/netdeadline.disable exists: the calls of %s are not bounded", name);
     else if (why && may_guard && is_off())

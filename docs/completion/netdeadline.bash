@@ -67,6 +67,23 @@ _netdeadline_unit() {
     fi
 }
 
+# `netdeadline enable` and `disable`: their own options, those of run for the first, and the name of a service.
+_netdeadline_enable() {
+    local word=$1 before=$2
+    case $before in
+    --now | --system | --no-trial | --force) ;;
+    --?*)
+        _netdeadline_run "$word" "$before"
+        return
+        ;;
+    esac
+    if [[ $word == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$("${COMP_WORDS[0]}" "${COMP_WORDS[1]}" --help 2>/dev/null | grep -o '^  --[a-z-]*') --help" -- "$word")
+    elif [[ " ${COMP_WORDS[*]} " != *" --system "* ]]; then
+        _netdeadline_unit "$word" ""
+    fi
+}
+
 # `netdeadline guard`: the options of run and its own, or processes.
 _netdeadline_guard() {
     local word=$1 before=$2
@@ -118,6 +135,8 @@ _netdeadline() {
     case ${COMP_WORDS[1]} in
     run) _netdeadline_run "$word" "$before" ;;
     unit) _netdeadline_unit "$word" "$before" ;;
+    enable | disable) _netdeadline_enable "$word" "$before" ;;
+    status) mapfile -t COMPREPLY < <(compgen -W "--help" -- "$word") ;;
     config) _netdeadline_config "$word" "$before" ;;
     check) ((COMP_CWORD == 2)) && mapfile -t COMPREPLY < <(compgen -c -- "$word") ;;
     ps) mapfile -t COMPREPLY < <(compgen -W "--stack --connections --help $(_netdeadline_pids)" -- "$word") ;;

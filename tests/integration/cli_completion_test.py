@@ -39,6 +39,9 @@ def test_config_and_unit(tmp_path):
     assert complete("unit", "--inbound-rec") == ["--inbound-recv"]
     assert complete("unit", "--gu") == ["--guard"]
     assert complete("unit", "--mode", "") == ["enforce", "observe", "off"]
+    assert complete("enable", "--sys") == ["--system"] and complete("enable", "--now", "--inbound-rec") == ["--inbound-recv"]
+    assert complete("enable", "--system", "--mode", "") == ["enforce", "observe", "off"] and complete("enable", "--system", "") == []
+    assert complete("disable", "--") == ["--now", "--system", "--help"] and complete("status", "--h") == ["--help"]
 
 
 def test_values(tmp_path):

@@ -1,0 +1,12 @@
+/* Programs that a preloaded library cannot help. */
+#ifndef CLI_USELESSNESS_H
+#define CLI_USELESSNESS_H
+
+#include "cli/library.h"
+#include "cli/program.h"
+
+/* Why the library would have no effect on the program's connections, to stand behind its name, in static memory; NULL
+ * where it has. Where its loader makes something else of $LIB, the library is named by its path from then on. */
+const char *uselessness_of(const struct program *program, struct library *library);
+
+#endif
