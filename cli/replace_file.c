@@ -14,7 +14,7 @@
 
 #include "cli/cli.h"
 
-enum { MOST_BYTES = 16 << 20, LOCK_TRIES = 50, LOCK_PAUSE_US = 100000 };
+enum { MOST_BYTES = 16 << 20, LOCK_TRIES = 300, LOCK_PAUSE_US = 100000 };
 
 char *file_read(const char *path, size_t *size) {
     struct stat status;
