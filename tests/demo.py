@@ -112,11 +112,11 @@ def count_up(names, paths, runs):
 def look_up_many(net, directory):
     """Thirty threads and the name server of the table's first row; true if every lookup ended under the library."""
     print(f"\n{LOOKUPS} lookups by 30 threads, DNS that truncates, then is silent over TCP"
-          f" (about {LOOKUPS / 30 * 0.25:.0f} s)", flush=True)
-    names, paths = ["without:", "with a limit of 250 ms:"], [pathlib.Path(directory, f"ended-{number}") for number in range(2)]
+          f" (about {LOOKUPS / 30 * 0.15:.0f} s)", flush=True)
+    names, paths = ["without:", "with a limit of 150 ms:"], [pathlib.Path(directory, f"ended-{number}") for number in range(2)]
     argv = [programs.PYTHON, "-c", PYTHON_LOOKUPS, LOOKUPS]
     commands = [[*argv, 12, paths[0]],
-                [programs.BUILD / "netdeadline", "run", "--resolve", "250ms", "--", *argv, LOOKUPS / 30 + 30, paths[1]]]
+                [programs.BUILD / "netdeadline", "run", "--resolve", "150ms", "--", *argv, LOOKUPS / 30 + 30, paths[1]]]
     with concurrent.futures.ThreadPoolExecutor() as both:
         started = [programs.Program(each, net, programs.environment(library=False)) for each in commands]
         runs = [both.submit(program.finish, LOOKUPS / 30 + 60) for program in started]

@@ -144,4 +144,5 @@ def main():
               "".join(f"{medians[kind]:12.1f}{medians[kind] / base:8.3f}" for kind in ("defaults", "limits set")), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()
