@@ -27,7 +27,7 @@ const struct nd_setting nd_setting_table[] = {
     {"KEEPALIVE", ND_SETTING_TIME, FIELD(outbound.keepalive), 0, "60s",
      "silence before dead-peer probes, which go on for UNACKED"},
     {"ACCEPT", ND_SETTING_TIME, FIELD(accept), 0, "off", "one wait for an incoming connection"},
-    {"IDLE", ND_SETTING_TIME, FIELD(outbound.idle), 0, "off", "silence of a connection in an event loop"},
+    {"IDLE", ND_SETTING_TIME, FIELD(outbound.idle), 0, "off", "nothing moves on a connection, either way, while it is waited for"},
     {"LIFETIME", ND_SETTING_TIME, FIELD(outbound.lifetime), 0, "off", "the age of a connection"},
     {"MIN_RATE", ND_SETTING_RATE, FIELD(outbound), 0, "off", "fewer bytes than this in that time"},
     {"INBOUND_TLS_HANDSHAKE", ND_SETTING_TIME, FIELD(inbound.tls_handshake), 0, "60s",

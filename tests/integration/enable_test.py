@@ -291,7 +291,7 @@ def test_a_library_that_others_can_write_is_for_nobody(host):
     assert host.read(PRELOAD) is None and host.read(CONFIG) is None
 
 
-def test_a_library_that_breaks_programs_is_found_by_the_trial(host, tmp_path):
+def test_a_library_that_breaks_programs_is_found_by_the_trial(host, other_users, tmp_path):
     """The host never sees it."""
     (tmp_path / "bad.c").write_text("#include <stdlib.h>\n#include <unistd.h>\n"
                                     "__attribute__((constructor)) static void start(void) { if (getauxval_is_secure()) _exit(3); }\n"
