@@ -2,6 +2,7 @@
 in it is what the commands printed when this ran; redis-cli asks a server that answers thirty times, once late, and then no more."""
 
 import contextlib
+import select
 import socketserver
 import sys
 import tempfile
@@ -39,32 +40,22 @@ def show(command, text):
     print(flush=True)
 
 
-class Session:
-    def __init__(self, net, directory):
-        self.net, self.log = net, f"{directory}/log"
-        self.variables = programs.environment(library=False)
+def look(net, *arguments):
+    result = programs.run([programs.BUILD / "netdeadline", *arguments], net, library=False)
+    show("netdeadline " + " ".join(map(str, arguments)), result.text)
 
-    def look(self, *arguments):
-        result = programs.Program(self.net.command([programs.BUILD / "netdeadline", *arguments]), None, self.variables).finish()
-        show("netdeadline " + " ".join(map(str, arguments)), result.text)
 
-    def start(self, options=None):
-        argv = [programs.BUILD / "netdeadline", "run", *options, "--log", self.log, "--", *PROGRAM] if options is not None else PROGRAM
-        return programs.Program(self.net.command(argv), None, self.variables)
+def start(net, *options):
+    """The program under the library, with these options of `run`. Gives the command that is shown, and the program."""
+    options = [*options, "--log", "stderr", "--"]
+    shown = f"netdeadline run {' '.join(options)} redis-cli -h {HOST} ..."
+    return shown, programs.Program([programs.BUILD / "netdeadline", "run", *options, *PROGRAM], net, programs.environment(library=False))
 
-    def lines(self):
-        with contextlib.suppress(FileNotFoundError), open(self.log) as file:
-            return file.read()
-        return ""
 
-    def until_told(self):
-        until = time.monotonic() + 30
-        while not self.lines() and time.monotonic() < until:
-            time.sleep(0.1)
-
-    def tell(self, command, last=""):
-        show(f"netdeadline {command}", self.lines() + last)
-        open(self.log, "w").close()
+def first_line(program):
+    if not select.select([program.process.stderr], [], [], 60)[0]:
+        sys.exit("tests/capture.py: nothing was told")
+    return program.process.stderr.readline().decode()
 
 
 def main():
@@ -73,18 +64,16 @@ def main():
         with net.inside():
             server = Server((HOST, PORT), ThirtyAnswers)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        session = Session(net, directory)
-        hanging = session.start()
+        hanging = programs.Program(PROGRAM, net, programs.environment(library=False))
         time.sleep(LATE + 5)
-        session.look("ps", hanging.process.pid)
+        look(net, "ps", hanging.process.pid)
         hanging.kill()
-        observed = session.start(["--mode", "observe", "--recv", "2s"])
-        session.until_told()
-        session.tell("run --mode observe --recv 2s --log stderr -- redis-cli ...")
-        session.look("stats", observed.process.pid)
+        command, observed = start(net, "--mode", "observe", "--recv", "2s")
+        show(command, first_line(observed))
+        look(net, "stats", observed.process.pid)
         observed.kill()
-        bounded = session.start(["--recv", "9s"]).finish(40)
-        session.tell("run --recv 9s --log stderr -- redis-cli ...", bounded.text.strip("\n").splitlines()[-1])
+        command, bounded = start(net, "--recv", "9s")
+        show(command, bounded.finish(60).err.decode())
 
 
 try:
