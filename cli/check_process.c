@@ -26,8 +26,8 @@ static FILE *open_file(const char *pid, const char *name) {
     return fopen(path, "re");
 }
 
-/* Counts the different copies of the library that are mapped, and puts the path of the first into `out`. Returns -1
- * where the map cannot be read. */
+/* Counts the different copies of the library whose code is mapped, and puts the path of the first into `out`: where the
+ * file may not be executed, the loader leaves a part without code behind. Returns -1 where the map cannot be read. */
 static int count_copies(const char *pid, char *out, size_t size) {
     FILE *maps = open_file(pid, "maps");
     char *line = NULL;
@@ -35,8 +35,8 @@ static int count_copies(const char *pid, char *out, size_t size) {
     int copies = 0;
     out[0] = '\0';
     while (maps && getline(&line, &room, maps) > 0) {
-        char *path = strchr(line, '/'), *name = strstr(line, "/libnetdeadline.so");
-        if (!path || !name)
+        char *path = strchr(line, '/'), *name = strstr(line, "/libnetdeadline.so"), *mode = strchr(line, ' ');
+        if (!path || !name || !mode || mode[3] != 'x')
             continue;
         path[strcspn(path, "\n")] = '\0';
         if (copies == 0)

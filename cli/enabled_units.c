@@ -100,6 +100,22 @@ bool enabled_units_name(const char *library) {
     return found;
 }
 
+/* Whether the library's code is mapped. Where its file may not be executed the loader gives up, and leaves a part of it
+ * behind that looks like a library which passes through. */
+static bool has_code(pid_t pid) {
+    char path[64], *line = NULL, mode[5];
+    size_t room = 0;
+    bool found = false;
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+    FILE *maps = fopen(path, "re");
+    while (maps && !found && getline(&line, &room, maps) > 0)
+        found = strstr(line, "/libnetdeadline.so") && sscanf(line, "%*s %4s", mode) == 1 && mode[2] == 'x';
+    free(line);
+    if (maps)
+        fclose(maps);
+    return found;
+}
+
 enum enabled_state enabled_state_of(pid_t pid) {
     static struct block block;
     switch (block_open(&block, pid, false)) {
@@ -107,7 +123,7 @@ enum enabled_state enabled_state_of(pid_t pid) {
     case BLOCK_STRANGE:
         return ENABLED_WITH;
     case BLOCK_PASSIVE:
-        return ENABLED_PASSIVE;
+        return has_code(pid) ? ENABLED_PASSIVE : ENABLED_FORBIDDEN;
     case BLOCK_NONE:
         return ENABLED_WITHOUT;
     case BLOCK_DENIED:

@@ -14,7 +14,8 @@ bool enabled_units_name(const char *library);
 
 enum enabled_state {
     ENABLED_WITH,
-    ENABLED_PASSIVE, /* it has the library, which passes everything through */
+    ENABLED_PASSIVE,   /* it has the library, which passes everything through */
+    ENABLED_FORBIDDEN, /* the loader was told of it, and could not execute it */
     ENABLED_WITHOUT,
     ENABLED_UNSEEN, /* this user may not look */
     ENABLED_GONE

@@ -29,7 +29,7 @@ struct status {
     char **units; /* names of services that are enabled */
     size_t count, room;
     bool everywhere;
-    unsigned unseen, without;
+    unsigned unseen;
     struct table processes;
 };
 
@@ -100,14 +100,15 @@ static void take_process(pid_t pid, void *arg) {
         status->unseen++;
     if (state == ENABLED_GONE || state == ENABLED_UNSEEN || (state == ENABLED_WITHOUT && !is_expected))
         return;
-    status->without += state == ENABLED_WITHOUT;
     process_name(pid, name, sizeof name);
     table_add_number(&status->processes, (uint64_t)pid);
     table_add(&status->processes, name);
     table_add(&status->processes, unit);
     table_add(&status->processes, state == ENABLED_WITH      ? "with"
                                   : state == ENABLED_PASSIVE ? "with, passes through"
-                                                             : why_without(pid));
+                                  : state == ENABLED_FORBIDDEN
+                                      ? "without: its file may not be executed there (NoExecPaths=)"
+                                      : why_without(pid));
 }
 
 static int run(int argc, char **argv) {

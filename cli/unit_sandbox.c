@@ -33,17 +33,23 @@ static size_t length_if_covers(char *path, const char *file) {
     return length > 0 && strncmp(real, file, length) == 0 && (file[length] == '/' || !file[length]) ? length + 1 : 0;
 }
 
-/* The length of the longest path of a list that covers the file; of two lists the longer one is in force. */
-static size_t covered(const char *facts, const char *property, const char *file) {
+/* The length of the longest path of a list that covers the file; of two lists the longer one is in force. With `above`
+ * what names the file itself does not count: an earlier drop-in of ours has put it there. */
+static size_t covered_by(const char *facts, const char *property, const char *file, bool above) {
     static char list[MOST_VALUE];
     char path[PATH_MAX];
     size_t longest = 0;
     unit_facts_value(facts, property, list, sizeof list);
     for (const char *at = list; next_word(&at, path, sizeof path);) {
         size_t length = length_if_covers(path, file);
-        longest = length > longest ? length : longest;
+        if (length > longest && !(above && length > strlen(file)))
+            longest = length;
     }
     return longest;
+}
+
+static size_t covered(const char *facts, const char *property, const char *file) {
+    return covered_by(facts, property, file, false);
 }
 
 static bool has_word(const char *list, const char *word) {
@@ -64,7 +70,7 @@ static const char *value_of(const struct options *options, const char *name) {
 static void check_paths(const char *facts, const char *file, struct findings *findings, struct unit_needs *needs) {
     static const char *const hiding[] = {"InaccessiblePaths", "TemporaryFileSystem"};
     char value[PATH_MAX];
-    size_t executable = covered(facts, "ExecPaths", file);
+    size_t executable = covered_by(facts, "ExecPaths", file, true);
     needs->exec_path = covered(facts, "NoExecPaths", file) > executable;
     if (needs->exec_path)
         finding_note(findings, "NoExecPaths= forbids to load it from where it lies: the drop-in adds ExecPaths=%s",

@@ -178,6 +178,10 @@ def test_what_the_unit_forbids_and_is_put_right(host):
     text = drop_in(host, "x.service")
     assert f"\nExecPaths={LIBRARY}\n" in text and 'Environment="LD_PRELOAD=/usr/local/$LIB/libnetdeadline.so:/a.so:/b.so"' in text
     assert "ProtectSystem=strict" in said and "MemoryDenyWriteExecute" in said and "SystemCallFilter= allows" in said
+    # systemd tells of the drop-in's ExecPaths=, too, which is not to be taken for the unit's own
+    host.unit("x.service", NoExecPaths="/", ExecPaths=f"/usr/bin/redis-server /usr/lib /lib {LIBRARY}", Environment=f"LD_PRELOAD={LIBRARY}:/a.so")
+    host("enable", "x")
+    assert f"\nExecPaths={LIBRARY}\n" in drop_in(host, "x.service") and 'libnetdeadline.so:/a.so"' in drop_in(host, "x.service")
     host.unit("y.service", NoExecPaths="/", ExecPaths="/usr/local", ReadWritePaths="/var/log", ProtectSystem="strict")
     said = host("enable", "--log", "/var/log/x.log", "y")
     assert "ExecPaths" not in drop_in(host, "y.service").split("# The library needs")[0] and "ProtectSystem" not in said
@@ -335,6 +339,19 @@ def test_status_of_services(net, tmp_path):
     assert f"x.service: {UNITS}/x.service.d/netdeadline.conf" in said and "/etc/netdeadline.disable exists" in said
     host.shell("rm /etc/netdeadline.disable")
     assert "keeps the library until the next restart" in host("disable", "x")
+
+
+@WITHOUT_SANITIZER
+def test_a_library_that_may_not_be_executed(net, tmp_path):
+    """The loader gives up half way, and leaves a part of it in the process: that is not the library."""
+    host = Host(net, tmp_path, programs.LIBRARY)
+    enable_system(host)
+    host.shell("mount --bind /usr/local/lib /usr/local/lib && mount -o remount,bind,noexec /usr/local/lib")
+    running = net.start(["sleep", "60"], library=False)
+    while "sleep" not in (said := host("status")):
+        assert running.running
+    assert re.search(r"sleep .* without: its file may not be executed", said), said
+    assert "not loaded" in host("check", str(running.process.pid), status=1)
 
 
 def test_two_at_once(host):
