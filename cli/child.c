@@ -54,8 +54,10 @@ static bool collect(int from, int64_t until, struct child_result *result) {
 void child_run(char *const argv[], uid_t user, int seconds, bool errors, struct child_result *result) {
     int ends[2], status = 0;
     *result = (struct child_result){.status = CHILD_NOT_RUN};
-    if (pipe2(ends, O_CLOEXEC) != 0)
+    if (pipe(ends) != 0) /* pipe2 is younger than the oldest kernel */
         return;
+    fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+    fcntl(ends[1], F_SETFD, FD_CLOEXEC);
     pid_t child = fork();
     if (child == 0)
         execute(argv, user, errors, ends[1]);

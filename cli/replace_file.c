@@ -95,14 +95,14 @@ static int open_directory(const char *path) {
 
 int file_replace(const char *path, const char *bytes, size_t size, mode_t mode) {
     char target[PATH_MAX], other[PATH_MAX + 32];
-    struct stat status;
-    bool is_link = lstat(path, &status) == 0 && S_ISLNK(status.st_mode);
+    bool is_link = readlink(path, target, sizeof target) >= 0;
     if (is_link && !realpath(path, target))
         return -1;
     snprintf(other, sizeof other, "%s.netdeadline.XXXXXX", is_link ? target : path);
-    int fd = mkostemp(other, O_CLOEXEC);
+    int fd = mkstemp(other); /* mkostemp is younger than the oldest libc that the command runs with */
     if (fd < 0)
         return -1;
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
     const char *old = is_link ? target : path;
     int result = keep_attributes(fd, old, mode) == 0 && write_all(fd, bytes, size) == 0 ? 0 : -1, error = errno;
     if (close(fd) != 0 && result == 0)
