@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,7 +33,7 @@ static void execute(char *const argv[], uid_t user, bool errors, int to) {
 
 /* Reads until the end of the output, or the time. Returns whether the end came. */
 static bool collect(int from, int64_t until, struct child_result *result) {
-    char dropped[4096];
+    char piece[4096];
     for (;;) {
         struct pollfd ready = {.fd = from, .events = POLLIN};
         int64_t left = until - milliseconds();
@@ -43,11 +44,12 @@ static bool collect(int from, int64_t until, struct child_result *result) {
             return false;
         if (found <= 0)
             continue;
-        size_t room = CHILD_OUTPUT - 1 - result->size;
-        ssize_t got = read(from, room ? result->output + result->size : dropped, room ? room : sizeof dropped);
+        ssize_t got = read(from, piece, sizeof piece);
         if (got <= 0)
             return got == 0;
-        result->size += room ? (size_t)got : 0;
+        size_t room = CHILD_OUTPUT - 1 - result->size, kept = (size_t)got < room ? (size_t)got : room;
+        memcpy(result->output + result->size, piece, kept);
+        result->size += kept;
     }
 }
 
