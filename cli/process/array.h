@@ -16,6 +16,7 @@ static inline bool array_grow(void *array, size_t count, size_t *room, size_t si
         return true;
     const size_t more = *room ? 2 * *room : least;
     memcpy(&elements, array, sizeof elements);
+    /* cppcheck-suppress memleakOnRealloc ; the caller's pointer still has the old block */
     elements = realloc(elements, more * size);
     if (!elements)
         return false;
