@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sysconfig
+import time
 
 import pytest
 
@@ -321,9 +322,15 @@ def test_the_whole_way_with_the_library(net, tmp_path):
     assert re.search(r"good  [1-9]\d* programs of this host were tried", said) and "bad" not in said, said
     sleeper = net.start(["sleep", "60"], library=False)
     assert LIBRARY in host.shell("cat /proc/self/maps")
-    said = host("status")
-    assert re.search(rf"^ *{sleeper.process.pid} +sleep .* with$", said, re.M), said
+    until = time.monotonic() + 30
+    while not re.search(rf"^ *{sleeper.process.pid} +sleep .* with$", host("status"), re.M):
+        assert time.monotonic() < until  # it may not have come to its exec yet
     assert '"RECV":"20s"' in (settings := host("stats", "--json", str(sleeper.process.pid))) and '"MODE":"observe"' in settings
+    off = net.start(["env", "NETDEADLINE_MODE=off", "sleep", "60"], library=False)  # for one command
+    until = time.monotonic() + 30
+    while not re.search(rf"^ *{off.process.pid} +sleep .* with, passes through$", host("status"), re.M):
+        assert time.monotonic() < until
+    host("set", str(sleeper.process.pid), "MODE=off")  # for one process that runs
     host("disable", "--system")
     assert LIBRARY not in host.shell("cat /proc/self/maps")
 
@@ -348,8 +355,9 @@ def test_a_library_that_may_not_be_executed(net, tmp_path):
     enable_system(host)
     host.shell("mount --bind /usr/local/lib /usr/local/lib && mount -o remount,bind,noexec /usr/local/lib")
     running = net.start(["sleep", "60"], library=False)
+    until = time.monotonic() + 30
     while "sleep" not in (said := host("status")):
-        assert running.running
+        assert time.monotonic() < until
     assert re.search(r"sleep .* without: its file may not be executed", said), said
     assert "not loaded" in host("check", str(running.process.pid), status=1)
 
