@@ -156,6 +156,8 @@ static int receive_limited(const struct nd_mmsg_call *call, struct nd_sock *sock
         got = nd_receive_expire(call->fd, sock, silence.wait.expiry);
     else if (got > 0 && sock->generation == silence.generation)
         nd_carry_over_end(call->fd, sock, ND_IN);
+    else if (got < 0 && errno == ETIMEDOUT && (nd_sock_flags(sock) & ND_SOCK_STREAM))
+        nd_expire_by_timer(call->fd, sock, ND_IN, nd_operation_names[ND_OPERATION_recvmmsg]);
     nd_slot_end(&use, nd_wait_outcome(silence.wait.how, got), nd_now_coarse());
     return got;
 }
