@@ -10,7 +10,7 @@
 #include "shim/settings/setting_value.h"
 #include "shim/settings/settings.h"
 
-enum { FEWEST_WAITS = 20, OUTLIERS_ONE_IN = 1000, MARGIN = 3 };
+enum { OUTLIERS_ONE_IN = 1000, MARGIN = 3 };
 
 static unsigned count_waiting(const struct block *block) {
     unsigned count, waiting = 0;
@@ -70,8 +70,23 @@ uint64_t statistics_calls(const struct block_counters *counters) {
     return counters->done + counters->quiet + counters->expired;
 }
 
+void statistics_add(struct block_counters *sum, const struct block_counters *more) {
+    sum->total += more->total;
+    sum->longest = more->longest > sum->longest ? more->longest : sum->longest;
+    sum->expired += more->expired;
+    sum->observed += more->observed;
+    sum->quiet += more->quiet;
+    sum->done += more->done;
+    sum->in_a_row = more->in_a_row > sum->in_a_row ? more->in_a_row : sum->in_a_row;
+    for (int i = 0; i <= ND_BUCKETS; i++)
+        sum->buckets[i] += more->buckets[i];
+}
+
 const char *statistics_limit(const char *operation) {
-    const unsigned limit = nd_operation_table[nd_operation_find(operation)].limit;
+    const enum nd_call call = nd_operation_find(operation);
+    const unsigned limit = nd_operation_table[call].limit;
+    if (call == ND_OPERATION_SSL_accept) /* the only one that tells which side it is of */
+        return nd_inbound_limit_names[limit];
     return limit ? nd_limit_names[limit] : NULL;
 }
 
@@ -86,16 +101,18 @@ static int64_t usual_longest(const struct block_counters *counters) {
     return bound < longest ? bound : longest;
 }
 
-int64_t statistics_suggest(const struct block_counters *counters) {
+int64_t statistics_suggest_from(const struct block_counters *counters) {
     static const int seconds[] = {1,  2,   3,   5,   10,  15,  20,   30,   45,   60,
                                   90, 120, 180, 300, 600, 900, 1800, 3600, 7200, 21600};
-    if (counters->done < FEWEST_WAITS)
-        return 0;
     int64_t wanted = usual_longest(counters) * MARGIN;
     for (size_t i = 0; i < sizeof seconds / sizeof seconds[0]; i++)
         if (seconds[i] * ND_SEC >= wanted)
             return seconds[i] * ND_SEC;
     return 0; /* no limit makes sense for waits of hours */
+}
+
+int64_t statistics_suggest(const struct block_counters *counters) {
+    return counters->done < STATISTICS_FEWEST_WAITS ? 0 : statistics_suggest_from(counters);
 }
 
 bool statistics_setting(const struct nd_live_row *row, char *out, size_t size) {

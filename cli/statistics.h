@@ -29,6 +29,9 @@ void statistics_free(struct statistics *statistics);
 /* The number of calls that waited under a limit, or were timed in MODE=observe. */
 uint64_t statistics_calls(const struct block_counters *counters);
 
+/* Adds what was counted elsewhere of the same operation. */
+void statistics_add(struct block_counters *sum, const struct block_counters *more);
+
 /* The setting that bounds the operation of this name (operations.def), or NULL. */
 const char *statistics_limit(const char *operation);
 
@@ -36,11 +39,21 @@ const char *statistics_limit(const char *operation);
  * thousand, rounded up. 0 where there are too few waits to tell. */
 int64_t statistics_suggest(const struct block_counters *counters);
 
+/* The same, however few the waits are. 0 where no limit makes sense, as they took hours. */
+int64_t statistics_suggest_from(const struct block_counters *counters);
+enum { STATISTICS_FEWEST_WAITS = 20 };
+
 /* Writes a setting's value as an operator would. Returns false for a setting that this command does not know. */
 bool statistics_setting(const struct nd_live_row *row, char *out, size_t size);
 
 void statistics_print_table(const struct statistics *statistics, FILE *to);
 void statistics_print_json(const struct statistics *statistics, FILE *to);
+
+/* Draws the histogram of the operation's waits for each process that has made it. Returns false where none has. */
+bool statistics_print_histogram(const struct statistics *statistics, const char *operation, FILE *to);
+
+/* Prints sections of the config file with the limits that would suit each program, and what they rest on. */
+void statistics_print_config(const struct statistics *statistics, FILE *to);
 
 /* Prints Prometheus' text exposition format, as node-exporter's textfile collector takes it. */
 void statistics_print_prometheus(const struct statistics *statistics, FILE *to);

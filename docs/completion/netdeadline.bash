@@ -114,6 +114,10 @@ _netdeadline_config() {
     fi
 }
 
+# The calls that programs wait in most; there are more.
+_netdeadline_calls="connect read recv recvfrom recvmsg poll select epoll_wait write send sendto sendmsg accept accept4
+    SSL_read SSL_write SSL_connect SSL_accept SSL_do_handshake gnutls_handshake gnutls_record_recv getaddrinfo gethostbyname"
+
 _netdeadline_pids() {
     (cd /proc && printf '%s\n' [0-9]*)
 }
@@ -143,7 +147,13 @@ _netdeadline() {
     top) mapfile -t COMPREPLY < <(compgen -W "--help $(_netdeadline_pids)" -- "$word") ;;
     end) mapfile -t COMPREPLY < <(compgen -W "--stuck --connect --recv --unacked --inbound-recv --inbound-unacked --idle --inbound-idle --dry-run --help $(_netdeadline_pids)" -- "$word") ;;
     guard) _netdeadline_guard "$word" "$before" ;;
-    stats) mapfile -t COMPREPLY < <(compgen -W "--json --prometheus --help $(_netdeadline_pids)" -- "$word") ;;
+    stats)
+        if [[ $before == --histogram ]]; then
+            mapfile -t COMPREPLY < <(compgen -W "$_netdeadline_calls" -- "$word")
+        else
+            mapfile -t COMPREPLY < <(compgen -W "--json --prometheus --config --histogram --help $(_netdeadline_pids)" -- "$word")
+        fi
+        ;;
     set)
         if ((COMP_CWORD == 2)); then
             mapfile -t COMPREPLY < <(compgen -W "$(_netdeadline_pids)" -- "$word")
