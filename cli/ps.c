@@ -114,7 +114,7 @@ static int run(int argc, char **argv) {
         with_stack = false, status = CLI_FAILED;
     }
     blocked_sort(&list, false);
-    blocked_tabulate(&list, &table);
+    blocked_tabulate(&list, false, &table);
     table_print(&table, stdout, 0, 0, with_stack ? print_stack : NULL, &list);
     if (optind == argc && list.denied)
         cli_warn("not looked into: %u, as " CLI_NEEDS_PTRACE, list.denied);

@@ -13,6 +13,7 @@
 #include "cli/process/process_connections.h"
 #include "cli/process/processes.h"
 #include "cli/process/sockets.h"
+#include "cli/terminal.h"
 
 enum { INTERVAL_MS = 1000, HEADER_LINES = 2 };
 
@@ -36,7 +37,9 @@ static void resize(int number) {
 
 static void print_help(FILE *to) {
     fprintf(to, "Usage: netdeadline top [PID...]\n"
-                "Shows what 'netdeadline ps' shows, anew every second, the longest waits first. q quits.\n\n"
+                "Shows what 'netdeadline ps' shows, anew every second, the longest waits first. q quits.\n"
+                "USED is how much of the limit's time is used. What is overdue is red, and yellow what soon will be,\n"
+                "unless NO_COLOR is set.\n\n"
                 "Exit status: 0; 2 for wrong usage, 125 if the output is no terminal.\n");
 }
 
@@ -50,6 +53,18 @@ static void collect(struct blocked_list *list, char *const *pids) {
     for (; *pids; pids++)
         blocked_collect(list, process_parse(*pids), true);
     blocked_sort(list, true);
+}
+
+static struct terminal_colours colours;
+
+/* What is overdue stands out, and what has used four fifths of its time. Under enforced limits a row that is overdue is
+ * gone by the next look; in MODE=observe it stays. */
+static const char *colour_of(const struct blocked_list *list, size_t row) {
+    const struct blocked *entry = row < list->count ? &list->entries[row] : NULL;
+    const int64_t used = entry ? blocked_used(entry) : -1;
+    if (used < 0)
+        return "";
+    return used >= entry->limit ? colours.alarm : used >= entry->limit - entry->limit / 5 ? colours.warning : "";
 }
 
 /* Each line is cleared behind its end only, so that the screen does not flicker. */
@@ -66,14 +81,17 @@ static void show(const struct blocked_list *list, const struct winsize *size) {
         waiting += list->entries[i].tid != 0;
     strftime(clock, sizeof clock, "%H:%M:%S", localtime_r(&now, &local));
     fprintf(to, "netdeadline %s  %zu blocked calls  q quits\n\n", clock, waiting);
-    blocked_tabulate(list, &table);
+    blocked_tabulate(list, true, &table);
     table_print(&table, to, rows, size->ws_col, NULL, NULL);
     table_free(&table);
     fclose(to);
     fputs(HOME, stdout);
-    for (const char *line = text; *line;) {
+    size_t number = 0;
+    for (const char *line = text; *line; number++) {
         size_t end = strcspn(line, "\n");
-        printf("%.*s" CLEAR_LINE_END "\n", (int)(end < size->ws_col ? end : size->ws_col), line);
+        const char *colour = number > HEADER_LINES ? colour_of(list, number - HEADER_LINES - 1) : "";
+        printf("%s%.*s%s" CLEAR_LINE_END "\n", colour, (int)(end < size->ws_col ? end : size->ws_col), line,
+               colour[0] ? colours.end : "");
         line += end + (line[end] == '\n');
     }
     fputs(CLEAR_BELOW, stdout);
@@ -132,6 +150,7 @@ static int run(int argc, char **argv) {
     raw.c_cc[VMIN] = 1;
     raw.c_cc[VTIME] = 0;
     tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
+    colours = terminal_colours(stdout);
     fputs(ENTER, stdout);
     loop(argv + optind);
     fputs(LEAVE, stdout);

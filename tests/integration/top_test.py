@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -19,12 +20,13 @@ from look import netdeadline, pid_of
 
 
 class Terminal:
-    def __init__(self, *arguments, rows=24, columns=100):
+    def __init__(self, *arguments, rows=24, columns=100, **more):
         self.master, self.slave = pty.openpty()
         self.resize(rows, columns)
         self.before = termios.tcgetattr(self.slave)
         self.process = subprocess.Popen([look.COMMAND, "top", *map(str, arguments)], stdin=self.slave, stdout=self.slave,
-                                        stderr=subprocess.PIPE, env={"PATH": os.environ["PATH"], "TERM": "xterm"}, start_new_session=True)
+                                        stderr=subprocess.PIPE, env={"PATH": os.environ["PATH"], "TERM": "xterm", **more},
+                                        start_new_session=True)
 
     def resize(self, rows, columns):
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -93,6 +95,29 @@ def test_fits_any_size(terminal, program):
     screen.process.send_signal(signal.SIGWINCH)
     screen.read_until(b"\x1b[J")
     assert screen.process.poll() is None
+
+
+def overdue(net):
+    """A program under MODE=observe that has waited for longer than its limit, which ends nothing."""
+    server = net.serve(tcp.silent)
+    program = net.start([CALL, at(server), "recv"], RECV="100ms", MODE="observe")
+    look.waiting(program, "recv")
+    return pid_of(program)
+
+
+def test_shows_how_much_is_used_and_what_is_overdue(net, terminal, program):
+    screen = terminal(overdue(net), pid_of(program))
+    seen = screen.read_until(b"\x1b[J") + screen.read_until(b"\x1b[J") + screen.read_until(b"\x1b[J")
+    rows = [line for line in seen.split(b"\x1b[J")[2].splitlines() if b"RECV" in line]
+    late, early = sorted(rows, key=lambda row: b"observed" not in row)
+    assert late.startswith(b"\x1b[1;31m") and b"[##########]" in late and b"\x1b[0m" in late, rows
+    assert b"\x1b[1;31m" not in early and b"....." in early, rows
+
+
+def test_no_color(net, terminal):
+    screen = terminal(overdue(net), NO_COLOR="1")
+    seen = screen.read_until(b"[##########]")
+    assert not re.search(rb"\x1b\[[0-9;]*m", seen), seen
 
 
 def test_needs_a_terminal():
