@@ -85,7 +85,7 @@ void statistics_add(struct block_counters *sum, const struct block_counters *mor
 const char *statistics_limit(const char *operation) {
     const enum nd_call call = nd_operation_find(operation);
     const unsigned limit = nd_operation_table[call].limit;
-    if (call == ND_OPERATION_SSL_accept) /* the only one that tells which side it is of */
+    if (call == ND_OPERATION_SSL_accept || call == ND_OPERATION_SSL_stateless) /* only a server makes them */
         return nd_inbound_limit_names[limit];
     return limit ? nd_limit_names[limit] : NULL;
 }

@@ -70,7 +70,7 @@ def test_long_names_are_shown_whole(good):
 LIMITS = {"end": "", "connect": "CONNECT", "accept": "ACCEPT", "close": "SEND", "get": "RESOLVE", "res_": "RESOLVE",
           "read": "RECV", "recv": "RECV", "poll": "RECV", "ppoll": "RECV", "select": "RECV", "pselect": "RECV", "epoll": "RECV", "splice": "RECV",
           "write": "SEND", "send": "SEND",
-          "SSL_connect": "TLS_HANDSHAKE", "SSL_accept": "TLS_HANDSHAKE", "SSL_do_handshake": "TLS_HANDSHAKE", "SSL_stateless": "TLS_HANDSHAKE",
+          "SSL_connect": "TLS_HANDSHAKE", "SSL_accept": "INBOUND_TLS_HANDSHAKE", "SSL_do_handshake": "TLS_HANDSHAKE", "SSL_stateless": "INBOUND_TLS_HANDSHAKE",
           "SSL_shutdown": "TLS_SHUTDOWN", "SSL_read": "RECV", "SSL_peek": "RECV", "SSL_write": "SEND", "SSL_sendfile": "SEND",
           "gnutls_handshake": "TLS_HANDSHAKE", "gnutls_rehandshake": "TLS_HANDSHAKE", "gnutls_reauth": "TLS_HANDSHAKE", "gnutls_bye": "TLS_SHUTDOWN",
           "gnutls_record_recv": "RECV", "gnutls_heartbeat_ping": "RECV", "gnutls_record_send": "SEND", "gnutls_record_uncork": "SEND"}
