@@ -15,6 +15,7 @@ WITHIN(ND_OPERATIONS, BLOCK_MOST_OPERATIONS);
 WITHIN(ND_LIMITS, BLOCK_MOST_LIMITS);
 WITHIN(ND_SLOTS, BLOCK_MOST_SLOTS);
 WITHIN(ND_SHARDS, BLOCK_MOST_SHARDS);
+WITHIN(ND_EXPIRY_COUNTS, BLOCK_MOST_EXPIRIES);
 _Static_assert(BLOCK_MOST_OPERATIONS - 1 <= UINT8_MAX, "a slot has a byte for it");
 _Static_assert(ND_LIMITS <= ND_LIMIT_INBOUND, "it is a bit of its own");
 
@@ -174,6 +175,28 @@ struct block_counters *block_counters(const struct block *block, unsigned *opera
     }
     free(parts);
     return sums;
+}
+
+struct block_expiry *block_expiries(const struct block *block, unsigned *count) {
+    const struct nd_state_table *table = &block->state.expiries;
+    *count = 0;
+    if (!fits(table, sizeof(struct nd_expiry_count), BLOCK_MOST_EXPIRIES))
+        return NULL;
+    struct nd_expiry_count *rows = read_table(block, table);
+    struct block_expiry *expiries = calloc(table->count, sizeof *expiries);
+    for (unsigned i = 0; rows && expiries && i < table->count; i++) {
+        const uint32_t what = rows[i].what;
+        if (!what || !rows[i].count)
+            continue;
+        struct block_expiry *expiry = &expiries[(*count)++];
+        block_limit(block, what & 0xff, expiry->limit);
+        expiry->is_observed = what & ND_EXPIRY_OBSERVED;
+        expiry->set.by = what >> ND_EXPIRY_BY_SHIFT & 3;
+        expiry->set.line = (uint16_t)(what >> ND_EXPIRY_LINE_SHIFT);
+        expiry->count = rows[i].count;
+    }
+    free(rows);
+    return expiries;
 }
 
 struct nd_live_row *block_settings(const struct block *block, unsigned *count) {

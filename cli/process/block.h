@@ -13,7 +13,8 @@ enum {
     BLOCK_MOST_LIMITS = 64,
     BLOCK_MOST_SLOTS = 16384,
     BLOCK_MOST_SHARDS = 64,
-    BLOCK_MOST_REQUESTS = 1024
+    BLOCK_MOST_REQUESTS = 1024,
+    BLOCK_MOST_EXPIRIES = 512
 };
 
 struct block {
@@ -62,6 +63,18 @@ bool block_slot_stands(const struct block *block, const struct nd_slot *slot);
 
 /* Reads the counters of all operations: an array of *operations that the caller frees, or NULL. */
 struct block_counters *block_counters(const struct block *block, unsigned *operations);
+
+/* Expiries of one kind. */
+struct block_expiry {
+    char limit[2 * ND_OPERATION_NAME];
+    bool is_observed;
+    struct nd_set_where set;
+    uint32_t count;
+};
+
+/* Reads how many expiries there were of each kind: an array of *count that the caller frees, or NULL, also where the
+ * library there does not count them. */
+struct block_expiry *block_expiries(const struct block *block, unsigned *count);
 
 /* Reads the settings in force: an array of *count that the caller frees, or NULL. Their names end in a NUL. */
 struct nd_live_row *block_settings(const struct block *block, unsigned *count);

@@ -130,7 +130,8 @@ static void report(enum nd_call operation, const char *name, enum nd_limit limit
                              .fd = -1,
                              .name = name,
                              .in_a_row = in_a_row,
-                             .observed = nd_observing};
+                             .observed = nd_observing,
+                             .set = nd_profile_where_resolve(name)};
     nd_report_expiry(&event);
 }
 

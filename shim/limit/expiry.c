@@ -8,6 +8,7 @@
 #include "shim/socket/ended.h"
 #include "shim/socket/establish.h"
 #include "shim/socket/limits.h"
+#include "shim/socket/profile.h"
 #include "shim/socket/tcp_info.h"
 
 static int disconnect(int fd) {
@@ -27,6 +28,7 @@ void nd_expiry_report(int fd, const struct nd_expiry *expiry) {
     int saved = errno;
     struct sockaddr_storage peer;
     socklen_t len = sizeof peer;
+    const struct nd_sock *sock = nd_sock_lookup(fd);
     struct nd_event event = {.operation = expiry->operation,
                              .limit = expiry->limit,
                              .timeout = expiry->timeout,
@@ -34,7 +36,8 @@ void nd_expiry_report(int fd, const struct nd_expiry *expiry) {
                              .fd = fd,
                              .peer = expiry->peer,
                              .peer_len = expiry->peer_len,
-                             .observed = nd_observing};
+                             .observed = nd_observing,
+                             .set = nd_profile_where(sock ? sock->profile : 0, expiry->limit)};
     if (!event.peer && getpeername(fd, (struct sockaddr *)&peer, &len) == 0) {
         event.peer = (struct sockaddr *)&peer;
         event.peer_len = len;

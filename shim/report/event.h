@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "shim/report/expiry_count.h"
 
 /* An expiry. It is described before the connection is ended: afterwards the kernel no longer knows the peer. */
 struct nd_event {
@@ -17,10 +18,11 @@ struct nd_event {
     const char *name;            /* the name that was looked up, or NULL */
     const struct sockaddr *peer; /* or NULL */
     socklen_t peer_len;
-    unsigned in_a_row; /* of a lookup: how many of this name have expired, one after the other */
-    bool observed;     /* MODE=observe: nothing was ended */
-    bool stale;        /* no expiry: a lookup has given an answer from before */
-    nd_time age;       /* of that answer */
+    unsigned in_a_row;       /* of a lookup: how many of this name have expired, one after the other */
+    bool observed;           /* MODE=observe: nothing was ended */
+    bool stale;              /* no expiry: a lookup has given an answer from before */
+    nd_time age;             /* of that answer */
+    struct nd_set_where set; /* the limit */
 };
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/compiler.h"
 #include "shim/raw.h"
 #include "shim/report/backtrace.h"
+#include "shim/report/expiries.h"
 #include "shim/report/format.h"
 #include "shim/report/probes.h"
 #include "shim/report/sink.h"
@@ -159,6 +160,7 @@ static void deliver(const struct nd_event *event) {
 
 void nd_report_expiry(const struct nd_event *event) {
     nd_slots_count_expiry(event->operation, event->observed);
+    nd_expiries_count(event->limit, event->observed, event->set);
     ND_PROBE5(netdeadline, expiry, event->operation, event->limit, event->timeout, event->elapsed,
               (int)event->observed);
     deliver(event);

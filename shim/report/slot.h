@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "base/clock.h"
+#include "shim/report/expiry_count.h"
 #include "shim/report/operations.h"
 
 /* A call that may wait. The layout is the same in 32-bit processes. A slot is taken for the duration of a call, and
@@ -59,6 +60,7 @@ struct nd_slots {
     uint32_t unused[13];
     struct nd_slot slot[ND_SLOTS];
     struct nd_counters counters[ND_SHARDS][ND_OPERATIONS]; /* a thread writes to the pages of one shard */
+    struct nd_expiry_count expiries[ND_EXPIRY_COUNTS];
 } __attribute__((aligned(4096)));
 
 /* Pages that are never written cost nothing. A forked child finds zeros. */

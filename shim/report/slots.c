@@ -44,6 +44,8 @@ static void zero_counters(void) {
                 counters->observed) /* else they are zeros, and writing to them would need a private page */
                 memset(counters, 0, sizeof *counters);
         }
+    if (atomic_load_explicit(&nd_slots.expiries[0].what, memory_order_relaxed)) /* the first to be taken */
+        memset(nd_slots.expiries, 0, sizeof nd_slots.expiries);
 }
 
 void nd_slots_forked(void) {

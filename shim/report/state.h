@@ -44,8 +44,9 @@ struct nd_state {
     struct nd_state_table chunks;       /* pointers to as many records of the descriptors that follow */
     struct nd_state_table profiles;     /* struct nd_profile */
     struct nd_state_table end_requests; /* struct nd_end_request */
+    struct nd_state_table expiries;     /* struct nd_expiry_count */
 };
-_Static_assert(sizeof(struct nd_state_table) == 16 && sizeof(struct nd_state) == 48 + 12 * 16, "known outside");
+_Static_assert(sizeof(struct nd_state_table) == 16 && sizeof(struct nd_state) == 48 + 13 * 16, "known outside");
 enum { ND_STATE_LEAST = 48 + 8 * 16 }; /* the size before there were records */
 
 /* The fields of a block that tells of this process; `bytes` is the table `watch`. */
@@ -57,7 +58,8 @@ enum { ND_STATE_LEAST = 48 + 8 * 16 }; /* the size before there were records */
     .buckets = ND_STATE_TABLE(nd_bucket_ms), .slots = ND_STATE_TABLE(nd_slots.slot),                                   \
     .counters = {{nd_slots.counters}, sizeof(struct nd_counters), ND_SHARDS * ND_OPERATIONS},                          \
     .settings = ND_STATE_TABLE(nd_live_rows), .wish = {{&nd_live_wish}, sizeof nd_live_wish, 1},                       \
-    .watch = ND_STATE_TABLE(bytes), .shards = ND_SHARDS, .end_requests = ND_STATE_TABLE(nd_end_requests)
+    .watch = ND_STATE_TABLE(bytes), .shards = ND_SHARDS, .end_requests = ND_STATE_TABLE(nd_end_requests),              \
+    .expiries = ND_STATE_TABLE(nd_slots.expiries)
 
 /* Exported, also by the command, for guard. The library itself uses nd_state: this name may refer to the block of another copy of the library. */
 extern struct nd_state netdeadline_state;

@@ -6,6 +6,7 @@
 
 #include <sys/socket.h>
 
+#include "shim/report/expiry_count.h"
 #include "shim/settings/rules.h"
 
 /* The rules of the config file. Written while the library starts. */
@@ -47,6 +48,12 @@ nd_time nd_profile_establish(const char *name);
 
 /* Whether a section of the config file sets ESTABLISH. */
 extern bool nd_profile_has_establish;
+
+/* Where the limit of this name was set that holds for a connection of the profile. */
+struct nd_set_where nd_profile_where(uint8_t profile, const char *limit);
+
+/* Where RESOLVE was set, as it holds for a name (or NULL). */
+struct nd_set_where nd_profile_where_resolve(const char *name);
 
 /* Notes that a lookup of `asked` found the host `canonical` (NULL: the same name) with these addresses: a later connect
  * to one of them is taken for one to that host. */

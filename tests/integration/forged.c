@@ -21,6 +21,7 @@ static struct nd_counters counters[4][ND_OPERATIONS];
 static struct nd_live_row rows[8];
 static struct nd_live_wish wish;
 static char watch[64];
+static struct nd_expiry_count expiries[ND_EXPIRY_COUNTS];
 static uint64_t word = 0x1122334455667788;
 static struct nd_sock records[ND_SOCK_CHUNK];
 static uint64_t chunks[ND_SOCK_CHUNKS];
@@ -45,12 +46,15 @@ struct nd_state netdeadline_state __attribute__((visibility("default"))) = {
     .watch = TABLE(watch),
     .shards = 4,
     .watch_all = 0xff,
+    .expiries = TABLE(expiries),
 };
 
 static void fill_with_evil(void) {
     memset(operations, 'o', sizeof operations); /* without an end */
     memset(limits, 'l', sizeof limits);
     memset(counters, 0xff, sizeof counters);
+    memset(expiries, 0xff, sizeof expiries);
+    expiries[0] = (struct nd_expiry_count){.what = ND_EXPIRY_USED | 1, .count = UINT32_MAX};
     for (int i = 0; i < ND_OPERATIONS; i++)
         memcpy(operations[i], EVIL, sizeof EVIL - 1);
     memcpy(limits[1], EVIL, sizeof EVIL - 1);
@@ -114,6 +118,7 @@ static void fill_with_good(void) {
     int longest = 0;
     memset(operations, 0, sizeof operations);
     memset(counters, 0, sizeof counters);
+    memset(expiries, 0, sizeof expiries);
 #define ND_OPERATION(name, ...) strcpy(operations[ND_OPERATION_##name], #name);
 #include "shim/report/operations.def"
     for (int i = 1; i < ND_OPERATIONS; i++) {
@@ -136,10 +141,11 @@ static void *change(void *arg) {
 
 static void spoil(const char *kind) {
     struct nd_state *state = &netdeadline_state;
-    struct nd_state_table *tables[] = {&state->operations, &state->limits,   &state->buckets, &state->slots,
-                                       &state->counters,   &state->settings, &state->wish,    &state->watch};
+    struct nd_state_table *tables[] = {&state->operations, &state->limits,   &state->buckets,
+                                       &state->slots,      &state->counters, &state->settings,
+                                       &state->wish,       &state->watch,    &state->expiries};
     pthread_t thread;
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 9; i++) {
         if (!strcmp(kind, "counts"))
             tables[i]->count = UINT32_MAX;
         if (!strcmp(kind, "sizes"))

@@ -175,6 +175,47 @@ START_TEST(another_versions_block_is_strange) {
 }
 END_TEST
 
+/* The library's file was replaced by a newer one, with this command; the process has the older. */
+START_TEST(an_older_block_is_read_without_what_it_lacks) {
+    const size_t hole = 4096;
+    char *end = before_a_hole(hole) + hole;
+    unsigned count = 1;
+    state.size = ND_STATE_LEAST;
+    memcpy(end - ND_STATE_LEAST, &state, ND_STATE_LEAST);
+    loaded.symbol = (uintptr_t)end - ND_STATE_LEAST;
+    ck_assert_int_eq(found(), BLOCK_FOUND);
+    ck_assert_ptr_null(block_expiries(&block, &count));
+    ck_assert_uint_eq(count, 0);
+}
+END_TEST
+
+START_TEST(expiries_by_limit) {
+    static struct nd_expiry_count expiries[5];
+    const uint32_t by = ND_SET_BY_ENVIRONMENT << ND_EXPIRY_BY_SHIFT;
+    unsigned count;
+    expiries[0].what = ND_EXPIRY_USED | 1 | ND_LIMIT_INBOUND | by;
+    expiries[0].count = 7;
+    expiries[1].what = ND_EXPIRY_USED | ND_EXPIRY_OBSERVED | 1 | ND_SET_BY_FILE << ND_EXPIRY_BY_SHIFT | 65535U << 16;
+    expiries[1].count = 1;
+    expiries[2].what = ND_EXPIRY_USED | 99; /* no limit */
+    expiries[2].count = 2;
+    expiries[3].what = UINT32_MAX;
+    state.expiries = TABLE(expiries);
+    open_good();
+    struct block_expiry *found_rows = block_expiries(&block, &count);
+    ck_assert_uint_eq(count, 3);
+    ck_assert_str_eq(found_rows[0].limit, "INBOUND_RECV");
+    ck_assert(!found_rows[0].is_observed && found_rows[0].set.by == ND_SET_BY_ENVIRONMENT && found_rows[0].count == 7);
+    ck_assert(found_rows[1].is_observed && found_rows[1].set.by == ND_SET_BY_FILE && found_rows[1].set.line == 65535);
+    ck_assert_str_eq(found_rows[2].limit, "?");
+    free(found_rows);
+    state.expiries.count = UINT32_MAX;
+    open_good();
+    ck_assert_ptr_null(block_expiries(&block, &count));
+    state.expiries = (struct nd_state_table){0};
+}
+END_TEST
+
 START_TEST(counts_are_bounded) {
     static const uint32_t most[TABLES] = {BLOCK_MOST_OPERATIONS, BLOCK_MOST_LIMITS, ND_BUCKETS, BLOCK_MOST_SLOTS,
                                           SHARDS * OPERATIONS,   ND_LIVE_ROWS,      1,          1 << 20};
@@ -391,6 +432,8 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, a_good_block_is_found);
     tcase_add_test(tests, what_cannot_be_found_or_seen);
     tcase_add_test(tests, another_versions_block_is_strange);
+    tcase_add_test(tests, an_older_block_is_read_without_what_it_lacks);
+    tcase_add_test(tests, expiries_by_limit);
     tcase_add_test(tests, counts_are_bounded);
     tcase_add_test(tests, sizes_must_be_ours);
     tcase_add_test(tests, shards_must_divide_the_counters);

@@ -142,6 +142,39 @@ START_TEST(limit_of_a_lookup) {
 END_TEST
 
 /* More addresses than there is room for: the first ones are forgotten. */
+static const struct nd_set_where *where(uint8_t profile, const char *limit) {
+    static struct nd_set_where set;
+    set = nd_profile_where(profile, limit);
+    return &set;
+}
+
+/* The narrowest section that sets a limit is the one that is told, as it is the one that holds. */
+START_TEST(where_a_limit_was_set) {
+    char *variables[] = {"NETDEADLINE_IDLE=9s", NULL};
+    start("CONNECT=9s\n[destination 10.0.0.0/8]\nRECV=1s\nIDLE=2s\n[destination 10.0.0.1]\nRECV=2s\n[destination "
+          "x.test]\n"
+          "RESOLVE=3s\n[program prog]\nUNACKED=4s\n");
+    uint8_t wide = to("10.0.0.2", 1), narrow = to("10.0.0.1", 1);
+    ck_assert_uint_eq(where(wide, "RECV")->line, 3);
+    ck_assert_uint_eq(where(narrow, "RECV")->line, 6);
+    ck_assert_uint_eq(where(narrow, "RECV")->by, ND_SET_BY_FILE);
+    ck_assert_uint_eq(where(narrow, "CONNECT")->line, 1);
+    ck_assert_uint_eq(where(0, "CONNECT")->line, 1);
+    ck_assert_uint_eq(where(narrow, "TLS_SHUTDOWN")->by, ND_SET_BY_DEFAULT);
+    ck_assert_uint_eq(where(narrow, "what is none")->by, ND_SET_BY_DEFAULT);
+    ck_assert_uint_eq(where(0, "INBOUND_UNACKED")->line, 10); /* it follows UNACKED */
+    ck_assert_uint_eq(nd_profile_where_resolve("x.test").line, 8);
+    ck_assert_uint_eq(nd_profile_where_resolve("y.test").by, ND_SET_BY_DEFAULT);
+    ck_assert_uint_eq(nd_profile_where_resolve(NULL).by, ND_SET_BY_DEFAULT);
+    nd_rules_take_environment(&nd_rules, variables);
+    nd_profile_start();
+    ck_assert_uint_eq(where(wide, "IDLE")->by, ND_SET_BY_ENVIRONMENT);
+    ck_assert_uint_eq(where(wide, "IDLE")->line, 0);
+    nd_settings.outbound.recv = 5 * ND_SEC;
+    ck_assert_uint_eq(where(narrow, "RECV")->by, ND_SET_BY_COMMAND);
+}
+END_TEST
+
 START_TEST(many_addresses) {
     char address[32];
     start("[destination db.test]\nRECV=1s\n");
@@ -211,6 +244,7 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, names_of_a_hostent);
     tcase_add_test(tests, limit_of_an_establishment);
     tcase_add_test(tests, limit_of_a_lookup);
+    tcase_add_test(tests, where_a_limit_was_set);
     tcase_add_test(tests, many_addresses);
     tcase_add_test(tests, table_of_profiles_is_full);
     tcase_add_test(tests, threads_that_race);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "shim/mode.h"
+#include "shim/report/expiries.h"
 #include "tests/unit/fake_kernel.h"
 #include "tests/unit/unit.h"
 
@@ -202,6 +203,46 @@ START_TEST(a_fork_that_nobody_tells_of_is_noticed) {
 }
 END_TEST
 
+/* How often the limit has expired, wherever it was set; as INBOUND where that is the prefix. */
+static unsigned expiries_of(uint32_t limit, uint32_t observed) {
+    unsigned sum = 0;
+    for (int i = 0; i < ND_EXPIRY_COUNTS; i++)
+        if ((nd_slots.expiries[i].what & 0x1ff) == (limit | observed) && nd_slots.expiries[i].what)
+            sum += nd_slots.expiries[i].count;
+    return sum;
+}
+
+START_TEST(expiries_are_counted_by_limit_and_line) {
+    const struct nd_set_where line = {ND_SET_BY_FILE, 7}, other = {ND_SET_BY_FILE, 65535};
+    nd_slots_count_expiry("recv", false); /* as each expiry is, before */
+    nd_expiries_count("RECV", false, line);
+    nd_expiries_count("RECV", false, line);
+    nd_expiries_count("RECV", false, other);
+    nd_expiries_count("INBOUND_RECV", true, line);
+    ck_assert_uint_eq(expiries_of(ND_LIMIT_RECV, 0), 3);
+    ck_assert_uint_eq(expiries_of(ND_LIMIT_RECV | ND_LIMIT_INBOUND, ND_EXPIRY_OBSERVED), 1);
+    ck_assert_uint_eq(nd_slots.expiries[0].count, 2);
+    ck_assert_uint_eq(nd_slots.expiries[0].what >> ND_EXPIRY_LINE_SHIFT, 7);
+    ck_assert_uint_eq(nd_slots.expiries[1].what >> ND_EXPIRY_LINE_SHIFT, 65535);
+    pid_t child = fork();
+    if (child == 0) {
+        nd_slots_forked();
+        _exit(nd_slots.expiries[0].what || nd_slots.expiries[2].count ? 1 : 0);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+START_TEST(expiries_of_too_many_kinds_are_counted_together) {
+    for (uint16_t i = 0; i < 2 * ND_EXPIRY_COUNTS; i++)
+        nd_expiries_count("SEND", false, (struct nd_set_where){ND_SET_BY_FILE, (uint16_t)(i + 1)});
+    ck_assert_uint_eq(expiries_of(ND_LIMIT_SEND, 0), ND_EXPIRY_COUNTS - 1);
+    ck_assert_uint_eq(expiries_of(ND_LIMIT_NONE, 0), ND_EXPIRY_COUNTS + 1);
+}
+END_TEST
+
 enum { THREADS = 8, CALLS = 20000 };
 
 static void *many_calls(void *arg) {
@@ -237,5 +278,7 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, slots_of_dead_threads_come_back);
     tcase_add_test(tests, a_child_starts_anew);
     tcase_add_test(tests, a_fork_that_nobody_tells_of_is_noticed);
+    tcase_add_test(tests, expiries_are_counted_by_limit_and_line);
+    tcase_add_test(tests, expiries_of_too_many_kinds_are_counted_together);
     tcase_add_test(tests, threads_lose_no_count);
 }
