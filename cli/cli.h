@@ -33,6 +33,7 @@ extern const struct cli_command cli_stats_command;
 extern const struct cli_command cli_set_command;
 extern const struct cli_command cli_end_command;
 extern const struct cli_command cli_guard_command;
+extern const struct cli_command cli_exporter_command;
 extern const struct cli_command cli_enable_command;
 extern const struct cli_command cli_disable_command;
 extern const struct cli_command cli_status_command;

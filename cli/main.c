@@ -7,9 +7,9 @@
 #endif
 
 static const struct cli_command *const commands[] = {
-    &cli_run_command,    &cli_check_command,   &cli_ps_command,    &cli_top_command,    &cli_stats_command,
-    &cli_set_command,    &cli_end_command,     &cli_guard_command, &cli_config_command, &cli_unit_command,
-    &cli_enable_command, &cli_disable_command, &cli_status_command};
+    &cli_run_command,  &cli_check_command,  &cli_ps_command,      &cli_top_command,      &cli_stats_command,
+    &cli_set_command,  &cli_end_command,    &cli_guard_command,   &cli_exporter_command, &cli_config_command,
+    &cli_unit_command, &cli_enable_command, &cli_disable_command, &cli_status_command};
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 

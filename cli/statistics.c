@@ -2,9 +2,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/line.h"
 #include "cli/process/array.h"
+#include "cli/process/process_connections.h"
 #include "cli/process/processes.h"
 #include "shim/report/slots.h"
 #include "shim/settings/setting_value.h"
@@ -12,13 +14,19 @@
 
 enum { OUTLIERS_ONE_IN = 1000, MARGIN = 3 };
 
-static unsigned count_waiting(const struct block *block) {
-    unsigned count, waiting = 0;
+/* The process's own monotonic clock is another in a time namespace. */
+static void look_at_slots(struct process_statistics *process, const struct block *block) {
+    unsigned count;
     struct nd_slot *slots = block_slots(block, &count), slot;
-    for (unsigned i = 0; slots && i < count; i++)
-        waiting += slots[i].tid && block_slot(block, i, &slot) == 0 && block_slot_stands(block, &slot);
+    const int64_t now = nd_now() + process_clock_offset(process->pid) - process_clock_offset(getpid());
+    for (unsigned i = 0; slots && i < count; i++) {
+        if (!slots[i].tid || block_slot(block, i, &slot) != 0 || !block_slot_stands(block, &slot))
+            continue;
+        process->waiting++;
+        if (slot.began > 0 && slot.began < now && now - slot.began > process->oldest)
+            process->oldest = now - slot.began;
+    }
     free(slots);
-    return waiting;
 }
 
 static bool fill(struct process_statistics *process, const struct block *block) {
@@ -28,7 +36,8 @@ static bool fill(struct process_statistics *process, const struct block *block) 
     process->counters = block_counters(block, &process->operations);
     process->settings = block_settings(block, &process->setting_count);
     process->names = calloc(process->operations, sizeof *process->names);
-    process->waiting = count_waiting(block);
+    process->expiries = block_expiries(block, &process->expiry_count);
+    look_at_slots(process, block);
     for (unsigned i = 0; process->names && i < process->operations; i++)
         block_operation(block, i, process->names[i]);
     return process->counters && process->names && process->settings;
@@ -38,6 +47,7 @@ static void drop(struct process_statistics *process) {
     free(process->counters);
     free(process->names);
     free(process->settings);
+    free(process->expiries);
 }
 
 enum block_found statistics_collect(struct statistics *statistics, pid_t pid, bool thoroughly) {
@@ -50,13 +60,40 @@ enum block_found statistics_collect(struct statistics *statistics, pid_t pid, bo
         !array_grow(&statistics->processes, statistics->count, &statistics->room, sizeof *statistics->processes, 64))
         found = BLOCK_DENIED;
     if (found == BLOCK_FOUND) {
-        if (fill(&process, block))
+        const struct process_identity before = process_identity(pid);
+        bool is_whole = fill(&process, block);
+        process.identity = process_identity(pid); /* another where it has executed a program meanwhile */
+        if (is_whole && memcmp(&before, &process.identity, sizeof before) == 0)
             statistics->processes[statistics->count++] = process;
         else
             drop(&process), found = BLOCK_GONE;
     }
     free(block);
     return found;
+}
+
+/* A peer that has owed a reply for less than this is only answering. */
+#define PENDING ND_SEC
+
+/* Of accepted connections it is not known whether they are idle between two requests. */
+static void look_at_connection(const struct connection *connection, int fd, void *arg) {
+    struct process_statistics *process = arg;
+    struct connection_trouble trouble;
+    (void)fd;
+    if (connection->is_inbound)
+        return;
+    connection_trouble(connection, &trouble);
+    if (trouble.reply_pending < PENDING)
+        return;
+    process->pending++;
+    if (trouble.reply_pending > process->oldest_pending)
+        process->oldest_pending = trouble.reply_pending;
+}
+
+void statistics_look_at_connections(struct statistics *statistics) {
+    for (size_t i = 0; i < statistics->count; i++)
+        process_connections(statistics->processes[i].pid, look_at_connection, &statistics->processes[i]);
+    process_connections_forget();
 }
 
 void statistics_free(struct statistics *statistics) {

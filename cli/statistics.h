@@ -5,15 +5,21 @@
 #include <stdio.h>
 
 #include "cli/process/block.h"
+#include "cli/process/processes.h"
 
 struct process_statistics {
     pid_t pid;
+    struct process_identity identity;
     char program[64]; /* not escaped, as all text here */
     char library[17]; /* its version */
-    unsigned operations, waiting, setting_count;
+    unsigned operations, waiting, setting_count, expiry_count;
+    int64_t oldest;         /* ns: for how long the call that has waited longest is under way; 0 for none */
+    unsigned pending;       /* connections whose peer owes a reply, once statistics_look_at_connections was called */
+    int64_t oldest_pending; /* ns */
     struct block_counters *counters;
     char (*names)[ND_OPERATION_NAME];
     struct nd_live_row *settings;
+    struct block_expiry *expiries; /* NULL where its library does not count them */
 };
 
 struct statistics {
@@ -24,6 +30,10 @@ struct statistics {
 
 /* Adds what the library has counted in the process, if it is there. `thoroughly` is as for block_open. */
 enum block_found statistics_collect(struct statistics *statistics, pid_t pid, bool thoroughly);
+
+/* Looks at the connections of all these processes. */
+void statistics_look_at_connections(struct statistics *statistics);
+
 void statistics_free(struct statistics *statistics);
 
 /* The number of calls that waited under a limit, or were timed in MODE=observe. */
@@ -48,14 +58,10 @@ bool statistics_setting(const struct nd_live_row *row, char *out, size_t size);
 
 void statistics_print_table(const struct statistics *statistics, FILE *to);
 void statistics_print_json(const struct statistics *statistics, FILE *to);
-
 /* Draws the histogram of the operation's waits for each process that has made it. Returns false where none has. */
 bool statistics_print_histogram(const struct statistics *statistics, const char *operation, FILE *to);
 
 /* Prints sections of the config file with the limits that would suit each program, and what they rest on. */
 void statistics_print_config(const struct statistics *statistics, FILE *to);
-
-/* Prints Prometheus' text exposition format, as node-exporter's textfile collector takes it. */
-void statistics_print_prometheus(const struct statistics *statistics, FILE *to);
 
 #endif

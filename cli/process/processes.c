@@ -74,6 +74,27 @@ void process_name(pid_t pid, char *out, size_t size) {
     escape(out, size, name);
 }
 
+struct process_identity process_identity(pid_t pid) {
+    enum { STARTED = 22, CODE = 26, STACK = 28 }; /* of proc_pid_stat(5); the name's end is before the third field */
+    struct process_identity found = {0};
+    char text[2048];
+    ssize_t length = read_file(pid, "stat", text, sizeof text - 1);
+    text[length > 0 ? length : 0] = '\0';
+    const char *at = strrchr(text, ')');
+    for (int field = 2; at && field <= STACK; field++) {
+        unsigned long long value = field > 3 ? strtoull(at, NULL, 10) : 0;
+        if (field == STARTED)
+            found.started = value;
+        if (field == CODE)
+            found.code = value;
+        if (field == STACK)
+            found.stack = value;
+        at = strchr(at, ' ');
+        at = at ? at + 1 : NULL;
+    }
+    return found;
+}
+
 bool process_is_64(pid_t pid) {
     char ident[EI_NIDENT];
     return read_file(pid, "exe", ident, sizeof ident) != sizeof ident || ident[EI_CLASS] == ELFCLASS64;

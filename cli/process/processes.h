@@ -23,6 +23,13 @@ void process_raw_name(pid_t pid, char *out, size_t size);
 
 bool process_is_64(pid_t pid);
 
+/* What tells a process, and what it has executed, from any other that has had its number: when it was started, and where
+ * its code and stack are. All zeros where that cannot be seen. */
+struct process_identity {
+    uint64_t started, code, stack;
+};
+struct process_identity process_identity(pid_t pid);
+
 /* By how much the process's CLOCK_MONOTONIC is ahead of the host's, in ns. It is not 0 in a time namespace. */
 int64_t process_clock_offset(pid_t pid);
 

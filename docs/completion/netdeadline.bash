@@ -151,7 +151,15 @@ _netdeadline() {
         if [[ $before == --histogram ]]; then
             mapfile -t COMPREPLY < <(compgen -W "$_netdeadline_calls" -- "$word")
         else
-            mapfile -t COMPREPLY < <(compgen -W "--json --prometheus --config --histogram --help $(_netdeadline_pids)" -- "$word")
+            mapfile -t COMPREPLY < <(compgen -W "--json --prometheus --by-pid --config --histogram --help $(_netdeadline_pids)" -- "$word")
+        fi
+        ;;
+    exporter)
+        if [[ $before == --textfile ]]; then
+            compopt -o filenames 2>/dev/null
+            mapfile -t COMPREPLY < <(compgen -f -- "$word")
+        elif [[ $before != --listen && $before != --interval ]]; then
+            mapfile -t COMPREPLY < <(compgen -W "--listen --textfile --interval --by-pid --help" -- "$word")
         fi
         ;;
     set)

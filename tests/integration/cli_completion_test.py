@@ -69,6 +69,7 @@ def test_processes_and_settings():
     assert complete("stats", "--p") == ["--prometheus"]
     assert complete("stats", "--co") == ["--config"]
     assert complete("stats", "--histogram", "SSL_re")[:1] == ["SSL_read"]
+    assert complete("exporter", "--te") == ["--textfile"]
     assert complete("set", pid, "INBOUND_REC") == ["INBOUND_RECV="]
     assert complete("set", pid, "LOG") == [] and complete("set", pid, "MO") == ["MODE="]
 

@@ -1,6 +1,7 @@
 """`netdeadline stats`: what was counted, as a table, as JSON, for Prometheus; and MODE=observe, which ends nothing."""
 
 import json
+import pathlib
 import re
 import shutil
 import subprocess
@@ -119,7 +120,7 @@ def test_observe_leaves_the_kernel_alone(net):
 
 # --- Prometheus ---
 
-SAMPLE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)\{((?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*",?)*)\} (\+Inf|-?[0-9.e+]+)')
+SAMPLE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*",?)*)\})? (\+Inf|-?[0-9.e+]+)')
 LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"')
 
 
@@ -141,11 +142,18 @@ def parse_prometheus(text):
             name, labels, value = SAMPLE.fullmatch(line).groups()
             base = re.sub("_(bucket|sum|count)$", "", name) if types[family] == "histogram" else name
             assert base == family and (kind != "counter" or name.endswith("_total")), line
-            pairs = LABEL.findall(labels)
+            pairs = LABEL.findall(labels or "")
             key = (name, *sorted(pairs))
             assert key not in samples and len(dict(pairs)) == len(pairs), line
             samples[key] = float(value)
     return types, samples
+
+
+def unit_of(pid):
+    """The innermost service of a process, as its cgroup has it."""
+    names = [name for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+             if line.startswith("0::") or ":name=systemd:" in line for name in line.split("/")]
+    return next((name for name in reversed(names) if name.endswith(".service")), "")
 
 
 def test_prometheus(net, tmp_path):
@@ -153,18 +161,32 @@ def test_prometheus(net, tmp_path):
     odd = shutil.copy(CALL, tmp_path / "a\"b\\c\nd\xe9")
     program = net.start([odd, at(server), "recv", STAY], RECV=MS)
     counted(program, "recv", expired=1)
-    text = netdeadline("stats", "--prometheus", pid_of(program)).stdout.decode("ascii")
+    text = netdeadline("stats", "--prometheus", "--by-pid", pid_of(program)).stdout.decode("ascii")
     types, samples = parse_prometheus(text)
     assert types["netdeadline_calls_total"] == "counter" and types["netdeadline_wait_seconds"] == "histogram"
-    where = {("pid", str(pid_of(program))), ("program", r'a\"b\\c?d??')}
+    where = {("pid", str(pid_of(program))), ("program", r'a\"b\\c?d??'), ("unit", unit_of(pid_of(program)))}
 
     def value(name, **labels):
         return next(value for key, value in samples.items() if key[0] == name and set(key[1:]) == where | set(labels.items()))
 
     assert value("netdeadline_expiries_total", operation="recv") == 1
     assert value("netdeadline_limit_seconds", limit="RECV") == LIMIT / 1000
+    assert value("netdeadline_limit_expiries_total", limit="RECV", section="environment", mode="enforce") == 1
     buckets = [value for key, value in samples.items() if key[0] == "netdeadline_wait_seconds_bucket" and ("operation", "connect") in key]
     assert buckets == sorted(buckets) and buckets[-1] == value("netdeadline_wait_seconds_count", operation="connect") == 1
+
+
+def test_prometheus_by_program(net):
+    """Two processes of one program are one series, which says nothing of either's number nor peer."""
+    server = net.serve(tcp.silent)
+    programs = [net.start([CALL, at(server), "recv", STAY], RECV=MS) for _ in range(2)]
+    for program in programs:
+        counted(program, "recv", expired=1)
+    text = netdeadline("stats", "--prometheus", *map(pid_of, programs)).stdout.decode()
+    _, samples = parse_prometheus(text)
+    assert [value for key, value in samples.items() if key[0] == "netdeadline_expiries_total" and ("operation", "recv") in key] == [2]
+    assert "pid=" not in text and str(server.port) not in text and "127.0.0.1" not in text, text
+    netdeadline("stats", "--by-pid", status=2)
 
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")

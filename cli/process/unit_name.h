@@ -1,0 +1,16 @@
+/* The systemd service that a process belongs to. */
+#ifndef CLI_PROCESS_UNIT_NAME_H
+#define CLI_PROCESS_UNIT_NAME_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Stores the name of the service, or nothing where the process is in none (a login session, a container) or that is not
+ * known. The instances of a service that is started for each connection, whose names have the peer's address in them,
+ * are one: sshd@.service. It is not escaped. */
+void unit_name(pid_t pid, char *out, size_t size);
+
+/* The same by the text of /proc/PID/cgroup. */
+void unit_name_in(const char *cgroups, char *out, size_t size);
+
+#endif
