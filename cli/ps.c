@@ -15,7 +15,8 @@ static void print_help(FILE *to) {
         "the socket calls they are blocked in, and the connections that are connecting, owe a reply or have not\n"
         "acknowledged anything for a second.\n\n"
         "Options:\n"
-        "  --stack        shows the stack of each blocked thread, which is stopped for a moment to be read\n"
+        "  --stack        shows the stack of each blocked thread, which is stopped for a moment to be read,\n"
+        "                 and of Python programs their own frames\n"
         "  --connections  shows every TCP connection of the processes, and what it waits for\n\n"
         "Processes of other users are shown to root only.\n"
         "Exit status: 0; 2 for wrong usage, 125 if a process may not be looked at, 127 if there is no such process.\n");
@@ -110,8 +111,9 @@ static int run(int argc, char **argv) {
     if (optind == argc)
         blocked_collect_all(&list);
     if (with_stack && stack_start() != 0) {
-        cli_warn("--stack needs libunwind with its ptrace part%s, which is not installed here", package_of_libunwind());
-        with_stack = false, status = CLI_FAILED;
+        cli_warn("--stack needs libunwind with its ptrace part%s, which is not installed here, but for Python's frames",
+                 package_of_libunwind());
+        status = CLI_FAILED;
     }
     blocked_sort(&list, false);
     blocked_tabulate(&list, false, &table);

@@ -10,6 +10,7 @@
 #include "base/line.h"
 #include "cli/process/image.h"
 #include "cli/process/processes.h"
+#include "cli/process/python.h"
 #include "cli/process/stop.h"
 
 enum { MOST_FRAMES = 64 };
@@ -113,9 +114,12 @@ void stack_print(pid_t pid, pid_t tid, FILE *to) {
         fprintf(to, "        (no stack: a program of another class than this command)\n");
         return;
     }
+    python_prepare(pid, tid);
     const int signal = thread_stop(tid);
     if (signal >= 0) {
-        print_frames(pid, tid, to);
+        if (accessors)
+            print_frames(pid, tid, to);
+        python_print(pid, tid, to);
         thread_go_on(tid, signal);
     } else if (errno == ETIMEDOUT) {
         fprintf(to, "        (no stack: the thread does not stop)\n");

@@ -21,7 +21,7 @@ def netdeadline(*arguments, status=0, **options):
 
 def table(text):
     """The rows of a table as dictionaries."""
-    heading, *rows = [line for line in text.splitlines() if not line.startswith("        0x")]
+    heading, *rows = [line for line in text.splitlines() if not line.startswith("        ")]
     names = heading.split()
     return [dict(zip(names, row.split(None, len(names) - 1))) for row in rows]
 
