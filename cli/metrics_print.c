@@ -173,7 +173,8 @@ static void print_limits(const struct metrics *metrics, FILE *to) {
             begin_sample(to, "netdeadline_limit_seconds", &metrics->groups[i]);
             print_label(to, "limit", nd_setting_table[row].name);
             /* as it would be written: the default of RESOLVE is a nanosecond less */
-            fprintf(to, "} %.3f\n", (double)((metrics->groups[i].limits[row] + ND_MSEC - 1) / ND_MSEC) / 1000);
+            const int64_t ms = (metrics->groups[i].limits[row] + ND_MSEC - 1) / ND_MSEC;
+            fprintf(to, "} %" PRId64 ".%03" PRId64 "\n", ms / 1000, ms % 1000);
         }
 }
 

@@ -109,7 +109,8 @@ START_TEST(config_has_one_section_for_a_program) {
     config();
     ck_assert_ptr_nonnull(strstr(text, "# counted in 3 processes\n"));
     ck_assert_ptr_eq(strstr(strstr(text, "[program") + 1, "[program"), NULL);
-    ck_assert_int_eq(read_back("statistics_test").outbound.recv, 2 * ND_SEC);
+    const struct nd_settings got = read_back("statistics_test");
+    ck_assert_int_eq(got.outbound.recv, 2 * ND_SEC);
 }
 END_TEST
 
@@ -119,8 +120,9 @@ START_TEST(config_suggests_no_limit_for_hours_nor_for_listeners) {
     counters[0][ND_OPERATION_epoll_wait].longest = 9 * (uint64_t)3600 * ND_SEC;
     count(&counters[0][ND_OPERATION_accept], 100, 3);
     config();
-    ck_assert_int_eq(read_back("statistics_test").outbound.recv, 0);
-    ck_assert_int_eq(read_back("statistics_test").accept, 0);
+    const struct nd_settings got = read_back("statistics_test");
+    ck_assert_int_eq(got.outbound.recv, 0);
+    ck_assert_int_eq(got.accept, 0);
     ck_assert_ptr_nonnull(strstr(text, "no RECV: some took hours"));
     ck_assert_ptr_nonnull(strstr(text, "# ACCEPT = 1s"));
 }
@@ -141,7 +143,8 @@ START_TEST(patterns_match_the_names_they_are_made_of) {
         finish();
         text = malloc(128);
         snprintf(text, 128, "[program %s]\nRECV = 7s\n", pattern);
-        ck_assert_msg(read_back(odd[i]).outbound.recv == 7 * ND_SEC, "%s as %s", odd[i], pattern);
+        const struct nd_settings got = read_back(odd[i]);
+        ck_assert_msg(got.outbound.recv == 7 * ND_SEC, "%s as %s", odd[i], pattern);
     }
 }
 END_TEST
