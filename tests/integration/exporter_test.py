@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 import urllib.request
 
 import pytest
@@ -99,6 +100,17 @@ def test_counts_outlive_their_process(net, exporter, tmp_path):
     assert gone and total(gone, "netdeadline_expiries_total", program=name, operation="recv") == 1, gone
     assert total(gone, "netdeadline_limit_expiries_total", program=name) == 1 and total(gone, "netdeadline_waiting_threads", program=name) == 0
     assert str(server.port) not in "".join(line for line in gone.splitlines() if name in line)
+
+
+def test_a_file_that_is_newer_than_the_process_names_no_section(net, tmp_path):
+    server = net.serve(tcp.silent)
+    (tmp_path / "conf").write_text(f"\n[destination 127.0.0.0/8]\nRECV = {MS}\n")
+    program = net.start([CALL, at(server), "recv", STAY], CONFIG=str(tmp_path / "conf"))
+    counted(program, "recv", expired=1)
+    for newer, section in [(-3600, "[destination 127.0.0.0/8]"), (3600, "line 3")]:
+        os.utime(tmp_path / "conf", times=(time.time() + newer,) * 2)
+        text = netdeadline("stats", "--prometheus", pid_of(program)).stdout.decode()
+        assert total(text, "netdeadline_limit_expiries_total", limit="RECV", section=section) == 1, text
 
 
 def test_what_waits_now(net, exporter, tmp_path):
