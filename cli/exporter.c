@@ -20,7 +20,7 @@
 
 /* Who asks again within this time gets the last answer, and a look takes at most this part of a processor. */
 #define FRESH ND_SEC
-#define SHARE_OF_PROCESSOR 50
+#define SHARE_OF_PROCESSOR 20
 
 static void print_help(FILE *to) {
     fprintf(to,

@@ -15,7 +15,7 @@ from look import netdeadline, ps, until
 # Each line that a frame should show is marked by the frame's name.
 PROGRAM = """
 import socket, sys, threading
-server = socket.create_server(("127.0.0.1", 0))
+near, far = socket.socketpair()
 def answer(s):
     got = [
         s.recv(1)]  # answer
@@ -34,11 +34,10 @@ def recurse(n, s):
     for _ in each(s):  # recurse, innermost
         pass
 def other():
-    socket.create_connection(server.getsockname()).recv(1)  # other
+    far.recv(1)  # other
 threading.Thread(target=other, daemon=True).start()
-s = socket.create_connection(server.getsockname())
 print(flush=True)
-recurse(3, s)  # <module>
+recurse(3, near)  # <module>
 """
 
 
@@ -47,7 +46,9 @@ def line_of(mark):
 
 
 def pythons():
-    """The interpreters from 3.9 on, one of each version and place."""
+    """The interpreters from 3.9 on, one of each version and place; with a sanitizer, which is slow, only this one."""
+    if programs.RUNTIME:
+        return [sys.executable]
     found = {}
     for path in [sys.executable, *glob.glob("/usr/bin/python3.*"), *glob.glob("/usr/local/bin/python3.*"),
                  *glob.glob(str(pathlib.Path.home() / ".pyenv/versions/3.*/bin/python3"))]:
