@@ -18,6 +18,7 @@ static void subtract(struct block_counters *now, const struct block_counters *be
     now->expired = since(now->expired, before->expired);
     now->observed = since(now->observed, before->observed);
     now->quiet = since(now->quiet, before->quiet);
+    now->stale = since(now->stale, before->stale);
     now->done = 0;
     for (int i = 0; i <= ND_BUCKETS; i++) {
         now->buckets[i] = since(now->buckets[i], before->buckets[i]);

@@ -65,7 +65,7 @@ static void print_histogram(FILE *to, const char *name, const struct metrics_gro
     fprintf(to, "} %" PRIu64 "\n", sum);
 }
 
-enum { CALLS, EXPIRED, OBSERVED, OWN_TIMEOUTS, LONGEST, WAITS, BY_OPERATION };
+enum { CALLS, EXPIRED, OBSERVED, OWN_TIMEOUTS, STALE, LONGEST, WAITS, BY_OPERATION };
 
 static const struct {
     const char *name, *type, *help;
@@ -74,6 +74,7 @@ static const struct {
     {"netdeadline_expiries_total", "counter", "Calls that a deadline ended."},
     {"netdeadline_observed_expiries_total", "counter", "Calls that a deadline would have ended, in MODE=observe."},
     {"netdeadline_own_timeouts_total", "counter", "Calls that returned at the program's own timeout."},
+    {"netdeadline_stale_answers_total", "counter", "Lookups that gave an answer from before."},
     {"netdeadline_longest_wait_seconds", "gauge", "The longest call so far."},
     {"netdeadline_wait_seconds", "histogram", "How long calls that ended by themselves took."},
 };
@@ -95,6 +96,7 @@ static void print_operation(FILE *to, int family, const struct metrics_group *gr
                 family == CALLS      ? statistics_calls(counters)
                 : family == EXPIRED  ? counters->expired
                 : family == OBSERVED ? counters->observed
+                : family == STALE    ? counters->stale
                                      : counters->quiet);
 }
 

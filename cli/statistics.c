@@ -113,6 +113,7 @@ void statistics_add(struct block_counters *sum, const struct block_counters *mor
     sum->expired += more->expired;
     sum->observed += more->observed;
     sum->quiet += more->quiet;
+    sum->stale += more->stale;
     sum->done += more->done;
     sum->in_a_row = more->in_a_row > sum->in_a_row ? more->in_a_row : sum->in_a_row;
     for (int i = 0; i <= ND_BUCKETS; i++)

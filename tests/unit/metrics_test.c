@@ -65,6 +65,7 @@ START_TEST(sums_up_processes_of_a_program) {
     for (int i = 0; i < 3; i++) {
         count(i, 5);
         counters[i][ND_OPERATION_recv].expired = 1;
+        counters[i][ND_OPERATION_recv].stale = 2;
         counters[i][ND_OPERATION_recv].longest = (uint64_t)i;
         processes[i].waiting = 2;
         processes[i].oldest = i * ND_SEC;
@@ -75,6 +76,7 @@ START_TEST(sums_up_processes_of_a_program) {
     ck_assert_uint_eq(sum(0, "recv")->done, 15);
     ck_assert_uint_eq(sum(0, "recv")->buckets[3], 15);
     ck_assert_uint_eq(sum(0, "recv")->expired, 3);
+    ck_assert_uint_eq(sum(0, "recv")->stale, 6);
     ck_assert_uint_eq(sum(0, "recv")->longest, 2);
     ck_assert_uint_eq(sum(0, "recv")->total, 15 * ND_MSEC);
     ck_assert_uint_eq(metrics.groups[0].processes, 3);
