@@ -71,11 +71,13 @@ void nd_tls_limit_set(struct nd_tls_call *call, enum nd_scope_limit limit) {
 
 void nd_tls_limit_renew(struct nd_tls_call *call) {
     struct nd_scope *scope = &call->scope;
-    const nd_time timeout = nd_tls_limit_of(call->sock, scope->limit);
+    const nd_time timeout = nd_tls_limit_now(call);
     if (!timeout)
         nd_tls_limit_end(call, scope->limit);
-    if (!timeout || !scope->timeout)
+    if (!timeout || !scope->timeout) {
         nd_tls_limit_set(call, scope->limit);
+        return;
+    }
     scope->timeout = timeout;
     if (scope->spans)
         scope->spans->timeout = timeout;

@@ -46,9 +46,17 @@ enum nd_scope_limit nd_tls_limit_own(const struct nd_tls_call *call);
 /* Bounds the call by `limit`. */
 void nd_tls_limit_set(struct nd_tls_call *call, enum nd_scope_limit limit);
 
+/* The call's limit as it is set now. */
+static inline nd_time nd_tls_limit_now(const struct nd_tls_call *call) {
+    const struct nd_operation *spans = call->scope.spans;
+    return __builtin_expect(spans && nd_scope_is_of_establish(spans), 0)
+               ? nd_sock_establish_limit(call->sock)
+               : nd_tls_limit_of(call->sock, call->scope.limit);
+}
+
 /* Whether the call's limit has changed; brings the call up to date. What has run of it counts. */
 static inline bool nd_tls_limit_has_changed(const struct nd_tls_call *call) {
-    return call->scope.timeout != nd_tls_limit_of(call->sock, call->scope.limit);
+    return call->scope.timeout != nd_tls_limit_now(call);
 }
 void nd_tls_limit_renew(struct nd_tls_call *call);
 
