@@ -3,12 +3,12 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "shim/call/connect_until.h"
 #include "shim/limit/carry_over.h"
 #include "shim/limit/connect_limit.h"
 #include "shim/limit/datagram.h"
 #include "shim/limit/observe.h"
 #include "shim/mode.h"
-#include "shim/poll.h"
 #include "shim/readable.h"
 #include "shim/real.h"
 #include "shim/socket/discover.h"
@@ -19,7 +19,6 @@
 #include "shim/socket/limits.h"
 #include "shim/socket/tcp_info.h"
 #include "shim/tls/innermost.h"
-#include "shim/wait/signals.h"
 #include "shim/wait/wait.h"
 
 static void connected(int fd, struct nd_sock *sock) {
@@ -31,75 +30,6 @@ static void connected(int fd, struct nd_sock *sock) {
     nd_carry_over_end(fd, sock, ND_OUT);
     if (nd_unlikely(nd_sock_establish_limit(sock)))
         nd_establish_succeeded(sock);
-}
-
-static struct timeval to_timeval(nd_time time) {
-    time = (time + ND_USEC - 1) / ND_USEC;
-    if (time < 1)
-        time = 1; /* 0 would mean no timeout */
-    return (struct timeval){(time_t)(time / 1000000), (suseconds_t)(time % 1000000)};
-}
-
-static bool under_way(int error) {
-    return error == EINPROGRESS || error == EALREADY || error == EINTR;
-}
-
-/* Whether the connection is established: that may have happened while this process was stopped. */
-static bool is_established(int fd) {
-    struct nd_tcp_info info;
-    return nd_tcp_info_read(fd, &info) && nd_tcp_established(&info);
-}
-
-/* A tick of kernels with HZ=100: a timer of theirs may fire that much early. */
-#define TICK (10 * ND_MSEC)
-
-/* A seccomp filter was installed while the call waited: it goes on, unbounded. Where SO_SNDTIMEO must stay, that wakes
- * it. */
-ND_COLD static int connect_under_filter(int fd, const struct sockaddr *addr, socklen_t len) {
-    const struct timeval none = {0, 0};
-    if (!nd_filter_everywhere)
-        nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof none);
-    int result;
-    do
-        result = nd_real.connect(fd, addr, len);
-    while (result != 0 && errno == EINPROGRESS);
-    return result;
-}
-
-/* After so many interruptions a connect is not made again at once: it may always fail with EINTR, as a seccomp filter
- * may make it. */
-enum { INTERRUPTIONS = 100 };
-
-/* Waits in connect until `deadline`. It continues after interruptions that the plain call would not have returned: with
- * SO_SNDTIMEO the kernel ignores SA_RESTART. A second connect waits for the outcome of the first. At the deadline it
- * returns the kernel's error for an attempt under way. A call that returns before its timeout without a signal is not
- * repeated: the socket was made non-blocking. */
-static int connect_until(int fd, const struct sockaddr *addr, socklen_t len, nd_time deadline, bool restarts) {
-    for (int interruptions = 0;; interruptions++) {
-        if (nd_unlikely(interruptions >= INTERRUPTIONS))
-            nd_pause(1);
-        const struct timeval left = to_timeval(deadline - nd_now());
-        if (nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof left) != 0)
-            return nd_real.connect(fd, addr, len);
-        const int result = nd_real.connect(fd, addr, len), error = errno;
-        if (result == 0 || !(under_way(error) || error == EAGAIN)) /* EAGAIN: AF_UNIX, the backlog is full */
-            return result;
-        const bool interrupted = error == EINTR;
-        if (interrupted && nd_slots_woken()) {
-            errno = ERESTART;
-            return -1;
-        }
-        const nd_time now = nd_now();
-        errno = error;
-        if (nd_unlikely(!nd_active))
-            return interrupted ? result : connect_under_filter(fd, addr, len);
-        if (interrupted ? !(restarts && nd_signals_restart()) : now < deadline - TICK)
-            return result;
-        if (now >= deadline && !is_established(fd)) { /* else the kernel's timer was early: connect again */
-            errno = interrupted ? EINPROGRESS : error;
-            return -1;
-        }
-    }
 }
 
 /* Under TCP_FASTOPEN_CONNECT, with a cookie or where none is needed, connect gives 0 before a SYN is sent: the first
@@ -228,7 +158,7 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
         nd_sock_change(fd, sock, ND_SOCK_CONNECTING, 0);
     }
     nd_time own = bounded && timer.own ? nd_time_after(nd_now(), timer.own * ND_USEC) : ND_NEVER;
-    int result = bounded ? connect_until(fd, addr, len, nd_time_sooner(own, deadline), own == ND_NEVER)
+    int result = bounded ? nd_connect_until(fd, addr, len, nd_time_sooner(own, deadline), own == ND_NEVER)
                          : nd_real.connect(fd, addr, len);
     int error = errno;
     if (!bounded && result != 0 && error == EINTR && nd_slots_woken())
@@ -239,8 +169,8 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
         errno = error;
         return result;
     }
-    bool expired =
-        bounded && result != 0 && (under_way(error) || error == EAGAIN) && nd_now() >= deadline && !is_established(fd);
+    bool expired = bounded && result != 0 && (nd_connect_goes_on(error) || error == EAGAIN) && nd_now() >= deadline &&
+                   !nd_connect_is_established(fd);
     if (sock->generation != generation) { /* closed by another thread: the number may be another file's now */
         errno = expired ? ETIMEDOUT : error;
         return result;
@@ -256,7 +186,7 @@ static int connect_blocking(int fd, struct nd_sock *sock, const struct sockaddr 
         expire(fd, sock, addr, len, began);
         error = ETIMEDOUT;
         *how = ND_SLOT_EXPIRED;
-    } else if (under_way(error) && leaves_attempt(sock)) {
+    } else if (nd_connect_goes_on(error) && leaves_attempt(sock)) {
         nd_kernel_timers_backstop(fd, sock);
         pending(fd, sock, addr, len, began);
     } else {
@@ -303,7 +233,7 @@ static int connect_nonblocking(int fd, struct nd_sock *sock, const struct sockad
         succeeded(fd, sock, addr, len);
     else if (error == EINPROGRESS) /* a new attempt; for one under way it is EALREADY */
         pending(fd, sock, addr, len, nd_now());
-    else if (!under_way(error))
+    else if (!nd_connect_goes_on(error))
         failed(fd, sock);
     errno = error;
     return result;
@@ -416,7 +346,7 @@ ND_COLD ssize_t nd_connect_by_send(int fd, const struct sockaddr *addr, socklen_
     if (!wait)
         nd_kernel_timers_backstop(fd, sock);
     if (bounded && (!timer.own || nd_time_after(began, timer.own * ND_USEC) > deadline)) {
-        struct timeval left = to_timeval(deadline - began);
+        struct timeval left = nd_connect_timer(deadline - began);
         nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof left);
     }
     ssize_t result = send(call);
@@ -424,11 +354,11 @@ ND_COLD ssize_t nd_connect_by_send(int fd, const struct sockaddr *addr, socklen_
     if (sock->generation == generation) {
         if (bounded)
             nd_kernel_timers_return(fd, sock, &timer);
-        if (bounded && result < 0 && (under_way(error) || error == EAGAIN) && nd_now() >= deadline) {
+        if (bounded && result < 0 && (nd_connect_goes_on(error) || error == EAGAIN) && nd_now() >= deadline) {
             expire(fd, sock, addr, len, began);
             error = ETIMEDOUT;
-        } else if (result >= 0 || under_way(error)) {
-            if (is_established(fd))
+        } else if (result >= 0 || nd_connect_goes_on(error)) {
+            if (nd_connect_is_established(fd))
                 connected(fd, sock);
             else /* with a Fast Open cookie the send succeeds before anything was received from the peer */
                 pending(fd, sock, addr, len, began);
