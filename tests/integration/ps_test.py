@@ -143,8 +143,9 @@ def test_waits_for_several(net, call):
 
 def test_process_that_waits_for_nothing(net):
     program = net.start(["sleep", "30"])
-    row = until(lambda: next(iter(ps(pid_of(program))), None))
-    assert (row["PROGRAM"], row["TID"], row["CALL"]) == ("sleep", "-", "-"), row
+    until(lambda: [row["PROGRAM"] for row in ps(pid_of(program))] == ["sleep"])  # and not env, which executes it
+    row, = ps(pid_of(program))
+    assert (row["TID"], row["CALL"]) == ("-", "-"), row
     assert until(lambda: any(row["PID"] == str(pid_of(program)) for row in ps()))
 
 
