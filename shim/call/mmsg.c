@@ -143,7 +143,8 @@ static int receive_limited(const struct nd_mmsg_call *call, struct nd_sock *sock
     struct nd_slot_use use;
     const nd_time began = nd_now();
     struct nd_silence silence =
-        nd_silence_begin(ND_OPERATION_recvmmsg, call->fd, sock, limit, nd_carried_over_receive(sock, began), ND_NEVER);
+        nd_silence_begin(ND_OPERATION_recvmmsg, call->fd, sock, limit, nd_carried_over_receive(sock, began),
+                         nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, began));
     nd_slot_begin(&use, ND_OPERATION_recvmmsg, call->fd, began, limit ? nd_time_after(began, limit) : ND_NEVER,
                   limit ? nd_limit_of(sock, ND_LIMIT_RECV) : ND_LIMIT_NONE);
     int got = -1;
@@ -212,12 +213,11 @@ static int receive_bounded(const struct nd_mmsg_call *call) {
         return make_receive(call, 0);
     if (sock && has_ended(call, sock, nd_operation_names[ND_OPERATION_recvmmsg]))
         return nd_expired_fail(call->fd, sock, ND_IN);
-    if (!sock || call->count == 0)
+    if (!sock || call->count == 0 || (call->flags & MSG_OOB)) /* which on a stream never waits */
         return make_receive(call, 0);
     if (nd_observing)
         return observed(call, sock, ND_LIMIT_RECV);
-    if (nd_unlikely(nd_sock_flags(sock) & ND_SOCK_CONNECTING) && !(call->flags & MSG_DONTWAIT) &&
-        !nd_connect_await(call->fd, sock, ND_IN))
+    if (nd_unlikely(nd_sock_flags(sock) & ND_SOCK_CONNECTING) && !nd_connect_await(call->fd, sock, ND_IN))
         return -1;
     /* A call with a timeout, which the kernel checks after each message, stays whole. */
     nd_time limit = nd_sock_flags(sock) & ND_SOCK_RCVTIMEO ? nd_sock_recv_limit(sock) : 0;
