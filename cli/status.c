@@ -3,11 +3,13 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/enabled_units.h"
 #include "cli/findings.h"
+#include "cli/library.h"
 #include "cli/preload_list.h"
 #include "cli/process/array.h"
 #include "cli/process/processes.h"
@@ -76,15 +78,30 @@ static bool is_enabled(const struct status *status, const char *unit) {
     return false;
 }
 
-/* Why a process is without the library, as far as its program tells. */
+#define WITHOUT_EXECUTION "without: its file may not be executed there (NoExecPaths=)"
+
+/* Whether the process may not execute the library where the command knows it to be. The loader leaves nothing of it in
+ * the process then, where the first part of the file is to be executed. */
+static bool may_not_execute(pid_t pid) {
+    struct library library;
+    struct statvfs there;
+    char path[PATH_MAX + 64];
+    if (library_find(&library) != 0)
+        return false;
+    snprintf(path, sizeof path, "/proc/%d/root%s", (int)pid, library.file);
+    return statvfs(path, &there) == 0 && (there.f_flag & ST_NOEXEC);
+}
+
+/* Why a process is without the library, as far as its program and its mounts tell. */
 static const char *why_without(pid_t pid) {
     struct program program;
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
     if (program_inspect_file(path, &program) != 0)
         return "without";
-    return program.is_static ? "without: linked statically"
-                             : "without: not started anew since, or it dropped LD_PRELOAD";
+    return program.is_static      ? "without: linked statically"
+           : may_not_execute(pid) ? WITHOUT_EXECUTION
+                                  : "without: not started anew since, or it dropped LD_PRELOAD";
 }
 
 static void take_process(pid_t pid, void *arg) {
@@ -104,11 +121,10 @@ static void take_process(pid_t pid, void *arg) {
     table_add_number(&status->processes, (uint64_t)pid);
     table_add(&status->processes, name);
     table_add(&status->processes, unit);
-    table_add(&status->processes, state == ENABLED_WITH      ? "with"
-                                  : state == ENABLED_PASSIVE ? "with, passes through"
-                                  : state == ENABLED_FORBIDDEN
-                                      ? "without: its file may not be executed there (NoExecPaths=)"
-                                      : why_without(pid));
+    table_add(&status->processes, state == ENABLED_WITH        ? "with"
+                                  : state == ENABLED_PASSIVE   ? "with, passes through"
+                                  : state == ENABLED_FORBIDDEN ? WITHOUT_EXECUTION
+                                                               : why_without(pid));
 }
 
 static int run(int argc, char **argv) {

@@ -102,8 +102,11 @@ struct bound bound_accepted(const struct bound_wait *wait) {
 }
 
 struct bound bound_connected(const struct bound_wait *wait) {
-    return fires(ND_LIMIT_CONNECT, nd_sock_connect_limit(wait->sock),
-                 nd_connect_deadline(wait->sock, wait->sock->connect_began));
+    nd_time deadline;
+    const enum nd_limit limit = nd_connect_bound(wait->sock, wait->sock->connect_began, &deadline);
+    return fires(limit,
+                 limit == ND_LIMIT_ESTABLISH ? nd_sock_establish_limit(wait->sock) : nd_sock_connect_limit(wait->sock),
+                 deadline);
 }
 
 static struct bound input(const struct bound_wait *wait) {

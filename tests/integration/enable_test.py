@@ -356,9 +356,8 @@ def test_a_library_that_may_not_be_executed(net, tmp_path):
     host.shell("mount --bind /usr/local/lib /usr/local/lib && mount -o remount,bind,noexec /usr/local/lib")
     running = net.start(["sleep", "60"], library=False)
     until = time.monotonic() + 30
-    while "sleep" not in (said := host("status")):
-        assert time.monotonic() < until
-    assert re.search(r"sleep .* without: its file may not be executed", said), said
+    while not re.search(rf"^ *{running.process.pid} +sleep .* without: its file may not be executed", said := host("status"), re.M):
+        assert time.monotonic() < until, said
     assert "not loaded" in host("check", str(running.process.pid), status=1)
 
 
