@@ -195,7 +195,8 @@ class DnsServer:
             self.tcp.stop.clear()
         self.port = self.tcp.port
         self.stop = self.tcp.stop
-        threading.Thread(target=self._serve_udp, daemon=True).start()
+        self._udp_thread = threading.Thread(target=self._serve_udp, daemon=True)
+        self._udp_thread.start()
 
     def _ask(self, responder, data, transport, send, asker):
         with contextlib.suppress(IndexError, struct.error):  # not a question: a name server is silent then
@@ -230,6 +231,7 @@ class DnsServer:
         self.tcp.close()
         with contextlib.suppress(OSError):
             self.udp.shutdown(socket.SHUT_RDWR)  # wakes the thread; fails with ENOTCONN, having done so
+        self._udp_thread.join(5)  # while it receives, the socket lives on, and a question gets no ICMP error
         self.udp.close()
 
     def __enter__(self):
