@@ -171,10 +171,11 @@ class Waiter:
         self.program.process.stdin.write(b"\n")
 
     def take(self, rows, now):
+        """Notes the rows; one without a limit only until there is a better one: a busy host may have begun the wait just now."""
         for name, (thread, _) in self.waits.items():
-            if thread in rows and name not in self.seen:
+            if thread in rows and (name not in self.seen or self.seen[name][0]["LIMIT"] == "-"):
                 self.seen[name] = (rows[thread], now)
-        return len(self.seen) == len(self.waits)
+        return len(self.seen) == len(self.waits) and all(row["LIMIT"] != "-" for row, _ in self.seen.values())
 
     def wrong(self):
         """The waits of which ps has said something else than what has happened then."""
