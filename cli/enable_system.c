@@ -173,9 +173,10 @@ static int write_list(const struct library *library, const struct options *optio
     struct change change = {.with = NULL};
     size_t length;
     int status = CLI_FAILED;
-    change.list = read_or_empty(PRELOAD_LIST, &change.size);
-    if (!change.list)
+    char *list = read_or_empty(PRELOAD_LIST, &change.size);
+    if (!list)
         return status;
+    change.list = list;
     const char *there = preload_list_next(change.list, change.size, change.list, &length);
     if (there) {
         finding_good(findings, PRELOAD_LIST " has %.*s already", (int)length, there);
@@ -185,7 +186,7 @@ static int write_list(const struct library *library, const struct options *optio
         status = put_settings(options, findings);
     } else if ((change.with = preload_list_with(change.list, change.size, library->preload, &change.new_size)))
         status = add_line(&change, options, trial, force, findings);
-    free(change.list);
+    free(list);
     free(change.with);
     return status;
 }

@@ -175,7 +175,7 @@ static void print_limits(const struct metrics *metrics, FILE *to) {
             begin_sample(to, "netdeadline_limit_seconds", &metrics->groups[i]);
             print_label(to, "limit", nd_setting_table[row].name);
             /* as it would be written: the default of RESOLVE is a nanosecond less */
-            const int64_t ms = (metrics->groups[i].limits[row] + ND_MSEC - 1) / ND_MSEC;
+            const int64_t limit = metrics->groups[i].limits[row], ms = limit / ND_MSEC + (limit % ND_MSEC > 0);
             fprintf(to, "} %" PRId64 ".%03" PRId64 "\n", ms / 1000, ms % 1000);
         }
 }

@@ -54,8 +54,8 @@ _Static_assert(sizeof(struct nd_counters) == 128, "two cache lines, and read fro
 enum { ND_SLOTS = 1024, ND_SHARDS = 8 };
 
 struct nd_slots {
-    _Atomic uint32_t process; /* the process that uses the slots; 0 in a child that has just been forked */
-    _Atomic uint32_t swept;   /* the second, modulo 2^32, in which slots of dead threads were last searched */
+    _Atomic uint32_t process;       /* the process that uses the slots; 0 in a child that has just been forked */
+    _Atomic uint32_t swept;         /* the second, modulo 2^32, in which slots of dead threads were last searched */
     _Atomic uint32_t wiped_process; /* `process` where the kernel zeroes this in every forked child; else 0 */
     uint32_t unused[13];
     struct nd_slot slot[ND_SLOTS];

@@ -83,9 +83,9 @@ static uint64_t hash(const void *bytes, size_t size) {
 static uint64_t hash_name(const char *name) {
     char text[256];
     size_t length = 0;
-    for (; name[length] && length < sizeof text; length++)
+    for (; length < sizeof text && name[length]; length++)
         text[length] = (char)(name[length] >= 'A' && name[length] <= 'Z' ? name[length] + ('a' - 'A') : name[length]);
-    length -= length > 1 && text[length - 1] == '.';
+    length -= length > 1 && name[length - 1] == '.';
     return hash(text, length);
 }
 
