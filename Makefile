@@ -180,9 +180,10 @@ $(BUILD)/tests/forged: TEST_LIBS := -I. -rdynamic -DND_VERSION='"$(VERSION)"'
 # It defines getenv for the library, too.
 $(BUILD)/tests/resstate: TEST_LIBS := -lresolv -rdynamic
 
-# guard's state block is found by its name (cli/guard_state.c).
+# guard's state block is found by its name (cli/guard_state.c). What judges a wait can report it, too, with a backtrace.
 $(BUILD)/netdeadline: $(CLI_OBJS) $(BUILD)/libplain.a cli/exports.list
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -Wl,--dynamic-list=cli/exports.list -o $@ -Wl,--start-group $(filter-out %.list,$^) $(LDLIBS) -ldl -Wl,--end-group
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -Wl,--dynamic-list=cli/exports.list -o $@ -Wl,--start-group $(filter-out %.list,$^) $(UNWIND_A) $(LDLIBS) -ldl \
+	    -Wl,--end-group
 
 unit: $(UNIT_TESTS)
 tests: $(TEST_PROGRAMS)

@@ -1,6 +1,7 @@
 #include "cli/http.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,9 +142,11 @@ static void take_client(struct http *http, nd_time now) {
     struct http_client *client = find_place(http, now);
     if (!client)
         return;
-    int fd = accept4(http->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = accept(http->listener, NULL, NULL); /* accept4 is glibc 2.10's */
     if (fd < 0)
         return;
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
     if (client->state != HTTP_FREE)
         drop(client);
     client->state = HTTP_READING;

@@ -72,16 +72,28 @@ enum { STAT_VERSION = 0 };
 #endif
 
 extern int old_stat(int version, const char *path, struct stat *status) __asm__(OLD_STAT("xstat"));
+extern int old_lstat(int version, const char *path, struct stat *status) __asm__(OLD_STAT("lxstat"));
 extern int old_fstat(int version, int fd, struct stat *status) __asm__(OLD_STAT("fxstat"));
 HIDDEN int compat_stat(const char *path, struct stat *status) __asm__(PLAIN("stat"));
+HIDDEN int compat_lstat(const char *path, struct stat *status) __asm__(PLAIN("lstat"));
 HIDDEN int compat_fstat(int fd, struct stat *status) __asm__(PLAIN("fstat"));
 
 int compat_stat(const char *path, struct stat *status) {
     return old_stat(STAT_VERSION, path, status);
 }
 
+int compat_lstat(const char *path, struct stat *status) {
+    return old_lstat(STAT_VERSION, path, status);
+}
+
 int compat_fstat(int fd, struct stat *status) {
     return old_fstat(STAT_VERSION, fd, status);
+}
+
+/* glibc 2.14. */
+HIDDEN int compat_setns(int fd, int type) __asm__("setns");
+int compat_setns(int fd, int type) {
+    return (int)ND_RAW3(setns, fd, type, 0);
 }
 
 /* glibc 2.9. Only libunwind refers to it, in a part that is not used (shim/report/unwind.h). */
