@@ -12,6 +12,7 @@
 #include "cli/check_guard.h"
 #include "cli/cli.h"
 #include "cli/findings.h"
+#include "cli/library.h"
 #include "cli/process/block.h"
 #include "cli/program.h"
 #include "cli/statistics.h"
@@ -24,31 +25,6 @@ static FILE *open_file(const char *pid, const char *name) {
     char path[64];
     snprintf(path, sizeof path, "/proc/%s/%s", pid, name);
     return fopen(path, "re");
-}
-
-/* Counts the different copies of the library whose code is mapped, and puts the path of the first into `out`: where the
- * file may not be executed, the loader leaves a part without code behind. Returns -1 where the map cannot be read. */
-static int count_copies(const char *pid, char *out, size_t size) {
-    FILE *maps = open_file(pid, "maps");
-    char *line = NULL;
-    size_t room = 0;
-    int copies = 0;
-    out[0] = '\0';
-    while (maps && getline(&line, &room, maps) > 0) {
-        char *path = strchr(line, '/'), *name = strstr(line, "/libnetdeadline.so"), *mode = strchr(line, ' ');
-        if (!path || !name || !mode || mode[3] != 'x')
-            continue;
-        path[strcspn(path, "\n")] = '\0';
-        if (copies == 0)
-            snprintf(out, size, "%s", path);
-        if (copies == 0 || strncmp(out, path, size - 1) != 0)
-            copies++;
-    }
-    free(line);
-    if (!maps)
-        return -1;
-    fclose(maps);
-    return copies;
 }
 
 static int seccomp_mode(const char *pid) {
@@ -166,7 +142,7 @@ int check_process(const char *pid) {
     }
     target[length] = '\0';
     findings_start(&findings, target);
-    int copies = count_copies(pid, library, sizeof library);
+    int copies = library_copies((pid_t)strtol(pid, NULL, 10), library, sizeof library);
     if (copies < 0)
         finding_bad(&findings, "its memory map cannot be read: %s", strerror(errno));
     else if (copies == 0)

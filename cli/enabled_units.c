@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cli/library.h"
 #include "cli/process/block.h"
 #include "cli/replace_file.h"
 
@@ -100,30 +101,15 @@ bool enabled_units_name(const char *library) {
     return found;
 }
 
-/* Whether the library's code is mapped. Where its file may not be executed the loader gives up, and leaves a part of it
- * behind that looks like a library which passes through. */
-static bool has_code(pid_t pid) {
-    char path[64], *line = NULL, mode[5];
-    size_t room = 0;
-    bool found = false;
-    snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
-    FILE *maps = fopen(path, "re");
-    while (maps && !found && getline(&line, &room, maps) > 0)
-        found = strstr(line, "/libnetdeadline.so") && sscanf(line, "%*s %4s", mode) == 1 && mode[2] == 'x';
-    free(line);
-    if (maps)
-        fclose(maps);
-    return found;
-}
-
 enum enabled_state enabled_state_of(pid_t pid) {
     static struct block block;
+    char path[PATH_MAX];
     switch (block_open(&block, pid, false)) {
     case BLOCK_FOUND:
     case BLOCK_STRANGE:
         return ENABLED_WITH;
     case BLOCK_PASSIVE:
-        return has_code(pid) ? ENABLED_PASSIVE : ENABLED_FORBIDDEN;
+        return library_copies(pid, path, sizeof path) > 0 ? ENABLED_PASSIVE : ENABLED_FORBIDDEN;
     case BLOCK_NONE:
         return ENABLED_WITHOUT;
     case BLOCK_DENIED:
@@ -131,24 +117,4 @@ enum enabled_state enabled_state_of(pid_t pid) {
     default:
         return ENABLED_GONE;
     }
-}
-
-void enabled_unit_of(pid_t pid, char *out, size_t size) {
-    char path[64], line[4096];
-    out[0] = '\0';
-    snprintf(path, sizeof path, "/proc/%d/cgroup", (int)pid);
-    FILE *file = fopen(path, "re");
-    while (file && !out[0] && fgets(line, sizeof line, file)) {
-        char *cgroup = strchr(line, ':');
-        cgroup = cgroup ? strchr(cgroup + 1, '/') : NULL;
-        if (!cgroup || (strncmp(line, "0::", 3) != 0 && !strstr(line, ":name=systemd:")))
-            continue;
-        cgroup[strcspn(cgroup, "\n")] = '\0';
-        char *rest;
-        for (char *part = strtok_r(cgroup, "/", &rest); part; part = strtok_r(NULL, "/", &rest))
-            if (ends_with(part, ".service")) /* the innermost: a user's service is below the service user@.service */
-                snprintf(out, size, "%s", part);
-    }
-    if (file)
-        fclose(file);
 }

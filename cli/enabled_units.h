@@ -22,7 +22,4 @@ enum enabled_state {
 };
 enum enabled_state enabled_state_of(pid_t pid);
 
-/* Writes the service that a process belongs to, by its cgroup; "" for none. */
-void enabled_unit_of(pid_t pid, char *out, size_t size);
-
 #endif

@@ -72,13 +72,17 @@ static bool installed_prefix(const char *lib, char *out, size_t size) {
     return put(out, size, "%.*s", (int)(whole - length - 1), directory);
 }
 
+int library_command(char out[PATH_MAX]) {
+    const ssize_t length = readlink("/proc/self/exe", out, PATH_MAX - 1);
+    out[length > 0 ? length : 0] = '\0';
+    return length > 0 ? 0 : -1;
+}
+
 int library_find(struct library *library) {
     char own[PATH_MAX], lib[128], prefix[PATH_MAX];
     bool knows_lib = lib_directory(lib, sizeof lib) == 0;
-    ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
-    if (length > 0) {
+    if (library_command(own) == 0) {
         char directory[PATH_MAX];
-        own[length] = '\0';
         *strrchr(own, '/') = '\0';
         if (take_in(library, own))
             return 0;
@@ -106,4 +110,28 @@ int library_take(struct library *library, const char *path) {
 
 bool library_is_tellable(const struct library *library) {
     return strpbrk(library->preload, ": ") == NULL;
+}
+
+int library_copies(pid_t pid, char *out, size_t size) {
+    char name[64], *line = NULL;
+    size_t room = 0;
+    int copies = 0;
+    out[0] = '\0';
+    snprintf(name, sizeof name, "/proc/%d/maps", (int)pid);
+    FILE *maps = fopen(name, "re");
+    while (maps && getline(&line, &room, maps) > 0) {
+        char *path = strchr(line, '/'), *file = strstr(line, "/" LIBRARY), *mode = strchr(line, ' ');
+        if (!path || !file || !mode || mode[3] != 'x')
+            continue;
+        path[strcspn(path, "\n")] = '\0';
+        if (copies == 0)
+            snprintf(out, size, "%s", path);
+        if (copies == 0 || strncmp(out, path, size - 1) != 0)
+            copies++;
+    }
+    free(line);
+    if (!maps)
+        return -1;
+    fclose(maps);
+    return copies;
 }

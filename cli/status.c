@@ -13,6 +13,7 @@
 #include "cli/preload_list.h"
 #include "cli/process/array.h"
 #include "cli/process/processes.h"
+#include "cli/process/unit_name.h"
 #include "cli/program.h"
 #include "cli/replace_file.h"
 #include "cli/table.h"
@@ -32,6 +33,7 @@ struct status {
     size_t count, room;
     bool everywhere;
     unsigned unseen;
+    struct library library; /* as far as it is known where it is */
     struct table processes;
 };
 
@@ -82,26 +84,23 @@ static bool is_enabled(const struct status *status, const char *unit) {
 
 /* Whether the process may not execute the library where the command knows it to be. The loader leaves nothing of it in
  * the process then, where the first part of the file is to be executed. */
-static bool may_not_execute(pid_t pid) {
-    struct library library;
+static bool may_not_execute(pid_t pid, const struct library *library) {
     struct statvfs there;
     char path[PATH_MAX + 64];
-    if (library_find(&library) != 0)
-        return false;
-    snprintf(path, sizeof path, "/proc/%d/root%s", (int)pid, library.file);
-    return statvfs(path, &there) == 0 && (there.f_flag & ST_NOEXEC);
+    snprintf(path, sizeof path, "/proc/%d/root%s", (int)pid, library->file);
+    return library->file[0] && statvfs(path, &there) == 0 && (there.f_flag & ST_NOEXEC);
 }
 
 /* Why a process is without the library, as far as its program and its mounts tell. */
-static const char *why_without(pid_t pid) {
+static const char *why_without(pid_t pid, const struct library *library) {
     struct program program;
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
     if (program_inspect_file(path, &program) != 0)
         return "without";
-    return program.is_static      ? "without: linked statically"
-           : may_not_execute(pid) ? WITHOUT_EXECUTION
-                                  : "without: not started anew since, or it dropped LD_PRELOAD";
+    return program.is_static               ? "without: linked statically"
+           : may_not_execute(pid, library) ? WITHOUT_EXECUTION
+                                           : "without: not started anew since, or it dropped LD_PRELOAD";
 }
 
 static void take_process(pid_t pid, void *arg) {
@@ -111,7 +110,7 @@ static void take_process(pid_t pid, void *arg) {
     if (pid == getpid() || (readlink(path, target, sizeof target) < 0 && errno == ENOENT))
         return; /* a thread of the kernel has no program */
     enum enabled_state state = enabled_state_of(pid);
-    enabled_unit_of(pid, unit, sizeof unit);
+    unit_name_of_instance(pid, unit, sizeof unit);
     bool is_expected = status->everywhere || is_enabled(status, unit);
     if (state == ENABLED_UNSEEN)
         status->unseen++;
@@ -124,7 +123,7 @@ static void take_process(pid_t pid, void *arg) {
     table_add(&status->processes, state == ENABLED_WITH        ? "with"
                                   : state == ENABLED_PASSIVE   ? "with, passes through"
                                   : state == ENABLED_FORBIDDEN ? WITHOUT_EXECUTION
-                                                               : why_without(pid));
+                                                               : why_without(pid, &status->library));
 }
 
 static int run(int argc, char **argv) {
@@ -134,6 +133,8 @@ static int run(int argc, char **argv) {
     if (optind < argc)
         return cli_usage_error(&cli_status_command, "no argument is taken");
     findings_start(&status.findings, "enabled");
+    if (library_find(&status.library) != 0)
+        status.library.file[0] = '\0';
     check_list(&status);
     enabled_units_each(take_unit, &status);
     if (status.count == 0)

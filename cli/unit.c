@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/drop_in.h"
@@ -31,12 +30,10 @@ static int print_guard(const struct options *options, const char *unit) {
     char path[PATH_MAX], whole[DROP_IN_MOST_NAME + 16];
     drop_in_whole_name(unit, whole);
     const int length = (int)(strlen(whole) - strlen(".service"));
-    const ssize_t got = readlink("/proc/self/exe", path, sizeof path - 1);
-    if (got <= 0) {
+    if (library_command(path) != 0) {
         cli_warn("cannot find the path of netdeadline itself: %s", strerror(errno));
         return CLI_FAILED;
     }
-    path[got] = '\0';
     printf("# /etc/systemd/system/netdeadline-guard-%s, by netdeadline " ND_VERSION "\n"
            "[Unit]\n"
            "Description=Deadlines on the connections of %.*s, from outside\n"

@@ -1,10 +1,8 @@
 #include "cli/process/unit_name.h"
 
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define SERVICE ".service"
 
@@ -26,34 +24,57 @@ static void store(const char *name, size_t length, char *out, size_t size) {
         snprintf(out, size, "%.*s", (int)length, name);
 }
 
-/* systemd's own hierarchy, or the only one, is the one of the line that begins with "0::" or has "name=systemd". The
- * innermost service counts: those of a user are below user@1000.service. */
-void unit_name_in(const char *cgroups, char *out, size_t size) {
-    out[0] = '\0';
-    while (*cgroups) {
-        size_t length = strcspn(cgroups, "\n");
-        const char *end = cgroups + length, *slash = memchr(cgroups, '/', length);
-        bool is_its = strncmp(cgroups, "0::", 3) == 0 || memmem(cgroups, length, ":name=systemd:", 14);
+/* Finds the service in the text of /proc/PID/cgroup; NULL for none. systemd's own hierarchy, or the only one, is the one
+ * of the line that begins with "0::" or has "name=systemd". The innermost service counts: those of a user are below
+ * user@1000.service. */
+static const char *find_service(const char *cgroups, size_t *length) {
+    const size_t tail = sizeof SERVICE - 1;
+    const char *found = NULL;
+    while (*cgroups && !found) {
+        const char *end = strchrnul(cgroups, '\n'), *slash = memchr(cgroups, '/', (size_t)(end - cgroups));
+        bool is_its = strncmp(cgroups, "0::", 3) == 0 || memmem(cgroups, (size_t)(end - cgroups), ":name=systemd:", 14);
         while (is_its && slash) {
             const char *name = slash + 1, *next = memchr(name, '/', (size_t)(end - name));
-            size_t its = (size_t)((next ? next : end) - name), tail = sizeof SERVICE - 1;
+            const size_t its = (size_t)((next ? next : end) - name);
             if (its > tail && memcmp(name + its - tail, SERVICE, tail) == 0)
-                store(name, its, out, size);
+                found = name, *length = its;
             slash = next;
         }
-        if (out[0])
-            return;
         cgroups = *end ? end + 1 : end;
     }
+    return found;
+}
+
+/* Reads the cgroups of a process: a line for each hierarchy, of which version 1 has a dozen. */
+static void read_cgroups(pid_t pid, char *out, size_t size) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/cgroup", (int)pid);
+    FILE *file = fopen(path, "re");
+    out[file ? fread(out, 1, size - 1, file) : 0] = '\0';
+    if (file)
+        fclose(file);
+}
+
+enum { MOST_CGROUPS = 1 << 14 };
+
+void unit_name_in(const char *cgroups, char *out, size_t size) {
+    size_t length;
+    const char *name = find_service(cgroups, &length);
+    out[0] = '\0';
+    if (name)
+        store(name, length, out, size);
 }
 
 void unit_name(pid_t pid, char *out, size_t size) {
-    char path[64], text[4096];
-    snprintf(path, sizeof path, "/proc/%d/cgroup", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    if (fd >= 0)
-        close(fd);
-    text[length > 0 ? length : 0] = '\0';
+    char text[MOST_CGROUPS];
+    read_cgroups(pid, text, sizeof text);
     unit_name_in(text, out, size);
+}
+
+void unit_name_of_instance(pid_t pid, char *out, size_t size) {
+    char text[MOST_CGROUPS];
+    size_t length = 0;
+    read_cgroups(pid, text, sizeof text);
+    const char *name = find_service(text, &length);
+    snprintf(out, size, "%.*s", (int)length, name ? name : "");
 }

@@ -10,7 +10,10 @@
  * are one: sshd@.service. It is not escaped. */
 void unit_name(pid_t pid, char *out, size_t size);
 
-/* The same by the text of /proc/PID/cgroup. */
+/* The same with the name of the instance whole, also of one for a connection. */
+void unit_name_of_instance(pid_t pid, char *out, size_t size);
+
+/* unit_name by the text of /proc/PID/cgroup. */
 void unit_name_in(const char *cgroups, char *out, size_t size);
 
 #endif
