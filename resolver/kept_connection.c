@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <resolv.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 
 #include "resolver/dns_message.h"
 #include "resolver/own_sockets.h"
-#include "resolver/thread.h"
+#include "resolver/socket_wait.h"
 #include "resolver/unfinished.h"
 
 #ifndef RES_F_VC
@@ -55,19 +56,8 @@ static bool is_connected(int fd, const union nd_server *server) {
            recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
-/* What came while the process was stopped counts after the deadline, too. */
 static bool wait_for(struct exchange *e, short events) {
-    for (;;) {
-        struct pollfd p = {.fd = e->fd, .events = events};
-        nd_time now = nd_now();
-        nd_unfinished_wait_begin(e->unfinished);
-        const int n = nd_poll(&p, 1, nd_time_poll_ms(e->deadline, now)), error = errno;
-        nd_unfinished_wait_end(e->unfinished);
-        if (n > 0)
-            return !(p.revents & POLLNVAL) && nd_own_has(&e->sockets, e->fd);
-        if (n == 0 || error != EINTR || now >= e->deadline)
-            return false;
-    }
+    return nd_socket_wait(e->unfinished, &e->sockets, e->fd, events, e->deadline);
 }
 
 static bool set_blocking(int fd, bool blocking) {

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -10,7 +11,7 @@
 
 #include "resolver/nsswitch.h"
 #include "resolver/own_sockets.h"
-#include "resolver/thread.h"
+#include "resolver/socket_wait.h"
 #include "resolver/unfinished.h"
 
 #define SOCKET_PATH "/var/run/nscd/socket"
@@ -66,22 +67,8 @@ static bool is_there(void) {
     return false;
 }
 
-/* False: not before the deadline, or the program has closed the socket. What came while the process was stopped counts
- * after the deadline, too. */
 static bool wait_for(struct exchange *e, short events) {
-    for (;;) {
-        struct pollfd fd = {.fd = e->fd, .events = events};
-        nd_time now = nd_now();
-        if (!nd_own_has(&e->sockets, e->fd))
-            return false;
-        nd_unfinished_wait_begin(e->unfinished);
-        const int n = nd_poll(&fd, 1, nd_time_poll_ms(e->deadline, now)), error = errno;
-        nd_unfinished_wait_end(e->unfinished);
-        if (n > 0)
-            return !(fd.revents & POLLNVAL) && nd_own_has(&e->sockets, e->fd);
-        if (n == 0 || error != EINTR || now >= e->deadline)
-            return false;
-    }
+    return nd_socket_wait(e->unfinished, &e->sockets, e->fd, events, e->deadline);
 }
 
 static bool connect_to_daemon(struct exchange *e) {
