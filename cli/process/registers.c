@@ -117,24 +117,7 @@ bool registers_interrupt(pid_t tid, struct registers *registers, const struct bl
     return write_back(tid, registers);
 }
 
-const bool registers_can_send = false;
-
-bool registers_send(pid_t tid, struct registers *registers, const struct blocked_call *call, uint64_t address) {
-    (void)tid;
-    (void)registers;
-    (void)call;
-    (void)address;
-    return false;
-}
-
-void registers_make_again(pid_t tid, struct registers *registers) {
-    (void)tid;
-    (void)registers;
-}
-
 #else
-
-const bool registers_can_send = false;
 
 bool registers_are_interrupted(const struct registers *registers, const struct blocked_call *call) {
     (void)registers;
@@ -154,6 +137,12 @@ bool registers_interrupt(pid_t tid, struct registers *registers, const struct bl
     (void)call;
     return false;
 }
+
+#endif
+
+#if !defined(__x86_64__) && !defined(__i386__)
+
+const bool registers_can_send = false;
 
 bool registers_send(pid_t tid, struct registers *registers, const struct blocked_call *call, uint64_t address) {
     (void)tid;
