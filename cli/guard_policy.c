@@ -18,35 +18,24 @@ static unsigned policy_count;
 /* A program that gives itself ever new names gets policies by its executable file's alone after so many. */
 enum { MANY_POLICIES = 256, MOST_POLICIES = 2 * MANY_POLICIES };
 
-/* Copies the last part of a path. */
-static void take_name(char out[256], const char *path) {
-    const char *slash = strrchr(path, '/');
-    snprintf(out, 256, "%.255s", slash && slash[1] ? slash + 1 : path);
-}
-
 /* The names by which sections, ONLY and SKIP can mean the process: its executable file's, the process's own (for a
  * script, the script's), and its first argument's. */
 static void find_names(pid_t pid, struct nd_program *program) {
-    static const char deleted[] = " (deleted)";
+    const size_t size = sizeof program->names[0];
     char path[64], text[PATH_MAX];
     *program = (struct nd_program){{""}};
     snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
     ssize_t length = readlink(path, text, sizeof text - 1);
-    if (length > 0) {
-        text[length] = '\0';
-        size_t tail = sizeof deleted - 1;
-        if ((size_t)length > tail && strcmp(text + length - tail, deleted) == 0)
-            text[(size_t)length - tail] = '\0';
-        take_name(program->names[0], text);
-    }
+    if (length > 0)
+        nd_program_executable_name(program->names[0], size, text, (size_t)length);
     process_raw_name(pid, text, sizeof text);
-    take_name(program->names[1], text);
+    nd_program_file_name(program->names[1], size, text);
     snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
     FILE *file = fopen(path, "re");
     size_t got = file ? fread(text, 1, sizeof text - 1, file) : 0;
     text[got] = '\0';
     if (got > 0)
-        take_name(program->names[2], text);
+        nd_program_file_name(program->names[2], size, text);
     if (file)
         fclose(file);
 }

@@ -10,11 +10,7 @@
 
 #include "cli/process/memory.h"
 #include "cli/process/processes.h"
-
-static void copy_last_part(char *out, size_t size, const char *path) {
-    const char *slash = strrchr(path, '/');
-    snprintf(out, size, "%s", slash && slash[1] ? slash + 1 : path);
-}
+#include "shim/settings/program.h"
 
 /* Where the kernel has put the path that was executed. Its address is a word of the process's class. */
 static uint64_t find_executed(pid_t pid) {
@@ -42,24 +38,18 @@ static uint64_t find_executed(pid_t pid) {
 }
 
 void program_name_of(pid_t pid, char *out, size_t size) {
-    static const char deleted[] = " (deleted)";
     char link[64], path[PATH_MAX];
     uint64_t executed = find_executed(pid);
     if (executed && memory_read_text(pid, executed, path, sizeof path) == 0 && path[0]) {
-        copy_last_part(out, size, path);
+        nd_program_file_name(out, size, path);
         return;
     }
     snprintf(link, sizeof link, "/proc/%d/exe", (int)pid);
     ssize_t length = readlink(link, path, sizeof path - 1);
-    if (length <= 0) {
+    if (length > 0)
+        nd_program_executable_name(out, size, path, (size_t)length);
+    else
         process_raw_name(pid, out, size);
-        return;
-    }
-    path[length] = '\0';
-    size_t tail = sizeof deleted - 1;
-    if ((size_t)length > tail && strcmp(path + length - tail, deleted) == 0)
-        path[(size_t)length - tail] = '\0';
-    copy_last_part(out, size, path);
 }
 
 void program_name_as_pattern(const char *name, char *out, size_t size) {

@@ -7,7 +7,7 @@
 #include "shim/raw.h"
 #include "shim/settings/pattern.h"
 
-static void copy_name(char *out, size_t size, const char *path) {
+void nd_program_file_name(char *out, size_t size, const char *path) {
     const char *slash = strrchr(path, '/');
     const char *name = slash && slash[1] ? slash + 1 : path;
     size_t length = strnlen(name, size - 1);
@@ -15,22 +15,25 @@ static void copy_name(char *out, size_t size, const char *path) {
     out[length] = '\0';
 }
 
+void nd_program_executable_name(char *out, size_t size, char *target, size_t length) {
+    static const char deleted[] = " (deleted)";
+    const size_t tail = sizeof deleted - 1;
+    target[length] = '\0';
+    if (length > tail && strcmp(target + length - tail, deleted) == 0)
+        target[length - tail] = '\0';
+    nd_program_file_name(out, size, target);
+}
+
 void nd_program_named(struct nd_program *program, const char *path) {
     *program = (struct nd_program){{""}};
-    copy_name(program->names[0], sizeof program->names[0], path);
+    nd_program_file_name(program->names[0], sizeof program->names[0], path);
 }
 
 static void find_executable(struct nd_program *program) {
-    static const char deleted[] = " (deleted)";
     char path[PATH_MAX];
     long length = ND_RAW6(readlinkat, AT_FDCWD, "/proc/self/exe", path, sizeof path - 1, 0, 0);
-    if (length <= 0)
-        return;
-    path[length] = '\0';
-    size_t tail = sizeof deleted - 1;
-    if ((size_t)length > tail && strcmp(path + length - tail, deleted) == 0)
-        path[(size_t)length - tail] = '\0';
-    nd_program_named(program, path);
+    if (length > 0)
+        nd_program_executable_name(program->names[0], sizeof program->names[0], path, (size_t)length);
 }
 
 void nd_program_this(struct nd_program *program, bool is_secure) {
@@ -39,9 +42,9 @@ void nd_program_this(struct nd_program *program, bool is_secure) {
     *program = (struct nd_program){{""}};
     find_executable(program);
     if (executed && (!is_secure || !program->names[0][0])) /* in a chroot without /proc there is no other name */
-        copy_name(program->names[1], sizeof program->names[1], executed);
+        nd_program_file_name(program->names[1], sizeof program->names[1], executed);
     if (!is_secure && program_invocation_short_name)
-        copy_name(program->names[2], sizeof program->names[2], program_invocation_short_name);
+        nd_program_file_name(program->names[2], sizeof program->names[2], program_invocation_short_name);
     errno = saved;
 }
 

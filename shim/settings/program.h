@@ -15,6 +15,13 @@ struct nd_program {
  * call; keeps errno. */
 void nd_program_this(struct nd_program *program, bool is_secure);
 
+/* Copies the last part of a path, as far as there is room. */
+void nd_program_file_name(char *out, size_t size, const char *path);
+
+/* The same of what a link /proc/PID/exe gave: `length` bytes, with room for one more. The kernel marks the path of a
+ * file that is gone; the mark is cut off. */
+void nd_program_executable_name(char *out, size_t size, char *target, size_t length);
+
 /* Makes *program one with this single name; directories in it are ignored. */
 void nd_program_named(struct nd_program *program, const char *path);
 
