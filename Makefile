@@ -28,6 +28,7 @@ datarootdir ?= $(prefix)/share
 datadir ?= $(datarootdir)
 mandir ?= $(datarootdir)/man
 sysconfdir ?= /etc
+unitdir ?= $(prefix)/lib/systemd/system
 
 # Debian has a pkg-config for each architecture that it compiles for.
 PKG_CONFIG ?= $(firstword $(wildcard /usr/bin/$(MULTIARCH)-pkg-config) pkg-config)
@@ -205,8 +206,10 @@ deb rpm: release
 MAN_PAGES := $(wildcard docs/*.[157])
 INSTALLED := $(libdir)/libnetdeadline.so $(bindir)/netdeadline \
     $(foreach page,$(notdir $(MAN_PAGES)),$(mandir)/man$(subst .,,$(suffix $(page)))/$(page)) \
-    $(datadir)/bash-completion/completions/netdeadline $(datadir)/zsh/site-functions/_netdeadline
+    $(datadir)/bash-completion/completions/netdeadline $(datadir)/zsh/site-functions/_netdeadline \
+    $(datadir)/netdeadline/grafana-dashboard.json $(datadir)/netdeadline/prometheus-alerts.yml $(unitdir)/netdeadline-exporter.service
 PRELOAD_LIST := /etc/ld.so.preload
+DROP_INS := /etc/systemd/system/*.service.d/netdeadline.conf
 CONFIGURATION := $(DESTDIR)$(sysconfdir)/netdeadline.conf
 
 # A configuration that is there is the administrator's.
@@ -217,12 +220,18 @@ install: all
 	@set -e; for page in $(MAN_PAGES); do $(INSTALL_DATA) $$page $(DESTDIR)$(mandir)/man$${page##*.}/; done
 	$(INSTALL_DATA) docs/completion/netdeadline.bash $(DESTDIR)$(datadir)/bash-completion/completions/netdeadline
 	$(INSTALL_DATA) docs/completion/_netdeadline $(DESTDIR)$(datadir)/zsh/site-functions/
+	$(INSTALL_DATA) packaging/grafana-dashboard.json packaging/prometheus-alerts.yml $(DESTDIR)$(datadir)/netdeadline/
+	sed 's,@bindir@,$(bindir),' packaging/netdeadline-exporter.service >$(BUILD)/netdeadline-exporter.service
+	$(INSTALL_DATA) $(BUILD)/netdeadline-exporter.service $(DESTDIR)$(unitdir)/
 	@test -e $(CONFIGURATION) || $(INSTALL_DATA) packaging/netdeadline.conf $(CONFIGURATION)
 
-# A library that /etc/ld.so.preload still names stays: every program would complain of its absence.
+# A library that is still preloaded stays: every program would complain of its absence.
+NAMES_LIBRARY := $(prefix)/([^[:space:]:]*/)?libnetdeadline\.so
 uninstall:
-	@if [ -z '$(DESTDIR)' ] && grep -qsE '(^|[[:space:]:])$(prefix)/([^[:space:]:]*/)?libnetdeadline\.so' $(PRELOAD_LIST); then \
-	    echo 'uninstall: first take libnetdeadline.so out of $(PRELOAD_LIST)' >&2; exit 1; fi
+	@if [ -z '$(DESTDIR)' ] && grep -qsE '(^|[[:space:]:])$(NAMES_LIBRARY)' $(PRELOAD_LIST); then \
+	    echo 'uninstall: first: netdeadline disable --system' >&2; exit 1; fi
+	@for unit in $$([ -n '$(DESTDIR)' ] || grep -lsE '^Environment=.*LD_PRELOAD=([^[:space:]]*:)?$(NAMES_LIBRARY)' $(DROP_INS)); do \
+	    unit=$${unit%.d/*}; echo "uninstall: first: netdeadline disable $${unit##*/}" >&2; failed=1; done; [ -z "$$failed" ]
 	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
 	@! cmp -s packaging/netdeadline.conf $(CONFIGURATION) || rm -f $(CONFIGURATION)
 

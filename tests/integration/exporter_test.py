@@ -235,5 +235,12 @@ def test_labels_are_those_of_the_samples(net):
 
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
-def test_promtool_takes_the_alerts():
+def test_promtool_takes_the_alerts_and_the_series(net):
+    """Debian has it in the package prometheus."""
     subprocess.run(["promtool", "check", "rules", programs.ROOT / "packaging/prometheus-alerts.yml"], check=True, timeout=30)
+    server = net.serve(tcp.silent)
+    program = net.start([CALL, at(server), "recv", STAY], RECV=MS)
+    counted(program, "recv", expired=1)
+    page = netdeadline("stats", "--prometheus", pid_of(program)).stdout
+    told = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, timeout=30)
+    assert (told.returncode, told.stdout, told.stderr) == (0, b"", b""), told
