@@ -134,15 +134,19 @@ def test_start_opens_nothing(net, limits):
 
 
 def test_start_adds_few_system_calls(net, tmp_path):
-    """Few more than any library does that is preloaded: it looks for the way out and for the config file, asks for the number of the
-    process, and for the inherited descriptors: those that are open, by one fcntl each. What is no socket is asked nothing more."""
+    """15. Eight are the loader's, as for any preloaded library: open, read, fstat, two mmap for code and data and one for what is zero at
+    first, close, mprotect. Seven are the library's own: it looks for the way out and for the config file, asks for the number of the
+    process, and for the inherited descriptors: those that are open, by one fcntl each, and by a poll which those are. What is no socket
+    is asked nothing more. None of them can wait until a socket is used: by then the program may have left its root directory, its user
+    and its environment behind, or have put on a seccomp filter; an inherited socket may be read by stdio, past every hook."""
     empty = tmp_path / "empty.so"
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", empty, "-x", "c", "/dev/null"], check=True)
     without, under = (sum(system_calls(net, "true", library=library).values()) for library in (False, True))
     least = sum(system_calls(net, "env", f"LD_PRELOAD={empty}", "true", library=False).values()) - sum(
         system_calls(net, "env", "true", library=False).values())
-    assert under - without <= least + 10, (under, without, least)
-    assert under - without <= 17
+    print(f"{under - without} system calls, of which any preloaded library adds {least}")
+    assert under - without <= least + 8, (under, without, least)
+    assert under - without <= 16
     calls = system_calls(net, "true")
     assert calls["fcntl"] <= 5 and "getsockopt" not in calls and "madvise" not in calls, calls
 
