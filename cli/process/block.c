@@ -60,6 +60,15 @@ static enum block_found read_state(struct block *block) {
     return state->active ? BLOCK_FOUND : BLOCK_PASSIVE;
 }
 
+/* Whether the object is the program that the process runs: the command, whose block nobody but `guard` uses. */
+static bool is_program(pid_t pid, const char *path) {
+    char link[64], program[sizeof((struct block *)NULL)->path];
+    snprintf(link, sizeof link, "/proc/%d/exe", (int)pid);
+    ssize_t length = readlink(link, program, sizeof program - 1);
+    program[length > 0 ? length : 0] = '\0';
+    return strcmp(path, program) == 0;
+}
+
 /* Reads the block of one object. Of several copies of the library the first in the search order works, and the others
  * say of themselves that they pass through, so that the search goes on. */
 static bool visit(const struct image *image, void *arg) {
@@ -71,10 +80,16 @@ static bool visit(const struct image *image, void *arg) {
     uint64_t address = image_symbol(block->pid, image, "netdeadline_state");
     if (!address)
         return false;
+    const struct block before = *block;
     block->address = address;
     snprintf(block->path, sizeof block->path, "%s", image->path);
-    search->found = read_state(block);
-    return search->found == BLOCK_FOUND;
+    enum block_found found = read_state(block);
+    if (found == BLOCK_PASSIVE && is_program(block->pid, image->path)) {
+        *block = before;
+        return false;
+    }
+    search->found = found;
+    return found == BLOCK_FOUND;
 }
 
 static enum block_found search_images(struct block *block, bool thoroughly) {

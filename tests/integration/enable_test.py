@@ -361,6 +361,18 @@ def test_a_library_that_may_not_be_executed(net, tmp_path):
     assert "not loaded" in host("check", str(running.process.pid), status=1)
 
 
+@WITHOUT_SANITIZER
+def test_the_command_itself_runs_without(net, tmp_path):
+    """It has the state block that `guard` shows, and that nobody else uses."""
+    host = Host(net, tmp_path, programs.LIBRARY)
+    running = net.start([programs.BUILD / "netdeadline", "exporter", "--textfile", tmp_path / "page"], library=False)
+    until = time.monotonic() + 30
+    while not (tmp_path / "page").exists():
+        assert time.monotonic() < until
+    enable_system(host)
+    assert re.search(rf"^ *{running.process.pid} +netdeadline .* without: not started anew", said := host("status"), re.M), said
+
+
 def test_two_at_once(host):
     """Both lists are whole, whoever was first."""
     variables = {**programs.environment(library=False), "PATH": f"{host.systemd}:{os.environ['PATH']}"}
