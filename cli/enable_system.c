@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/config_block.h"
+#include "cli/enabled_units.h"
 #include "cli/library_place.h"
 #include "cli/preload_list.h"
 #include "cli/replace_file.h"
@@ -26,6 +27,15 @@ static char *read_or_empty(const char *path, size_t *size) {
     if (!text)
         cli_warn("cannot read %s: %s", path, strerror(errno));
     return text;
+}
+
+/* A service that was enabled takes MODE from the file where its drop-in sets none, and would no longer be bounded. */
+static void note_service(const char *unit, const char *path, void *findings) {
+    size_t size;
+    char *text = file_read(path, &size);
+    if (text && !strstr(text, "NETDEADLINE_MODE="))
+        finding_note(findings, "%s takes this MODE, too, from its next start on: %s sets none", unit, path);
+    free(text);
 }
 
 /* Makes the lines of the configuration: what was asked for, and MODE = observe where nobody has said otherwise. Returns
@@ -50,6 +60,8 @@ static bool make_lines(const char *config, const struct options *options, char *
             used += (size_t)snprintf(lines + used, size - used, "%s = %s\n", name, value);
         if (value)
             finding_good(findings, "%s = %s", name, value);
+        if (is_mode && value && strcmp(value, "enforce") != 0)
+            enabled_units_each(note_service, findings);
     }
     return used < size;
 }

@@ -243,7 +243,8 @@ void unit_sandbox_check_programs(const char *facts, const struct library *librar
             continue;
         const char *why = uselessness_of(&program, &its);
         if (why)
-            finding_bad(findings, "%s %s: `netdeadline guard --unit` bounds it from outside", program.path, why);
+            finding_bad(findings, "%s %s: `netdeadline unit --guard` prints a service that bounds it from outside",
+                        program.path, why);
         else
             finding_good(findings, "the library works in %s", program.path);
     }

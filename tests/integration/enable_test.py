@@ -239,6 +239,17 @@ def test_everything_and_twice(host):
     assert "does not have the library" in host("disable", "--system")
 
 
+def test_a_service_that_enforces_is_told_of_observe(host):
+    """It would no longer be bounded: what its own drop-in does not say is taken from the file."""
+    host.unit("x.service")
+    host.unit("y.service")
+    host("enable", "x", "--recv", "30s")
+    host("enable", "y", "--recv", "30s", "--mode", "enforce")
+    said = enable_system(host)
+    assert "x.service takes this MODE, too" in said and "y.service takes" not in said, said
+    assert "takes this MODE" not in enable_system(host, "--mode", "enforce")
+
+
 def test_what_is_there_stays(host):
     host.write(PRELOAD, f"/opt/a.so # {LIBRARY}\n\n{harmless_library()}")
     host.write(CONFIG, "# mine\nRECV = 9s\n[program x]\nMODE = off\n")
