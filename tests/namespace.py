@@ -24,6 +24,7 @@ ETC = {
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
 }
 
+# A file can only be mounted over one that is there. Where one is missing (debootstrap makes no hosts), a copy of /etc stands in.
 SETUP = """
 set -e
 ip link set lo up
@@ -31,6 +32,14 @@ ip address add 192.0.2.1/32 dev lo
 ip address add 192.0.2.66/32 dev lo
 ip address add 2001:db8::1/128 dev lo nodad
 echo '4096 16384 65536' >/proc/sys/net/ipv4/tcp_wmem
+missing=
+for file in hosts resolv.conf nsswitch.conf; do [ -e "/etc/$file" ] || missing="$missing $file"; done
+if [ -n "$missing" ]; then
+    mkdir "$1/etc"
+    cp -a /etc/. "$1/etc/" 2>/dev/null || :
+    for file in $missing; do rm -f "$1/etc/$file" && : >"$1/etc/$file"; done
+    mount --bind "$1/etc" /etc
+fi
 for file in hosts resolv.conf nsswitch.conf; do mount --bind "$1/$file" "/etc/$file"; done
 echo ready
 exec cat
