@@ -17,7 +17,7 @@ import programs
 COMMAND = programs.BUILD / "netdeadline"
 LIB = f"lib/{sysconfig.get_config_var('MULTIARCH')}"
 STATIC = "/sbin/ldconfig"
-OF_A_BUILD = pytest.mark.skipif(programs.INSTALLED, reason="an installed command names its library by $LIB")
+OF_A_BUILD = pytest.mark.skipif(programs.INSTALLED, reason="an installed command finds its library, and names it by $LIB")
 WITHOUT_SANITIZER = pytest.mark.skipif(bool(programs.RUNTIME), reason="a sanitizer's runtime must be loaded first")
 
 
@@ -232,6 +232,7 @@ def test_the_loader_is_asked_what_lib_stands_for(prefix, tmp_path):
     assert "its loader finds the library of its kind (32-bit)" in run(prefix, "check", tmp_path / "p").stdout
 
 
+@OF_A_BUILD
 def test_missing_library_is_125(prefix, tmp_path):
     alone = tmp_path / "alone/bin"
     alone.mkdir(parents=True)
