@@ -259,7 +259,10 @@ static int end(struct request *request) {
     print_outcomes(request);
     if (request->failed > 0)
         return CLI_FAILED;
-    if (request->ended == 0 && !request->is_stuck)
+    if (request->ended == 0 && request->is_stuck)
+        cli_warn("of the %u TCP connections of process %d none is stuck by these limits", request->connections,
+                 (int)request->pid);
+    else if (request->ended == 0)
         explain_none(request);
     return request->ended > 0 ? CLI_OK : NOTHING_TO_END;
 }

@@ -377,7 +377,7 @@ def test_end(net, client, target):
     pid = pid_of(program)
     arguments = {"fd": [pid, row["FD"]], "peer": [pid, f"127.0.0.1:{server.port}"], "stuck": ["--stuck", "--recv", "1s", pid]}[target]
     if target == "stuck":
-        netdeadline("end", "--stuck", "--recv", "30s", pid, status=1)
+        assert b"none is stuck by these limits" in netdeadline("end", "--stuck", "--recv", "30s", pid, status=1).stderr
         time.sleep(1)
     assert b"would be ended" in netdeadline("end", "--dry-run", *arguments).stdout and program.running
     assert b"ended" in netdeadline("end", *arguments).stdout
