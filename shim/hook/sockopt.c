@@ -43,7 +43,7 @@ int nd_hook_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
     uint32_t flags = sock ? nd_sock_flags(sock) : 0;
     if (nd_unlikely(flags & ND_SOCK_STREAM) && level == SOL_SOCKET && name == SO_ERROR)
         report_error(fd, sock, value, *len);
-    else if (nd_unlikely(flags & (TIMED | ND_SOCK_EXPIRED)))
+    else if (nd_unlikely(flags & (TIMED | ND_SOCK_EXPIRED)) || (sock && nd_unlikely(sock->own_rto_max)))
         nd_kernel_timers_read_back(sock, level, name, value, len);
     return result;
 }

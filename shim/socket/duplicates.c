@@ -30,6 +30,7 @@ static void update(const struct nd_sock *sock, int fd, struct nd_sock *duplicate
     if (!lent)
         duplicate->own_sndtimeo = atomic_load(&sock->own_sndtimeo);
     duplicate->own_syncnt = atomic_load(&sock->own_syncnt);
+    duplicate->own_rto_max = atomic_load(&sock->own_rto_max);
     for (int i = 0; i < 4; i++)
         duplicate->own_keepalive[i] = atomic_load(&sock->own_keepalive[i]);
     duplicate->connect_began = sock->connect_began;
@@ -159,6 +160,7 @@ void nd_duplicates_create(int fd, int to) {
         return;
     duplicate->profile = atomic_load(&from->profile);
     duplicate->own_syncnt = atomic_load(&from->own_syncnt);
+    duplicate->own_rto_max = atomic_load(&from->own_rto_max);
     for (int i = 0; i < 4; i++)
         duplicate->own_keepalive[i] = atomic_load(&from->own_keepalive[i]);
     duplicate->own_rcvtimeo = atomic_load(&from->own_rcvtimeo);

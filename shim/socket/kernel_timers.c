@@ -8,6 +8,7 @@
 #include "shim/socket/keepalive.h"
 #include "shim/socket/limits.h"
 #include "shim/socket/mptcp.h"
+#include "shim/socket/retransmit.h"
 
 #define USEC_PER_SEC 1000000
 
@@ -148,6 +149,10 @@ void nd_kernel_timers_catch_up(int fd, struct nd_sock *sock) {
                                             : nd_sock_is_datagram(sock);
     if (armed && !(flags & ND_SOCK_EXPIRED)) {
         restore(fd, sock);
+        if (sock->own_rto_max) {
+            nd_retransmit_restore(fd, sock);
+            nd_retransmit_bound(fd, sock);
+        }
         sock->inode = nd_sock_limits(sock)->lifetime ? nd_sock_inode(fd) : 0;
         nd_sock_change(fd, sock, 0, ND_SOCK_ROLE_UNKNOWN); /* who sent first may not have been noted until now */
         nd_kernel_timers_arm(fd, sock);
@@ -240,7 +245,7 @@ bool nd_kernel_timers_program_set(int fd, struct nd_sock *sock, int level, int n
     else if (level == IPPROTO_TCP && name == TCP_SYNCNT)
         nd_sock_change(fd, sock, 0, ND_SOCK_SYNCNT);
     else
-        ours = false;
+        ours = nd_retransmit_program_set(sock, level, name);
     errno = saved;
     return ours;
 }
@@ -260,9 +265,9 @@ bool nd_kernel_timers_read_back(const struct nd_sock *sock, int level, int name,
         int own = sock->own_marked;
         return store(&own, sizeof own, value, len);
     }
-    int keepalive;
-    if (nd_keepalive_read_back(sock, level, name, &keepalive))
-        return store(&keepalive, sizeof keepalive, value, len);
+    int one;
+    if (nd_keepalive_read_back(sock, level, name, &one) || nd_retransmit_read_back(sock, level, name, &one))
+        return store(&one, sizeof one, value, len);
     if ((flags & ND_SOCK_SYNCNT) && level == IPPROTO_TCP && name == TCP_SYNCNT) {
         int own = sock->own_syncnt;
         return store(&own, sizeof own, value, len);

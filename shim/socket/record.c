@@ -73,6 +73,7 @@ void nd_sock_clear(int fd) {
     put(&sock->inode, 0);
     put(&sock->group, 0);
     put(&sock->own_marked, 0);
+    put(&sock->own_rto_max, 0);
     put(&sock->profile, 0);
     put(&sock->protocol, 0);
     put(&sock->connect_began, 0);

@@ -207,3 +207,56 @@ print(json.dumps([ready == [gone.fileno()] or ready == [gone.fileno(), busy.file
     result = program.finish(input=b"\n")
     alone, seconds, error, sent = json.loads(result.out)
     assert alone and 0.9 <= seconds < 6 and error == "ETIMEDOUT" and sent == "1", result
+
+
+# A question by stdio, which no hook sees.
+STDIO = """
+s = dial()
+libc.fdopen.restype = libc.fgets.restype = ctypes.c_void_p
+before = s.getsockopt(socket.IPPROTO_TCP, 44) # TCP_RTO_MAX_MS
+file = ctypes.c_void_p(libc.fdopen(s.fileno(), b"r+"))
+print("connected", flush=True)
+sys.stdin.readline()
+def ask():
+    sent = [libc.fputs(b"x" * int(sys.argv[2]), file), libc.fflush(file)]
+    ctypes.set_errno(0)
+    answer = ctypes.create_string_buffer(9)
+    got = libc.fgets(answer, 9, file)
+    return (answer.value.decode() if got else errno.errorcode.get(ctypes.get_errno())), min(sent) >= 0
+print(json.dumps([*timed(ask), s.getsockopt(socket.IPPROTO_TCP, 44) == before]), flush=True)
+"""
+
+
+def asks_by_stdio(net, server, retries, size):
+    """Of a kernel that retransmits so often."""
+    net.do("sh", "-c", f"echo {retries} >/proc/sys/net/ipv4/tcp_retries2")
+    program = net.start(programs.child(STDIO, server.port, str(size)), stdin=subprocess.PIPE, UNACKED="1s", KEEPALIVE="off", SEND="off")
+    if program.process.stdout.readline() != b"connected\n":
+        assert b"Protocol not available" in program.finish().err
+        pytest.skip("the kernel has no TCP_RTO_MAX_MS")
+    return program
+
+
+def test_stdio_never_acknowledged(net):
+    """The kernel gives up after 5.4 s, not after 25."""
+    server = net.serve(tcp.silent)
+    program = asks_by_stdio(net, server, retries=6, size=20)
+    net.drop(f"tcp dport {server.port}")
+    (answer, _), seconds, unchanged = json.loads(program.finish(input=b"\n").out)
+    assert answer == "ETIMEDOUT" and 5 <= seconds < 15 and unchanged, (answer, seconds, unchanged)
+
+
+def test_stdio_to_a_reader_that_pauses(net):
+    """For longer than the 2.4 s after which the kernel gives up on who does not acknowledge."""
+    def late(connection, stop):
+        stop.wait(5)
+        left = 500_000
+        while left:
+            left -= len(connection.recv(left))
+        connection.sendall(b"x\n")
+        stop.wait()
+
+    program = asks_by_stdio(net, net.serve(late, receive_buffer=4096), retries=3, size=500_000)
+    result = program.finish(input=b"\n")
+    (answer, sent), seconds, _ = json.loads(result.out)
+    assert answer == "x\n" and sent and seconds > 4, result
