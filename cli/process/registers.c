@@ -21,7 +21,7 @@ static bool write_back(pid_t tid, struct registers *registers) {
 #if defined(__x86_64__) || defined(__i386__)
 
 /* The order of struct user_regs_struct on both machines. */
-enum { SIZE_64 = 27 * 8, RESULT_64 = 10, COUNTER_64 = 11, NUMBER_64 = 15, PROGRAM_64 = 16, STACK_64 = 19 };
+enum { SIZE_64 = 27 * 8, R11_64 = 6, RESULT_64 = 10, COUNTER_64 = 11, NUMBER_64 = 15, PROGRAM_64 = 16, STACK_64 = 19 };
 enum { SIZE_32 = 17 * 4, RESULT_32 = 6, NUMBER_32 = 11, PROGRAM_32 = 12, STACK_32 = 15 };
 enum { INSTRUCTION = 2 }; /* syscall, sysenter and int have this many bytes */
 
@@ -39,12 +39,16 @@ bool registers_are_interrupted(const struct registers *registers, const struct b
            registers->words_32[STACK_32] == call->stack && is_interruption((int32_t)registers->words_32[RESULT_32]);
 }
 
-bool registers_have_result(const struct registers *registers, const struct blocked_call *call) {
+int64_t registers_result(const struct registers *registers, const struct blocked_call *call) {
     if (registers->size == SIZE_64)
         return (int64_t)registers->words[NUMBER_64] == call->number && registers->words[STACK_64] == call->stack &&
-               (int64_t)registers->words[RESULT_64] >= 0;
+                       registers->words[PROGRAM_64] == call->program
+                   ? (int64_t)registers->words[RESULT_64]
+                   : -1;
     return registers->size == SIZE_32 && (int32_t)registers->words_32[NUMBER_32] == call->number &&
-           registers->words_32[STACK_32] == call->stack && (int32_t)registers->words_32[RESULT_32] >= 0;
+                   registers->words_32[STACK_32] == call->stack
+               ? (int32_t)registers->words_32[RESULT_32]
+               : -1;
 }
 
 bool registers_interrupt(pid_t tid, struct registers *registers, const struct blocked_call *call) {
@@ -61,11 +65,13 @@ const bool registers_can_send = sizeof(long) == 8;
 /* No number of a call: the kernel then makes none again. */
 static const uint64_t no_call = (uint64_t)-1;
 
-bool registers_send(pid_t tid, struct registers *registers, const struct blocked_call *call, uint64_t address) {
+bool registers_send(pid_t tid, struct registers *registers, const struct blocked_call *call, uint64_t done,
+                    uint64_t address) {
     if (registers->size != SIZE_64)
         return false;
     registers->words[RESULT_64] = (uint64_t)call->number;
     registers->words[NUMBER_64] = no_call;
+    registers->words[R11_64] = done;
     registers->words[COUNTER_64] = registers->words[PROGRAM_64];
     registers->words[PROGRAM_64] = address;
     return write_back(tid, registers);
@@ -105,10 +111,11 @@ bool registers_are_interrupted(const struct registers *registers, const struct b
             (registers->words[PROGRAM] == call->program && (int64_t)registers->words[RESULT] == -EINTR));
 }
 
-bool registers_have_result(const struct registers *registers, const struct blocked_call *call) {
+int64_t registers_result(const struct registers *registers, const struct blocked_call *call) {
     return registers->size == SIZE && (long)registers->words[NUMBER] == call->number &&
-           registers->words[STACK] == call->stack && registers->words[PROGRAM] == call->program &&
-           (int64_t)registers->words[RESULT] >= 0;
+                   registers->words[STACK] == call->stack && registers->words[PROGRAM] == call->program
+               ? (int64_t)registers->words[RESULT]
+               : -1;
 }
 
 bool registers_interrupt(pid_t tid, struct registers *registers, const struct blocked_call *call) {
@@ -125,10 +132,10 @@ bool registers_are_interrupted(const struct registers *registers, const struct b
     return false;
 }
 
-bool registers_have_result(const struct registers *registers, const struct blocked_call *call) {
+int64_t registers_result(const struct registers *registers, const struct blocked_call *call) {
     (void)registers;
     (void)call;
-    return false;
+    return -1;
 }
 
 bool registers_interrupt(pid_t tid, struct registers *registers, const struct blocked_call *call) {
@@ -144,10 +151,12 @@ bool registers_interrupt(pid_t tid, struct registers *registers, const struct bl
 
 const bool registers_can_send = false;
 
-bool registers_send(pid_t tid, struct registers *registers, const struct blocked_call *call, uint64_t address) {
+bool registers_send(pid_t tid, struct registers *registers, const struct blocked_call *call, uint64_t done,
+                    uint64_t address) {
     (void)tid;
     (void)registers;
     (void)call;
+    (void)done;
     (void)address;
     return false;
 }

@@ -24,14 +24,16 @@ bool registers_read(pid_t tid, struct registers *registers);
  * but the kernel's making it again, or EINTR, is left of it. */
 bool registers_are_interrupted(const struct registers *registers, const struct blocked_call *call);
 
-/* Whether it is still in that call, which the stop has ended early with a result. */
-bool registers_have_result(const struct registers *registers, const struct blocked_call *call);
+/* The result with which the stop has ended that call early, in which the thread still is; negative: it has none. */
+int64_t registers_result(const struct registers *registers, const struct blocked_call *call);
 
 /* Makes the call fail with EINTR. Returns whether it does. */
 bool registers_interrupt(pid_t tid, struct registers *registers, const struct blocked_call *call);
 
-/* Sends the thread to `address` in place of the call (shim/hook/take_over.h). Returns whether it goes there. */
-bool registers_send(pid_t tid, struct registers *registers, const struct blocked_call *call, uint64_t address);
+/* Sends the thread to `address` in place of the call (shim/hook/take_over.h), `done` bytes of which have moved. Returns
+ * whether it goes there. */
+bool registers_send(pid_t tid, struct registers *registers, const struct blocked_call *call, uint64_t done,
+                    uint64_t address);
 
 /* Whether registers_send can do that on this machine. */
 extern const bool registers_can_send;

@@ -137,8 +137,13 @@ static struct called find_caller(const struct look *look, uint64_t stack) {
     return (struct called){UNKNOWN, false};
 }
 
-/* Whether an interruption of the call changes nothing but that it returns: one that sends, or waits for more bytes than
- * it has received, would return what it has done so far. */
+/* Whether the call sends one stream of bytes: an interruption would end it with what it has sent so far, from where the
+ * library goes on. */
+static bool sends(const struct blocked_call *call) {
+    return call->operation >= ND_OPERATION_write && call->operation <= ND_OPERATION_sendmsg;
+}
+
+/* Whether the call may be interrupted: nothing changes then but that it returns, or that it is made for the rest. */
 static bool may_be_interrupted(const struct look *look, const struct blocked_call *call) {
     if (call->operation == ND_OPERATION_NONE) /* a lookup waits for its helper thread */
         return call->number == (look->is_64 == (sizeof(void *) == 8) ? SYS_futex : I386_FUTEX);
@@ -153,18 +158,18 @@ static bool may_be_interrupted(const struct look *look, const struct blocked_cal
     case ND_FAMILY_EPOLL:
         return true;
     default:
-        return false;
+        return sends(call);
     }
 }
 
-/* Whether the program has given the socket a timeout for input: a call that is made anew would have it anew. So it is
- * said where that cannot be seen. */
-static bool has_own_timeout(pid_t pid, int fd) {
+/* Whether the program has given the socket a timeout of this `name`: a call that is made anew would have it anew. So it
+ * is said where that cannot be seen. */
+static bool has_own_timeout(pid_t pid, int fd, int name) {
     struct timeval own = {1, 0};
     socklen_t length = sizeof own;
     const int process = process_open(pid), copy = process < 0 ? -1 : ending_copy(process, fd, 0);
     if (copy >= 0) {
-        getsockopt(copy, SOL_SOCKET, SO_RCVTIMEO, &own, &length);
+        getsockopt(copy, SOL_SOCKET, name, &own, &length);
         close(copy);
     }
     if (process >= 0)
@@ -180,9 +185,9 @@ static bool wants_all(const struct blocked_call *call) {
            (call->operation == ND_OPERATION_recvmsg && (a[2] & MSG_WAITALL));
 }
 
-/* Whether the call waits for a socket, and for as long as that takes: one that the program has given a timeout would
- * have it anew. */
-static bool waits_for_ever(pid_t pid, const struct blocked_call *call) {
+/* Whether the call waits for a socket, and can be made anew: one that the program has given a timeout would have it
+ * anew, but for those whose timeouts the kernel counts down where they are, when it interrupts the call. */
+static bool can_be_made_anew(pid_t pid, const struct blocked_call *call) {
     struct socket_info info;
     const uint64_t *a = call->arguments;
     const int fd = a[0] <= INT_MAX ? (int)a[0] : -1;
@@ -190,10 +195,9 @@ static bool waits_for_ever(pid_t pid, const struct blocked_call *call) {
     case ND_OPERATION_poll:
         return (int)a[2] < 0;
     case ND_OPERATION_ppoll:
-        return a[2] == 0;
     case ND_OPERATION_select:
     case ND_OPERATION_pselect:
-        return a[4] == 0;
+        return true;
     case ND_OPERATION_epoll_wait:
     case ND_OPERATION_epoll_pwait:
         return (int)a[3] < 0;
@@ -206,15 +210,17 @@ static bool waits_for_ever(pid_t pid, const struct blocked_call *call) {
     case ND_OPERATION_readv:
     case ND_OPERATION_accept:
     case ND_OPERATION_accept4:
-        return !wants_all(call) && socket_look(pid, fd, &info) == 0 && !has_own_timeout(pid, fd);
+        return socket_look(pid, fd, &info) == 0 && !has_own_timeout(pid, fd, SO_RCVTIMEO);
     default:
-        return false;
+        return sends(call) && socket_look(pid, fd, &info) == 0 && !has_own_timeout(pid, fd, SO_SNDTIMEO);
     }
 }
 
-/* Marks the thread's slot, by which the library tells this from a signal. False where it has none. */
-static bool mark_slot(const struct look *look, pid_t inner_tid, uint64_t stack) {
+/* Finds the slot of the thread's call, and marks it if `marks`: by that the library tells this from a signal. False where
+ * it has none. */
+static bool find_slot(const struct look *look, pid_t tid, uint64_t stack, bool marks) {
     const struct block *block = look->block;
+    const pid_t inner_tid = process_inner_tid(block->pid, tid);
     bool any = false;
     for (unsigned i = 0; i < look->slot_count; i++) {
         struct nd_slot slot;
@@ -222,7 +228,8 @@ static bool mark_slot(const struct look *look, pid_t inner_tid, uint64_t stack) 
             slot.tid != (uint32_t)inner_tid || slot.frame < stack || !block_slot_stands(block, &slot))
             continue;
         const uint8_t mark = nd_slot_woken_mark(slot.sequence);
-        any |= memory_write(block->pid,
+        any |= !marks ||
+               memory_write(block->pid,
                             block->state.slots.address + (uint64_t)i * sizeof slot + offsetof(struct nd_slot, woken),
                             &mark, sizeof mark) == 0;
     }
@@ -242,24 +249,24 @@ static bool can_be_taken_over(const struct look *look, const struct blocked_call
     static const unsigned char system_call[2] = {0x0f, 0x05};
     return registers_can_send && look->is_64 && look->block->state.take_over != 1 &&
            memory_read(look->block->pid, call->program - 2, instruction, sizeof instruction) == 0 &&
-           memcmp(instruction, system_call, sizeof instruction) == 0 && waits_for_ever(look->block->pid, call);
+           memcmp(instruction, system_call, sizeof instruction) == 0 && can_be_made_anew(look->block->pid, call);
 }
 
 /* The thread is stopped. Makes its system call fail with EINTR where the library waits in it, or sends the thread to
- * make the call anew. */
+ * make the call anew, or for the rest. Where the library waits in a call that has done a part, its mark says that the
+ * stop has ended it, not a signal. */
 static bool wake_stopped(const struct look *look, pid_t tid, const struct blocked_call *call, bool takes_over) {
     struct registers registers;
     if (!registers_read(tid, &registers))
         return false;
-    const bool same = registers_are_interrupted(&registers, call);
-    if (same && find_caller(look, call->stack).by == THE_LIBRARY &&
-        mark_slot(look, process_inner_tid(look->block->pid, tid), call->stack) &&
-        registers_interrupt(tid, &registers, call))
+    const bool is_whole = registers_are_interrupted(&registers, call);
+    const int64_t part = sends(call) || wants_all(call) ? registers_result(&registers, call) : 0;
+    if ((is_whole || part > 0) && find_caller(look, call->stack).by == THE_LIBRARY &&
+        find_slot(look, tid, call->stack, true) && (!is_whole || registers_interrupt(tid, &registers, call)))
         return true;
-    if (wants_all(call) && registers_have_result(&registers, call) && find_caller(look, call->stack).by == THE_LIBRARY)
-        mark_slot(look, process_inner_tid(look->block->pid, tid), call->stack); /* so that it goes on for the rest */
-    if (same && takes_over &&
-        registers_send(tid, &registers, call, look->block->address + (uint64_t)(int64_t)look->block->state.take_over))
+    if ((is_whole || part > 0) && takes_over &&
+        registers_send(tid, &registers, call, is_whole ? 0 : (uint64_t)part,
+                       look->block->address + (uint64_t)(int64_t)look->block->state.take_over))
         return true;
     registers_make_again(tid, &registers);
     return false;
@@ -292,7 +299,9 @@ static void note_thread(pid_t tid, void *arg) {
     const struct called called = find_caller(look, thread->call.stack);
     /* The C library's own calls (stdio, its lookups) are hooked no more than they were. */
     thread->takes_over = called.by != UNKNOWN && called.directly && can_be_taken_over(look, &thread->call);
-    if ((called.by == THE_LIBRARY || thread->takes_over) && ++look->waiting_count == AT_ONCE)
+    const bool goes_on =
+        called.by == THE_LIBRARY && (!sends(&thread->call) || find_slot(look, tid, thread->call.stack, false));
+    if ((goes_on || thread->takes_over) && ++look->waiting_count == AT_ONCE)
         wake_noted(look);
 }
 

@@ -76,6 +76,12 @@ static bool has_received(ssize_t result) {
     return result >= 0 || !(errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == EFAULT);
 }
 
+/* Whether the real call of an ended stream is one that the command had made anew as the hooked one, which has delivered
+ * the expiry: the kernel itself says ETIMEDOUT only once. */
+static bool was_taken_over(const struct nd_sock *sock, ssize_t result) {
+    return result < 0 && errno == ETIMEDOUT && (nd_sock_flags(sock) & ND_SOCK_DELIVERED_IN);
+}
+
 ssize_t nd_receive_finish(const struct nd_receive_call *call, struct nd_sock *sock, ssize_t result) {
     if (nd_unlikely(nd_sock_is_datagram(sock))) {
         if (has_received(result) && !(call->flags & MSG_ERRQUEUE))
@@ -89,7 +95,8 @@ ssize_t nd_receive_finish(const struct nd_receive_call *call, struct nd_sock *so
     }
     if (result > 0 || !(nd_sock_flags(sock) & ND_SOCK_STREAM))
         return result;
-    if (nd_unlikely(nd_sock_flags(sock) & ND_SOCK_EXPIRED) && !nd_would_block(result) && nd_expired(call->fd, sock))
+    if (nd_unlikely(nd_sock_flags(sock) & ND_SOCK_EXPIRED) && !nd_would_block(result) && nd_expired(call->fd, sock) &&
+        !was_taken_over(sock, result))
         return call->len || result < 0 ? nd_expired_fail(call->fd, sock, ND_IN) : result;
     if (result < 0 && errno == ETIMEDOUT)
         nd_expire_by_timer(call->fd, sock, ND_IN, nd_receive_name(call));

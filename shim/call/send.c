@@ -285,20 +285,6 @@ static ssize_t send_rest(const struct nd_send_call *call, struct nd_sock *sock, 
     return sent;
 }
 
-/* MODE=observe: UNACKED is not reported, since nothing checks the peer while the kernel waits. */
-static ssize_t send_observed(const struct nd_send_call *call, struct nd_sock *sock) {
-    struct nd_observe observe;
-    struct nd_scope *scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(call->fd, call->caller) : NULL;
-    nd_observe_begin(&observe, operation_of(call), call->fd, sock, ND_LIMIT_SEND);
-    if (scope)
-        nd_scope_run(scope, nd_now());
-    ssize_t result = nd_send_plain(call);
-    if (scope)
-        nd_scope_stand(scope, nd_now());
-    nd_observe_end(&observe, result, (struct nd_expiry){0});
-    return nd_starts_over(result) ? send_bounded(call) : result;
-}
-
 /* Whether the call is made as a whole. UNACKED alone is no reason to copy what the program did not want copied: the
  * kernel's own timers end the call, if late. */
 static bool stays_whole(const struct nd_send_call *call, const struct nd_sock *sock) {
@@ -338,6 +324,22 @@ static ssize_t send_continue(const struct nd_send_call *call, struct nd_sock *so
         return sent;
     total = nd_send_total(call);
     return total > 0 ? send_rest(call, sock, sent > 0 ? (size_t)sent : 0, total) : nd_send_plain(call);
+}
+
+/* MODE=observe: UNACKED is not reported, since nothing checks the peer while the kernel waits. A call that the command
+ * has woken goes on for the rest, under the settings that hold now. */
+static ssize_t send_observed(const struct nd_send_call *call, struct nd_sock *sock) {
+    struct nd_observe observe;
+    struct nd_scope *scope = nd_sock_flags(sock) & ND_SOCK_SCOPED ? nd_scope_of(call->fd, call->caller) : NULL;
+    nd_observe_begin(&observe, operation_of(call), call->fd, sock, ND_LIMIT_SEND);
+    if (scope)
+        nd_scope_run(scope, nd_now());
+    ssize_t result = nd_send_plain(call);
+    if (scope)
+        nd_scope_stand(scope, nd_now());
+    const bool is_part = result > 0 && nd_slots_woken();
+    nd_observe_end(&observe, result, (struct nd_expiry){0});
+    return is_part ? send_continue(call, sock, result) : result;
 }
 
 static ssize_t connecting_send(const void *call) {
@@ -387,7 +389,10 @@ static ssize_t finish(const struct nd_send_call *call, ssize_t result, int error
 
 ssize_t nd_send(const struct nd_send_call *call) {
     int saved = errno;
-    return finish(call, send_bounded(call), saved);
+    ssize_t result = send_bounded(call);
+    while (nd_starts_over(result))
+        result = send_bounded(call);
+    return finish(call, result, saved);
 }
 
 ssize_t nd_send_rest(const struct nd_send_call *call, bool tried, ssize_t sent, int error_before) {

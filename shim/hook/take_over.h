@@ -6,7 +6,8 @@
 #include <stdint.h>
 
 /* Where the command sends a thread whose system call its stop has interrupted, with all registers as they were, the
- * number of the call in rax and the address to return to in rcx: in place of the system call the hooked one is made.
+ * number of the call in rax, the address to return to in rcx, and in r11 how many bytes the call has moved: in place of
+ * the system call the hooked one is made, or the rest of it.
  * The program goes on after it as after a system call, whose registers are kept and whose stack is not touched. */
 #ifdef __x86_64__
 extern const char nd_take_over[] __attribute__((visibility("hidden")));

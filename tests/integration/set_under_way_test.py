@@ -22,9 +22,24 @@ WAITS = {
     "waitall": ("s.recv(10, socket.MSG_WAITALL)", "recv"),
     "poll": ("poll_in(s, timeout=1000) and s.recv(1)", "poll"),
     "poll, for ever": ("(lambda p: (p.register(s, 1), p.poll()))(select.poll())[1] and s.recv(1)", "poll"),
+    "ppoll": ("libc.ppoll(ctypes.create_string_buffer(struct.pack('ihh', s.fileno(), 1, 0)), 1, None, None) and s.recv(1)", "ppoll"),
+    "ppoll, a minute": ("libc.ppoll(ctypes.create_string_buffer(struct.pack('ihh', s.fileno(), 1, 0)), 1, struct.pack('ll', 60, 0), None) "
+                        "and s.recv(1)", "ppoll"),
     "select": ("select_in(s, timeout=None) and s.recv(1)", "select"),
+    "select, a minute": ("select_in(s, timeout=60) and s.recv(1)", "select"),
+    "pselect": ("libc.pselect(64, ctypes.create_string_buffer(struct.pack('Q120x', 1 << s.fileno())), None, None, None, None) and s.recv(1)",
+                "pselect"),
+    "pselect, a minute": ("libc.pselect(64, ctypes.create_string_buffer(struct.pack('Q120x', 1 << s.fileno())), None, None, "
+                          "struct.pack('ll', 60, 0), None) and s.recv(1)", "pselect"),
     "epoll": ("epoll_in(s, timeout=1000) and s.recv(1)", "epoll_wait"),
     "epoll, edge": ("epoll_in(s, timeout=None, flags=select.EPOLLET) and s.recv(1)", "epoll_wait"),
+}
+# How one sends more than there is room for.
+SENDS = {
+    "send": ("s.sendall(bytes(1 << 26))", "send"),
+    "write": ("[os.write(s.fileno(), bytes(1 << 22)) for _ in range(9)]", "write"),
+    "writev": ("[os.writev(s.fileno(), [bytes(1 << 21), bytes(1 << 21)]) for _ in range(9)]", "writev"),
+    "sendmsg": ("[s.sendmsg([bytes(1 << 21), bytes(1 << 21)]) for _ in range(9)]", "sendmsg"),
 }
 MS = f"{LIMIT}ms"
 NOTHING = {"UNACKED": "off", "KEEPALIVE": "off"}
@@ -33,8 +48,8 @@ NOTHING = {"UNACKED": "off", "KEEPALIVE": "off"}
 UNCHECKED = pytest.mark.skipif(bool(programs.RUNTIME), reason="a sanitizer's runtime makes the calls")
 
 
-def waits(*names):
-    return pytest.mark.parametrize("call, name", [WAITS[name] for name in names or WAITS], ids=names or WAITS)
+def waits(*names, of=WAITS):
+    return pytest.mark.parametrize("call, name", [of[name] for name in names or of], ids=names or of)
 
 
 def under_way(talk, call, name):
@@ -87,12 +102,61 @@ def test_a_part_that_was_received_is_kept(net):
     assert talk.answer()[0] == "b'xyxxxxxxxx'"
 
 
+@UNCHECKED
+def test_a_part_that_was_received_past_the_library_is_kept(net):
+    def parts(connection, stop):
+        connection.sendall(b"xy")
+        stop.wait(1.5)
+        connection.sendall(b"x" * 8)
+        stop.wait()
+
+    talk = Talk(net, net.serve(parts), **NOTHING)
+    talk.ask(WAITS["waitall"][0])
+    time.sleep(0.5)
+    netdeadline("set", talk.pid, "RECV=50s")
+    assert talk.answer()[0] == "b'xyxxxxxxxx'"
+
+
+@pytest.mark.parametrize("before", [{"MODE": "observe"}, pytest.param(NOTHING, marks=UNCHECKED)], ids=["observed", "unlimited"])
+@pytest.mark.parametrize("call", ["s.send(data)", "os.write(s.fileno(), data)", "os.writev(s.fileno(), [data[:700], data[700:]])",
+                                  "s.sendmsg([data[:200001], data[200001:]])"])
+def test_a_call_goes_on_with_what_it_has_not_sent(net, call, before):
+    """It is woken while the kernel has a part of it, and sends all of it, once."""
+    taken = []
+
+    def late(connection, stop):
+        stop.wait(1)
+        while chunk := connection.recv(65536):
+            taken.append(chunk)
+
+    server = net.serve(late, receive_buffer=4096)
+    talk = Talk(net, server, **before)
+    talk.ask("globals().update(data=b''.join(b'%d,' % n for n in range(150_000))) or "
+             f"[{call} == len(data), s.shutdown(socket.SHUT_WR), s.recv(1)][0]")
+    time.sleep(0.4)
+    netdeadline("set", talk.pid, "SEND=20s", "MODE=enforce")
+    assert talk.answer()[0] == "True"
+    assert b"".join(taken) == b"".join(b"%d," % n for n in range(150_000))
+
+
 def test_the_programs_own_timeout_stays(net):
     talk = under_way(Talk(net, net.serve(tcp.silent), RECV="60s", **NOTHING),
                      "s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(70)) or s.settimeout(1.5) or s.recv(1)", "poll")
     netdeadline("set", talk.pid, "RECV=off")
     _, ms = talk.answer()
     assert 1400 <= ms < 1500 + LATEST
+
+
+@UNCHECKED
+@pytest.mark.parametrize("call", ["select_in(s, timeout=1.5)",
+                                  "libc.ppoll(struct.pack('ihh', s.fileno(), 1, 0), 1, struct.pack('ll', 1, 500_000_000), None)"])
+def test_the_programs_own_timeout_stays_past_the_library(net, call):
+    talk = Talk(net, net.serve(tcp.silent), **NOTHING)
+    talk.ask(call)
+    time.sleep(0.7)
+    netdeadline("set", talk.pid, "RECV=50s")
+    result, ms = talk.answer()
+    assert result in ("0", "[]") and 1400 <= ms < 2100
 
 
 def test_a_signal_still_interrupts(net):
@@ -138,6 +202,11 @@ def test_sends(net, call, name, limit):
     set_and_wait(under_way(Talk(net, net.serve(tcp.silent)), call, name), f"{limit}={MS}")
 
 
+@waits(of=SENDS)
+def test_observed_sends(net, call, name):
+    set_and_wait(under_way(Talk(net, net.serve(tcp.silent), MODE="observe"), call, name), f"SEND={MS}", "MODE=enforce")
+
+
 @pytest.mark.parametrize("before", [{"RECV": "60s", **NOTHING}, {}, {"MODE": "observe"}], ids=["limited", "unlimited", "observed"])
 @pytest.mark.parametrize("call, name", [("recvmmsg", "recvmmsg"), ("splice_in", "splice")])
 def test_other_receives(net, call, name, before):
@@ -177,6 +246,17 @@ def test_tls_handshake(net, library, before):
 
 
 @pytest.mark.parametrize("library", ["openssl", "gnutls"])
+@pytest.mark.parametrize("before", [{"TLS_SHUTDOWN": "60s"}, {"TLS_SHUTDOWN": "off"}, {"TLS_SHUTDOWN": "off", **NOTHING}, {"MODE": "observe"}],
+                         ids=["limited", "unlimited", "past the library", "observed"])
+def test_tls_shutdown(net, library, before):
+    steps = ["bye"] * (1 + (library == "openssl"))  # the first SSL_shutdown only sends
+    program = net.start([TLS, library, "block", net.serve(tls.never_closes(tcp.silent)).port, "handshake", *steps], **before)
+    time.sleep(0.7)
+    netdeadline("set", look.pid_of(program), f"TLS_SHUTDOWN={MS}", "MODE=enforce")
+    parse(program.finish(patience=8))[-1].expect_expired()
+
+
+@pytest.mark.parametrize("library", ["openssl", "gnutls"])
 @pytest.mark.parametrize("before", [{}, {"RECV": "60s", **NOTHING}], ids=["unlimited", "limited"])
 def test_tls_read(net, library, before):
     program = net.start([TLS, library, "block", net.serve(tls.over_tls(tcp.silent)).port, "handshake", "recv"], **before)
@@ -186,7 +266,8 @@ def test_tls_read(net, library, before):
 
 
 @UNCHECKED
-@waits("recv", "read", "recvmsg", "poll, for ever", "select", "epoll, edge")
+@waits("recv", "read", "recvmsg", "waitall", "poll, for ever", "ppoll", "ppoll, a minute", "select", "select, a minute", "pselect",
+       "epoll, edge")
 def test_past_the_library(net, call, name):
     """Nothing bounds it when it begins: the library is not in it."""
     talk = Talk(net, net.serve(tcp.silent), **NOTHING)
@@ -197,3 +278,14 @@ def test_past_the_library(net, call, name):
     netdeadline("set", talk.pid, "SEND=30s")
     netdeadline("set", talk.pid, "SEND=20s")
     set_and_wait(talk, f"RECV={MS}")
+
+
+@UNCHECKED
+@waits(of=SENDS)
+def test_sends_past_the_library(net, call, name):
+    talk = Talk(net, net.serve(tcp.silent), **NOTHING)
+    talk.ask(call)
+    time.sleep(0.3)
+    netdeadline("set", talk.pid, "RECV=30s")
+    netdeadline("set", talk.pid, "RECV=20s")
+    set_and_wait(talk, f"SEND={MS}")
