@@ -1,6 +1,7 @@
 #include "cli/process/bound.h"
 
 #include "shim/limit/carry_over.h"
+#include "shim/limit/gone.h"
 #include "shim/socket/keepalive.h"
 #include "shim/socket/limits.h"
 
@@ -56,7 +57,7 @@ static struct bound connection_limits(const struct bound_wait *wait, bool busy) 
 static struct bound gone(const struct bound_wait *wait) {
     const struct nd_tcp_info *info = info_of(wait);
     return info && nd_tcp_unanswered(info)
-               ? runs(wait, ND_LIMIT_UNACKED, nd_gone_limit(wait->sock), nd_tcp_unacked_for(info))
+               ? runs(wait, ND_LIMIT_UNACKED, nd_gone_limit(wait->sock), nd_gone_for(wait->sock, info, wait->now))
                : none;
 }
 

@@ -1,7 +1,6 @@
 #include "shim/limit/gone.h"
 
 #include "shim/mode.h"
-#include "shim/socket/tcp_info.h"
 
 /* The first check of a connection is due when this part of the limit is over; it tells how much is left. */
 #define FIRST_CHECK 8
@@ -21,12 +20,21 @@ nd_time nd_gone_due(struct nd_sock *sock, nd_time now) {
     return at;
 }
 
+/* The kernel's retransmissions tell of some four minutes at most: when the time between two has come to its longest
+ * (TCP_RTO_MAX, 120 s), nobody can say how many there were of that. What was outstanding at the last check is so still
+ * where no acknowledgement has come since. */
+nd_time nd_gone_for(const struct nd_sock *sock, const struct nd_tcp_info *info, nd_time now) {
+    const nd_time told = nd_tcp_unacked_for(info), since = sock->unacked_since, noted = since ? now - since : 0;
+    return told > 0 && noted > told && info->last_ack_recv + ND_TCP_TICK >= noted ? noted : told;
+}
+
 bool nd_gone_check(int fd, struct nd_sock *sock, nd_time now, struct nd_expiry *expiry) {
     struct nd_tcp_info info;
     const nd_time limit = nd_gone_limit(sock);
     if (now < nd_gone_due(sock, now) || !nd_tcp_info_read(fd, &info))
         return false;
-    const nd_time unacked = nd_tcp_unacked_for(&info), left = limit - unacked;
+    const nd_time unacked = nd_gone_for(sock, &info, now), left = limit - unacked;
+    sock->unacked_since = unacked > 0 ? now - unacked : 0;
     /* One that is only observed is reported once in a while. */
     sock->gone_check_at = now + (left <= 0 && nd_observing  ? limit
                                  : left > SHORTEST_INTERVAL ? left

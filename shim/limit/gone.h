@@ -6,10 +6,15 @@
 
 #include "shim/limit/expiry.h"
 #include "shim/socket/limits.h"
+#include "shim/socket/tcp_info.h"
 
-/* When the connection is to be checked, seen from `now`. ND_NEVER
- * without a limit. Notes it, so that repeated waits come to a check. */
+/* When the connection is to be checked, seen from `now`. ND_NEVER without a limit. Notes it, so that repeated waits come
+ * to a check. */
 nd_time nd_gone_due(struct nd_sock *sock, nd_time now);
+
+/* How long something that was sent has been outstanding with nothing acknowledged meanwhile, as the kernel tells it and
+ * the last check noted; 0 where nothing is. */
+nd_time nd_gone_for(const struct nd_sock *sock, const struct nd_tcp_info *info, nd_time now);
 
 /* Checks the connection if it is due at `now`: one system call. Returns true if the peer is gone, and fills *expiry but
  * for the operation. Keeps errno. */

@@ -81,6 +81,7 @@ void nd_sock_clear(int fd) {
     put(&sock->deferred, false);
     put(&sock->blocked_senders, 0);
     put(&sock->gone_check_at, 0);
+    put(&sock->unacked_since, 0);
     put(&sock->operation.timeout, 0);
     put(&sock->tls, NULL);
     put(&sock->tls_functions, NULL);

@@ -177,6 +177,7 @@ struct nd_sock {
     _Atomic nd_time received_at; /* of a datagram socket: when one was received or a timeout reported; 0: never */
     struct nd_connection_clock connection_clock;
     _Atomic nd_time gone_check_at; /* when limit/gone.h checks the connection next; 0: not set */
+    _Atomic nd_time unacked_since; /* as the last check found it; 0: nothing was outstanding */
     struct nd_carried_over carried_over;
     _Atomic nd_time accepting; /* of a listener: when a thread began to accept (hook/accept.c); 0: none */
     _Atomic uint32_t turns;    /* how many threads began to */
