@@ -21,11 +21,11 @@ static const char *const interposed[] = {
 /* Calls that can wait for a peer or a name server under another name than that of the operation: those of
  * _FORTIFY_SOURCE, older names that hooks.def has as aliases, and calls of other libraries. */
 static const char *const waiting[] = {
-    "__recv_chk",  "__recvfrom_chk", "__read_chk", "__poll_chk",  "__ppoll_chk", "getaddrinfo_a",
-    "PR_Connect", /* NSPR's, under Mozilla's NSS */
-    "PR_Recv",     "PR_Send",        "PR_Poll",    "preadv2",     "preadv64v2",  "pwritev2",
-    "pwritev64v2", /* with an offset of -1 they are readv and writev */
-    "aio_read",    "aio_read64",     "aio_write",  "aio_write64", "lio_listio",  "lio_listio64",
+    "__recv_chk",    "__recvfrom_chk", "__read_chk",   "__poll_chk", "__ppoll_chk",
+    "getaddrinfo_a", "PR_Connect", /* NSPR's, under Mozilla's NSS */
+    "PR_Recv",       "PR_Send",        "PR_Poll",      "preadv2",    "preadv64v2",
+    "pwritev2",      "pwritev64v2",    "aio_read",     "aio_read64", "aio_write",
+    "aio_write64",   "lio_listio",     "lio_listio64",
 };
 
 /* Names of the same function: NAME, OF, NAME, OF, ... */

@@ -120,6 +120,23 @@ static inline long nd_raw_epoll_pwait2(int epfd, struct epoll_event *events, int
     return ND_RAW6(epoll_pwait2, epfd, events, count, timeout ? ts : NULL, mask, ND_KERNEL_SIGSET_SIZE);
 }
 
+/* Linux 4.6. */
+#ifdef SYS_preadv2
+enum { ND_SYS_preadv2 = SYS_preadv2, ND_SYS_pwritev2 = SYS_pwritev2 };
+#else
+enum { ND_SYS_preadv2 = -1, ND_SYS_pwritev2 = -1 };
+#endif
+
+/* preadv2 or pwritev2, whose offset is two arguments, of which a 64-bit kernel looks at the first alone. */
+static inline long nd_raw_vector2(long number, int fd, const void *iov, int count, int64_t offset, int flags) {
+    return nd_raw_syscall(number, fd, (long)iov, count, (long)offset, (long)(offset >> 32), flags);
+}
+
+/* Linux 3.19. */
+#ifndef SYS_execveat
+#define SYS_execveat -1
+#endif
+
 /* Linux 5.9; 436 on every machine. */
 #ifndef SYS_close_range
 #define SYS_close_range 436

@@ -179,6 +179,23 @@ ssize_t nd_hook_readv(int fd, const struct iovec *iov, int count) {
     return nd_real.readv(fd, iov, count);
 }
 
+/* Flags that say nothing of waiting: RWF_HIPRI, RWF_DSYNC and RWF_SYNC. */
+#define VOID_FLAGS 7
+
+ssize_t nd_hook_preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags) {
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN) && offset == -1 && !(flags & ~VOID_FLAGS) && count > 0 &&
+        count <= IOV_MAX)
+        return readv_watched(fd, iov, count, CALLER, nd_watch(fd));
+    return nd_real.preadv2(fd, iov, count, offset, flags);
+}
+
+ssize_t nd_hook_preadv64v2(int fd, const struct iovec *iov, int count, off64_t offset, int flags) {
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN) && offset == -1 && !(flags & ~VOID_FLAGS) && count > 0 &&
+        count <= IOV_MAX)
+        return readv_watched(fd, iov, count, CALLER, nd_watch(fd));
+    return nd_real.preadv64v2(fd, iov, count, offset, flags);
+}
+
 ND_APART static ssize_t recv_bounded(int fd, void *buf, size_t len, int flags, const void *caller) {
     return nd_receive(
         &(struct nd_receive_call){.kind = ND_RECV, .fd = fd, .buf = buf, .len = len, .flags = flags, .caller = caller});

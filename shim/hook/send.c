@@ -154,6 +154,23 @@ ssize_t nd_hook_writev(int fd, const struct iovec *iov, int count) {
 
 ND_APART static ssize_t send_bounded(int fd, const void *buf, size_t len, int flags, const void *caller) {
     return nd_send(
+/* Flags that say nothing of waiting: RWF_HIPRI, RWF_DSYNC and RWF_SYNC. */
+#define VOID_FLAGS 7
+
+ssize_t nd_hook_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags) {
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT) && offset == -1 && !(flags & ~VOID_FLAGS) && count > 0 &&
+        count <= IOV_MAX)
+        return writev_watched(fd, iov, count, CALLER);
+    return nd_real.pwritev2(fd, iov, count, offset, flags);
+}
+
+ssize_t nd_hook_pwritev64v2(int fd, const struct iovec *iov, int count, off64_t offset, int flags) {
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT) && offset == -1 && !(flags & ~VOID_FLAGS) && count > 0 &&
+        count <= IOV_MAX)
+        return writev_watched(fd, iov, count, CALLER);
+    return nd_real.pwritev64v2(fd, iov, count, offset, flags);
+}
+
         &(struct nd_send_call){.kind = ND_SEND, .fd = fd, .buf = buf, .len = len, .flags = flags, .caller = caller});
 }
 

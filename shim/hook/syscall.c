@@ -144,6 +144,15 @@ static long by_fcntl(long number, long a, long b, long c) {
 /* Each of the following makes the calls that it knows, and hands on the others. */
 
 /* Calls on any descriptor as such. */
+#ifdef SYS_preadv2
+/* preadv2 and pwritev2: the offset is two numbers in a 32-bit program. */
+static long by_vector2(long number, long a, long b, long c, long d, long e, long f) {
+    const off64_t offset = sizeof d == sizeof(off64_t) ? d : (off64_t)(((uint64_t)e << 32) | (uint32_t)d);
+    return number == SYS_preadv2 ? nd_hook_preadv64v2((int)a, (void *)b, (int)c, offset, (int)f)
+                                 : nd_hook_pwritev64v2((int)a, (void *)b, (int)c, offset, (int)f);
+}
+#endif
+
 static long about_descriptors(long number, long a, long b, long c, long d, long e, long f) {
     switch (number) {
     case SYS_close:
@@ -275,6 +284,11 @@ long nd_syscall_hooked(long number, long a, long b, long c, long d, long e, long
     default:
         return wait_for(number, a, b, c, d, e, f);
     }
+#ifdef SYS_preadv2
+    case SYS_preadv2:
+    case SYS_pwritev2:
+        return by_vector2(number, a, b, c, d, e, f);
+#endif
 }
 
 static bool is_seccomp(long number) {

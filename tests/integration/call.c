@@ -166,6 +166,7 @@ static size_t room(char *len) {
 STEP(recv, told(recv(fd, buffer, room(a), 0)));
 STEP(read, told(read(fd, buffer, room(a))));
 STEP(readv, told(readv(fd, vector(number(a, 1000)), 2)));
+STEP(preadv2, told(preadv2(fd, vector(number(a, 1000)), 2, -1, 0)));
 STEP(recvfrom, told(recvfrom(fd, buffer, room(a), 0, NULL, NULL)));
 STEP(recvmsg, told(recvmsg(fd, header(number(a, 1000)), 0)));
 STEP(dontwait, told(recv(fd, buffer, room(a), MSG_DONTWAIT)));
@@ -189,6 +190,7 @@ STEP(sendto, sendto(fd, buffer, room(a), 0, NULL, 0));
 STEP(sendmsg, sendmsg(fd, header(number(a, 1000)), 0));
 STEP(write, write(fd, buffer, room(a)));
 STEP(writev, writev(fd, vector(number(a, 1000)), 2));
+STEP(pwritev2, pwritev2(fd, vector(number(a, 1000)), 2, -1, 0));
 
 /* Sends until there is no room, also not after the peer's kernel has taken what it could. */
 static long do_fill(char *a, char *b) {
@@ -248,10 +250,12 @@ STEP(sysconnect, (fd = (int)syscall(SYS_socket, AF_INET, SOCK_STREAM, 0),
                   syscall(SYS_connect, fd, address(a, b), sizeof(struct sockaddr_in))));
 STEP(sysread, told(syscall(SYS_read, fd, buffer, room(a))));
 STEP(sysreadv, told(syscall(SYS_readv, fd, vector(number(a, 1000)), 2)));
+STEP(syspreadv2, told(syscall(SYS_preadv2, fd, vector(number(a, 1000)), 2, -1L, -1L, 0)));
 STEP(sysrecvfrom, told(syscall(SYS_recvfrom, fd, buffer, room(a), 0, NULL, NULL)));
 STEP(sysrecvmsg, told(syscall(SYS_recvmsg, fd, header(number(a, 1000)), 0)));
 STEP(syswrite, syscall(SYS_write, fd, buffer, room(a)));
 STEP(syswritev, syscall(SYS_writev, fd, vector(number(a, 1000)), 2));
+STEP(syspwritev2, syscall(SYS_pwritev2, fd, vector(number(a, 1000)), 2, -1L, -1L, 0));
 STEP(syssendto, syscall(SYS_sendto, fd, buffer, room(a), 0, NULL, 0));
 STEP(syssendmsg, syscall(SYS_sendmsg, fd, header(number(a, 1000)), 0));
 
@@ -400,16 +404,16 @@ static const struct {
     const char *name;
     long (*make)(char *, char *);
 } calls[] = {
-    CALL(connect),     CALL(start),     CALL(udp),        CALL(again),       CALL(accept),     CALL(pipe),
-    CALL(socketpair),  CALL(close),     CALL(dup),        CALL(recv),        CALL(read),       CALL(readv),
-    CALL(recvfrom),    CALL(recvmsg),   CALL(dontwait),   CALL(peek),        CALL(waitall),    CALL(send),
-    CALL(sendto),      CALL(sendmsg),   CALL(write),      CALL(writev),      CALL(fill),       CALL(poll),
-    CALL(polls),       CALL(select),    CALL(shutdown),   CALL(sleep),       CALL(alarm),      CALL(get),
-    CALL(set),         CALL(nonblock),  CALL(block),      CALL(flags),       CALL(threads),    CALL(jump),
-    CALL(sysconnect),  CALL(sysread),   CALL(sysreadv),   CALL(sysrecvfrom), CALL(sysrecvmsg), CALL(syswrite),
-    CALL(syswritev),   CALL(syssendto), CALL(syssendmsg), CALL(sysppoll),    CALL(syspselect), CALL(sysepoll),
-    CALL(socket),      CALL(onto),      CALL(replace),    CALL(fgets),       CALL(crashes),    CALL(really),
-    CALL(descriptors),
+    CALL(connect),     CALL(start),     CALL(udp),        CALL(again),       CALL(accept),      CALL(pipe),
+    CALL(socketpair),  CALL(close),     CALL(dup),        CALL(recv),        CALL(read),        CALL(readv),
+    CALL(recvfrom),    CALL(recvmsg),   CALL(dontwait),   CALL(peek),        CALL(waitall),     CALL(send),
+    CALL(sendto),      CALL(sendmsg),   CALL(write),      CALL(writev),      CALL(fill),        CALL(poll),
+    CALL(polls),       CALL(select),    CALL(shutdown),   CALL(sleep),       CALL(alarm),       CALL(get),
+    CALL(set),         CALL(nonblock),  CALL(block),      CALL(flags),       CALL(threads),     CALL(jump),
+    CALL(sysconnect),  CALL(sysread),   CALL(sysreadv),   CALL(sysrecvfrom), CALL(sysrecvmsg),  CALL(syswrite),
+    CALL(syswritev),   CALL(syssendto), CALL(syssendmsg), CALL(sysppoll),    CALL(syspselect),  CALL(sysepoll),
+    CALL(socket),      CALL(onto),      CALL(replace),    CALL(fgets),       CALL(crashes),     CALL(really),
+    CALL(descriptors), CALL(preadv2),   CALL(pwritev2),   CALL(syspreadv2),  CALL(syspwritev2),
 };
 
 int main(int argc, char **argv) {

@@ -108,7 +108,7 @@ def test_program_without_network():
 
 
 @pytest.mark.parametrize("name, text", [("dlopen", "further modules"), ("io_uring_queue_init_params", "io_uring"), ("dlmopen", "namespaces"),
-                                        ("preadv2", "by themselves: preadv2"), ("aio_read64", "by themselves: aio_read64"),
+                                        ("aio_read64", "by themselves: aio_read64"),
                                         ("__asan_init", "AddressSanitizer"), ("seccomp_load", "seccomp")])
 def test_habits_are_noted(tmp_path, name, text):
     one(findings(check(elf(tmp_path / "p", imports=["socket", name]))), "note", text)

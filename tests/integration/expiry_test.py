@@ -10,8 +10,8 @@ from calls import LIMIT, at, finish, make, start
 from faults import FullBacklog, tcp
 
 MS = f"{LIMIT}ms"
-RECEIVERS = ["recv", "read", "readv", "recvfrom", "recvmsg", "peek", "waitall"]
-SENDERS = ["send", "sendto", "sendmsg", "write", "writev"]
+RECEIVERS = ["recv", "read", "readv", "preadv2", "recvfrom", "recvmsg", "peek", "waitall"]
+SENDERS = ["send", "sendto", "sendmsg", "write", "writev", "pwritev2"]
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def test_leaving_a_wait(net, call, limits):
     assert result.out == b"cancelled 1, talks 1, jumped 1, talks 1\n", result
 
 
-CALLS = ["read", "readv", "recv", "recvfrom", "recvmsg", "recvmmsg", "write", "writev", "send", "sendto", "sendmsg", "sendmmsg",
+CALLS = ["read", "readv", "preadv2", "recv", "recvfrom", "recvmsg", "recvmmsg", "write", "writev", "pwritev2", "send", "sendto", "sendmsg", "sendmmsg",
          "splice in", "splice out", "accept", "accept4", "connect", "poll", "ppoll", "select", "pselect", "epoll_wait", "epoll_pwait",
          "epoll_pwait2"]
 

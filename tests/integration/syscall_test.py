@@ -14,14 +14,14 @@ def silent(net):
     return net.serve(tcp.silent, receive_buffer=2048)
 
 
-@pytest.mark.parametrize("receive", ["sysread", "sysreadv", "sysrecvfrom", "sysrecvmsg"])
+@pytest.mark.parametrize("receive", ["sysread", "sysreadv", "syspreadv2", "sysrecvfrom", "sysrecvmsg"])
 def test_receive(net, silent, receive):
     first, second = make(net, at(silent), receive, receive, RECV=MS)[1:]
     first.expect_expired()
     second.expect_refused_at_once()
 
 
-@pytest.mark.parametrize("send", ["syswrite", "syswritev", "syssendto", "syssendmsg"])
+@pytest.mark.parametrize("send", ["syswrite", "syswritev", "syspwritev2", "syssendto", "syssendmsg"])
 def test_send(net, silent, send):
     first, second = make(net, at(silent), "fill", send, send, SEND=MS)[2:]
     first.expect_expired()

@@ -12,6 +12,8 @@
 /* What <sys/syscall.h> would say in an i386 build. (Its `select` is another call.) */
 #define SYS_read __NR_read
 #define SYS_readv __NR_readv
+#define SYS_preadv2 __NR_preadv2
+#define SYS_pwritev2 __NR_pwritev2
 #define SYS_recvfrom __NR_recvfrom
 #define SYS_recvmsg __NR_recvmsg
 #define SYS_recvmmsg __NR_recvmmsg
