@@ -2,12 +2,24 @@
 #include "shim/call/mmsg.h"
 #include "shim/hook/hook.h"
 #include "shim/mode.h"
+#include "shim/readable.h"
 #include "shim/socket/discover.h"
+#include "shim/socket/hand_on.h"
+#include "shim/socket/kernel_timers.h"
 #include "shim/socket/record.h"
+
+enum { MOST = 1024 }; /* of messages that the kernel takes in one call */
 
 #define CALLER __builtin_return_address(0)
 
+ND_COLD static void hand_on(int fd, const struct mmsghdr *messages, unsigned count) {
+    for (unsigned i = 0; i < count && i < MOST && nd_readable(&messages[i], sizeof messages[i]); i++)
+        nd_hand_on_message(fd, &messages[i].msg_hdr);
+}
+
 int nd_hook_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags) {
+    if (nd_unlikely(nd_kernel_timers_any_timeout))
+        hand_on(fd, messages, count);
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT))
         return nd_sendmmsg(&(struct nd_mmsg_call){fd, messages, count, flags, NULL, CALLER, false});
     return nd_real.sendmmsg(fd, messages, count, flags);

@@ -8,6 +8,8 @@
 #include "shim/hook/hook.h"
 #include "shim/mode.h"
 #include "shim/readable.h"
+#include "shim/socket/hand_on.h"
+#include "shim/socket/kernel_timers.h"
 #include "shim/socket/record.h"
 
 #define CALLER __builtin_return_address(0)
@@ -152,8 +154,6 @@ ssize_t nd_hook_writev(int fd, const struct iovec *iov, int count) {
     return nd_real.writev(fd, iov, count);
 }
 
-ND_APART static ssize_t send_bounded(int fd, const void *buf, size_t len, int flags, const void *caller) {
-    return nd_send(
 /* Flags that say nothing of waiting: RWF_HIPRI, RWF_DSYNC and RWF_SYNC. */
 #define VOID_FLAGS 7
 
@@ -171,6 +171,8 @@ ssize_t nd_hook_pwritev64v2(int fd, const struct iovec *iov, int count, off64_t 
     return nd_real.pwritev64v2(fd, iov, count, offset, flags);
 }
 
+ND_APART static ssize_t send_bounded(int fd, const void *buf, size_t len, int flags, const void *caller) {
+    return nd_send(
         &(struct nd_send_call){.kind = ND_SEND, .fd = fd, .buf = buf, .len = len, .flags = flags, .caller = caller});
 }
 
@@ -236,6 +238,8 @@ ssize_t nd_hook_sendto(int fd, const void *buf, size_t len, int flags, const str
 
 ND_APART static ssize_t sendmsg_watched(int fd, const struct msghdr *msg, int flags, const void *caller) {
     const unsigned watch = nd_watch(fd);
+    if (nd_unlikely(nd_kernel_timers_any_timeout))
+        nd_hand_on_message(fd, msg);
     return is_fast(watch, flags) ? send_message_attempt(ND_SENDMSG, watch, fd, msg, flags, caller)
                                  : nd_send(&(struct nd_send_call){
                                        .kind = ND_SENDMSG, .fd = fd, .msg = msg, .flags = flags, .caller = caller});
@@ -247,6 +251,8 @@ ssize_t nd_hook_sendmsg(int fd, const struct msghdr *msg, int flags) {
                                 msg->msg_name, msg->msg_namelen);
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT))
         return sendmsg_watched(fd, msg, flags, CALLER);
+    if (nd_unlikely(nd_kernel_timers_any_timeout))
+        nd_hand_on_message(fd, msg);
     return nd_real.sendmsg(fd, msg, flags);
 }
 #ifdef __i386__

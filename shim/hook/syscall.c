@@ -40,7 +40,10 @@ static const uint8_t forms[] = {
 #include "shim/report/operations.def"
     [SYS_socket] = ALWAYS,     [SYS_socketpair] = ALWAYS, [SYS_bind] = ALWAYS,  [SYS_listen] = ALWAYS,
     [SYS_getsockopt] = ALWAYS, [SYS_setsockopt] = ALWAYS, [SYS_dup] = ALWAYS,   [SYS_dup3] = ALWAYS,
-    [SYS_unshare] = ALWAYS,    [SYS_close_range] = ALWAYS,
+    [SYS_unshare] = ALWAYS,    [SYS_close_range] = ALWAYS, [SYS_execve] = ALWAYS,
+#if SYS_execveat != -1
+    [SYS_execveat] = ALWAYS,
+#endif
     [SYS_fcntl] = ALWAYS,      [SYS_ioctl] = ALWAYS,      [SYS_prctl] = ALWAYS, [SYS_epoll_ctl] = ALWAYS,
 #ifdef SYS_dup2
     [SYS_dup2] = ALWAYS,
@@ -141,9 +144,6 @@ static long by_fcntl(long number, long a, long b, long c) {
     return ours ? nd_hook_fcntl((int)a, (int)b, (void *)c) : nd_real.syscall(number, a, b, c, 0, 0, 0);
 }
 
-/* Each of the following makes the calls that it knows, and hands on the others. */
-
-/* Calls on any descriptor as such. */
 #ifdef SYS_preadv2
 /* preadv2 and pwritev2: the offset is two numbers in a 32-bit program. */
 static long by_vector2(long number, long a, long b, long c, long d, long e, long f) {
@@ -153,6 +153,9 @@ static long by_vector2(long number, long a, long b, long c, long d, long e, long
 }
 #endif
 
+/* Each of the following makes the calls that it knows, and hands on the others. */
+
+/* Calls on any descriptor as such. */
 static long about_descriptors(long number, long a, long b, long c, long d, long e, long f) {
     switch (number) {
     case SYS_close:
@@ -281,14 +284,14 @@ long nd_syscall_hooked(long number, long a, long b, long c, long d, long e, long
 #endif
     case SYS_splice:
         return nd_hook_splice((int)a, (void *)b, (int)c, (void *)d, (size_t)e, (unsigned)f);
-    default:
-        return wait_for(number, a, b, c, d, e, f);
-    }
 #ifdef SYS_preadv2
     case SYS_preadv2:
     case SYS_pwritev2:
         return by_vector2(number, a, b, c, d, e, f);
 #endif
+    default:
+        return wait_for(number, a, b, c, d, e, f);
+    }
 }
 
 static bool is_seccomp(long number) {
@@ -300,10 +303,15 @@ static bool is_seccomp(long number) {
 #endif
 }
 
-/* Calls that are not hooked as functions, or whose function is not called for it. */
+/* Calls that are not hooked as functions, or whose function is not called for it; and those by which a child of vfork,
+ * in whose parent's memory the state of cancellation would stay, becomes another program. */
 static long noted(long number, long a, long b, long c, long d, long e, long f) {
     if (number == SYS_prctl || is_seccomp(number))
         return nd_prctl_by_number(number, a, b, c, d, e, f);
+    if (number == SYS_execve)
+        return nd_hook_execve((const char *)a, (char *const *)b, (char *const *)c);
+    if (number == SYS_execveat)
+        return nd_hook_execveat((int)a, (const char *)b, (char *const *)c, (char *const *)d, (int)e);
     long result = nd_real.syscall(number, a, b, c, d, e, f);
 #ifdef SYS_pidfd_getfd
     if (number == SYS_pidfd_getfd) {
@@ -333,7 +341,7 @@ static bool is_noted(long number) {
     if (number == SYS_io_uring_setup || number == SYS_io_uring_enter)
         return true;
 #endif
-    return number == SYS_prctl || is_seccomp(number);
+    return number == SYS_prctl || number == SYS_execve || number == SYS_execveat || is_seccomp(number);
 }
 
 ND_COLD static long syscall_watched(long number, long a, long b, long c, long d, long e, long f) {

@@ -2,9 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 
 #include "shim/mode.h"
+#include "shim/readable.h"
 #include "shim/real.h"
 #include "shim/socket/change.h"
 #include "shim/socket/kernel_timers.h"
@@ -79,21 +82,52 @@ void nd_hand_on_failed(void) {
     set_all(true);
 }
 
+/* Restores the program's own timers on `fd` until its next call that may wait. */
+static void take_back(int fd) {
+    struct nd_sock *sock = nd_active && is_timed(fd) ? nd_sock_lookup(fd) : NULL;
+    const uint32_t flags = sock ? nd_sock_flags(sock) : 0;
+    if (flags & ND_SOCK_RCVTIMEO)
+        set(fd, SO_RCVTIMEO, sock->own_rcvtimeo);
+    if ((flags & ND_SOCK_SNDTIMEO) && !(flags & ND_SOCK_BORROWED))
+        set(fd, SO_SNDTIMEO, sock->own_sndtimeo);
+    if (!sock)
+        return;
+    nd_sock_change(fd, sock, 0, ND_SOCK_RCVTIMEO | (flags & ND_SOCK_BORROWED ? 0 : ND_SOCK_SNDTIMEO));
+    /* As after a change of the settings: the next call that may wait sets the timers again. */
+    atomic_store_explicit(&sock->settings, nd_settings_generation - 1, memory_order_relaxed);
+    nd_watch_set(fd, sock, ND_WATCH_IN | ND_WATCH_OUT | ND_WATCH_WAIT);
+}
+
 void nd_hand_on_spawn(void) {
     const int saved = errno;
-    for (int fd = 0; nd_active && fd <= nd_sock_highest(); fd++) {
-        struct nd_sock *sock = is_timed(fd) ? nd_sock_lookup(fd) : NULL;
-        const uint32_t flags = sock ? nd_sock_flags(sock) : 0;
-        if (flags & ND_SOCK_RCVTIMEO)
-            set(fd, SO_RCVTIMEO, sock->own_rcvtimeo);
-        if ((flags & ND_SOCK_SNDTIMEO) && !(flags & ND_SOCK_BORROWED))
-            set(fd, SO_SNDTIMEO, sock->own_sndtimeo);
-        if (!sock)
-            continue;
-        nd_sock_change(fd, sock, 0, ND_SOCK_RCVTIMEO | (flags & ND_SOCK_BORROWED ? 0 : ND_SOCK_SNDTIMEO));
-        /* As after a change of the settings: the next call that may wait sets the timers again. */
-        atomic_store_explicit(&sock->settings, nd_settings_generation - 1, memory_order_relaxed);
-        nd_watch_set(fd, sock, ND_WATCH_IN | ND_WATCH_OUT | ND_WATCH_WAIT);
+    for (int fd = 0; nd_active && fd <= nd_sock_highest(); fd++)
+        take_back(fd);
+    errno = saved;
+}
+
+static void take_back_all(const struct cmsghdr *part) {
+    for (size_t at = 0, end = part->cmsg_len - CMSG_LEN(0); at + sizeof(int) <= end; at += sizeof(int)) {
+        int fd;
+        memcpy(&fd, CMSG_DATA(part) + at, sizeof fd);
+        take_back(fd);
+    }
+}
+
+void nd_hand_on_message(int fd, const struct msghdr *msg) {
+    const int saved = errno;
+    const struct nd_sock *sock = nd_sock_lookup(fd);
+    if (sock && (nd_sock_flags(sock) & ND_SOCK_INET))
+        return;
+    if (nd_readable(msg, sizeof *msg) && msg->msg_controllen >= CMSG_LEN(sizeof(int)) &&
+        nd_readable(msg->msg_control, msg->msg_controllen)) {
+        struct msghdr *header = (struct msghdr *)(uintptr_t)msg; /* CMSG_NXTHDR takes no const; it writes nothing */
+        for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part)) {
+            const size_t left = (size_t)((char *)msg->msg_control + msg->msg_controllen - (char *)part);
+            if (part->cmsg_len < CMSG_LEN(0) || part->cmsg_len > left)
+                break; /* the kernel refuses it */
+            if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS)
+                take_back_all(part);
+        }
     }
     errno = saved;
 }

@@ -10,6 +10,8 @@
 #include "shim/socket/mptcp.h"
 #include "shim/socket/retransmit.h"
 
+_Atomic bool nd_kernel_timers_any_timeout;
+
 #define USEC_PER_SEC 1000000
 
 /* The kernel rounds a timeout up to its tick; the longest in use is that of HZ=100. Microseconds. */
@@ -45,9 +47,10 @@ static void arm_timeout(int fd, struct nd_sock *sock, int name, nd_time limit, _
         return;
     int64_t ours = (limit + ND_USEC - 1) / ND_USEC;
     *own = current;
-    if ((current == 0 || current > ours) && set_timeout(fd, name, ours) == 0)
+    if ((current == 0 || current > ours) && set_timeout(fd, name, ours) == 0) {
+        atomic_store_explicit(&nd_kernel_timers_any_timeout, true, memory_order_relaxed);
         nd_sock_change(fd, sock, flag, 0);
-    else
+    } else
         nd_sock_change(fd, sock, 0, flag);
 }
 
@@ -172,8 +175,10 @@ bool nd_kernel_timers_found(int fd, struct nd_sock *sock) {
     int saved = errno;
     uint32_t found = is_set(fd, SO_RCVTIMEO, nd_sock_recv_limit(sock)) ? ND_SOCK_RCVTIMEO : 0;
     found |= is_set(fd, SO_SNDTIMEO, nd_sock_send_limit(sock)) ? ND_SOCK_SNDTIMEO : 0;
-    if (found)
+    if (found) {
+        atomic_store_explicit(&nd_kernel_timers_any_timeout, true, memory_order_relaxed);
         nd_sock_change(fd, sock, found, 0);
+    }
     errno = saved;
     return found != 0;
 }

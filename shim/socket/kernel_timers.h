@@ -15,6 +15,9 @@
  * Async-signal-safe; keeps errno. */
 void nd_kernel_timers_arm(int fd, struct nd_sock *sock);
 
+/* Whether a timeout of ours has ever been set on a socket. */
+extern _Atomic bool nd_kernel_timers_any_timeout __attribute__((visibility("hidden")));
+
 /* The slow path of nd_kernel_timers_refresh. */
 void nd_kernel_timers_catch_up(int fd, struct nd_sock *sock);
 

@@ -24,12 +24,30 @@ int main(void) {
 }
 """
 
+ONE_BY_ONE = "os.environ.clear(); os.dup2(s.fileno(), 0); name = child.encode()"
+
+# Without the library: gets a socket over another one.
+RECEIVER = """import os, socket, sys
+ours = socket.socket(fileno=int(sys.argv[2])); fd = socket.recv_fds(ours, 1, 1)[1][0]
+os.dup2(fd, 0); os.execv(sys.argv[1], sys.argv[1:2])"""
+
 WAYS = {
     "subprocess": "subprocess.run([child], stdin=s, env={})",
     "fork": "pid = os.fork()\nif not pid: os.dup2(s.fileno(), 0); os.execve(child, [child], {})\nos.waitpid(pid, 0)",
     "posix_spawn": "os.waitpid(os.posix_spawn(child, [child], {}, file_actions=[(os.POSIX_SPAWN_DUP2, s.fileno(), 0)]), 0)",
     "exec": "os.dup2(s.fileno(), 0); os.execve(child, [child], {})",
     "execv": "os.environ.clear(); os.dup2(s.fileno(), 0); libc.execv(child.encode(), (ctypes.c_char_p * 2)(child.encode(), None))",
+    "execl": f"{ONE_BY_ONE}; libc.execl(name, name, None)",
+    "execlp": f"{ONE_BY_ONE}; libc.execlp(name, name, b'with', b'words', None)",
+    "execle": f"{ONE_BY_ONE}; libc.execle(name, name, None, (ctypes.c_char_p * 1)(None))",
+    "execveat": f"{ONE_BY_ONE}; libc.execveat(-100, name, (ctypes.c_char_p * 2)(name, None), None, 0)",
+    "by number": f"{ONE_BY_ONE}; libc.syscall(59 if os.uname().machine == 'x86_64' else 221, name, (ctypes.c_char_p * 2)(name, None), None)",
+    "system": f"{ONE_BY_ONE}; os.system(child)",
+    "popen": f"{ONE_BY_ONE}; libc.popen.restype = ctypes.c_void_p\n"
+             "libc.pclose(ctypes.c_void_p(libc.popen(f'{child} >&2'.encode(), b'r')))",
+    "passed": "ours, theirs = socket.socketpair()\n"
+              "receiver = subprocess.Popen([sys.executable, '-c', RECEIVER, child, str(theirs.fileno())], env={}, pass_fds=[theirs.fileno()])\n"
+              "s.setblocking(True); socket.send_fds(ours, [b'x'], [s.fileno()]); s.close(); receiver.wait()",
     "execvp": "os.environ.clear(); os.dup2(s.fileno(), 0); libc.execvp(child.encode(), (ctypes.c_char_p * 2)(child.encode(), None))",
 }
 
@@ -41,8 +59,7 @@ def child(tmp_path):
     return tmp_path / "child"
 
 
-@pytest.mark.parametrize("side", ["client", "server"])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way, side", [(way, "client") for way in WAYS] + [(way, "server") for way in ("subprocess", "exec", "passed")])
 def test_without_the_library(net, child, way, side):
     server = net.serve(tcp.after(1.5, tcp.greeting(b"hello")))
     begin = "s = dial()" if side == "client" else """
@@ -50,8 +67,8 @@ s, other = tcp_pair()[::-1]
 if not os.fork(): time.sleep(1.5); other.sendall(b"hello"); os._exit(0)
 """
     limits = {**LIMITS, **{f"INBOUND_{name}": value for name, value in LIMITS.items()}}
-    result = net.run(programs.child(f"import subprocess\nchild = sys.argv[2]\n{begin}\n{WAYS[way]}", server.port, child), **limits)
-    assert b"answered" in result.out, result
+    result = net.run(programs.child(f"import subprocess\nchild, RECEIVER = sys.argv[2], {RECEIVER!r}\n{begin}\n{WAYS[way]}", server.port, child), **limits)
+    assert b"answered" in result.out + result.err, result
 
 
 @pytest.mark.parametrize("way", ["os.execve", "subprocess.run"])
