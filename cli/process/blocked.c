@@ -270,12 +270,8 @@ static int64_t now(pid_t pid) {
            process_clock_offset(getpid());
 }
 
-enum block_found blocked_collect(struct blocked_list *list, pid_t pid, bool named) {
-    struct look *look = calloc(1, sizeof *look);
-    if (!look)
-        return BLOCK_DENIED;
-    look->list = list;
-    look->pid = pid;
+static void look_at_process(struct look *look, bool named) {
+    const pid_t pid = look->pid;
     look->is_64 = process_is_64(pid);
     process_name(pid, look->program, sizeof look->program);
     look->found = block_open(&look->block, pid, named);
@@ -288,6 +284,26 @@ enum block_found blocked_collect(struct blocked_list *list, pid_t pid, bool name
         process_each_thread(pid, look_at_thread, look);
     if (look->found == BLOCK_NONE || look->found == BLOCK_PASSIVE)
         process_connections(pid, add_connection, look);
+}
+
+/* Whether the process has the library after all: it executed another program while it was looked at, as env(1) does. */
+static bool has_got_library(const struct look *look, bool named) {
+    struct block block;
+    return look->found == BLOCK_NONE && look->added > 0 && block_open(&block, look->pid, named) == BLOCK_FOUND;
+}
+
+enum block_found blocked_collect(struct blocked_list *list, pid_t pid, bool named) {
+    struct look *look = calloc(1, sizeof *look);
+    if (!look)
+        return BLOCK_DENIED;
+    look->list = list;
+    look->pid = pid;
+    look_at_process(look, named);
+    if (has_got_library(look, named)) {
+        list->count -= look->added;
+        look->added = 0;
+        look_at_process(look, named);
+    }
     if (look->found == BLOCK_FOUND && look->added == 0 && process_exists(pid))
         add_entry(look);
     if (look->found == BLOCK_DENIED && process_exists(pid))

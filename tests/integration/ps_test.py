@@ -342,3 +342,46 @@ def test_without_permission(net, other_users, tmp_path):
         result = subprocess.run([command, verb, str(pid_of(program)), *more], capture_output=True, timeout=20, user=65534, group=65534,
                                 extra_groups=[])
         assert result.returncode == 125 and b"ptrace" in result.stderr, result
+
+
+# Makes the process that is looked at go on when its threads are about to be listed, until one of them waits.
+GOES_ON = """
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+DIR *opendir(const char *name) {
+    DIR *(*next)(const char *) = (DIR * (*)(const char *)) dlsym(RTLD_NEXT, "opendir");
+    char path[64], call[200] = "";
+    int pid = 0, end = 0;
+    if (sscanf(name, "/proc/%d/task%n", &pid, &end) != 1 || !end)
+        return next(name);
+    kill(pid, SIGCONT);
+    snprintf(path, sizeof path, "/proc/%d/syscall", pid);
+    for (int i = 0, number = -1; i < 500 && number != RECVFROM; i++, usleep(10000)) {
+        FILE *file = fopen(path, "r");
+        if (file && fgets(call, sizeof call, file))
+            sscanf(call, "%d", &number);
+        if (file)
+            fclose(file);
+    }
+    return next(name);
+}
+"""
+
+
+@pytest.mark.skipif(bool(programs.RUNTIME), reason="the sanitizers' runtime must be the command's first library")
+def test_a_process_that_becomes_another_program(net, tmp_path):
+    """As env(1) does: it has no library when it is looked at first, and waits in a call of the new program's then."""
+    server = net.serve(tcp.silent)
+    (tmp_path / "goes_on.c").write_text(GOES_ON)
+    number = {"x86_64": 45, "aarch64": 207}.get(os.uname().machine, 371)
+    subprocess.run(["gcc", "-shared", "-fPIC", f"-DRECVFROM={number}", "-o", tmp_path / "goes_on.so", tmp_path / "goes_on.c"], check=True)
+    program = net.start(["sh", "-c", f"kill -STOP $$; LD_PRELOAD={programs.LIBRARY} exec {CALL} {at(server)} recv"], library=False, **LIMITS)
+    until(lambda: "State:\tT" in open(f"/proc/{pid_of(program)}/status").read())
+    result = subprocess.run([look.COMMAND, "ps", str(pid_of(program))], capture_output=True, timeout=30,
+                            env={"LD_PRELOAD": str(tmp_path / "goes_on.so")})
+    rows = look.table(result.stdout.decode())
+    assert [(row["PROGRAM"], row["CALL"], row["LIMIT"]) for row in rows] == [("call", "recv", "RECV=30s")], (rows, result)
