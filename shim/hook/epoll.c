@@ -1,6 +1,7 @@
 /* epoll_create, epoll_ctl, epoll_wait and its variants: the limits of the sockets in the set are kept by
  * wait/epoll_set.h. */
 #include "shim/hook/hook.h"
+#include "shim/readable.h"
 #include "shim/wait/epoll_member.h"
 #include "shim/wait/epoll_results.h"
 #include "shim/wait/epoll_scan.h"
@@ -281,6 +282,11 @@ int nd_hook_epoll_pwait(int epfd, struct epoll_event *events, int count, int tim
     return nd_real.epoll_pwait(epfd, events, count, timeout, mask);
 }
 
+/* libc leaves the timeout to the kernel, which says EFAULT. */
+static bool is_unreadable(const struct timespec *timeout) {
+    return timeout && !nd_readable(timeout, sizeof *timeout);
+}
+
 ND_APART static int pwait2_watched(int epfd, struct epoll_event *events, int count, const struct timespec *timeout,
                                    const sigset_t *mask) {
     struct call call = {.operation = ND_OPERATION_epoll_pwait2,
@@ -290,14 +296,15 @@ ND_APART static int pwait2_watched(int epfd, struct epoll_event *events, int cou
                         .count = count,
                         .timeout = timeout,
                         .mask = mask};
-    const nd_time given = nd_timeout_of_timespec(timeout);
+    const nd_time given = is_unreadable(timeout) ? -1 : nd_timeout_of_timespec(timeout);
     return given < 0 ? nd_real.epoll_pwait2(epfd, events, count, timeout, mask) : run(&call, given);
 }
 
 int nd_hook_epoll_pwait2(int epfd, struct epoll_event *events, int count, const struct timespec *timeout,
                          const sigset_t *mask) {
     const unsigned watch = nd_watch(epfd);
-    const bool lasts = nd_watch_gone(watch) && !(timeout && timeout->tv_sec < ND_UNWATCHED_MS / 1000);
+    const bool lasts =
+        nd_watch_gone(watch) && !is_unreadable(timeout) && !(timeout && timeout->tv_sec < ND_UNWATCHED_MS / 1000);
     if (nd_unlikely(watch & ND_WATCH_WAIT) || lasts)
         return pwait2_watched(epfd, events, count, timeout, mask);
     const int ready = nd_real.epoll_pwait2(epfd, events, count, timeout, mask);

@@ -5,6 +5,7 @@
 #ifdef __i386__
 
 #include "shim/hook/hook.h"
+#include "shim/readable.h"
 
 /* The result of a conversion: REFUSED is a timeout that the kernel will refuse. */
 enum timeout { NEVER, TIMED, REFUSED };
@@ -55,6 +56,8 @@ int nd_hook___pselect64(int count, fd_set *in, fd_set *out, fd_set *except, cons
 int nd_hook___epoll_pwait2_time64(int epfd, struct epoll_event *events, int count, const struct nd_timespec64 *timeout,
                                   const sigset_t *mask) {
     struct timespec ts;
+    if (timeout && !nd_readable(timeout, sizeof *timeout)) /* libc leaves it to the kernel */
+        return nd_real.__epoll_pwait2_time64(epfd, events, count, timeout, mask);
     enum timeout kind = narrow_timespec(timeout, &ts);
     if (kind == REFUSED)
         return nd_real.__epoll_pwait2_time64(epfd, events, count, timeout, mask);

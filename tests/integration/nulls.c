@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/socket.h>
@@ -73,6 +74,17 @@ static int connected(void) {
     return fd;
 }
 
+/* What epoll_pwait2 says on a connection with a timeout that the kernel cannot read. */
+static int waits(int fd, const struct timespec *timeout) {
+    struct epoll_event event = {.events = EPOLLIN};
+    const int epfd = epoll_create1(0);
+    epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event);
+    const int ready = epoll_pwait2(epfd, &event, 1, timeout, NULL), error = errno;
+    close(epfd);
+    errno = error;
+    return ready;
+}
+
 /* Calls on a connection with memory that cannot be read, or not be written. */
 static void with_a_connection(void) {
     static const struct timeval soon = {0, 1000};
@@ -81,6 +93,10 @@ static void with_a_connection(void) {
     const int fd = connected();
     const struct iovec empty[2] = {{low, 0}, {low, 0}};
     fd_set set;
+    int pair[2];
+    const int paired = socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+    const struct msghdr parted = {
+        .msg_iov = (struct iovec *)(uintptr_t)empty, .msg_control = gone(paired), .msg_controllen = 24};
     FD_ZERO(&set);
     FD_SET(fd, &set);
     TELL(poll(gone(fd), 1, 0));
@@ -88,7 +104,18 @@ static void with_a_connection(void) {
     TELL(ppoll(gone(fd), 1, &soon_too, none));
     TELL(select(fd + 1, gone(fd), none, none, &(struct timeval){0, 1000}));
     TELL(select(fd + 1, &set, none, gone(fd), &(struct timeval){0, 1000}));
+    TELL(waits(fd, gone(fd)));
+    TELL(waits(fd, wild()));
     TELL(writev(fd, gone(fd), 1));
+    TELL(preadv2(fd, gone(fd), 1, -1, 0));
+    TELL(pwritev2(fd, gone(fd), 1, -1, 0));
+    TELL(preadv2(fd, empty, 2, -1, 0));
+    TELL(pwritev2(fd, empty, 2, -1, 0));
+    TELL(preadv2(fd, empty, 2, 5, 0));
+    TELL(sendmsg(fd, gone(fd), 0));
+    TELL(sendmsg(pair[0], gone(fd), 0));
+    TELL(sendmsg(pair[0], &parted, 0));
+    TELL(sendmmsg(pair[0], gone(fd), 2, 0));
     TELL(writev(fd, empty, 2));
     TELL(readv(fd, gone(fd), 1));
     TELL(readv(fd, empty, 2));
