@@ -285,16 +285,9 @@ static ssize_t send_rest(const struct nd_send_call *call, struct nd_sock *sock, 
     return sent;
 }
 
-/* Whether the call is made as a whole. UNACKED alone is no reason to copy what the program did not want copied: the
- * kernel's own timers end the call, if late. */
-static bool stays_whole(const struct nd_send_call *call, const struct nd_sock *sock) {
-    return (call->flags & ND_SEND_WHOLE) ||
-           (nd_unlikely(call->flags & MSG_ZEROCOPY) && !nd_sock_send_limit(sock) && !nd_sock_connection_limited(sock));
-}
-
 static bool waits_for_space(const struct nd_send_call *call, const struct nd_sock *sock) {
     uint32_t flags = nd_sock_flags(sock);
-    if (stays_whole(call, sock) || (flags & ND_SOCK_NONBLOCK) || (call->flags & MSG_DONTWAIT) ||
+    if ((call->flags & ND_SEND_WHOLE) || (flags & ND_SOCK_NONBLOCK) || (call->flags & MSG_DONTWAIT) ||
         (!call->msg && call->len == 0))
         return false;
     return nd_sock_send_space_limited(sock) || nd_sock_connection_limited(sock) || (flags & ND_SOCK_SCOPED);

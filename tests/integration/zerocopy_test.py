@@ -60,3 +60,14 @@ def test_a_peer_that_reads_nothing(net, how, limit):
     sent, _, elapsed = net.told(code, server.port, how, 20, LOG=str(log), **{limit: "700ms"})
     assert sent[-1] == "ETIMEDOUT" and 0.6 < elapsed < 4, (sent, elapsed)
     assert f"limit={limit}" in log.read_text()
+
+
+@pytest.mark.parametrize("how", ["one", "many"])
+def test_a_peer_that_is_gone(net, how):
+    """Also where nothing but UNACKED bounds the call."""
+    server, log = net.serve(tcp.silent), net.directory / "log"
+    net.drop(f"tcp dport {server.port} ip length > 60")
+    code = CODE.replace("or int(one) < size", "")
+    sent, _, elapsed = net.told(code, server.port, how, 20, LOG=str(log), UNACKED="1s", KEEPALIVE="off")
+    assert sent[-1] == "ETIMEDOUT" and 0.9 < elapsed < 6, (sent, elapsed)
+    assert "limit=UNACKED" in log.read_text()
