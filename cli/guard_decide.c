@@ -57,6 +57,7 @@ static void note_receiver(pid_t tid, void *arg) {
 
 void guard_receivers_find(struct guard_receivers *receivers, const struct guard_target *target) {
     *receivers = (struct guard_receivers){.target = target, .is_64 = process_is_64(target->pid)};
+    receivers->go = go_waits_look(target->pid);
     process_each_thread(target->pid, note_receiver, receivers);
 }
 
@@ -66,7 +67,7 @@ bool guard_is_receiving(struct guard_receivers *receivers, const struct watched 
     for (int i = 0; i < receivers->count; i++)
         if (receivers->fds[i] == watched->fd)
             return true;
-    return false;
+    return receivers->go && go_waits_for_input(receivers->go, watched->fd);
 }
 
 /* Ends what the copy is of, unless it is no longer overdue. *verdict becomes that of now. */

@@ -3,12 +3,14 @@
 #define CLI_GUARD_DECIDE_H
 
 #include "cli/guard_memory.h"
+#include "cli/process/go_waits.h"
 
 enum { GUARD_RECEIVERS = 64 };
 
-/* The threads of a process that wait for input, each of one descriptor. */
+/* The threads of a process that wait for input, each of one descriptor; and, for a Go program, its goroutines. */
 struct guard_receivers {
     const struct guard_target *target;
+    struct go_program *go;
     int fds[GUARD_RECEIVERS], count;
     bool is_64;
 };

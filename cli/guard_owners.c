@@ -47,23 +47,25 @@ static const struct descriptor *find_descriptor(const struct scan *scan, uint32_
     return low < scan->count && scan->found[low].inode == inode ? &scan->found[low] : NULL;
 }
 
-static void take_owner(struct watched *watched, const struct scan *scan, const struct connection *connection) {
+static void take_owner(struct watched *watched, const struct scan *scan, const struct connection *connection,
+                       bool is_early) {
     const struct descriptor *found = connection->inode ? find_descriptor(scan, connection->inode) : NULL;
-    watched->was_looked_for = true;
+    watched->was_looked_for = found || !is_early;
     watched->owner = found ? found->target : NULL;
     watched->fd = found ? found->fd : -1;
     watched->settings = found ? guard_policy_settings(found->target->policy, connection, watched->judge.inbound) : NULL;
 }
 
-static void take_owners(struct watch *watch, const struct scan *scan, const struct connection_list *list) {
+static void take_owners(struct watch *watch, const struct scan *scan, const struct connection_list *list,
+                        bool is_early) {
     for (size_t at = 0; at < list->count; at++) {
         struct watched *watched = watch_find(watch, &list->entries[at], watch->read_at);
         if (watched)
-            take_owner(watched, scan, &list->entries[at]);
+            take_owner(watched, scan, &list->entries[at], is_early);
     }
 }
 
-void guard_owners_find(const struct guard_targets *targets, struct watch *watches, int count) {
+void guard_owners_find(const struct guard_targets *targets, struct watch *watches, int count, bool is_early) {
     struct scan scan = {0};
     for (size_t i = 0; i < targets->count; i++) {
         scan.target = targets->entries[i];
@@ -73,8 +75,8 @@ void guard_owners_find(const struct guard_targets *targets, struct watch *watche
     if (scan.count > 0)
         qsort(scan.found, scan.count, sizeof *scan.found, by_inode);
     for (struct watch *watch = watches; watch < watches + count; watch++) {
-        take_owners(watch, &scan, &watch->list);
-        take_owners(watch, &scan, &watch->connecting);
+        take_owners(watch, &scan, &watch->list, is_early);
+        take_owners(watch, &scan, &watch->connecting, is_early);
     }
     free(scan.found);
 }

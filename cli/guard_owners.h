@@ -5,7 +5,7 @@
 #include "cli/guard_watch.h"
 
 /* Sets the owner of each connection in the last lists of the `count` namespaces, its descriptor there, and the settings
- * that hold for it; NULL where none of the processes has it. */
-void guard_owners_find(const struct guard_targets *targets, struct watch *watches, int count);
+ * that hold for it; NULL where none of the processes has it: that is looked for again where `is_early`. */
+void guard_owners_find(const struct guard_targets *targets, struct watch *watches, int count, bool is_early);
 
 #endif

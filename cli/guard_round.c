@@ -15,14 +15,15 @@
 
 /* All connections are looked at every tenth of the shortest limit that runs since what only looks show, every half of
  * one whose beginning the kernel tells, within these bounds. Between them those are looked at
- * whose limit is due, one by one, and, every tenth of RECV, the threads that are blocked in calls: none of these as
- * often as would take more than this part of a processor. */
+ * whose limit is due, one by one, and, with RECV, the threads that are blocked in calls: none of these as often as would
+ * take more than this part of a processor. */
 #define SAMPLES_PER_LIMIT 10
 #define LOOKS_PER_TIMED_LIMIT 2
 #define SHORTEST_PACE (250 * ND_MSEC)
 #define LONGEST_PACE (6 * ND_SEC)
 #define SHARE_OF_PROCESSOR 50
 #define SHORTEST_GAP (20 * ND_MSEC)
+#define CALLS_PACE (100 * ND_MSEC)
 
 /* Connects, whose age the kernel tells exactly, need only be found before they are due. */
 #define CONNECTS_PER_LIMIT 4
@@ -216,11 +217,12 @@ static nd_time affordable(nd_time cost) {
 
 static void look_at_all(struct guard *guard, enum connection_kind kind, nd_time now) {
     const nd_time began = spent();
-    bool is_new = look(guard, kind);
-    if (is_new && now - guard->refreshed >= SHORTEST_PACE)
+    const bool is_new = look(guard, kind), is_early = now - guard->refreshed < SHORTEST_PACE;
+    guard->is_owner_awaited = is_new && is_early;
+    if (is_new && !is_early)
         refresh(guard, now);
     if (is_new || (kind == CONNECTIONS_ALL && now - guard->scanned >= SCAN_PACE)) {
-        guard_owners_find(&guard->targets, guard->watches, guard->watch_count);
+        guard_owners_find(&guard->targets, guard->watches, guard->watch_count, guard->is_owner_awaited);
         guard->scanned = now;
     }
     if (kind == CONNECTIONS_ALL) {
@@ -254,18 +256,25 @@ static void look_at_due(struct guard *guard, nd_time now) {
     guard->due_cost = spent() - began;
 }
 
+/* Whether it is to be known if a call waits for the connection: it has been silent for some of RECV's time, and owes no
+ * reply that RECV runs for anyway. */
+static bool asks_for_calls(struct watch *watch, const struct watched *watched, nd_time now) {
+    const struct connection *connection = watched->settings ? watch_listed(watch, watched) : NULL;
+    return connection && judge_asks_for_calls(&watched->judge, connection, watched->settings, now);
+}
+
 /* Notes which connections of a process a call waits for, and looks at those of which that is new. */
 static void look_at_calls_of(struct guard *guard, struct watch *watch, const struct guard_target *target, nd_time now) {
     struct guard_receivers receivers;
     guard_receivers_find(&receivers, target);
     for (size_t at = 0; at < watch->size; at++) {
         struct watched *watched = watch->slots[at];
-        if (!watched || watched->owner != target)
+        if (!watched || watched->owner != target || !asks_for_calls(watch, watched, now))
             continue;
         const bool is_receiving = guard_is_receiving(&receivers, watched);
         if (!is_receiving)
             judge_receiving(&watched->judge, false, now);
-        else if (watched->judge.receiving < 0 && watched->due == ND_NEVER)
+        else if (watched->judge.receiving < 0)
             guard_look_at_one(guard, watch, watched, &receivers);
     }
 }
@@ -281,7 +290,8 @@ static void look_at_calls(struct guard *guard, nd_time now) {
                 look_at_calls_of(guard, &guard->watches[j], target, now);
     }
     guard->looked_at_calls = now;
-    guard->calls_cost = spent() - began;
+    guard->calls_cost = nd_time_sooner(guard->last_calls_cost, spent() - began); /* the first is dear, once */
+    guard->last_calls_cost = spent() - began;
 }
 
 /* Lets the settings of each connection be found again. */
@@ -312,11 +322,14 @@ static struct schedule schedule(const struct guard *guard) {
         at_pace(guard->looked, nd_time_sooner(shortest.timed, shortest.recv), LOOKS_PER_TIMED_LIMIT, LONGEST_PACE);
     const nd_time soonest =
         guard->is_blind ? guard->looked + affordable(guard->cost) : guard->looked_at_due + affordable(guard->due_cost);
-    const nd_time calls = at_pace(guard->looked_at_calls, shortest.recv, SAMPLES_PER_LIMIT, LONGEST_PACE);
-    const nd_time calls_affordable = guard->looked_at_calls + affordable(guard->calls_cost);
+    const nd_time calls = shortest.recv == ND_NEVER ? ND_NEVER : guard->looked_at_calls + CALLS_PACE;
+    const nd_time calls_affordable = guard->looked_at_calls + 2 * affordable(guard->calls_cost);
     return (struct schedule){
-        .refresh = guard->refreshed + within(REFRESH_SHARE * guard->refresh_cost, SHORTEST_PACE, LONGEST_PACE),
-        .all = nd_time_sooner(nd_time_sooner(sampled, timed), guard->looked + LONGEST_PACE),
+        .refresh = guard->is_owner_awaited
+                       ? ND_NEVER /* the look at all does it */
+                       : guard->refreshed + within(REFRESH_SHARE * guard->refresh_cost, SHORTEST_PACE, LONGEST_PACE),
+        .all = guard->is_owner_awaited ? guard->refreshed + SHORTEST_PACE
+                                       : nd_time_sooner(nd_time_sooner(sampled, timed), guard->looked + LONGEST_PACE),
         .connecting = at_pace(guard->looked_at_connecting, shortest.connect, CONNECTS_PER_LIMIT, LONGEST_CONNECT_PACE),
         .due = guard->due == ND_NEVER || guard->due > soonest ? guard->due : soonest,
         .calls = calls > calls_affordable ? calls : calls_affordable,

@@ -172,12 +172,15 @@ bool judge_decide(struct judge *judge, const struct connection *connection, cons
            expires(verdict, ND_LIMIT_UNACKED | inbound, limits->unacked, judge->space.unacked_since, now);
 }
 
-/* An eighth of the limit in silence is enough to begin to look: that the call goes on is then seen in time. */
+/* An eighth of the limit in silence is enough to begin to look, or so long: that the call goes on is then seen in
+ * time. */
+#define SILENCE_TO_ASK (50 * ND_MSEC)
+
 bool judge_asks_for_calls(const struct judge *judge, const struct connection *connection,
                           const struct nd_settings *settings, nd_time now) {
     const nd_time recv = judge->inbound ? settings->inbound.recv : settings->outbound.recv;
     return recv && !judge->connecting && can_receive(connection) && judge_reply_pending(judge, connection) < 0 &&
-           now - judge->received >= recv / 8;
+           now - judge->received >= nd_time_sooner(recv / 8, SILENCE_TO_ASK);
 }
 
 const char *judge_limit_name(unsigned limit) {

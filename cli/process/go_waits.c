@@ -1,0 +1,350 @@
+#include "cli/process/go_waits.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/process/go_stack.h"
+#include "cli/process/memory.h"
+#include "cli/process/processes.h"
+
+enum {
+    PROGRAMS = 16,
+    OTHERS = 1024,
+    MOST_SETS = 4,
+    MOST_FDS = 1 << 20,
+    DESCRIPTOR_WORDS = 8,
+    OBJECT_WORDS = 64,
+    READERS = 8,
+    HOLDERS = 8,
+    MOST_WAITERS = 16
+};
+
+/* How a goroutine reads a connection. */
+enum reader { READER_NONE, READER_CALL, READER_BACKGROUND, READER_HTTP, READER_STREAMS };
+
+/* The runtime's descriptor of a connection, and the goroutine that was found to wait by it. */
+struct polled {
+    uint64_t descriptor, goroutine, stack;
+    enum reader reader;
+    uint64_t holders[HOLDERS]; /* objects that have the connection; for READER_HTTP, the channel that tells its end */
+    uint64_t writer;           /* of READER_HTTP: the goroutine that always waits there */
+};
+
+struct go_program {
+    pid_t pid;
+    struct process_identity identity;
+    bool is_fresh; /* its sets have been read since the look began */
+    int sets[MOST_SETS], set_count;
+    struct go_names names;
+    struct polled *polled; /* by descriptor */
+    size_t count;
+};
+
+static struct go_program programs[PROGRAMS];
+static unsigned next_program;
+
+/* Processes that are no Go programs. */
+static struct {
+    pid_t pid;
+    struct process_identity identity;
+} others[OTHERS];
+
+static bool is_same(const struct process_identity *a, const struct process_identity *b) {
+    return memcmp(a, b, sizeof *a) == 0;
+}
+
+static struct go_program *find_program(pid_t pid, const struct process_identity *identity) {
+    for (int i = 0; i < PROGRAMS; i++)
+        if (programs[i].pid == pid && is_same(&programs[i].identity, identity))
+            return &programs[i];
+    return NULL;
+}
+
+/* Takes the place of the one that was found first. */
+static struct go_program *add_program(pid_t pid, const struct process_identity *identity) {
+    static struct go_names names;
+    if (!go_names_start(&names, pid))
+        return NULL;
+    struct go_program *program = &programs[next_program++ % PROGRAMS];
+    free(program->polled);
+    *program = (struct go_program){.pid = pid, .identity = *identity, .names = names};
+    return program;
+}
+
+struct go_program *go_waits_look(pid_t pid) {
+    const struct process_identity identity = process_identity(pid);
+    const size_t place = (size_t)pid % OTHERS;
+    if (others[place].pid == pid && is_same(&others[place].identity, &identity))
+        return NULL;
+    struct go_program *program = find_program(pid, &identity);
+    if (!program)
+        program = add_program(pid, &identity);
+    if (program) {
+        program->is_fresh = false;
+    } else {
+        others[place].pid = pid;
+        others[place].identity = identity;
+    }
+    return program;
+}
+
+static bool make_room(struct go_program *program, int fd) {
+    const size_t count = ((size_t)fd + 64) / 64 * 64 + 64;
+    if ((size_t)fd < program->count)
+        return true;
+    struct polled *polled = fd < MOST_FDS ? realloc(program->polled, count * sizeof *polled) : NULL;
+    if (!polled)
+        return false;
+    memset(polled + program->count, 0, (count - program->count) * sizeof *polled);
+    program->polled = polled;
+    program->count = count;
+    return true;
+}
+
+/* Since Go 1.21 the address is in the upper bits of the data, above a count of the descriptor's uses. */
+static uint64_t untagged(uint64_t data) {
+    return (uint64_t)((int64_t)data >> 19) << 3;
+}
+
+static bool is_of(const struct go_program *program, uint64_t descriptor, int fd, uint64_t words[DESCRIPTOR_WORDS]) {
+    return descriptor && memory_read(program->pid, descriptor, words, DESCRIPTOR_WORDS * sizeof *words) == 0 &&
+           words[1] == (uint64_t)fd;
+}
+
+static void take_data(struct go_program *program, int fd, uint64_t data) {
+    uint64_t words[DESCRIPTOR_WORDS];
+    if (fd < 0 || !make_room(program, fd))
+        return;
+    struct polled *polled = &program->polled[fd];
+    if (polled->descriptor == data || polled->descriptor == untagged(data))
+        return;
+    *polled = (struct polled){.descriptor = is_of(program, data, fd, words)             ? data
+                                            : is_of(program, untagged(data), fd, words) ? untagged(data)
+                                                                                        : 0};
+}
+
+static void read_set(struct go_program *program, int epfd) {
+    char path[64], line[256];
+    uint64_t data;
+    int fd;
+    snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", (int)program->pid, epfd);
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "tfd: %d events: %*x data: %" SCNx64, &fd, &data) == 2)
+            take_data(program, fd, data);
+    if (file)
+        fclose(file);
+}
+
+static void find_sets(struct go_program *program) {
+    static const char set[] = "anon_inode:[eventpoll]";
+    char path[64], target[sizeof set];
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)program->pid);
+    DIR *directory = opendir(path);
+    for (const struct dirent *entry; directory && program->set_count < MOST_SETS && (entry = readdir(directory));)
+        if (readlinkat(dirfd(directory), entry->d_name, target, sizeof target) == (ssize_t)sizeof set - 1 &&
+            memcmp(target, set, sizeof set - 1) == 0)
+            program->sets[program->set_count++] = (int)strtol(entry->d_name, NULL, 10);
+    if (directory)
+        closedir(directory);
+}
+
+/* The runtime has one epoll set as long as it runs; libraries may have others. */
+static void read_sets(struct go_program *program) {
+    program->is_fresh = true;
+    if (program->set_count == 0)
+        find_sets(program);
+    for (int i = 0; i < program->set_count; i++)
+        read_set(program, program->sets[i]);
+}
+
+/* Finds the runtime's descriptor of the connection, and reads it. */
+static struct polled *find(struct go_program *program, int fd, uint64_t words[DESCRIPTOR_WORDS]) {
+    for (int turn = 0; turn < 2; turn++) {
+        if ((size_t)fd < program->count && is_of(program, program->polled[fd].descriptor, fd, words))
+            return &program->polled[fd];
+        if (program->is_fresh)
+            return NULL;
+        read_sets(program);
+    }
+    return NULL;
+}
+
+/* Addresses on a goroutine's stack are of objects that its calls work with. */
+static bool is_address(uint64_t word) {
+    return word >= 4096 && word < (uint64_t)1 << 47 && word % sizeof word == 0;
+}
+
+static bool has_word(const uint64_t *words, size_t count, uint64_t word) {
+    for (size_t i = 0; word && i < count; i++)
+        if (words[i] == word)
+            return true;
+    return false;
+}
+
+/* The objects by which the calls on a stack reach the connection: the poller's, with its number and the runtime's
+ * descriptor; net's, which begins with that; and those that have net's in an interface at their beginning, as
+ * crypto/tls's and its readers do. */
+struct connection_objects {
+    uint64_t poll, readers[READERS];
+    size_t count; /* of readers: net's is the first */
+};
+
+static bool is_outside(const struct go_stack *stack, uint64_t address) {
+    return is_address(address) && (address < stack->start || address >= stack->end);
+}
+
+static void find_objects(const struct go_program *program, const struct go_stack *stack, const struct polled *polled,
+                         int fd, struct connection_objects *objects) {
+    uint64_t words[5];
+    *objects = (struct connection_objects){0};
+    for (size_t i = 0; i < stack->count && objects->count < READERS; i++) {
+        const uint64_t word = stack->words[i];
+        if (!is_outside(stack, word) || has_word(objects->readers, objects->count, word) ||
+            memory_read(program->pid, word, words, sizeof words) != 0)
+            continue;
+        if (words[2] == (uint64_t)fd && (words[3] == polled->descriptor || words[4] == polled->descriptor))
+            objects->poll = word;
+        else if (objects->poll && words[0] == objects->poll && objects->count == 0)
+            objects->readers[objects->count++] = word;
+        else if (objects->count > 0 && words[1] == objects->readers[0])
+            objects->readers[objects->count++] = word;
+    }
+}
+
+static bool has_any(const uint64_t words[OBJECT_WORDS], const struct connection_objects *objects) {
+    for (size_t i = 0; i < objects->count; i++)
+        if (has_word(words, OBJECT_WORDS, objects->readers[i]))
+            return true;
+    return false;
+}
+
+/* Notes which objects that the reader works with have the connection. */
+static void find_holders(const struct go_program *program, const struct go_stack *stack, struct polled *polled,
+                         int fd) {
+    struct connection_objects objects;
+    uint64_t words[OBJECT_WORDS];
+    int count = 0;
+    find_objects(program, stack, polled, fd, &objects);
+    for (size_t i = stack->reader_at; objects.count > 0 && i < stack->count && count < HOLDERS; i++) {
+        const uint64_t word = stack->words[i];
+        if (is_outside(stack, word) && word != objects.poll && !has_word(objects.readers, objects.count, word) &&
+            !has_word(polled->holders, HOLDERS, word) && memory_read(program->pid, word, words, sizeof words) == 0 &&
+            has_any(words, &objects))
+            polled->holders[count++] = word;
+    }
+}
+
+/* Reads the goroutines that wait to receive from a channel. */
+static size_t read_waiters(const struct go_program *program, uint64_t channel, uint64_t waiters[MOST_WAITERS]) {
+    /* a channel of nothing: no elements in it, and none wait to be sent; the list of those who wait has been moved once,
+     * and where it begins now was a number before */
+    enum { SIZE = 11, OLD_FIRST = 7, FIRST = 8 };
+    uint64_t words[SIZE], waiter[2];
+    size_t count = 0;
+    if (!is_address(channel) || memory_read(program->pid, channel, words, sizeof words) != 0 || words[0] || words[1])
+        return 0;
+    uint64_t at = is_address(words[OLD_FIRST]) ? words[OLD_FIRST] : words[FIRST];
+    while (count < MOST_WAITERS && is_address(at) && memory_read(program->pid, at, waiter, sizeof waiter) == 0) {
+        waiters[count++] = waiter[0];
+        at = waiter[1];
+    }
+    return count;
+}
+
+/* The channel of a connection of net/http's whose end its requests wait for, beside their answer: known by the
+ * connection's writing goroutine, which always waits there, too. */
+static void find_end_channel(struct go_program *program, struct polled *polled) {
+    uint64_t words[OBJECT_WORDS], waiters[MOST_WAITERS];
+    for (int i = 0; i < HOLDERS && !polled->writer; i++) {
+        if (!polled->holders[i] || memory_read(program->pid, polled->holders[i], words, sizeof words) != 0)
+            continue;
+        for (int j = 0; j < OBJECT_WORDS && !polled->writer; j++)
+            for (size_t k = read_waiters(program, words[j], waiters); k-- > 0 && !polled->writer;)
+                if (go_stack_roles(&program->names, waiters[k]) & GO_HTTP_WRITER) {
+                    polled->writer = waiters[k];
+                    polled->holders[0] = words[j];
+                }
+    }
+}
+
+static enum reader reader_of(unsigned roles) {
+    return !(roles & GO_READS)      ? READER_NONE
+           : roles & GO_BACKGROUND  ? READER_BACKGROUND
+           : roles & GO_HTTP_READER ? READER_HTTP
+           : roles & GO_STREAMS     ? READER_STREAMS
+                                    : READER_CALL;
+}
+
+/* Finds how the goroutine reads the connection, unless that is known. */
+static enum reader look_at(struct go_program *program, struct polled *polled, int fd, uint64_t goroutine) {
+    static struct go_stack stack;
+    const uint64_t pointer = go_stack_pointer(&program->names, goroutine);
+    if (!pointer)
+        return READER_NONE;
+    if (polled->goroutine == goroutine && polled->stack == pointer)
+        return polled->reader;
+    if (!go_stack_read(&program->names, goroutine, &stack))
+        return READER_NONE;
+    const enum reader reader = reader_of(stack.roles);
+    if (reader == READER_NONE)
+        return READER_NONE;
+    *polled = (struct polled){polled->descriptor, goroutine, stack.start, reader, {0}, 0};
+    if (reader == READER_HTTP || reader == READER_STREAMS)
+        find_holders(program, &stack, polled, fd);
+    if (reader == READER_HTTP)
+        find_end_channel(program, polled);
+    return reader;
+}
+
+static bool has_request(struct go_program *program, const struct polled *polled) {
+    uint64_t waiters[MOST_WAITERS];
+    if (!polled->writer)
+        return false;
+    for (size_t i = read_waiters(program, polled->holders[0], waiters); i-- > 0;)
+        if (waiters[i] != polled->writer && go_stack_roles(&program->names, waiters[i]) & GO_HTTP_WAITER)
+            return true;
+    return false;
+}
+
+/* Whether a map's first elements have objects that refer to `holder`, as its streams do. */
+static bool has_elements_of(const struct go_program *program, uint64_t map, uint64_t holder) {
+    enum { MOST_ELEMENTS = 1 << 20, TABLE_WORDS = 40, STREAM_WORDS = 8 };
+    uint64_t words[3], table[TABLE_WORDS], stream[STREAM_WORDS];
+    if (!is_address(map) || memory_read(program->pid, map, words, sizeof words) != 0 || words[0] == 0 ||
+        words[0] > MOST_ELEMENTS || !is_address(words[2]) ||
+        memory_read(program->pid, words[2], table, sizeof table) != 0)
+        return false;
+    for (int i = 0; i < TABLE_WORDS; i++)
+        if (is_address(table[i]) && memory_read(program->pid, table[i], stream, sizeof stream) == 0 &&
+            has_word(stream, STREAM_WORDS, holder))
+            return true;
+    return false;
+}
+
+static bool has_stream(const struct go_program *program, const struct polled *polled) {
+    uint64_t words[OBJECT_WORDS];
+    for (int i = 0; i < HOLDERS; i++) {
+        if (!polled->holders[i] || memory_read(program->pid, polled->holders[i], words, sizeof words) != 0)
+            continue;
+        for (int j = 0; j < OBJECT_WORDS; j++)
+            if (has_elements_of(program, words[j], polled->holders[i]))
+                return true;
+    }
+    return false;
+}
+
+bool go_waits_for_input(struct go_program *program, int fd) {
+    uint64_t words[DESCRIPTOR_WORDS];
+    struct polled *polled = fd >= 0 ? find(program, fd, words) : NULL;
+    enum reader reader = READER_NONE;
+    for (int i = 2; polled && i < DESCRIPTOR_WORDS && reader == READER_NONE; i++)
+        if (is_address(words[i]))
+            reader = look_at(program, polled, fd, words[i]);
+    return reader == READER_CALL || (reader == READER_HTTP && has_request(program, polled)) ||
+           (reader == READER_STREAMS && has_stream(program, polled));
+}
