@@ -15,6 +15,7 @@ void connections_table_start(struct table *table) {
 struct row {
     struct table *table;
     pid_t pid;
+    struct go_program *go;
     char program[64];
 };
 
@@ -24,7 +25,7 @@ static void add_row(const struct connection *connection, int fd, void *arg) {
     struct connection_trouble trouble;
     struct nd_line peer;
     char text[128];
-    connection_trouble(connection, &trouble);
+    connection_trouble(connection, row->go, fd, &trouble);
     nd_line_start(&peer, text, sizeof text);
     nd_format_put_peer(&peer, (const struct sockaddr *)&connection->remote, sizeof connection->remote);
     table_add_number(row->table, (uint64_t)row->pid);
@@ -44,7 +45,7 @@ static void add_row(const struct connection *connection, int fd, void *arg) {
 }
 
 int connections_table_add(struct table *table, pid_t pid) {
-    struct row row = {.table = table, .pid = pid};
+    struct row row = {.table = table, .pid = pid, .go = go_waits_look(pid)};
     process_name(pid, row.program, sizeof row.program);
     return process_connections(pid, add_row, &row);
 }

@@ -52,9 +52,10 @@ struct request {
     struct nd_endpoint peer;
     struct nd_settings limits;
     unsigned ended, failed, found;
-    unsigned connections; /* that the process has */
-    uint64_t seen[1024];  /* cookies of what was handled: a connection may have several descriptors */
-    struct block block;   /* of the library, if it is at work there */
+    unsigned connections;  /* that the process has */
+    struct go_program *go; /* NULL: another */
+    uint64_t seen[1024];   /* cookies of what was handled: a connection may have several descriptors */
+    struct block block;    /* of the library, if it is at work there */
     bool has_library;
     struct outcome *outcomes;
     size_t outcome_count, outcome_room;
@@ -88,6 +89,7 @@ static bool is_meant(const struct request *request, const struct connection *con
         nd_time now = nd_now();
         judge_begin(&judge, connection, now);
         judge.is_only = request->connections <= 1;
+        judge_receiving(&judge, request->go && go_waits_for_input(request->go, fd), judge.requested);
         return judge_decide(&judge, connection, &request->limits, now, verdict);
     }
     if (request->fd != NO_FD)
@@ -247,6 +249,7 @@ static int end(struct request *request) {
     if (status != CLI_OK)
         return status;
     request->pidfd = process_open(request->pid);
+    request->go = go_waits_look(request->pid);
     request->netlink = connections_open(request->pid);
     request->has_library = !request->dry_run && block_open(&request->block, request->pid, false) == BLOCK_FOUND;
     if (process_connections(request->pid, count, request) != 0 ||

@@ -79,10 +79,9 @@ enum block_found statistics_collect(struct statistics *statistics, pid_t pid, bo
 static void look_at_connection(const struct connection *connection, int fd, void *arg) {
     struct process_statistics *process = arg;
     struct connection_trouble trouble;
-    (void)fd;
     if (connection->is_inbound)
         return;
-    connection_trouble(connection, &trouble);
+    connection_trouble(connection, NULL, fd, &trouble);
     if (trouble.reply_pending < PENDING)
         return;
     process->pending++;

@@ -27,6 +27,7 @@ struct look {
     struct wait_list waits; /* of the thread that is being looked at */
     int64_t now;
     pid_t pid;
+    struct go_program *go; /* NULL: another */
     char program[64];
 };
 
@@ -225,9 +226,9 @@ static void look_at_thread(pid_t tid, void *arg) {
 #define TROUBLE ND_SEC
 
 /* The trouble of a connection, in a word, and for how long it has been so; NULL for none. */
-static const char *name_trouble(const struct connection *connection, nd_time *since) {
+static const char *name_trouble(const struct connection *connection, struct go_program *go, int fd, nd_time *since) {
     struct connection_trouble trouble;
-    connection_trouble(connection, &trouble);
+    connection_trouble(connection, go, fd, &trouble);
     const struct {
         const char *name;
         nd_time since;
@@ -249,7 +250,7 @@ static void add_connection(const struct connection *connection, int fd, void *ar
     struct look *look = arg;
     struct nd_line peer;
     nd_time since = 0;
-    const char *trouble = name_trouble(connection, &since);
+    const char *trouble = name_trouble(connection, look->go, fd, &since);
     if (!trouble || (connection->is_inbound && strcmp(trouble, "reply-pending") == 0))
         return;
     struct blocked *entry = add_entry(look);
@@ -282,6 +283,7 @@ static void look_at_process(struct look *look, bool named) {
     }
     if (look->found != BLOCK_GONE)
         process_each_thread(pid, look_at_thread, look);
+    look->go = go_waits_look(pid);
     if (look->found == BLOCK_NONE || look->found == BLOCK_PASSIVE)
         process_connections(pid, add_connection, look);
 }

@@ -106,6 +106,10 @@ nd_time judge_reply_pending(const struct judge *judge, const struct connection *
     return later(later(judge->requested, judge->received), judge->acknowledged);
 }
 
+nd_time judge_call_pending(const struct judge *judge, const struct connection *connection) {
+    return judge->receiving >= 0 && can_receive(connection) ? later(judge->received, judge->receiving) : -1;
+}
+
 /* Whether `limit`, which runs since `since` (-1: not at all), has expired; it is noted when it will. */
 static bool expires(struct verdict *verdict, unsigned limit, nd_time timeout, nd_time since, nd_time now) {
     if (!timeout || since < 0)
@@ -160,8 +164,7 @@ bool judge_decide(struct judge *judge, const struct connection *connection, cons
                expires(verdict, ND_LIMIT_CONNECT, settings->connect, judge->connect_began, now);
     if (!is_established(connection))
         return false;
-    const nd_time called =
-        judge->receiving >= 0 && can_receive(connection) ? later(judge->received, judge->receiving) : -1;
+    const nd_time called = judge_call_pending(judge, connection);
     const nd_time full = connection->is_full && connection->send_queue > 0 ? judge->space.progress : -1;
     return expires(verdict, ND_LIMIT_LIFETIME | inbound, limits->lifetime, judge->established, now) ||
            expires(verdict, ND_LIMIT_IDLE | inbound, limits->idle, judge->moved, now) ||

@@ -54,6 +54,9 @@ bool judge_asks_for_calls(const struct judge *judge, const struct connection *co
 /* Since when a reply (or the first bytes) of the peer has been pending; -1 where it owes none. */
 nd_time judge_reply_pending(const struct judge *judge, const struct connection *connection);
 
+/* Since when a call has waited for bytes that could come, and none have; -1 where none is seen to. */
+nd_time judge_call_pending(const struct judge *judge, const struct connection *connection);
+
 /* Whether something is outstanding that the peer has not acknowledged, and since when at least; -1 for none. */
 static inline nd_time judge_unacked(const struct judge *judge) {
     return judge->space.unacked_since;

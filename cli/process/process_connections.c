@@ -95,7 +95,16 @@ void process_connections_forget(void) {
     known_count = 0;
 }
 
-void connection_trouble(const struct connection *connection, struct connection_trouble *trouble) {
+/* Since when a goroutine is owed bytes; -1 where none is. It is taken to have waited since anything last moved. */
+static nd_time awaited(struct judge *judge, const struct connection *connection, struct go_program *go, int fd) {
+    if (!go || connection->is_inbound || !go_waits_for_input(go, fd))
+        return -1;
+    judge_receiving(judge, true, judge->requested);
+    return judge_call_pending(judge, connection);
+}
+
+void connection_trouble(const struct connection *connection, struct go_program *go, int fd,
+                        struct connection_trouble *trouble) {
     const nd_time now = nd_now();
     struct judge judge;
     *trouble = (struct connection_trouble){-1, -1, -1, -1};
@@ -106,6 +115,8 @@ void connection_trouble(const struct connection *connection, struct connection_t
         return;
     }
     nd_time pending = judge_reply_pending(&judge, connection), unacked = judge_unacked(&judge);
+    if (pending < 0)
+        pending = awaited(&judge, connection, go, fd);
     trouble->reply_pending = pending >= 0 ? now - pending : -1;
     trouble->unacked = unacked >= 0 ? now - unacked : -1;
     if (connection->is_full)

@@ -3,16 +3,19 @@
 #define CLI_PROCESS_PROCESS_CONNECTIONS_H
 
 #include "cli/process/connections.h"
+#include "cli/process/go_waits.h"
 
 /* What one look tells of a connection. Times are in ns; -1 where it is not so. */
 struct connection_trouble {
     nd_time connecting;    /* since its first SYN */
-    nd_time reply_pending; /* since the last bytes went out, of which no answer has come */
+    nd_time reply_pending; /* since the last bytes went out, of which no answer has come; or came in, for goroutines */
     nd_time unacked;       /* at least for so long something sent is not acknowledged */
     nd_time stalled;       /* since data last went out of a send buffer that is full */
 };
 
-void connection_trouble(const struct connection *connection, struct connection_trouble *trouble);
+/* `go` is the program that has the connection by the descriptor, if it is one in Go, or NULL. */
+void connection_trouble(const struct connection *connection, struct go_program *go, int fd,
+                        struct connection_trouble *trouble);
 
 /* Calls visit(connection, fd, arg) for each connection that a descriptor of the process is of. The lists of the
  * kernel's are read once for each network namespace. Returns 0, or -1 and errno where they or the descriptors may not

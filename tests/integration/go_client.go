@@ -18,8 +18,15 @@ var amount = 50000000
 var pooled = &http.Client{Transport: &http.Transport{
 	TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, MaxIdleConnsPerHost: 1}}
 
+var streams = &http.Client{Transport: &http.Transport{
+	TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}}
+
 func get(url string) (string, error) {
-	response, err := pooled.Get(url)
+	return getBy(pooled, url)
+}
+
+func getBy(client *http.Client, url string) (string, error) {
+	response, err := client.Get(url)
 	if err != nil {
 		return "", err
 	}
@@ -55,12 +62,19 @@ func do(what, address string, pause time.Duration) (string, error) {
 		return get("http://" + address + "/")
 	case "gets":
 		return get("https://" + address + "/")
-	case "twice": // a request on a pooled connection that has been idle for long
-		if got, err := get("http://" + address + "/"); err != nil {
+	case "streams": // two requests over HTTP/2, with a pause between
+		if got, err := getBy(streams, "https://"+address+"/"); err != nil {
 			return got, err
 		}
 		time.Sleep(pause)
-		return get("http://" + address + "/")
+		return getBy(streams, "https://"+address+"/")
+	case "twice", "twices": // a request on a pooled connection that has been idle for long
+		scheme := map[string]string{"twice": "http://", "twices": "https://"}[what]
+		if got, err := get(scheme + address + "/"); err != nil {
+			return got, err
+		}
+		time.Sleep(pause)
+		return get(scheme + address + "/")
 	case "until": // requests until one succeeds after one has failed: the pool must not keep the dead connection
 		failed := false
 		for {
@@ -78,6 +92,12 @@ func do(what, address string, pause time.Duration) (string, error) {
 		return on(address, func(connection net.Conn) (string, error) {
 			fmt.Fprintf(connection, "hello\n")
 			return read(connection)
+		})
+	case "rest": // of what the server has to say
+		return on(address, func(connection net.Conn) (string, error) {
+			fmt.Fprintf(connection, "hello\n")
+			all, err := io.ReadAll(connection)
+			return fmt.Sprintf("%d bytes", len(all)), err
 		})
 	case "write":
 		return on(address, write)
@@ -115,16 +135,21 @@ func do(what, address string, pause time.Duration) (string, error) {
 			fmt.Fprintf(connection, "hello\n")
 			return read(connection)
 		})
-	case "serve": // an HTTP server that thinks for long
+	case "serve", "serves": // an HTTP server that thinks for long; by TLS, with the certificate in a file
 		listener, err := net.Listen("tcp", address)
 		if err != nil {
 			return "", err
 		}
 		fmt.Println(listener.Addr().(*net.TCPAddr).Port)
-		return "", http.Serve(listener, http.HandlerFunc(func(to http.ResponseWriter, _ *http.Request) {
+		handler := http.HandlerFunc(func(to http.ResponseWriter, from *http.Request) {
+			io.Copy(io.Discard, from.Body)
 			time.Sleep(pause)
 			fmt.Fprintln(to, "hello")
-		}))
+		})
+		if what == "serves" {
+			return "", http.ServeTLS(listener, handler, os.Args[4], os.Args[4])
+		}
+		return "", http.Serve(listener, handler)
 	}
 	return "", fmt.Errorf("what is %s?", what)
 }

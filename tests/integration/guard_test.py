@@ -15,7 +15,7 @@ import pytest
 import look
 import programs
 from faults import good, tcp, tls
-from guards import client, guarding, needs_go, options, plain  # noqa: F401: fixtures among them
+from guards import client, connect, guarding, keeps_alive, needs_go, options, plain  # noqa: F401: fixtures among them
 from look import netdeadline, pid_of, ps, stats, until
 
 LIMITS = {"recv": "1s", "send": "1s", "connect": "1s", "unacked": "3s"}
@@ -103,12 +103,6 @@ def test_twins(net, client, how, what, behaviour, text):
     assert result.status == 0 and f" {text} <nil>" in result.out.decode(), result
 
 
-def keeps_alive(connection, stop):
-    """Answers any number of requests on a connection."""
-    while good.read_http_request(connection)[0]:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello\n")
-
-
 @needs_go
 @both
 def test_an_idle_connection_of_a_pool_stays(net, client, how):
@@ -133,13 +127,6 @@ def test_a_pool_gets_over_a_host_that_vanished(net, client, how):
         net.undrop()
         result = program.finish(10)
     assert result.status == 0 and server.accepted >= 2, result
-
-
-def connect(net, port, host="127.0.0.1"):
-    with net.inside():
-        connection = socket.create_connection((host, port))
-    connection.settimeout(10)
-    return connection
 
 
 @needs_go
@@ -299,6 +286,20 @@ while True:
     with guarding(pid_of(program), recv="1s", before=["prlimit", "--nofile=16:1024"]):
         result = program.finish(10)
     assert len(result.out.split()) == 20 and result.elapsed < 6, result
+
+
+def test_a_descendant_that_connects_at_once(net):
+    """Wherever between two looks at processes and at connections it comes, it is found soon."""
+    server = net.serve(tcp.silent)
+    code = "sys.stdin.readline(); time.sleep(float(sys.argv[2]))\nif os.fork(): os.wait()\nelse: print(error(dial().recv, 1))"
+    started = [net.start(programs.child(code, server.port, part * 0.1), library=False, stdin=subprocess.PIPE) for part in range(6)]
+    with contextlib.ExitStack() as guards:
+        for program in started:
+            guards.enter_context(guarding(pid_of(program), recv="1s"))
+            program.process.stdin.write(b"\n")
+            program.process.stdin.flush()
+        results = [program.finish(6) for program in started]
+    assert all(result.out and not result.cut for result in results), results
 
 
 def test_a_cgroup(net):

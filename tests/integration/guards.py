@@ -7,12 +7,14 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 
 import pytest
 
 import look
 import programs
+from faults import good
 from look import until
 
 HERE = pathlib.Path(__file__).parent
@@ -73,3 +75,16 @@ def handles(pid, number):
     """Whether a process has a handler for a signal."""
     return any(line.startswith("SigCgt:") and int(line.split()[1], 16) >> (number - 1) & 1
                for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
+
+
+def keeps_alive(connection, stop):
+    """Answers any number of requests on a connection."""
+    while good.read_http_request(connection)[0]:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello\n")
+
+
+def connect(net, port, host="127.0.0.1"):
+    with net.inside():
+        connection = socket.create_connection((host, port))
+    connection.settimeout(10)
+    return connection

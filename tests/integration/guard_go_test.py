@@ -1,0 +1,96 @@
+"""What guard knows of goroutines: which connections they wait for, where the connection alone would look idle."""
+
+import contextlib
+import time
+
+import pytest
+
+import look
+from faults import tcp, tls
+from guards import client, connect, guarding, keeps_alive, needs_go  # noqa: F401: fixtures among them
+from look import netdeadline, pid_of, ps, until
+
+pytestmark = needs_go
+
+
+def guarded(net, client, *arguments, **limits):  # noqa: F811
+    """What becomes of the Go client under a guard, and what that has told."""
+    program = net.start([client, *arguments], library=False)
+    with guarding(pid_of(program), **limits) as told:
+        result = program.finish(15)
+    return result, told
+
+
+@contextlib.contextmanager
+def serving(net, client, pause):  # noqa: F811
+    """A Go server over TLS, which speaks HTTP/2, too; gives its address."""
+    server = net.start([client, "serves", "127.0.0.1:0", pause, tls.certificate()], library=False)
+    try:
+        yield f"127.0.0.1:{int(server.process.stdout.readline())}"
+    finally:
+        server.process.kill()
+
+
+# Of all these something has come after the last byte that went out: session tickets count as that.
+FAULTS = {"a body that stops": ("get", tcp.part()), "a header that stops": ("get", tcp.part(b"HTTP/1.1 200 OK\r\nContent-")),
+          "a body that stops, over TLS": ("gets", tls.over_tls(tcp.part())), "no answer, over TLS": ("gets", tls.over_tls(tcp.silent)),
+          "bytes that stop": ("rest", tcp.part(b"hello"))}
+
+
+@pytest.mark.parametrize("what, behaviour", FAULTS.values(), ids=FAULTS)
+def test_a_reply_that_stops(net, client, what, behaviour):  # noqa: F811
+    server = net.serve(behaviour)
+    result, told = guarded(net, client, what, f"127.0.0.1:{server.port}", recv="1s")
+    assert not result.cut and result.status == 1 and [row["limit"] for row in told] == ["RECV"] and told[0]["elapsed"] < 2, (result, told)
+
+
+def test_a_stream_without_an_answer(net, client):  # noqa: F811
+    with serving(net, client, "1h") as address:
+        result, told = guarded(net, client, "streams", address, recv="1s")
+    assert not result.cut and result.status == 1 and [row["limit"] for row in told] == ["RECV"], (result, told)
+
+
+@pytest.mark.parametrize("what", ["streams", "twices"])
+def test_an_idle_connection(net, client, what):  # noqa: F811
+    """A goroutine reads it all the time, but nobody has asked for anything."""
+    with serving(net, client, "0s") as address:
+        result, told = guarded(net, client, what, address, "2500ms", recv="1s")
+    assert result.status == 0 and not told, (result, told)
+
+
+def test_an_idle_pool(net, client):  # noqa: F811
+    server = net.serve(keeps_alive)
+    result, told = guarded(net, client, "twice", f"127.0.0.1:{server.port}", "2500ms", recv="1s")
+    assert result.status == 0 and server.accepted == 1 and not told, (result, told)
+
+
+def test_a_request_that_stops(net, client):  # noqa: F811
+    """A client that stops in its request is ended, one that waits for a slow handler is not."""
+    program = net.start([client, "serve", "127.0.0.1:0", "2500ms"], library=False)
+    port = int(program.process.stdout.readline())
+    with guarding(pid_of(program), inbound_recv="1s"):
+        body, asking = connect(net, port), connect(net, port)
+        asking.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        body.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345")
+        began = time.monotonic()
+        with pytest.raises(ConnectionResetError):
+            body.recv(100)
+        assert 0.9 <= time.monotonic() - began <= 2.2
+        assert asking.recv(100).startswith(b"HTTP/1.1 200 OK")
+    program.process.kill()
+
+
+def test_ps_and_end(net, client):  # noqa: F811
+    """They know of a body that has stopped, and nothing of an idle connection."""
+    server, other = net.serve(tcp.part()), net.serve(keeps_alive)
+    program = net.start([client, "get", f"127.0.0.1:{server.port}"], library=False)
+    idle = net.start([client, "twice", f"127.0.0.1:{other.port}", "1h"], library=False)
+    rows = until(lambda: [row for row in ps(pid_of(program)) if row["CALL"] == "reply-pending"])
+    assert rows[0]["PEER"] == f"127.0.0.1:{server.port}", rows
+    assert not [row for row in ps(pid_of(idle)) if row["CALL"] == "reply-pending"]
+    [row] = look.table(netdeadline("ps", "--connections", pid_of(program)).stdout.decode())
+    assert row["PENDING"] != "-", row
+    netdeadline("end", "--stuck", "--recv", "500ms", pid_of(idle), status=1)
+    assert b"ended" in netdeadline("end", "--stuck", "--recv", "500ms", pid_of(program)).stdout
+    assert b"reset" in program.finish(5).out
+    idle.process.kill()
