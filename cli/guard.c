@@ -1,5 +1,4 @@
 /* `netdeadline guard`: bounds the connections of processes that the library does not reach, from outside. */
-#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/guard_loop.h"
 #include "cli/guard_report.h"
+#include "cli/guard_unit.h"
 #include "cli/options.h"
 #include "cli/process/processes.h"
 
@@ -28,7 +28,7 @@ static void print_help(FILE *to) {
                 "process may not be guarded, 127 if there is no such process.\n");
 }
 
-enum { CGROUP = OPTIONS_FIRST_OTHER, UNIT, ALL, MOST_PIDS = 256, MOST_DEPTH = 8 };
+enum { CGROUP = OPTIONS_FIRST_OTHER, UNIT, ALL, MOST_PIDS = 256 };
 
 struct asked {
     const char *cgroup, *unit;
@@ -46,46 +46,30 @@ static int take(int option, void *arg) {
     return CLI_OK;
 }
 
-#define CGROUP_ROOT "/sys/fs/cgroup"
+static const char *const suffixes[] = {".service", ".slice", ".scope", ".socket", ".mount", ".swap"};
 
-/* Looks for the directory of a unit below `directory`. */
-static bool find_unit(const char *directory, const char *unit, int depth, char *out, size_t size) {
-    char path[PATH_MAX];
-    bool found = false;
-    DIR *entries = depth <= MOST_DEPTH ? opendir(directory) : NULL;
-    for (const struct dirent *entry; entries && !found && (entry = readdir(entries));) {
-        if (entry->d_type != DT_DIR || entry->d_name[0] == '.' ||
-            snprintf(path, sizeof path, "%s/%s", directory, entry->d_name) >= (int)sizeof path)
-            continue;
-        if (strcmp(entry->d_name, unit) == 0)
-            found = snprintf(out, size, "%s", path) < (int)size;
-        else
-            found = find_unit(path, unit, depth + 1, out, size);
-    }
-    if (entries)
-        closedir(entries);
-    return found;
+/* An instance's name may have dots in it. */
+static bool has_suffix(const char *unit) {
+    const char *suffix = strrchr(unit, '.');
+    for (size_t i = 0; suffix && i < sizeof suffixes / sizeof suffixes[0]; i++)
+        if (strcmp(suffix, suffixes[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Makes the unit's whole name. Returns an exit status, having warned. */
+static int name_unit(const char *name, char out[NAME_MAX + 1]) {
+    if (strchr(name, '/') || !name[0] ||
+        snprintf(out, NAME_MAX + 1, "%s%s", name, has_suffix(name) ? "" : ".service") > NAME_MAX)
+        return cli_usage_error(&cli_guard_command, "'%s' is not the name of a unit", name);
+    return CLI_OK;
 }
 
 /* Finds the cgroup that is meant. Returns an exit status, having warned. */
 static int find_cgroup(const struct asked *asked, char out[PATH_MAX]) {
-    char unit[NAME_MAX + 1], path[PATH_MAX];
-    if (asked->unit) {
-        bool is_whole = strchr(asked->unit, '.') != NULL;
-        if (strchr(asked->unit, '/') || !asked->unit[0] ||
-            snprintf(unit, sizeof unit, "%s%s", asked->unit, is_whole ? "" : ".service") >= (int)sizeof unit)
-            return cli_usage_error(&cli_guard_command, "'%s' is not the name of a unit", asked->unit);
-        if (find_unit(CGROUP_ROOT, unit, 0, out, PATH_MAX))
-            return CLI_OK;
-        if (access(CGROUP_ROOT "/cgroup.controllers", F_OK) != 0) { /* one hierarchy has all units: it may come yet */
-            cli_warn("%s has no cgroup now: it must have been started", unit);
-            return CLI_NOT_FOUND;
-        }
-        snprintf(out, PATH_MAX, CGROUP_ROOT "/system.slice/%s", unit);
-        return CLI_OK;
-    }
-    bool is_relative = strncmp(asked->cgroup, CGROUP_ROOT "/", sizeof CGROUP_ROOT) != 0;
-    if (snprintf(path, sizeof path, "%s%s%s/cgroup.procs", is_relative ? CGROUP_ROOT : "",
+    char path[PATH_MAX];
+    bool is_relative = strncmp(asked->cgroup, GUARD_CGROUPS "/", sizeof GUARD_CGROUPS) != 0;
+    if (snprintf(path, sizeof path, "%s%s%s/cgroup.procs", is_relative ? GUARD_CGROUPS : "",
                  is_relative && asked->cgroup[0] != '/' ? "/" : "", asked->cgroup) >= (int)sizeof path ||
         access(path, R_OK) != 0) {
         cli_warn("cannot read the processes of the cgroup '%s': %s", asked->cgroup, strerror(errno));
@@ -110,7 +94,7 @@ static int run(int argc, char **argv) {
                                            {"all", no_argument, NULL, ALL},
                                            CLI_END};
     static struct guard guard;
-    static char cgroup[PATH_MAX];
+    static char cgroup[PATH_MAX], unit[NAME_MAX + 1];
     struct asked asked = {0};
     struct options options;
     pid_t pids[MOST_PIDS];
@@ -126,11 +110,13 @@ static int run(int argc, char **argv) {
         return cli_usage_error(&cli_guard_command, "too many processes");
     for (; optind < argc; optind++)
         pids[choice.pid_count++] = process_parse(argv[optind]);
-    if (asked.cgroup || asked.unit) {
+    if (asked.cgroup) {
         status = find_cgroup(&asked, cgroup);
         choice.cgroup = cgroup;
+    } else if (asked.unit) {
+        status = name_unit(asked.unit, unit);
+        choice.unit = unit;
     }
-    choice.is_unit = asked.unit != NULL;
     choice.all = asked.all;
     if (status == CLI_OK)
         status = options_set_variables(&options);

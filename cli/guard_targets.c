@@ -10,6 +10,7 @@
 
 #include "cli/block_error.h"
 #include "cli/cli.h"
+#include "cli/guard_unit.h"
 #include "cli/process/array.h"
 #include "cli/process/ending.h"
 #include "cli/process/processes.h"
@@ -229,6 +230,13 @@ static void add_cgroup(struct guard_targets *targets, const char *directory, int
         closedir(entries);
 }
 
+static void add_unit(struct guard_targets *targets) {
+    const size_t size = sizeof targets->unit_cgroup;
+    const bool is_there = targets->unit_cgroup[0] && access(targets->unit_cgroup, F_OK) == 0;
+    if (is_there || guard_unit_find(targets->choice.unit, targets->unit_cgroup, size))
+        add_cgroup(targets, targets->unit_cgroup, 0);
+}
+
 /* Threads of the kernel have no program. */
 static void add_any(pid_t pid, void *arg) {
     char path[64], target[16];
@@ -260,6 +268,8 @@ void guard_targets_refresh(struct guard_targets *targets) {
         targets->entries[i]->has_ended |= process_has_ended(targets->entries[i]->pidfd);
     if (targets->choice.cgroup)
         add_cgroup(targets, targets->choice.cgroup, 0);
+    else if (targets->choice.unit)
+        add_unit(targets);
     else if (targets->choice.all)
         process_each(add_any, targets);
     else
@@ -273,10 +283,10 @@ void guard_targets_refresh(struct guard_targets *targets) {
 }
 
 bool guard_targets_are_over(const struct guard_targets *targets) {
-    if (targets->choice.all)
+    if (targets->choice.all || targets->choice.unit)
         return false;
     if (targets->choice.cgroup)
-        return !targets->choice.is_unit && access(targets->choice.cgroup, F_OK) != 0;
+        return access(targets->choice.cgroup, F_OK) != 0;
     for (size_t i = 0; i < targets->count; i++)
         if (!process_has_ended(targets->entries[i]->pidfd))
             return false;

@@ -28,7 +28,7 @@ struct guard_choice {
     int pid_count;
     bool beside_library; /* also the named ones are left to the library that they have */
     const char *cgroup;  /* or those in this directory of the cgroup file system, and below */
-    bool is_unit;        /* the directory may go and come again */
+    const char *unit;    /* or those of this systemd unit, whose directory may go, and come again elsewhere */
     bool all;            /* or all */
 };
 
@@ -36,8 +36,9 @@ struct guard_targets {
     struct guard_choice choice;
     struct guard_target **entries;
     size_t count, room;
-    unsigned refused; /* processes that a descriptor could not be opened of */
-    int error;        /* of the last of these */
+    char unit_cgroup[4096]; /* where the unit was found; "": nowhere yet */
+    unsigned refused;       /* processes that a descriptor could not be opened of */
+    int error;              /* of the last of these */
 };
 
 /* Takes the named processes. Returns an exit status, having warned. */

@@ -324,13 +324,19 @@ def test_a_cgroup(net):
 MOUNTED = ["unshare", "--mount", "sh", "-c", 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"', "sh"]
 
 
+# Where a unit's cgroup is, and how the unit is called: an instance, of the system's or of a user's.
+SLICES = {"the system": ("system.slice", "netdeadline-{}"), "a slice of its own": ("a.slice/a-b.slice/system-netdeadline.slice", "netdeadline@{}.1"),
+          "a user": ("user.slice/user-1000.slice/user@1000.service/app.slice", "netdeadline-{}.service")}
+
+
 @pytest.mark.usefixtures("other_users")
-def test_a_unit(net):
+@pytest.mark.parametrize("where, name", SLICES.values(), ids=SLICES)
+def test_a_unit(net, where, name):
     """A service that starts after its guard, as another user, in another network; the guard has what its unit leaves it."""
     if subprocess.run([*MOUNTED, "true"], capture_output=True).returncode:
         pytest.skip("no cgroup2 can be mounted here")
-    name = f"netdeadline-{os.getpid()}.service"
-    directory = f"/sys/fs/cgroup/system.slice/{name}"
+    name = name.format(os.getpid())
+    directory = f"/sys/fs/cgroup/{where}/{name.removesuffix('.service')}.service"
     unit = netdeadline("unit", "--guard", name).stdout.decode()
     capabilities = unit.split("CapabilityBoundingSet=")[1].split("\n")[0].replace("CAP_", ",+").replace(" ", "").lower()
     enter = [*MOUNTED[:-2], f'{MOUNTED[-2].split(" && ")[0]} && mkdir -p {directory} && echo $$ >{directory}/cgroup.procs && exec "$@"', "sh"]
