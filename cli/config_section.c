@@ -39,6 +39,28 @@ int config_section_in(int fd, unsigned number, char *out, size_t size) {
     return at == number && number > 0 ? 0 : -1;
 }
 
+/* The file that a guard was given on its command line. */
+static void find_option(pid_t pid, char out[PATH_MAX]) {
+    static const char option[] = "--config";
+    const size_t length = sizeof option - 1;
+    char path[64], program[64], *argument = NULL;
+    size_t room = 0;
+    bool is_next = false;
+    process_raw_name(pid, program, sizeof program);
+    snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
+    FILE *file = strcmp(program, "netdeadline") == 0 ? fopen(path, "re") : NULL;
+    for (int i = 0; file && getdelim(&argument, &room, '\0', file) > 0; i++) {
+        if (is_next || (strncmp(argument, option, length) == 0 && argument[length] == '='))
+            snprintf(out, PATH_MAX, "%s", is_next ? argument : argument + length + 1);
+        is_next = strcmp(argument, option) == 0;
+        if (i == 1 && strcmp(argument, "guard") != 0)
+            break;
+    }
+    free(argument);
+    if (file)
+        fclose(file);
+}
+
 /* The path that the process was told, or the usual one. */
 static void find_path(pid_t pid, char out[PATH_MAX]) {
     static const char name[] = "NETDEADLINE_CONFIG=";
@@ -53,6 +75,7 @@ static void find_path(pid_t pid, char out[PATH_MAX]) {
     free(variable);
     if (file)
         fclose(file);
+    find_option(pid, out);
 }
 
 /* Opens the path below the process's root. No link leads out of that (Linux 5.6). */

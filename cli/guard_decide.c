@@ -78,7 +78,8 @@ static enum ending end_copy(const struct watch *watch, const struct watched *wat
         const nd_time now = nd_now();
         judge_look(&judge, connection, now);
         if (judge_decide(&judge, connection, watched->settings, now, verdict))
-            return ending_end(copy, watch->netlink, connection);
+            return guard_target_has_library(watched->owner) ? ending_end_marked(copy)
+                                                            : ending_end(copy, watch->netlink, connection);
     }
     errno = ESTALE;
     return ENDING_NONE;
@@ -104,7 +105,7 @@ static void expire(struct guard *guard, const struct watch *watch, struct watche
     struct connection fresh = *connection;
     const bool observe = is_observing(owner);
     enum ending ending = ENDING_NONE;
-    if (guard_target_has_library(owner)) {
+    if (guard_target_is_left(owner)) {
         watched->spared_until = now + SPARED;
         return;
     }
@@ -131,7 +132,9 @@ static void expire(struct guard *guard, const struct watch *watch, struct watche
     watched->observed_moved = watched->judge.moved;
     guard->ended += !observe;
     guard->observed += observe;
-    guard_state_count(verdict, observe);
+    guard_state_count(
+        verdict, observe,
+        guard_policy_where(owner->policy, connection, watched->judge.inbound, judge_limit_name(verdict->limit)));
     guard_report(&owner->policy->settings, owner, watched->fd, connection, verdict, observe);
 }
 

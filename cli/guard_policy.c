@@ -11,6 +11,7 @@
 #include "cli/process/processes.h"
 #include "shim/settings/environment.h"
 #include "shim/settings/setting_value.h"
+#include "shim/socket/set_where.h"
 
 static struct guard_policy *policies;
 static unsigned policy_count;
@@ -171,6 +172,17 @@ static struct nd_rule_set rules_of(const struct guard_policy *policy, const stru
     if (inbound)
         endpoint.port = local.port;
     return nd_rules_at(&policy->rules, inbound, &endpoint, NULL);
+}
+
+struct nd_set_where guard_policy_where(const struct guard_policy *policy, const struct connection *connection,
+                                       bool inbound, const char *limit) {
+    const struct nd_setting *setting = nd_setting_find(limit, strlen(limit));
+    if (!setting)
+        return (struct nd_set_where){ND_SET_BY_DEFAULT, 0};
+    if (guard_state_is_set(setting))
+        return (struct nd_set_where){ND_SET_BY_COMMAND, 0};
+    const struct nd_rule_set rules = rules_of(policy, connection, inbound);
+    return nd_set_where(&policy->rules, &rules, setting);
 }
 
 const struct nd_settings *guard_policy_settings(struct guard_policy *policy, const struct connection *connection,

@@ -3,6 +3,7 @@
 #define CLI_GUARD_POLICY_H
 
 #include "cli/process/connections.h"
+#include "shim/report/expiry_count.h"
 #include "shim/settings/rules.h"
 
 /* What one combination of sections comes to. */
@@ -39,6 +40,10 @@ void guard_policies_forget(void);
 
 /* Puts what was set since (guard_state.h) into all policies. What guard_policy_settings has returned is freed. */
 void guard_policies_change(void);
+
+/* Where the limit of this name was set that holds for a connection of the program's. */
+struct nd_set_where guard_policy_where(const struct guard_policy *policy, const struct connection *connection,
+                                       bool inbound, const char *limit);
 
 /* The settings that hold for a connection of the program's. */
 const struct nd_settings *guard_policy_settings(struct guard_policy *policy, const struct connection *connection,

@@ -25,6 +25,12 @@
 #define SHORTEST_GAP (20 * ND_MSEC)
 #define CALLS_PACE (100 * ND_MSEC)
 
+/* Where a look at all takes long they are made less often: they take this part of a processor, as long as there are so
+ * many of them in a limit, and one in this time. */
+#define DEAR_SHARE 25
+#define DEAR_SAMPLES 3
+#define LONGEST_DEAR_PACE (20 * ND_SEC)
+
 /* Connects, whose age the kernel tells exactly, need only be found before they are due. */
 #define CONNECTS_PER_LIMIT 4
 #define LONGEST_CONNECT_PACE (2500 * ND_MSEC)
@@ -306,6 +312,10 @@ static void forget_settings(struct guard *guard) {
     guard->looked = guard->scanned = guard->refreshed = 0;
 }
 
+static nd_time later(nd_time a, nd_time b) {
+    return a > b ? a : b;
+}
+
 /* When each thing is to be done next. */
 struct schedule {
     nd_time refresh, all, connecting, due, calls;
@@ -315,11 +325,20 @@ static nd_time at_pace(nd_time last, nd_time limit, int parts, nd_time longest) 
     return limit == ND_NEVER ? ND_NEVER : last + within(limit / parts, SHORTEST_PACE, longest);
 }
 
+/* The longest time between two looks at all connections, the shortest of whose limits that only looks show is `limit`.
+ * Where there are very many a look is dear, and made less often. */
+static nd_time dear_pace(const struct guard *guard, nd_time limit) {
+    return within(DEAR_SHARE * guard->cost, 0,
+                  limit == ND_NEVER ? LONGEST_DEAR_PACE : within(limit / DEAR_SAMPLES, 0, LONGEST_DEAR_PACE));
+}
+
 static struct schedule schedule(const struct guard *guard) {
     const struct guard_shortest shortest = find_shortest(guard);
     const nd_time sampled = at_pace(guard->looked, shortest.sampled, SAMPLES_PER_LIMIT, LONGEST_PACE);
     const nd_time timed =
         at_pace(guard->looked, nd_time_sooner(shortest.timed, shortest.recv), LOOKS_PER_TIMED_LIMIT, LONGEST_PACE);
+    const nd_time dear =
+        dear_pace(guard, nd_time_sooner(shortest.sampled, nd_time_sooner(shortest.timed, shortest.recv)));
     const nd_time soonest =
         guard->is_blind ? guard->looked + affordable(guard->cost) : guard->looked_at_due + affordable(guard->due_cost);
     const nd_time calls = shortest.recv == ND_NEVER ? ND_NEVER : guard->looked_at_calls + CALLS_PACE;
@@ -328,8 +347,10 @@ static struct schedule schedule(const struct guard *guard) {
         .refresh = guard->is_owner_awaited
                        ? ND_NEVER /* the look at all does it */
                        : guard->refreshed + within(REFRESH_SHARE * guard->refresh_cost, SHORTEST_PACE, LONGEST_PACE),
-        .all = guard->is_owner_awaited ? guard->refreshed + SHORTEST_PACE
-                                       : nd_time_sooner(nd_time_sooner(sampled, timed), guard->looked + LONGEST_PACE),
+        .all = guard->is_owner_awaited
+                   ? guard->refreshed + SHORTEST_PACE
+                   : later(nd_time_sooner(nd_time_sooner(sampled, timed), guard->looked + LONGEST_PACE),
+                           guard->looked + dear),
         .connecting = at_pace(guard->looked_at_connecting, shortest.connect, CONNECTS_PER_LIMIT, LONGEST_CONNECT_PACE),
         .due = guard->due == ND_NEVER || guard->due > soonest ? guard->due : soonest,
         .calls = calls > calls_affordable ? calls : calls_affordable,

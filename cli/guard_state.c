@@ -4,6 +4,7 @@
 
 #include "base/compiler.h"
 #include "shim/mode.h"
+#include "shim/report/expiries.h"
 #include "shim/report/slots_fast.h"
 #include "shim/report/state.h"
 
@@ -58,9 +59,14 @@ void guard_state_apply(struct nd_settings *settings) {
             nd_live_put(&nd_setting_table[i], last[i], settings);
 }
 
+bool guard_state_is_set(const struct nd_setting *setting) {
+    return is_set[setting - nd_setting_table];
+}
+
 /* The operation's whole wait is counted as its longest, and as nothing else: what ends by itself is not seen. */
-void guard_state_count(const struct verdict *verdict, bool observed) {
+void guard_state_count(const struct verdict *verdict, bool observed, struct nd_set_where where) {
     const char *operation = judge_operation(verdict->limit);
     nd_slots_count_expiry(operation, observed);
+    nd_expiries_count(judge_limit_name(verdict->limit), observed, where);
     nd_slot_count(&nd_slots.counters[0][nd_operation_find(operation)], ND_SLOT_EXPIRED, (uint64_t)verdict->elapsed);
 }

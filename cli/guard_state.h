@@ -4,6 +4,7 @@
 #define CLI_GUARD_STATE_H
 
 #include "cli/process/judge.h"
+#include "shim/report/expiry_count.h"
 
 /* Shows the block, with these settings. */
 void guard_state_start(const struct nd_settings *settings);
@@ -17,7 +18,10 @@ bool guard_state_take(void);
 /* Puts what was set into a program's settings. */
 void guard_state_apply(struct nd_settings *settings);
 
-/* Counts an expiry. */
-void guard_state_count(const struct verdict *verdict, bool observed);
+/* Whether `set` has set this one. */
+bool guard_state_is_set(const struct nd_setting *setting);
+
+/* Counts an expiry of a limit that was set there. */
+void guard_state_count(const struct verdict *verdict, bool observed, struct nd_set_where where);
 
 #endif

@@ -258,7 +258,7 @@ static bool is_under_library(struct guard_target *target, nd_time now) {
         target->has_library = false;
     }
     if (!target->has_library && now - target->executable.seen < LOADED_WITHIN)
-        target->has_library = guard_target_has_library(target);
+        target->has_library = guard_target_is_left(target);
     return target->has_library;
 }
 
@@ -309,5 +309,9 @@ void guard_targets_bury(struct guard_targets *targets) {
 
 bool guard_target_has_library(const struct guard_target *target) {
     static struct block block;
-    return !target->is_taken && block_open(&block, target->pid, false) == BLOCK_FOUND;
+    return block_open(&block, target->pid, false) == BLOCK_FOUND;
+}
+
+bool guard_target_is_left(const struct guard_target *target) {
+    return !target->is_taken && guard_target_has_library(target);
 }

@@ -53,7 +53,10 @@ bool guard_targets_are_over(const struct guard_targets *targets);
 /* Frees those that have ended: nothing may refer to them any more. */
 void guard_targets_bury(struct guard_targets *targets);
 
-/* Whether the library is at work in the process, so that it is left alone. */
+/* Whether the library is at work in the process. */
 bool guard_target_has_library(const struct guard_target *target);
+
+/* Whether it is left alone for that. */
+bool guard_target_is_left(const struct guard_target *target);
 
 #endif

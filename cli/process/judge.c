@@ -73,6 +73,8 @@ void judge_look(struct judge *judge, const struct connection *connection, nd_tim
         judge->space.progress = now;
     judge->space.queued = connection->send_queue;
     nd_send_space_answers(&judge->space, info, now);
+    if (judge->space.unacked_since == now)
+        judge->space.unacked_since = now - nd_time_sooner(connection_outstanding(connection), info->last_ack_recv);
     judge->bytes_sent = bytes_sent(info);
     judge->bytes_received = info->bytes_received;
     judge->bytes_acked = info->bytes_acked;

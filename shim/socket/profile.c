@@ -7,6 +7,7 @@
 #include "shim/report/report.h"
 #include "shim/settings/resolved_names.h"
 #include "shim/settings/setting_value.h"
+#include "shim/socket/set_where.h"
 
 struct nd_rules nd_rules __attribute__((aligned(1024))); /* what every start writes is in one page */
 struct nd_profile nd_profiles[ND_PROFILES];
@@ -178,40 +179,13 @@ nd_time nd_profile_establish(const char *name) {
     return settings_of(name, establish_bit, &made) ? made.establish : nd_settings.establish;
 }
 
-/* The line of the last rule that sets the row: rules stand in the order of their ranks. */
-static uint16_t line_in_rules(const struct nd_rule_set *set, size_t row) {
-    uint16_t line = 0;
-    for (unsigned i = 0; i < nd_rules.count; i++)
-        for (unsigned j = 0; nd_rule_set_has(set, i) && j < nd_rules.rules[i].count; j++)
-            if (nd_rules.values[nd_rules.rules[i].first + j].setting == row)
-                line = nd_rules.values[nd_rules.rules[i].first + j].line;
-    return line;
-}
-
-/* The row whose value this one takes where it has none of its own. */
-static size_t followed_by(size_t row) {
-    for (size_t i = 0; i < nd_setting_count; i++)
-        if (nd_setting_table[i].follower && nd_setting_table[i].follower == nd_setting_table[row].field)
-            return i;
-    return row;
-}
-
 static struct nd_set_where where(const struct nd_rule_set *set, const char *limit) {
     const struct nd_setting *setting = nd_setting_find(limit, strlen(limit));
     if (!setting)
         return (struct nd_set_where){ND_SET_BY_DEFAULT, 0};
-    size_t row = (size_t)(setting - nd_setting_table);
     if (is_changed(setting))
         return (struct nd_set_where){ND_SET_BY_COMMAND, 0};
-    const bool is_own = (nd_rules.from_environment >> row & 1) || nd_rules.base_line[row];
-    uint16_t line = nd_rules.from_environment >> row & 1 ? 0 : line_in_rules(set, row);
-    if (line)
-        return (struct nd_set_where){ND_SET_BY_FILE, line};
-    row = is_own ? row : followed_by(row);
-    if (nd_rules.from_environment >> row & 1)
-        return (struct nd_set_where){ND_SET_BY_ENVIRONMENT, 0};
-    line = nd_rules.base_line[row];
-    return (struct nd_set_where){line ? ND_SET_BY_FILE : ND_SET_BY_DEFAULT, line};
+    return nd_set_where(&nd_rules, set, setting);
 }
 
 struct nd_set_where nd_profile_where(uint8_t profile, const char *limit) {

@@ -248,12 +248,18 @@ def test_set_and_stats_work_on_it(net):
     assert [row["observed"] for row in told] == [True, True, False, False], told
 
 
-def test_prometheus(net):
+@pytest.mark.parametrize("how", ["an option", "the environment"])
+def test_prometheus(net, tmp_path, how):
+    """What it has ended is counted by the section of the config file, wherever that was named."""
     server = net.serve(tcp.silent)
+    (tmp_path / "config").write_text(f"IDLE=1h\n[destination 127.0.0.1:{server.port}]\nRECV=500ms\n")
     program = net.start(programs.child("try: dial().recv(1)\nexcept OSError: pass\ntime.sleep(30)", server.port), library=False)
-    with guarding(pid_of(program), recv="500ms"):
-        sample = re.compile(r'netdeadline_expiries_total\{program="netdeadline",[^}]*operation="recv"\} [1-9]')
-        assert until(lambda: sample.search(netdeadline("stats", "--prometheus").stdout.decode())), netdeadline("stats", "--prometheus").stdout
+    named = {"config": tmp_path / "config"} if how == "an option" else {"before": ["env", f"NETDEADLINE_CONFIG={tmp_path}/config"]}
+    with guarding(pid_of(program), **named):
+        samples = [re.compile(r'netdeadline_expiries_total\{program="netdeadline",[^}]*operation="recv"\} [1-9]'),
+                   re.compile(rf'netdeadline_limit_expiries_total\{{[^}}]*limit="RECV",section="\[destination 127.0.0.1:{server.port}\]"[^}}]*\}} [1-9]')]
+        assert until(lambda: all(sample.search(netdeadline("stats", "--prometheus").stdout.decode()) for sample in samples)), \
+            netdeadline("stats", "--prometheus").stdout
 
 
 def test_keepalive(net):
@@ -363,6 +369,17 @@ print(child.stdout)"""
     with guarding(pid_of(program), recv="1s") as told:
         result = program.finish(10)
     assert b"110" in result.out and 1.9 < result.elapsed < 4 and not told, result
+
+
+def test_one_that_is_named_ends_the_library_s_way(net):
+    """What the guard of a process under the library ends is ended for the library, too: for ever."""
+    server = net.serve(tcp.silent)
+    code = "s = dial(); print(1, flush=True)\nprint(*[error(s.recv, 1) for i in range(3)], error(s.send, b'x'))"
+    program = net.start(programs.child(code, server.port))
+    assert program.process.stdout.readline()
+    with guarding(pid_of(program), recv="1s"):
+        result = program.finish(10)
+    assert result.out.split()[0] == b"ETIMEDOUT" and b"None" not in result.out, result
 
 
 @needs_go

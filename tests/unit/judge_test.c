@@ -255,6 +255,20 @@ START_TEST(nothing_acknowledged) {
 }
 END_TEST
 
+START_TEST(what_was_outstanding_before_a_later_look_counts) {
+    settings.outbound.unacked = 3 * ND_SEC;
+    judge_begin(&judge, &connection, now);
+    pass(10 * ND_SEC);
+    send_bytes(100, true);
+    pass(700 * ND_MSEC);
+    connection.info.retransmits = connection.info.backoff = 2; /* after 200 and 400 ms, and in 700 the third time */
+    connection.info.rto = 800 * ND_MSEC;
+    connection.timer = 700 * ND_MSEC;
+    ck_assert(!look());
+    ck_assert_int_eq(verdict.due, now + 3 * ND_SEC - 700 * ND_MSEC);
+}
+END_TEST
+
 START_TEST(what_was_outstanding_before_the_first_look_counts) {
     settings.outbound.unacked = 3 * ND_SEC;
     send_bytes(100, true);
@@ -346,6 +360,7 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, a_server_waits_for_its_client_only_after_it_has_answered);
     tcase_add_test(tests, a_listener_may_be_seen_after_its_first_connection);
     tcase_add_test(tests, nothing_acknowledged);
+    tcase_add_test(tests, what_was_outstanding_before_a_later_look_counts);
     tcase_add_test(tests, what_was_outstanding_before_the_first_look_counts);
     tcase_add_test(tests, a_full_buffer_that_does_not_move);
     tcase_add_test(tests, silence_and_age);
