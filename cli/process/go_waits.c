@@ -18,7 +18,7 @@ enum {
     MOST_FDS = 1 << 20,
     DESCRIPTOR_WORDS = 8,
     OBJECT_WORDS = 64,
-    READERS = 8,
+    READERS = 16,
     HOLDERS = 8,
     MOST_WAITERS = 16
 };
@@ -187,8 +187,8 @@ static bool has_word(const uint64_t *words, size_t count, uint64_t word) {
 }
 
 /* The objects by which the calls on a stack reach the connection: the poller's, with its number and the runtime's
- * descriptor; net's, which begins with that; and those that have net's in an interface at their beginning, as
- * crypto/tls's and its readers do. */
+ * descriptor; net's, which begins with that; and those that have net's, or one of these, in an interface at their
+ * beginning, as crypto/tls's, its readers and others' wrappers do. */
 struct connection_objects {
     uint64_t poll, readers[READERS];
     size_t count; /* of readers: net's is the first */
@@ -211,8 +211,25 @@ static void find_objects(const struct go_program *program, const struct go_stack
             objects->poll = word;
         else if (objects->poll && words[0] == objects->poll && objects->count == 0)
             objects->readers[objects->count++] = word;
-        else if (objects->count > 0 && words[1] == objects->readers[0])
+        else if (has_word(objects->readers, objects->count, words[1]))
             objects->readers[objects->count++] = word;
+    }
+}
+
+/* Adds wrappers that the calls do not work with themselves, but that objects of theirs refer to. */
+static void find_wrappers(const struct go_program *program, const struct go_stack *stack,
+                          struct connection_objects *objects) {
+    enum { FIRST_WORDS = 16 };
+    uint64_t words[FIRST_WORDS], wrapper[2];
+    for (size_t i = 0; i < stack->count && objects->count > 0; i++) {
+        if (!is_outside(stack, stack->words[i]) || has_word(objects->readers, objects->count, stack->words[i]) ||
+            memory_read(program->pid, stack->words[i], words, sizeof words) != 0)
+            continue;
+        for (int j = 0; j < FIRST_WORDS && objects->count < READERS; j++)
+            if (is_outside(stack, words[j]) && !has_word(objects->readers, objects->count, words[j]) &&
+                memory_read(program->pid, words[j], wrapper, sizeof wrapper) == 0 &&
+                has_word(objects->readers, objects->count, wrapper[1]))
+                objects->readers[objects->count++] = words[j];
     }
 }
 
@@ -224,12 +241,15 @@ static bool has_any(const uint64_t words[OBJECT_WORDS], const struct connection_
 }
 
 /* Notes which objects that the reader works with have the connection. */
-static void find_holders(const struct go_program *program, const struct go_stack *stack, struct polled *polled,
-                         int fd) {
+static void find_holders(const struct go_program *program, const struct go_stack *stack, struct polled *polled, int fd,
+                         bool is_wrapped) {
     struct connection_objects objects;
     uint64_t words[OBJECT_WORDS];
     int count = 0;
+    memset(polled->holders, 0, sizeof polled->holders);
     find_objects(program, stack, polled, fd, &objects);
+    if (is_wrapped)
+        find_wrappers(program, stack, &objects);
     for (size_t i = stack->reader_at; objects.count > 0 && i < stack->count && count < HOLDERS; i++) {
         const uint64_t word = stack->words[i];
         if (is_outside(stack, word) && word != objects.poll && !has_word(objects.readers, objects.count, word) &&
@@ -294,10 +314,12 @@ static enum reader look_at(struct go_program *program, struct polled *polled, in
     if (reader == READER_NONE)
         return READER_NONE;
     *polled = (struct polled){polled->descriptor, goroutine, stack.start, reader, {0}, 0};
-    if (reader == READER_HTTP || reader == READER_STREAMS)
-        find_holders(program, &stack, polled, fd);
-    if (reader == READER_HTTP)
+    for (int turn = 0; turn < 2 && reader == READER_HTTP && !polled->writer; turn++) {
+        find_holders(program, &stack, polled, fd, turn > 0);
         find_end_channel(program, polled);
+    }
+    if (reader == READER_STREAMS)
+        find_holders(program, &stack, polled, fd, true);
     return reader;
 }
 
