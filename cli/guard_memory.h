@@ -13,10 +13,9 @@ struct guard {
     bool is_quiet;   /* it tells nothing of its own troubles */
     bool has_warned; /* that a connection could not be ended */
     bool has_warned_refused;
-    bool is_blind;         /* a connection is due of which no copy is to be had: all are looked at together */
-    bool is_owner_awaited; /* of a new connection: processes are to be looked for, which was too early */
-    nd_time refreshed;     /* when processes were looked for last */
-    nd_time scanned;       /* when descriptors were */
+    bool is_blind;     /* a connection is due of which no copy is to be had: all are looked at together */
+    nd_time refreshed; /* when processes were looked for last */
+    nd_time scanned;   /* when descriptors were */
     nd_time looked, looked_at_connecting, looked_at_due, looked_at_calls;
     nd_time refresh_cost, cost, due_cost, calls_cost, last_calls_cost; /* of the last look, in the processor's time */
     nd_time due; /* when the first limit expires if nothing moves */

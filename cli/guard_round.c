@@ -223,12 +223,13 @@ static nd_time affordable(nd_time cost) {
 
 static void look_at_all(struct guard *guard, enum connection_kind kind, nd_time now) {
     const nd_time began = spent();
-    const bool is_new = look(guard, kind), is_early = now - guard->refreshed < SHORTEST_PACE;
-    guard->is_owner_awaited = is_new && is_early;
+    const bool is_new = look(guard, kind);
+    const bool is_early =
+        guard->is_blind && now - guard->refreshed < SHORTEST_PACE; /* looks are very near each other */
     if (is_new && !is_early)
         refresh(guard, now);
     if (is_new || (kind == CONNECTIONS_ALL && now - guard->scanned >= SCAN_PACE)) {
-        guard_owners_find(&guard->targets, guard->watches, guard->watch_count, guard->is_owner_awaited);
+        guard_owners_find(&guard->targets, guard->watches, guard->watch_count, is_early);
         guard->scanned = now;
     }
     if (kind == CONNECTIONS_ALL) {
@@ -344,13 +345,9 @@ static struct schedule schedule(const struct guard *guard) {
     const nd_time calls = shortest.recv == ND_NEVER ? ND_NEVER : guard->looked_at_calls + CALLS_PACE;
     const nd_time calls_affordable = guard->looked_at_calls + 2 * affordable(guard->calls_cost);
     return (struct schedule){
-        .refresh = guard->is_owner_awaited
-                       ? ND_NEVER /* the look at all does it */
-                       : guard->refreshed + within(REFRESH_SHARE * guard->refresh_cost, SHORTEST_PACE, LONGEST_PACE),
-        .all = guard->is_owner_awaited
-                   ? guard->refreshed + SHORTEST_PACE
-                   : later(nd_time_sooner(nd_time_sooner(sampled, timed), guard->looked + LONGEST_PACE),
-                           guard->looked + dear),
+        .refresh = guard->refreshed + within(REFRESH_SHARE * guard->refresh_cost, SHORTEST_PACE, LONGEST_PACE),
+        .all =
+            later(nd_time_sooner(nd_time_sooner(sampled, timed), guard->looked + LONGEST_PACE), guard->looked + dear),
         .connecting = at_pace(guard->looked_at_connecting, shortest.connect, CONNECTS_PER_LIMIT, LONGEST_CONNECT_PACE),
         .due = guard->due == ND_NEVER || guard->due > soonest ? guard->due : soonest,
         .calls = calls > calls_affordable ? calls : calls_affordable,
