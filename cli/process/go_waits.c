@@ -209,9 +209,8 @@ static void find_objects(const struct go_program *program, const struct go_stack
             continue;
         if (words[2] == (uint64_t)fd && (words[3] == polled->descriptor || words[4] == polled->descriptor))
             objects->poll = word;
-        else if (objects->poll && words[0] == objects->poll && objects->count == 0)
-            objects->readers[objects->count++] = word;
-        else if (has_word(objects->readers, objects->count, words[1]))
+        else if (objects->count > 0 ? has_word(objects->readers, objects->count, words[1])
+                                    : objects->poll && words[0] == objects->poll)
             objects->readers[objects->count++] = word;
     }
 }

@@ -25,7 +25,8 @@ static struct {
     uint64_t bytes_sent, bytes_received;
     nd_time read_takes; /* of which the kernel's answer stands at the end */
     bool is_receiving;  /* a thread is blocked in a receive */
-    unsigned reads, ended;
+    uint64_t cookie;
+    unsigned reads, refreshes, ended;
 } host;
 
 static struct guard guard;
@@ -43,7 +44,7 @@ int connections_open(pid_t pid) {
 }
 
 static void describe(struct connection *connection) {
-    *connection = (struct connection){.cookie = 1, .inode = 1, .state = TCP_ESTABLISHED, .timer = -1};
+    *connection = (struct connection){.cookie = host.cookie + 1, .inode = 1, .state = TCP_ESTABLISHED, .timer = -1};
     connection->info = (struct nd_tcp_info){.known = ND_TCP_TIMES | ND_TCP_BYTES | ND_TCP_SENT,
                                             .state = TCP_ESTABLISHED,
                                             .last_data_sent = host.now - host.sent,
@@ -78,8 +79,9 @@ nd_time connection_outstanding(const struct connection *connection) {
     return 0;
 }
 
-void guard_owners_find(const struct guard_targets *targets, struct watch *watches, int count) {
+void guard_owners_find(const struct guard_targets *targets, struct watch *watches, int count, bool is_early) {
     ck_assert_int_eq(count, 1);
+    ck_assert(!is_early);
     struct watched *watched = watch_find(&watches[0], &watches[0].list.entries[0], host.now);
     watched->was_looked_for = watched->is_prepared = true;
     watched->owner = targets->entries[0];
@@ -88,6 +90,7 @@ void guard_owners_find(const struct guard_targets *targets, struct watch *watche
 }
 
 void guard_targets_refresh(struct guard_targets *targets) {
+    host.refreshes++;
     *targets = (struct guard_targets){.entries = processes, .count = 1};
 }
 
@@ -96,6 +99,11 @@ void guard_targets_bury(struct guard_targets *targets) {
 }
 
 bool guard_target_has_library(const struct guard_target *target) {
+    (void)target;
+    return false;
+}
+
+bool guard_target_is_left(const struct guard_target *target) {
     (void)target;
     return false;
 }
@@ -130,6 +138,10 @@ enum ending ending_end(int copy, int netlink, const struct connection *connectio
     (void)copy, (void)netlink, (void)connection;
     host.ended++;
     return ENDING_DISCONNECTED;
+}
+
+enum ending ending_end_marked(int copy) {
+    return ending_end(copy, -1, NULL);
 }
 
 enum ending ending_destroy(pid_t pid, int pidfd, int fd, int netlink, const struct connection *connection) {
@@ -249,7 +261,35 @@ START_TEST(a_call_that_returns_is_no_longer_timed) {
 }
 END_TEST
 
+/* The process that has made it may have come behind the last look at processes, however near that was. */
+START_TEST(processes_are_looked_for_when_a_connection_is_new) {
+    start(ND_SEC);
+    run_until(host.now + 200 * ND_MSEC);
+    const unsigned before = host.refreshes;
+    guard.refreshed = host.now;
+    guard.looked = host.now - 10 * ND_SEC;
+    host.cookie++;
+    guard_round(&guard);
+    ck_assert_uint_eq(host.refreshes, before + 1);
+    stop();
+}
+END_TEST
+
+START_TEST(dear_lists_are_taken_less_often) {
+    start(60 * ND_SEC);
+    const unsigned before = host.reads;
+    guard.cost = ND_SEC;
+    run_until(host.now + 19 * ND_SEC);
+    ck_assert_uint_eq(host.reads, before);
+    run_until(host.now + 2 * ND_SEC);
+    ck_assert_uint_eq(host.reads, before + 1);
+    stop();
+}
+END_TEST
+
 void add_tests(TCase *tests) {
+    tcase_add_test(tests, processes_are_looked_for_when_a_connection_is_new);
+    tcase_add_test(tests, dear_lists_are_taken_less_often);
     tcase_add_test(tests, a_reply_that_does_not_come_is_ended_in_time);
     tcase_add_test(tests, the_time_that_a_read_takes_is_no_silence);
     tcase_add_test(tests, lists_are_taken_seldom);
