@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/process/array.h"
 #include "cli/process/go_stack.h"
 #include "cli/process/memory.h"
 #include "cli/process/processes.h"
@@ -40,8 +41,10 @@ struct go_program {
     bool is_fresh; /* its sets have been read since the look began */
     int sets[MOST_SETS], set_count;
     struct go_names names;
-    struct polled *polled; /* by descriptor */
-    size_t count;
+    uint32_t *places; /* by descriptor: its place among `polled`, from 1 */
+    size_t place_count;
+    struct polled *polled;
+    size_t count, room;
 };
 
 static struct go_program programs[PROGRAMS];
@@ -70,6 +73,7 @@ static struct go_program *add_program(pid_t pid, const struct process_identity *
     if (!go_names_start(&names, pid))
         return NULL;
     struct go_program *program = &programs[next_program++ % PROGRAMS];
+    free(program->places);
     free(program->polled);
     *program = (struct go_program){.pid = pid, .identity = *identity, .names = names};
     return program;
@@ -92,17 +96,34 @@ struct go_program *go_waits_look(pid_t pid) {
     return program;
 }
 
-static bool make_room(struct go_program *program, int fd) {
-    const size_t count = ((size_t)fd + 64) / 64 * 64 + 64;
-    if ((size_t)fd < program->count)
+/* What is known of the descriptor; NULL for nothing yet. */
+static struct polled *polled_of(const struct go_program *program, int fd) {
+    return (size_t)fd < program->place_count && program->places[fd] ? &program->polled[program->places[fd] - 1] : NULL;
+}
+
+static bool make_place(struct go_program *program, int fd) {
+    const size_t count = ((size_t)fd / 1024 + 1) * 1024;
+    if ((size_t)fd < program->place_count)
         return true;
-    struct polled *polled = fd < MOST_FDS ? realloc(program->polled, count * sizeof *polled) : NULL;
-    if (!polled)
+    uint32_t *places = fd < MOST_FDS ? realloc(program->places, count * sizeof *places) : NULL;
+    if (!places)
         return false;
-    memset(polled + program->count, 0, (count - program->count) * sizeof *polled);
-    program->polled = polled;
-    program->count = count;
+    memset(places + program->place_count, 0, (count - program->place_count) * sizeof *places);
+    program->places = places;
+    program->place_count = count;
     return true;
+}
+
+static struct polled *add_polled(struct go_program *program, int fd) {
+    struct polled *polled = polled_of(program, fd);
+    if (polled)
+        return polled;
+    if (!make_place(program, fd) ||
+        !array_grow(&program->polled, program->count, &program->room, sizeof *program->polled, 64))
+        return NULL;
+    program->places[fd] = (uint32_t)++program->count;
+    program->polled[program->count - 1] = (struct polled){0};
+    return &program->polled[program->count - 1];
 }
 
 /* Since Go 1.21 the address is in the upper bits of the data, above a count of the descriptor's uses. */
@@ -117,10 +138,8 @@ static bool is_of(const struct go_program *program, uint64_t descriptor, int fd,
 
 static void take_data(struct go_program *program, int fd, uint64_t data) {
     uint64_t words[DESCRIPTOR_WORDS];
-    if (fd < 0 || !make_room(program, fd))
-        return;
-    struct polled *polled = &program->polled[fd];
-    if (polled->descriptor == data || polled->descriptor == untagged(data))
+    struct polled *polled = fd >= 0 ? add_polled(program, fd) : NULL;
+    if (!polled || polled->descriptor == data || polled->descriptor == untagged(data))
         return;
     *polled = (struct polled){.descriptor = is_of(program, data, fd, words)             ? data
                                             : is_of(program, untagged(data), fd, words) ? untagged(data)
@@ -165,8 +184,9 @@ static void read_sets(struct go_program *program) {
 /* Finds the runtime's descriptor of the connection, and reads it. */
 static struct polled *find(struct go_program *program, int fd, uint64_t words[DESCRIPTOR_WORDS]) {
     for (int turn = 0; turn < 2; turn++) {
-        if ((size_t)fd < program->count && is_of(program, program->polled[fd].descriptor, fd, words))
-            return &program->polled[fd];
+        struct polled *polled = polled_of(program, fd);
+        if (polled && is_of(program, polled->descriptor, fd, words))
+            return polled;
         if (program->is_fresh)
             return NULL;
         read_sets(program);
