@@ -270,7 +270,8 @@ static bool asks_for_calls(struct watch *watch, const struct watched *watched, n
     return connection && judge_asks_for_calls(&watched->judge, connection, watched->settings, now);
 }
 
-/* Notes which connections of a process a call waits for, and looks at those of which that is new. */
+/* Notes which connections of a process a call waits for, and looks at these: bytes that came since tell that the call is
+ * another. */
 static void look_at_calls_of(struct guard *guard, struct watch *watch, const struct guard_target *target, nd_time now) {
     struct guard_receivers receivers;
     guard_receivers_find(&receivers, target);
@@ -278,11 +279,10 @@ static void look_at_calls_of(struct guard *guard, struct watch *watch, const str
         struct watched *watched = watch->slots[at];
         if (!watched || watched->owner != target || !asks_for_calls(watch, watched, now))
             continue;
-        const bool is_receiving = guard_is_receiving(&receivers, watched);
-        if (!is_receiving)
-            judge_receiving(&watched->judge, false, now);
-        else if (watched->judge.receiving < 0)
+        if (guard_is_receiving(&receivers, watched))
             guard_look_at_one(guard, watch, watched, &receivers);
+        else
+            judge_receiving(&watched->judge, false, now);
     }
 }
 

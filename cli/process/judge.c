@@ -83,8 +83,9 @@ void judge_look(struct judge *judge, const struct connection *connection, nd_tim
 void judge_receiving(struct judge *judge, bool is_blocked, nd_time now) {
     if (!is_blocked)
         judge->receiving = -1;
-    else if (judge->receiving < 0)
-        judge->receiving = now;
+    else if (judge->receiving < 0 || judge->received + ND_TCP_TICK >= judge->receiving_seen)
+        judge->receiving = now; /* what was blocked before may have got what came since */
+    judge->receiving_seen = now;
 }
 
 /* Whether input can still come that the program would be woken for. Bytes that lie unread are no silence of the

@@ -19,6 +19,7 @@ struct judge {
     nd_time acknowledged;        /* when the peer last took bytes */
     nd_time moved;               /* when bytes last moved in either direction */
     nd_time receiving;           /* since when a call that waits for input has been seen; -1 for none */
+    nd_time receiving_seen;      /* when one was looked for last */
     struct nd_send_space space;
     uint64_t bytes_sent, bytes_received, bytes_acked;
     struct { /* MIN_RATE */

@@ -190,6 +190,22 @@ START_TEST(a_greeting_is_pending) {
 }
 END_TEST
 
+/* A call was seen, got its bytes, and another was made much later, just before the next look. */
+START_TEST(another_blocked_call_has_its_own_time) {
+    settings.outbound.recv = 2 * ND_SEC;
+    judge_begin(&judge, &connection, now);
+    pass(ND_SEC);
+    judge_receiving(&judge, true, now);
+    pass(50 * ND_MSEC);
+    receive_bytes(10);
+    pass(2 * ND_SEC);
+    judge_look(&judge, &connection, now);
+    judge_receiving(&judge, true, now);
+    ck_assert(!look());
+    ck_assert_int_eq(verdict.due, now + 2 * ND_SEC);
+}
+END_TEST
+
 START_TEST(a_blocked_call_is_waited_for) {
     settings.outbound.recv = 2 * ND_SEC;
     send_bytes(100, false);
@@ -206,6 +222,8 @@ START_TEST(a_blocked_call_is_waited_for) {
     judge_receiving(&judge, true, now);
     ck_assert(!look());
     ck_assert_int_eq(verdict.due, now + 2 * ND_SEC);
+    pass(100 * ND_MSEC); /* the bytes came at about the time of the last look: it may be another call */
+    judge_receiving(&judge, true, now);
     pass(2 * ND_SEC);
     judge_receiving(&judge, true, now);
     ck_assert(look());
@@ -356,6 +374,7 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, a_request_that_goes_on_is_no_silence);
     tcase_add_test(tests, retransmissions_do_not_prolong_a_request);
     tcase_add_test(tests, a_greeting_is_pending);
+    tcase_add_test(tests, another_blocked_call_has_its_own_time);
     tcase_add_test(tests, a_blocked_call_is_waited_for);
     tcase_add_test(tests, a_server_waits_for_its_client_only_after_it_has_answered);
     tcase_add_test(tests, a_listener_may_be_seen_after_its_first_connection);
