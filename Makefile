@@ -135,7 +135,7 @@ $(BUILD)/renamed/resolver.o: $(RESOLVER_OBJS) $(BUILD)/renames
 	$(LD) -r -o $@.tmp $(RESOLVER_OBJS)
 	$(OBJCOPY) --redefine-syms=$(BUILD)/renames $@.tmp $@ && rm $@.tmp
 
-# What they refer to and musl lacks is referred to weakly (shim/start.c): of c-ares what Debian's build checks by.
+# What they refer to and musl lacks is referred to weakly (base/libc.h): of c-ares what Debian's build checks by.
 $(BUILD)/renamed/libcares.a: $(CARES_A) $(BUILD)/renames $(BUILD)/cares
 	@mkdir -p $(@D)
 	$(OBJCOPY) --redefine-syms=$(BUILD)/renames --wildcard --weaken-symbol='__*_chk' $(CARES_A) $@

@@ -1,13 +1,13 @@
 #include "shim/next.h"
 
 #include <dlfcn.h>
-#include <gnu/libc-version.h>
 #include <link.h>
 #include <netdb.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "base/compiler.h"
+#include "base/libc.h"
 #include "shim/real.h"
 
 enum { MOST_LIBRARIES = 8 };
@@ -18,9 +18,6 @@ void (*nd_next_freeaddrinfo)(struct addrinfo *) ND_WRITTEN_AT_START;
 static struct range { uintptr_t start, end; } libraries[MOST_LIBRARIES];
 static int library_count ND_WRITTEN_AT_START;
 static struct range libc ND_WRITTEN_AT_START;
-
-/* Missing in musl, where the library does nothing (start.c). */
-#pragma weak gnu_get_libc_version
 
 /* Whether a file is one of those that glibc consists of, or the runtime of a sanitizer, which looks at the calls and
  * leaves them to libc. */
@@ -73,8 +70,10 @@ static int note_library(struct dl_phdr_info *info, size_t size, void *unused) {
     (void)size;
     (void)unused;
     struct range range = range_of(info);
-    if (is_in(&range, (const void *)(uintptr_t)gnu_get_libc_version))
+    if (is_in(&range, nd_libc_address())) {
         libc = range;
+        return 0;
+    }
     if (is_libcs(info->dlpi_name ? info->dlpi_name : "") || is_in(&range, &nd_next_any) || !is_called(&range))
         return 0;
     libraries[library_count++] = range;

@@ -38,9 +38,9 @@ static const char *const shared[] = {
 #undef ND_SHARED
 };
 
-/* Where libc's functions are; before glibc 2.34 also in the others. */
-static const char *const libc_files[] = {"libc.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1"};
-enum { LIBC_FILES = sizeof libc_files / sizeof libc_files[0] };
+/* Where libc's functions are besides libc itself, before glibc 2.34. */
+static const char *const other_files[] = {"libdl.so.2", "libpthread.so.0", "librt.so.1"};
+enum { LIBC_FILES = 1 + sizeof other_files / sizeof other_files[0] };
 
 struct binding {
     struct nd_symbols own, libc[LIBC_FILES];
@@ -136,8 +136,10 @@ static bool find_libc(const struct link_map *map, struct nd_symbols *libc) {
         map = map->l_prev;
     for (; map; map = map->l_next) {
         nd_symbols_read(map, &file);
-        for (int i = 0; i < LIBC_FILES; i++)
-            if (nd_symbols_same(file.soname, libc_files[i]))
+        if (nd_symbols_are_libcs(&file))
+            libc[0] = file;
+        for (int i = 1; i < LIBC_FILES; i++)
+            if (nd_symbols_same(file.soname, other_files[i - 1]))
                 libc[i] = file;
     }
     return libc[0].hash != NULL;

@@ -74,7 +74,7 @@ static bool find_files(struct files *files) {
             continue;
         if (!file.hash || files->count == MOST_FILES)
             return false;
-        if (nd_symbols_same(file.soname, "libc.so.6"))
+        if (nd_symbols_are_libcs(&file))
             files->libc = file;
         else
             files->others[files->count++] = file.hash;

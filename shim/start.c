@@ -4,7 +4,6 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
-#include <gnu/libc-version.h>
 #include <link.h>
 #include <stdatomic.h>
 #include <sys/auxv.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/compiler.h"
+#include "base/libc.h"
 #include "base/valgrind.h"
 #include "resolver/lock.h"
 #include "shim/call/direct_send.h"
@@ -48,12 +48,8 @@ static bool is_second_copy(void) {
     return first && first != &nd_state;
 }
 
-/* musl loads the library too, with its own libc in place of glibc's, and ends the program where a symbol is missing.
- * Therefore what musl lacks is referred to weakly, and the library does nothing there: a program that merely inherited
- * LD_PRELOAD runs unchanged. */
-#pragma weak gnu_get_libc_version
-
-/* What pthread_atfork calls. That one is in glibc's static part, and would refer to this function strongly. */
+/* What pthread_atfork calls. That one is in glibc's static part, and would refer to this function strongly; musl has it
+ * alone. */
 extern int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *) __attribute__((weak));
 /* By it libc tells apart who has registered. gcc's start files would define it; this library is linked without them
  * (Makefile). */
@@ -125,9 +121,17 @@ static void forked(void) {
         nd_owner_note();
 }
 
+static void watch_fork(void) {
+    int (*watch)(void (*)(void), void (*)(void), void (*)(void));
+    if (__register_atfork)
+        __register_atfork(NULL, NULL, forked, &__dso_handle);
+    else if ((*(void **)&watch = nd_libc_musl_function("pthread_atfork")) != NULL)
+        watch(NULL, NULL, forked);
+}
+
 static void start_up(void) {
     nd_find_real();
-    if (!gnu_get_libc_version || is_second_copy() || is_disabled())
+    if (is_second_copy() || is_disabled())
         return;
     read_settings();
     nd_live_start();
@@ -139,7 +143,7 @@ static void start_up(void) {
         nd_direct_send_start();
         nd_lock_process = (const uint32_t *)&nd_slots.wiped_process;
         nd_process = (pid_t)nd_raw_getpid();
-        __register_atfork(NULL, NULL, forked, &__dso_handle);
+        watch_fork();
         nd_discover_inherited();
     }
     nd_state.active = nd_active;

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 
 #include "base/compiler.h"
+#include "base/libc.h"
 
 #ifdef __LP64__
 #define SYMBOL_TYPE(info) ELF64_ST_TYPE(info)
@@ -10,17 +11,33 @@
 #define SYMBOL_TYPE(info) ELF32_ST_TYPE(info)
 #endif
 
-#pragma weak dladdr1 /* musl lacks it (start.c) */
+#pragma weak dladdr1 /* musl lacks it (base/libc.h) */
 
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+
+/* The loader's record of a file by its base; NULL where there is none. */
+static const struct link_map *musl_map(uintptr_t base) {
+    const struct link_map *map = _dl_debug_addr->r_map;
+    while (map && map->l_addr != base)
+        map = map->l_next;
+    return map;
+}
 
 const struct link_map *nd_symbols_own_map(void) {
     static const struct link_map *own ND_WRITTEN_AT_START;
     struct link_map *map = NULL;
     Dl_info info;
-    if (!own && dladdr1 && dladdr1(__ehdr_start, &info, (void **)&map, RTLD_DL_LINKMAP))
+    if (own)
+        return own;
+    if (nd_libc_is_musl())
+        own = musl_map((uintptr_t)__ehdr_start);
+    else if (dladdr1 && dladdr1(__ehdr_start, &info, (void **)&map, RTLD_DL_LINKMAP))
         own = map;
     return own;
+}
+
+bool nd_symbols_are_libcs(const struct nd_symbols *file) {
+    return nd_libc_is_musl() ? file->base == _dl_debug_addr->r_ldbase : nd_symbols_same(file->soname, "libc.so.6");
 }
 
 bool nd_symbols_same(const char *a, const char *b) {
@@ -113,6 +130,8 @@ static bool has_version(const struct nd_symbols *file, size_t symbol, const char
     const char *at = file->defined;
     if (!version)
         return !(index & 0x8000);
+    if (!file->versions)
+        return true; /* as for loaders */
     while (at) {
         const ElfW(Verdef) *definition = (const void *)at;
         const ElfW(Verdaux) *name = (const void *)(at + definition->vd_aux);

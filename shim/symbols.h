@@ -25,11 +25,14 @@ struct nd_symbols {
     size_t relative; /* how many of the first have no symbol, and stand before the others */
 };
 
-/* The loader's record of the file that this code is linked into; NULL where libc does not tell (musl). */
+/* The loader's record of the file that this code is linked into; NULL where it cannot be found. */
 const struct link_map *nd_symbols_own_map(void);
 
 /* Reads the dynamic section of a loaded file. */
 void nd_symbols_read(const struct link_map *map, struct nd_symbols *file);
+
+/* Whether a file is libc itself. musl's is the loader, and has no soname. */
+bool nd_symbols_are_libcs(const struct nd_symbols *file);
 
 bool nd_symbols_same(const char *a, const char *b);
 

@@ -164,7 +164,7 @@ static bool fill_from_list(enum nd_tls_kind kind, struct nd_tls *tls, const void
     return any;
 }
 
-#pragma weak dladdr1 /* musl lacks it (start.c) */
+#pragma weak dladdr1 /* musl lacks it (base/libc.h) */
 
 static bool fill_from_caller(enum nd_tls_kind kind, struct nd_tls *tls, const void *return_address) {
     Dl_info info;

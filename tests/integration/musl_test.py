@@ -1,4 +1,4 @@
-"""musl's programs take the library, too, where they inherit LD_PRELOAD by its path: nothing is bounded there, and nothing broken."""
+"""musl's programs take the library, too, where they inherit LD_PRELOAD by its path."""
 
 import shutil
 import subprocess
@@ -18,7 +18,7 @@ def program(tmp_path):
 
 @pytest.mark.skipif(bool(programs.RUNTIME), reason="musl has no such checks")
 def test_everything_works(net, program):
-    without, under = (net.run([program], library=library, RECV="nonsense", LOG="stderr") for library in (False, True))
+    without, under = (net.run([program], library=library, LOG="stderr") for library in (False, True))
     assert without.status == 0 and not without.text, without
     assert under.status == 0 and not under.text, under
 
