@@ -87,6 +87,10 @@ CLI_OBJS := $(call sources,cli/*.c cli/process/*.c)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*_test.c))
 # module.c is a shared object, which its test builds.
 TEST_PROGRAMS := $(patsubst tests/integration/%.c,$(BUILD)/tests/%,$(filter-out %/module.c,$(wildcard tests/integration/*.c)))
+# Some are built for musl, too, where its compiler is; no sanitizer works with it.
+MUSL_CC ?= $(shell command -v musl-gcc)
+MUSL_PROGRAMS := $(if $(SANITIZE),,$(if $(MUSL_CC),$(addprefix $(BUILD)/tests/musl/,\
+    bynumber call cancel cancels leave libcs masks nulls process random refused same)))
 
 all: $(BUILD)/libnetdeadline.so $(BUILD)/netdeadline
 
@@ -173,6 +177,12 @@ $(BUILD)/tests/%: tests/integration/%.c Makefile
 	@mkdir -p $(@D)
 	@echo '  CC $@'
 	@$(CC) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -O1 -g $(SANITIZERS) -MMD -MP -MF $@.d -o $@ $< -pthread -ldl $(TEST_LIBS)
+# musl's headers come first; those of the kernel are the host's.
+$(BUILD)/tests/musl/%: tests/integration/%.c tests/integration/musl.h Makefile
+	@mkdir -p $(@D)
+	@echo '  CC $@'
+	@$(MUSL_CC) -std=gnu11 -D_GNU_SOURCE -D_LARGEFILE64_SOURCE -Wall -Wextra -O1 -g -include tests/integration/musl.h \
+	    $(addprefix -idirafter ,$(wildcard /usr/include/$(MULTIARCH)) /usr/include) -MMD -MP -MF $@.d -o $@ $< -pthread
 $(addprefix $(BUILD)/tests/,hidden tls13 tlsloop): TEST_LIBS := -lssl -lcrypto
 $(BUILD)/tests/liburing: TEST_LIBS := -luring
 $(BUILD)/tests/tls: TEST_LIBS := -lssl -lcrypto -lgnutls
@@ -187,7 +197,7 @@ $(BUILD)/netdeadline: $(CLI_OBJS) $(BUILD)/libplain.a cli/exports.list
 	    -Wl,--end-group
 
 unit: $(UNIT_TESTS)
-tests: $(TEST_PROGRAMS)
+tests: $(TEST_PROGRAMS) $(MUSL_PROGRAMS)
 
 check:
 	+@BUILD=$(BUILD) scripts/check $(T)

@@ -30,6 +30,19 @@ def net(tmp_path):
         yield Net(tmp_path, stack)
 
 
+@pytest.fixture(autouse=True)
+def libc(request, monkeypatch):
+    """The libc of the programs of tests/integration/*.c that the test runs."""
+    if name := getattr(request, "param", ""):
+        monkeypatch.setattr(programs, "LIBC", name)
+
+
+def pytest_generate_tests(metafunc):
+    """Tests that are marked so are made a second time, where the programs were built for musl."""
+    if metafunc.definition.get_closest_marker("musl") and (programs.BUILD / "tests/musl").is_dir():
+        metafunc.parametrize("libc", ["", "musl"], ids=["glibc", "musl"], indirect=True)
+
+
 @pytest.fixture
 def other_users():
     """For tests that change owners or users."""

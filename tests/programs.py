@@ -19,6 +19,9 @@ INSTALLED = bool(os.environ.get("TEST_INSTALLED", ""))
 RUNTIME = os.environ.get("TEST_SANITIZER_RUNTIME", "")
 PYTHON = "/usr/bin/python3"
 
+# The libc whose builds of the test programs are run in place of the host's: "" or "musl".
+LIBC = ""
+
 # What is waited for a program that should have ended, before it is cut.
 PATIENCE = 20.0
 
@@ -63,11 +66,17 @@ def child(body, *arguments):
     return [PYTHON, "-c", f"import sys; sys.path.insert(0, {str(ROOT / 'tests/integration')!r}); from client import *\n{body}", *arguments]
 
 
+def in_libc(argument):
+    """The build of a test program that is to be run, where that is one."""
+    is_one = LIBC and isinstance(argument, pathlib.Path) and argument.parent == BUILD / "tests"
+    return argument.parent / LIBC / argument.name if is_one else argument
+
+
 class Program:
     """A program that was started; finish() waits for its end."""
 
     def __init__(self, argv, namespace=None, variables=None, stdin=subprocess.DEVNULL, cwd=None):
-        argv = [str(argument) for argument in argv]
+        argv = [str(in_libc(argument)) for argument in argv]
         if namespace:
             # Only the program itself is to see the preload, not nsenter; and entering a namespace changes the directory.
             variables = variables or environment()

@@ -1,6 +1,7 @@
 #include "shim/call/mmsg.h"
 
 #include "base/compiler.h"
+#include "base/libc.h"
 #include "shim/call/connect.h"
 #include "shim/call/receive.h"
 #include "shim/call/send.h"
@@ -65,7 +66,8 @@ static int send_others(const struct nd_mmsg_call *call, struct nd_send_call *eac
     }
     if (at == 0)
         return -1;
-    errno = error_before; /* as the kernel drops an error after messages were sent */
+    if (!nd_libc_is_musl())
+        errno = error_before; /* as the kernel drops an error after messages were sent; musl's loop leaves it */
     return (int)at;
 }
 
@@ -77,9 +79,9 @@ static int send_each(const struct nd_mmsg_call *call, unsigned at, ssize_t sent,
 }
 
 static int send_datagrams(const struct nd_mmsg_call *call, struct nd_sock *sock) {
-    const int saved = errno;
     int sent = make_send(call, 0);
     if (sent > 0) {
+        const int saved = errno;
         const struct msghdr *first = &call->messages[0].msg_hdr;
         nd_datagram_sent(call->fd, sock, first->msg_name, first->msg_namelen);
         errno = saved;
@@ -87,8 +89,9 @@ static int send_datagrams(const struct nd_mmsg_call *call, struct nd_sock *sock)
     return sent;
 }
 
-/* The first message begins a connection that the kernel has deferred. */
-static int send_connecting(const struct nd_mmsg_call *call, int error_before) {
+/* Each message by itself, from the first on: where that one begins a connection that the kernel has deferred, and in
+ * musl, whose sendmmsg is a loop that goes on after a message of which only a part was sent. */
+static int send_singly(const struct nd_mmsg_call *call, int error_before) {
     struct nd_send_call first = each_of(call);
     if (!nd_readable(call->messages, call->count * sizeof *call->messages))
         return nd_real.sendmmsg(call->fd, call->messages, call->count, call->flags);
@@ -110,13 +113,15 @@ int nd_sendmmsg(struct nd_mmsg_call *call) {
     if (sock && nd_observing)
         return observed(call, sock, ND_LIMIT_SEND);
     if (sock && nd_unlikely(sock->deferred) && call->count > 0)
-        return send_connecting(call, saved);
+        return send_singly(call, saved);
     if (sock && nd_unlikely(nd_sock_flags(sock) & ND_SOCK_CONNECTING) && !nd_connect_await(call->fd, sock, ND_OUT))
         return -1;
     if (!sock || !(nd_watch_exact(call->fd) & ND_WATCH_OUT) || call->count == 0 || (call->flags & ND_SEND_WHOLE) ||
         !(nd_sock_flags(sock) & ND_SOCK_STREAM))
         return make_send(call, 0);
     call->count = call->count < MOST ? call->count : MOST;
+    if (nd_libc_is_musl())
+        return send_singly(call, saved);
     int got = make_send(call, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (got < 0 && errno == EFAULT) /* the array of messages may be unreadable */
         return got;

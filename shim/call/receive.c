@@ -10,6 +10,7 @@
 #include "shim/limit/datagram.h"
 #include "shim/limit/observe.h"
 #include "shim/limit/pending_timeout.h"
+#include "shim/message.h"
 #include "shim/readable.h"
 #include "shim/real.h"
 #include "shim/socket/discover.h"
@@ -43,8 +44,8 @@ static bool has_space(const struct nd_receive_call *call) {
     const struct msghdr *msg = call->buf;
     if (call->kind != ND_RECVMSG)
         return call->len > 0;
-    return nd_readable(msg, sizeof *msg) && msg->msg_iovlen > 0 && msg->msg_iovlen <= IOV_MAX &&
-           !nd_vector_is_void(msg->msg_iov, (int)msg->msg_iovlen);
+    return nd_readable(msg, sizeof *msg) && nd_message_buffers(msg) > 0 && nd_message_buffers(msg) <= IOV_MAX &&
+           !nd_vector_is_void(msg->msg_iov, (int)nd_message_buffers(msg));
 }
 
 /* Whether the call waits for more than the `got` bytes it has received. */

@@ -5,6 +5,7 @@
 #include "shim/call/silence.h"
 #include "shim/limit/carry_over.h"
 #include "shim/limit/gone.h"
+#include "shim/message.h"
 #include "shim/poll.h"
 #include "shim/real.h"
 #include "shim/socket/ended.h"
@@ -96,7 +97,7 @@ static bool rest_of(const struct nd_receive_call *call, size_t done, struct nd_r
         rest->len = call->len - done;
         return rest->len > 0;
     }
-    for (size_t i = 0; i < msg->msg_iovlen; i++) {
+    for (size_t i = 0; i < nd_message_buffers(msg); i++) {
         if (done < msg->msg_iov[i].iov_len) {
             rest->buf = (char *)msg->msg_iov[i].iov_base + done;
             rest->len = msg->msg_iov[i].iov_len - done;

@@ -8,6 +8,7 @@
 #include "shim/limit/carry_over.h"
 #include "shim/limit/datagram.h"
 #include "shim/limit/observe.h"
+#include "shim/message.h"
 #include "shim/mode.h"
 #include "shim/real.h"
 #include "shim/socket/ended.h"
@@ -32,7 +33,7 @@ ssize_t nd_send_plain(const struct nd_send_call *call) {
     case ND_WRITE:
         return nd_real.write(call->fd, call->buf, call->len);
     case ND_WRITEV:
-        return nd_real.writev(call->fd, call->msg->msg_iov, (int)call->msg->msg_iovlen); // NOLINT: it has one
+        return nd_real.writev(call->fd, call->msg->msg_iov, (int)nd_message_buffers(call->msg)); // NOLINT: it has one
     case ND_SEND:
         return nd_real.send(call->fd, call->buf, call->len, call->flags);
     case ND_SENDTO:
@@ -46,7 +47,7 @@ size_t nd_send_total(const struct nd_send_call *call) {
     if (!call->msg)
         return call->len;
     size_t total = 0;
-    for (size_t i = 0; i < call->msg->msg_iovlen; i++)
+    for (size_t i = 0; i < nd_message_buffers(call->msg); i++)
         total += call->msg->msg_iov[i].iov_len;
     return total;
 }
@@ -54,10 +55,11 @@ size_t nd_send_total(const struct nd_send_call *call) {
 /* The ancillary data that the rest of a message carries too: a record type (kernel TLS) goes with every piece,
  * descriptors and credentials with the first byte only. */
 static void add_control(const struct msghdr *msg, struct msghdr *rest) {
-    const struct cmsghdr *first = CMSG_FIRSTHDR(msg);
-    if (first && first->cmsg_level != SOL_SOCKET) {
+    const struct cmsghdr *first = msg->msg_control;
+    const size_t size = nd_message_control_size(msg);
+    if (size >= sizeof *first && first->cmsg_level != SOL_SOCKET) {
         rest->msg_control = msg->msg_control;
-        rest->msg_controllen = msg->msg_controllen;
+        rest->msg_controllen = size;
     }
 }
 
@@ -74,12 +76,12 @@ static ssize_t send_now(const struct nd_send_call *call, size_t done, int flags)
         return nd_real.sendmsg(call->fd, call->msg, flags);
     size_t i = 0;
     const struct iovec *iov = call->msg->msg_iov;
-    while (i < call->msg->msg_iovlen && done >= iov[i].iov_len)
+    while (i < nd_message_buffers(call->msg) && done >= iov[i].iov_len)
         done -= iov[i++].iov_len;
     struct msghdr rest = {.msg_name = call->msg->msg_name,
                           .msg_namelen = call->msg->msg_namelen,
                           .msg_iov = call->msg->msg_iov + i,
-                          .msg_iovlen = call->msg->msg_iovlen - i};
+                          .msg_iovlen = nd_message_buffers(call->msg) - i};
     struct iovec part;
     add_control(call->msg, &rest);
     if (done > 0) { /* a buffer that was sent in part, and with MSG_MORE if others follow */
@@ -182,7 +184,7 @@ static ssize_t write_rest(const struct nd_send_call *call, size_t done) {
     size_t i = 0;
     for (; done >= iov[i].iov_len; i++)
         done -= iov[i].iov_len;
-    for (; i < call->msg->msg_iovlen; i++, done = 0)
+    for (; i < nd_message_buffers(call->msg); i++, done = 0)
         rest[count++] = (struct iovec){(char *)iov[i].iov_base + done, iov[i].iov_len - done};
     return nd_real.writev(call->fd, rest, count);
 }

@@ -1,6 +1,7 @@
 /* sendmmsg, recvmmsg. */
 #include "shim/call/mmsg.h"
 #include "shim/hook/hook.h"
+#include "shim/message.h"
 #include "shim/mode.h"
 #include "shim/readable.h"
 #include "shim/socket/discover.h"
@@ -30,7 +31,7 @@ ND_ALIAS_OF(__sendmmsg64, sendmmsg);
 
 static void discover_received(const struct mmsghdr *messages, int got) {
     for (int i = 0; i < got && nd_active; i++)
-        if (messages[i].msg_hdr.msg_controllen > 0)
+        if (nd_message_control_size(&messages[i].msg_hdr) > 0)
             nd_discover_received(&messages[i].msg_hdr);
 }
 

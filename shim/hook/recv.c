@@ -6,6 +6,7 @@
 #include "shim/call/receive.h"
 #include "shim/call/receive_fast.h"
 #include "shim/hook/hook.h"
+#include "shim/message.h"
 #include "shim/mode.h"
 #include "shim/readable.h"
 #include "shim/socket/discover.h"
@@ -337,7 +338,7 @@ ND_APART static ssize_t recvmsg_watched(int fd, struct msghdr *msg, int flags, c
 ssize_t nd_hook_recvmsg(int fd, struct msghdr *msg, int flags) {
     ssize_t got = nd_unlikely(nd_watch(fd) & ND_WATCH_IN) ? recvmsg_watched(fd, msg, flags, CALLER)
                                                           : nd_real.recvmsg(fd, msg, flags);
-    if (nd_unlikely(got >= 0 && msg->msg_controllen > 0) && nd_active)
+    if (nd_unlikely(got >= 0 && nd_message_control_size(msg) > 0) && nd_active)
         nd_discover_received(msg);
     return got;
 }
@@ -347,7 +348,7 @@ ssize_t nd_hook___recvmsg64(int fd, struct msghdr *msg, int flags) {
     const struct nd_receive_call call = {
         .kind = ND_RECVMSG, .fd = fd, .buf = msg, .len = 1, .flags = flags, .caller = CALLER, .has_time64 = true};
     ssize_t got = nd_unlikely(nd_watch(fd) & ND_WATCH_IN) ? nd_receive(&call) : nd_real.__recvmsg64(fd, msg, flags);
-    if (nd_unlikely(got >= 0 && msg->msg_controllen > 0) && nd_active)
+    if (nd_unlikely(got >= 0 && nd_message_control_size(msg) > 0) && nd_active)
         nd_discover_received(msg);
     return got;
 }

@@ -6,6 +6,7 @@
 #include "shim/call/direct_send.h"
 #include "shim/call/send.h"
 #include "shim/hook/hook.h"
+#include "shim/message.h"
 #include "shim/mode.h"
 #include "shim/readable.h"
 #include "shim/socket/hand_on.h"
@@ -99,9 +100,9 @@ static ssize_t send_message_attempt(enum nd_send_kind kind, unsigned watch, int 
     int saved = errno;
     const struct nd_send_call call = {.kind = kind, .fd = fd, .msg = msg, .flags = flags, .caller = caller};
     ssize_t sent = nd_real.sendmsg(fd, msg, attempt_flags(watch, flags));
-    if (kind == ND_WRITEV && nd_unlikely(sent < 0) && nd_vector_is_void(msg->msg_iov, (int)msg->msg_iovlen)) {
+    if (kind == ND_WRITEV && nd_unlikely(sent < 0) && nd_vector_is_void(msg->msg_iov, (int)nd_message_buffers(msg))) {
         errno = saved;
-        return nd_real.writev(fd, msg->msg_iov, (int)msg->msg_iovlen);
+        return nd_real.writev(fd, msg->msg_iov, (int)nd_message_buffers(msg));
     }
     if (sent < 0 || (size_t)sent != nd_send_total(&call))
         return send_continue(&call, watch, sent, saved);

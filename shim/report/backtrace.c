@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "shim/report/backtrace_guard.h"
+#include "shim/report/context.h"
 #include "shim/report/module.h"
 #include "shim/report/origin.h"
 #include "shim/report/unwind.h"
@@ -122,6 +123,6 @@ static void put_frames(struct nd_line *line, struct nd_unwinding *unwinding) {
 
 void nd_backtrace_put(struct nd_line *line) {
     struct nd_unwinding unwinding = {.next_block = 0};
-    if (getcontext(&unwinding.context) == 0)
-        put_frames(line, &unwinding);
+    nd_context_note(&unwinding.context);
+    put_frames(line, &unwinding);
 }

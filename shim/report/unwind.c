@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "shim/raw.h"
+#include "shim/report/context.h"
 
 static unw_addr_space_t space;
 
@@ -20,8 +21,8 @@ static void use_once(void) {
     bool known = ND_RAW3(pipe2, lowest, O_CLOEXEC, 0) == 0;
     for (int i = 0; known && i < 2; i++)
         ND_RAW3(close, lowest[i], 0, 0);
-    if (getcontext(&unwinding.context) == 0)
-        nd_unwind_start(&cursor, &unwinding);
+    nd_context_note(&unwinding.context);
+    nd_unwind_start(&cursor, &unwinding);
     for (int i = 0; known && i < 2; i++)
         if (is_pipe(lowest[i]))
             ND_RAW3(close, lowest[i], 0, 0);

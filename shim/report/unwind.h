@@ -5,8 +5,6 @@
 #include "shim/report/unwind_accessors.h"
 #include "shim/report/unwind_functions.h"
 
-#pragma weak getcontext /* musl lacks it (base/libc.h) */
-
 /* Prepares libunwind. Returns false where the host has none; unw_step is then NULL. Called at start, while no other
  * thread opens descriptors; not async-signal-safe. */
 bool nd_unwind_load(void);

@@ -10,7 +10,7 @@ enum { ND_UNWIND_BLOCKS = 8, ND_UNWIND_BLOCK_WORDS = 32 };
 
 /* The unwinding of one stack. */
 struct nd_unwinding {
-    ucontext_t context; /* where it starts; set by getcontext */
+    ucontext_t context; /* where it starts; set by nd_context_note */
     struct {
         uintptr_t start; /* 0: empty */
         unw_word_t words[ND_UNWIND_BLOCK_WORDS];

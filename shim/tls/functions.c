@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "base/libc.h"
 #include "shim/report/module.h"
 #include "shim/tls/loaded_file.h"
 
@@ -169,8 +170,11 @@ static bool fill_from_list(enum nd_tls_kind kind, struct nd_tls *tls, const void
 static bool fill_from_caller(enum nd_tls_kind kind, struct nd_tls *tls, const void *return_address) {
     Dl_info info;
     struct link_map *map = NULL;
-    return dladdr1 && !is_own(return_address) && dladdr1(return_address, &info, (void **)&map, RTLD_DL_LINKMAP) &&
-           map &&
+    if (is_own(return_address))
+        return false;
+    if (nd_libc_is_musl())
+        return dladdr(return_address, &info) && fill_from_file(kind, tls, info.dli_fname);
+    return dladdr1 && dladdr1(return_address, &info, (void **)&map, RTLD_DL_LINKMAP) && map &&
            fill_from_file(kind, tls, map->l_name); /* the program itself has no name: RTLD_NEXT finds its functions */
 }
 

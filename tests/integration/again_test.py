@@ -79,12 +79,14 @@ def ask(net, how, behaviour, *what, **limits):
 HOWS = ["interrupted", "interrupted-visible", "own"]
 
 
+@pytest.mark.musl
 @pytest.mark.parametrize("how", HOWS)
 def test_receiving(net, how):
     outcome, seconds, _ = ask(net, how, tcp.silent, 0, RECV="300ms")
     assert outcome == "ETIMEDOUT" and LIMIT - 0.02 <= seconds < LIMIT + 3, (outcome, seconds)
 
 
+@pytest.mark.musl
 @pytest.mark.parametrize("how", HOWS)
 def test_sending(net, how):
     outcome, seconds, _ = ask(net, how, tcp.silent, "send", SEND="300ms")
@@ -92,6 +94,7 @@ def test_sending(net, how):
 
 
 # Not where the handler raises an error: it may do so after the answer has been taken, and that is lost.
+@pytest.mark.musl
 @pytest.mark.parametrize("how", ["interrupted", "own"])
 def test_answers_that_come_in_time(net, how):
     """Each takes its part of the limit, and all of them together more than that."""
@@ -117,6 +120,7 @@ def full(tmp_path):
         yield paths
 
 
+@pytest.mark.musl
 @pytest.mark.parametrize("ends", ["alarm:50:no", "set:sndtimeo:80"])
 def test_connecting(net, full, ends):
     """An AF_UNIX connect leaves no attempt behind: what it waited is all there is."""
@@ -127,12 +131,14 @@ def test_connecting(net, full, ends):
     assert {"EINTR", "EAGAIN"} & {call.errno for call in tries[late + 1:]}, "it is a new beginning"
 
 
+@pytest.mark.musl
 def test_connecting_to_another(net, full):
     """What was waited for one address is not the other's."""
     second = make(net, "connect:/nowhere", "set:sndtimeo:1000", *(f"again:{path}" for path in full), CONNECT="1900ms")[-1]
     assert second.errno == "EAGAIN", second
 
 
+@pytest.mark.musl
 def test_a_later_question_has_the_whole_limit(net):
     """What was waited before it was asked does not count."""
     program = PROGRAM.replace('s.send(b"question")', """
@@ -145,6 +151,7 @@ s.send(b"question")""".replace("\n", "\n        "))
     assert outcome == "b'answer'"
 
 
+@pytest.mark.musl
 def test_datagrams(net):
     """A lost answer; a second question has the whole limit again."""
     program = PROGRAM.replace("dial()", 'udp()\ns.connect(("127.0.0.1", int(sys.argv[1])))')
@@ -170,6 +177,7 @@ tell(told)
 """
 
 
+@pytest.mark.musl
 @pytest.mark.parametrize("how", ["connected", "unconnected"])
 def test_who_asks_again_has_the_whole_limit(net, how):
     """A client of datagrams that tries again after a shorter timeout of its own, each time with a question."""

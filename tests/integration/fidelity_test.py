@@ -19,6 +19,7 @@ def silent(net):
     return net.serve(tcp.silent, receive_buffer=2048)
 
 
+@pytest.mark.musl
 @pytest.mark.parametrize("limits", [{}, ALL], ids=["defaults", "limits"])
 def test_non_blocking_keeps_eagain(net, silent, limits):
     calls = make(net, at(silent), "dontwait", "nonblock", "recv", "read", "fill", "send", "write", "flags", "block", "flags", **limits)
@@ -27,6 +28,7 @@ def test_non_blocking_keeps_eagain(net, silent, limits):
     assert [calls[i].result for i in (8, 10)] == [1, 0]
 
 
+@pytest.mark.musl
 @pytest.mark.parametrize("limits", [{}, ALL, ALL | {"KEEPALIVE": "30s"}], ids=["defaults", "limits", "keepalive"])
 @pytest.mark.parametrize("connect", ["connect", "start"])
 def test_options_read_back_as_the_program_set_them(net, silent, limits, connect):
@@ -37,6 +39,7 @@ def test_options_read_back_as_the_program_set_them(net, silent, limits, connect)
     assert under == without
 
 
+@pytest.mark.musl
 def test_own_shorter_timeout_is_the_programs(net, silent):
     """EAGAIN as ever, and the stream lives on."""
     calls = make(net, at(silent), "set:rcvtimeo:100", "recv", "get:rcvtimeo", "send", "recv", "set:sndtimeo:100", "fill", "send",
@@ -46,6 +49,7 @@ def test_own_shorter_timeout_is_the_programs(net, silent):
     assert calls[3].result == 100 and calls[4].result > 0 and calls[9].result == 0
 
 
+@pytest.mark.musl
 def test_own_longer_timeout_is_ours(net, silent):
     calls = make(net, at(silent), "set:rcvtimeo:5000", "get:rcvtimeo", "recv", "recv", RECV=MS)
     assert calls[2].result == 5000
@@ -53,6 +57,7 @@ def test_own_longer_timeout_is_ours(net, silent):
     calls[4].expect_refused_at_once()
 
 
+@pytest.mark.musl
 @pytest.mark.parametrize("own, errno, at_least", [(100, "EINPROGRESS", 100), (5000, "ETIMEDOUT", LIMIT)])
 def test_own_timeout_of_connect(net, own, errno, at_least):
     """The shorter one is in force; both read back as the program set them."""
@@ -61,6 +66,7 @@ def test_own_timeout_of_connect(net, own, errno, at_least):
     assert calls[3].result == calls[4].result
 
 
+@pytest.mark.musl
 @pytest.mark.parametrize("limits", [{}, {"CONNECT": MS, "RESOLVE": MS, "UNACKED": MS}], ids=["defaults", "limits"])
 @pytest.mark.parametrize("connect", ["connect", "start"])
 def test_nothing_is_left_in_the_kernel(net, silent, connect, limits):
@@ -71,11 +77,13 @@ def test_nothing_is_left_in_the_kernel(net, silent, connect, limits):
     assert under == without
 
 
+@pytest.mark.musl
 def test_own_timeout_alone_is_untouched(net, silent):
     calls = make(net, at(silent), "set:rcvtimeo:200", "recv", "set:sndtimeo:200", "fill", "send")
     assert [calls[i].errno for i in (2, 5)] == ["EAGAIN"] * 2
 
 
+@pytest.mark.musl
 @pytest.mark.parametrize("limits", [{}, ALL], ids=["defaults", "limits"])
 @pytest.mark.parametrize("after", [[], ["send"], ["shutdown"], ["send", "shutdown"]], ids="-".join)
 def test_end_of_file_stays_end_of_file(net, after, limits):
@@ -92,6 +100,7 @@ def test_end_of_file_stays_end_of_file(net, after, limits):
     assert under == without
 
 
+@pytest.mark.musl
 @pytest.mark.parametrize("limits", [{}, ALL], ids=["defaults", "limits"])
 def test_reset_stays_reset(net, limits):
     def reset(connection, _stop):
@@ -103,11 +112,13 @@ def test_reset_stays_reset(net, limits):
     assert [line.split()[:3] for line in runs[0].out.splitlines()] == [line.split()[:3] for line in runs[1].out.splitlines()]
 
 
+@pytest.mark.musl
 def test_refused_stays_refused(net):
     for library in (False, True):
         assert make(net, "connect:127.0.0.1:9", library=library, **ALL)[0].errno == "ECONNREFUSED"
 
 
+@pytest.mark.musl
 @pytest.mark.parametrize("limits", [{}, ALL], ids=["defaults", "limits"])
 @pytest.mark.parametrize("kind", ["pipe", "socketpair"])
 @pytest.mark.parametrize("call", ["read", "poll:in", "select:in"])
@@ -116,6 +127,7 @@ def test_pipes_and_socketpairs_are_never_bounded(net, kind, call, limits):
     assert waited.result == 1 and 600 < waited.ms < 2500, waited
 
 
+@pytest.mark.musl
 def test_accepted_sockets_are_not_outbound_ones(net):
     """RECV is for connections the program made. An accepted one has INBOUND_RECV."""
     for limits, expired in [(ALL, False), ({"INBOUND_RECV": MS}, True)]:
@@ -131,6 +143,7 @@ def test_accepted_sockets_are_not_outbound_ones(net):
             assert received.errno == "EAGAIN" and received.ms >= 900, received
 
 
+@pytest.mark.musl
 def test_udp_is_bounded_but_goes_on(net):
     calls = make(net, "udp:127.0.0.1:5353", "recv", RECV=MS)
     calls[1].expect_expired()
@@ -146,6 +159,7 @@ def test_udp_is_bounded_but_goes_on(net):
     assert calls[1].errno == "ETIMEDOUT" and calls[3].more == "late", calls
 
 
+@pytest.mark.musl
 @pytest.mark.parametrize("limits, errno", [({"RECV": MS}, "ETIMEDOUT"), ({}, "EAGAIN")])
 def test_connected_unix_sockets(net, tmp_path, limits, errno):
     with tcp.socket.socket(tcp.socket.AF_UNIX) as listener:
@@ -155,6 +169,7 @@ def test_connected_unix_sockets(net, tmp_path, limits, errno):
         assert make(net, *steps, **limits)[-1].errno == errno
 
 
+@pytest.mark.musl
 def test_unix_connect(net, tmp_path):
     """A listener whose backlog is full makes connect wait."""
     with tcp.socket.socket(tcp.socket.AF_UNIX) as listener, tcp.socket.socket(tcp.socket.AF_UNIX) as filler:
@@ -174,39 +189,46 @@ def wait(request, silent):
     return [at(silent), *(["fill"] if limit == "SEND" else [])], call, {limit: MS}
 
 
+@pytest.mark.musl
 def test_restarted_where_handlers_ask_for_it(net, wait):
     """A periodic signal neither ends the call nor keeps it alive."""
     before, call, limits = wait
     make(net, *before, "alarm:70:restart", call, **limits)[-1].expect_expired()
 
 
+@pytest.mark.musl
 def test_interrupted_where_handlers_do_not_ask_for_restart(net, wait):
     before, call, limits = wait
     interrupted = make(net, *before, "alarm:100:no", call, **limits)[-1]
     assert interrupted.errno == "EINTR" and interrupted.ms < LIMIT, interrupted
 
 
+@pytest.mark.musl
 def test_restarted_connect(net):
     host = net.blackhole()
     make(net, "alarm:70:restart", f"connect:{host}:80", CONNECT=MS)[-1].expect_expired()
 
 
+@pytest.mark.musl
 def test_interrupted_connect(net):
     host = net.blackhole()
     interrupted = make(net, "alarm:100:no", f"connect:{host}:80", CONNECT=MS)[-1]
     assert interrupted.errno == "EINTR" and interrupted.ms < LIMIT, interrupted
 
 
+@pytest.mark.musl
 def test_poll_is_interrupted_whatever_handlers_ask_for(net, silent):
     interrupted = make(net, at(silent), "alarm:100:restart", "poll:in", RECV=MS)[-1]
     assert interrupted.errno == "EINTR", interrupted
 
 
+@pytest.mark.musl
 def test_interrupted_polls_add_up(net, silent):
     waited = make(net, at(silent), "alarm:70:restart", "polls:in", RECV=MS)[-1]
     assert waited.result == 1 and LIMIT - 10 <= waited.ms < LIMIT + 1500, waited
 
 
+@pytest.mark.musl
 @pytest.mark.parametrize("call", ["recv", "read", "recvmsg"])
 @pytest.mark.parametrize("limits", [{}, {"RECV": "5s"}], ids=["defaults", "recv"])
 def test_stop_and_continue_are_invisible(net, call, limits):
@@ -219,6 +241,7 @@ def test_stop_and_continue_are_invisible(net, call, limits):
     assert finish(program)[1].more == "hello"
 
 
+@pytest.mark.musl
 def test_crash_handlers_are_no_reason_to_interrupt(net):
     """A handler for SIGSEGV without SA_RESTART does not make a stop visible: it is not what interrupted."""
     server = net.serve(tcp.after(0.8, tcp.greeting(b"hello")))
@@ -229,6 +252,7 @@ def test_crash_handlers_are_no_reason_to_interrupt(net):
     assert finish(program)[2].more == "hello"
 
 
+@pytest.mark.musl
 def test_stop_and_continue_do_not_prolong(net, silent):
     program = start(net, at(silent), "recv", RECV=MS)
     time.sleep(0.15)
@@ -237,6 +261,7 @@ def test_stop_and_continue_do_not_prolong(net, silent):
     finish(program)[1].expect_expired()
 
 
+@pytest.mark.musl
 @pytest.mark.parametrize("limits", [{}, ALL, ALL | {"KEEPALIVE": "5s"}], ids=["defaults", "limits", "keepalive"])
 def test_nothing_is_left(net, silent, limits):
     """No descriptor and no thread, before or after a deadline."""
@@ -254,6 +279,7 @@ tell([shown, error(outbound.recv, 1, socket.MSG_DONTWAIT)])
 """
 
 
+@pytest.mark.musl
 def test_an_idle_upstream_beside_a_client_lives(net):
     """RECV is for connections we made; one that owes nothing is not alone beside one that we accepted."""
     server = net.serve(tcp.silent)
@@ -277,6 +303,7 @@ tell([sent == 16 << 20, ctypes.get_errno()])
 """
 
 
+@pytest.mark.musl
 @pytest.mark.parametrize("call", ["send", "sendto"])
 def test_errno_stays_where_a_send_waited_and_succeeded(net, call):
     assert net.told(ERRNO, call) == [True, 42]

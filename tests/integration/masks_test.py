@@ -14,6 +14,7 @@ def expect_good(net, call, what, library=True, **limits):
     assert (result.status, result.out) == (0, b"good\n"), result
 
 
+@pytest.mark.musl
 @pytest.mark.skipif("tsan" in programs.RUNTIME, reason="it runs handlers itself, later and under a mask of its own")
 @BOTH
 @pytest.mark.parametrize("what", ["letin", "keptout"])
@@ -23,12 +24,14 @@ def test_mask(net, call, what, limits):
     expect_good(net, call, what, **limits)
 
 
+@pytest.mark.musl
 @BOTH
 @pytest.mark.parametrize("call", ["ppoll", "pselect", "epoll_pwait2"])
 def test_a_timeout_that_the_kernel_refuses(net, call, limits):
     expect_good(net, call, "refused", **limits)
 
 
+@pytest.mark.musl
 @BOTH
 @pytest.mark.parametrize("call", ["poll", "select", "epoll_wait", *MASKED])
 def test_own_timeout_is_exact(net, call, limits):

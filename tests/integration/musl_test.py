@@ -1,4 +1,5 @@
-"""musl's programs take the library, too, where they inherit LD_PRELOAD by its path."""
+"""musl's programs take the library, too, where they inherit LD_PRELOAD by its path. What is the same for both libcs is tested in
+the other files, by tests that are marked `musl`; here is what differs."""
 
 import shutil
 import subprocess
@@ -6,6 +7,20 @@ import subprocess
 import pytest
 
 import programs
+from calls import CALL, LIMIT, at, parse
+from faults import tcp
+
+MS = f"{LIMIT}ms"
+LIBCS = programs.BUILD / "tests/libcs"
+SENT = b"3600012\n"  # what LIBCS sends in all
+
+
+@pytest.fixture
+def built():
+    """The directory of the test programs that were built for musl."""
+    if not (programs.BUILD / "tests/musl/call").exists():
+        pytest.skip("there are no test programs for musl")
+    return programs.BUILD / "tests/musl"
 
 
 @pytest.fixture
@@ -26,3 +41,56 @@ def test_everything_works(net, program):
 def test_check_says_that_it_has_no_effect(program):
     result = subprocess.run([programs.BUILD / "netdeadline", "check", program], capture_output=True, text=True)
     assert result.returncode == 1 and "musl" in result.stdout, result
+
+
+@pytest.mark.musl
+@pytest.mark.parametrize("limits", [{}, {"SEND": "20s", "RECV": "20s"}, {"SEND": "20s", "IDLE": "20s", "INBOUND_IDLE": "20s"}],
+                         ids=["defaults", "limits", "idle"])
+@pytest.mark.parametrize("mode", ["messages", "sendmmsg"])
+def test_messages_arrive_whole(net, mode, limits):
+    """The headers' padding holds anything, and each message is sent in many pieces."""
+    result = net.run([LIBCS, mode], **limits)
+    assert (result.status, result.out) == (0, SENT), result
+
+
+@pytest.mark.musl
+@pytest.mark.parametrize("limits", [{"RECV": MS}, {"IDLE": MS}], ids=["RECV", "IDLE"])
+def test_descriptor_by_a_message(net, limits):
+    """The connection is known to the process that has received it, and its own receive is bounded."""
+    server = net.serve(tcp.silent)
+    result = net.run([LIBCS, "descriptor", server.port], **limits)
+    assert (result.status, result.out) == (0, b"-1 ETIMEDOUT\n"), result
+
+
+@pytest.mark.musl
+@pytest.mark.skipif(bool(programs.RUNTIME), reason="checked code uses more")
+@pytest.mark.parametrize("call", ["recv", "send", "poll", "select", "epoll"])
+def test_stack(net, call):
+    """Of the thread whose wait expires and is reported: musl's threads have 128 KB and less, some of them 16 KB."""
+    server = net.serve(tcp.silent, receive_buffer=2048)
+    without, under = (net.run([LIBCS, "stack", call, server.port], RECV="100ms", SEND="100ms", LOG=log)
+                      for log in ("off", net.directory / "log"))
+    assert without.status == under.status == 0 and int(under.out) < 11_000, (without, under)
+    assert (net.directory / "log").read_text().count("limit=") == 1
+
+
+def test_splice_is_no_cancellation_point(net, built):
+    """Nor is the wait that is made in its place."""
+    under = net.run([built / "cancels", net.blackhole(), "splice in"], RECV="20s")
+    assert (under.status, under.out) == (0, b"splice in: not left\n"), under
+
+
+def bounded(result):
+    calls = parse(result.out.decode())
+    assert result.status == 0 and [call.name for call in calls] == ["connect", "recv"] and (calls[1].errno, calls[1].result) == ("ETIMEDOUT", -1), result
+
+
+def test_shell_of_glibc_runs_musl(net, built):
+    server = net.serve(tcp.silent)
+    bounded(net.run(["sh", "-c", f"{built}/call {at(server)} recv; exit $?"], RECV=MS))
+
+
+def test_program_of_musl_runs_glibc(net, built):
+    server = net.serve(tcp.silent)
+    bounded(net.run([built / "libcs", "exec", "sh", "-c", f"{CALL} {at(server)} recv; exit $?"], RECV=MS))
+    bounded(net.run([built / "libcs", "exec", built / "libcs", "exec", built / "call", at(server), "recv"], RECV=MS))

@@ -28,6 +28,7 @@ def differs(net, seed, limits, refused=()):
     return next(((seed, *lines) for lines in zip(without[0], within[0]) if lines[0] != lines[1]), (seed, "length"))
 
 
+@pytest.mark.musl
 @pytest.mark.parametrize("part", range(4))
 @pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
 def test_nothing_differs(net, limits, part):

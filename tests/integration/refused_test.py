@@ -42,6 +42,7 @@ def late(net):
     return net.serve(tcp.after(0.7, tcp.greeting(b"hello"))).port
 
 
+@pytest.mark.musl
 @pytest.mark.parametrize("signals", ["", "+"], ids=["quiet", "interrupted"])
 @pytest.mark.parametrize("operation", RECEIVES + SENDS + WAITS)
 def test_no_descriptors_allowed(net, silent, operation, signals):

@@ -137,6 +137,7 @@ def test_loaded_twice(net, tmp_path):
     calls[4].expect_refused_at_once()
 
 
+@pytest.mark.musl
 @pytest.mark.parametrize("steps", [["recv"], ["fill", "send"], ["poll:in"]])
 def test_mode_off_passes_everything_through(net, steps):
     server = net.serve(tcp.silent, receive_buffer=2048)
@@ -144,6 +145,7 @@ def test_mode_off_passes_everything_through(net, steps):
     assert calls[-1].errno == "EINTR" and calls[-1].ms >= 700, calls
 
 
+@pytest.mark.musl
 @pytest.mark.parametrize("steps", [["recv"], ["fill", "send"], ["poll:in"]])
 def test_observe_mode_ends_nothing(net, steps):
     server = net.serve(tcp.silent, receive_buffer=2048)

@@ -123,13 +123,14 @@ static void ancillary(void) {
     } control;
     socketpair(AF_UNIX, SOCK_DGRAM, 0, pair);
     struct msghdr *header = message(3, 3, control.bytes, sizeof control.bytes);
-    *CMSG_FIRSTHDR(header) = (struct cmsghdr){CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS};
+    *CMSG_FIRSTHDR(header) =
+        (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
     memcpy(CMSG_DATA(CMSG_FIRSTHDR(header)), &fd, sizeof fd);
     TELL(sendmsg(pair[0], header, 0));
     memset(&control, 0, sizeof control);
     header = message(2, 2, control.bytes, sizeof control.bytes);
     TELL(recvmsg(pair[1], header, 0));
-    printf("truncated %d, control %zu\n", !!(header->msg_flags & MSG_TRUNC), header->msg_controllen);
+    printf("truncated %d, control %zu\n", !!(header->msg_flags & MSG_TRUNC), (size_t)header->msg_controllen);
     memcpy(&got, CMSG_DATA(CMSG_FIRSTHDR(header)), sizeof got);
     TELL(fcntl(got, F_GETFD));
     close(got), close(fd), close(pair[0]), close(pair[1]);

@@ -14,6 +14,7 @@ def silent(net):
     return net.serve(tcp.silent, receive_buffer=2048)
 
 
+@pytest.mark.musl
 @pytest.mark.parametrize("receive", ["sysread", "sysreadv", "syspreadv2", "sysrecvfrom", "sysrecvmsg"])
 def test_receive(net, silent, receive):
     first, second = make(net, at(silent), receive, receive, RECV=MS)[1:]
@@ -21,6 +22,7 @@ def test_receive(net, silent, receive):
     second.expect_refused_at_once()
 
 
+@pytest.mark.musl
 @pytest.mark.parametrize("send", ["syswrite", "syswritev", "syspwritev2", "syssendto", "syssendmsg"])
 def test_send(net, silent, send):
     first, second = make(net, at(silent), "fill", send, send, SEND=MS)[2:]
@@ -28,11 +30,13 @@ def test_send(net, silent, send):
     second.expect_refused_at_once()
 
 
+@pytest.mark.musl
 def test_connect(net, silent):
     make(net, f"sysconnect:{net.blackhole()}:80", CONNECT=MS)[0].expect_expired()
     make(net, at(silent, "sysconnect"), "recv", RECV=MS)[1].expect_expired()
 
 
+@pytest.mark.musl
 @pytest.mark.parametrize("wait", ["sysppoll:in", "syspselect:in", "sysepoll:in"])
 def test_wait(net, silent, wait):
     waited, receive = make(net, at(silent), wait, "recv", RECV=MS)[1:]
@@ -40,6 +44,7 @@ def test_wait(net, silent, wait):
     receive.expect_refused_at_once()
 
 
+@pytest.mark.musl
 def test_wait_tells_what_is_left(net, silent):
     """As the system call does, and the function does not."""
     without, under = (make(net, at(silent), "sysppoll:out:5000", "sysppoll:in:200", library=library, RECV="5s")[1:]
@@ -48,6 +53,7 @@ def test_wait_tells_what_is_left(net, silent):
         assert calls[0].more.startswith("left 49") and calls[1].more == "left 0" and 200 <= calls[1].ms < 1200, calls
 
 
+@pytest.mark.musl
 def test_like_libc(net):
     """Six arguments, errors, children, and no cancellation point: the same lines with and without the library."""
     server = net.serve(tcp.after(0.5, tcp.greeting(b"hello")))
