@@ -98,7 +98,7 @@ def missing(error):
     if not isinstance(error, (FileNotFoundError, PermissionError)) or not error.filename:
         return None
     name = os.fsdecode(error.filename)
-    if pathlib.Path(name).parent == programs.BUILD / "tests":
+    if pathlib.Path(name).parent in (programs.BUILD / "tests", programs.BUILD / "tests/musl"):
         return f"{pathlib.Path(name).name}.c could not be built: headers are missing"
     return f"{name} is missing" if "/" not in name and not programs.which(name) else None
 

@@ -20,7 +20,7 @@ RUNTIME = os.environ.get("TEST_SANITIZER_RUNTIME", "")
 PYTHON = "/usr/bin/python3"
 
 # The libc whose builds of the test programs are run in place of the host's: "" or "musl".
-LIBC = ""
+LIBC = os.environ.get("TEST_LIBC", "")
 
 # What is waited for a program that should have ended, before it is cut.
 PATIENCE = 20.0
