@@ -182,7 +182,8 @@ $(BUILD)/tests/musl/%: tests/integration/%.c tests/integration/musl.h Makefile
 	@mkdir -p $(@D)
 	@echo '  CC $@'
 	@$(MUSL_CC) -std=gnu11 -D_GNU_SOURCE -D_LARGEFILE64_SOURCE -Wall -Wextra -O1 -g -include tests/integration/musl.h \
-	    $(addprefix -idirafter ,$(wildcard /usr/include/$(MULTIARCH)) /usr/include) -MMD -MP -MF $@.d -o $@ $< -pthread
+	    $(addprefix -idirafter ,$(wildcard /usr/include/$(MULTIARCH)) /usr/include) -MMD -MP -MF $@.d -o $@ $< -pthread \
+	    -Wl,--eh-frame-hdr
 $(addprefix $(BUILD)/tests/,hidden tls13 tlsloop): TEST_LIBS := -lssl -lcrypto
 $(BUILD)/tests/liburing: TEST_LIBS := -luring
 $(BUILD)/tests/tls: TEST_LIBS := -lssl -lcrypto -lgnutls

@@ -1,7 +1,11 @@
 #include "shim/report/module.h"
 
+#include <elf.h>
 #include <link.h>
 #include <string.h>
+#include <sys/auxv.h>
+
+#include "base/libc.h"
 
 struct search {
     uintptr_t address;
@@ -14,6 +18,11 @@ static void set_path(struct nd_module *module, const char *name) {
     size_t length = strlen(path);
     if (path[0] == '/' && length < sizeof module->path)
         memcpy(module->path, path, length + 1);
+}
+
+/* musl's loader calls the program what it was called by, which may be anything. */
+static bool is_musls_program(const struct dl_phdr_info *info) {
+    return nd_libc_is_musl() && getauxval(AT_PHDR) == (uintptr_t)info->dlpi_phdr;
 }
 
 static int find_in_headers(struct dl_phdr_info *info, size_t size, void *arg) {
@@ -32,7 +41,7 @@ static int find_in_headers(struct dl_phdr_info *info, size_t size, void *arg) {
     }
     if (found.end == 0)
         return 0;
-    set_path(&found, info->dlpi_name);
+    set_path(&found, is_musls_program(info) ? NULL : info->dlpi_name);
     *search->module = found;
     return 1;
 }
