@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include "shim/message.h"
 #include "shim/mode.h"
 #include "shim/readable.h"
 #include "shim/real.h"
@@ -105,10 +106,10 @@ void nd_hand_on_spawn(void) {
     errno = saved;
 }
 
-static void take_back_all(const struct cmsghdr *part) {
-    for (size_t at = 0, end = part->cmsg_len - CMSG_LEN(0); at + sizeof(int) <= end; at += sizeof(int)) {
+static void take_back_all(const char *fds, size_t size) {
+    for (size_t at = 0; at + sizeof(int) <= size; at += sizeof(int)) {
         int fd;
-        memcpy(&fd, CMSG_DATA(part) + at, sizeof fd);
+        memcpy(&fd, fds + at, sizeof fd);
         take_back(fd);
     }
 }
@@ -118,15 +119,16 @@ void nd_hand_on_message(int fd, const struct msghdr *msg) {
     const struct nd_sock *sock = nd_sock_lookup(fd);
     if (sock && (nd_sock_flags(sock) & ND_SOCK_INET))
         return;
-    if (nd_readable(msg, sizeof *msg) && msg->msg_controllen >= CMSG_LEN(sizeof(int)) &&
-        nd_readable(msg->msg_control, msg->msg_controllen)) {
-        struct msghdr *header = (struct msghdr *)(uintptr_t)msg; /* CMSG_NXTHDR takes no const; it writes nothing */
-        for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part)) {
-            const size_t left = (size_t)((char *)msg->msg_control + msg->msg_controllen - (char *)part);
-            if (part->cmsg_len < CMSG_LEN(0) || part->cmsg_len > left)
+    const size_t size = nd_readable(msg, sizeof *msg) ? nd_message_control_size(msg) : 0;
+    if (size >= CMSG_LEN(sizeof(int)) && nd_readable(msg->msg_control, size)) {
+        for (size_t at = 0; at + CMSG_LEN(0) <= size;) {
+            const struct cmsghdr *part = (const void *)((const char *)msg->msg_control + at);
+            const size_t length = nd_message_part_size(part);
+            if (length < CMSG_LEN(0) || length > size - at)
                 break; /* the kernel refuses it */
             if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS)
-                take_back_all(part);
+                take_back_all((const char *)part + CMSG_LEN(0), length - CMSG_LEN(0));
+            at += CMSG_ALIGN(length);
         }
     }
     errno = saved;

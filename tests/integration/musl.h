@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,3 +24,7 @@ static inline void musl_closefrom(int first) {
     made(SYS_close_range, first, ~0U, 0);
 }
 #define closefrom musl_closefrom
+
+/* musl has these functions since 1.2.5; by number they are the same calls. */
+#define preadv2(fd, iov, count, offset, flags) syscall(SYS_preadv2, fd, iov, count, (long)(offset), -1L, flags)
+#define pwritev2(fd, iov, count, offset, flags) syscall(SYS_pwritev2, fd, iov, count, (long)(offset), -1L, flags)
