@@ -5,6 +5,7 @@ import os
 import socket
 import struct
 import threading
+import time
 
 BYNAME, BYNAME6, BYADDR, BYADDR6, ADDRESSES = HOSTS = 4, 5, 6, 7, 14
 VERSION = 2
@@ -16,10 +17,11 @@ def packed(address):
 
 class Nscd:
     """`hosts`: the addresses and aliases of each name. `trouble`: what it does instead of an answer ("silent", "closes",
-    "half", "disabled"); `error`: its h_errno for a name that it does not know. `asked` collects (kind, key)."""
+    "half", "disabled"); `error`: its h_errno for a name that it does not know. `late`: the seconds after which an answer
+    is sent, of which the first `early` bytes are sent at once. `asked` collects (kind, key)."""
 
-    def __init__(self, path, hosts, trouble=None, error=1):
-        self.hosts, self.trouble, self.error, self.asked = hosts, trouble, error, []
+    def __init__(self, path, hosts, trouble=None, error=1, late=0, early=0):
+        self.hosts, self.trouble, self.error, self.late, self.early, self.asked = hosts, trouble, error, late, early, []
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.bind(str(path))
         os.chmod(path, 0o666)
@@ -49,7 +51,9 @@ class Nscd:
                     return
                 if self.trouble != "closes":
                     reply = self._reply(kind, key)
-                    connection.sendall(reply[:len(reply) // 2] if self.trouble == "half" else reply)
+                    connection.sendall(reply[:self.early])
+                    time.sleep(self.late)
+                    connection.sendall(reply[self.early:len(reply) // 2] if self.trouble == "half" else reply[self.early:])
         connection.close()
 
     def _reply(self, kind, key):

@@ -1,11 +1,15 @@
 """Hosts with a name service cache daemon: it is asked where libc asks it, and never waited for as libc does."""
 
+import json
 import os
 import shutil
+import signal
 import tempfile
+import time
 
 import pytest
 
+import look
 import programs
 from faults import nscd
 
@@ -108,6 +112,19 @@ for _ in range(3):
 print(json.dumps(took))"""
     took = net.told(ask, RESOLVE="1500ms")
     assert 0.5 <= took[0] < 1.4 and max(took[1:]) < 0.4 and len(daemon.asked) == 1, took
+
+
+@pytest.mark.parametrize("early", [0, 10], ids=["a whole answer", "the rest of one"])
+def test_it_answers_while_the_process_is_stopped(net, start, early):
+    """What it has sent is read before the clock is looked at."""
+    daemon = start(late=0.3, early=early)
+    program = net.start(programs.child("tell([a[4][0] for a in socket.getaddrinfo('four.test', 80, 0, socket.SOCK_STREAM)])"), RESOLVE="1800ms")
+    assert look.until(lambda: daemon.asked)
+    program.signal(signal.SIGSTOP)
+    time.sleep(0.9)
+    program.signal(signal.SIGCONT)
+    result = program.finish()
+    assert result.status == 0 and json.loads(result.out) == ["192.0.2.73"], result
 
 
 @pytest.mark.parametrize("how", ["LOCALDOMAIN", "__nss_configure_lookup"])
