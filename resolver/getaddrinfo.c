@@ -116,6 +116,12 @@ static int system_error(const struct nd_host *host) {
     return EAI_SYSTEM;
 }
 
+/* libc's getaddrinfo has the sources write to the thread's h_errno. */
+static void set_h_errno(const struct nd_host *host) {
+    if (!host->keeps_h_errno && (host->status == ND_SUCCESS || host->h_err != 0))
+        h_errno = host->h_err;
+}
+
 /* gethostbyname rejects a name that looks like an address but is not a valid one: "1.2.3.4.5", "::zz". */
 static bool looks_numeric(const char *name) {
     if (*name >= '0' && *name <= '9' && name[strspn(name, "0123456789.")] == '\0' && name[strlen(name) - 1] != '.')
@@ -125,9 +131,12 @@ static bool looks_numeric(const char *name) {
 
 /* For AF_INET without AI_CANONNAME glibc uses gethostbyname2_r, whose failures map to other codes. */
 static int name_by_gethostbyname(struct nd_host *host, const struct request *r, struct nd_config *config) {
-    if (looks_numeric(r->node))
+    if (looks_numeric(r->node)) {
+        h_errno = HOST_NOT_FOUND;
         return EAI_NONAME;
+    }
     nd_lookup_name(host, config, r->node, ND_ONE_FAMILY, AF_INET, r->lookup);
+    set_h_errno(host);
     if (host->status == ND_SUCCESS)
         return 0;
     if (host->status == ND_NOTFOUND)
@@ -152,6 +161,7 @@ static int code_for(int no_data, int no_inet6_data) {
 
 static int name_both_families(struct nd_host *host, const struct request *r, struct nd_config *config) {
     nd_lookup_name(host, config, r->node, ND_BOTH_FAMILIES, AF_UNSPEC, r->lookup);
+    set_h_errno(host);
     if (host->status == ND_SUCCESS)
         return 0;
     if (host->status != ND_NOTFOUND && host->h_err == NETDB_INTERNAL)
@@ -226,6 +236,7 @@ static int name_one_family(struct nd_host *host, struct request *r, struct nd_co
             ask_for_v6(&part, r, config, config->sources.list[i], kind);
         else
             nd_ask_source(&part, config, config->sources.list[i], r->node, kind, wanted, r->lookup);
+        set_h_errno(&part);
         no_data = no_inet6_data = part.status == ND_SUCCESS ? 0 : no_data_of(&part, false);
         bool failed = part.status != ND_SUCCESS && part.h_err == NETDB_INTERNAL;
         r->got_ipv6 = part.status == ND_SUCCESS && wanted == AF_INET6;
@@ -234,6 +245,7 @@ static int name_one_family(struct nd_host *host, struct request *r, struct nd_co
         if (!failed && map && !r->lookup->expired && (r->hints.ai_flags & AI_ALL || host->count == 0)) {
             nd_host_free(&part);
             nd_ask_source(&part, config, config->sources.list[i], r->node, kind, AF_INET, r->lookup);
+            set_h_errno(&part);
             no_data = part.status == ND_SUCCESS ? 0 : no_data_of(&part, false);
             failed = part.status != ND_SUCCESS && part.h_err == NETDB_INTERNAL;
             if (part.status == ND_SUCCESS) {

@@ -61,6 +61,7 @@ struct call {
     socklen_t length, host_size, service_size;
     /* results */
     int code, error;
+    int thread_h_err; /* h_errno's value in the caller, then in the helper thread */
     struct addrinfo *list;
     struct nd_host host;
     char *host_name, *service_name;
@@ -85,7 +86,9 @@ static void run(struct nd_job *job) {
     struct call *c = (struct call *)job;
     locale_t old = c->locale ? uselocale(c->locale) : (locale_t)0;
     nd_own_state_enter(c->state);
+    h_errno = c->thread_h_err;
     c->make(c);
+    c->thread_h_err = h_errno;
     nd_own_state_leave(c->state);
     if (c->locale)
         uselocale(old);
@@ -107,10 +110,20 @@ static struct call *new_call(struct packed *p, void (*make)(struct call *)) {
         return NULL;
     }
     c->make = make;
+    c->thread_h_err = h_errno;
     c->key = p->bytes;
     c->locale = own != LC_GLOBAL_LOCALE ? duplocale(own) : (locale_t)0;
     c->job = (struct nd_job){.run = run, .free = free_call, .key = p->bytes, .key_size = p->size};
     nd_host_init(&c->host);
+    return c;
+}
+
+/* Returns the finished call; NULL at the deadline, or where there was no memory for it. h_errno is left as libc leaves
+ * it, also by functions that do not give it. */
+static struct call *run_call(struct call *c, struct nd_lookup *lookup) {
+    c = c ? (struct call *)nd_job_run(&c->job, lookup) : NULL;
+    if (c || lookup->expired)
+        h_errno = c ? c->thread_h_err : TRY_AGAIN;
     return c;
 }
 
@@ -168,7 +181,7 @@ int nd_helper_getaddrinfo(nd_getaddrinfo_fn *real, const char *node, const char 
     c->real.getaddrinfo = real;
     c->has_hints = hints != NULL;
     c->hints = (struct addrinfo){h[1], h[2], h[3], h[4], 0, NULL, NULL, NULL};
-    c = (struct call *)nd_job_run(&c->job, lookup);
+    c = run_call(c, lookup);
     if (!c)
         return EAI_AGAIN;
     int code = c->code, error = c->error;
@@ -221,10 +234,6 @@ static void run_hostent(struct call *c) {
         c->host.sys_err = code;
     }
     free(buffer);
-}
-
-static struct call *run_call(struct call *c, struct nd_lookup *lookup) {
-    return c ? (struct call *)nd_job_run(&c->job, lookup) : NULL;
 }
 
 static struct call *call_by_name(nd_gethostbyname2_r_fn *real, const char *name, int family) {

@@ -57,7 +57,7 @@ static int call_without_state(const struct nd_res_real *real, const struct nd_re
 
 static void run(struct nd_job *base) {
     struct job *j = (struct job *)base;
-    h_errno = 0;
+    h_errno = j->h_err;
     j->code = j->call.state ? call_with_state(&j->real, &j->call) : call_without_state(&j->real, &j->call);
     j->error = errno;
     j->h_err = h_errno;
@@ -106,6 +106,7 @@ static struct job *new_job(const struct nd_res_real *real, const struct nd_res_c
     memcpy(j->key + 1, &(void *){j}, sizeof(void *));
     j->real = *real;
     j->call = *call;
+    j->h_err = h_errno;
     if (!copy_text(&j->name, call->name) || !copy_text(&j->domain, call->domain) ||
         !copy_bytes(&j->query, call->query, call->query_size) || !copy_bytes(&j->answer, call->answer, call->size)) {
         free_job(&j->job);
@@ -139,6 +140,7 @@ int nd_helper_res(const struct nd_res_real *real, const struct nd_res_call *call
     int code = j->code;
     if (call->size > 0) /* libc stores an error answer there, too */
         memcpy(call->answer, j->answer, (size_t)call->size);
+    h_errno = j->h_err;
     if (code < 0)
         fail(call, j->error, j->h_err);
     nd_job_put(&j->job);

@@ -13,7 +13,7 @@ void nd_host_init(struct nd_host *host) {
     host->names = NULL;
     host->canonical = NULL;
     host->count = host->name_count = 0;
-    host->no_memory = false;
+    host->no_memory = host->keeps_h_errno = false;
 }
 
 void nd_host_free(struct nd_host *host) {
@@ -24,6 +24,13 @@ void nd_host_free(struct nd_host *host) {
         free(host->addresses);
     free(host->canonical);
     nd_host_init(host);
+}
+
+void nd_host_keep_h_errno(struct nd_host *host, int before) {
+    if (!host->keeps_h_errno || before == 0)
+        return;
+    host->h_err = before;
+    host->keeps_h_errno = false;
 }
 
 #define FEW (sizeof((struct nd_host *)0)->few / sizeof(struct nd_address))

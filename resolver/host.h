@@ -27,11 +27,15 @@ struct nd_host {
     size_t name_count;
     char *canonical;          /* NULL: none was found */
     bool no_memory;           /* out of memory: the result is incomplete */
+    bool keeps_h_errno;       /* libc leaves h_errno as it was, where the hosts file has the name */
     struct nd_address few[4]; /* most hosts have no more and need no allocation */
 };
 
 void nd_host_init(struct nd_host *host);
 void nd_host_free(struct nd_host *host);
+
+/* Has the value that the source before set stand, where this one keeps it; 0: it is the first one. */
+void nd_host_keep_h_errno(struct nd_host *host, int before);
 
 /* Each adds a copy; no_memory is set where there is no memory for it. */
 void nd_host_add_address(struct nd_host *host, int family, const void *bytes);

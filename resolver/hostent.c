@@ -52,7 +52,8 @@ int nd_make_hostent(struct hostent *result, const struct nd_host *host, int fami
 /* As in glibc's getXXbyYY_r, errno is always set, also to 0, and is the return value. */
 static int finish(const struct nd_host *host, int *h_err) {
     int code;
-    *h_err = host->h_err;
+    if (!host->keeps_h_errno)
+        *h_err = host->h_err;
     if (host->status == ND_SUCCESS || host->status == ND_NOTFOUND)
         code = 0;
     else if (host->status == ND_TRYAGAIN && host->h_err != NETDB_INTERNAL)
@@ -99,7 +100,7 @@ static bool make_static(struct nd_static_hostent *storage, const struct nd_host 
 }
 
 struct hostent *nd_finish_static(struct nd_static_hostent *storage, const struct nd_host *host, int family) {
-    int h_err;
+    int h_err = 0;
     finish(host, &h_err);
     if (h_err != 0)
         h_errno = h_err;

@@ -64,6 +64,7 @@ static bool add_line(struct nd_host *host, const struct nd_hosts_line *line, int
         add_names(host, line, first);
     host->status = ND_SUCCESS;
     host->h_err = 0;
+    host->keeps_h_errno = true;
     return true;
 }
 
@@ -145,8 +146,10 @@ void nd_hosts_by_name(struct nd_host *host, const char *name, int family, bool m
     while ((line = source.snapshot ? nd_hosts_table_next(&cursor) : nd_hosts_scan_name(&source.scan, name)) != NULL)
         if (add_line(host, line, family) && !multi)
             break;
-    if (host->count && multi && family != AF_UNSPEC)
-        host->h_err = HOST_NOT_FOUND; /* libc reads on to the end of the file, which leaves this value */
+    if (host->count && multi) { /* libc reads on to the end of the file, which leaves this value */
+        host->h_err = HOST_NOT_FOUND;
+        host->keeps_h_errno = false;
+    }
     close_source(&source, host, family);
 }
 

@@ -52,7 +52,7 @@ static void from_dns(struct nd_host *host, struct nd_config *config, const uint8
             nd_host_add_address(host, *family, address);
     } else { /* libc treats any failure, even a timeout, as "not found", and returns TRY_AGAIN only in h_errno */
         host->status = ND_NOTFOUND;
-        host->h_err = s.h_err;
+        host->h_err = h_errno = s.h_err;
     }
     nd_ask_free(&s.ask);
 }
@@ -72,6 +72,7 @@ void nd_lookup_address(struct nd_host *host, struct nd_config *config, const voi
             from_dns(host, config, address, family, lookup);
         if (host->status != ND_SUCCESS && host->h_err == 0)
             host->h_err = before;
+        nd_host_keep_h_errno(host, before);
         if (host->no_memory)
             host->status = ND_UNAVAIL, host->h_err = NETDB_INTERNAL;
         if (host->status == ND_SUCCESS || lookup->expired || lookup->libc_why)

@@ -81,7 +81,9 @@ static void from_dns(struct nd_host *host, struct nd_config *config, const char 
     lookup->libc_why = nd_host_aliases(name);
     if (lookup->libc_why)
         return;
-    if (!nd_search_or_stale(&s, name))
+    bool answered = nd_search_or_stale(&s, name);
+    h_errno = s.h_err; /* libc's search leaves it so, whatever function has called it */
+    if (!answered)
         set_failure(host, &s);
     else if (kind == ND_BOTH_FAMILIES)
         nd_answer_both(host, &s.ask.answers[0], &s.ask.answers[1]);
@@ -138,6 +140,7 @@ void nd_lookup_name(struct nd_host *host, struct nd_config *config, const char *
         nd_ask_source(host, config, config->sources.list[i], name, kind, family, lookup);
         if (host->status != ND_SUCCESS && host->h_err == 0) /* a hosts file that cannot be read says nothing */
             host->h_err = before;
+        nd_host_keep_h_errno(host, before);
         if (host->status == ND_SUCCESS || lookup->expired || lookup->libc_why)
             return;
     }

@@ -57,8 +57,9 @@ static int copy_answer(const struct nd_dns_message *m, unsigned char *answer, in
 static int finish(const struct call *c, struct nd_search *s, bool answered, unsigned char *answer, int size) {
     const struct nd_dns_message *m = s->ask.answers[0].bytes ? &s->ask.answers[0] : &s->ask.error_answer;
     int length = m->bytes ? copy_answer(m, answer, size) : 0;
-    if (!answered) {
+    if (!answered || s->h_err) /* libc's search sets it before it asks */
         set_h_errno(c, s->h_err);
+    if (!answered) {
         if (s->error)
             errno = s->error;
         length = -1;

@@ -25,6 +25,7 @@ ND_COLD static int look_up(const char *node, const char *service, const struct a
     nd_lookup_end(&use, node, &lookup);
     if (result == 0)
         nd_lookup_found(&use, node, canonical, *res);
+    nd_lookup_set_h_errno(&lookup);
     return nd_lookup_code(&lookup, result);
 }
 
@@ -48,6 +49,7 @@ ND_COLD static int look_up_address(const struct sockaddr *address, socklen_t len
         result = nd_helper_getnameinfo(nd_real.getnameinfo, address, length, host, host_size, service, service_size,
                                        flags, &lookup);
     nd_lookup_end(&use, NULL, &lookup);
+    nd_lookup_set_h_errno(&lookup);
     return nd_lookup_code(&lookup, result);
 }
 

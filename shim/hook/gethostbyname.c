@@ -41,6 +41,7 @@ ND_COLD static int by_name_r(enum nd_call operation, const char *name, int famil
         code = by_libc_r(name, operation == ND_OPERATION_gethostbyname_r, family, entry, buffer, size, result, h_err,
                          &lookup);
     *h_err = nd_lookup_h_err(&lookup, *h_err);
+    nd_lookup_set_h_errno(&lookup);
     nd_lookup_end(&use, name, &lookup);
     nd_lookup_found_host(&use, name, code == 0 ? *result : NULL);
     return code;
@@ -142,6 +143,7 @@ ND_COLD static int by_address_r(const void *address, socklen_t length, int famil
         code = nd_helper_gethostbyaddr_r(nd_real.gethostbyaddr_r, address, length, family, entry, buffer, size, result,
                                          h_err, &lookup);
     *h_err = nd_lookup_h_err(&lookup, *h_err);
+    nd_lookup_set_h_errno(&lookup);
     nd_lookup_end(&use, NULL, &lookup);
     return code;
 }

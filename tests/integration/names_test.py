@@ -4,7 +4,7 @@ import pytest
 
 import look
 import programs
-from faults import dns
+from faults import Zone, dns
 
 PYTHON = """
 answer, entry, pointer, error = ctypes.create_string_buffer(1024), ctypes.create_string_buffer(64), ctypes.c_void_p(), ctypes.c_int()
@@ -123,6 +123,48 @@ def test_programs(net, argv, server):
     net.dns(*SERVERS[server])
     result = net.run(argv, RESOLVE="300ms")
     assert result.status > 0 and 0.3 <= result.elapsed < 3, result
+
+
+H_ERRNO = """
+libc.__h_errno_location.restype = ctypes.POINTER(ctypes.c_int)
+libc.gethostbyname.restype = libc.gethostbyaddr.restype = ctypes.c_void_p
+answer, entry, pointer, error = ctypes.create_string_buffer(4096), ctypes.create_string_buffer(64), ctypes.c_void_p(), ctypes.c_int()
+more = (entry, answer, ctypes.c_size_t(4096), ctypes.byref(pointer), ctypes.byref(error))
+def infos(name, family):
+    hints = (ctypes.c_int * 12)(0, family, 1)
+    return libc.getaddrinfo(name, None, hints, ctypes.byref(ctypes.c_void_p()))
+def address(name):
+    return socket.inet_aton({b"host.test": "127.0.0.1", b"four.test": "192.0.2.9"}.get(name, "192.0.2.10"))
+CALLS = [lambda name: libc.gethostbyname(name), lambda name: libc.gethostbyname_r(name, *more),
+         lambda name: libc.gethostbyname2_r(name, socket.AF_INET6, *more), lambda name: infos(name, 0), lambda name: infos(name, 2),
+         lambda name: infos(name, 10), lambda name: libc.gethostbyaddr(address(name), 4, 2),
+         lambda name: libc.gethostbyaddr_r(address(name), 4, 2, *more), lambda name: libc.res_search(name, 1, 1, answer, 4096),
+         lambda name: libc.res_query(name, 1, 1, answer, 4096)]
+told = []
+for name in b"host.test", b"four.test", b"none.test", b"bad.test", b"localhost", b"1.2.3.4.5", b"a..b", b"1.2.3.4", b"":
+    for call in CALLS:
+        libc.__h_errno_location()[0], error.value = 77, 78
+        call(name)
+        told.append((libc.__h_errno_location()[0], error.value))
+tell(told)
+"""
+
+
+@pytest.mark.parametrize("sources", ["files dns", "files [UNAVAIL=return] dns", "files", "dns files"])
+@pytest.mark.parametrize("multi", ["on", "off"])
+def test_what_is_left_in_h_errno(net, sources, multi):
+    """Functions that give it elsewhere, or not at all, leave there what libc's leave."""
+    healthy, failing = dns.answering(Zone({"host.test": ["192.0.2.7", "2001:db8::7"], "four.test": ["192.0.2.7"]})), dns.failing()
+    net.dns(lambda question, *more: (failing if question.name == "bad.test" else healthy)(question, *more))
+    net.etc("nsswitch.conf", f"hosts: {sources}\nservices: files\n")
+    net.etc("host.conf", f"multi {multi}\n")
+    assert net.told(H_ERRNO) == net.told(H_ERRNO, library=False)
+
+
+def test_perl_says_why_a_name_is_not_found(net):
+    net.names({"four.test": ["192.0.2.7"]})
+    ask = "for ('none.test', 'four.test') { $? = 0; gethostbyname $_; print qq($?\n) }"
+    assert net.run(["perl", "-e", ask]).out == net.run(["perl", "-e", ask], library=False).out == b"1\n0\n"
 
 
 LOOK_UP = "for i in range(int(sys.argv[1])): print(socket.gethostbyname(f'n{i}.test'))"

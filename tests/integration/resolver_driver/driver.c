@@ -39,6 +39,17 @@ static const char *null_or(const char *text) {
     return strcmp(text, "-") == 0 ? NULL : text;
 }
 
+/* What functions that do not give h_errno leave in it counts, too: perl shows it after a lookup by gethostbyname_r. */
+static void set_errors(int *h_err) {
+    h_errno = 77;
+    if (h_err)
+        *h_err = 78;
+}
+
+static void say_h_errno(struct text *t) {
+    say(t, " t%d", h_errno);
+}
+
 static struct nd_lookup lookup;
 
 static struct nd_lookup *budget(void) {
@@ -85,7 +96,7 @@ static void say_hostent(struct text *t, int code, int h_err, const struct hosten
 }
 
 static void say_packet(struct text *t, int code, const unsigned char *packet, int size) {
-    say(t, "%d h%d ", code, code < 0 ? h_errno : 0);
+    say(t, "%d h%d ", code, h_errno);
     for (int i = 2; code > 0 && i < (code < size ? code : size); i++)
         say(t, "%02x", packet[i]);
 }
@@ -99,44 +110,56 @@ static void ask_gai(char **a, struct text *libc, struct text *ours) {
         hints.ai_flags = atoi(a[6]);
         h = &hints;
     }
+    set_errors(NULL);
     int code = getaddrinfo(null_or(a[1]), null_or(a[2]), h, &list);
     say_list(libc, code, list);
+    say_h_errno(libc);
+    set_errors(NULL);
     code = nd_getaddrinfo(null_or(a[1]), null_or(a[2]), h, &list, budget());
     if (code != ND_LOOKUP_LIBC)
         say_list(ours, code, list);
+    say_h_errno(ours);
 }
 
 static void ask_name(char **a, struct text *libc, struct text *ours) {
     struct hostent entry, *result = NULL;
     static char buffer[1 << 15];
-    int h_err = 0, family = atoi(a[2]);
+    int h_err, family = atoi(a[2]);
+    set_errors(&h_err);
     int code = gethostbyname2_r(a[1], family, &entry, buffer, sizeof buffer, &result, &h_err);
     say_hostent(libc, code, h_err, result);
+    say_h_errno(libc);
     result = NULL;
-    h_err = 0;
+    set_errors(&h_err);
     code = nd_gethostbyname2_r(a[1], family, &entry, buffer, sizeof buffer, &result, &h_err, budget());
     say_hostent(ours, code, h_err, result);
+    say_h_errno(ours);
 }
 
 static void ask_static(char **a, struct text *libc, struct text *ours) {
+    set_errors(NULL);
     struct hostent *h = gethostbyname(a[1]);
-    say_hostent(libc, 0, h ? 0 : h_errno, h);
+    say_hostent(libc, 0, h_errno, h);
+    set_errors(NULL);
     h = nd_gethostbyname(a[1], budget());
-    say_hostent(ours, 0, h ? 0 : h_errno, h);
+    say_hostent(ours, 0, h_errno, h);
 }
 
 static void ask_addr(char **a, struct text *libc, struct text *ours) {
     unsigned char address[16];
     struct hostent entry, *result = NULL;
     static char buffer[1 << 15];
-    int h_err = 0, family = atoi(a[2]);
+    int h_err, family = atoi(a[2]);
     socklen_t length = (socklen_t)hex_bytes(address, a[1]);
+    set_errors(&h_err);
     int code = gethostbyaddr_r(address, length, family, &entry, buffer, sizeof buffer, &result, &h_err);
     say_hostent(libc, code, h_err, result);
+    say_h_errno(libc);
     result = NULL;
-    h_err = 0;
+    set_errors(&h_err);
     code = nd_gethostbyaddr_r(address, length, family, &entry, buffer, sizeof buffer, &result, &h_err, budget());
     say_hostent(ours, code, h_err, result);
+    say_h_errno(ours);
 }
 
 static void ask_info(char **a, struct text *libc, struct text *ours) {
@@ -156,10 +179,14 @@ static void ask_info(char **a, struct text *libc, struct text *ours) {
         length = sizeof s.v6;
     }
     s.v4.sin_port = htons((in_port_t)atoi(a[2]));
+    set_errors(NULL);
     int code = getnameinfo(&s.sa, length, host, room, service, sizeof service, atoi(a[3]));
     say(libc, "%d %s %s", code, code ? "" : host, code ? "" : service);
+    say_h_errno(libc);
+    set_errors(NULL);
     code = nd_getnameinfo(&s.sa, length, host, room, service, sizeof service, atoi(a[3]), budget());
     say(ours, "%d %s %s", code, code ? "" : host, code ? "" : service);
+    say_h_errno(ours);
 }
 
 static void ask_res(char **a, struct text *libc, struct text *ours) {
@@ -167,12 +194,12 @@ static void ask_res(char **a, struct text *libc, struct text *ours) {
     bool domain = strcmp(a[0], "domain") == 0, search = strcmp(a[0], "search") == 0;
     char **n = a + 2 + domain;
     int dns_class = atoi(n[0]), type = atoi(n[1]), size = atoi(n[2]);
-    h_errno = 0;
+    set_errors(NULL);
     int code = domain   ? res_querydomain(a[1], a[2], dns_class, type, answer, size)
                : search ? res_search(a[1], dns_class, type, answer, size)
                         : res_query(a[1], dns_class, type, answer, size);
     say_packet(libc, code, answer, size);
-    h_errno = 0;
+    set_errors(NULL);
     struct nd_lookup *l = budget();
     code = domain   ? nd_res_querydomain(NULL, a[1], a[2], dns_class, type, answer, size, l)
            : search ? nd_res_search(NULL, a[1], dns_class, type, answer, size, l)
