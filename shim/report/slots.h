@@ -6,6 +6,8 @@
 #ifndef ND_REPORT_SLOTS_H
 #define ND_REPORT_SLOTS_H
 
+#include <stddef.h>
+
 #include "base/frame.h"
 #include "shim/report/slot.h"
 

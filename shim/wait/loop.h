@@ -3,6 +3,8 @@
 #ifndef ND_WAIT_LOOP_H
 #define ND_WAIT_LOOP_H
 
+#include <stddef.h>
+
 #include "base/frame.h"
 #include "shim/report/slots_fast.h"
 #include "shim/wait/signals.h"
