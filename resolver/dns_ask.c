@@ -179,6 +179,12 @@ static void continue_attempts(exchange *x, nd_time now) {
     }
 }
 
+/* A server that cannot be reached may have failed by the time it has been asked. */
+static void start_next_slot(exchange *x, nd_time now) {
+    start_slot(x, now);
+    continue_attempts(x, now);
+}
+
 /* One of two answers has been received, and the other may come by UDP from the same server. It is waited for as long as
  * libc waits for one server; A, without which few programs reach anything, for twice as long, and where there is no
  * AAAA record either, for as long as libc waits for all. Half-way its question is sent once more, to the same server
@@ -213,7 +219,7 @@ static bool advance_second(exchange *x, int which, nd_time now) {
     if (silent)
         wait_for_second(x, which, now);
     while (find_slot(x, which) && (!nd_exchange_pending(x, which, -1, ND_UDP_OR_TCP) || now >= x->slot_end)) {
-        start_slot(x, now);
+        start_next_slot(x, now);
         if (!silent) /* the first server has failed: the next one has all its time */
             x->second_end = nd_time_after(now, full_wait(x));
         if (x->fatal_error)
@@ -253,7 +259,7 @@ static bool advance(exchange *x, nd_time now) {
         if (latest && now < x->slot_end)
             break;
         x->timed_out |= latest;
-        start_slot(x, now);
+        start_next_slot(x, now);
         if (x->fatal_error)
             return true;
     }

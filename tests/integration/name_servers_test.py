@@ -270,6 +270,14 @@ def test_a_failed_lookup_takes_no_longer_than_with_libc(net):
     assert found == EAI_AGAIN and 0.9 < took < 1.7
 
 
+def test_nor_behind_servers_that_cannot_be_reached(net, addresses):
+    """They have failed by the time both questions have been sent to them."""
+    servers(net, dns.silent)
+    net.etc("resolv.conf", "nameserver 127.0.0.8\nnameserver 127.0.0.9\nnameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+    found, took = look_up(net, "host.test")
+    assert found == EAI_AGAIN and 0.9 < took < 1.7
+
+
 def test_the_no_of_a_third_server_behind_one_that_fails(net):
     servers(net, dns.silent, REFUSED, nobody, options="options timeout:1 attempts:1\n")
     found, took = look_up(net, "host.test")
