@@ -87,6 +87,7 @@ static void run(struct nd_job *job) {
     locale_t old = c->locale ? uselocale(c->locale) : (locale_t)0;
     nd_own_state_enter(c->state);
     h_errno = c->thread_h_err;
+    errno = c->error; /* libc takes what an earlier call has left there for the reason, where a module is missing */
     c->make(c);
     c->thread_h_err = h_errno;
     nd_own_state_leave(c->state);
@@ -110,6 +111,7 @@ static struct call *new_call(struct packed *p, void (*make)(struct call *)) {
         return NULL;
     }
     c->make = make;
+    c->error = errno;
     c->thread_h_err = h_errno;
     c->key = p->bytes;
     c->locale = own != LC_GLOBAL_LOCALE ? duplocale(own) : (locale_t)0;

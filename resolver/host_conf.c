@@ -6,7 +6,7 @@
 #include "resolver/file_cache.h"
 
 struct settings {
-    bool multi, reorder, overridden;
+    bool multi, reorder, trim, overridden;
 };
 
 static bool is_overridden(void) {
@@ -27,6 +27,10 @@ static void *parse_host_conf(struct nd_snapshot *s) {
         nd_cut_at(&line, '#');
         if (!nd_next_word(&line, &word))
             continue;
+        if (nd_word_is_nocase(word, "trim")) {
+            settings->trim = true;
+            continue;
+        }
         bool *target = nd_word_is_nocase(word, "multi")     ? &settings->multi
                        : nd_word_is_nocase(word, "reorder") ? &settings->reorder
                                                             : NULL;
@@ -49,6 +53,7 @@ const char *nd_host_conf(bool *multi) {
     *multi = settings->multi;
     const char *why = settings->overridden ? "host.conf is overridden in the environment"
                       : settings->reorder  ? "host.conf: reorder"
+                      : settings->trim     ? "host.conf: trim"
                                            : NULL;
     nd_file_put(s);
     return why;

@@ -157,8 +157,29 @@ def test_what_is_left_in_h_errno(net, sources, multi):
     healthy, failing = dns.answering(Zone({"host.test": ["192.0.2.7", "2001:db8::7"], "four.test": ["192.0.2.7"]})), dns.failing()
     net.dns(lambda question, *more: (failing if question.name == "bad.test" else healthy)(question, *more))
     net.etc("nsswitch.conf", f"hosts: {sources}\nservices: files\n")
-    net.etc("host.conf", f"multi {multi}\n")
+    net.cover("/etc/host.conf", f"multi {multi}\n")
     assert net.told(H_ERRNO) == net.told(H_ERRNO, library=False)
+
+
+def test_domains_that_host_conf_trims(net):
+    net.etc("hosts", "127.0.0.1 localhost\n192.0.2.7 host.test\n")
+    net.cover("/etc/host.conf", "multi on\ntrim .test\n")
+    ask = "tell([socket.gethostbyname_ex('host.test'), socket.getnameinfo(('192.0.2.7', 0), 0), socket.gethostbyaddr('192.0.2.7')])"
+    told = net.told(ask)
+    assert told == net.told(ask, library=False) and told[1][0] == "host"
+
+
+def test_a_module_that_is_missing(net):
+    """libc takes the errno of an earlier call of the thread for the reason; the helper thread has the caller's."""
+    net.etc("nsswitch.conf", "hosts: nosuch\nservices: files\n")
+    ask = """
+def code(*more):
+    try:
+        socket.getaddrinfo("host.test", None, *more)
+    except OSError as error:
+        return error.errno
+tell([code(), code(socket.AF_INET), code(), code(socket.AF_INET)])"""
+    assert net.told(ask) == net.told(ask, library=False)
 
 
 def test_perl_says_why_a_name_is_not_found(net):
