@@ -156,7 +156,7 @@ RENAMED := $(BUILD)/renamed/resolver.o $(RENAMED_CARES) $(RENAMED_UNWIND_A)
 $(BUILD)/libnetdeadline.so: $(SHIM_OBJS) $(RENAMED) $(BUILD)/exports.map $(BUILD)/cares
 	$(CC) $(ALL_CFLAGS) -shared -nostartfiles -Wl,-soname,libnetdeadline.so -Wl,--version-script=$(BUILD)/exports.map \
 	    $(if $(SANITIZE),,-Wl,-z,defs) -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,-z,noseparate-code \
-	    -Wl,--exclude-libs,ALL -Wl,-Bsymbolic-functions -Wl,--hash-style=both $(LDFLAGS) -o $@ $(SHIM_OBJS) $(RENAMED) $(CARES_LIBS) $(LDLIBS)
+	    -Wl,--exclude-libs,ALL -Wl,-Bsymbolic-functions -Wl,--hash-style=both $(LDFLAGS) -o $@ $(SHIM_OBJS) $(RENAMED) $(CARES_LIBS) $(LDLIBS) -ldl
 
 # The command and the unit tests take what they need from archives; a test can stand in for the clock or the kernel.
 $(BUILD)/libplain.a: $(PLAIN_OBJS) $(RESOLVER_OBJS)

@@ -14,7 +14,8 @@
 #pragma weak pthread_testcancel /* NULL in a program without libpthread (glibc < 2.34) */
 
 #define SILENT_WAIT (50 * ND_MSEC) /* for a server that is known to be silent, before the next one is asked, too */
-#define LAST_ROUNDS 16             /* of reading what has been received, when the time is over */
+#define TCP_WAIT (200 * ND_MSEC) /* for an answer by UDP, where an earlier server had more than fits into a datagram */
+#define LAST_ROUNDS 16           /* of reading what has been received, when the time is over */
 
 /* After so many interruptions poll is not called again at once: it may always fail with EINTR, as a seccomp filter may
  * make it. */
@@ -159,6 +160,33 @@ static void ask_second(exchange *x, struct nd_attempt *a, nd_time now) {
         send_question(x, a, 1);
 }
 
+/* libc asks all servers by TCP after an answer that was truncated. Here they are asked by UDP first, as TCP may be closed
+ * to all of them, and by TCP where that brings nothing soon: a large answer may be lost on its way. Returns when that is
+ * due; ND_NEVER: not at all. */
+static nd_time tcp_due(const exchange *x, const struct nd_attempt *a) {
+    bool large = false;
+    for (int i = 0; i < x->ask->question_count; i++)
+        large |=
+            x->questions[i].truncated && a->questions[i].sent && !a->questions[i].done && nd_exchange_is_open(x, i);
+    if (!large || a->tcp || a->also_by_tcp)
+        return ND_NEVER;
+    return nd_time_after(a->began, nd_time_sooner(TCP_WAIT, x->schedule.slots[a->slot].wait / 2));
+}
+
+static void ask_also_by_tcp(exchange *x, struct nd_attempt *a, nd_time now) {
+    a->also_by_tcp = true;
+    struct nd_attempt *b = NULL;
+    for (int i = 0; i < x->ask->question_count; i++) {
+        if (!a->questions[i].sent || a->questions[i].done || !nd_exchange_is_open(x, i) ||
+            nd_exchange_pending(x, i, a->server_index, ND_TCP))
+            continue;
+        if (!b && !(b = add_attempt(x, a->server_index, a->slot, true, now)))
+            return;
+        b->is_second_way = true;
+        send_question(x, b, i);
+    }
+}
+
 /* Continues the attempts that want more than they were begun with, and frees those that are over. */
 static void continue_attempts(exchange *x, nd_time now) {
     for (int i = 0; i < x->attempt_count; i++) {
@@ -169,6 +197,8 @@ static void continue_attempts(exchange *x, nd_time now) {
             ask_by_tcp(x, i, now);
             continue;
         }
+        if (now >= tcp_due(x, a))
+            ask_also_by_tcp(x, a, now);
         if (x->ask->question_count == 2 && is_single(x->ask->conf))
             ask_second(x, a, now);
         if (!nd_attempt_pending(a)) {
@@ -278,6 +308,9 @@ static nd_time next_event(const exchange *x, nd_time now) {
     next = sooner_of_those_to_come(next, x->second_end, now);
     if (x->next_slot == x->schedule.count)
         next = sooner_of_those_to_come(next, give_up(x), now);
+    for (int i = 0; i < x->attempt_count; i++)
+        if (x->attempts[i])
+            next = sooner_of_those_to_come(next, tcp_due(x, x->attempts[i]), now);
     return sooner_of_those_to_come(next, nd_exchange_held_until(x), now);
 }
 

@@ -47,8 +47,9 @@ struct nd_attempt {
     /* of the owner */
     int server_index, slot;
     nd_time began;
-    bool repeated;  /* an unanswered question was sent once more, from another port */
-    bool truncated; /* an answer is to be asked for again over TCP */
+    bool repeated;                   /* an unanswered question was sent once more, from another port */
+    bool truncated;                  /* an answer is to be asked for again over TCP */
+    bool also_by_tcp, is_second_way; /* asked by UDP, and there is another attempt by TCP; is that other attempt */
 };
 
 /* Creates a channel to `server` without sending anything. NULL: out of memory. */

@@ -34,7 +34,7 @@ static void store(struct nd_ask *ask, struct nd_dns_message *m, const uint8_t *b
 }
 
 static void note_failure(struct nd_exchange *x, const struct nd_attempt *a) {
-    int e = a->socket_error;
+    int e = a->is_second_way ? 0 : a->socket_error;
     if (e == EMFILE || e == ENFILE || e == ENOBUFS || e == ENOMEM) {
         x->fatal_error = true;
         x->ask->error = e;

@@ -37,6 +37,10 @@
 
 #include "serve.h"
 
+#ifndef SYS_close_range /* glibc 2.34 */
+#define SYS_close_range 436
+#endif
+
 static atomic_int started, again, other, stop;
 static atomic_long longest;
 static int count, threads;

@@ -270,6 +270,19 @@ def test_a_failed_lookup_takes_no_longer_than_with_libc(net):
     assert found == EAI_AGAIN and 0.9 < took < 1.7
 
 
+@pytest.mark.parametrize("name", ["host.test", "four.test"])
+def test_a_second_server_that_answers_by_tcp_alone(net, name):
+    """Where the answer is large: it was truncated by the first one, and the second one's is lost on its way."""
+    servers(net, (dns.truncating, dns.NO_TCP), (dns.silent, good), options="options timeout:2 attempts:1\n")
+    found, took = look_up(net, name)
+    assert found == by_libc(net, name) != EAI_AGAIN and took < 1.2
+
+
+def test_a_second_server_with_tcp_closed_and_slow(net):
+    servers(net, (dns.truncating, dns.NO_TCP), (dns.late(0.6, good), dns.NO_TCP), options="options timeout:2 attempts:1\n")
+    assert look_up(net, "host.test")[0] == [V4, V6]
+
+
 def test_nor_behind_servers_that_cannot_be_reached(net, addresses):
     """They have failed by the time both questions have been sent to them."""
     servers(net, dns.silent)
