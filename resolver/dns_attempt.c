@@ -71,10 +71,13 @@ static int connect_socket(ares_socket_t fd, const struct sockaddr *address, ares
 /* The sockets are non-blocking. MSG_DONTWAIT is for a descriptor that the program replaces between the check and the
  * call: it must not wait on that. */
 static ares_ssize_t send_bytes(ares_socket_t fd, const struct iovec *vector, int count, void *user) {
+    struct nd_attempt *a = user;
     struct msghdr message = {.msg_iov = (struct iovec *)vector, .msg_iovlen = (size_t)count};
-    ssize_t n = is_ours(user, fd) ? sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) : -1;
+    if (a->sending >= 0 && count > 0 && vector->iov_len >= 2)
+        memcpy(a->questions[a->sending].id, vector->iov_base, 2);
+    ssize_t n = is_ours(a, fd) ? sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) : -1;
     if (n < 0 && errno != EAGAIN && errno != EINTR)
-        ((struct nd_attempt *)user)->unreachable = true;
+        a->unreachable = true;
     return n;
 }
 
@@ -181,6 +184,7 @@ struct nd_attempt *nd_attempt_new(const union nd_server *server, bool use_tcp, n
     a->on_answer = on_answer;
     a->owner = owner;
     a->tcp = use_tcp;
+    a->sending = -1;
     a->channel = use_tcp ? NULL : nd_pool_take();
     if (!a->channel && init_channel(a, use_tcp) != ARES_SUCCESS) {
         free(a);
@@ -233,10 +237,21 @@ bool nd_attempt_pending(const struct nd_attempt *a) {
 void nd_attempt_send(struct nd_attempt *a, int which, const uint8_t *packet, size_t size) {
     struct nd_attempt_question *q = &a->questions[which];
     *q = (struct nd_attempt_question){.attempt = a, .which = which, .packet = packet, .size = size, .sent = true};
+    a->sending = a->tcp ? -1 : which;
     ares_send(a->channel, packet, (int)size, on_ares_answer, q);
+    a->sending = -1;
     /* An ICMP error for the first question is reported once, here to the second one: neither will be answered. */
     if (a->unreachable && nd_attempt_pending(a))
         abandon(a);
+}
+
+void nd_attempt_resend(struct nd_attempt *a, int which) {
+    const struct nd_attempt_question *q = &a->questions[which];
+    struct iovec parts[2] = {{(void *)(uintptr_t)q->id, 2}, {(void *)(uintptr_t)(q->packet + 2), q->size - 2}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    for (int i = 0; i < a->sockets.count; i++)
+        if (nd_own_has(&a->sockets, a->sockets.known[i].fd))
+            sendmsg(a->sockets.known[i].fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 int nd_attempt_poll_set(const struct nd_attempt *a, struct pollfd fds[ND_ATTEMPT_FDS]) {

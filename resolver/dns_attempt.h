@@ -26,6 +26,7 @@ struct nd_attempt_question {
     int which;
     const uint8_t *packet;
     size_t size;
+    uint8_t id[2]; /* as it was sent by UDP */
     bool sent, done, answered;
 };
 
@@ -40,6 +41,7 @@ struct nd_attempt {
     const void *datagram; /* the buffer and size of the one received last */
     size_t datagram_size;
     int answered, failures; /* questions */
+    int sending;            /* the question that c-ares is given right now, or -1 */
     int socket_error;       /* errno of a failed socket(2) */
     bool tcp;
     bool reset;       /* the server has reset the TCP connection */
@@ -56,6 +58,9 @@ struct nd_attempt {
 struct nd_attempt *nd_attempt_new(const union nd_server *server, bool use_tcp, nd_attempt_done *on_answer, void *owner);
 void nd_attempt_send(struct nd_attempt *attempt, int which, const uint8_t *packet, size_t size);
 bool nd_attempt_pending(const struct nd_attempt *attempt);
+
+/* Sends a question that is not answered yet once more, by UDP from the same port. Whichever answer comes counts. */
+void nd_attempt_resend(struct nd_attempt *attempt, int which);
 
 /* Fills `fds` with what to poll for. Returns their number. */
 int nd_attempt_poll_set(const struct nd_attempt *attempt, struct pollfd fds[ND_ATTEMPT_FDS]);

@@ -7,6 +7,7 @@
 #include "resolver/interfaces.h"
 #include "resolver/libc_version.h"
 #include "resolver/lookup_name.h"
+#include "resolver/musl.h"
 #include "resolver/nscd.h"
 #include "resolver/numeric.h"
 #include "resolver/resolver.h"
@@ -386,6 +387,8 @@ int nd_getaddrinfo(const char *node, const char *service, const struct addrinfo 
     int saved = errno;
     struct request r = {.lookup = lookup};
     struct nd_host host;
+    if (nd_libc_is_musl())
+        return nd_musl_getaddrinfo(node, service, hints, res, lookup);
     nd_host_init(&host);
     lookup->expired = false;
     lookup->libc_why = NULL;

@@ -8,6 +8,7 @@
 #include "resolver/libc_version.h"
 #include "resolver/lookup_address.h"
 #include "resolver/lookup_name.h"
+#include "resolver/musl.h"
 #include "resolver/numeric.h"
 
 /* A name that looks like an address is parsed, or not found; no source is asked for it. True: handled. */
@@ -83,6 +84,8 @@ int nd_gethostbyname2_r(const char *name, int family, struct hostent *entry, cha
                         struct hostent **result, int *h_err, struct nd_lookup *lookup) {
     struct nd_host host;
     int code = -1;
+    if (nd_libc_is_musl())
+        return nd_musl_gethostbyname2_r(name, family, entry, buffer, size, result, h_err, lookup);
     if (by_name(&host, name, family, lookup))
         code = nd_finish_hostent(&host, family, entry, buffer, size, result, h_err);
     nd_host_free(&host);
@@ -98,6 +101,8 @@ int nd_gethostbyaddr_r(const void *address, socklen_t length, int family, struct
                        size_t size, struct hostent **result, int *h_err, struct nd_lookup *lookup) {
     struct nd_host host;
     int code = -1;
+    if (nd_libc_is_musl())
+        return nd_musl_gethostbyaddr_r(address, length, family, entry, buffer, size, result, h_err, lookup);
     if (is_unspecified(address, length)) {
         reset(lookup);
         *h_err = HOST_NOT_FOUND;
@@ -114,6 +119,8 @@ struct hostent *nd_gethostbyname2(const char *name, int family, struct nd_lookup
     static struct nd_static_hostent storage;
     struct nd_host host;
     struct hostent *result = NULL;
+    if (nd_libc_is_musl())
+        return nd_musl_gethostbyname2(name, family, lookup);
     if (by_name(&host, name, family, lookup))
         result = nd_finish_static(&storage, &host, family);
     nd_host_free(&host);
@@ -124,6 +131,8 @@ struct hostent *nd_gethostbyname(const char *name, struct nd_lookup *lookup) {
     static struct nd_static_hostent storage;
     struct nd_host host;
     struct hostent *result = NULL;
+    if (nd_libc_is_musl())
+        return nd_musl_gethostbyname2(name, AF_INET, lookup);
     if (by_name(&host, name, AF_INET, lookup))
         result = nd_finish_static(&storage, &host, AF_INET);
     nd_host_free(&host);
@@ -134,6 +143,8 @@ struct hostent *nd_gethostbyaddr(const void *address, socklen_t length, int fami
     static struct nd_static_hostent storage;
     struct nd_host host;
     struct hostent *result = NULL;
+    if (nd_libc_is_musl())
+        return nd_musl_gethostbyaddr(address, length, family, lookup);
     if (is_unspecified(address, length)) {
         reset(lookup);
         h_errno = HOST_NOT_FOUND;

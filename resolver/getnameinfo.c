@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 
 #include "resolver/lookup_address.h"
+#include "resolver/musl.h"
 #include "resolver/services.h"
 
 #define KNOWN_FLAGS                                                                                                    \
@@ -137,6 +138,8 @@ int nd_getnameinfo(const struct sockaddr *address, socklen_t length, char *host,
                    socklen_t service_size, int flags, struct nd_lookup *lookup) {
     struct request r = {address, flags, lookup};
     int saved = errno;
+    if (nd_libc_is_musl())
+        return nd_musl_getnameinfo(address, length, host, host_size, service, service_size, flags, lookup);
     lookup->expired = false;
     lookup->libc_why = NULL;
     int code = check(address, length, flags, host, service);

@@ -6,6 +6,7 @@
 #include "resolver/dns_search.h"
 #include "resolver/kept_connection.h"
 #include "resolver/lookup_name.h"
+#include "resolver/musl.h"
 #include "resolver/res_state.h"
 
 struct call {
@@ -146,6 +147,8 @@ int nd_res_send(struct __res_state *state, const unsigned char *query, int query
 }
 
 int nd_res(const struct nd_res_call *c, struct nd_lookup *lookup) {
+    if (nd_libc_is_musl())
+        return nd_musl_res(c, lookup);
     switch (c->operation) {
     case ND_RES_QUERY:
         return nd_res_query(c->state, c->name, c->dns_class, c->type, c->answer, c->size, lookup);

@@ -5,21 +5,8 @@
 
 #include <resolv.h>
 
+#include "resolver/res_call.h"
 #include "resolver/resolver.h"
-
-enum nd_res_operation { ND_RES_QUERY, ND_RES_SEARCH, ND_RES_QUERYDOMAIN, ND_RES_SEND };
-
-/* The arguments of any of these functions. */
-struct nd_res_call {
-    enum nd_res_operation operation;
-    struct __res_state *state;
-    const char *name, *domain;
-    int dns_class, type;
-    const unsigned char *query;
-    int query_size;
-    unsigned char *answer;
-    int size;
-};
 
 int nd_res(const struct nd_res_call *call, struct nd_lookup *lookup);
 

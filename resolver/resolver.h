@@ -42,6 +42,9 @@ struct nd_lookup {
 struct nd_resolv_conf;
 void nd_lookup_extend(struct nd_lookup *lookup, const struct nd_resolv_conf *conf);
 
+/* The same where libc's patience is known. */
+void nd_lookup_extend_to(struct nd_lookup *lookup, nd_time patience);
+
 /* Returns lookup->deadline, set at the first call: the lookup of a numeric address does not read the clock. */
 static inline nd_time nd_lookup_deadline(struct nd_lookup *lookup) {
     if (lookup->deadline == 0) {
@@ -60,8 +63,9 @@ static inline void nd_lookup_interrupted(struct nd_lookup *lookup) {
 }
 
 /* getaddrinfo(3) inside lookup->deadline. Returns 0, an EAI_ code (EAI_AGAIN at the deadline) or ND_LOOKUP_LIBC. On 0,
- * *res belongs to the caller and is laid out as glibc lays it out (one malloc per node with the sockaddr inside,
- * ai_canonname a malloc of its own on the first node only), so that libc's own freeaddrinfo frees it. */
+ * *res belongs to the caller and is laid out as libc lays it out (glibc: one malloc per node with the sockaddr inside,
+ * ai_canonname a malloc of its own on the first node only; musl: one block), so that libc's own freeaddrinfo frees it.
+ * */
 int nd_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res,
                    struct nd_lookup *lookup);
 

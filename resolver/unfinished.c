@@ -108,6 +108,10 @@ void nd_unfinished_own(struct nd_unfinished *u, void (*release)(void *), void *o
     u->object = object;
 }
 
+int nd_unfinished_cancel_state(const struct nd_unfinished *u) {
+    return u->cancel_state;
+}
+
 void nd_hold(struct nd_held *held) {
     held->next = NULL;
     held->link = NULL;

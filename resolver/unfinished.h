@@ -30,6 +30,9 @@ void nd_unfinished_end(struct nd_unfinished *unfinished);
  * of the frames that are gone. One for each lookup. */
 void nd_unfinished_own(struct nd_unfinished *unfinished, void (*release)(void *), void *object);
 
+/* The program's cancel state. */
+int nd_unfinished_cancel_state(const struct nd_unfinished *unfinished);
+
 /* Registers `held` with the lookup that this thread has begun last, until nd_drop. */
 void nd_hold(struct nd_held *held);
 void nd_drop(struct nd_held *held);

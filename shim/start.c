@@ -144,6 +144,7 @@ static void start_up(void) {
         nd_lock_process = (const uint32_t *)&nd_slots.wiped_process;
         nd_process = (pid_t)nd_raw_getpid();
         watch_fork();
+        nd_libc_musl_version(); /* asks the loader, which a child of a program with threads should not */
         nd_discover_inherited();
     }
     nd_state.active = nd_active;

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/libc.h"
 #include "base/valgrind.h"
 #include "shim/mode.h"
 #include "shim/report/repeats.h"
@@ -21,7 +20,7 @@ bool nd_lookup_is_bounded(const char *name) {
     if (nd_unlikely(!nd_active) && nd_start_early)
         nd_start_early();
     nd_live_check();
-    return nd_active && !nd_observing && !nd_libc_is_musl() && nd_profile_resolve(name);
+    return nd_active && !nd_observing && nd_profile_resolve(name);
 }
 
 /* ESTABLISH as it holds for lookups of `name`. A numeric name has none: it takes no time, and says nothing of what else
@@ -32,7 +31,7 @@ static nd_time establish_limit(const char *name) {
 }
 
 bool nd_lookup_to_connect_is_bounded(const char *name) {
-    return nd_lookup_is_bounded(name) || (nd_active && !nd_observing && !nd_libc_is_musl() && establish_limit(name));
+    return nd_lookup_is_bounded(name) || (nd_active && !nd_observing && establish_limit(name));
 }
 
 /* Whether ESTABLISH ends the lookup, and not RESOLVE. */

@@ -1,6 +1,7 @@
 /* res_query, res_search, res_querydomain, res_send and their res_n forms: DNS queries, bounded by RESOLVE. Those that
  * the resolver cannot make (because of HOSTALIASES or unusual options), and those that another library has functions
  * for, are made in a helper thread. */
+#include "base/libc.h"
 #include "resolver/helper_res.h"
 
 #include "shim/call/lookup.h"
@@ -41,7 +42,8 @@ ND_COLD static int run_query(enum nd_call function, const struct nd_res_call *ca
     }
     if (length < 0 && lookup.expired && call->operation != ND_RES_SEND) { /* res_send has errno only */
         nd_lookup_set_h_errno(&lookup);
-        (call->state ? call->state : &_res)->res_h_errno = h_errno;
+        if (!nd_libc_is_musl()) /* which has one state, and does not use it */
+            (call->state ? call->state : &_res)->res_h_errno = h_errno;
     }
     nd_lookup_end(&use, call->name, &lookup);
     return length;

@@ -128,10 +128,12 @@ static void close_all(const char *how) {
         syscall(SYS_close_range, 3u, ~0u, 0u);
         return;
     }
+#ifdef __GLIBC__ /* the rest is built for musl, too (musl_lookups_test.py) */
     if (strcmp(how, "closefrom") == 0) {
         closefrom(3);
         return;
     }
+#endif
     for (int fd = 3; fd < 256; fd++)
         close(fd);
 }
@@ -284,6 +286,7 @@ static int look_up_and_measure(char **arg) {
     return 0;
 }
 
+#ifdef __GLIBC__
 static int ask_together(char **arg) {
     static struct gaicb requests[64], *list[64];
     static char names[64][16];
@@ -301,6 +304,7 @@ static int ask_together(char **arg) {
     puts("");
     return 0;
 }
+#endif
 
 static const char *rated;
 static int rated_family;
@@ -383,8 +387,10 @@ static int leave_lookups(char **arg) {
     }
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &off);
     look_up_in(kept, "good.test");
+#ifdef __GLIBC__
     if (kept)
         res_nclose(&_res);
+#endif
     printf("%d %d %d %d %ld\n", jumps, entries("/proc/self/fd") - descriptors, entries("/proc/self/task") - 1,
            off == PTHREAD_CANCEL_DISABLE, resident_kb() - early);
     return 0;
@@ -430,7 +436,9 @@ int main(int argc, char **argv) {
         return look_up_and_measure(argv + 2);
     if (strcmp(mode, "rate") == 0 && argc == 6)
         return rate(argv + 2);
+#ifdef __GLIBC__
     if (strcmp(mode, "async") == 0 && argc == 3)
         return ask_together(argv + 2);
+#endif
     return 2;
 }

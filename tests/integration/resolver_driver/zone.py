@@ -1,12 +1,14 @@
 """A name server whose answers follow from the name that is asked for, so that a random name is a random answer.
 
 The first label is a list of words parted by "-": a3 (three A records), q2 (two AAAA), c2 (behind two CNAMEs), nx, nd
-(no data), sf, rf, fe, ni (error codes), hd (the code in a bare header), tc (truncated: TCP has the rest), om (odd case),
+(no data), sf, rf, fe, ni (error codes), hd (the code in a bare header), tc (truncated: TCP has the rest), tp (truncated
+after a record), ov (a datagram of any size), om (odd case),
 wo (records of another owner), ci (a CNAME to what is no host's name), ch (records of another class), bl (an A of five
 bytes), cu (cut off in the middle), mp (mapped AAAA), ns4, ns6 (silence on A, on AAAA), la7 (late by 0.7 s), ts (truncated, and silent over TCP), lie (a wrong
-id first). 127.0.0.2 to 127.0.0.4 answer, 127.0.0.5 and 127.0.0.6 never do.
+id first). 127.0.0.2 to 127.0.0.4 and ::1 answer, 127.0.0.5 and 127.0.0.6 never do.
 """
 
+import contextlib
 import hashlib
 import ipaddress
 import random
@@ -74,7 +76,7 @@ class Answer:
             owner = wire([b"other"] + self.names[1:])
         rclass = 3 if "ch" in self.words else 1
         if self.rtype == 12:
-            out.append(record(owner, 12, wire([b"name-" + self.names[0], b"ptr", b"test"])))
+            out.append(record(owner, 12, wire([b"name-" + b"".join(self.names[:1]), b"ptr", b"test"])))
         if self.rtype == 1 and "a" in self.words:
             for a in addresses(self.question, self.words["a"], 4):
                 out.append(record(owner, 1, a + b"x" if "bl" in self.words else a, rclass))
@@ -94,8 +96,10 @@ class Answer:
         body, flags = b"".join(records), 0x8180 | self.code
         if "cu" in self.words:
             body = body[:len(body) * 2 // 3]
+        if not tcp and "tp" in self.words and records:
+            return self.query[:2] + struct.pack(">HHHHH", flags | 0x200, 1, 1, 0, 0) + self.question + records[0]
         # as real servers do, what does not fit into a plain datagram is cut at a record
-        if not tcp and ("tc" in self.words or "ts" in self.words or len(body) + len(self.question) > 500):
+        if not tcp and "ov" not in self.words and ("tc" in self.words or "ts" in self.words or len(body) + len(self.question) > 500):
             return self.query[:2] + struct.pack(">HHHHH", flags | 0x200, 1, 0, 0, 0) + self.question
         return self.query[:2] + struct.pack(">HHHHH", flags, 1, len(records), 0, 0) + self.question + body
 
@@ -114,21 +118,24 @@ class Udp(socketserver.BaseRequestHandler):
 
 class Tcp(socketserver.StreamRequestHandler):
     def handle(self):
-        while size := self.rfile.read(2):
-            question = Answer(self.rfile.read(struct.unpack(">H", size)[0]))
-            answer = question.bytes(tcp=True)
-            if answer and "ts" not in question.words:
-                self.wfile.write(struct.pack(">H", len(answer)) + answer)
-                self.wfile.flush()
+        with contextlib.suppress(ConnectionError):  # some close the connection without a word
+            while size := self.rfile.read(2):
+                question = Answer(self.rfile.read(struct.unpack(">H", size)[0]))
+                answer = question.bytes(tcp=True)
+                if answer and "ts" not in question.words:
+                    self.wfile.write(struct.pack(">H", len(answer)) + answer)
+                    self.wfile.flush()
 
 
 def serve(host):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
     class TcpServer(socketserver.ThreadingTCPServer):
-        allow_reuse_address, daemon_threads = True, True
+        allow_reuse_address, daemon_threads, address_family = True, True, family
         request_queue_size = 64
 
     class UdpServer(socketserver.ThreadingUDPServer):
-        daemon_threads, max_packet_size = True, 4096
+        daemon_threads, max_packet_size, address_family = True, 4096, family
 
     for server in UdpServer((host, 53), Udp), TcpServer((host, 53), Tcp):
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -143,7 +150,10 @@ def be_silent(host):
 
 
 if __name__ == "__main__":
-    kept = [be_silent(host) for host in ("127.0.0.5", "127.0.0.6")]
-    for number in range(2, 5):
-        serve(f"127.0.0.{number}")
+    with contextlib.suppress(OSError):  # a host without IPv4
+        kept = [be_silent(host) for host in ("127.0.0.5", "127.0.0.6")]
+        for number in range(2, 5):
+            serve(f"127.0.0.{number}")
+    with contextlib.suppress(OSError):  # a host without IPv6
+        serve("::1")
     sys.exit(subprocess.call(sys.argv[1:]))
