@@ -14,6 +14,7 @@
 #include "cli/imports.h"
 #include "cli/library.h"
 #include "cli/loader.h"
+#include "cli/musl.h"
 #include "cli/program.h"
 
 static void print_help(FILE *to) {
@@ -41,7 +42,9 @@ static void check_file(struct findings *findings, const struct program *program)
         finding_note(findings, "a Go program: its network calls are raw system calls, which cannot be interposed");
     if (is_go && !program->is_static)
         check_guard(findings);
-    if (program->is_privileged && check_is_preloaded_everywhere())
+    if (program->is_privileged && musl_is_for(program))
+        finding_bad(findings, "gains privileges when executed: musl's loader takes no library then");
+    else if (program->is_privileged && check_is_preloaded_everywhere())
         finding_note(findings, "gains privileges when executed: variables are ignored there, and /etc/netdeadline.conf "
                                "counts only where root alone can write it");
     else if (program->is_privileged)
@@ -49,11 +52,30 @@ static void check_file(struct findings *findings, const struct program *program)
                     "gains privileges when executed: the loader ignores LD_PRELOAD; /etc/ld.so.preload works");
 }
 
-static void check_library(struct findings *findings, const struct program *program) {
+static void check_musl_library(struct findings *findings, const struct program *program, struct library *library) {
+    const bool has_lib = strstr(library->preload, "$LIB") != NULL;
+    const char *why = musl_uselessness_of(program, library);
+    if (why) {
+        finding_bad(findings, "it %s%s", why, library->preload[0] ? "" : ": with it the program would not start");
+        check_guard(findings);
+        return;
+    }
+    finding_good(findings, "the library is of its kind (%d-bit): %s", program->bits, library->file);
+    if (has_lib && !strstr(library->preload, "$LIB"))
+        finding_note(
+            findings,
+            "musl's loader knows no $LIB: LD_PRELOAD names the library by that path, as 'netdeadline run' does");
+}
+
+static void check_library(struct findings *findings, const struct program *program, bool is_for_musl) {
     struct library library;
     struct program file;
     enum loader_answer answer = LOADER_UNKNOWN;
     bool is_found = library_find(&library) == 0;
+    if (is_found && is_for_musl) {
+        check_musl_library(findings, program, &library);
+        return;
+    }
     if (is_found && strstr(library.preload, "$LIB"))
         answer = loader_takes(program->path, &library);
     if (answer == LOADER_IGNORES) {
@@ -75,10 +97,12 @@ static void check_library(struct findings *findings, const struct program *progr
 }
 
 static void check_libc(struct findings *findings, const char *loader) {
-    if (strstr(loader, "ld-musl")) {
-        finding_bad(findings, "linked with musl (loader %s): the library needs glibc", loader);
-        check_guard(findings);
-    } else if (strstr(loader, "ld-linux") || strstr(loader, "/ld.so") || strstr(loader, "ld64"))
+    char version[32];
+    if (loader_is_musl(loader) && loader_musl_version(loader, version, sizeof version))
+        finding_good(findings, "dynamic, for musl (%s here)", version);
+    else if (loader_is_musl(loader))
+        finding_note(findings, "dynamic, for musl, whose loader %s is not here to be asked", loader);
+    else if (strstr(loader, "ld-linux") || strstr(loader, "/ld.so") || strstr(loader, "ld64"))
         finding_good(findings, "dynamic, for glibc (%s here)", gnu_get_libc_version());
     else
         finding_note(findings, "an unknown loader, %s: it may not know LD_PRELOAD", loader);
@@ -136,6 +160,16 @@ static void check_imports(struct findings *findings, const struct program *progr
     elf_close(&file);
 }
 
+/* What holds for every program on this host, by the program's C library. */
+static void check_libc_of_host(struct findings *findings, bool is_for_musl) {
+    const bool everywhere = check_is_preloaded_everywhere();
+    if (everywhere && is_for_musl)
+        finding_note(findings, "/etc/ld.so.preload has the library, but musl's loader does not read that: LD_PRELOAD "
+                               "reaches the program");
+    else if (everywhere)
+        finding_note(findings, "/etc/ld.so.preload has the library already: of two copies the first one works");
+}
+
 static int check_program(const char *name) {
     struct findings findings = {0};
     struct program program;
@@ -153,11 +187,11 @@ static int check_program(const char *name) {
         check_guard(&findings);
         return findings_end(&findings);
     }
-    check_library(&findings, &program);
-    if (check_is_preloaded_everywhere())
-        finding_note(&findings, "/etc/ld.so.preload has the library already: of two copies the first one works");
+    const bool is_for_musl = musl_is_for(&program);
+    check_library(&findings, &program, is_for_musl);
+    check_libc_of_host(&findings, is_for_musl);
     check_imports(&findings, &program);
-    check_host(&findings);
+    check_host(&findings, is_for_musl);
     check_config(&findings, name);
     return findings_end(&findings);
 }

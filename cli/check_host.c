@@ -47,13 +47,17 @@ static void check_libc(struct findings *findings, bool is_replaced) {
                          is_replaced ? "not so the library's own lookups" : "callers leave at RESOLVE");
 }
 
-void check_host(struct findings *findings) {
+void check_host(struct findings *findings, bool is_for_musl) {
     struct nd_sources sources;
-    const char *reason = nd_nsswitch_hosts(&sources, "host.example.com");
-    if (!reason)
+    const char *reason = is_for_musl ? NULL : nd_nsswitch_hosts(&sources, "host.example.com");
+    if (!is_for_musl && !reason)
         reason = sources.rest_why;
     if (access("/etc/netdeadline.disable", F_OK) == 0)
         finding_bad(findings, "/etc/netdeadline.disable exists: every program that starts runs without the library");
+    if (is_for_musl) {
+        finding_good(findings, "names are looked up with a deadline, as musl does it (/etc/hosts, then DNS)");
+        return;
+    }
     if (reason)
         finding_note(findings,
                      "names are looked up by libc, in threads that the caller leaves at RESOLVE, where "

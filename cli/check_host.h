@@ -11,8 +11,8 @@
  * included. */
 bool check_is_preloaded_everywhere(void);
 
-/* Reports what holds for every program on this host. */
-void check_host(struct findings *findings);
+/* Reports what holds for every program of glibc, or of musl, on this host. */
+void check_host(struct findings *findings, bool is_for_musl);
 
 /* Reports what the config file and the environment make of the program with this path. */
 void check_config(struct findings *findings, const char *program);

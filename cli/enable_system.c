@@ -10,6 +10,7 @@
 #include "cli/config_block.h"
 #include "cli/enabled_units.h"
 #include "cli/library_place.h"
+#include "cli/musl.h"
 #include "cli/preload_list.h"
 #include "cli/replace_file.h"
 #include "cli/trial.h"
@@ -111,6 +112,8 @@ static void check_place(const struct library *library, struct findings *findings
     else if (strncmp(library->file, "/usr/lib", 8) != 0 && strncmp(library->file, "/lib", 4) != 0)
         finding_note(findings, "%s is not where services may always execute files (NoExecPaths=): %s", library->file,
                      advice);
+    if (musl_is_here())
+        finding_note(findings, "musl's loader does not read " PRELOAD_LIST ": its programs are not reached");
     if (access("/etc/netdeadline.disable", F_OK) == 0)
         finding_note(findings, "/etc/netdeadline.disable exists: programs start as without the library");
 }

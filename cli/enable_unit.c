@@ -10,6 +10,7 @@
 #include "cli/drop_in.h"
 #include "cli/enabled_units.h"
 #include "cli/library_place.h"
+#include "cli/musl.h"
 #include "cli/process/processes.h"
 #include "cli/replace_file.h"
 #include "cli/unit_facts.h"
@@ -106,8 +107,8 @@ static char *make_text(const struct enabling *enabling, const struct options *op
         .exec_path = enabling->needs.exec_path ? enabling->copy[0] ? enabling->copy : enabling->library.file : NULL,
         .copy = enabling->copy[0] ? enabling->copy : NULL,
     };
-    snprintf(preload, sizeof preload, "%s%s%s", enabling->library.preload, enabling->needs.other_preloads[0] ? ":" : "",
-             enabling->needs.other_preloads);
+    snprintf(preload, sizeof preload, "%s%s%s", musl_preload(&enabling->library),
+             enabling->needs.other_preloads[0] ? ":" : "", enabling->needs.other_preloads);
     FILE *to = open_memstream(&text, size);
     if (!to)
         return NULL;

@@ -106,9 +106,9 @@ static bool take_file(struct imports *imports, const char *path) {
 
 /* The imports of libc's own parts say nothing about the program. */
 static bool is_part_of_libc(const char *path) {
-    static const char *const parts[] = {"libc.so.",   "ld-linux",         "libpthread.so.", "libdl.so.",
-                                        "librt.so.",  "libm.so.",         "libresolv.so.",  "libnss_",
-                                        "libanl.so.", "libnetdeadline.so"};
+    static const char *const parts[] = {"libc.so",        "libc.musl-", "ld-linux",   "ld-musl-",
+                                        "libpthread.so.", "libdl.so.",  "librt.so.",  "libm.so.",
+                                        "libresolv.so.",  "libnss_",    "libanl.so.", "libnetdeadline.so"};
     const char *name = strrchr(path, '/') + 1;
     for (int i = 0; i < COUNT(parts); i++)
         if (strncmp(name, parts[i], strlen(parts[i])) == 0)

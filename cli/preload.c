@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/elf_file.h"
+#include "cli/musl.h"
 
 #define SEPARATORS ": "
 
@@ -67,19 +68,20 @@ static const char *behind_runtimes(const char *list) {
 int preload_set(const struct library *library, const char *runtime) {
     const char *list = getenv("LD_PRELOAD");
     list = list ? list : "";
-    if (stands_in(library, list))
+    const char *told = musl_preload(library);
+    if (!library->preload[0] || stands_in(library, list))
         return 0;
     const char *rest = behind_runtimes(list);
     bool has_runtime = rest > list;
     if (has_runtime || !runtime)
         runtime = "";
-    size_t before = (size_t)(rest - list), size = strlen(runtime) + strlen(list) + strlen(library->preload) + 3;
+    size_t before = (size_t)(rest - list), size = strlen(runtime) + strlen(list) + strlen(told) + 3;
     char *joined = malloc(size);
     if (!joined)
         return -1;
     rest += strspn(rest, SEPARATORS);
-    snprintf(joined, size, "%.*s%s%s%s%s%s", (int)before, list, runtime, has_runtime || runtime[0] ? ":" : "",
-             library->preload, *rest ? ":" : "", rest);
+    snprintf(joined, size, "%.*s%s%s%s%s%s", (int)before, list, runtime, has_runtime || runtime[0] ? ":" : "", told,
+             *rest ? ":" : "", rest);
     int result = setenv("LD_PRELOAD", joined, 1);
     free(joined);
     return result == 0 ? runtime[0] != '\0' : -1;

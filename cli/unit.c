@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "cli/drop_in.h"
+#include "cli/musl.h"
 #include "cli/options.h"
 
 static void print_help(FILE *to) {
@@ -83,7 +84,7 @@ static int run(int argc, char **argv) {
     status = options_find_library(&options, &cli_unit_command, &library);
     if (status != CLI_OK)
         return status;
-    drop_in_print(stdout, &(struct drop_in){.unit = unit, .preload = library.preload, .options = &options});
+    drop_in_print(stdout, &(struct drop_in){.unit = unit, .preload = musl_preload(&library), .options = &options});
     return CLI_OK;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/musl.h"
 #include "cli/program.h"
 #include "cli/replace_file.h"
 #include "cli/unit_facts.h"
@@ -228,7 +229,7 @@ void unit_sandbox_check(const char *facts, const char *file, const struct option
         finding_note(findings, "AppArmorProfile=%s has to let the service map %s", value, file);
 }
 
-void unit_sandbox_check_programs(const char *facts, const struct library *library, struct findings *findings) {
+void unit_sandbox_check_programs(const char *facts, struct library *library, struct findings *findings) {
     static char value[MOST_VALUE];
     char path[PATH_MAX];
     for (const char *at = facts; unit_facts_next(&at, "ExecStart", value, sizeof value);) {
@@ -247,5 +248,7 @@ void unit_sandbox_check_programs(const char *facts, const struct library *librar
                         program.path, why);
         else
             finding_good(findings, "the library works in %s", program.path);
+        if (!why && musl_is_for(&program))
+            strcpy(library->preload, its.preload);
     }
 }

@@ -21,7 +21,8 @@ struct unit_needs {
 void unit_sandbox_check(const char *facts, const char *file, const struct options *options, struct findings *findings,
                         struct unit_needs *needs);
 
-/* Reports which of the service's programs the library cannot help, and why. */
-void unit_sandbox_check_programs(const char *facts, const struct library *library, struct findings *findings);
+/* Reports which of the service's programs the library cannot help, and why. Where the loader of one knows no $LIB, the
+ * library is named by its path from then on. */
+void unit_sandbox_check_programs(const char *facts, struct library *library, struct findings *findings);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "cli/elf_file.h"
 #include "cli/loader.h"
+#include "cli/musl.h"
 
 /* Whether the program makes its network calls past its libc, so that none is interposed. */
 static bool is_go(const struct program *program) {
@@ -12,16 +13,6 @@ static bool is_go(const struct program *program) {
     if (elf_open(&file, program->path) != 0)
         return false;
     bool found = elf_has_section(&file, ".go.buildinfo") || elf_has_section(&file, ".note.go.buildid");
-    elf_close(&file);
-    return found;
-}
-
-static bool is_for_musl(const struct program *program) {
-    struct elf_file file;
-    if (elf_open(&file, program->path) != 0)
-        return false;
-    const char *loader = elf_interpreter(&file);
-    bool found = loader && strstr(loader, "ld-musl");
     elf_close(&file);
     return found;
 }
@@ -52,9 +43,11 @@ const char *uselessness_of(const struct program *program, struct library *librar
         return "is linked statically, so that no library can be preloaded into it";
     if (program->is_privileged)
         return "gains privileges when executed, so that the loader ignores LD_PRELOAD";
-    if (is_for_musl(program))
-        return "is linked with another libc than the library";
-    if (!is_found(program, library)) {
+    const bool is_for_musl = musl_is_for(program);
+    const char *why = is_for_musl ? musl_uselessness_of(program, library) : NULL;
+    if (why)
+        return why;
+    if (!is_for_musl && !is_found(program, library)) {
         snprintf(kinds, sizeof kinds,
                  strstr(library->preload, "$LIB") ? "finds no library of its kind (%d-bit) at %s"
                                                   : "is a %d-bit program of another kind than %s",

@@ -21,10 +21,10 @@ HERE = pathlib.Path(__file__).parent
 needs_go = pytest.mark.skipif(not shutil.which("go"), reason="there is no Go: scripts/setup ci installs it")
 
 
-def build_once(tmp_path_factory, name, *command):
+def build_once(tmp_path_factory, name, *command, directory="guard"):
     """A program that tests which run side by side share."""
     base = tmp_path_factory.getbasetemp()
-    directory = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"guard-{name}"
+    directory = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"{directory}-{name}"
     directory.mkdir(exist_ok=True)
     with open(directory / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
