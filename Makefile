@@ -197,6 +197,12 @@ $(BUILD)/netdeadline: $(CLI_OBJS) $(BUILD)/libplain.a cli/exports.list
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -Wl,--dynamic-list=cli/exports.list -o $@ -Wl,--start-group $(filter-out %.list,$^) $(UNWIND_A) $(LDLIBS) -ldl \
 	    -Wl,--end-group
 
+# The command for hosts without glibc: the same one, which brings the C library along. What it says of that is known: names are
+# looked up by files and DNS alone, and there is no libunwind to load.
+$(BUILD)/netdeadline-static: $(CLI_OBJS) $(BUILD)/libplain.a cli/exports.list
+	$(CC) $(ALL_CFLAGS) $(STATIC_LDFLAGS) -static-pie -Wl,--no-warnings -Wl,--dynamic-list=cli/exports.list -o $@ -Wl,--start-group \
+	    $(filter-out %.list,$^) $(UNWIND_A) -ldl -Wl,--end-group
+
 unit: $(UNIT_TESTS)
 tests: $(TEST_PROGRAMS) $(MUSL_PROGRAMS)
 
@@ -256,6 +262,6 @@ $(BUILD)/compile_commands.json: Makefile FORCE
 clean:
 	rm -rf $(BUILD)
 
--include $(shell find $(BUILD) -path $(BUILD)/release -prune -o -name '*.d' -type f -print 2>/dev/null)
+-include $(shell find $(BUILD) \( -path $(BUILD)/release -o -path $(BUILD)/musl-programs \) -prune -o -name '*.d' -type f -print 2>/dev/null)
 .PHONY: all unit tests check check-unit bench lint release deb rpm install uninstall compile_commands.json clean FORCE
 .DELETE_ON_ERROR:
