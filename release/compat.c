@@ -56,6 +56,18 @@ unsigned long __wrap_getauxval(unsigned long type) {
     return __real_getauxval ? __real_getauxval(type) : read_auxval(type);
 }
 
+#if defined(__i386__)
+/* glibc 2.28, whose headers give this name to fcntl where files have 64-bit offsets. The kernel's call has not changed. */
+HIDDEN int __wrap_fcntl64(int fd, int command, ...);
+int __wrap_fcntl64(int fd, int command, ...) {
+    va_list rest;
+    va_start(rest, command);
+    void *arg = va_arg(rest, void *);
+    va_end(rest);
+    return (int)nd_raw_fcntl64(fd, command, arg);
+}
+#endif
+
 /* glibc 2.33; before, under the names with an x, which newer ones keep. */
 #if defined(__i386__)
 #define OLD_STAT(name) "__" name "64" /* with _FILE_OFFSET_BITS=64 */
