@@ -153,6 +153,7 @@ static void reads(int fd, long count) {
         say(fd, count); /* to the echo */
         _exit(0);
     }
+    usleep(100000); /* a receive that waits costs more */
     for (long i = 0; i < count; i++)
         if (recv(fd, buffer, 1, 0) != 1)
             fail("recv");

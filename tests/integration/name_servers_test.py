@@ -100,7 +100,7 @@ def test_truncated_and_no_tcp_but_a_second_server(net, truncated, tcp, family):
     found, took = look_up(net, "host.test", family, RESOLVE="6s")
     both = ["192.0.2.9", "2001:db8::9"]
     assert found == ([V4] if truncated == "AAAA" and family else both[:1] if family else both)
-    assert took < (1.9 if tcp == "silent" else 0.5)
+    assert took < (1.9 if tcp == "silent" else 0.9)
 
 
 @pytest.mark.parametrize("truncated, left", [("A", V6), ("AAAA", V4)])
@@ -169,7 +169,7 @@ def test_mapped_addresses_where_aaaa_is_dropped(net, limits):
     servers(net, dns.for_type(dns.AAAA, dns.silent, good), options="options timeout:2 attempts:1\n")
     found, took = look_up(net, "host.test", "-6", AI_V4MAPPED, **limits)
     assert found == ["::ffff:" + V4] == by_libc(net, "host.test", "-6", AI_V4MAPPED)
-    assert took < 2.5
+    assert took < 3.5
 
 
 def test_no_mapped_address_where_aaaa_is_dropped(net):
