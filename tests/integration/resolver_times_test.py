@@ -149,7 +149,7 @@ def test_stuck_module_does_not_hold_its_callers(ask):
 
 
 def test_a_thousand_callers_of_one_name_make_one_thread(ask):
-    result = ask("", "-l", "-s", 65536, "-t", 1000, 500, "a1.example", 2, nsswitch=STUCK)
+    result = ask("", "-l", "-s", 65536, "-t", 1000, 1500, "a1.example", 2, nsswitch=STUCK)
     assert (result.code, result.threads) == (EAI_AGAIN, 2)
 
 
