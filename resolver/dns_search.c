@@ -22,6 +22,8 @@ static bool set_h_err(struct nd_search *s) {
         a = b;
     if (!b->bytes)
         b = a;
+    if (!a->bytes || !b->bytes)
+        return fail(s, TRY_AGAIN);
     unsigned code_a = nd_dns_rcode(a->bytes), code_b = nd_dns_rcode(b->bytes);
     bool full_a = nd_dns_answer_count(a->bytes) != 0, full_b = nd_dns_answer_count(b->bytes) != 0;
     if ((code_a == ND_NOERROR && full_a) || (code_b == ND_NOERROR && full_b))

@@ -199,7 +199,7 @@ def test_the_no_of_a_second_server_after_libc_s_time(net):
     servers(net, dns.silent, nobody, options="options timeout:2\nsearch one.test two.test three.test\n")
     first, *others = look_up_each(net, "host", "other.test", "third.test")
     assert first[0] == EAI_NONAME and 1.9 < first[1] < 3
-    assert all(found == EAI_NONAME and took < 0.4 for found, took in others), others
+    assert all(found == EAI_NONAME and took < 0.9 for found, took in others), others
 
 
 def test_a_yes_of_a_second_server_needs_no_waiting(net):
@@ -236,7 +236,7 @@ tell(each + [look_up("host.test")])
 """
     *each, changed = net.told(again)
     assert all(found == [V4, V6] for found, _ in [*each, changed])
-    assert 0.4 < each[0][1] < 0.9 and all(took < 0.2 for _, took in each[1:]), each
+    assert 0.4 < each[0][1] < 0.9 and all(took < 0.35 for _, took in each[1:]), each
     assert 0.4 < changed[1] < 0.9
 
 

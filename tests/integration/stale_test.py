@@ -26,7 +26,7 @@ def dying(count, then=dns.silent):
 
 
 def ask(net, *argv, **limits):
-    return net.run(argv, **{"RESOLVE": "600ms", "STALE": "1h", "LOG": "stderr", **limits})
+    return net.run(argv, **{"RESOLVE": "1500ms", "STALE": "1h", "LOG": "stderr", **limits})
 
 
 def fields(line):
@@ -47,7 +47,7 @@ def test_getent(net, name, database, then):
     assert two.status == 0 and two.out == one.out * 2, two
     line = fields(two.err.decode())
     assert line["name"] == name and line["limit"] == "STALE" and line["timeout"] == "1h" and float(line["age"][:-1]) < 5, line
-    assert 0.2 <= float(line["elapsed"][:-1]) < 0.55, line
+    assert 0.5 <= float(line["elapsed"][:-1]) < 1.4, line
 
 
 @pytest.mark.skipif(bool(programs.RUNTIME), reason="curl hangs under a sanitizer's runtime alone")
@@ -86,14 +86,14 @@ def python(net, *steps, **limits):
 
 def test_it_is_off_by_default(net):
     net.dns(dying(2))
-    answers, _ = python(net, "host.test", "host.test", RESOLVE="200ms", STALE="off")
+    answers, _ = python(net, "host.test", "host.test", RESOLVE="900ms", STALE="off")
     assert answers == [BOTH, -3]
 
 
 def test_what_was_asked_is_what_is_given(net):
     """An answer for one family is none for the other, nor for another name."""
     net.dns(dying(2))
-    answers, lines = python(net, "host.test:2", "four.test:2", "host.test:10", "host.test:2", "four.test:2", "host.test", RESOLVE="300ms")
+    answers, lines = python(net, "host.test:2", "four.test:2", "host.test:10", "host.test:2", "four.test:2", "host.test", RESOLVE="900ms")
     assert answers == [BOTH[:1], ["192.0.2.4"], -3, BOTH[:1], ["192.0.2.4"], -3]
     assert [fields(line)["limit"] for line in lines] == ["RESOLVE", "STALE", "STALE", "RESOLVE"]
 
@@ -128,7 +128,7 @@ def test_a_file_that_changes(net, name, text):
     net.etc("hosts", "127.0.0.1 localhost\n")
     net.etc("nsswitch.conf", "hosts: files dns\n")
     net.dns(dying(2))
-    assert python(net, "host.test", f"write:/etc/{name}:{text}", "host.test", RESOLVE="300ms")[0] == [BOTH, -3]
+    assert python(net, "host.test", f"write:/etc/{name}:{text}", "host.test", RESOLVE="900ms")[0] == [BOTH, -3]
 
 
 def test_an_answer_of_the_server_s(net):
@@ -142,7 +142,7 @@ for line in sys.stdin:
     try:
         print(socket.getaddrinfo(line.strip(), 80, socket.AF_INET)[0][4][0], flush=True)
     except socket.gaierror as error:
-        print(error.errno, flush=True)"""), RESOLVE="600ms", STALE="1h", stdin=programs.subprocess.PIPE)
+        print(error.errno, flush=True)"""), RESOLVE="1500ms", STALE="1h", stdin=programs.subprocess.PIPE)
     answers = []
     for number in range(3):
         for name in step:
@@ -165,7 +165,7 @@ def test_it_is_counted(net):
     program = net.start(programs.child("""
 for _ in range(3): socket.getaddrinfo("host.test", 80, 0, socket.SOCK_STREAM)
 print("done", flush=True)
-time.sleep(20)"""), RESOLVE="300ms", STALE="1h")
+time.sleep(20)"""), RESOLVE="900ms", STALE="1h")
     assert program.process.stdout.readline() == b"done\n"
     pid = look.pid_of(program)
     row = look.stats(pid)[pid]["getaddrinfo"]
