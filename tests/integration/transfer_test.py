@@ -77,7 +77,7 @@ def start(net, server, body, **limits):
 
 
 def run(net, server, body, **limits):
-    result = start(net, server, body, **limits).finish(15)
+    result = start(net, server, body, **limits).finish(40)
     assert result.status == 0, result
     return json.loads(result.out)
 
