@@ -5,6 +5,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "resolver/dns_answer_old.h"
+#include "resolver/libc_version.h"
+
 #define CLASS_IN 1
 #define TEXT_MAX 257 /* glibc's MAXHOSTNAMELEN + 1 */
 
@@ -67,6 +70,10 @@ static enum nd_status read_family(struct nd_host *host, const struct nd_dns_mess
 
 void nd_answer_both(struct nd_host *host, const struct nd_dns_message *first, const struct nd_dns_message *second) {
     enum nd_status status = ND_NOTFOUND;
+    if (!nd_libc_passes_over_strange_names()) {
+        nd_old_answer_both(host, first, second);
+        return;
+    }
     if (first->bytes)
         status = read_family(host, first, true);
     if (second->bytes && (status == ND_SUCCESS || status == ND_NOTFOUND)) {
@@ -93,6 +100,10 @@ void nd_answer_one(struct nd_host *host, const struct nd_dns_message *m, int fam
     uint8_t expected[ND_WIRE_NAME_MAX];
     struct nd_dns_reader reader;
     struct nd_dns_record record;
+    if (!nd_libc_passes_over_strange_names()) {
+        nd_old_answer_one(host, m, family);
+        return;
+    }
     if (!nd_dns_read(&reader, m->bytes, m->size, expected)) {
         set_status(host, ND_UNAVAIL, NO_RECOVERY);
         return;
@@ -130,6 +141,10 @@ void nd_answer_ptr(struct nd_host *host, const struct nd_dns_message *m) {
     struct nd_dns_record record;
     char text[TEXT_MAX];
     int more = -1;
+    if (!nd_libc_passes_over_strange_names()) {
+        nd_old_answer_ptr(host, m);
+        return;
+    }
     set_status(host, ND_UNAVAIL, NO_RECOVERY);
     if (!nd_dns_read(&reader, m->bytes, m->size, expected))
         return;

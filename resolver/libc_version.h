@@ -25,4 +25,10 @@ static inline bool nd_libc_checks_names(void) {
     return !nd_libc_before(29);
 }
 
+/* From 2.36 on nss_dns passes over aliases that are no host names, wants each address to belong to the name that was
+ * asked for, and takes a damaged answer for none (BZ 12154). This came with 2.37 and the first update of 2.36. */
+static inline bool nd_libc_passes_over_strange_names(void) {
+    return !nd_libc_before(36);
+}
+
 #endif
