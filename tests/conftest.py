@@ -74,7 +74,7 @@ def resolver_program(tmp_path_factory):
                 options = ["-std=gnu11", "-D_GNU_SOURCE", "-g", "-O1", f"-I{programs.ROOT}", *flags]
                 subprocess.run(["gcc", *options, *os.environ.get("CARES_CFLAGS", "").split(), "-o", directory / "unfinished",
                                 programs.ROOT / f"tests/integration/resolver_driver/{name}.c",
-                                *sorted((programs.ROOT / "resolver").glob("*.c")), *sorted((programs.ROOT / "base").glob("*.c")), archive, "-pthread", "-ldl"], check=True)
+                                *sorted((programs.ROOT / "resolver").glob("*.c")), *sorted((programs.ROOT / "base").glob("*.c")), archive, "-pthread", "-ldl", "-lresolv"], check=True)
                 (directory / "unfinished").rename(program)
         return program
 
@@ -113,7 +113,7 @@ def pytest_runtest_makereport(item, call):
     reasons = [missing(error) for error in (call.excinfo.value, *(getattr(server, "missing", None) for server in servers))]
     if reason := next(filter(None, reasons), None):
         report.outcome = "skipped"
-        report.longrepr = (str(item.path), item.location[1], f"Skipped: {reason}")
+        report.longrepr = (str(item.fspath), item.location[1], f"Skipped: {reason}")
 
 
 def write_results(reporter, path):
