@@ -16,7 +16,7 @@ bool nd_signals_restart(void) {
     bool restart = true;
     sigset_t blocked;
     sigemptyset(&blocked);
-    pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+    sigprocmask(SIG_BLOCK, NULL, &blocked); /* this thread's: pthread_sigmask is not in libc itself before glibc 2.32 */
     for (int number = 1; number < NSIG && restart; number++) {
         struct sigaction action;
         if (is_fault(number) || sigismember(&blocked, number) == 1 || sigaction(number, NULL, &action) != 0)
