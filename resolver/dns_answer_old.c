@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "resolver/libc_version.h"
+
 #define CLASS_IN 1
 #define TEXT_MAX 257 /* glibc's MAXHOSTNAMELEN + 1 */
 
@@ -100,7 +102,8 @@ static enum nd_status read_family(struct nd_host *host, const struct nd_dns_mess
     }
     if (first && alias)
         return ND_NOTFOUND;
-    host->h_err = NETDB_INTERNAL;
+    if (nd_libc_tells_useless_answer())
+        host->h_err = NETDB_INTERNAL;
     return ND_TRYAGAIN;
 }
 
@@ -132,8 +135,11 @@ void nd_old_answer_one(struct nd_host *host, const struct nd_dns_message *m, int
             if (nd_name_to_text(record.owner, text, sizeof text) >= 0)
                 nd_host_add_name(host, text, strlen(text));
         } else if (record.type == type && nd_name_equal(record.owner, expected)) {
-            if (record.size != address_size(type))
-                break;
+            if (record.size != address_size(type)) {
+                if (nd_libc_stops_at_wrong_size())
+                    break;
+                continue;
+            }
             if (host->count == 0)
                 set_canonical(host, record.owner);
             nd_host_add_address(host, family, m->bytes + record.at);

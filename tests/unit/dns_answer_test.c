@@ -151,6 +151,10 @@ START_TEST(an_alias_that_is_no_host) {
     both(35);
     says(ND_TRYAGAIN, NETDB_INTERNAL, 0);
     ck_assert_int_eq(host.sys_err, 0);
+    both(26);
+    says(ND_TRYAGAIN, NETDB_INTERNAL, 0);
+    both(25);
+    says(ND_TRYAGAIN, HOST_NOT_FOUND, 0);
     one(36, AF_INET);
     says(ND_SUCCESS, 0, 1);
     both(36);
@@ -209,6 +213,10 @@ START_TEST(an_address_of_the_wrong_size) {
     add_record("a.x", ND_TYPE_A, "\1\2\3\4", 4);
     one(35, AF_INET);
     says(ND_TRYAGAIN, NO_RECOVERY, 0);
+    one(24, AF_INET);
+    says(ND_TRYAGAIN, NO_RECOVERY, 0);
+    one(23, AF_INET);
+    says(ND_SUCCESS, 0, 1);
     both(35);
     says(ND_TRYAGAIN, NETDB_INTERNAL, 0);
     one(36, AF_INET);

@@ -98,7 +98,8 @@ static const struct {
     int minor, both, one;
 } codes[] = {
     {5, EAI_NONAME, EAI_NONAME},  {9, EAI_NODATA, EAI_NONAME},  {17, EAI_NODATA, EAI_NONAME},
-    {19, EAI_NODATA, EAI_NONAME}, {20, EAI_NODATA, EAI_NODATA}, {36, EAI_NODATA, EAI_NODATA},
+    {19, EAI_NODATA, EAI_NONAME}, {25, EAI_NODATA, EAI_NONAME}, {26, EAI_NODATA, EAI_NODATA},
+    {36, EAI_NODATA, EAI_NODATA},
 };
 
 START_TEST(a_name_without_such_an_address) {
