@@ -171,6 +171,9 @@ KINDS = {
     "a module that is not installed": absent_module,
     # gethostbyaddr_r compares errno with ECONNREFUSED after restoring the errno of whoever called before.
     "errno of an earlier call": lambda q, libc, ours, _: q[0] in ("addr", "info") and "111 h2" in libc and "0 h2" in ours,
+    # What getaddrinfo leaves in h_errno for both families is what the packet says that comes last.
+    "h_errno by the order of packets": lambda q, libc, ours, _: (q[0] == "gai" and q[3] in "-0"
+                                                              and libc.rsplit(" t", 1)[0] == ours.rsplit(" t", 1)[0]),
     # With no-aaaa and no room for the question, libc returns the size of an answer that is not there.
     "no-aaaa without room": lambda q, _, __, v: ("no-aaaa" in v.resolv and q[0] in ("query", "search", "domain")
                                                 and int(q[-1]) < len(q[1]) + 30),
