@@ -390,8 +390,7 @@ int nd_getaddrinfo(const char *node, const char *service, const struct addrinfo 
     if (nd_libc_is_musl())
         return nd_musl_getaddrinfo(node, service, hints, res, lookup);
     nd_host_init(&host);
-    lookup->expired = false;
-    lookup->libc_why = NULL;
+    nd_lookup_reset(lookup);
     r.node = node && strcmp(node, "*") == 0 ? NULL : node;
     r.service = service && strcmp(service, "*") == 0 ? NULL : service;
     if (!r.node && !r.service)

@@ -38,16 +38,11 @@ static bool name_from_digits(struct nd_host *host, const char *name, int family)
     return true;
 }
 
-static void reset(struct nd_lookup *lookup) {
-    lookup->expired = false;
-    lookup->libc_why = NULL;
-}
-
 /* False: libc has to make the lookup. */
 static bool by_name(struct nd_host *host, const char *name, int family, struct nd_lookup *lookup) {
     struct nd_config config;
     nd_host_init(host);
-    reset(lookup);
+    nd_lookup_reset(lookup);
     if (!name || (family != AF_INET && family != AF_INET6)) {
         lookup->libc_why = "arguments that only libc understands";
         return false;
@@ -68,7 +63,7 @@ static bool by_address(struct nd_host *host, const void *address, socklen_t leng
                        struct nd_lookup *lookup) {
     struct nd_config config;
     nd_host_init(host);
-    reset(lookup);
+    nd_lookup_reset(lookup);
     if (!address || !((*family == AF_INET && length == 4) || (*family == AF_INET6 && length == 16))) {
         lookup->libc_why = "arguments that only libc understands";
         return false;
@@ -104,7 +99,7 @@ int nd_gethostbyaddr_r(const void *address, socklen_t length, int family, struct
     if (nd_libc_is_musl())
         return nd_musl_gethostbyaddr_r(address, length, family, entry, buffer, size, result, h_err, lookup);
     if (is_unspecified(address, length)) {
-        reset(lookup);
+        nd_lookup_reset(lookup);
         *h_err = HOST_NOT_FOUND;
         *result = NULL;
         return ENOENT;
@@ -146,7 +141,7 @@ struct hostent *nd_gethostbyaddr(const void *address, socklen_t length, int fami
     if (nd_libc_is_musl())
         return nd_musl_gethostbyaddr(address, length, family, lookup);
     if (is_unspecified(address, length)) {
-        reset(lookup);
+        nd_lookup_reset(lookup);
         h_errno = HOST_NOT_FOUND;
         return NULL;
     }

@@ -140,8 +140,7 @@ int nd_getnameinfo(const struct sockaddr *address, socklen_t length, char *host,
     int saved = errno;
     if (nd_libc_is_musl())
         return nd_musl_getnameinfo(address, length, host, host_size, service, service_size, flags, lookup);
-    lookup->expired = false;
-    lookup->libc_why = NULL;
+    nd_lookup_reset(lookup);
     int code = check(address, length, flags, host, service);
     if (code)
         return code;

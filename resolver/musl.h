@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/libc.h"
+#include "resolver/resolv_conf.h"
 #include "resolver/resolver.h"
 
 #define ND_MUSL_ADDRESSES 48 /* of one name, at most */
@@ -51,8 +52,11 @@ static inline bool nd_musl_is_space(char c) {
 /* Parses a numeric address. Returns 1, 0 where it is none, or an EAI_ code. */
 int nd_musl_numeric(struct nd_musl_address *address, const char *text, int family);
 
-/* Copies IPv4 addresses behind the prefix of those that stand for them. */
-void nd_musl_map(unsigned char to[16], const unsigned char from[4]);
+/* Writes an address of the family as an IPv6 one; an IPv4 address goes behind the prefix of those that stand for them. */
+void nd_musl_as_v6(unsigned char to[16], int family, const void *bytes);
+
+/* Makes the socket address. Returns its size. */
+socklen_t nd_musl_sockaddr(union nd_server *to, const struct nd_musl_address *address, unsigned short port);
 
 /* Finds the addresses of `name` (NULL: of the host itself), with the AI_ flags of getaddrinfo, in the order in which the
  * program gets them, and the name's canonical name. Returns their number or an EAI_ code. */

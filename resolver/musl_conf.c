@@ -34,20 +34,8 @@ static void add_server(struct nd_musl_conf *conf, char *text) {
     if (conf->server_count == ND_MAX_SERVERS)
         return;
     *nd_musl_word_end(text) = '\0';
-    if (nd_musl_numeric(&a, text, AF_UNSPEC) <= 0)
-        return;
-    union nd_server *server = &conf->servers[conf->server_count++];
-    memset(server, 0, sizeof *server);
-    if (a.family == AF_INET) {
-        server->v4.sin_family = AF_INET;
-        server->v4.sin_port = htons(53);
-        memcpy(&server->v4.sin_addr, a.bytes, 4);
-    } else {
-        server->v6.sin6_family = AF_INET6;
-        server->v6.sin6_port = htons(53);
-        server->v6.sin6_scope_id = a.scope;
-        memcpy(&server->v6.sin6_addr, a.bytes, 16);
-    }
+    if (nd_musl_numeric(&a, text, AF_UNSPEC) > 0)
+        nd_musl_sockaddr(&conf->servers[conf->server_count++], &a, 53);
 }
 
 void nd_musl_conf_line(struct nd_musl_conf *conf, char *line) {

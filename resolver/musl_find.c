@@ -223,7 +223,7 @@ static int map_all(struct find *f) {
         if (a.family == AF_INET) {
             if (has_v6 && !(f->flags & AI_ALL))
                 continue;
-            nd_musl_map(a.bytes, f->found[i].bytes);
+            nd_musl_as_v6(a.bytes, AF_INET, f->found[i].bytes);
             a.family = AF_INET6;
         }
         f->found[kept++] = a;

@@ -12,10 +12,7 @@
  * `references` nodes. */
 struct block {
     struct addrinfo node;
-    union {
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } address;
+    union nd_server address;
     volatile int lock[1];
     short slot, references;
 };
@@ -85,19 +82,9 @@ static void fill_node(struct block *b, const struct nd_musl_address *a, const st
     b->node = (struct addrinfo){.ai_family = a->family,
                                 .ai_socktype = s->socktype,
                                 .ai_protocol = s->protocol,
-                                .ai_addrlen = a->family == AF_INET ? sizeof b->address.v4 : sizeof b->address.v6,
-                                .ai_addr = (struct sockaddr *)&b->address,
+                                .ai_addrlen = nd_musl_sockaddr(&b->address, a, s->port),
+                                .ai_addr = &b->address.sa,
                                 .ai_canonname = canonical};
-    if (a->family == AF_INET) {
-        b->address.v4.sin_family = AF_INET;
-        b->address.v4.sin_port = htons(s->port);
-        memcpy(&b->address.v4.sin_addr, a->bytes, 4);
-    } else {
-        b->address.v6.sin6_family = AF_INET6;
-        b->address.v6.sin6_port = htons(s->port);
-        b->address.v6.sin6_scope_id = a->scope;
-        memcpy(&b->address.v6.sin6_addr, a->bytes, 16);
-    }
 }
 
 static struct addrinfo *make_list(const struct nd_musl_address *addresses, int address_count,
@@ -125,8 +112,7 @@ int nd_musl_getaddrinfo(const char *node, const char *service, const struct addr
     char canonical[ND_MUSL_NAME];
     const struct addrinfo none = {.ai_family = AF_UNSPEC};
     bool no_family = false;
-    lookup->expired = false;
-    lookup->libc_why = NULL;
+    nd_lookup_reset(lookup);
     if (!node && !service)
         return EAI_NONAME;
     if (!hints)

@@ -67,8 +67,7 @@ int nd_musl_gethostbyname2_r(const char *name, int family, struct hostent *entry
                              struct hostent **result, int *h_err, struct nd_lookup *lookup) {
     struct nd_musl_address found[ND_MUSL_ADDRESSES];
     char canonical[ND_MUSL_NAME];
-    lookup->expired = false;
-    lookup->libc_why = NULL;
+    nd_lookup_reset(lookup);
     *result = NULL;
     const int count = nd_musl_find(found, canonical, name, family, AI_CANONNAME, lookup);
     if (count < 0)
@@ -123,8 +122,7 @@ int nd_musl_gethostbyaddr_r(const void *address, socklen_t length, int family, s
                             size_t size, struct hostent **result, int *h_err, struct nd_lookup *lookup) {
     union nd_server a;
     char name[ND_MUSL_NAME];
-    lookup->expired = false;
-    lookup->libc_why = NULL;
+    nd_lookup_reset(lookup);
     *result = NULL;
     if (!set_address(&a, address, length, family)) {
         *h_err = NO_RECOVERY;
@@ -158,8 +156,7 @@ struct hostent *nd_musl_gethostbyname2(const char *name, int family, struct nd_l
     struct nd_musl_address found[ND_MUSL_ADDRESSES];
     char canonical[ND_MUSL_NAME];
     size_t size = 0;
-    lookup->expired = false;
-    lookup->libc_why = NULL;
+    nd_lookup_reset(lookup);
     const int count = nd_musl_find(found, canonical, name, family, AI_CANONNAME, lookup);
     if (count < 0) {
         fail(count, &h_errno);
@@ -177,8 +174,7 @@ struct hostent *nd_musl_gethostbyaddr(const void *address, socklen_t length, int
     union nd_server a;
     char name[ND_MUSL_NAME];
     size_t size = 0;
-    lookup->expired = false;
-    lookup->libc_why = NULL;
+    nd_lookup_reset(lookup);
     if (!set_address(&a, address, length, family)) {
         h_errno = NO_RECOVERY;
         return NULL;

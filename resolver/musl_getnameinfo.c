@@ -45,14 +45,8 @@ static void make_name(char name[REVERSE_NAME], const struct reverse *r) {
 
 static bool is_same(const struct nd_musl_address *a, const struct reverse *r) {
     unsigned char wanted[16], had[16];
-    if (r->family == AF_INET)
-        nd_musl_map(wanted, r->bytes);
-    else
-        memcpy(wanted, r->bytes, 16);
-    if (a->family == AF_INET)
-        nd_musl_map(had, a->bytes);
-    else
-        memcpy(had, a->bytes, 16);
+    nd_musl_as_v6(wanted, r->family, r->bytes);
+    nd_musl_as_v6(had, a->family, a->bytes);
     return memcmp(wanted, had, 16) == 0 && a->scope == r->scope;
 }
 
@@ -156,8 +150,7 @@ int nd_musl_getnameinfo(const struct sockaddr *address, socklen_t length, char *
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
     struct reverse r = {.family = address->sa_family};
     int code = 0;
-    lookup->expired = false;
-    lookup->libc_why = NULL;
+    nd_lookup_reset(lookup);
     if (r.family == AF_INET && length >= sizeof *v4) {
         r.bytes = (const unsigned char *)&v4->sin_addr;
     } else if (r.family == AF_INET6 && length >= sizeof *v6) {

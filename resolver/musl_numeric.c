@@ -6,10 +6,28 @@
 
 #include "resolver/musl.h"
 
-void nd_musl_map(unsigned char to[16], const unsigned char from[4]) {
-    memmove(to + 12, from, 4);
+void nd_musl_as_v6(unsigned char to[16], int family, const void *bytes) {
+    if (family != AF_INET) {
+        memcpy(to, bytes, 16);
+        return;
+    }
     memset(to, 0, 10);
     to[10] = to[11] = 0xff;
+    memcpy(to + 12, bytes, 4);
+}
+
+socklen_t nd_musl_sockaddr(union nd_server *to, const struct nd_musl_address *address, unsigned short port) {
+    memset(to, 0, sizeof *to);
+    to->sa.sa_family = (sa_family_t)address->family;
+    if (address->family == AF_INET) {
+        to->v4.sin_port = htons(port);
+        memcpy(&to->v4.sin_addr, address->bytes, 4);
+        return sizeof to->v4;
+    }
+    to->v6.sin6_port = htons(port);
+    to->v6.sin6_scope_id = address->scope;
+    memcpy(&to->v6.sin6_addr, address->bytes, 16);
+    return sizeof to->v6;
 }
 
 static bool has_links(const struct in6_addr *a) {

@@ -70,8 +70,7 @@ static int query_domain(const struct nd_res_call *c, struct nd_lookup *lookup) {
 }
 
 int nd_musl_res(const struct nd_res_call *c, struct nd_lookup *lookup) {
-    lookup->expired = false;
-    lookup->libc_why = NULL;
+    nd_lookup_reset(lookup);
     switch (c->operation) {
     case ND_RES_QUERY:
     case ND_RES_SEARCH:

@@ -40,39 +40,23 @@ static unsigned scope_of(const unsigned char bytes[16]) {
 /* The source address that the kernel would use, as an IPv6 address. Returns 0 where there is no way to the
  * destination, 1 where there is one, 2 with the source. */
 static int find_source(const struct nd_musl_address *to, unsigned char source[16]) {
-    union {
-        struct sockaddr sa;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } a = {.sa = {.sa_family = (sa_family_t)to->family}};
-    socklen_t size = to->family == AF_INET ? sizeof a.v4 : sizeof a.v6;
-    if (to->family == AF_INET) {
-        a.v4.sin_port = 65535;
-        memcpy(&a.v4.sin_addr, to->bytes, 4);
-    } else {
-        a.v6.sin6_port = 65535;
-        a.v6.sin6_scope_id = to->scope;
-        memcpy(&a.v6.sin6_addr, to->bytes, 16);
-    }
+    union nd_server a;
+    socklen_t size = nd_musl_sockaddr(&a, to, 65535);
     int found = 0, fd = socket(to->family, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
     if (fd < 0)
         return 0;
     if (connect(fd, &a.sa, size) == 0)
         found = getsockname(fd, &a.sa, &size) == 0 ? 2 : 1;
     close(fd);
-    if (found == 2 && to->family == AF_INET)
-        nd_musl_map(source, (const unsigned char *)&a.v4.sin_addr);
-    else if (found == 2)
-        memcpy(source, &a.v6.sin6_addr, 16);
+    if (found == 2)
+        nd_musl_as_v6(source, to->family,
+                      to->family == AF_INET ? (const void *)&a.v4.sin_addr : (const void *)&a.v6.sin6_addr);
     return found;
 }
 
 static unsigned key_of(const struct nd_musl_address *a) {
     unsigned char to[16], source[16];
-    if (a->family == AF_INET)
-        nd_musl_map(to, a->bytes);
-    else
-        memcpy(to, a->bytes, 16);
+    nd_musl_as_v6(to, a->family, a->bytes);
     const struct rule *rule = rule_of(to);
     const unsigned scope = scope_of(to);
     const int way = find_source(a, source);

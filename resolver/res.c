@@ -23,8 +23,7 @@ static void set_h_errno(const struct call *c, int value) {
 /* False: libc has to make the call, or there is no memory. */
 static bool begin(struct call *c, struct __res_state *state, struct nd_lookup *lookup, bool for_send) {
     *c = (struct call){.state = state, .lookup = lookup};
-    lookup->expired = false;
-    lookup->libc_why = NULL;
+    nd_lookup_reset(lookup);
     if (state && !(state->options & RES_INIT)) {
         lookup->libc_why = "a resolver state that has not been set up";
         return false;

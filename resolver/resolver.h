@@ -45,6 +45,12 @@ void nd_lookup_extend(struct nd_lookup *lookup, const struct nd_resolv_conf *con
 /* The same where libc's patience is known. */
 void nd_lookup_extend_to(struct nd_lookup *lookup, nd_time patience);
 
+/* Clears what an earlier function's lookup has left to say. */
+static inline void nd_lookup_reset(struct nd_lookup *lookup) {
+    lookup->expired = false;
+    lookup->libc_why = NULL;
+}
+
 /* Returns lookup->deadline, set at the first call: the lookup of a numeric address does not read the clock. */
 static inline nd_time nd_lookup_deadline(struct nd_lookup *lookup) {
     if (lookup->deadline == 0) {
