@@ -6,6 +6,7 @@
 #include "shim/call/receive.h"
 #include "shim/call/receive_fast.h"
 #include "shim/hook/hook.h"
+#include "shim/hook/vector2.h"
 #include "shim/message.h"
 #include "shim/mode.h"
 #include "shim/readable.h"
@@ -180,19 +181,14 @@ ssize_t nd_hook_readv(int fd, const struct iovec *iov, int count) {
     return nd_real.readv(fd, iov, count);
 }
 
-/* Flags that say nothing of waiting: RWF_HIPRI, RWF_DSYNC and RWF_SYNC. */
-#define VOID_FLAGS 7
-
 ssize_t nd_hook_preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags) {
-    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN) && offset == -1 && !(flags & ~VOID_FLAGS) && count > 0 &&
-        count <= IOV_MAX)
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN) && nd_vector2_is_plain(count, offset, flags))
         return readv_watched(fd, iov, count, CALLER, nd_watch(fd));
     return nd_real.preadv2(fd, iov, count, offset, flags);
 }
 
 ssize_t nd_hook_preadv64v2(int fd, const struct iovec *iov, int count, off64_t offset, int flags) {
-    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN) && offset == -1 && !(flags & ~VOID_FLAGS) && count > 0 &&
-        count <= IOV_MAX)
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN) && nd_vector2_is_plain(count, offset, flags))
         return readv_watched(fd, iov, count, CALLER, nd_watch(fd));
     return nd_real.preadv64v2(fd, iov, count, offset, flags);
 }

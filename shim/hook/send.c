@@ -6,6 +6,7 @@
 #include "shim/call/direct_send.h"
 #include "shim/call/send.h"
 #include "shim/hook/hook.h"
+#include "shim/hook/vector2.h"
 #include "shim/message.h"
 #include "shim/mode.h"
 #include "shim/readable.h"
@@ -155,19 +156,14 @@ ssize_t nd_hook_writev(int fd, const struct iovec *iov, int count) {
     return nd_real.writev(fd, iov, count);
 }
 
-/* Flags that say nothing of waiting: RWF_HIPRI, RWF_DSYNC and RWF_SYNC. */
-#define VOID_FLAGS 7
-
 ssize_t nd_hook_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags) {
-    if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT) && offset == -1 && !(flags & ~VOID_FLAGS) && count > 0 &&
-        count <= IOV_MAX)
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT) && nd_vector2_is_plain(count, offset, flags))
         return writev_watched(fd, iov, count, CALLER);
     return nd_real.pwritev2(fd, iov, count, offset, flags);
 }
 
 ssize_t nd_hook_pwritev64v2(int fd, const struct iovec *iov, int count, off64_t offset, int flags) {
-    if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT) && offset == -1 && !(flags & ~VOID_FLAGS) && count > 0 &&
-        count <= IOV_MAX)
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT) && nd_vector2_is_plain(count, offset, flags))
         return writev_watched(fd, iov, count, CALLER);
     return nd_real.pwritev64v2(fd, iov, count, offset, flags);
 }
@@ -239,8 +235,6 @@ ssize_t nd_hook_sendto(int fd, const void *buf, size_t len, int flags, const str
 
 ND_APART static ssize_t sendmsg_watched(int fd, const struct msghdr *msg, int flags, const void *caller) {
     const unsigned watch = nd_watch(fd);
-    if (nd_unlikely(nd_kernel_timers_any_timeout))
-        nd_hand_on_message(fd, msg);
     return is_fast(watch, flags) ? send_message_attempt(ND_SENDMSG, watch, fd, msg, flags, caller)
                                  : nd_send(&(struct nd_send_call){
                                        .kind = ND_SENDMSG, .fd = fd, .msg = msg, .flags = flags, .caller = caller});
@@ -250,10 +244,10 @@ ssize_t nd_hook_sendmsg(int fd, const struct msghdr *msg, int flags) {
     if (nd_unlikely(flags & MSG_FASTOPEN) && msg && msg->msg_name && nd_active && !(nd_watch(fd) & ND_WATCH_OUT))
         return connect_and_send(&(struct nd_send_call){.kind = ND_SENDMSG, .fd = fd, .msg = msg, .flags = flags},
                                 msg->msg_name, msg->msg_namelen);
-    if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT))
-        return sendmsg_watched(fd, msg, flags, CALLER);
     if (nd_unlikely(nd_kernel_timers_any_timeout))
         nd_hand_on_message(fd, msg);
+    if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT))
+        return sendmsg_watched(fd, msg, flags, CALLER);
     return nd_real.sendmsg(fd, msg, flags);
 }
 #ifdef __i386__

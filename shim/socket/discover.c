@@ -4,6 +4,7 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
+#include "shim/message.h"
 #include "shim/raw.h"
 #include "shim/real.h"
 #include "shim/socket/change.h"
@@ -175,15 +176,6 @@ void nd_discover_inherited(void) {
 
 void nd_discover_received(const struct msghdr *msg) {
     int saved = errno;
-    struct msghdr *header = (struct msghdr *)(uintptr_t)msg; /* CMSG_NXTHDR takes no const; it writes nothing */
-    for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part)) {
-        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS || part->cmsg_len < CMSG_LEN(0))
-            continue;
-        for (size_t at = 0, end = part->cmsg_len - CMSG_LEN(0); at + sizeof(int) <= end; at += sizeof(int)) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(part) + at, sizeof fd);
-            nd_discover_arrived(fd);
-        }
-    }
+    nd_message_each_descriptor(msg, nd_discover_arrived);
     errno = saved;
 }

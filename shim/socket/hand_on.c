@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -106,30 +105,13 @@ void nd_hand_on_spawn(void) {
     errno = saved;
 }
 
-static void take_back_all(const char *fds, size_t size) {
-    for (size_t at = 0; at + sizeof(int) <= size; at += sizeof(int)) {
-        int fd;
-        memcpy(&fd, fds + at, sizeof fd);
-        take_back(fd);
-    }
-}
-
 void nd_hand_on_message(int fd, const struct msghdr *msg) {
     const int saved = errno;
     const struct nd_sock *sock = nd_sock_lookup(fd);
     if (sock && (nd_sock_flags(sock) & ND_SOCK_INET))
         return;
     const size_t size = nd_readable(msg, sizeof *msg) ? nd_message_control_size(msg) : 0;
-    if (size >= CMSG_LEN(sizeof(int)) && nd_readable(msg->msg_control, size)) {
-        for (size_t at = 0; at + CMSG_LEN(0) <= size;) {
-            const struct cmsghdr *part = (const void *)((const char *)msg->msg_control + at);
-            const size_t length = nd_message_part_size(part);
-            if (length < CMSG_LEN(0) || length > size - at)
-                break; /* the kernel refuses it */
-            if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS)
-                take_back_all((const char *)part + CMSG_LEN(0), length - CMSG_LEN(0));
-            at += CMSG_ALIGN(length);
-        }
-    }
+    if (size >= CMSG_LEN(sizeof(int)) && nd_readable(msg->msg_control, size))
+        nd_message_each_descriptor(msg, take_back);
     errno = saved;
 }
