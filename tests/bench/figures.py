@@ -63,7 +63,7 @@ def lookup(net):
 def served(variables):
     """Requests a second that redis-server answers to 50 clients."""
     with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
-        return programs_bench.redis(Net(directory, stack), directory, {"library": "LD_PRELOAD" in variables})
+        return programs_bench.redis(Net(directory, stack), directory, {"library": "LD_PRELOAD" in variables})[0]
 
 
 def show(what, form, without, under):
