@@ -3,6 +3,8 @@ of a client can be compared byte for byte."""
 
 import struct
 
+from .binary import receive_exactly
+
 
 def http_response(body=b"hello\n", content_type="text/plain"):
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nContent-Type: {content_type}\r\nConnection: close\r\n\r\n"
@@ -114,21 +116,11 @@ def postgres_row(value=b"1"):
             _postgres_message(b"C", b"SELECT 1\0") + _postgres_message(b"Z", b"I"))
 
 
-def _receive_exactly(connection, count):
-    data = b""
-    while len(data) < count:
-        chunk = connection.recv(count - len(data))
-        if not chunk:
-            raise ConnectionError("the client left")
-        data += chunk
-    return data
-
-
 def _postgres_start(connection):
     """Refuses TLS and GSS encryption until the client's plain startup message has come."""
     while True:
-        length, code = struct.unpack("!ii", _receive_exactly(connection, 8))
-        _receive_exactly(connection, length - 8)
+        length, code = struct.unpack("!ii", receive_exactly(connection, 8))
+        receive_exactly(connection, length - 8)
         if code not in (80877103, 80877104):  # SSLRequest, GSSENCRequest
             return
         connection.sendall(b"N")
@@ -141,8 +133,8 @@ def postgres(answer=postgres_row(), delay=0):
         _postgres_start(connection)
         connection.sendall(postgres_ready())
         while True:
-            kind, length = struct.unpack("!ci", _receive_exactly(connection, 5))
-            _receive_exactly(connection, length - 4)
+            kind, length = struct.unpack("!ci", receive_exactly(connection, 5))
+            receive_exactly(connection, length - 4)
             if kind == b"X":
                 return
             if answer is None:
