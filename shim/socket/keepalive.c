@@ -68,13 +68,24 @@ static void shorten(const struct nd_sock *sock, int values[OPTIONS]) {
         return;
     if (has_own(sock, IDLE) && own(sock, IDLE) < values[IDLE])
         values[IDLE] = own(sock, IDLE);
+    const long probing = (long)values[INTERVAL] * values[COUNT];
     if (!has_own(sock, INTERVAL) && !has_own(sock, COUNT))
         return;
+    /* One value alone may show that the time is not the shorter one: the kernel's other need not be asked for. */
+    if ((has_own(sock, INTERVAL) && own(sock, INTERVAL) >= probing) ||
+        (has_own(sock, COUNT) && own(sock, COUNT) >= probing))
+        return;
     const int interval = own_or_default(sock, INTERVAL), count = own_or_default(sock, COUNT);
-    if ((long)interval * count < (long)values[INTERVAL] * values[COUNT]) {
+    if ((long)interval * count < probing) {
         values[INTERVAL] = interval;
         values[COUNT] = count > MOST_PROBES ? MOST_PROBES : count;
     }
+}
+
+/* The values that are in force by `limits`, seconds and a count of probes. */
+static void compute(const struct nd_sock *sock, const struct nd_limits *limits, int values[OPTIONS]) {
+    ours(limits, values);
+    shorten(sock, values);
 }
 
 void nd_keepalive_arm(int fd, struct nd_sock *sock, const struct nd_limits *limits) {
@@ -82,8 +93,7 @@ void nd_keepalive_arm(int fd, struct nd_sock *sock, const struct nd_limits *limi
     int values[OPTIONS];
     if ((nd_sock_flags(sock) & ND_SOCK_KEEPALIVE) || !limits->keepalive || (has_own(sock, ON) && !own(sock, ON)))
         return;
-    ours(limits, values);
-    shorten(sock, values);
+    compute(sock, limits, values);
     int option = COUNT;
     while (option >= ON && set(fd, option, values[option]) == 0)
         option--;
@@ -95,8 +105,7 @@ void nd_keepalive_arm(int fd, struct nd_sock *sock, const struct nd_limits *limi
 void nd_keepalive_times(const struct nd_sock *sock, const struct nd_limits *limits, nd_time *silence,
                         nd_time *probing) {
     int values[OPTIONS];
-    ours(limits, values);
-    shorten(sock, values);
+    compute(sock, limits, values);
     *silence = values[IDLE] * ND_SEC;
     *probing = (nd_time)values[INTERVAL] * values[COUNT] * ND_SEC;
 }
@@ -132,19 +141,40 @@ static int option_of(int level, int name) {
     return -1;
 }
 
+/* The program has set `option` to `value` where ours stood: sets what differs from before, so that a server that sets all
+ * four on each connection pays for two system calls. Live changes may have changed the limits since ours were set; then
+ * all are set. */
+static void renew(int fd, struct nd_sock *sock, int option, int value) {
+    const struct nd_limits *limits = nd_sock_keepalive_limits(sock);
+    const int saved = errno;
+    int before[OPTIONS], values[OPTIONS];
+    compute(sock, limits, before);
+    sock->own_keepalive[option] = value + 1;
+    if (nd_settings_generation || !limits->keepalive) {
+        nd_sock_change(fd, sock, 0, ND_SOCK_KEEPALIVE);
+        nd_keepalive_arm(fd, sock, limits);
+        return;
+    }
+    before[option] = value;
+    compute(sock, limits, values);
+    for (int i = COUNT; i >= ON; i--)
+        if (values[i] != before[i])
+            set(fd, i, values[i]);
+    errno = saved;
+}
+
 bool nd_keepalive_program_set(int fd, struct nd_sock *sock, int level, int name, const void *what) {
     const int option = option_of(level, name);
     if (option < 0)
         return false;
-    const int value = *(const int *)what;
+    const int value = option == ON ? *(const int *)what != 0 : *(const int *)what;
     const bool stands = nd_sock_flags(sock) & ND_SOCK_KEEPALIVE;
-    sock->own_keepalive[option] = (option == ON ? value != 0 : value) + 1;
-    if (option == ON && !value) {
+    if (stands && !(option == ON && !value))
+        renew(fd, sock, option, value);
+    else
+        sock->own_keepalive[option] = value + 1;
+    if (option == ON && !value)
         nd_keepalive_disarm(fd, sock);
-    } else if (stands) {
-        nd_sock_change(fd, sock, 0, ND_SOCK_KEEPALIVE);
-        nd_keepalive_arm(fd, sock, nd_sock_keepalive_limits(sock));
-    }
     return true;
 }
 

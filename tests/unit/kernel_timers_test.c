@@ -184,6 +184,38 @@ START_TEST(a_program_with_shorter_times_keeps_them) {
 }
 END_TEST
 
+/* As redis does with each connection: each call of the program's own, and two of ours. */
+START_TEST(a_program_that_sets_all_options_pays_for_what_differs) {
+    nd_settings.outbound.keepalive = 300 * ND_SEC;
+    nd_settings.outbound.unacked = 60 * ND_SEC;
+    nd_kernel_timers_arm(FD, sock);
+    const int writes = fake.option_writes;
+    program_sets(SOL_SOCKET, SO_KEEPALIVE, 1);
+    program_sets(IPPROTO_TCP, TCP_KEEPIDLE, 300);
+    program_sets(IPPROTO_TCP, TCP_KEEPINTVL, 100);
+    program_sets(IPPROTO_TCP, TCP_KEEPCNT, 3);
+    ck_assert_keepalive(300, 10, 6);
+    ck_assert_int_eq(fake.option_writes - writes, 4 + 2);
+    ck_assert_int_eq(read_int(IPPROTO_TCP, TCP_KEEPINTVL), 100);
+    program_sets(IPPROTO_TCP, TCP_KEEPINTVL, 5); /* with its three probes the shorter time now */
+    ck_assert_keepalive(300, 5, 3);
+    program_sets(IPPROTO_TCP, TCP_KEEPCNT, 100);
+    ck_assert_keepalive(300, 10, 6);
+}
+END_TEST
+
+START_TEST(a_live_change_holds_when_the_program_sets_an_option) {
+    nd_settings.outbound.keepalive = 60 * ND_SEC;
+    nd_settings.outbound.unacked = 60 * ND_SEC;
+    nd_kernel_timers_arm(FD, sock);
+    nd_settings.outbound.keepalive = 30 * ND_SEC;
+    nd_settings_generation++;
+    program_sets(SOL_SOCKET, SO_KEEPALIVE, 1);
+    ck_assert_keepalive(30, 10, 6);
+    nd_settings_generation = 0;
+}
+END_TEST
+
 START_TEST(a_program_that_switches_keepalive_off_has_none) {
     nd_settings.outbound.keepalive = 60 * ND_SEC;
     nd_kernel_timers_arm(FD, sock);
@@ -287,6 +319,8 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, keepalive_is_armed_and_not_seen);
     tcase_add_test(tests, a_program_that_keeps_alive_for_two_hours_gets_the_shorter_times);
     tcase_add_test(tests, a_program_with_shorter_times_keeps_them);
+    tcase_add_test(tests, a_program_that_sets_all_options_pays_for_what_differs);
+    tcase_add_test(tests, a_live_change_holds_when_the_program_sets_an_option);
     tcase_add_test(tests, a_program_that_switches_keepalive_off_has_none);
     tcase_add_test(tests, the_backstop_shortens_and_is_not_seen);
     tcase_add_test(tests, refusals_are_survived);
