@@ -70,6 +70,7 @@ static void take(void *owner, struct nd_attempt *a, int which, const uint8_t *by
     }
     if (!bytes)
         return;
+    x->ask->has_failed |= nd_dns_rcode(bytes) != ND_NOERROR && nd_dns_rcode(bytes) != ND_NXDOMAIN;
     switch (nd_dns_rcode(bytes)) {
     case ND_NOERROR:
     case ND_NXDOMAIN:

@@ -19,6 +19,7 @@ struct nd_musl_ask {
     struct nd_dns_message answers[2]; /* released by nd_musl_ask_free */
     size_t lengths[2];                /* of the answers, also where there is no room for all of one; 0: none */
     int error;                        /* 0, or errno: nothing could be asked */
+    bool has_failed;                  /* a server has answered with an error */
 };
 
 /* Makes a question. Returns its size, or -1: the name is not valid. `ad`: asks whether the answer is authentic. */

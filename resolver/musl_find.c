@@ -2,10 +2,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "resolver/dns_message.h"
 #include "resolver/musl.h"
 #include "resolver/musl_answer.h"
 #include "resolver/musl_ask.h"
 #include "resolver/musl_lines.h"
+#include "resolver/stale_cache.h"
 
 #define ANSWER_ROOM (nd_musl_has_tcp() ? 4800u : 512u)
 
@@ -16,6 +18,9 @@ struct find {
     int family, flags, count;
     struct nd_lookup *lookup;
     unsigned type; /* of the answer that is read */
+    /* for STALE */
+    struct nd_dns_message kept[2]; /* the answers that were good */
+    bool has_failed;               /* a server has answered with an error */
 };
 
 /* Each from_… function returns the number of addresses, 0 where the next one is to be called, or an EAI_ code. */
@@ -145,16 +150,32 @@ static bool ends_with_dots(const char *name) {
     return length >= 2 && strcmp(name + length - 2, "..") == 0;
 }
 
+/* The types that are asked for. Returns their number. */
+static int types_of(int family, unsigned types[2]) {
+    int count = 0;
+    if (family != AF_INET6)
+        types[count++] = ND_TYPE_A;
+    if (family != AF_INET)
+        types[count++] = ND_TYPE_AAAA;
+    return count;
+}
+
+/* Keeps answers of which none is missing. */
+static void keep(struct find *f, struct nd_musl_ask *ask) {
+    for (int i = 0; i < ask->question_count; i++)
+        if (!ask->answers[i].bytes || ask->lengths[i] > ask->answers[i].size)
+            return;
+    memcpy(f->kept, ask->answers, sizeof f->kept);
+    memset(ask->answers, 0, sizeof ask->answers);
+}
+
 /* `name`: as it is asked for. */
 static int ask_dns(struct find *f, const struct nd_musl_conf *conf, const char *name) {
     uint8_t packets[2][ND_MUSL_QUERY_MAX];
     unsigned types[2] = {0};
     struct nd_musl_ask ask = {.conf = conf, .lookup = f->lookup, .room = ANSWER_ROOM};
-    for (int i = 0; i < 2; i++) {
-        if (f->family == (i == 0 ? AF_INET6 : AF_INET))
-            continue;
-        const int n = ask.question_count++;
-        types[n] = i == 0 ? ND_TYPE_A : ND_TYPE_AAAA;
+    ask.question_count = types_of(f->family, types);
+    for (int n = 0; n < ask.question_count; n++) {
         const int size = nd_musl_make_query(packets[n], name, 1, (int)types[n], false);
         if (size < 0) /* "search .": older versions sent a damaged question, and waited in vain */
             return nd_musl_has_tcp() || ends_with_dots(name) ? 0 : EAI_NONAME;
@@ -168,11 +189,14 @@ static int ask_dns(struct find *f, const struct nd_musl_conf *conf, const char *
         errno = ask.error;
     else
         result = read_answers(f, &ask, types);
+    f->has_failed |= ask.has_failed;
+    if (result > 0 && f->lookup->stale)
+        keep(f, &ask);
     nd_musl_ask_free(&ask);
     return result;
 }
 
-static int from_dns(struct find *f) {
+static int search_dns(struct find *f) {
     struct nd_musl_conf conf;
     size_t length = strlen(f->name);
     unsigned dots = 0;
@@ -210,6 +234,69 @@ static int from_dns(struct find *f) {
     memcpy(f->canonical, f->name, length);
     f->canonical[length] = '\0';
     return ask_dns(f, &conf, f->name);
+}
+
+/* A server that answers with an error has said something. */
+static bool is_silence(const struct find *f, int result) {
+    return f->lookup->expired || (result == EAI_AGAIN && !f->has_failed);
+}
+
+/* What the last good answer says; 0 where there is none any more. */
+static int from_last(struct find *f, uint64_t state, nd_time now) {
+    struct nd_stale_answer *last = nd_stale_find(state, f->name, f->family, f->lookup->stale, now);
+    struct nd_musl_ask ask = {0};
+    unsigned types[2] = {0};
+    int result = 0;
+    if (!last)
+        return 0;
+    f->count = 0;
+    ask.question_count = types_of(f->family, types);
+    for (int i = 0; i < ask.question_count; i++) {
+        ask.answers[i] = last->messages[i];
+        ask.lengths[i] = last->messages[i].size;
+    }
+    if (nd_musl_expand(ask.answers[0].bytes, ask.answers[0].size, ND_DNS_HEADER,
+                       f->canonical)) /* as it was asked for */
+        result = read_answers(f, &ask, types);
+    f->lookup->stale_age = now - last->stored;
+    nd_stale_put(last);
+    return result > 0 ? result : 0;
+}
+
+/* search_dns, where STALE is set and there is an answer from before by a third of the lookup's limit. That is not held
+ * meanwhile, as a thread that is cancelled leaves the search. */
+static int from_dns(struct find *f) {
+    struct nd_lookup *const lookup = f->lookup;
+    if (!lookup->stale)
+        return search_dns(f);
+    nd_lookup_extend(lookup, NULL);
+    const nd_time deadline = nd_lookup_deadline(lookup), began = nd_now();
+    const uint64_t state = nd_stale_state();
+    struct nd_stale_answer *last = nd_stale_find(state, f->name, f->family, lookup->stale, began);
+    const bool has_last = last != NULL;
+    nd_stale_put(last);
+    struct nd_lookup limited = *lookup;
+    if (has_last)
+        limited.deadline = nd_time_sooner(deadline, nd_time_after(began, lookup->limit / 3));
+    f->lookup = &limited;
+    int result = search_dns(f);
+    const bool is_silent = is_silence(f, result);
+    f->lookup = lookup;
+    const nd_time now = nd_now();
+    const int given = has_last && is_silent ? from_last(f, state, now) : 0;
+    if (given) {
+        lookup->gave_stale = true;
+        result = given;
+    } else {
+        lookup->expired |= limited.expired;
+        if (f->kept[0].bytes)
+            nd_stale_store(state, f->name, f->family, f->kept, now);
+        else if (result == 0 || result == nd_musl_no_data())
+            nd_stale_forget(f->name, f->family);
+    }
+    nd_message_free(f->kept[0].bytes);
+    nd_message_free(f->kept[1].bytes);
+    return result;
 }
 
 /* AI_V4MAPPED: IPv4 addresses as IPv6 ones, without AI_ALL only where there are no others. */

@@ -210,3 +210,36 @@ def test_small_stacks(net, build, report_time, name):
     print(f"{name}: {used} bytes, without the library {without}")
     assert code == (EAI_AGAIN if name == "silent.test" else 0)
     assert used < 16 << 10
+
+
+STALE_ZONE = dns.answering(Zone({"host.test": ["192.0.2.7", "2001:db8::7"], "alias.test": "host.test", "short.b.test": ["192.0.2.4"]}))
+
+
+@pytest.mark.parametrize("question, count, then", [
+    (["gai", "host.test", "80", "0", "1", "0", "2"], 2, dns.silent), (["gai", "host.test", "80", "0", "1", "0", "2"], 2, dns.truncating),
+    (["gai", "host.test", "80", "10", "1", "0", "2"], 1, dns.silent), (["gai", "alias.test", "80", "0", "1", "0", "2"], 2, dns.silent),
+    (["gai", "short", "80", "0", "1", "0", "2"], 4, dns.silent), (["static", "alias.test", "2"], 1, dns.silent),
+    (["name", "host.test", "10", "1000"], 1, dns.silent),
+], ids=["both", "truncating", "IPv6", "alias", "search list", "gethostbyname", "gethostbyname2_r"])
+def test_stale(net, build, question, count, then):
+    """Where the servers are silent by a third of RESOLVE, the last good answer is given; what they answer is always given itself."""
+    net.etc("resolv.conf", "nameserver 127.0.0.1\nsearch a.test b.test\n")
+    server = net.dns(lambda q, *rest: (STALE_ZONE if len(server.questions) <= count else then)(q, *rest), dns.silent)
+    (net.directory / "question").write_text(("\t".join(question) + "\n") * 2)
+    result = net.run([*LOADER, build("musl_names"), "time"], stdin=lambda: (net.directory / "question").open(), RESOLVE="1500ms", STALE="1h", LOG="stderr")
+    assert result.status == 0, result
+    (*first, _), (*second, tenths) = (line.split() for line in result.out.decode().splitlines())
+    if then is dns.truncating and second != first:  # before 1.2.4 what is truncated is an answer as it is
+        assert not result.err and int(tenths) < 5, result
+        return
+    assert first == second and first[0] == "0" and 4 <= int(tenths) <= 13, result
+    assert result.text.count("limit=STALE") == 1 and "limit=RESOLVE" not in result.text, result
+
+
+@pytest.mark.parametrize("then, code", [(dns.failing(), "-3"), (dns.failing(dns.NXDOMAIN), "-2")], ids=["fails", "is gone"])
+def test_no_stale_answer_where_a_server_answers(net, build, then, code):
+    net.etc("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1\n")
+    server = net.dns(lambda q, *rest: (STALE_ZONE if len(server.questions) <= 2 else then)(q, *rest))
+    (net.directory / "question").write_text("gai\thost.test\t80\t0\t1\t0\t0\n" * 2)
+    result = net.run([*LOADER, build("musl_names")], stdin=lambda: (net.directory / "question").open(), RESOLVE="9s", STALE="1h", LOG="stderr")
+    assert result.out.decode().splitlines()[1].split()[0] == code and not result.err, result
