@@ -35,6 +35,9 @@ def libc(request, monkeypatch):
     """The libc of the programs of tests/integration/*.c that the test runs."""
     if name := getattr(request, "param", ""):
         monkeypatch.setattr(programs, "LIBC", name)
+        programs.of_libc.clear()
+    yield
+    assert not name or programs.of_libc or not getattr(request.node, "has_passed", False), f"the test is marked {name}, and has run no program of it"
 
 
 def pytest_generate_tests(metafunc):
@@ -107,6 +110,7 @@ def missing(error):
 def pytest_runtest_makereport(item, call):
     """A test of what is not on this host is skipped, and says what that is."""
     report = (yield).get_result()
+    item.has_passed = call.when == "call" and not call.excinfo
     if not call.excinfo or COMPLETE:
         return
     servers = item.funcargs["net"].opened if "net" in item.funcargs else []

@@ -19,8 +19,9 @@ INSTALLED = bool(os.environ.get("TEST_INSTALLED", ""))
 RUNTIME = os.environ.get("TEST_SANITIZER_RUNTIME", "")
 PYTHON = "/usr/bin/python3"
 
-# The libc whose builds of the test programs are run in place of the host's: "" or "musl".
+# The libc whose builds of the test programs are run in place of the host's: "" or "musl"; and those that were.
 LIBC = os.environ.get("TEST_LIBC", "")
+of_libc = set()
 
 # What is waited for a program that should have ended, before it is cut.
 PATIENCE = 20.0
@@ -68,8 +69,10 @@ def child(body, *arguments):
 
 def in_libc(argument):
     """The build of a test program that is to be run, where that is one."""
-    is_one = LIBC and isinstance(argument, pathlib.Path) and argument.parent == BUILD / "tests"
-    return argument.parent / LIBC / argument.name if is_one else argument
+    if not (LIBC and isinstance(argument, pathlib.Path) and argument.parent == BUILD / "tests"):
+        return argument
+    of_libc.add(argument.name)
+    return argument.parent / LIBC / argument.name
 
 
 class Program:

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from calls import make
+from calls import at, make
 from faults import tcp
 
 LIMIT = 0.3
@@ -79,22 +79,30 @@ def ask(net, how, behaviour, *what, **limits):
 HOWS = ["interrupted", "interrupted-visible", "own"]
 
 
-@pytest.mark.musl
 @pytest.mark.parametrize("how", HOWS)
 def test_receiving(net, how):
     outcome, seconds, _ = ask(net, how, tcp.silent, 0, RECV="300ms")
     assert outcome == "ETIMEDOUT" and LIMIT - 0.02 <= seconds < LIMIT + 3, (outcome, seconds)
 
 
-@pytest.mark.musl
 @pytest.mark.parametrize("how", HOWS)
 def test_sending(net, how):
     outcome, seconds, _ = ask(net, how, tcp.silent, "send", SEND="300ms")
     assert outcome == "ETIMEDOUT" and LIMIT - 0.02 <= seconds < LIMIT + 3, (outcome, seconds)
 
 
-# Not where the handler raises an error: it may do so after the answer has been taken, and that is lost.
 @pytest.mark.musl
+@pytest.mark.parametrize("ends", ["alarm:50:no", "set:rcvtimeo:80", "set:sndtimeo:80"])
+def test_in_c(net, ends):
+    """As above, without what Python does between the calls."""
+    sends = "sndtimeo" in ends
+    server = net.open(tcp.never_reads) if sends else net.serve(tcp.silent)
+    tries = make(net, at(server), *(["fill"] if sends else []), ends, *["send" if sends else "recv"] * 20, RECV="300ms", SEND="300ms")[2 + sends:]
+    late = [call.errno for call in tries].index("ETIMEDOUT")
+    assert late >= 2 and LIMIT - 0.02 <= sum(call.ms for call in tries[:late + 1]) / 1000 < LIMIT + 3, tries
+
+
+# Not where the handler raises an error: it may do so after the answer has been taken, and that is lost.
 @pytest.mark.parametrize("how", ["interrupted", "own"])
 def test_answers_that_come_in_time(net, how):
     """Each takes its part of the limit, and all of them together more than that."""
@@ -138,7 +146,6 @@ def test_connecting_to_another(net, full):
     assert second.errno == "EAGAIN", second
 
 
-@pytest.mark.musl
 def test_a_later_question_has_the_whole_limit(net):
     """What was waited before it was asked does not count."""
     program = PROGRAM.replace('s.send(b"question")', """
@@ -151,7 +158,6 @@ s.send(b"question")""".replace("\n", "\n        "))
     assert outcome == "b'answer'"
 
 
-@pytest.mark.musl
 def test_datagrams(net):
     """A lost answer; a second question has the whole limit again."""
     program = PROGRAM.replace("dial()", 'udp()\ns.connect(("127.0.0.1", int(sys.argv[1])))')
@@ -177,7 +183,6 @@ tell(told)
 """
 
 
-@pytest.mark.musl
 @pytest.mark.parametrize("how", ["connected", "unconnected"])
 def test_who_asks_again_has_the_whole_limit(net, how):
     """A client of datagrams that tries again after a shorter timeout of its own, each time with a question."""

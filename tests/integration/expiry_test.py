@@ -203,7 +203,6 @@ def test_half_closed(net, silent):
     make(net, at(silent), "send:10", "shutdown", "recv", RECV=MS)[3].expect_expired()
 
 
-@pytest.mark.musl
 def test_inherited_by_another_program(net, silent):
     """A shell connects, and another program reads."""
     shell = f"exec 3<>/dev/tcp/127.0.0.1/{silent.port}; exec cat <&3"

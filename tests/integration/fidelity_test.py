@@ -279,7 +279,6 @@ tell([shown, error(outbound.recv, 1, socket.MSG_DONTWAIT)])
 """
 
 
-@pytest.mark.musl
 def test_an_idle_upstream_beside_a_client_lives(net):
     """RECV is for connections we made; one that owes nothing is not alone beside one that we accepted."""
     server = net.serve(tcp.silent)
@@ -303,7 +302,6 @@ tell([sent == 16 << 20, ctypes.get_errno()])
 """
 
 
-@pytest.mark.musl
 @pytest.mark.parametrize("call", ["send", "sendto"])
 def test_errno_stays_where_a_send_waited_and_succeeded(net, call):
     assert net.told(ERRNO, call) == [True, 42]
