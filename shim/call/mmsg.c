@@ -1,5 +1,7 @@
 #include "shim/call/mmsg.h"
 
+#include <sys/syscall.h>
+
 #include "base/compiler.h"
 #include "base/libc.h"
 #include "shim/call/connect.h"
@@ -22,8 +24,16 @@
 /* The kernel handles at most this many messages in one call. */
 #define MOST 1024
 
+/* Whether the call is one of libc's that makes a system call for each message. */
+static bool is_loop(const struct nd_mmsg_call *call) {
+    return nd_libc_is_musl() && !call->by_number;
+}
+
 static int make_send(const struct nd_mmsg_call *call, int more_flags) {
-    return nd_real.sendmmsg(call->fd, call->messages, call->count, call->flags | more_flags);
+    const int flags = call->flags | more_flags;
+    return call->by_number
+               ? (int)nd_real.syscall(SYS_sendmmsg, call->fd, (long)call->messages, (long)call->count, flags, 0, 0)
+               : nd_real.sendmmsg(call->fd, call->messages, call->count, flags);
 }
 
 static int make_receive(const struct nd_mmsg_call *call, int more_flags) {
@@ -49,8 +59,12 @@ static bool has_ended(const struct nd_mmsg_call *call, struct nd_sock *sock, con
 }
 
 static struct nd_send_call each_of(const struct nd_mmsg_call *call) {
-    return (struct nd_send_call){
-        .kind = ND_SENDMSG, .fd = call->fd, .flags = call->flags, .many = true, .caller = call->caller};
+    return (struct nd_send_call){.kind = ND_SENDMSG,
+                                 .fd = call->fd,
+                                 .flags = call->flags,
+                                 .many = true,
+                                 .by_number = call->by_number,
+                                 .caller = call->caller};
 }
 
 /* Goes on after message `at`, which is in `each` and has given `sent`. */
@@ -66,7 +80,7 @@ static int send_others(const struct nd_mmsg_call *call, struct nd_send_call *eac
     }
     if (at == 0)
         return -1;
-    if (!nd_libc_is_musl())
+    if (!is_loop(call))
         errno = error_before; /* as the kernel drops an error after messages were sent; musl's loop leaves it */
     return (int)at;
 }
@@ -94,7 +108,7 @@ static int send_datagrams(const struct nd_mmsg_call *call, struct nd_sock *sock)
 static int send_singly(const struct nd_mmsg_call *call, int error_before) {
     struct nd_send_call first = each_of(call);
     if (!nd_readable(call->messages, call->count * sizeof *call->messages))
-        return nd_real.sendmmsg(call->fd, call->messages, call->count, call->flags);
+        return make_send(call, 0);
     first.msg = &call->messages[0].msg_hdr;
     return send_others(call, &first, 0, nd_send(&first), error_before);
 }
@@ -120,7 +134,7 @@ int nd_sendmmsg(struct nd_mmsg_call *call) {
         !(nd_sock_flags(sock) & ND_SOCK_STREAM))
         return make_send(call, 0);
     call->count = call->count < MOST ? call->count : MOST;
-    if (nd_libc_is_musl())
+    if (is_loop(call))
         return send_singly(call, saved);
     int got = make_send(call, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (got < 0 && errno == EFAULT) /* the array of messages may be unreadable */

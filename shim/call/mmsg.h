@@ -15,6 +15,7 @@ struct nd_mmsg_call {
     void *timeout;
     const void *caller; /* the code that made the call */
     bool has_time64;    /* __recvmmsg64, which returns timestamps in 64 bits (i386) */
+    bool by_number;     /* messages leave by their system calls, not by libc's functions */
 };
 
 /* Make the call on a watched descriptor, under the limits that bound it. Async-signal-safe; keep errno on success. */

@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <poll.h>
+#include <sys/syscall.h>
 
 #include "base/compiler.h"
 #include "shim/call/connect.h"
@@ -28,6 +29,11 @@ static enum nd_call operation_of(const struct nd_send_call *call) {
     return call->many ? ND_OPERATION_sendmmsg : (enum nd_call)(ND_OPERATION_write + call->kind);
 }
 
+static ssize_t send_message(const struct nd_send_call *call, const struct msghdr *msg, int flags) {
+    return call->by_number ? nd_real.syscall(SYS_sendmsg, call->fd, (long)msg, flags, 0, 0, 0)
+                           : nd_real.sendmsg(call->fd, msg, flags);
+}
+
 ssize_t nd_send_plain(const struct nd_send_call *call) {
     switch (call->kind) {
     case ND_WRITE:
@@ -39,7 +45,7 @@ ssize_t nd_send_plain(const struct nd_send_call *call) {
     case ND_SENDTO:
         return nd_real.sendto(call->fd, call->buf, call->len, call->flags, call->to, call->to_len);
     default:
-        return nd_real.sendmsg(call->fd, call->msg, call->flags);
+        return send_message(call, call->msg, call->flags);
     }
 }
 
@@ -73,7 +79,7 @@ static ssize_t send_now(const struct nd_send_call *call, size_t done, int flags)
     if (!call->msg)
         return nd_real.sendto(call->fd, rest_of_bytes, call->len - done, flags, call->to, call->to_len);
     if (done == 0)
-        return nd_real.sendmsg(call->fd, call->msg, flags);
+        return send_message(call, call->msg, flags);
     size_t i = 0;
     const struct iovec *iov = call->msg->msg_iov;
     while (i < nd_message_buffers(call->msg) && done >= iov[i].iov_len)
@@ -90,7 +96,7 @@ static ssize_t send_now(const struct nd_send_call *call, size_t done, int flags)
         rest.msg_iov = &part;
         rest.msg_iovlen = 1;
     }
-    return nd_real.sendmsg(call->fd, &rest, flags);
+    return send_message(call, &rest, flags);
 }
 
 /* An attempt with MSG_NOSIGNAL has returned `sent`. Returns what the program gets: no SIGPIPE for a stream that a

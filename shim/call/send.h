@@ -23,6 +23,7 @@ struct nd_send_call {
     const struct msghdr *msg; /* WRITEV, SENDMSG */
     const void *caller;       /* the code that made the call */
     bool many;                /* one message of sendmmsg */
+    bool by_number;           /* the message leaves by its system call, not by libc's function */
 };
 
 /* Makes the call, under the limits that bound it. Keeps errno on success. */

@@ -1,5 +1,8 @@
 /* sendmmsg, recvmmsg. */
+#include <sys/syscall.h>
+
 #include "shim/call/mmsg.h"
+#include "shim/hook/by_number.h"
 #include "shim/hook/hook.h"
 #include "shim/message.h"
 #include "shim/mode.h"
@@ -22,9 +25,18 @@ int nd_hook_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags
     if (nd_unlikely(nd_kernel_timers_any_timeout))
         hand_on(fd, messages, count);
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_OUT))
-        return nd_sendmmsg(&(struct nd_mmsg_call){fd, messages, count, flags, NULL, CALLER, false});
+        return nd_sendmmsg(&(struct nd_mmsg_call){fd, messages, count, flags, NULL, CALLER, false, false});
     return nd_real.sendmmsg(fd, messages, count, flags);
 }
+
+int nd_sendmmsg_by_number(int fd, struct mmsghdr *messages, unsigned count, int flags) {
+    if (nd_kernel_timers_any_timeout)
+        hand_on(fd, messages, count);
+    if (nd_watch(fd) & ND_WATCH_OUT)
+        return nd_sendmmsg(&(struct nd_mmsg_call){fd, messages, count, flags, NULL, CALLER, false, true});
+    return (int)nd_real.syscall(SYS_sendmmsg, fd, (long)messages, (long)count, flags, 0, 0);
+}
+
 #ifdef __i386__
 ND_ALIAS_OF(__sendmmsg64, sendmmsg);
 #endif
@@ -38,7 +50,7 @@ static void discover_received(const struct mmsghdr *messages, int got) {
 int nd_hook_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout) {
     int got;
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN) && !(flags & MSG_ERRQUEUE))
-        got = nd_recvmmsg(&(struct nd_mmsg_call){fd, messages, count, flags, timeout, CALLER, false});
+        got = nd_recvmmsg(&(struct nd_mmsg_call){fd, messages, count, flags, timeout, CALLER, false, false});
     else
         got = nd_real.recvmmsg(fd, messages, count, flags, timeout);
     discover_received(messages, got);
@@ -49,7 +61,7 @@ int nd_hook_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags
 int nd_hook___recvmmsg64(int fd, struct mmsghdr *messages, unsigned count, int flags, struct nd_timespec64 *timeout) {
     int got;
     if (nd_unlikely(nd_watch(fd) & ND_WATCH_IN) && !(flags & MSG_ERRQUEUE))
-        got = nd_recvmmsg(&(struct nd_mmsg_call){fd, messages, count, flags, timeout, CALLER, true});
+        got = nd_recvmmsg(&(struct nd_mmsg_call){fd, messages, count, flags, timeout, CALLER, true, false});
     else
         got = nd_real.__recvmmsg64(fd, messages, count, flags, timeout);
     discover_received(messages, got);

@@ -5,6 +5,7 @@
 #include "shim/call/connect.h"
 #include "shim/call/direct_send.h"
 #include "shim/call/send.h"
+#include "shim/hook/by_number.h"
 #include "shim/hook/hook.h"
 #include "shim/hook/vector2.h"
 #include "shim/message.h"
@@ -250,6 +251,18 @@ ssize_t nd_hook_sendmsg(int fd, const struct msghdr *msg, int flags) {
         return sendmsg_watched(fd, msg, flags, CALLER);
     return nd_real.sendmsg(fd, msg, flags);
 }
+
+ssize_t nd_sendmsg_by_number(int fd, const struct msghdr *msg, int flags) {
+    const struct nd_send_call call = {
+        .kind = ND_SENDMSG, .fd = fd, .msg = msg, .flags = flags, .caller = CALLER, .by_number = true};
+    const bool is_watched = nd_watch(fd) & ND_WATCH_OUT;
+    if (flags & MSG_FASTOPEN && msg && msg->msg_name && nd_active && !is_watched)
+        return connect_and_send(&call, msg->msg_name, msg->msg_namelen);
+    if (nd_kernel_timers_any_timeout)
+        nd_hand_on_message(fd, msg);
+    return is_watched ? nd_send(&call) : nd_send_plain(&call);
+}
+
 #ifdef __i386__
 ND_ALIAS_OF(__sendmsg64, sendmsg);
 #endif

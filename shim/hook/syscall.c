@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "base/libc.h"
+#include "shim/hook/by_number.h"
 #include "shim/hook/hook.h"
 #include "shim/hook/prctl.h"
 #include "shim/hook/syscall.h"
@@ -273,9 +275,11 @@ long nd_syscall_hooked(long number, long a, long b, long c, long d, long e, long
     case SYS_sendto:
         return nd_hook_sendto((int)a, (void *)b, (size_t)c, (int)d, (void *)e, (socklen_t)f);
     case SYS_sendmsg:
-        return nd_hook_sendmsg((int)a, (void *)b, (int)c);
+        return nd_libc_is_musl() ? nd_sendmsg_by_number((int)a, (void *)b, (int)c)
+                                 : nd_hook_sendmsg((int)a, (void *)b, (int)c);
     case SYS_sendmmsg:
-        return nd_hook_sendmmsg((int)a, (void *)b, (unsigned)c, (int)d);
+        return nd_libc_is_musl() ? nd_sendmmsg_by_number((int)a, (void *)b, (unsigned)c, (int)d)
+                                 : nd_hook_sendmmsg((int)a, (void *)b, (unsigned)c, (int)d);
     case SYS_sendfile:
         return nd_hook_sendfile((int)a, (int)b, (void *)c, (size_t)d);
 #ifdef SYS_sendfile64

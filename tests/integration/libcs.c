@@ -1,7 +1,8 @@
 /* What glibc and musl differ in: message headers with padding that holds anything, small stacks, programs of the other
- * libc. Usage: libcs messages | sendmmsg | descriptor PORT | stack CALL PORT | exec PROGRAM ARGUMENT... */
+ * libc. Usage: libcs messages | sendmmsg | numbers | descriptor PORT | stack CALL PORT | exec PROGRAM ARGUMENT... */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -11,7 +12,9 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -140,6 +143,64 @@ static int receive_descriptor(int port) {
     return 0;
 }
 
+/* A message with as many descriptors as one takes: more ancillary data than musl's sendmsg has room for. */
+static void fill_control(struct msghdr *msg, struct iovec *iov) {
+    enum { MOST = 253 };
+    static char control[CMSG_SPACE(MOST * sizeof(int))] __attribute__((aligned(8)));
+    struct cmsghdr *part = (struct cmsghdr *)(void *)control;
+    memset(msg, 0, sizeof *msg); /* as the kernel wants it */
+    msg->msg_iov = iov;
+    msg->msg_iovlen = 1;
+    msg->msg_control = control;
+    msg->msg_controllen = sizeof control;
+    memset(part, 0, sizeof *part);
+    part->cmsg_len = CMSG_LEN(MOST * sizeof(int));
+    part->cmsg_level = SOL_SOCKET;
+    part->cmsg_type = SCM_RIGHTS;
+    for (size_t i = 0; i < MOST; i++)
+        memcpy(CMSG_DATA(part) + i * sizeof(int), &(int){1}, sizeof(int));
+}
+
+/* Two ends of an AF_UNIX connection. */
+static void local_pair(int ends[2]) {
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    const socklen_t length = sizeof at.sun_family + 1 + (socklen_t)snprintf(at.sun_path + 1, 40, "libcs-%d", getpid());
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    ends[0] = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (bind(listener, (struct sockaddr *)&at, length) || listen(listener, 1) ||
+        connect(ends[0], (struct sockaddr *)&at, length))
+        perror("connect"), exit(2);
+    ends[1] = accept(listener, NULL, NULL);
+    close(listener);
+}
+
+/* By number a message is the kernel's matter, and musl's functions have no part in it. */
+static int send_by_number(void) {
+    struct mmsghdr messages[PARTS];
+    struct iovec iov[PARTS];
+    int ends[2], state;
+    memset(messages, 0, sizeof messages);
+    local_pair(ends);
+    iov[0] = (struct iovec){bytes, 1};
+    fill_control(&messages[0].msg_hdr, iov);
+    state = (int)syscall(SYS_sendmsg, ends[0], &messages[0].msg_hdr, 0);
+    printf("sendmsg %d %s\n", state, state < 0 ? strerror(errno) : "");
+    state = (int)syscall(SYS_sendmmsg, ends[0], messages, 1, 0);
+    printf("sendmmsg %d %s\n", state, state < 0 ? strerror(errno) : "");
+    pair(ends);
+    fcntl(ends[1], F_SETFL, O_NONBLOCK); /* the one that has a small buffer */
+    memset(messages, 0, sizeof messages);
+    for (int i = 0; i < PARTS; i++) {
+        iov[i] = (struct iovec){bytes, sizeof bytes};
+        messages[i].msg_hdr.msg_iov = iov + i;
+        messages[i].msg_hdr.msg_iovlen = 1;
+    }
+    errno = 0;
+    state = (int)syscall(SYS_sendmmsg, ends[1], messages, PARTS, 0);
+    printf("no room %d %d, %d\n", state, errno, messages[0].msg_len < sizeof bytes);
+    return 0;
+}
+
 static const char *asked;
 static int asked_port;
 
@@ -191,6 +252,8 @@ int main(int argc, char **argv) {
         return asked = argv[2], asked_port = atoi(argv[3]), use_stack();
     if (argc == 3 && !strcmp(argv[1], "descriptor"))
         return receive_descriptor(atoi(argv[2]));
+    if (argc == 2 && !strcmp(argv[1], "numbers"))
+        return send_by_number();
     if (argc == 2)
         return send_much(!strcmp(argv[1], "sendmmsg") ? send_by_many : send_by_one);
     return 2;

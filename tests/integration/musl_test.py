@@ -50,6 +50,14 @@ def test_messages_arrive_whole(net, mode, limits):
 
 
 @pytest.mark.musl
+@pytest.mark.parametrize("limits", [{}, {"SEND": "20s"}], ids=["defaults", "SEND"])
+def test_messages_by_number(net, limits):
+    """They are not musl's functions, which take less ancillary data and go on after a part of a message."""
+    result = net.run([LIBCS, "numbers"], **limits)
+    assert (result.status, result.out) == (0, b"sendmsg 1 \nsendmmsg 1 \nno room 1 0, 1\n"), result
+
+
+@pytest.mark.musl
 @pytest.mark.parametrize("limits", [{"RECV": MS}, {"IDLE": MS}], ids=["RECV", "IDLE"])
 def test_descriptor_by_a_message(net, limits):
     """The connection is known to the process that has received it, and its own receive is bounded."""
