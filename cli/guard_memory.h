@@ -17,8 +17,10 @@ struct guard {
     nd_time refreshed; /* when processes were looked for last */
     nd_time scanned;   /* when descriptors were */
     nd_time looked, looked_at_connecting, looked_at_due, looked_at_calls;
-    nd_time refresh_cost, cost, due_cost, calls_cost, last_calls_cost; /* of the last look, in the processor's time */
-    nd_time due; /* when the first limit expires if nothing moves */
+    bool is_scan_wanted; /* a connection's owner is not known, as far as descriptors that have come tell */
+    nd_time refresh_cost, scan_cost, cost, due_cost, calls_cost,
+        last_calls_cost; /* of the last look, in the processor's time */
+    nd_time due;         /* when the first limit expires if nothing moves */
     unsigned long long ended, observed;
 };
 

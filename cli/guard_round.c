@@ -10,35 +10,9 @@
 #include "cli/cli.h"
 #include "cli/guard_decide.h"
 #include "cli/guard_owners.h"
+#include "cli/guard_schedule.h"
 #include "cli/guard_state.h"
 #include "cli/process/ending.h"
-
-/* All connections are looked at every tenth of the shortest limit that runs since what only looks show, every half of
- * one whose beginning the kernel tells, within these bounds. Between them those are looked at
- * whose limit is due, one by one, and, with RECV, the threads that are blocked in calls: none of these as often as would
- * take more than this part of a processor. */
-#define SAMPLES_PER_LIMIT 10
-#define LOOKS_PER_TIMED_LIMIT 2
-#define SHORTEST_PACE (250 * ND_MSEC)
-#define LONGEST_PACE (6 * ND_SEC)
-#define SHARE_OF_PROCESSOR 50
-#define SHORTEST_GAP (20 * ND_MSEC)
-#define CALLS_PACE (100 * ND_MSEC)
-
-/* Where a look at all takes long they are made less often: they take this part of a processor, as long as there are so
- * many of them in a limit, and one in this time. */
-#define DEAR_SHARE 25
-#define DEAR_SAMPLES 3
-#define LONGEST_DEAR_PACE (20 * ND_SEC)
-
-/* Connects, whose age the kernel tells exactly, need only be found before they are due. */
-#define CONNECTS_PER_LIMIT 4
-#define LONGEST_CONNECT_PACE (2500 * ND_MSEC)
-
-/* How often processes are looked for where nothing asks for it: as often as this part of a processor allows, within
- * SHORTEST_PACE and LONGEST_PACE; and how often the owners of connections are. */
-#define REFRESH_SHARE 500
-#define SCAN_PACE (30 * ND_SEC)
 
 static struct watch *find_watch(struct guard *guard, const struct guard_target *target) {
     for (int i = 0; i < guard->watch_count; i++)
@@ -197,41 +171,37 @@ static void decide_all(struct guard *guard, enum connection_kind kind) {
     }
 }
 
-/* The shortest limits of all programs that are guarded. */
-static struct guard_shortest find_shortest(const struct guard *guard) {
-    struct guard_shortest all = {ND_NEVER, ND_NEVER, ND_NEVER, ND_NEVER};
-    for (size_t i = 0; i < guard->targets.count; i++) {
-        const struct guard_policy *policy = guard->targets.entries[i]->policy;
-        if (!policy || policy->passes)
-            continue;
-        all.connect = nd_time_sooner(all.connect, policy->shortest.connect);
-        all.recv = nd_time_sooner(all.recv, policy->shortest.recv);
-        all.sampled = nd_time_sooner(all.sampled, policy->shortest.sampled);
-        all.timed = nd_time_sooner(all.timed, policy->shortest.timed);
-    }
-    return all;
+/* Reads the descriptors of all processes. */
+static void scan(struct guard *guard, bool is_early, nd_time now) {
+    const nd_time began = spent();
+    guard_owners_find(&guard->targets, guard->watches, guard->watch_count, is_early);
+    guard->is_scan_wanted = false;
+    guard->scanned = now;
+    guard->scan_cost = spent() - began;
 }
 
-static nd_time within(nd_time time, nd_time least, nd_time most) {
-    return time < least ? least : time > most ? most : time;
-}
-
-/* The time between two looks that each take `cost`, where nothing but the processor's time speaks against the next. */
-static nd_time affordable(nd_time cost) {
-    return within(SHARE_OF_PROCESSOR * cost, SHORTEST_GAP, ND_NEVER);
+/* Finds the owners of connections that are new, by the descriptors that have come; by all of them where that does not
+ * tell whose each is, and from time to time. */
+static void find_owners(struct guard *guard, bool is_new, bool is_early, nd_time now) {
+    if (is_new && now < guard_schedule_scan(guard, false) &&
+        guard_owners_find_new(&guard->targets, guard->watches, guard->watch_count, is_early))
+        guard->is_scan_wanted = true;
+    if (now >= guard_schedule_scan(guard, guard->is_scan_wanted))
+        scan(guard, is_early, now);
 }
 
 static void look_at_all(struct guard *guard, enum connection_kind kind, nd_time now) {
     const nd_time began = spent();
-    const bool is_new = look(guard, kind);
+    bool is_new = look(guard, kind);
+    if (is_new && kind == CONNECTIONS_CONNECTING) { /* in whose descriptors others may have been a moment ago */
+        kind = CONNECTIONS_ALL;
+        is_new = look(guard, kind);
+    }
     const bool is_early =
-        guard->is_blind && now - guard->refreshed < SHORTEST_PACE; /* looks are very near each other */
+        guard->is_blind && now - guard->refreshed < GUARD_SHORTEST_PACE; /* looks are very near each other */
     if (is_new && !is_early)
         refresh(guard, now);
-    if (is_new || (kind == CONNECTIONS_ALL && now - guard->scanned >= SCAN_PACE)) {
-        guard_owners_find(&guard->targets, guard->watches, guard->watch_count, is_early);
-        guard->scanned = now;
-    }
+    find_owners(guard, is_new, is_early, now);
     if (kind == CONNECTIONS_ALL) {
         guard->due = ND_NEVER;
         guard->is_blind = false;
@@ -313,56 +283,15 @@ static void forget_settings(struct guard *guard) {
     guard->looked = guard->scanned = guard->refreshed = 0;
 }
 
-static nd_time later(nd_time a, nd_time b) {
-    return a > b ? a : b;
-}
-
-/* When each thing is to be done next. */
-struct schedule {
-    nd_time refresh, all, connecting, due, calls;
-};
-
-static nd_time at_pace(nd_time last, nd_time limit, int parts, nd_time longest) {
-    return limit == ND_NEVER ? ND_NEVER : last + within(limit / parts, SHORTEST_PACE, longest);
-}
-
-/* The longest time between two looks at all connections, the shortest of whose limits that only looks show is `limit`.
- * Where there are very many a look is dear, and made less often. */
-static nd_time dear_pace(const struct guard *guard, nd_time limit) {
-    return within(DEAR_SHARE * guard->cost, 0,
-                  limit == ND_NEVER ? LONGEST_DEAR_PACE : within(limit / DEAR_SAMPLES, 0, LONGEST_DEAR_PACE));
-}
-
-static struct schedule schedule(const struct guard *guard) {
-    const struct guard_shortest shortest = find_shortest(guard);
-    const nd_time sampled = at_pace(guard->looked, shortest.sampled, SAMPLES_PER_LIMIT, LONGEST_PACE);
-    const nd_time timed =
-        at_pace(guard->looked, nd_time_sooner(shortest.timed, shortest.recv), LOOKS_PER_TIMED_LIMIT, LONGEST_PACE);
-    const nd_time dear =
-        dear_pace(guard, nd_time_sooner(shortest.sampled, nd_time_sooner(shortest.timed, shortest.recv)));
-    const nd_time soonest =
-        guard->is_blind ? guard->looked + affordable(guard->cost) : guard->looked_at_due + affordable(guard->due_cost);
-    const nd_time calls = shortest.recv == ND_NEVER ? ND_NEVER : guard->looked_at_calls + CALLS_PACE;
-    const nd_time calls_affordable = guard->looked_at_calls + 2 * affordable(guard->calls_cost);
-    return (struct schedule){
-        .refresh = guard->refreshed + within(REFRESH_SHARE * guard->refresh_cost, SHORTEST_PACE, LONGEST_PACE),
-        .all =
-            later(nd_time_sooner(nd_time_sooner(sampled, timed), guard->looked + LONGEST_PACE), guard->looked + dear),
-        .connecting = at_pace(guard->looked_at_connecting, shortest.connect, CONNECTS_PER_LIMIT, LONGEST_CONNECT_PACE),
-        .due = guard->due == ND_NEVER || guard->due > soonest ? guard->due : soonest,
-        .calls = calls > calls_affordable ? calls : calls_affordable,
-    };
-}
-
 nd_time guard_round(struct guard *guard) {
     const nd_time now = nd_now();
     if (guard_state_take()) {
         forget_settings(guard);
         guard_policies_change();
     }
-    if (!guard->refreshed || now >= schedule(guard).refresh)
+    if (!guard->refreshed || now >= guard_schedule(guard).refresh)
         refresh(guard, now);
-    const struct schedule next = schedule(guard);
+    const struct guard_schedule next = guard_schedule(guard);
     if (!guard->looked || now >= next.all || (guard->is_blind && now >= next.due)) {
         look_at_all(guard, CONNECTIONS_ALL, now);
     } else {
@@ -373,7 +302,7 @@ nd_time guard_round(struct guard *guard) {
         if (now >= next.due)
             look_at_due(guard, now);
     }
-    const struct schedule then = schedule(guard);
+    const struct guard_schedule then = guard_schedule(guard);
     return nd_time_sooner(nd_time_sooner(then.refresh, then.all),
                           nd_time_sooner(then.connecting, nd_time_sooner(then.due, then.calls)));
 }

@@ -83,7 +83,7 @@ static bool stop_at_first(uint32_t inode, int fd, void *arg) {
 
 /* Whether this user may see whose the connections are. */
 static bool may_see(const struct guard_target *target) {
-    return connections_each_descriptor(target->pid, stop_at_first, NULL) >= 0;
+    return connections_each_descriptor(target->pid, NULL, stop_at_first, NULL) >= 0;
 }
 
 int guard_targets_start(struct guard_targets *targets, const struct guard_choice *choice) {

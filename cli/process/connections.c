@@ -18,7 +18,7 @@
 
 #include "cli/process/array.h"
 
-enum { BUFFER = 64 * 1024, TIMER_RETRANSMIT = 1 };
+enum { BUFFER = 64 * 1024, TIMER_RETRANSMIT = 1, TIMER_PROBE = 4 };
 
 #define STATE(name) (1U << (name))
 #define CONNECTED_STATES                                                                                               \
@@ -205,7 +205,8 @@ static void take_message(struct connection_list *list, const struct nlmsghdr *he
     connection->interface = message.id.idiag_if;
     connection->receive_queue = message.idiag_rqueue;
     connection->send_queue = message.idiag_wqueue;
-    connection->timer = message.idiag_timer == TIMER_RETRANSMIT ? message.idiag_expires * ND_MSEC : -1;
+    const bool has_timer = message.idiag_timer == TIMER_RETRANSMIT || message.idiag_timer == TIMER_PROBE;
+    connection->timer = has_timer ? message.idiag_expires * ND_MSEC : -1;
     take_address(&connection->local, message.idiag_family, message.id.idiag_src, message.id.idiag_sport);
     take_address(&connection->remote, message.idiag_family, message.id.idiag_dst, message.id.idiag_dport);
     connection->info.state = message.idiag_state;
@@ -318,13 +319,27 @@ void connections_free(struct connection_list *list) {
     *list = (struct connection_list){0};
 }
 
+/* The kernel tells of a probe of the peer's window only when the next will be sent; the timeout is doubled each time,
+ * and not longer than this (TCP_RTO_MAX). A probe with data is a sending, whose time is known. */
+static nd_time probe_outstanding(const struct connection *connection, unsigned backoff) {
+    const struct nd_tcp_info *info = &connection->info;
+    const nd_time interval = nd_time_sooner(info->rto << backoff, 120 * ND_SEC), before = nd_tcp_unacked_for(info);
+    const bool has_data = info->last_data_sent < info->last_ack_recv;
+    if (!nd_tcp_unanswered(info) || has_data || connection->timer >= interval)
+        return before;
+    return nd_time_sooner(before + interval - connection->timer, info->last_ack_recv);
+}
+
 /* Each retransmission has doubled the timeout, but for the first few of a SYN, which are as far apart as the first from
  * the SYN (net.ipv4.tcp_syn_linear_timeouts). */
 nd_time connection_outstanding(const struct connection *connection) {
     const struct nd_tcp_info *info = &connection->info;
     unsigned backoff = info->backoff < 32 ? info->backoff : 31;
+    const bool is_new = connection->state == TCP_SYN_SENT;
     if (!(info->known & ND_TCP_TIMES) || connection->timer < 0 || info->rto <= 0)
-        return 0;
+        return is_new ? 0 : nd_tcp_unacked_for(info);
+    if (!is_new && info->unacked == 0)
+        return probe_outstanding(connection, backoff);
     nd_time first = info->rto >> backoff, sum = info->rto - first;
     if (info->retransmits > backoff)
         sum += (info->retransmits - backoff) * first;
@@ -391,7 +406,8 @@ uint32_t connections_inode(pid_t pid, int fd) {
     return inode_of(AT_FDCWD, path);
 }
 
-int connections_each_descriptor(pid_t pid, bool (*visit)(uint32_t inode, int fd, void *arg), void *arg) {
+int connections_each_descriptor(pid_t pid, bool (*is_known)(int fd, void *arg),
+                                bool (*visit)(uint32_t inode, int fd, void *arg), void *arg) {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
     DIR *directory = opendir(path);
@@ -399,9 +415,10 @@ int connections_each_descriptor(pid_t pid, bool (*visit)(uint32_t inode, int fd,
         return -1;
     bool found = false;
     for (const struct dirent *entry; !found && (entry = readdir(directory));) {
-        const uint32_t inode = inode_of(dirfd(directory), entry->d_name);
+        const int fd = (int)strtol(entry->d_name, NULL, 10);
+        const uint32_t inode = is_known && is_known(fd, arg) ? 0 : inode_of(dirfd(directory), entry->d_name);
         if (inode)
-            found = visit(inode, (int)strtol(entry->d_name, NULL, 10), arg);
+            found = visit(inode, fd, arg);
     }
     closedir(directory);
     return found;

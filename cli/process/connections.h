@@ -21,7 +21,7 @@ struct connection {
     uint32_t receive_queue, send_queue;    /* bytes: not read by the program; not acknowledged by the peer */
     bool is_full;                          /* the send buffer has no room that a writer would be told of */
     uint32_t interface;                    /* that it is bound to, or 0 */
-    nd_time timer;                         /* until the retransmission timer expires; -1 where it does not run */
+    nd_time timer;                         /* until the next retransmission or probe of the window; -1: not known */
     struct sockaddr_storage local, remote; /* of AF_INET or AF_INET6 */
     struct nd_tcp_info info;
 };
@@ -65,7 +65,9 @@ uint64_t connections_namespace(pid_t pid);
 uint32_t connections_inode(pid_t pid, int fd);
 
 /* Calls visit(inode, fd, arg) for each socket among the process's descriptors until it returns true. Returns whether it
- * did, or -1 and errno where they may not be seen. */
-int connections_each_descriptor(pid_t pid, bool (*visit)(uint32_t inode, int fd, void *arg), void *arg);
+ * did, or -1 and errno where they may not be seen. Those that is_known(fd, arg) says true of are passed over, which
+ * saves most of the cost; it may be NULL. */
+int connections_each_descriptor(pid_t pid, bool (*is_known)(int fd, void *arg),
+                                bool (*visit)(uint32_t inode, int fd, void *arg), void *arg);
 
 #endif

@@ -72,7 +72,7 @@ int process_connections(pid_t pid, void (*call)(const struct connection *connect
         errno = lists->error;
         return -1;
     }
-    return connections_each_descriptor(pid, visit_descriptor, &visit) < 0 ? -1 : 0;
+    return connections_each_descriptor(pid, NULL, visit_descriptor, &visit) < 0 ? -1 : 0;
 }
 
 bool process_connection(pid_t pid, int fd, struct connection *connection) {

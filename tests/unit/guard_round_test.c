@@ -26,7 +26,9 @@ static struct {
     nd_time read_takes; /* of which the kernel's answer stands at the end */
     bool is_receiving;  /* a thread is blocked in a receive */
     uint64_t cookie;
-    unsigned reads, refreshes, ended;
+    nd_time connecting_since; /* 0: it is established */
+    bool is_owner_hidden;     /* it is not found by new descriptors alone */
+    unsigned reads, reads_of_connects, refreshes, scans, scans_of_new, ended;
 } host;
 
 static struct guard guard;
@@ -44,9 +46,10 @@ int connections_open(pid_t pid) {
 }
 
 static void describe(struct connection *connection) {
-    *connection = (struct connection){.cookie = host.cookie + 1, .inode = 1, .state = TCP_ESTABLISHED, .timer = -1};
+    const uint8_t state = host.connecting_since ? TCP_SYN_SENT : TCP_ESTABLISHED;
+    *connection = (struct connection){.cookie = host.cookie + 1, .inode = 1, .state = state, .timer = -1};
     connection->info = (struct nd_tcp_info){.known = ND_TCP_TIMES | ND_TCP_BYTES | ND_TCP_SENT,
-                                            .state = TCP_ESTABLISHED,
+                                            .state = state,
                                             .last_data_sent = host.now - host.sent,
                                             .last_data_recv = host.now - host.received,
                                             .last_ack_recv = host.now - host.received,
@@ -59,8 +62,9 @@ int connections_read(int netlink, enum connection_kind kind, struct connection_l
     (void)netlink;
     host.now += host.read_takes;
     host.reads += kind == CONNECTIONS_ALL;
+    host.reads_of_connects += kind == CONNECTIONS_CONNECTING;
     list->count = 0;
-    if (kind != CONNECTIONS_ALL)
+    if (kind != CONNECTIONS_ALL && !host.connecting_since)
         return 0;
     if (!list->entries)
         list->entries = calloc(1, sizeof *list->entries);
@@ -76,17 +80,30 @@ void connections_free(struct connection_list *list) {
 
 nd_time connection_outstanding(const struct connection *connection) {
     (void)connection;
-    return 0;
+    return host.connecting_since ? host.now - host.connecting_since : 0;
+}
+
+static void take_owner(const struct guard_targets *targets, struct watch *watches, bool is_found) {
+    struct watched *watched = watch_find(&watches[0], &watches[0].list.entries[0], host.now);
+    watched->was_looked_for = watched->is_prepared = true;
+    watched->owner = is_found ? targets->entries[0] : NULL;
+    watched->fd = FD;
+    watched->settings = &policy.settings;
 }
 
 void guard_owners_find(const struct guard_targets *targets, struct watch *watches, int count, bool is_early) {
     ck_assert_int_eq(count, 1);
     ck_assert(!is_early);
-    struct watched *watched = watch_find(&watches[0], &watches[0].list.entries[0], host.now);
-    watched->was_looked_for = watched->is_prepared = true;
-    watched->owner = targets->entries[0];
-    watched->fd = FD;
-    watched->settings = &policy.settings;
+    host.scans++;
+    take_owner(targets, watches, true);
+}
+
+bool guard_owners_find_new(const struct guard_targets *targets, struct watch *watches, int count, bool is_early) {
+    ck_assert_int_eq(count, 1);
+    ck_assert(!is_early);
+    host.scans_of_new++;
+    take_owner(targets, watches, !host.is_owner_hidden);
+    return host.is_owner_hidden;
 }
 
 void guard_targets_refresh(struct guard_targets *targets) {
@@ -157,7 +174,7 @@ static void start(nd_time recv) {
     process.pid = getpid();
     host.now = host.sent = 1000 * ND_SEC;
     host.received = host.now - ND_SEC;
-    policy.shortest = (struct guard_shortest){ND_NEVER, recv, ND_NEVER, ND_NEVER};
+    policy.shortest = (struct guard_shortest){ND_NEVER, recv, ND_NEVER, ND_NEVER, ND_NEVER};
     policy.settings.outbound.recv = recv;
     guard_round(&guard);
 }
@@ -287,7 +304,77 @@ START_TEST(dear_lists_are_taken_less_often) {
 }
 END_TEST
 
+/* By default nothing begins unseen: the kernel tells since when each limit runs. */
+static void start_with_defaults(void) {
+    start(ND_NEVER);
+    policy.shortest = (struct guard_shortest){10 * ND_SEC, ND_NEVER, ND_NEVER, 60 * ND_SEC, 60 * ND_SEC};
+    policy.settings.outbound = (struct nd_limits){.unacked = 60 * ND_SEC};
+    policy.settings.connect = 10 * ND_SEC;
+    host.received = host.now;
+    guard_round(&guard);
+}
+
+START_TEST(the_defaults_need_few_lists_and_scans) {
+    start_with_defaults();
+    const unsigned lists = host.reads, scans = host.scans;
+    run_until(host.now + 120 * ND_SEC);
+    ck_assert_uint_le(host.reads - lists, 10);
+    ck_assert_uint_le(host.reads_of_connects, 10);
+    ck_assert_uint_le(host.scans - scans, 4);
+    stop();
+}
+END_TEST
+
+START_TEST(a_connect_is_ended_in_time_by_default) {
+    for (nd_time begins = 0; begins < 12 * ND_SEC; begins += 500 * ND_MSEC) {
+        start_with_defaults();
+        run_until(host.now + begins);
+        host.connecting_since = host.now;
+        host.cookie++;
+        run_until(host.connecting_since + 9999 * ND_MSEC);
+        ck_assert_uint_eq(host.ended, 0);
+        run_until(host.connecting_since + 10250 * ND_MSEC);
+        ck_assert_uint_eq(host.ended, 1);
+        stop();
+    }
+}
+END_TEST
+
+/* Reading every descriptor for each connection that comes is what a busy program's guard would mostly do. */
+START_TEST(the_owner_of_a_new_connection_is_looked_for_among_new_descriptors) {
+    start(ND_SEC);
+    const unsigned scans = host.scans;
+    for (int i = 0; i < 5; i++) {
+        host.cookie++;
+        run_until(host.now + ND_SEC);
+    }
+    ck_assert_uint_eq(host.scans, scans);
+    ck_assert_uint_ge(host.scans_of_new, 5);
+    stop();
+}
+END_TEST
+
+START_TEST(an_owner_that_is_not_found_there_is_looked_for_everywhere) {
+    start(ND_SEC);
+    const unsigned scans = host.scans;
+    guard.scan_cost = 20 * ND_MSEC; /* so that it is not done at once */
+    host.is_owner_hidden = true;
+    host.cookie++;
+    run_until(host.now + 19 * ND_SEC);
+    ck_assert_uint_eq(host.scans, scans);
+    run_until(host.now + 2 * ND_SEC);
+    ck_assert_uint_eq(host.scans, scans + 1);
+    run_until(host.now + 5 * ND_SEC);
+    ck_assert_uint_eq(host.scans, scans + 1);
+    stop();
+}
+END_TEST
+
 void add_tests(TCase *tests) {
+    tcase_add_test(tests, the_defaults_need_few_lists_and_scans);
+    tcase_add_test(tests, a_connect_is_ended_in_time_by_default);
+    tcase_add_test(tests, the_owner_of_a_new_connection_is_looked_for_among_new_descriptors);
+    tcase_add_test(tests, an_owner_that_is_not_found_there_is_looked_for_everywhere);
     tcase_add_test(tests, processes_are_looked_for_when_a_connection_is_new);
     tcase_add_test(tests, dear_lists_are_taken_less_often);
     tcase_add_test(tests, a_reply_that_does_not_come_is_ended_in_time);
