@@ -30,6 +30,7 @@ static void prepare(struct watched *watched) {
         watched->judge.inbound ? &watched->settings->inbound : &watched->settings->outbound;
     const nd_time limit = limits->keepalive;
     const nd_time idle = (limit + ND_SEC - 1) / ND_SEC, interval = idle < 20 ? 1 : idle / 10;
+    const int seconds = idle > 32767 ? 32767 : (int)idle;
     int own = 0;
     socklen_t length = sizeof own;
     watched->is_prepared = true;
@@ -41,8 +42,8 @@ static void prepare(struct watched *watched) {
     if (getsockopt(copy, SOL_SOCKET, SO_KEEPALIVE, &own, &length) == 0 && own == 0 &&
         set_number(copy, IPPROTO_TCP, TCP_KEEPCNT, 5) == 0 &&
         set_number(copy, IPPROTO_TCP, TCP_KEEPINTVL, interval > 32767 ? 32767 : (int)interval) == 0 &&
-        set_number(copy, IPPROTO_TCP, TCP_KEEPIDLE, idle > 32767 ? 32767 : (int)idle) == 0)
-        set_number(copy, SOL_SOCKET, SO_KEEPALIVE, 1);
+        set_number(copy, IPPROTO_TCP, TCP_KEEPIDLE, seconds) == 0 && set_number(copy, SOL_SOCKET, SO_KEEPALIVE, 1) == 0)
+        set_number(copy, IPPROTO_TCP, TCP_KEEPIDLE, seconds); /* once more: the silence until now counts */
     close(copy);
 }
 

@@ -65,10 +65,10 @@ static nd_time *shortest_of(struct guard_shortest *shortest, const struct nd_set
         return &shortest->connect;
     if (strncmp(name, "INBOUND_", 8) == 0)
         name += 8;
-    return strcmp(name, "RECV") == 0 ? &shortest->recv
-           : strcmp(name, "SEND") == 0 || strcmp(name, "UNACKED") == 0 || strcmp(name, "KEEPALIVE") == 0
-               ? &shortest->sampled
-               : &shortest->timed;
+    return strcmp(name, "RECV") == 0        ? &shortest->recv
+           : strcmp(name, "SEND") == 0      ? &shortest->sampled
+           : strcmp(name, "KEEPALIVE") == 0 ? &shortest->keepalive
+                                            : &shortest->timed;
 }
 
 static void take_shortest(struct guard_policy *policy, const struct nd_setting *setting, const int64_t value[2]) {
@@ -79,7 +79,7 @@ static void take_shortest(struct guard_policy *policy, const struct nd_setting *
 
 static void find_shortest(struct guard_policy *policy) {
     int64_t value[2];
-    policy->shortest = (struct guard_shortest){ND_NEVER, ND_NEVER, ND_NEVER, ND_NEVER};
+    policy->shortest = (struct guard_shortest){ND_NEVER, ND_NEVER, ND_NEVER, ND_NEVER, ND_NEVER};
     for (size_t i = 0; i < nd_setting_count; i++) {
         nd_setting_value_get(&nd_setting_table[i], &policy->settings, value);
         take_shortest(policy, &nd_setting_table[i], value);

@@ -58,6 +58,7 @@ int ending_refresh(int copy, struct connection *connection) {
         !nd_tcp_info_decode(&connection->info, &answer, length))
         return -1;
     connection->state = connection->info.state;
+    connection->timer = -1;
     connection->receive_queue = ioctl(copy, SIOCINQ, &queue) == 0 ? (uint32_t)queue : 0;
     connection->send_queue = ioctl(copy, SIOCOUTQ, &queue) == 0 ? (uint32_t)queue : 0;
     length = sizeof answer;

@@ -275,6 +275,21 @@ print(json.dumps([[s.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), s.getso
         assert json.loads(program.finish().out) == [[1, 5], [1, 7200]]
 
 
+def keepalive_timers(pid):
+    """Of the process's connections, in ticks of 10 ms until the next probe."""
+    lines = pathlib.Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
+    return [int(when, 16) for kind, when in (line.split()[5].split(":") for line in lines) if kind == "02"]
+
+
+def test_keepalive_counts_the_silence_before(net):
+    server = net.serve(tcp.silent)
+    program = net.start(programs.child("s = dial()\ntime.sleep(1.2)\nprint('silent', flush=True)\ntime.sleep(30)", server.port), library=False)
+    program.process.stdout.readline()
+    with guarding(pid_of(program), keepalive="5s"):
+        [left] = until(lambda: keepalive_timers(pid_of(program)))
+    assert left <= 385, left
+
+
 def test_descendants(net):
     """More of them than it may have descriptors, until it asks for more."""
     server = net.serve(tcp.silent)

@@ -300,6 +300,37 @@ START_TEST(what_was_outstanding_before_the_first_look_counts) {
 }
 END_TEST
 
+/* The window is closed, and probes of it have not been answered: after one 1.6 s passed, after the next 3.2 s, and the
+ * last of 2 s ago would be followed after 6.4 s. */
+START_TEST(probes_that_were_outstanding_before_a_later_look_count) {
+    settings.outbound.unacked = 10 * ND_SEC;
+    judge_begin(&judge, &connection, now);
+    connection.info.notsent = 1000;
+    connection.send_queue = 1000;
+    pass(30 * ND_SEC);
+    connection.info.probes = 3;
+    connection.info.backoff = 5;
+    connection.timer = 4400 * ND_MSEC;
+    ck_assert(!look());
+    ck_assert_int_eq(verdict.due, now + 10 * ND_SEC - 6800 * ND_MSEC);
+}
+END_TEST
+
+/* A look at this connection alone does not tell when the next retransmission is due. */
+START_TEST(what_was_outstanding_counts_without_the_timer) {
+    settings.outbound.unacked = 3 * ND_SEC;
+    judge_begin(&judge, &connection, now);
+    pass(10 * ND_SEC);
+    send_bytes(100, true);
+    pass(700 * ND_MSEC);
+    connection.info.last_data_sent = 100 * ND_MSEC; /* the last retransmission */
+    connection.info.retransmits = connection.info.backoff = 2;
+    connection.info.rto = 800 * ND_MSEC;
+    ck_assert(!look());
+    ck_assert_int_eq(verdict.due, now + 3 * ND_SEC - 700 * ND_MSEC);
+}
+END_TEST
+
 START_TEST(a_full_buffer_that_does_not_move) {
     settings.outbound.send = 2 * ND_SEC;
     connection.send_queue = 50000;
@@ -381,6 +412,8 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, nothing_acknowledged);
     tcase_add_test(tests, what_was_outstanding_before_a_later_look_counts);
     tcase_add_test(tests, what_was_outstanding_before_the_first_look_counts);
+    tcase_add_test(tests, probes_that_were_outstanding_before_a_later_look_count);
+    tcase_add_test(tests, what_was_outstanding_counts_without_the_timer);
     tcase_add_test(tests, a_full_buffer_that_does_not_move);
     tcase_add_test(tests, silence_and_age);
     tcase_add_test(tests, a_drip_is_slow_and_silence_is_not);
