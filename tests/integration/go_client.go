@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -99,6 +100,60 @@ func do(what, address string, pause time.Duration) (string, error) {
 			all, err := io.ReadAll(connection)
 			return fmt.Sprintf("%d bytes", len(all)), err
 		})
+	case "file": // the rest, into a file: by splice since Go 1.21
+		return on(address, func(connection net.Conn) (string, error) {
+			file, err := os.CreateTemp("", "go_client")
+			if err != nil {
+				return "", err
+			}
+			os.Remove(file.Name())
+			fmt.Fprintf(connection, "hello\n")
+			n, err := io.Copy(file, connection)
+			return fmt.Sprintf("%d bytes", n), err
+		})
+	case "line": // of an answer, while another connection, of which nothing is wanted, is idle
+		return on(address, func(idle net.Conn) (string, error) {
+			fmt.Fprintf(idle, "hello\n")
+			bufio.NewReader(idle).ReadByte()
+			return on(address, func(connection net.Conn) (string, error) {
+				fmt.Fprintf(connection, "hello\n")
+				line, err := bufio.NewReader(connection).ReadString('\n')
+				if err == nil {
+					_, err = fmt.Fprintf(idle, "hello\n")
+				}
+				return fmt.Sprintf("%d bytes", len(line)), err
+			})
+		})
+	case "half open": // all is asked, and that is told, before the answer
+		return on(address, func(connection net.Conn) (string, error) {
+			fmt.Fprintf(connection, "hello\n")
+			connection.(*net.TCPConn).CloseWrite()
+			all, err := io.ReadAll(connection)
+			return fmt.Sprintf("%d bytes", len(all)), err
+		})
+	case "events": // lines of a body that has no end
+		response, err := pooled.Get("http://" + address + "/")
+		if err != nil {
+			return "", err
+		}
+		defer response.Body.Close()
+		lines, count := bufio.NewScanner(response.Body), 0
+		for lines.Scan() {
+			count++
+		}
+		return fmt.Sprintf("%d lines", count), lines.Err()
+	case "post": // an upload whose length is not known
+		from, to := io.Pipe()
+		go func() {
+			to.Write(make([]byte, amount))
+			to.Close()
+		}()
+		response, err := pooled.Post("http://"+address+"/", "text/plain", from)
+		if err != nil {
+			return "", err
+		}
+		response.Body.Close()
+		return response.Status, nil
 	case "write":
 		return on(address, write)
 	case "close": // while another goroutine's write is stuck
@@ -135,6 +190,23 @@ func do(what, address string, pause time.Duration) (string, error) {
 			fmt.Fprintf(connection, "hello\n")
 			return read(connection)
 		})
+	case "echo": // a server of lines, and when each of its clients came and went
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			return "", err
+		}
+		fmt.Println(listener.Addr().(*net.TCPAddr).Port)
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return "", err
+			}
+			go func() {
+				defer connection.Close()
+				n, err := io.Copy(struct{ io.Writer }{connection}, bufio.NewReader(connection))
+				fmt.Println(n, "bytes", err)
+			}()
+		}
 	case "serve", "serves": // an HTTP server that thinks for long; by TLS, with the certificate in a file
 		listener, err := net.Listen("tcp", address)
 		if err != nil {

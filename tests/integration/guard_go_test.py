@@ -6,7 +6,7 @@ import time
 import pytest
 
 import look
-from faults import tcp, tls
+from faults import good, tcp, tls
 from guards import client, connect, guarding, keeps_alive, needs_go  # noqa: F401: fixtures among them
 from look import netdeadline, pid_of, ps, until
 
@@ -31,10 +31,14 @@ def serving(net, client, pause):  # noqa: F811
         server.process.kill()
 
 
+EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+
 # Of all these something has come after the last byte that went out: session tickets count as that.
 FAULTS = {"a body that stops": ("get", tcp.part()), "a header that stops": ("get", tcp.part(b"HTTP/1.1 200 OK\r\nContent-")),
           "a body that stops, over TLS": ("gets", tls.over_tls(tcp.part())), "no answer, over TLS": ("gets", tls.over_tls(tcp.silent)),
-          "bytes that stop": ("rest", tcp.part(b"hello"))}
+          "bytes that stop": ("rest", tcp.part(b"hello")), "bytes that stop, into a file": ("file", tcp.part(b"hello")),
+          "half a line": ("line", tcp.part(b"hello")), "an answer to one who has closed its side": ("half open", tcp.part(b"hello")),
+          "events that stop": ("events", tcp.part(EVENTS + b"data: 1\n\n"))}
 
 
 @pytest.mark.parametrize("what, behaviour", FAULTS.values(), ids=FAULTS)
@@ -42,6 +46,44 @@ def test_a_reply_that_stops(net, client, what, behaviour):  # noqa: F811
     server = net.serve(behaviour)
     result, told = guarded(net, client, what, f"127.0.0.1:{server.port}", recv="1s")
     assert not result.cut and result.status == 1 and [row["limit"] for row in told] == ["RECV"] and told[0]["elapsed"] < 2, (result, told)
+
+
+# Their twins go on, later each time than most of the limit.
+TWINS = {"a file that comes slowly": ("file", tcp.drip(b"hello", 0.7), "5 bytes"), "a line that comes slowly": ("line", tcp.drip(b"ok\n", 0.7), "3 bytes"),
+         "an answer to one who has closed its side": ("half open", tcp.late_answer(0.7, b"hello"), "5 bytes"),
+         "events": ("events", tcp.drip(b"a\nb\n", 0.7, EVENTS), "2 lines"),
+         "an upload that is read slowly": ("post", tcp.pausing(0.7, good.http()), "200 OK")}
+
+
+@pytest.mark.parametrize("what, behaviour, text", TWINS.values(), ids=TWINS)
+def test_a_reply_that_goes_on(net, client, what, behaviour, text):  # noqa: F811
+    server = net.serve(behaviour)
+    result, told = guarded(net, client, what, f"127.0.0.1:{server.port}", "1000000", recv="1500ms", send="1500ms")
+    assert result.status == 0 and f" {text} <nil>" in result.out.decode() and not told, (result, told)
+
+
+def test_an_upload_that_nobody_reads(net, client):  # noqa: F811
+    server = net.open(tcp.never_reads)
+    result, told = guarded(net, client, "post", f"127.0.0.1:{server.port}", send="1s")
+    assert not result.cut and result.status == 1 and [row["limit"] for row in told] == ["SEND"] and told[0]["elapsed"] < 2, (result, told)
+
+
+def test_a_client_that_says_nothing(net, client):  # noqa: F811
+    """It is ended, and one that speaks from time to time is not."""
+    program = net.start([client, "echo", "127.0.0.1:0"], library=False)
+    port = int(program.process.stdout.readline())
+    with guarding(pid_of(program), inbound_recv="1500ms") as told:
+        silent, speaks = connect(net, port), connect(net, port)
+        for _ in range(4):
+            time.sleep(0.7)
+            speaks.sendall(b"x")
+            assert speaks.recv(1) == b"x"
+        with pytest.raises(ConnectionResetError):
+            silent.recv(1)
+        speaks.close()
+        assert b"reset" in program.process.stdout.readline() and program.process.stdout.readline() == b"4 bytes <nil>\n"
+    assert [row["limit"] for row in told] == ["INBOUND_RECV"], told
+    program.process.kill()
 
 
 def test_a_stream_without_an_answer(net, client):  # noqa: F811

@@ -97,6 +97,7 @@ TWINS = {"a late answer": ("get", tcp.after(0.7, good.http()), "6 bytes"),
 @both
 @pytest.mark.parametrize("what, behaviour, text", TWINS.values(), ids=TWINS)
 def test_twins(net, client, how, what, behaviour, text):
+    tls.server_context()  # it takes its time to be made
     server = net.serve(behaviour)
     with under(net, how, client, what, f"127.0.0.1:{server.port}", "1000000", **LIMITS) as program:
         result = program.finish(20)
