@@ -71,16 +71,17 @@ bool guard_is_receiving(struct guard_receivers *receivers, const struct watched 
     return receivers->go && go_waits_for_input(receivers->go, watched->fd);
 }
 
-/* Ends what the copy is of, unless it is no longer overdue. *verdict becomes that of now. */
+/* Ends what the copy is of, unless it is no longer overdue. *verdict becomes that of now. Whether the library is there
+ * takes long to find out, in which an answer may come: that is asked first. */
 static enum ending end_copy(const struct watch *watch, const struct watched *watched, const struct judge *before,
                             int copy, struct connection *connection, struct verdict *verdict) {
     struct judge judge = *before;
+    const bool has_library = guard_target_has_library(watched->owner);
     if (ending_refresh(copy, connection) == 0) {
         const nd_time now = nd_now();
         judge_look(&judge, connection, now);
         if (judge_decide(&judge, connection, watched->settings, now, verdict))
-            return guard_target_has_library(watched->owner) ? ending_end_marked(copy)
-                                                            : ending_end(copy, watch->netlink, connection);
+            return has_library ? ending_end_marked(copy) : ending_end(copy, watch->netlink, connection);
     }
     errno = ESTALE;
     return ENDING_NONE;

@@ -27,6 +27,7 @@ static struct {
     bool is_receiving;  /* a thread is blocked in a receive */
     uint64_t cookie;
     nd_time connecting_since; /* 0: it is established */
+    bool is_answered_late;    /* an answer comes while the library is looked for in the process */
     bool is_owner_hidden;     /* it is not found by new descriptors alone */
     unsigned reads, reads_of_connects, refreshes, scans, scans_of_new, ended;
 } host;
@@ -117,6 +118,10 @@ void guard_targets_bury(struct guard_targets *targets) {
 
 bool guard_target_has_library(const struct guard_target *target) {
     (void)target;
+    if (host.is_answered_late) {
+        host.received = host.now += 50 * ND_MSEC;
+        host.bytes_received++;
+    }
     return false;
 }
 
@@ -197,6 +202,15 @@ START_TEST(a_reply_that_does_not_come_is_ended_in_time) {
     run_until(host.sent + 1050 * ND_MSEC);
     guard_round(&guard);
     ck_assert_uint_eq(host.ended, 1);
+    stop();
+}
+END_TEST
+
+START_TEST(an_answer_in_the_last_moment_counts) {
+    start(ND_SEC);
+    host.is_answered_late = true;
+    run_until(host.sent + 2 * ND_SEC);
+    ck_assert_uint_eq(host.ended, 0);
     stop();
 }
 END_TEST
@@ -378,6 +392,7 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, processes_are_looked_for_when_a_connection_is_new);
     tcase_add_test(tests, dear_lists_are_taken_less_often);
     tcase_add_test(tests, a_reply_that_does_not_come_is_ended_in_time);
+    tcase_add_test(tests, an_answer_in_the_last_moment_counts);
     tcase_add_test(tests, the_time_that_a_read_takes_is_no_silence);
     tcase_add_test(tests, lists_are_taken_seldom);
     tcase_add_test(tests, a_blocked_call_is_seen_between_lists);
