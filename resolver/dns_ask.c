@@ -7,6 +7,7 @@
 
 #include "resolver/dns_exchange.h"
 #include "resolver/dns_message.h"
+#include "resolver/dns_tcp.h"
 #include "resolver/server_memory.h"
 #include "resolver/thread.h"
 #include "resolver/unfinished.h"
@@ -14,40 +15,13 @@
 #pragma weak pthread_testcancel /* NULL in a program without libpthread (glibc < 2.34) */
 
 #define SILENT_WAIT (50 * ND_MSEC) /* for a server that is known to be silent, before the next one is asked, too */
-#define TCP_WAIT (200 * ND_MSEC) /* for an answer by UDP, where an earlier server had more than fits into a datagram */
-#define LAST_ROUNDS 16           /* of reading what has been received, when the time is over */
+#define LAST_ROUNDS 16             /* of reading what has been received, when the time is over */
 
 /* After so many interruptions poll is not called again at once: it may always fail with EINTR, as a seccomp filter may
  * make it. */
 enum { INTERRUPTIONS = 100 };
 
 typedef struct nd_exchange exchange;
-
-static struct nd_attempt *add_attempt(exchange *x, int server, int slot, bool tcp, nd_time now) {
-    int free_one = 0;
-    while (free_one < x->attempt_count && x->attempts[free_one])
-        free_one++;
-    if (free_one == ND_EXCHANGE_ATTEMPTS)
-        return NULL;
-    struct nd_attempt *a = nd_attempt_new(&x->ask->conf->servers[server], tcp, nd_exchange_answer, x);
-    if (!a) {
-        x->fatal_error = true;
-        x->ask->error = ENOMEM;
-        return NULL;
-    }
-    a->server_index = server;
-    a->slot = slot;
-    a->began = now;
-    x->attempts[free_one] = a;
-    if (free_one == x->attempt_count)
-        x->attempt_count++;
-    return a;
-}
-
-static void send_question(exchange *x, struct nd_attempt *a, int which) {
-    x->questions[which].asked |= 1u << a->server_index;
-    nd_attempt_send(a, which, x->ask->questions[which].packet, x->ask->questions[which].size);
-}
 
 static bool is_single(const struct nd_resolv_conf *conf) {
     return (conf->single_request || conf->single_request_reopen) && !conf->use_vc;
@@ -64,9 +38,9 @@ static void ask_server(exchange *x, int server, nd_time now) {
         if (!nd_exchange_wants(x, i, server) || nd_exchange_pending(x, i, server, ND_TCP))
             continue;
         if (!a || apart)
-            a = add_attempt(x, server, x->slot, tcp, now);
+            a = nd_exchange_add(x, server, x->slot, tcp, now);
         if (a)
-            send_question(x, a, i);
+            nd_exchange_send(x, a, i);
         if (is_single(conf))
             break;
     }
@@ -107,84 +81,15 @@ static nd_time full_wait(const exchange *x) {
     return x->schedule.slots[x->slot].full_wait;
 }
 
-/* As libc, a server whose answer is truncated is asked over TCP when its UDP socket has been closed, for all that it
- * was asked there. One that resets the connection is asked once more, as it may have been restarted, and so is one that
- * answers one question a connection. */
-static void ask_by_tcp(exchange *x, int place, nd_time now) {
-    struct nd_attempt *old = x->attempts[place], *a = NULL;
-    int server = old->server_index, slot = old->slot;
-    bool sent[2] = {old->questions[0].sent, old->questions[1].sent};
-    if (old->truncated) { /* the other question may have been sent apart, or not yet */
-        nd_exchange_reopen(x, server);
-        sent[0] = sent[1] = true;
-    }
-    nd_attempt_free(old);
-    x->attempts[place] = NULL;
-    for (int i = 0; i < x->ask->question_count && i < 2; i++) {
-        if (!sent[i] || x->questions[i].held.bytes || !nd_exchange_is_open(x, i) ||
-            nd_exchange_pending(x, i, server, ND_TCP))
-            continue;
-        if (!a && !(a = add_attempt(x, server, slot, true, now)))
-            return;
-        send_question(x, a, i);
-    }
-}
-
-static bool is_unanswered(const exchange *x, const struct nd_attempt *a) {
-    for (int i = 0; i < x->ask->question_count; i++)
-        if (a->questions[i].sent && !a->questions[i].answered && !x->questions[i].held.bytes &&
-            nd_exchange_is_open(x, i))
-            return true;
-    return false;
-}
-
-static bool is_to_be_repeated(exchange *x, const struct nd_attempt *a) {
-    unsigned server = 1u << a->server_index;
-    if (!a->tcp || nd_attempt_pending(a) || !is_unanswered(x, a))
-        return false;
-    if (a->answered > 0)
-        return true;
-    bool again = a->reset && !(x->reset & server);
-    x->reset |= again ? server : 0;
-    return again;
-}
-
 /* With single-request: the second question, after the answer to the first one. */
 static void ask_second(exchange *x, struct nd_attempt *a, nd_time now) {
     if (a->tcp || a->questions[1].sent || !a->questions[0].sent || !x->ask->answers[0].bytes ||
         x->questions[0].answered_by != a->server_index || !nd_exchange_wants(x, 1, a->server_index))
         return;
     if (x->ask->conf->single_request_reopen || nd_server_known(a->server, now).one_answer_a_port)
-        a = add_attempt(x, a->server_index, a->slot, false, now);
+        a = nd_exchange_add(x, a->server_index, a->slot, false, now);
     if (a)
-        send_question(x, a, 1);
-}
-
-/* libc asks all servers by TCP after an answer that was truncated. Here they are asked by UDP first, as TCP may be closed
- * to all of them, and by TCP where that brings nothing soon: a large answer may be lost on its way. Returns when that is
- * due; ND_NEVER: not at all. */
-static nd_time tcp_due(const exchange *x, const struct nd_attempt *a) {
-    bool large = false;
-    for (int i = 0; i < x->ask->question_count; i++)
-        large |=
-            x->questions[i].truncated && a->questions[i].sent && !a->questions[i].done && nd_exchange_is_open(x, i);
-    if (!large || a->tcp || a->also_by_tcp)
-        return ND_NEVER;
-    return nd_time_after(a->began, nd_time_sooner(TCP_WAIT, x->schedule.slots[a->slot].wait / 2));
-}
-
-static void ask_also_by_tcp(exchange *x, struct nd_attempt *a, nd_time now) {
-    a->also_by_tcp = true;
-    struct nd_attempt *b = NULL;
-    for (int i = 0; i < x->ask->question_count; i++) {
-        if (!a->questions[i].sent || a->questions[i].done || !nd_exchange_is_open(x, i) ||
-            nd_exchange_pending(x, i, a->server_index, ND_TCP))
-            continue;
-        if (!b && !(b = add_attempt(x, a->server_index, a->slot, true, now)))
-            return;
-        b->is_second_way = true;
-        send_question(x, b, i);
-    }
+        nd_exchange_send(x, a, 1);
 }
 
 /* Continues the attempts that want more than they were begun with, and frees those that are over. */
@@ -193,12 +98,12 @@ static void continue_attempts(exchange *x, nd_time now) {
         struct nd_attempt *a = x->attempts[i];
         if (!a)
             continue;
-        if (a->truncated || is_to_be_repeated(x, a)) {
-            ask_by_tcp(x, i, now);
+        if (nd_tcp_replaces(x, a)) {
+            nd_tcp_ask_instead(x, i, now);
             continue;
         }
-        if (now >= tcp_due(x, a))
-            ask_also_by_tcp(x, a, now);
+        if (now >= nd_tcp_due(x, a))
+            nd_tcp_ask_also(x, a, now);
         if (x->ask->question_count == 2 && is_single(x->ask->conf))
             ask_second(x, a, now);
         if (!nd_attempt_pending(a)) {
@@ -236,11 +141,11 @@ static void wait_for_second(exchange *x, int which, nd_time now) {
         return;
     x->repeated = true;
     x->slot_end = nd_time_after(now, (x->second_end - now) / 2);
-    struct nd_attempt *a = add_attempt(x, server, x->slot, false, now);
+    struct nd_attempt *a = nd_exchange_add(x, server, x->slot, false, now);
     if (!a)
         return;
     a->repeated = true;
-    send_question(x, a, which);
+    nd_exchange_send(x, a, which);
 }
 
 /* The same for what remains when one of two answers has been received. True: there is nothing left to wait for. */
@@ -310,7 +215,7 @@ static nd_time next_event(const exchange *x, nd_time now) {
         next = sooner_of_those_to_come(next, give_up(x), now);
     for (int i = 0; i < x->attempt_count; i++)
         if (x->attempts[i])
-            next = sooner_of_those_to_come(next, tcp_due(x, x->attempts[i]), now);
+            next = sooner_of_those_to_come(next, nd_tcp_due(x, x->attempts[i]), now);
     return sooner_of_those_to_come(next, nd_exchange_held_until(x), now);
 }
 

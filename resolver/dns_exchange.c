@@ -84,6 +84,32 @@ void nd_exchange_answer(void *exchange, struct nd_attempt *a, int which, const u
     }
 }
 
+struct nd_attempt *nd_exchange_add(struct nd_exchange *x, int server, int slot, bool tcp, nd_time now) {
+    int free_one = 0;
+    while (free_one < x->attempt_count && x->attempts[free_one])
+        free_one++;
+    if (free_one == ND_EXCHANGE_ATTEMPTS)
+        return NULL;
+    struct nd_attempt *a = nd_attempt_new(&x->ask->conf->servers[server], tcp, nd_exchange_answer, x);
+    if (!a) {
+        x->fatal_error = true;
+        x->ask->error = ENOMEM;
+        return NULL;
+    }
+    a->server_index = server;
+    a->slot = slot;
+    a->began = now;
+    x->attempts[free_one] = a;
+    if (free_one == x->attempt_count)
+        x->attempt_count++;
+    return a;
+}
+
+void nd_exchange_send(struct nd_exchange *x, struct nd_attempt *a, int which) {
+    x->questions[which].asked |= 1u << a->server_index;
+    nd_attempt_send(a, which, x->ask->questions[which].packet, x->ask->questions[which].size);
+}
+
 nd_time nd_exchange_libc_time(const struct nd_exchange *x, int slots) {
     nd_time at = x->began;
     for (int slot = 0; slot < slots; slot++) {

@@ -43,6 +43,10 @@ struct nd_exchange {
 /* The nd_attempt_done of an exchange, which is its `owner`. */
 void nd_exchange_answer(void *exchange, struct nd_attempt *attempt, int which, const uint8_t *bytes, size_t size);
 
+/* Adds an attempt at the server in that slot of the schedule. NULL: there is no place, or no memory (fatal_error). */
+struct nd_attempt *nd_exchange_add(struct nd_exchange *exchange, int server, int slot, bool tcp, nd_time now);
+void nd_exchange_send(struct nd_exchange *exchange, struct nd_attempt *attempt, int which);
+
 /* An answer of the server was truncated: opens the other question again where the same server has answered it. As with
  * libc, both answers then come from one server. */
 void nd_exchange_reopen(struct nd_exchange *exchange, int server);
