@@ -72,36 +72,13 @@ static int take_numeric(struct nd_host *host, const struct request *r, struct nd
     return 0;
 }
 
-/* Parses an IPv6 address with its scope after a '%'. False: not an address; *scope_good: whether the scope is valid. */
-static bool parse_ipv6(const char *node, struct nd_address *a, bool *scope_good) {
-    char text[INET6_ADDRSTRLEN];
-    const char *scope = strchr(node, '%');
-    *scope_good = true;
-    if (scope) {
-        size_t size = (size_t)(scope - node);
-        if (size >= sizeof text)
-            return false;
-        memcpy(text, node, size);
-        text[size] = '\0';
-        node = text;
-    }
-    if (inet_pton(AF_INET6, node, a->bytes) <= 0)
-        return false;
-    if (scope) {
-        struct in6_addr v6;
-        memcpy(&v6, a->bytes, 16);
-        *scope_good = nd_parse_scope(&v6, scope + 1, &a->scope);
-    }
-    return true;
-}
-
 static int name_from_numeric(struct nd_host *host, const struct request *r) {
     struct nd_address a = {.family = AF_INET};
     struct in_addr v4;
     bool scope_good;
     if (strchr(r->node, ':')) {
         a.family = AF_INET6;
-        if (parse_ipv6(r->node, &a, &scope_good)) {
+        if (nd_parse_ipv6(r->node, (struct in6_addr *)a.bytes, &a.scope, &scope_good)) {
             int error = take_numeric(host, r, a);
             return error ? error : scope_good ? 0 : EAI_NONAME;
         }

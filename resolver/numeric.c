@@ -90,3 +90,22 @@ bool nd_parse_scope(const struct in6_addr *address, const char *text, uint32_t *
     *scope = (uint32_t)value;
     return true;
 }
+
+bool nd_parse_ipv6(const char *text, struct in6_addr *address, uint32_t *scope, bool *scope_good) {
+    char part[INET6_ADDRSTRLEN];
+    const char *percent = strchr(text, '%');
+    *scope_good = true;
+    if (percent) {
+        size_t size = (size_t)(percent - text);
+        if (size >= sizeof part)
+            return false;
+        memcpy(part, text, size);
+        part[size] = '\0';
+        text = part;
+    }
+    if (inet_pton(AF_INET6, text, address) <= 0)
+        return false;
+    if (percent)
+        *scope_good = nd_parse_scope(address, percent + 1, scope);
+    return true;
+}

@@ -12,4 +12,8 @@ bool nd_parse_ipv4(const char *text, struct in_addr *address);
 /* Parses a scope: an interface's name, where `address` has link or node scope, or a number. */
 bool nd_parse_scope(const struct in6_addr *address, const char *text, uint32_t *scope);
 
+/* Parses an IPv6 address with its scope, if there is one, after a '%'. False: not an address; *scope_good: whether the
+ * scope is valid. */
+bool nd_parse_ipv6(const char *text, struct in6_addr *address, uint32_t *scope, bool *scope_good);
+
 #endif

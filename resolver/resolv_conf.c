@@ -85,15 +85,11 @@ static void read_server(struct nd_resolv_conf *conf, struct nd_word line) {
         conf->server_count++;
         return;
     }
-    char *scope = strchr(text, '%');
-    if (scope)
-        *scope++ = '\0';
-    if (inet_pton(AF_INET6, text, &server->v6.sin6_addr) <= 0)
+    bool scope_good; /* an invalid scope is ignored, as in glibc */
+    if (!nd_parse_ipv6(text, &server->v6.sin6_addr, &server->v6.sin6_scope_id, &scope_good))
         return;
     server->v6.sin6_family = AF_INET6;
     server->v6.sin6_port = htons(53);
-    if (scope) /* an invalid scope is ignored, as in glibc */
-        nd_parse_scope(&server->v6.sin6_addr, scope, &server->v6.sin6_scope_id);
     conf->server_count++;
 }
 

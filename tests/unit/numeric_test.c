@@ -57,8 +57,22 @@ START_TEST(reads_scopes) {
 }
 END_TEST
 
+START_TEST(reads_addresses_with_scopes) {
+    struct in6_addr address;
+    uint32_t scope = 0;
+    bool valid;
+    ck_assert(nd_parse_ipv6("2001:db8::1", &address, &scope, &valid) && valid && scope == 0);
+    ck_assert(nd_parse_ipv6("fe80::1%lo", &address, &scope, &valid) && valid && scope == 1);
+    ck_assert(nd_parse_ipv6("fe80::1%no-such-interface", &address, &scope, &valid) && !valid);
+    ck_assert(IN6_IS_ADDR_LINKLOCAL(&address));
+    ck_assert(!nd_parse_ipv6("%lo", &address, &scope, &valid));
+    ck_assert(!nd_parse_ipv6("fe80::1:0000:0000:0000:0000:0000:0000:0000:0000:0000%lo", &address, &scope, &valid));
+}
+END_TEST
+
 void add_tests(TCase *tests) {
     tcase_add_loop_test(tests, reads_the_forms_of_inet_aton, 0, COUNT(good));
     tcase_add_loop_test(tests, refuses_what_inet_aton_refuses, 0, COUNT(bad));
     tcase_add_test(tests, reads_scopes);
+    tcase_add_test(tests, reads_addresses_with_scopes);
 }
