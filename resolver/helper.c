@@ -1,5 +1,6 @@
 #include "resolver/helper.h"
 
+#include <netdb.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,13 +58,19 @@ static void unlink_job(struct nd_job *job) {
     }
 }
 
+static void run(struct nd_job *job) {
+    h_errno = job->h_err;
+    job->run(job);
+    job->h_err = h_errno;
+}
+
 static void *thread_main(void *arg) {
     struct nd_job *job = arg;
     nd_valgrind_hide(); /* the thread's end shows them again */
     if (pthread_setcancelstate)
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     __atomic_store_n(&job->tid, (pid_t)syscall(SYS_gettid), __ATOMIC_RELEASE);
-    job->run(job);
+    run(job);
     lock_state();
     helpers.progress |= __atomic_load_n(&job->references, __ATOMIC_RELAXED) > 1;
     unlink_job(job);
@@ -183,7 +190,7 @@ static void run_in_caller(struct waiter *w, const char *why) {
     if (w->lookup->on_unbounded)
         w->lookup->on_unbounded(w->lookup, why);
     nd_unfinished_wait_begin(w->unfinished);
-    job->run(job);
+    run(job);
     nd_unfinished_wait_end(w->unfinished);
     __atomic_store_n(&job->done, 1, __ATOMIC_RELEASE);
     nd_futex_wake(&job->done);
@@ -265,8 +272,9 @@ static struct nd_job *wait_for_result(struct waiter *w) {
 struct nd_job *nd_job_run(struct nd_job *job, struct nd_lookup *lookup) {
     job->references = 2; /* the caller's and the thread's */
     job->done = job->tid = 0;
+    job->h_err = h_errno;
     if (is_helper()) {
-        job->run(job);
+        run(job);
         nd_job_put(job);
         return job;
     }
@@ -288,6 +296,7 @@ struct nd_job *nd_job_run(struct nd_job *job, struct nd_lookup *lookup) {
         job = wait_for_result(w);
     }
     nd_unfinished_end(unfinished);
+    h_errno = job ? job->h_err : TRY_AGAIN;
     return job;
 }
 

@@ -20,12 +20,14 @@ struct nd_job {
     /* internal */
     struct nd_job *next;
     int references, done;
+    int h_err; /* h_errno's value in the thread that asked first, then as the call left it */
     pid_t tid; /* of its thread; 0 until that has begun */
 };
 
 /* Runs `job` in a helper thread, or joins an equal one that is running. `job` belongs to the helper from here on.
  * Returns the finished job, which the caller releases with nd_job_put; NULL at the deadline (lookup->expired), also
- * where no thread became free until then. The thread is gone when this returns, unless others still use the job.
+ * where no thread became free until then. The thread is gone when this returns, unless others still use the job. The
+ * call begins with the caller's h_errno, and leaves its own in it; TRY_AGAIN at the deadline.
  *
  * In a helper thread, that is for a module that makes a lookup of its own, the job is run at once: another thread would
  * wait for the module's locks. It is run in the caller, too, where there is no helper thread and none can be created;

@@ -61,7 +61,6 @@ struct call {
     socklen_t length, host_size, service_size;
     /* results */
     int code, error;
-    int thread_h_err; /* h_errno's value in the caller, then in the helper thread */
     struct addrinfo *list;
     struct nd_host host;
     char *host_name, *service_name;
@@ -86,10 +85,8 @@ static void run(struct nd_job *job) {
     struct call *c = (struct call *)job;
     locale_t old = c->locale ? uselocale(c->locale) : (locale_t)0;
     nd_own_state_enter(c->state);
-    h_errno = c->thread_h_err;
     errno = c->error; /* libc takes what an earlier call has left there for the reason, where a module is missing */
     c->make(c);
-    c->thread_h_err = h_errno;
     nd_own_state_leave(c->state);
     if (c->locale)
         uselocale(old);
@@ -112,7 +109,6 @@ static struct call *new_call(struct packed *p, void (*make)(struct call *)) {
     }
     c->make = make;
     c->error = errno;
-    c->thread_h_err = h_errno;
     c->key = p->bytes;
     c->locale = own != LC_GLOBAL_LOCALE ? duplocale(own) : (locale_t)0;
     c->job = (struct nd_job){.run = run, .free = free_call, .key = p->bytes, .key_size = p->size};
@@ -123,10 +119,7 @@ static struct call *new_call(struct packed *p, void (*make)(struct call *)) {
 /* Returns the finished call; NULL at the deadline, or where there was no memory for it. h_errno is left as libc leaves
  * it, also by functions that do not give it. */
 static struct call *run_call(struct call *c, struct nd_lookup *lookup) {
-    c = c ? (struct call *)nd_job_run(&c->job, lookup) : NULL;
-    if (c || lookup->expired)
-        h_errno = c ? c->thread_h_err : TRY_AGAIN;
-    return c;
+    return c ? (struct call *)nd_job_run(&c->job, lookup) : NULL;
 }
 
 static bool copy_string(char **to, const char *from) {

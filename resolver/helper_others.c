@@ -23,7 +23,6 @@ struct call {
     unsigned char address[LONGEST_ADDRESS];
     /* results */
     int code, error;
-    int thread_h_err;      /* h_errno's value in the caller, then in the helper thread */
     struct addrinfo *list; /* NULL after the caller has taken it */
     struct nd_host host;
 };
@@ -45,7 +44,6 @@ static struct call *new_call(void (*run)(struct nd_job *), const char *node, con
     if (!c)
         return NULL;
     c->self = c;
-    c->thread_h_err = h_errno;
     c->job = (struct nd_job){.run = run, .free = free_call, .key = (char *)&c->self, .key_size = sizeof(void *)};
     nd_host_init(&c->host);
     c->node = node ? strdup(node) : NULL;
@@ -60,21 +58,11 @@ static struct call *new_call(void (*run)(struct nd_job *), const char *node, con
 static void run_getaddrinfo(struct nd_job *job) {
     struct call *c = (struct call *)job;
     nd_own_state_enter(c->state);
-    h_errno = c->thread_h_err;
     c->code = c->getaddrinfo(c->node, c->service, c->has_hints ? &c->hints : NULL, &c->list);
     c->error = errno;
-    c->thread_h_err = h_errno;
     nd_own_state_leave(c->state);
     if (c->code != 0)
         c->list = NULL;
-}
-
-/* As in helper_calls.c. */
-static struct call *run_call(struct call *c, struct nd_lookup *lookup) {
-    c = (struct call *)nd_job_run(&c->job, lookup);
-    if (c || lookup->expired)
-        h_errno = c ? c->thread_h_err : TRY_AGAIN;
-    return c;
 }
 
 int nd_others_getaddrinfo(nd_getaddrinfo_fn *function, void (*release)(struct addrinfo *), const char *node,
@@ -89,7 +77,7 @@ int nd_others_getaddrinfo(nd_getaddrinfo_fn *function, void (*release)(struct ad
         c->has_hints = true;
         c->hints = *hints;
     }
-    c = run_call(c, lookup);
+    c = (struct call *)nd_job_run(&c->job, lookup);
     if (!c)
         return EAI_AGAIN;
     int code = c->code, error = c->error;
@@ -171,9 +159,7 @@ static void run_host(struct nd_job *job) {
     struct call *c = (struct call *)job;
     bool is_static = c->of_host.gethostbyname || c->of_host.gethostbyname2 || c->of_host.gethostbyaddr;
     nd_own_state_enter(c->state);
-    h_errno = c->thread_h_err;
     (is_static ? run_static : run_with_buffer)(c);
-    c->thread_h_err = h_errno;
     nd_own_state_leave(c->state);
 }
 
@@ -186,7 +172,7 @@ static struct call *find_host(const struct nd_host_call *call, struct nd_host *n
         c->of_host.address = c->address;
         if (call->address)
             memcpy(c->address, call->address, call->length);
-        c = run_call(c, lookup);
+        c = (struct call *)nd_job_run(&c->job, lookup);
     }
     nd_host_init(none);
     none->status = ND_UNAVAIL;

@@ -15,7 +15,7 @@ struct job {
     struct nd_res_call call; /* its pointers refer to the members below */
     struct __res_state state;
     struct sockaddr_in6 servers[MAXNS];
-    int code, error, h_err;
+    int code, error;
     char *name, *domain;
     unsigned char *query, *answer;
 };
@@ -57,10 +57,8 @@ static int call_without_state(const struct nd_res_real *real, const struct nd_re
 
 static void run(struct nd_job *base) {
     struct job *j = (struct job *)base;
-    h_errno = j->h_err;
     j->code = j->call.state ? call_with_state(&j->real, &j->call) : call_without_state(&j->real, &j->call);
     j->error = errno;
-    j->h_err = h_errno;
 }
 
 /* Copies the state, without its sockets, which stay the caller's, and with copies of the IPv6 servers. The search list
@@ -106,7 +104,6 @@ static struct job *new_job(const struct nd_res_real *real, const struct nd_res_c
     memcpy(j->key + 1, &(void *){j}, sizeof(void *));
     j->real = *real;
     j->call = *call;
-    j->h_err = h_errno;
     if (!copy_text(&j->name, call->name) || !copy_text(&j->domain, call->domain) ||
         !copy_bytes(&j->query, call->query, call->query_size) || !copy_bytes(&j->answer, call->answer, call->size)) {
         free_job(&j->job);
@@ -140,9 +137,8 @@ int nd_helper_res(const struct nd_res_real *real, const struct nd_res_call *call
     int code = j->code;
     if (call->size > 0) /* libc stores an error answer there, too */
         memcpy(call->answer, j->answer, (size_t)call->size);
-    h_errno = j->h_err;
     if (code < 0)
-        fail(call, j->error, j->h_err);
+        fail(call, j->error, h_errno);
     nd_job_put(&j->job);
     return code;
 }
