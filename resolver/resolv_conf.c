@@ -69,6 +69,16 @@ static void read_search(struct nd_resolv_conf *conf, struct nd_word line, bool f
     while (!first_only && next_blank_word(&line, &word));
 }
 
+/* LOCALDOMAIN: the first domain begins where the value does, and is empty before a blank. */
+static void read_localdomain(struct nd_resolv_conf *conf, const char *value) {
+    struct nd_word line = {value, strlen(value)}, word;
+    nd_cut_at(&line, '\n');
+    if (line.size == 0 || is_blank(*line.at))
+        add_search(conf, (struct nd_word){"", 0});
+    while (next_blank_word(&line, &word))
+        add_search(conf, word);
+}
+
 static void read_server(struct nd_resolv_conf *conf, struct nd_word line) {
     struct nd_word word;
     char text[128];
@@ -149,7 +159,7 @@ static void read_options(struct nd_resolv_conf *conf, struct nd_word line) {
     struct nd_word word;
     while (next_blank_word(&line, &word)) {
         if (nd_word_starts(word, "ndots:"))
-            conf->ndots = read_number(word, "ndots:", MAX_NDOTS);
+            conf->ndots = read_number(word, "ndots:", MAX_NDOTS) & 15; /* it is a field of four bits in libc */
         else if (nd_word_starts(word, "timeout:"))
             conf->timeout_s = read_number(word, "timeout:", MAX_TIMEOUT_S);
         else if (nd_word_starts(word, "attempts:"))
@@ -205,13 +215,8 @@ struct nd_resolv_conf *nd_resolv_conf_parse(const char *text, size_t size, const
     conf->ndots = 1;
     conf->timeout_s = 5;
     conf->attempts = 2;
-    if (localdomain) {
-        struct nd_word line = {localdomain, strlen(localdomain)};
-        nd_cut_at(&line, '\n');
-        read_search(conf, line, false);
-        if (conf->search_count == 0) /* set but empty: one empty domain */
-            add_search(conf, (struct nd_word){"", 0});
-    }
+    if (localdomain)
+        read_localdomain(conf, localdomain);
     struct nd_word rest = {text, size}, line;
     while (nd_next_line(&rest, &line))
         read_line(conf, line, localdomain != NULL);

@@ -82,6 +82,14 @@ START_TEST(the_environment_overrides) {
     ck_assert_str_eq(conf->search[0], "x");
     ck_assert_int_eq(conf->ndots, 2);
     ck_assert(conf->rotate);
+    read_with("search a\n", " \tx\ty\nz", NULL, "host.domain"); /* the first domain is empty */
+    ck_assert_uint_eq(conf->search_count, 3);
+    ck_assert_str_eq(conf->search[0], "");
+    ck_assert_str_eq(conf->search[1], "x");
+    ck_assert_str_eq(conf->search[2], "y");
+    read_with("search a\n", "", NULL, "host.domain");
+    ck_assert_uint_eq(conf->search_count, 1);
+    ck_assert_str_eq(conf->search[0], "");
     read_with("", NULL, NULL, "host.some.domain");
     ck_assert_str_eq(conf->search[0], "some.domain");
 }
@@ -92,6 +100,8 @@ START_TEST(options_have_libc_s_limits) {
     ck_assert_int_eq(conf->ndots, 15);
     ck_assert_int_eq(conf->timeout_s, 30);
     ck_assert_int_eq(conf->attempts, 5);
+    read_text("options ndots:-1\n");
+    ck_assert_int_eq(conf->ndots, 15);
     read_text("options use-vc edns0 trust-ad no-aaaa single-request-reopen no-tld-query no-reload\n");
     ck_assert(conf->use_vc && conf->edns0 && conf->trust_ad && conf->no_aaaa && conf->no_tld_query);
     ck_assert(conf->single_request_reopen && !conf->single_request);
