@@ -135,6 +135,8 @@ int nd_helper_res(const struct nd_res_real *real, const struct nd_res_call *call
     if (!j)
         return fail(call, ETIMEDOUT, TRY_AGAIN);
     int code = j->code;
+    if (j->call.state)
+        (call->state ? call->state : &_res)->res_h_errno = j->state.res_h_errno;
     if (call->size > 0) /* libc stores an error answer there, too */
         memcpy(call->answer, j->answer, (size_t)call->size);
     if (code < 0)
