@@ -160,7 +160,7 @@ static bool advance_second(exchange *x, int which, nd_time now) {
         if (x->fatal_error)
             return true;
     }
-    if (!nd_exchange_pending(x, which, -1, ND_UDP_OR_TCP) && !x->questions[which].held.bytes)
+    if (!nd_exchange_pending(x, which, -1, ND_UDP_OR_TCP) && !nd_exchange_holds(x, which))
         return true;
     return now >= x->second_end && !nd_exchange_pending(x, which, -1, ND_TCP);
 }
@@ -262,11 +262,18 @@ static void note_silence(const exchange *x, const struct nd_attempt *a, nd_time 
                              now);
 }
 
+/* As res_nsend sets errno where no server has answered. */
+static int error_without_answer(const exchange *x, nd_time now) {
+    if (x->ask->lookup->expired)
+        return ETIMEDOUT;
+    return !x->refused && (x->heard || x->timed_out || now >= x->slot_end) ? ETIMEDOUT : ECONNREFUSED;
+}
+
 static void end(exchange *x, nd_time now) {
     struct nd_ask *ask = x->ask;
     nd_exchange_end(x);
     if (ask->error == 0 && !ask->answers[0].bytes && !ask->answers[1].bytes)
-        ask->error = x->heard || x->timed_out || now >= x->slot_end ? ETIMEDOUT : ECONNREFUSED;
+        ask->error = error_without_answer(x, now);
     for (int i = 0; i < x->attempt_count; i++)
         if (x->attempts[i]) {
             note_silence(x, x->attempts[i], now);

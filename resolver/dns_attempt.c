@@ -76,8 +76,10 @@ static ares_ssize_t send_bytes(ares_socket_t fd, const struct iovec *vector, int
     if (a->sending >= 0 && count > 0 && vector->iov_len >= 2)
         memcpy(a->questions[a->sending].id, vector->iov_base, 2);
     ssize_t n = is_ours(a, fd) ? sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) : -1;
-    if (n < 0 && errno != EAGAIN && errno != EINTR)
+    if (n < 0 && errno != EAGAIN && errno != EINTR) {
         a->unreachable = true;
+        a->refused |= a->tcp && errno == ECONNREFUSED;
+    }
     return n;
 }
 
@@ -103,18 +105,53 @@ static ssize_t add_question(const struct nd_attempt *a, uint8_t *packet, ssize_t
     return size;
 }
 
+/* libc takes datagrams of any size. c-ares before 1.28 has room for 4,096 bytes: of a larger one it is given the
+ * beginning, which is all that it looks at. */
+static ssize_t receive_large(struct nd_attempt *a, int fd, void *buffer, size_t size, int flags) {
+    free(a->large);
+    a->large = NULL;
+    ssize_t n = recv(fd, NULL, 0, flags | MSG_PEEK | MSG_TRUNC);
+    if (n < (ssize_t)size || !(a->large = malloc((size_t)n)))
+        return n < 0 ? n : recv(fd, buffer, size, flags);
+    n = recv(fd, a->large, (size_t)n, flags);
+    if (n > 0)
+        memcpy(buffer, a->large, (size_t)n < size ? (size_t)n : size);
+    return n;
+}
+
+/* The first large datagram has been cut: to look at the size of each one before would cost every lookup a system call.
+ * Its question is sent once more. */
+static ssize_t expect_large(struct nd_attempt *a, const uint8_t *packet) {
+    a->expects_large = true;
+    for (int i = 0; i < 2; i++)
+        if (a->questions[i].sent && !a->questions[i].done && memcmp(a->questions[i].id, packet, 2) == 0)
+            nd_attempt_resend(a, i);
+    errno = EAGAIN;
+    return -1;
+}
+
 static ares_ssize_t receive_bytes(ares_socket_t fd, void *buffer, size_t size, int flags, struct sockaddr *from,
                                   ares_socklen_t *from_size, void *user) {
     struct nd_attempt *a = user;
-    ssize_t n = is_ours(a, fd) ? recv(fd, buffer, size, flags | MSG_DONTWAIT) : -1;
+    if (!is_ours(a, fd))
+        return -1;
     if (!from || !from_size) { /* TCP */
+        ssize_t n = recv(fd, buffer, size, flags | MSG_DONTWAIT);
         a->reset |= n < 0 && errno == ECONNRESET;
+        a->refused |= n < 0 && errno == ECONNREFUSED;
         return n;
     }
+    flags |= MSG_DONTWAIT;
+    ssize_t n = a->expects_large ? receive_large(a, fd, buffer, size, flags) : recv(fd, buffer, size, flags);
     a->datagram = buffer;
     a->datagram_size = n > 0 ? (size_t)n : 0;
-    if (n == (ssize_t)size && size >= ND_DNS_HEADER) /* it may have been cut: the whole of it is asked for by TCP */
-        ((uint8_t *)buffer)[2] |= ND_DNS_TC;
+    if (n >= (ssize_t)size && size >= ND_DNS_HEADER && !a->large) { /* it may have been cut */
+        if (!a->expects_large && size < UINT16_MAX)
+            return expect_large(a, buffer);
+        ((uint8_t *)buffer)[2] |= ND_DNS_TC; /* the whole of it is asked for by TCP */
+    }
+    if (n > (ssize_t)size)
+        n = (ssize_t)size;
     struct sockaddr_in shown = {.sin_family = AF_INET, .sin_port = htons(53), .sin_addr = placeholder};
     if ((size_t)*from_size >= sizeof shown) {
         memcpy(from, &shown, sizeof shown);
@@ -212,10 +249,14 @@ static void on_ares_answer(void *arg, int status, int timeouts, unsigned char *b
     }
     q->answered = true;
     a->answered++;
-    memcpy(bytes, q->packet, 2); /* 1.34 replaces the id by its own */
+    size_t whole = (size_t)size;
     /* Before 1.28 the size of a datagram is given as 512 at most, also where EDNS allows more; the buffer still has the
-     * whole of it. */
-    size_t whole = !a->tcp && bytes == a->datagram && (size_t)size < a->datagram_size ? a->datagram_size : (size_t)size;
+     * whole of it, or its beginning. */
+    if (!a->tcp && bytes == a->datagram && whole < a->datagram_size) {
+        bytes = a->large ? a->large : bytes;
+        whole = a->datagram_size;
+    }
+    memcpy(bytes, q->packet, 2); /* 1.34 replaces the id by its own */
     a->on_answer(a->owner, a, q->which, bytes, whole);
 }
 
@@ -290,5 +331,6 @@ void nd_attempt_free(struct nd_attempt *a) {
         nd_pool_give(a->channel);
     else
         ares_destroy(a->channel);
+    free(a->large);
     free(a);
 }

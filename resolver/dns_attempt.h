@@ -40,10 +40,13 @@ struct nd_attempt {
     struct nd_own_sockets sockets;
     const void *datagram; /* the buffer and size of the one received last */
     size_t datagram_size;
+    uint8_t *large; /* the whole of it, where c-ares' buffer is too small; else NULL */
+    bool expects_large;
     int answered, failures; /* questions */
     int sending;            /* the question that c-ares is given right now, or -1 */
     int socket_error;       /* errno of a failed socket(2) */
     bool tcp;
+    bool refused;     /* the server has refused the TCP connection */
     bool reset;       /* the server has reset the TCP connection */
     bool unreachable; /* a send failed; the error may be about an earlier packet */
     /* of the owner */

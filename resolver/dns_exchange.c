@@ -39,6 +39,8 @@ static void note_failure(struct nd_exchange *x, const struct nd_attempt *a) {
         x->fatal_error = true;
         x->ask->error = e;
     }
+    if (a->tcp && !a->is_second_way)
+        x->refused = a->refused;
 }
 
 /* libc's search goes on or stops by what its buffer holds in the end: the first answer of the last server that gave
@@ -71,7 +73,7 @@ void nd_exchange_answer(void *exchange, struct nd_attempt *a, int which, const u
         q->truncated |= server;
         a->truncated = true;
     } else if (!is_positive(bytes) && x->schedule.slots[a->slot].libc_start > 0) {
-        if (q->held.bytes && q->held_slot <= a->slot)
+        if (q->held.bytes && (q->held.by_tcp || !a->tcp) && q->held_slot <= a->slot)
             return;
         store(x->ask, &q->held, bytes, size, a->tcp);
         q->held_by = a->server_index;
@@ -122,6 +124,11 @@ nd_time nd_exchange_libc_time(const struct nd_exchange *x, int slots) {
     return at;
 }
 
+bool nd_exchange_holds(const struct nd_exchange *x, int which) {
+    const struct nd_exchange_question *q = &x->questions[which];
+    return q->held.bytes && (q->held.by_tcp || !q->truncated);
+}
+
 /* Whether a server that libc would ask before the one of the held answer may still answer. One that is known to be
  * silent does not count, unless it said that it has more of an answer than fits into a datagram. */
 static bool waits_for_earlier(const struct nd_exchange *x, int which, nd_time now) {
@@ -147,7 +154,9 @@ static bool knows_name(const struct nd_exchange *x, int which) {
 void nd_exchange_settle(struct nd_exchange *x, nd_time now) {
     for (int i = 0; i < x->ask->question_count; i++) {
         struct nd_exchange_question *q = &x->questions[i];
-        if (!q->held.bytes || x->ask->answers[i].bytes || (!knows_name(x, i) && waits_for_earlier(x, i, now)))
+        if (!q->held.bytes || x->ask->answers[i].bytes)
+            continue;
+        if (!knows_name(x, i) && (!nd_exchange_holds(x, i) || waits_for_earlier(x, i, now)))
             continue;
         x->ask->answers[i] = q->held;
         q->answered_by = q->held_by;
@@ -197,7 +206,7 @@ bool nd_exchange_is_open(const struct nd_exchange *x, int which) {
 
 bool nd_exchange_wants(const struct nd_exchange *x, int which, int server) {
     const struct nd_exchange_question *q = &x->questions[which];
-    return nd_exchange_is_open(x, which) && !q->held.bytes && !(q->truncated >> server & 1);
+    return nd_exchange_is_open(x, which) && !nd_exchange_holds(x, which) && !(q->truncated >> server & 1);
 }
 
 bool nd_exchange_pending(const struct nd_exchange *x, int which, int server, enum nd_transport by) {

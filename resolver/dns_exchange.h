@@ -13,11 +13,11 @@
 /* A set of servers has a bit for each. A negative answer of a server that was asked before libc would have asked it is
  * held: an earlier server may still know better. */
 struct nd_exchange_question {
-    unsigned asked;     /* servers */
-    unsigned errors;    /* servers that answered with an error */
-    unsigned truncated; /* servers whose answer was truncated: over UDP they are not asked again */
-    int answered_by;    /* the server, where there is an answer */
-    struct nd_dns_message held;
+    unsigned asked;             /* servers */
+    unsigned errors;            /* servers that answered with an error */
+    unsigned truncated;         /* servers whose answer was truncated: over UDP they are not asked again */
+    int answered_by;            /* the server, where there is an answer */
+    struct nd_dns_message held; /* see nd_exchange_holds */
     int held_by, held_slot;
     struct nd_dns_message spare; /* given up for the sake of TCP; counts where nothing else is received */
 };
@@ -38,6 +38,7 @@ struct nd_exchange {
     unsigned reset;     /* servers that were asked once more after a reset of their TCP connection */
     int interruptions;  /* of poll */
     bool timed_out, repeated, fatal_error;
+    bool refused; /* the last TCP connection that has failed, of those that libc would have made, too */
 };
 
 /* The nd_attempt_done of an exchange, which is its `owner`. */
@@ -56,6 +57,10 @@ void nd_exchange_end(struct nd_exchange *exchange);
 
 /* Lets held answers count whose time has come. */
 void nd_exchange_settle(struct nd_exchange *exchange, nd_time now);
+
+/* Whether there is a negative answer to the question that will count when its time has come. One by UDP does not, where
+ * another server said that it has more than fits into a datagram: libc would have asked by TCP. */
+bool nd_exchange_holds(const struct nd_exchange *exchange, int which);
 
 /* Whether the question is neither answered nor given up. */
 bool nd_exchange_is_open(const struct nd_exchange *exchange, int which);

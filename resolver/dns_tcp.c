@@ -4,8 +4,7 @@
 
 static bool is_unanswered(const struct nd_exchange *x, const struct nd_attempt *a) {
     for (int i = 0; i < x->ask->question_count; i++)
-        if (a->questions[i].sent && !a->questions[i].answered && !x->questions[i].held.bytes &&
-            nd_exchange_is_open(x, i))
+        if (a->questions[i].sent && !a->questions[i].answered && !nd_exchange_holds(x, i) && nd_exchange_is_open(x, i))
             return true;
     return false;
 }
@@ -39,7 +38,7 @@ void nd_tcp_ask_instead(struct nd_exchange *x, int place, nd_time now) {
     nd_attempt_free(old);
     x->attempts[place] = NULL;
     for (int i = 0; i < x->ask->question_count && i < 2; i++) {
-        if (!sent[i] || x->questions[i].held.bytes || !nd_exchange_is_open(x, i) ||
+        if (!sent[i] || nd_exchange_holds(x, i) || !nd_exchange_is_open(x, i) ||
             nd_exchange_pending(x, i, server, ND_TCP))
             continue;
         if (!a && !(a = nd_exchange_add(x, server, slot, true, now)))
@@ -48,21 +47,31 @@ void nd_tcp_ask_instead(struct nd_exchange *x, int place, nd_time now) {
     }
 }
 
+/* Whether the server has said no by UDP where that does not count. */
+static bool is_doubted(const struct nd_exchange *x, int which, const struct nd_attempt *a) {
+    const struct nd_exchange_question *q = &x->questions[which];
+    return q->held.bytes && q->held_by == a->server_index && !nd_exchange_holds(x, which);
+}
+
 nd_time nd_tcp_due(const struct nd_exchange *x, const struct nd_attempt *a) {
-    bool large = false;
-    for (int i = 0; i < x->ask->question_count; i++)
-        large |=
-            x->questions[i].truncated && a->questions[i].sent && !a->questions[i].done && nd_exchange_is_open(x, i);
-    if (!large || a->tcp || a->also_by_tcp)
+    bool large = false, doubted = false;
+    for (int i = 0; i < x->ask->question_count; i++) {
+        if (!x->questions[i].truncated || !a->questions[i].sent || !nd_exchange_is_open(x, i))
+            continue;
+        large |= !a->questions[i].done;
+        doubted |= is_doubted(x, i, a);
+    }
+    if ((!large && !doubted) || a->tcp || a->also_by_tcp)
         return ND_NEVER;
-    return nd_time_after(a->began, nd_time_sooner(TCP_WAIT, x->schedule.slots[a->slot].wait / 2));
+    nd_time wait = doubted ? 0 : nd_time_sooner(TCP_WAIT, x->schedule.slots[a->slot].wait / 2);
+    return nd_time_after(a->began, wait);
 }
 
 void nd_tcp_ask_also(struct nd_exchange *x, struct nd_attempt *a, nd_time now) {
     a->also_by_tcp = true;
     struct nd_attempt *b = NULL;
     for (int i = 0; i < x->ask->question_count; i++) {
-        if (!a->questions[i].sent || a->questions[i].done || !nd_exchange_is_open(x, i) ||
+        if (!a->questions[i].sent || (a->questions[i].done && !is_doubted(x, i, a)) || !nd_exchange_is_open(x, i) ||
             nd_exchange_pending(x, i, a->server_index, ND_TCP))
             continue;
         if (!b && !(b = nd_exchange_add(x, a->server_index, a->slot, true, now)))

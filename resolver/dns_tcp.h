@@ -12,8 +12,8 @@ bool nd_tcp_replaces(struct nd_exchange *exchange, const struct nd_attempt *atte
 void nd_tcp_ask_instead(struct nd_exchange *exchange, int place, nd_time now);
 
 /* libc asks all servers by TCP after an answer that was truncated. Here they are asked by UDP first, as TCP may be closed
- * to all of them, and by TCP where that brings nothing soon: a large answer may be lost on its way. Returns when that is
- * due; ND_NEVER: not at all. */
+ * to all of them, and by TCP where that brings nothing soon, as a large answer may be lost on its way, or a no. Returns
+ * when that is due; ND_NEVER: not at all. */
 nd_time nd_tcp_due(const struct nd_exchange *exchange, const struct nd_attempt *attempt);
 
 /* Asks the server of the attempt by TCP, too. */

@@ -13,6 +13,7 @@ struct call {
     struct __res_state *state; /* NULL: _res */
     struct nd_resolv_conf *conf;
     struct nd_lookup *lookup;
+    int error; /* errno's value in the caller */
 };
 
 static void set_h_errno(const struct call *c, int value) {
@@ -22,7 +23,7 @@ static void set_h_errno(const struct call *c, int value) {
 
 /* False: libc has to make the call, or there is no memory. */
 static bool begin(struct call *c, struct __res_state *state, struct nd_lookup *lookup, bool for_send) {
-    *c = (struct call){.state = state, .lookup = lookup};
+    *c = (struct call){.state = state, .lookup = lookup, .error = errno};
     nd_lookup_reset(lookup);
     if (state && !(state->options & RES_INIT)) {
         lookup->libc_why = "a resolver state that has not been set up";
@@ -59,13 +60,11 @@ static int finish(const struct call *c, struct nd_search *s, bool answered, unsi
     int length = m->bytes ? copy_answer(m, answer, size) : 0;
     if (!answered || s->h_err) /* libc's search sets it before it asks */
         set_h_errno(c, s->h_err);
-    if (!answered) {
-        if (s->error)
-            errno = s->error;
+    if (!answered)
         length = -1;
-    }
     nd_ask_free(&s->ask);
     nd_resolv_conf_put(c->conf);
+    errno = !answered && s->error ? s->error : c->error; /* connects in the background have left theirs */
     return length;
 }
 
@@ -138,10 +137,9 @@ int nd_res_send(struct __res_state *state, const unsigned char *query, int query
     int length = -1;
     if (ask.answers[0].bytes)
         length = copy_answer(&ask.answers[0], answer, size);
-    else
-        errno = ask.error;
     nd_ask_free(&ask);
     nd_resolv_conf_put(c.conf);
+    errno = length < 0 ? ask.error : c.error;
     return length;
 }
 
