@@ -1,6 +1,7 @@
 #include "resolver/helper_calls.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
@@ -188,8 +189,10 @@ int nd_helper_getaddrinfo(nd_getaddrinfo_fn *real, const char *node, const char 
     return code;
 }
 
+enum { NOT_SET = INT_MIN }; /* of what libc leaves alone where it finds something; none of h_errno's values */
+
 /* Stores libc's result in the form from which each caller gets its own copy. */
-static void store_hostent(struct call *c, const struct hostent *h) {
+static void store_hostent(struct call *c, const struct hostent *h, int h_err) {
     nd_host_set_canonical(&c->host, h->h_name, strlen(h->h_name));
     for (char **a = h->h_addr_list; *a; a++)
         nd_host_add_address(&c->host, h->h_addrtype, *a);
@@ -197,7 +200,8 @@ static void store_hostent(struct call *c, const struct hostent *h) {
         nd_host_add_name(&c->host, *name, strlen(*name));
     c->family = h->h_addrtype;
     c->host.status = c->host.no_memory ? ND_UNAVAIL : ND_SUCCESS;
-    c->host.h_err = c->host.no_memory ? NETDB_INTERNAL : 0;
+    c->host.h_err = c->host.no_memory ? NETDB_INTERNAL : h_err;
+    c->host.keeps_h_errno = h_err == NOT_SET && !c->host.no_memory;
     c->host.sys_err = ENOMEM;
 }
 
@@ -217,15 +221,16 @@ static void run_hostent(struct call *c) {
         if (!bigger)
             break;
         buffer = bigger;
+        h_err = NOT_SET;
         code = call_hostent(c, &entry, buffer, size, &result, &h_err);
         if (code != ERANGE || h_err != NETDB_INTERNAL)
             break;
     }
     if (code == 0 && result) {
-        store_hostent(c, result);
+        store_hostent(c, result, h_err);
     } else {
         c->host.status = code == 0 ? ND_NOTFOUND : ND_UNAVAIL;
-        c->host.h_err = h_err;
+        c->host.h_err = h_err == NOT_SET ? NETDB_INTERNAL : h_err;
         c->host.sys_err = code;
     }
     free(buffer);

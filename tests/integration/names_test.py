@@ -150,7 +150,7 @@ tell(told)
 """
 
 
-@pytest.mark.parametrize("sources", ["files dns", "files [UNAVAIL=return] dns", "files", "dns files"])
+@pytest.mark.parametrize("sources", ["files dns", "files [UNAVAIL=return] dns", "files [SUCCESS=merge] dns", "files", "dns files"])
 @pytest.mark.parametrize("multi", ["on", "off"])
 def test_what_is_left_in_h_errno(net, sources, multi):
     """Functions that give it elsewhere, or not at all, leave there what libc's leave. That of getaddrinfo for both families is, in libc,
