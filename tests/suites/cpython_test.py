@@ -14,7 +14,9 @@ import programs
 from network import Net
 
 DIRECTORY = pathlib.Path(__file__).parent
-LONG = dict.fromkeys(["RESOLVE", "CONNECT", "RECV", "SEND", "UNACKED", "TLS_HANDSHAKE", "TLS_SHUTDOWN"], "100s")
+LONG = {"LIFETIME": "1h", "INBOUND_LIFETIME": "1h",
+        **dict.fromkeys(["RESOLVE", "CONNECT", "ACCEPT", "RECV", "SEND", "UNACKED", "IDLE", "TLS_HANDSHAKE", "TLS_SHUTDOWN",
+                         *(f"INBOUND_{name}" for name in ("RECV", "SEND", "UNACKED", "IDLE", "TLS_HANDSHAKE"))], "100s")}
 VARIANTS = [{"library": False}, LONG, *([{}] if os.environ.get("EXTENT") == "all" else [])]
 
 # Which modules, in how many shares.
