@@ -35,6 +35,12 @@ static inline int find_watched(const struct pollfd *fds, nfds_t count, unsigned 
     return NONE;
 }
 
+/* The index of the first entry whose clocks may run, where `first` is that of the first one watched, and `any` the bits
+ * of those before it. UNACKED alone bounds some of these, perhaps. */
+static inline int from(int first, unsigned any) {
+    return first == NONE || nd_watch_gone(any) ? 0 : first;
+}
+
 /* The index of the first entry that is watched. */
 static inline int first_watched(const struct pollfd *fds, nfds_t count, unsigned *any, const void *caller) {
     *any = 0;
@@ -113,7 +119,7 @@ ND_APART static int wait_unknown(enum nd_call operation, struct call *call, nd_t
     if (first == NONE && !nd_watch_gone(any))
         return make(call, ND_AS_GIVEN);
     call->was_made = true;
-    return wait_watched(operation, call, first == NONE ? 0 : first, timeout);
+    return wait_watched(operation, call, from(first, any), timeout);
 }
 
 ND_APART static int poll_watched(struct pollfd *fds, nfds_t count, int timeout, int first) {
@@ -139,7 +145,7 @@ int nd_hook_poll(struct pollfd *fds, nfds_t count, int timeout) {
     unsigned any;
     int first = first_watched(fds, count, &any, __builtin_return_address(0));
     if (nd_unlikely(first != NONE))
-        return poll_watched(fds, count, timeout, first);
+        return poll_watched(fds, count, timeout, first == UNKNOWN ? first : from(first, any));
     return nd_watch_gone(any) ? poll_unwatched(fds, count, timeout) : nd_real.poll(fds, count, timeout);
 }
 ND_ALIAS_OF(__poll, poll);
@@ -186,7 +192,7 @@ int nd_hook_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeo
     unsigned any;
     int first = first_watched(fds, count, &any, __builtin_return_address(0));
     if (nd_unlikely(first != NONE))
-        return ppoll_watched(fds, count, timeout, mask, first);
+        return ppoll_watched(fds, count, timeout, mask, first == UNKNOWN ? first : from(first, any));
     return nd_watch_gone(any) ? ppoll_unwatched(fds, count, timeout, mask) : nd_real.ppoll(fds, count, timeout, mask);
 }
 

@@ -18,6 +18,7 @@ WAITS = {
     "waitall": "s.recv(10, socket.MSG_WAITALL)",
     "poll": "polls(None)",
     "short polls": "polls(100)",
+    "poll for input, beside one for space": "polls_beside_space()",
     "select": "select.select([s], [], []) and s.recv(1)",
     "epoll": "epolls(select.EPOLLIN)",
     "epoll, edge": "epolls(select.EPOLLIN | select.EPOLLET)",
@@ -59,6 +60,14 @@ def polls(timeout):
     set.register(s, select.POLLIN)
     while not set.poll(timeout):
         pass
+    return s.recv(1)
+
+def polls_beside_space():
+    set, beside = select.poll(), s.dup()
+    set.register(s, select.POLLIN)
+    set.register(beside, select.POLLOUT)
+    while s.fileno() not in dict(set.poll()):
+        time.sleep(0.01)
     return s.recv(1)
 
 def epolls(events, timeout=None):
