@@ -177,7 +177,10 @@ ND_COLD static int wait_further(struct call *call, int period, int ready) {
         call->timeout_ms -= call->timeout_ms < 0 ? 0 : period;
         return run(call, nd_timeout_of_ms(call->timeout_ms));
     }
-    return check(call->operation, call->epfd) && ready == 0 ? call->wait(call, 0) : ready;
+    if (check(call->operation, call->epfd) && ready == 0)
+        ready = call->wait(call, 0);
+    nd_results_epoll(call->operation, call->epfd, call->events, ready);
+    return ready;
 }
 
 /* Such a wait where other threads may change the set meanwhile. */
@@ -204,8 +207,9 @@ static inline int unwatched_ms(int timeout) {
     return (unsigned)timeout <= ND_UNWATCHED_MS || nd_observing ? timeout : ND_UNWATCHED_MS;
 }
 
-static inline bool goes_further(int ready) {
-    return nd_wait_set_checks(ready) && !nd_observing;
+/* The first event alone is asked for an ended connection: a pass over all would cost every wait. */
+static inline bool goes_further(const struct epoll_event *events, int ready) {
+    return (nd_wait_set_checks(ready) || nd_unlikely(events->events & (EPOLLERR | EPOLLHUP))) && !nd_observing;
 }
 
 ND_COLD static int epoll_wait_further(int epfd, struct epoll_event *events, int count, int timeout, int ready) {
@@ -235,7 +239,7 @@ ND_APART static int epoll_wait_unwatched(int epfd, struct epoll_event *events, i
     kept.timeout = timeout;
     kept.events = events;
     const int ready = nd_real.epoll_wait(epfd, events, count, unwatched_ms(timeout));
-    return nd_unlikely(goes_further(ready))
+    return nd_unlikely(goes_further(kept.events, ready))
                ? epoll_wait_further(kept.epfd, kept.events, kept.count, kept.timeout, ready)
                : ready;
 }
@@ -271,7 +275,8 @@ ND_APART static int epoll_pwait_unwatched(int epfd, struct epoll_event *events, 
     if (is_changing(timeout, mask))
         return epoll_pwait_changing(epfd, events, count, timeout, mask);
     const int ready = nd_real.epoll_pwait(epfd, events, count, unwatched_ms(timeout), mask);
-    return nd_unlikely(goes_further(ready)) ? epoll_pwait_further(epfd, events, count, timeout, mask, ready) : ready;
+    return nd_unlikely(goes_further(events, ready)) ? epoll_pwait_further(epfd, events, count, timeout, mask, ready)
+                                                    : ready;
 }
 
 int nd_hook_epoll_pwait(int epfd, struct epoll_event *events, int count, int timeout, const sigset_t *mask) {
@@ -307,8 +312,11 @@ int nd_hook_epoll_pwait2(int epfd, struct epoll_event *events, int count, const 
         nd_watch_gone(watch) && !is_unreadable(timeout) && !(timeout && timeout->tv_sec < ND_UNWATCHED_MS / 1000);
     if (nd_unlikely(watch & ND_WATCH_WAIT) || lasts)
         return pwait2_watched(epfd, events, count, timeout, mask);
-    const int ready = nd_real.epoll_pwait2(epfd, events, count, timeout, mask);
-    if (nd_watch_gone(watch) && nd_wait_set_checks(ready) && check(ND_OPERATION_epoll_pwait2, epfd) && ready == 0)
-        return nd_real.epoll_pwait2(epfd, events, count, &(struct timespec){0, 0}, mask);
+    int ready = nd_real.epoll_pwait2(epfd, events, count, timeout, mask);
+    if (!nd_watch_gone(watch) || !goes_further(events, ready))
+        return ready;
+    if (check(ND_OPERATION_epoll_pwait2, epfd) && ready == 0)
+        ready = nd_real.epoll_pwait2(epfd, events, count, &(struct timespec){0, 0}, mask);
+    nd_results_epoll(ND_OPERATION_epoll_pwait2, epfd, events, ready);
     return ready;
 }

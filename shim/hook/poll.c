@@ -97,11 +97,20 @@ static int wait_watched(enum nd_call operation, struct call *call, int first, nd
     return ready;
 }
 
-/* Ends what is gone among the entries of a wait that was not watched, and has found `ready`. */
+/* Whether a wait that was not watched, and has found `ready`, is to check its sockets. The first entry alone is asked
+ * for an ended connection: it is the one of most programs that have one, and a pass over all would cost every wait. */
+static inline bool is_checked(const struct pollfd *fds, int ready) {
+    return nd_wait_set_checks(ready) || nd_unlikely(fds->revents & (POLLERR | POLLHUP));
+}
+
+/* Ends what is gone among the entries of such a wait, and notes what KEEPALIVE has ended. */
 ND_COLD static int check(enum nd_call operation, struct pollfd *fds, nfds_t count, int ready) {
     struct call call = {.fds = fds, .count = count};
     struct nd_wait_set set = {.operation = operation, .count = (unsigned)count, .entry = entry, .state = &call};
-    return nd_wait_set_check(&set) && ready == 0 ? nd_real.poll(fds, count, 0) : ready;
+    if (nd_wait_set_check(&set) && ready == 0)
+        ready = nd_real.poll(fds, count, 0);
+    nd_results_poll(operation, fds, count, ready);
+    return ready;
 }
 
 /* An array that is not on the stack may have been unmapped since an earlier call. The call is made without waiting
@@ -113,7 +122,7 @@ ND_APART static int wait_unknown(enum nd_call operation, struct call *call, nd_t
     unsigned any = 0;
     const int first = find_watched(call->fds, call->count, &any);
     if (first == NONE && (call->ready > 0 || timeout == 0))
-        return nd_watch_gone(any) && nd_wait_set_checks(call->ready)
+        return nd_watch_gone(any) && is_checked(call->fds, call->ready)
                    ? check(operation, call->fds, call->count, call->ready)
                    : call->ready;
     if (first == NONE && !nd_watch_gone(any))
@@ -138,7 +147,7 @@ ND_COLD static int poll_further(struct pollfd *fds, nfds_t count, int timeout, i
 ND_APART static int poll_unwatched(struct pollfd *fds, nfds_t count, int timeout) {
     const bool is_short = (unsigned)timeout <= ND_UNWATCHED_MS;
     const int ready = nd_real.poll(fds, count, is_short ? timeout : ND_UNWATCHED_MS);
-    return nd_wait_set_checks(ready) ? poll_further(fds, count, timeout, ready) : ready;
+    return is_checked(fds, ready) ? poll_further(fds, count, timeout, ready) : ready;
 }
 
 int nd_hook_poll(struct pollfd *fds, nfds_t count, int timeout) {
@@ -177,7 +186,7 @@ ND_APART static int ppoll_unwatched(struct pollfd *fds, nfds_t count, const stru
     const struct timespec unwatched = {ND_UNWATCHED_MS / 1000, 0};
     const bool whole = is_short(timeout) || (timeout && nd_timeout_of_timespec(timeout) < 0);
     const int ready = nd_real.ppoll(fds, count, whole ? timeout : &unwatched, mask);
-    if (!nd_wait_set_checks(ready))
+    if (!is_checked(fds, ready))
         return ready;
     if (ready == 0 && !whole) {
         struct timespec rest;

@@ -129,7 +129,16 @@ static nd_time due(void *arg, nd_time now) {
     return earliest;
 }
 
-static void settle_entry(const struct nd_wait_entry *entry, struct nd_sock *sock, nd_time began, nd_time ended) {
+/* Whether KEEPALIVE may have ended the connection that a wait reports as ready: nothing has come for that long. A
+ * result of select does not tell an error from input, and poll's is asked by wait/results.h. */
+static bool may_have_ended(const struct nd_wait_entry *entry, const struct nd_sock *sock) {
+    const nd_time limit = nd_sock_limits(sock)->keepalive;
+    return (entry->ready & ND_WANTS_IN) && (nd_sock_flags(sock) & ND_SOCK_KEEPALIVE) && limit &&
+           nd_wait_clock_silence(&sock->clock[ND_IN]) >= limit;
+}
+
+static void settle_entry(const struct nd_wait_set *set, const struct nd_wait_entry *entry, struct nd_sock *sock,
+                         nd_time began, nd_time ended) {
     if (is_epoll(sock)) {
         nd_epoll_waited(entry->fd, began, ended);
         return;
@@ -142,6 +151,8 @@ static void settle_entry(const struct nd_wait_entry *entry, struct nd_sock *sock
         return;
     }
     nd_wait_clock_add(sock, entry->wants, began, ended);
+    if (nd_unlikely(may_have_ended(entry, sock)))
+        nd_expiry_by_timer_found(entry->fd, sock, nd_operation_names[set->operation]);
     /* Progress in either direction counts for a wait for both: an upload may go on without an answer. */
     if (entry->ready & entry->wants & ND_WANTS_OUT || entry->ready & (ND_WANTS_IN | ND_ENDED))
         nd_wait_clock_progress(&sock->clock[ND_IN]);
@@ -160,7 +171,7 @@ static void settle(void *arg, nd_time began, nd_time ended, bool ready) {
             continue;
         if (!ready)
             entry.ready = 0;
-        settle_entry(&entry, sock, began, ended);
+        settle_entry(set, &entry, sock, began, ended);
     }
 }
 

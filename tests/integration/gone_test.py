@@ -24,6 +24,9 @@ WAITS = {
     "epoll, edge": "epolls(select.EPOLLIN | select.EPOLLET)",
     "short epolls": "epolls(select.EPOLLIN, 0.1)",
     "own timeout": "s.settimeout(30) or s.recv(1)",
+    "short own timeouts": "own_timeouts()",
+    "short selects, without blocking": "s.setblocking(False) or selects()",
+    "short epolls, without blocking": "s.setblocking(False) or epolls(select.EPOLLIN, 0.1)",
     "recvmmsg": "recvmmsg(None)",
     "recvmmsg, with a timeout": "recvmmsg(ctypes.byref((ctypes.c_long * 2)(30, 0)))",
     "splice": "splice()",
@@ -69,6 +72,20 @@ def polls_beside_space():
     while s.fileno() not in dict(set.poll()):
         time.sleep(0.01)
     return s.recv(1)
+
+def selects():
+    while not select.select([s], [], [], 0.1)[0]:
+        pass
+    return s.recv(1)
+
+def own_timeouts():
+    s.settimeout(0.2)
+    while True:
+        try:
+            return s.recv(1)
+        except TimeoutError as late:
+            if late.errno:
+                raise
 
 def epolls(events, timeout=None):
     set = select.epoll()
