@@ -24,12 +24,6 @@ static int get_int(int fd, int level, int name, int otherwise) {
     return nd_real.getsockopt(fd, level, name, &value, &len) == 0 ? value : otherwise;
 }
 
-static bool has_peer(int fd) {
-    struct sockaddr_storage peer;
-    socklen_t len = sizeof peer;
-    return getpeername(fd, (struct sockaddr *)&peer, &len) == 0;
-}
-
 /* Sets the limits that the config file has for the other side. */
 static void set_profile(int fd, struct nd_sock *sock) {
     struct sockaddr_storage peer;
@@ -63,7 +57,7 @@ struct nd_sock *nd_sock_discover(int fd) {
     bool listening = get_int(fd, SOL_SOCKET, SO_ACCEPTCONN, 0) > 0;
     if (listening)
         flags |= ND_SOCK_LISTENING;
-    else if (!(flags & ND_SOCK_LOCAL) && has_peer(fd))
+    else if (!(flags & ND_SOCK_LOCAL) && nd_has_peer(fd))
         flags |= ND_SOCK_CONNECTED;
     _Static_assert(offsetof(struct linger, l_onoff) == 0, "the first int of SO_LINGER");
     if (get_int(fd, SOL_SOCKET, SO_LINGER, 0) > 0)

@@ -85,7 +85,7 @@ static bool is_stream(int fd) {
     return nd_real.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
 }
 
-static bool has_peer(int fd) {
+bool nd_has_peer(int fd) {
     struct sockaddr_storage peer;
     socklen_t len = sizeof peer;
     return getpeername(fd, (struct sockaddr *)&peer, &len) == 0;
@@ -93,7 +93,7 @@ static bool has_peer(int fd) {
 
 static uint8_t state_without_info(int fd) {
     struct pollfd pollfd = {.fd = fd, .events = POLLOUT};
-    if (has_peer(fd))
+    if (nd_has_peer(fd))
         return TCP_ESTABLISHED;
     return nd_poll_now(&pollfd) == 0 ? TCP_SYN_SENT : TCP_CLOSE;
 }
@@ -137,7 +137,7 @@ bool nd_tcp_info_read(int fd, struct nd_tcp_info *info) {
     struct nd_sock *sock = known ? nd_sock_lookup(fd) : NULL;
     struct nd_mptcp_info whole;
     if (sock && nd_is_mptcp(fd, sock) && nd_mptcp_info_read(fd, &whole))
-        nd_tcp_info_merge(info, &whole, has_peer(fd));
+        nd_tcp_info_merge(info, &whole, nd_has_peer(fd));
     errno = saved;
     return known;
 }

@@ -51,6 +51,9 @@ struct nd_mptcp_info;
  * have just done so: no limit fires by what a single subflow does. `connected`: the socket has a peer. */
 void nd_tcp_info_merge(struct nd_tcp_info *info, const struct nd_mptcp_info *whole, bool connected);
 
+/* Whether the kernel knows a peer of the socket. Errno undefined. */
+bool nd_has_peer(int fd);
+
 /* Whether the handshake is over and the connection not closed from this side. */
 static inline bool nd_tcp_established(const struct nd_tcp_info *info) {
     return info->state == TCP_ESTABLISHED || info->state == TCP_CLOSE_WAIT;
