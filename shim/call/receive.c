@@ -32,7 +32,7 @@ static ssize_t finish_plain(const struct nd_receive_call *call, struct nd_sock *
     return nd_receive_finish(call, sock, result);
 }
 
-/* Whether only the kernel can wait for the bytes: poll cannot wait for more than are there. */
+/* Whether only the kernel can wait for all bytes: poll cannot wait for more than are there. */
 static bool peeks_all(const struct nd_receive_call *call) {
     const int both = MSG_WAITALL | MSG_PEEK;
     return call->kind >= ND_RECV && (call->flags & both) == both;
@@ -119,6 +119,15 @@ static ssize_t receive_observed(const struct nd_receive_call *call, struct nd_so
     return nd_sock_is_datagram(sock) ? nd_receive_finish(call, sock, result) : result;
 }
 
+/* A call that peeks at all it has space for. UNACKED and the like bound its wait for the first byte, which poll can wait
+ * for: a peer that is gone has mostly sent none. */
+static ssize_t receive_peeking(const struct nd_receive_call *call, struct nd_sock *sock) {
+    char byte;
+    const struct nd_receive_call first = {.kind = ND_RECV, .fd = call->fd, .buf = &byte, .len = 1, .flags = MSG_PEEK};
+    const ssize_t result = nd_receive_polled(&first, sock, 0);
+    return result > 0 ? nd_receive_finish(call, sock, nd_receive_plain(call)) : result;
+}
+
 static ssize_t receive_bounded(const struct nd_receive_call *call) {
     struct nd_sock *sock = nd_sock_lookup(call->fd);
     if (!sock)
@@ -152,6 +161,8 @@ static ssize_t receive_bounded(const struct nd_receive_call *call) {
                       ((flags & (ND_SOCK_CARRIED_IN | ND_SOCK_LOWAT)) && limit) || nd_gone_first(sock, limit);
     if (ours && !peeks_all(call) && has_space(call))
         return nd_receive_polled(call, sock, nd_sock_recv_limit(sock)); /* an own timeout may be shorter: it adds up */
+    if (ours && !limit && has_space(call))
+        return receive_peeking(call, sock);
     if (limit && scope && scope->timeout)
         return receive_within(call, sock, scope, limit);
     return limit ? receive_limited(call, sock, limit) : finish_plain(call, sock, nd_receive_plain(call));

@@ -16,6 +16,7 @@ WAITS = {
     "read": "os.read(s.fileno(), 1)",
     "recvmsg": "s.recvmsg(1)",
     "waitall": "s.recv(10, socket.MSG_WAITALL)",
+    "peek at all": "s.recv(10, socket.MSG_PEEK | socket.MSG_WAITALL)",
     "poll": "polls(None)",
     "short polls": "polls(100)",
     "poll for input, beside one for space": "polls_beside_space()",
