@@ -34,11 +34,11 @@ bool nd_gone_check(int fd, struct nd_sock *sock, nd_time now, struct nd_expiry *
     if (now < nd_gone_due(sock, now) || !nd_tcp_info_read(fd, &info))
         return false;
     const nd_time unacked = nd_gone_for(sock, &info, now), left = limit - unacked;
+    const nd_time awaited = nd_observing ? 0 : nd_tcp_answer_awaited(&info, unacked, limit);
     sock->unacked_since = unacked > 0 ? now - unacked : 0;
     /* One that is only observed is reported once in a while. */
-    sock->gone_check_at = now + (left <= 0 && nd_observing  ? limit
-                                 : left > SHORTEST_INTERVAL ? left
-                                                            : SHORTEST_INTERVAL);
+    const nd_time next = left <= 0 && nd_observing ? limit : left <= 0 ? awaited : left;
+    sock->gone_check_at = now + (next > SHORTEST_INTERVAL ? next : SHORTEST_INTERVAL);
     *expiry = (struct nd_expiry){.limit = nd_limit_name(sock, ND_LIMIT_UNACKED), .timeout = limit, .elapsed = unacked};
-    return unacked >= limit;
+    return unacked >= limit && !awaited;
 }

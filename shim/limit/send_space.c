@@ -75,14 +75,22 @@ bool nd_send_space_check(int fd, const struct nd_sock *sock, struct nd_send_spac
             space->progress = now;
         space->queued = queued;
     }
+    struct nd_tcp_info info = {0};
     if (unacked) {
-        struct nd_tcp_info info;
         nd_tcp_info_read(fd, &info);
         nd_send_space_answers(space, &info, now);
     }
     errno = saved;
     enum nd_limit limit;
-    const bool fired = now >= nd_send_space_fires(sock, space, &limit), silent = limit == ND_LIMIT_SEND;
+    const bool fired = now >= nd_send_space_fires(sock, space, &limit);
+    const bool silent = limit == ND_LIMIT_SEND;
+    const nd_time awaited = fired && !silent ? nd_tcp_answer_awaited(&info, now - space->unacked_since, unacked) : 0;
+    if (awaited) {
+        *next = now + (awaited > SHORTEST_INTERVAL ? awaited : SHORTEST_INTERVAL);
+        if (send)
+            *next = nd_time_sooner(*next, next_check(send, space->progress, now));
+        return false;
+    }
     if (fired)
         *expiry = (struct nd_expiry){.limit = nd_limit_name(sock, limit),
                                      .timeout = silent ? send : unacked,

@@ -168,24 +168,44 @@ static nd_time intervals(nd_time last, unsigned count) {
     return sum;
 }
 
-nd_time nd_tcp_unacked_for(const struct nd_tcp_info *info) {
-    nd_time since;
-    if (!nd_tcp_unanswered(info) || info->state == TCP_CLOSE)
-        return 0;
+static bool sends_data(const struct nd_tcp_info *info) {
+    return info->state == TCP_ESTABLISHED || info->state == TCP_CLOSE_WAIT;
+}
+
+/* How long what is unanswered has been outstanding, by how often it was sent again. */
+static nd_time outstanding_for(const struct nd_tcp_info *info) {
     const unsigned backoff = info->backoff < 32 ? info->backoff : 31;
     if (info->unacked == 0) {
         /* Probes: the interval is rto << backoff, and rto stays (tcp_probe0_when). A probe of a closed window has no
          * data; one has that could not be sent at first (dropped on this host), and then each is a sending. */
         const bool has_data = info->last_data_sent < info->last_ack_recv;
-        since = intervals(nd_time_sooner(info->rto << (backoff ? backoff - 1 : 0), RTO_MAX), info->probes - !has_data) +
-                (has_data ? info->last_data_sent : 0);
-    } else {
-        /* Data: rto is doubled each time, and each retransmission is a sending (tcp_event_data_sent); that of a FIN is
-         * none. */
-        const bool has_data = info->state == TCP_ESTABLISHED || info->state == TCP_CLOSE_WAIT;
-        since = intervals(info->rto / 2, backoff) + (has_data ? info->last_data_sent : 0);
+        return intervals(nd_time_sooner(info->rto << (backoff ? backoff - 1 : 0), RTO_MAX), info->probes - !has_data) +
+               (has_data ? info->last_data_sent : 0);
     }
-    return nd_time_sooner(since, info->last_ack_recv);
+    /* Data: rto is doubled each time, and each retransmission is a sending (tcp_event_data_sent); that of a FIN is
+     * none. */
+    return intervals(info->rto / 2, backoff) + (sends_data(info) ? info->last_data_sent : 0);
+}
+
+nd_time nd_tcp_unacked_for(const struct nd_tcp_info *info) {
+    if (!nd_tcp_unanswered(info) || info->state == TCP_CLOSE)
+        return 0;
+    return nd_time_sooner(outstanding_for(info), info->last_ack_recv);
+}
+
+/* An answer is awaited for no longer than this beyond a limit, nor for longer than the limit: the first retransmission
+ * after it comes within that, unless the times between two have long grown. */
+#define PATIENCE (5 * ND_SEC)
+
+nd_time nd_tcp_answer_awaited(const struct nd_tcp_info *info, nd_time unacked, nd_time limit) {
+    if (!sends_data(info) || info->unacked == 0 || info->backoff >= 32 || unacked < limit ||
+        info->last_ack_recv + ND_TCP_TICK < outstanding_for(info)) /* it is heard, but does not hear */
+        return 0;
+    const nd_time first = info->rto >> info->backoff, over = unacked - limit;
+    /* The kernel's timers are late by up to an eighth of their time. */
+    const nd_time until_sent = info->last_data_sent <= over ? 0 : info->rto + info->rto / 8;
+    const nd_time left = until_sent + first - info->last_data_sent;
+    return left > 0 && over + left <= nd_time_sooner(PATIENCE, limit + 2 * first) ? left : 0;
 }
 
 bool nd_tcp_reply_pending(const struct nd_tcp_info *info, bool sent_last, bool tls) {

@@ -171,6 +171,54 @@ END_TEST
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 
+/* A question that was sent again so often, the last time so long ago. The first time was after 200 ms. */
+static struct nd_tcp_info sent_again(unsigned times, nd_time ago) {
+    const nd_time first = 200 * ND_MSEC, outstanding = ((1 << times) - 1) * first + ago;
+    return (struct nd_tcp_info){.known = ND_TCP_TIMES,
+                                .state = TCP_ESTABLISHED,
+                                .unacked = 1,
+                                .backoff = (uint8_t)times,
+                                .rto = first << times,
+                                .last_data_sent = ago,
+                                .last_ack_recv = outstanding};
+}
+
+START_TEST(an_answer_to_what_is_sent_after_the_limit_is_awaited) {
+    struct nd_tcp_info before = sent_again(3, 600 * ND_MSEC), after = sent_again(4, 60 * ND_MSEC);
+    ck_assert_int_eq(nd_tcp_answer_awaited(&before, 2 * ND_SEC, 2 * ND_SEC),
+                     1400 * ND_MSEC); /* 200 of them may be the timer's */
+    ck_assert_int_eq(nd_tcp_answer_awaited(&after, 3060 * ND_MSEC, 3 * ND_SEC), 140 * ND_MSEC);
+    after = sent_again(4, 200 * ND_MSEC);
+    ck_assert_int_eq(nd_tcp_answer_awaited(&after, 3200 * ND_MSEC, 3 * ND_SEC), 0);
+}
+END_TEST
+
+START_TEST(nothing_is_awaited_long_after_the_limit) {
+    struct nd_tcp_info late = sent_again(8, 9 * ND_SEC), busy = sent_again(4, 0);
+    ck_assert_int_eq(nd_tcp_answer_awaited(&late, 60 * ND_SEC, 60 * ND_SEC), 0);
+    ck_assert_int_gt(nd_tcp_answer_awaited(&busy, 6 * ND_SEC, 3 * ND_SEC), 0); /* more is sent all the time */
+    ck_assert_int_eq(nd_tcp_answer_awaited(&busy, 7 * ND_SEC, 3 * ND_SEC), 0);
+}
+END_TEST
+
+START_TEST(nothing_is_awaited_where_nothing_is_sent_again) {
+    struct nd_tcp_info one = sent_again(3, 600 * ND_MSEC);
+    ck_assert_int_eq(nd_tcp_answer_awaited(&one, 1 * ND_SEC, 2 * ND_SEC), 0);
+    one.unacked = 0; /* a probe: counted to the last one as it is */
+    ck_assert_int_eq(nd_tcp_answer_awaited(&one, 2 * ND_SEC, 2 * ND_SEC), 0);
+    one.unacked = 1;
+    one.state = TCP_FIN_WAIT1;
+    ck_assert_int_eq(nd_tcp_answer_awaited(&one, 2 * ND_SEC, 2 * ND_SEC), 0);
+}
+END_TEST
+
+START_TEST(a_peer_that_is_heard_and_does_not_hear_is_not_waited_for) {
+    struct nd_tcp_info one = sent_again(5, 2 * ND_SEC);
+    one.last_ack_recv = 2500 * ND_MSEC;
+    ck_assert_int_eq(nd_tcp_answer_awaited(&one, 2500 * ND_MSEC, 2 * ND_SEC), 0);
+}
+END_TEST
+
 void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, stop);
     tcase_add_test(tests, reads_what_the_kernel_reports);
@@ -181,4 +229,8 @@ void add_tests(TCase *tests) {
     tcase_add_loop_test(tests, a_reply_is_pending, 0, COUNT(replies));
     tcase_add_test(tests, who_made_a_connection);
     tcase_add_loop_test(tests, only_timers_leave_probes_and_repeats, 0, 4);
+    tcase_add_test(tests, an_answer_to_what_is_sent_after_the_limit_is_awaited);
+    tcase_add_test(tests, nothing_is_awaited_long_after_the_limit);
+    tcase_add_test(tests, nothing_is_awaited_where_nothing_is_sent_again);
+    tcase_add_test(tests, a_peer_that_is_heard_and_does_not_hear_is_not_waited_for);
 }
