@@ -75,7 +75,7 @@ ALL_CFLAGS += -ftls-model=initial-exec
 # `ls shim/hook` is the list of what is interposed. The rest of shim/ is plain code that unit tests and the command can link,
 # but for what makes a library of it: the constructor, what binds its calls, and the stand-ins for libgcc's functions.
 sources = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)))
-HOOK_OBJS := $(call sources,shim/hook/*.c shim/start.c shim/own_calls.c shim/cleanup.c)
+HOOK_OBJS := $(call sources,shim/hook/*.c shim/start.c shim/own_calls.c shim/later_calls.c shim/cleanup.c)
 PLAIN_OBJS := $(filter-out $(HOOK_OBJS),$(call sources,shim/*.c shim/*/*.c)) $(call sources,base/*.c)
 # What every process runs at its start, linked first: it stands on few pages, next to the tables that the loader has read.
 FIRST_OBJS := $(patsubst %,$(BUILD)/shim/%.o,start own_calls symbols real next raw call/direct_send tls/loaded_file \
@@ -132,17 +132,22 @@ $(BUILD)/exports.map: $(BUILD)/hooks.names
 $(BUILD)/renames: $(BUILD)/hooks.names
 	awk '$$2 == "libc" { print $$1, "nd_real_" $$1 }' $< > $@
 
+# The same, and the functions of libc that only lookups call (shim/later_calls.c).
+$(BUILD)/lookup_renames: $(BUILD)/renames shim/later_calls.def
+	{ cat $< && printf '%s\n' '#define ND_LATER(name, ...) name' '#define ND_LATER_OWN(name) name' '#include "shim/later_calls.def"' | \
+	    $(CC) -I. -E -P -x c - | awk 'NF { print $$1, "nd_later_" $$1 }'; } > $@
+
 # c-ares and the resolver call by name; in the library those calls go to the real functions, never through our hooks. A
 # shared c-ares cannot be renamed; it leaves every call on a socket to the resolver (resolver/dns_attempt.c).
-$(BUILD)/renamed/resolver.o: $(RESOLVER_OBJS) $(BUILD)/renames
+$(BUILD)/renamed/resolver.o: $(RESOLVER_OBJS) $(BUILD)/lookup_renames
 	@mkdir -p $(@D)
 	$(LD) -r -o $@.tmp $(RESOLVER_OBJS)
-	$(OBJCOPY) --redefine-syms=$(BUILD)/renames $@.tmp $@ && rm $@.tmp
+	$(OBJCOPY) --redefine-syms=$(BUILD)/lookup_renames $@.tmp $@ && rm $@.tmp
 
 # What they refer to and musl lacks is referred to weakly (base/libc.h): of c-ares what Debian's build checks by.
-$(BUILD)/renamed/libcares.a: $(CARES_A) $(BUILD)/renames $(BUILD)/cares
+$(BUILD)/renamed/libcares.a: $(CARES_A) $(BUILD)/lookup_renames $(BUILD)/cares
 	@mkdir -p $(@D)
-	$(OBJCOPY) --redefine-syms=$(BUILD)/renames --wildcard --weaken-symbol='__*_chk' $(CARES_A) $@
+	$(OBJCOPY) --redefine-syms=$(BUILD)/lookup_renames --wildcard --weaken-symbol='__*_chk' $(CARES_A) $@
 
 RENAMED_UNWIND_A := $(if $(UNWIND_A),$(BUILD)/renamed/libunwind.a)
 $(BUILD)/renamed/libunwind.a: $(UNWIND_A) $(BUILD)/renames
