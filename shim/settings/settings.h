@@ -74,14 +74,14 @@ enum nd_setting_kind {
 };
 
 /* A row for each setting. The environment, the config file, the command's options and its help are made from this
- * table. */
+ * table. It has no pointers, which every start would relocate. */
 struct nd_setting {
-    const char *name; /* "RECV": the variable without NETDEADLINE_ */
+    char name[24]; /* "RECV": the variable without NETDEADLINE_ */
     enum nd_setting_kind kind;
-    size_t field;             /* its offset in struct nd_settings: a nd_time, or for a rate the struct nd_limits */
-    size_t follower;          /* a nd_time that takes the same value unless it has one of its own; 0 for none */
-    const char *default_text; /* as an operator would write it */
-    const char *meaning;      /* one line for a person */
+    uint16_t field;        /* its offset in struct nd_settings: a nd_time, or for a rate the struct nd_limits */
+    uint16_t follower;     /* a nd_time that takes the same value unless it has one of its own; 0 for none */
+    char default_text[24]; /* as an operator would write it */
+    char meaning[88];      /* one line for a person */
 };
 
 /* At least as many rows as the table has; what is seen from outside has this many (live.h). A set of rows is a
