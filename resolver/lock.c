@@ -3,7 +3,9 @@
 #include <sched.h>
 #include <unistd.h>
 
-const uint32_t *nd_lock_process;
+#include "base/compiler.h"
+
+const uint32_t *nd_lock_process ND_WRITTEN_AT_START;
 
 int nd_lock_owner(void) {
     uint32_t known = nd_lock_process ? __atomic_load_n(nd_lock_process, __ATOMIC_RELAXED) : 0;

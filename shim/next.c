@@ -1,8 +1,6 @@
 #include "shim/next.h"
 
-#include <dlfcn.h>
 #include <link.h>
-#include <netdb.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -13,7 +11,6 @@
 enum { MOST_LIBRARIES = 8 };
 
 bool nd_next_any ND_WRITTEN_AT_START;
-void (*nd_next_freeaddrinfo)(struct addrinfo *) ND_WRITTEN_AT_START;
 
 static struct range { uintptr_t start, end; } libraries[MOST_LIBRARIES];
 static int library_count ND_WRITTEN_AT_START;
@@ -84,7 +81,6 @@ void nd_next_start(void) {
     library_count = 0;
     dl_iterate_phdr(note_library, NULL);
     nd_next_any = library_count > 0;
-    *(void **)&nd_next_freeaddrinfo = dlsym(RTLD_NEXT, "freeaddrinfo");
 }
 
 bool nd_next_is_libc(const void *code) {

@@ -5,13 +5,8 @@
 
 #include <stdbool.h>
 
-struct addrinfo;
-
 /* Whether there is any. */
 extern bool nd_next_any __attribute__((visibility("hidden")));
-
-/* The function that frees what the next getaddrinfo returns. */
-extern void (*nd_next_freeaddrinfo)(struct addrinfo *) __attribute__((visibility("hidden")));
 
 /* Finds them. Called by the constructor, after nd_find_real. Not async-signal-safe. */
 void nd_next_start(void);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/compiler.h"
 #include "shim/mode.h"
 #include "shim/raw.h"
 #include "shim/symbols.h"
@@ -47,6 +48,8 @@ struct nd_real nd_real = {
 #include "shim/hooks.def"
 #undef ND_HOOK
 
+void (*nd_next_freeaddrinfo)(struct addrinfo *) ND_WRITTEN_AT_START;
+
 enum { MOST_FILES = 128 };
 
 /* The files that were loaded behind this one, at most so many, by their DT_GNU_HASH; libc apart from the others. */
@@ -55,11 +58,6 @@ struct files {
     const uint32_t *others[MOST_FILES];
     int count;
 };
-
-/* The kernel's, in which nothing is searched. */
-static bool is_vdso(const struct nd_symbols *file) {
-    return nd_symbols_same(file->soname, "linux-vdso.so.1") || nd_symbols_same(file->soname, "linux-gate.so.1");
-}
 
 /* Returns false where not all of them can be told. All that are loaded behind this one are taken, whether dlsym would
  * search them or not. */
@@ -70,7 +68,7 @@ static bool find_files(struct files *files) {
     files->count = 0;
     for (map = map ? map->l_next : NULL; map; map = map->l_next) {
         nd_symbols_read(map, &file);
-        if (is_vdso(&file))
+        if (nd_symbols_are_kernels(&file))
             continue;
         if (!file.hash || files->count == MOST_FILES)
             return false;
@@ -112,6 +110,7 @@ static void find_all(const struct files *files) {
         if (found)
             *real = found;
     }
+    *(void **)&nd_next_freeaddrinfo = find_next(files, "freeaddrinfo");
     /* A function that the host's libc lacks keeps its raw system call. One that libc has under an older name only
      * (__res_nquery in the libresolv of glibc before 2.34) is found by that name. */
     void *found;

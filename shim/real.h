@@ -45,6 +45,9 @@ extern struct nd_real nd_real __attribute__((visibility("hidden")));
 #undef ND_ALIAS
 #undef ND_TLS
 
+/* The function that frees what the next getaddrinfo returns, which is no hook. */
+extern void (*nd_next_freeaddrinfo)(struct addrinfo *) __attribute__((visibility("hidden")));
+
 /* Finds every real function: the next one in the search order, as dlsym(RTLD_NEXT) does, which may be called and may
  * allocate. Called by the constructor. Not async-signal-safe. */
 void nd_find_real(void);

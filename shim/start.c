@@ -1,7 +1,6 @@
 /* The constructor: finds the real functions and reads the settings before the program runs. */
 #include "shim/real.h"
 
-#include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <link.h>
@@ -29,6 +28,7 @@
 #include "shim/socket/owner.h"
 #include "shim/socket/profile.h"
 #include "shim/socket/record.h"
+#include "shim/symbols.h"
 
 #define DISABLE_FILE "/etc/netdeadline.disable"
 
@@ -44,7 +44,7 @@ extern struct nd_state netdeadline_state ND_EXPORT __attribute__((alias("nd_stat
 /* Whether the library is loaded twice, by LD_PRELOAD and /etc/ld.so.preload, or in two versions: only the first in the
  * search order works. */
 static bool is_second_copy(void) {
-    const void *first = dlsym(RTLD_DEFAULT, "netdeadline_state");
+    const void *first = nd_symbols_default("netdeadline_state");
     return first && first != &nd_state;
 }
 

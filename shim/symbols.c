@@ -40,6 +40,10 @@ bool nd_symbols_are_libcs(const struct nd_symbols *file) {
     return nd_libc_is_musl() ? file->base == _dl_debug_addr->r_ldbase : nd_symbols_same(file->soname, "libc.so.6");
 }
 
+bool nd_symbols_are_kernels(const struct nd_symbols *file) {
+    return nd_symbols_same(file->soname, "linux-vdso.so.1") || nd_symbols_same(file->soname, "linux-gate.so.1");
+}
+
 bool nd_symbols_same(const char *a, const char *b) {
     while (*a && *a == *b)
         a++, b++;
@@ -61,32 +65,32 @@ void nd_symbols_read(const struct link_map *map, struct nd_symbols *file) {
     uintptr_t soname = 0;
     *file = (struct nd_symbols){.base = map->l_addr, .dynamic = map->l_ld};
     for (const ElfW(Dyn) *entry = map->l_ld; entry->d_tag != DT_NULL; entry++) {
-        const void *at = address_of(map, entry->d_un.d_ptr);
+        const uintptr_t at = entry->d_un.d_ptr;
         switch (entry->d_tag) {
         case DT_STRTAB:
-            file->strings = at;
+            file->strings = address_of(map, at);
             break;
         case DT_SYMTAB:
-            file->symbols = at;
+            file->symbols = address_of(map, at);
             break;
         case DT_GNU_HASH:
-            file->hash = at;
+            file->hash = address_of(map, at);
             break;
         case DT_VERSYM:
-            file->versions = at;
+            file->versions = address_of(map, at);
             break;
         case DT_VERDEF:
-            file->defined = at;
+            file->defined = address_of(map, at);
             break;
         case DT_VERNEED:
-            file->needed = at;
+            file->needed = address_of(map, at);
             break;
         case DT_SONAME:
             soname = entry->d_un.d_val;
             break;
         case DT_REL:
         case DT_RELA:
-            file->relocations[0] = at;
+            file->relocations[0] = address_of(map, at);
             break;
         case DT_RELSZ:
         case DT_RELASZ:
@@ -97,7 +101,7 @@ void nd_symbols_read(const struct link_map *map, struct nd_symbols *file) {
             file->relative = entry->d_un.d_val;
             break;
         case DT_JMPREL:
-            file->relocations[1] = at;
+            file->relocations[1] = address_of(map, at);
             break;
         case DT_PLTRELSZ:
             file->sizes[1] = entry->d_un.d_val;
@@ -186,4 +190,52 @@ static uintptr_t function_of(const struct nd_symbols *file, const ElfW(Sym) * sy
 uintptr_t nd_symbols_function(const struct nd_symbols *file, const char *name, uint32_t hash, const char *version) {
     const ElfW(Sym) *symbol = find_symbol(file, name, hash, version);
     return symbol ? function_of(file, symbol) : 0;
+}
+
+/* The files in the order of the loader's search, while they are few. */
+static struct searched {
+    const struct link_map *map;
+    const uint32_t *hash;
+} searched[12] ND_WRITTEN_AT_START;
+static int searched_count ND_WRITTEN_AT_START; /* negative: they cannot be told */
+
+static void find_searched(void) {
+    const struct link_map *map = nd_symbols_own_map();
+    struct nd_symbols file;
+    while (map && map->l_prev)
+        map = map->l_prev;
+    searched_count = map ? 0 : -1;
+    for (; map && searched_count >= 0; map = map->l_next) {
+        nd_symbols_read(map, &file);
+        if (nd_symbols_are_kernels(&file))
+            continue;
+        if (!file.hash || !file.symbols || !file.strings ||
+            (size_t)searched_count == sizeof searched / sizeof searched[0])
+            searched_count = -1;
+        else
+            searched[searched_count++] = (struct searched){map, file.hash};
+    }
+}
+
+/* The address of what a file defines; 0 for what has none of its own. */
+static uintptr_t address_in(const struct nd_symbols *file, const ElfW(Sym) * symbol) {
+    if (!symbol)
+        return 0;
+    return SYMBOL_TYPE(symbol->st_info) == STT_OBJECT ? file->base + symbol->st_value : function_of(file, symbol);
+}
+
+void *nd_symbols_default(const char *name) {
+    const uint32_t hash = nd_symbols_hash(name);
+    struct nd_symbols file;
+    uintptr_t found = 0;
+    if (searched_count == 0)
+        find_searched();
+    for (int i = 0; i < searched_count && !found; i++) {
+        if (!nd_symbols_may_have(searched[i].hash, hash))
+            continue;
+        nd_symbols_read(searched[i].map, &file);
+        if (file.hash && file.symbols)
+            found = address_in(&file, find_symbol(&file, name, hash, NULL));
+    }
+    return searched_count < 0 ? dlsym(RTLD_DEFAULT, name) : (void *)found; // NOLINT(performance-no-int-to-ptr)
 }

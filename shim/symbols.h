@@ -34,6 +34,9 @@ void nd_symbols_read(const struct link_map *map, struct nd_symbols *file);
 /* Whether a file is libc itself. musl's is the loader, and has no soname. */
 bool nd_symbols_are_libcs(const struct nd_symbols *file);
 
+/* Whether a file is the kernel's vDSO, in which nothing is searched. */
+bool nd_symbols_are_kernels(const struct nd_symbols *file);
+
 bool nd_symbols_same(const char *a, const char *b);
 
 /* The hash of a name in DT_GNU_HASH. */
@@ -49,6 +52,10 @@ const char *nd_symbols_version_wanted(const struct nd_symbols *file, size_t symb
 /* The address of a function that a file with `hash`, `symbols` and `strings` defines under this name, whose hash is
  * given, and in this version; NULL is the version that is the default. 0 for anything else. */
 uintptr_t nd_symbols_function(const struct nd_symbols *file, const char *name, uint32_t hash, const char *version);
+
+/* As dlsym(RTLD_DEFAULT), without the code of the loader that a start has not used yet: the address of a function or a
+ * variable; NULL where there is none. Like the rest here, for constructors; not for hooks. */
+void *nd_symbols_default(const char *name);
 
 /* Whether the address lies in the file, between its symbols and its dynamic section, where its code is: linkers place
  * what is only read first and what is written last. */

@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 
 #include "shim/message.h"
+#include "shim/next.h"
 #include "shim/raw.h"
 #include "shim/real.h"
 #include "shim/socket/change.h"
@@ -153,12 +154,18 @@ static bool is_known_closed(struct window *window, int fd) {
     return fd < window->end && (window->entries[fd - window->first].revents & POLLNVAL);
 }
 
+/* The flags of a descriptor; negative where it is closed. Asks the kernel, unless a preloaded wrapper knows better: libc's
+ * fcntl is in a page that a start would have to map for it. */
+static int status_of(int fd) {
+    return nd_next_any ? nd_real.fcntl(fd, F_GETFL, NULL) : (int)nd_raw_fcntl64(fd, F_GETFL, NULL);
+}
+
 void nd_discover_inherited(void) {
     int saved = errno;
     struct window window;
     window.end = 0;
     for (int fd = 0, closed = 0; closed < GAP; fd++) {
-        int status = is_known_closed(&window, fd) ? -1 : nd_real.fcntl(fd, F_GETFL, NULL);
+        int status = is_known_closed(&window, fd) ? -1 : status_of(fd);
         closed = status < 0 ? closed + 1 : 0;
         if (status < 0 || !may_be_socket(status))
             continue;

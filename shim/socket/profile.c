@@ -12,15 +12,15 @@
 struct nd_rules nd_rules __attribute__((aligned(1024))); /* what every start writes is in one page */
 struct nd_profile nd_profiles[ND_PROFILES];
 nd_time nd_profile_shortest = ND_NEVER;
-bool nd_profile_has_establish;
+bool nd_profile_has_establish ND_WRITTEN_AT_START;
 
 enum state { FREE, BEING_MADE, READY };
 
 static struct nd_settings initial
-    ND_WRITTEN_AT_START;         /* the settings at start: what differs from them was changed since */
-static uint64_t resolve_bit;     /* the row of RESOLVE, where a rule sets it; or 0 */
-static uint64_t establish_bit;   /* the same of ESTABLISH */
-static _Atomic uint32_t renewed; /* the nd_settings_generation of the profiles */
+    ND_WRITTEN_AT_START;                           /* the settings at start: what differs from them was changed since */
+static uint64_t resolve_bit ND_WRITTEN_AT_START;   /* the row of RESOLVE, where a rule sets it; or 0 */
+static uint64_t establish_bit ND_WRITTEN_AT_START; /* the same of ESTABLISH */
+static _Atomic uint32_t renewed;                   /* the nd_settings_generation of the profiles */
 
 void nd_profile_start(void) {
     initial = nd_settings;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "shim/symbols.h"
 
 /* glibc's struct dl_find_object, with the words it reserves. The headers of the build host may not have it. */
 struct found {
@@ -20,7 +21,7 @@ struct found {
 static int (*find_object)(void *address, struct found *found) ND_WRITTEN_AT_START;
 
 __attribute__((constructor(101))) static void start(void) {
-    *(void **)&find_object = dlsym(RTLD_DEFAULT, "_dl_find_object");
+    *(void **)&find_object = nd_symbols_default("_dl_find_object");
 }
 
 static const char *end_of(const char *name) {

@@ -1,0 +1,37 @@
+#include "shim/symbols.h"
+
+#include <dlfcn.h>
+
+#include "tests/unit/unit.h"
+
+/* A function of libc, one that libc chooses by the processor, a variable, a function of the loader, and one that is missing. */
+static const char *const names[] = {"getpeername", "strcasecmp", "in6addr_loopback", "_dl_find_object",
+                                    "nobody_has_this"};
+
+START_TEST(the_search_is_the_loaders) {
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        ck_assert_ptr_eq(nd_symbols_default(names[i]), dlsym(RTLD_DEFAULT, names[i]));
+}
+END_TEST
+
+START_TEST(the_filter_leaves_out_nothing_that_is_there) {
+    struct nd_symbols file;
+    const struct link_map *map = nd_symbols_own_map();
+    ck_assert_ptr_nonnull(map);
+    for (; map; map = map->l_next) {
+        nd_symbols_read(map, &file);
+        if (nd_symbols_are_libcs(&file))
+            break;
+    }
+    ck_assert_ptr_nonnull(map);
+    const uint32_t hash = nd_symbols_hash("getpeername");
+    ck_assert(nd_symbols_may_have(file.hash, hash));
+    ck_assert_uint_ne(nd_symbols_function(&file, "getpeername", hash, NULL), 0);
+    ck_assert_uint_eq(nd_symbols_function(&file, "nobody_has_this", nd_symbols_hash("nobody_has_this"), NULL), 0);
+}
+END_TEST
+
+void add_tests(TCase *tests) {
+    tcase_add_test(tests, the_search_is_the_loaders);
+    tcase_add_test(tests, the_filter_leaves_out_nothing_that_is_there);
+}
