@@ -1,11 +1,10 @@
 #include "shim/call/send.h"
 
-#include <limits.h>
 #include <poll.h>
-#include <sys/syscall.h>
 
 #include "base/compiler.h"
 #include "shim/call/connect.h"
+#include "shim/call/send_remainder.h"
 #include "shim/limit/carry_over.h"
 #include "shim/limit/datagram.h"
 #include "shim/limit/observe.h"
@@ -29,11 +28,6 @@ static enum nd_call operation_of(const struct nd_send_call *call) {
     return call->many ? ND_OPERATION_sendmmsg : (enum nd_call)(ND_OPERATION_write + call->kind);
 }
 
-static ssize_t send_message(const struct nd_send_call *call, const struct msghdr *msg, int flags) {
-    return call->by_number ? nd_real.syscall(SYS_sendmsg, call->fd, (long)msg, flags, 0, 0, 0)
-                           : nd_real.sendmsg(call->fd, msg, flags);
-}
-
 ssize_t nd_send_plain(const struct nd_send_call *call) {
     switch (call->kind) {
     case ND_WRITE:
@@ -45,7 +39,7 @@ ssize_t nd_send_plain(const struct nd_send_call *call) {
     case ND_SENDTO:
         return nd_real.sendto(call->fd, call->buf, call->len, call->flags, call->to, call->to_len);
     default:
-        return send_message(call, call->msg, call->flags);
+        return nd_send_message(call, call->msg, call->flags);
     }
 }
 
@@ -58,45 +52,15 @@ size_t nd_send_total(const struct nd_send_call *call) {
     return total;
 }
 
-/* The ancillary data that the rest of a message carries too: a record type (kernel TLS) goes with every piece,
- * descriptors and credentials with the first byte only. */
-static void add_control(const struct msghdr *msg, struct msghdr *rest) {
-    const struct cmsghdr *first = msg->msg_control;
-    const size_t size = nd_message_control_size(msg);
-    if (size >= sizeof *first && first->cmsg_level != SOL_SOCKET) {
-        rest->msg_control = msg->msg_control;
-        rest->msg_controllen = size;
-    }
-}
-
-/* Makes the call for the bytes after the first `done`. Each call with MSG_ZEROCOPY that sends bytes has a completion of
- * its own, and the program expects one for all of them: the rest of such a call is copied. */
+/* Makes the call for the bytes after the first `done`. */
 static ssize_t send_now(const struct nd_send_call *call, size_t done, int flags) {
-    const char *const rest_of_bytes = (const char *)call->buf + done;
-    flags &= done > 0 ? ~MSG_ZEROCOPY : -1;
-    if (!call->msg && call->kind != ND_SENDTO) /* a wrapper's sendto may be made of send, and the other way round */
-        return nd_real.send(call->fd, rest_of_bytes, call->len - done, flags);
-    if (!call->msg)
-        return nd_real.sendto(call->fd, rest_of_bytes, call->len - done, flags, call->to, call->to_len);
-    if (done == 0)
-        return send_message(call, call->msg, flags);
-    size_t i = 0;
-    const struct iovec *iov = call->msg->msg_iov;
-    while (i < nd_message_buffers(call->msg) && done >= iov[i].iov_len)
-        done -= iov[i++].iov_len;
-    struct msghdr rest = {.msg_name = call->msg->msg_name,
-                          .msg_namelen = call->msg->msg_namelen,
-                          .msg_iov = call->msg->msg_iov + i,
-                          .msg_iovlen = nd_message_buffers(call->msg) - i};
-    struct iovec part;
-    add_control(call->msg, &rest);
-    if (done > 0) { /* a buffer that was sent in part, and with MSG_MORE if others follow */
-        part = (struct iovec){(char *)iov[i].iov_base + done, iov[i].iov_len - done};
-        flags |= rest.msg_iovlen > 1 ? MSG_MORE : 0;
-        rest.msg_iov = &part;
-        rest.msg_iovlen = 1;
-    }
-    return send_message(call, &rest, flags);
+    if (done > 0)
+        return nd_send_remainder(call, done, flags);
+    if (call->msg)
+        return nd_send_message(call, call->msg, flags);
+    if (call->kind == ND_SENDTO) /* a wrapper's sendto may be made of send, and the other way round */
+        return nd_real.sendto(call->fd, call->buf, call->len, flags, call->to, call->to_len);
+    return nd_real.send(call->fd, call->buf, call->len, flags);
 }
 
 /* An attempt with MSG_NOSIGNAL has returned `sent`. Returns what the program gets: no SIGPIPE for a stream that a
@@ -182,35 +146,11 @@ static ssize_t give_up(struct send_wait *this, size_t done) {
     return sent_or_fail(done, error);
 }
 
-/* The rest of a write under a filter that may allow nothing else. */
-static ssize_t write_rest(const struct nd_send_call *call, size_t done) {
-    struct iovec rest[IOV_MAX];
-    const struct iovec *iov = call->msg->msg_iov;
-    int count = 0;
-    size_t i = 0;
-    for (; done >= iov[i].iov_len; i++)
-        done -= iov[i].iov_len;
-    for (; i < nd_message_buffers(call->msg); i++, done = 0)
-        rest[count++] = (struct iovec){(char *)iov[i].iov_base + done, iov[i].iov_len - done};
-    return nd_real.writev(call->fd, rest, count);
-}
-
-/* Sends more after `done` bytes, by the system call that the program itself makes. */
-static ssize_t send_plainly(const struct nd_send_call *call, size_t done) {
-    if (done == 0)
-        return nd_send_plain(call);
-    if (call->kind == ND_WRITE)
-        return nd_real.write(call->fd, (const char *)call->buf + done, call->len - done);
-    if (call->kind == ND_WRITEV)
-        return write_rest(call, done);
-    return send_now(call, done, call->flags | MSG_NOSIGNAL);
-}
-
 /* A filter was installed while the call waited: it goes on, unbounded. */
 static ssize_t send_under_filter(const struct nd_send_call *call, size_t done) {
     const size_t total = nd_send_total(call);
     ssize_t sent = 0;
-    while (done < total && (sent = send_plainly(call, done)) > 0)
+    while (done < total && (sent = done > 0 ? nd_send_remainder_plainly(call, done) : nd_send_plain(call)) > 0)
         done += (size_t)sent;
     return sent < 0 ? sent_or_fail(done, errno) : (ssize_t)done;
 }

@@ -3,28 +3,7 @@
 #ifndef ND_CALL_SEND_H
 #define ND_CALL_SEND_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <sys/socket.h>
-
-/* A call with one of these flags is never made as several. */
-#define ND_SEND_WHOLE (MSG_OOB | MSG_FASTOPEN)
-
-enum nd_send_kind { ND_WRITE, ND_WRITEV, ND_SEND, ND_SENDTO, ND_SENDMSG };
-
-/* The call as the program made it. */
-struct nd_send_call {
-    enum nd_send_kind kind;
-    int fd, flags;
-    const void *buf; /* WRITE, SEND, SENDTO */
-    size_t len;
-    const struct sockaddr *to;
-    socklen_t to_len;
-    const struct msghdr *msg; /* WRITEV, SENDMSG */
-    const void *caller;       /* the code that made the call */
-    bool many;                /* one message of sendmmsg */
-    bool by_number;           /* the message leaves by its system call, not by libc's function */
-};
+#include "shim/call/send_call.h"
 
 /* Makes the call, under the limits that bound it. Keeps errno on success. */
 ssize_t nd_send(const struct nd_send_call *call);
