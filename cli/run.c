@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include "cli/elf_file.h"
 #include "cli/executes.h"
 #include "cli/guard_loop.h"
+#include "cli/launcher.h"
 #include "cli/options.h"
 #include "cli/preload.h"
 #include "cli/program.h"
@@ -73,6 +75,33 @@ static int set_preload(const char *name, const struct library *library) {
     return CLI_OK;
 }
 
+/* A launcher that puts its own library in the place of ours is to start this command, which adds ours to that one.
+ * Returns the words to execute: `program`, or an array to be freed. */
+static char **through_launcher(char **program, const char *library, bool may_guard) {
+    static char command[PATH_MAX], run_word[] = "run", no_guard[] = "--no-guard", which[] = "--library", end[] = "--";
+    const int at = launcher_program(program);
+    size_t count = 0;
+    while (program[count])
+        count++;
+    char **all = at > 0 && library_command(command) == 0 ? calloc(count + 7, sizeof *all) : NULL;
+    if (!all)
+        return program;
+    char **next = all;
+    memcpy(next, program, (size_t)at * sizeof *next);
+    next += at;
+    *next++ = command;
+    *next++ = run_word;
+    if (!may_guard)
+        *next++ = no_guard;
+    if (library) {
+        *next++ = which;
+        *next++ = (char *)(uintptr_t)library; /* execvp changes no word */
+    }
+    *next++ = end;
+    memcpy(next, program + at, (count - (size_t)at) * sizeof *next);
+    return all;
+}
+
 static int run(int argc, char **argv) {
     struct options options;
     struct library library;
@@ -91,9 +120,12 @@ static int run(int argc, char **argv) {
     guard_if_useless(program[0], &library, may_guard);
     if (set_preload(program[0], &library) != CLI_OK)
         return CLI_FAILED;
-    execvp(program[0], program);
+    char **words = through_launcher(program, options.library, may_guard);
+    execvp(words[0], words);
     status = errno == ENOENT ? CLI_NOT_FOUND : CLI_CANNOT_EXECUTE;
     cli_warn("cannot execute '%s': %s", program[0], strerror(errno));
+    if (words != program)
+        free(words);
     return status;
 }
 

@@ -196,6 +196,29 @@ def test_preload_is_kept_and_not_doubled(prefix):
         assert variables_of(run(prefix, "run", "env", preload=before))["LD_PRELOAD"] == after
 
 
+# Each puts a library of its own in the place of what LD_PRELOAD names.
+LAUNCHERS = {
+    "mptcpize": ('[ "$1" = run ] && shift; [ "$1" = -d ] && shift', [["run"], ["run", "-d"]]),
+    "trickle": ('while getopts hvVsd:u:w:t:l:n:L:P: o; do :; done; shift $((OPTIND - 1))', [[], ["-s"], ["-d", "1"], ["-sd", "1", "-u2"], ["-s", "--"]]),
+    "jemalloc.sh": (":", [[]]),
+}
+
+
+@WITHOUT_SANITIZER
+@pytest.mark.parametrize("name", LAUNCHERS)
+def test_launchers_that_replace_the_list(prefix, tmp_path, name):
+    text, options = LAUNCHERS[name]
+    (tmp_path / name).write_text(f'#!/bin/sh\n{text}\nLD_PRELOAD=libm.so.6 exec "$@"\n')
+    (tmp_path / name).chmod(0o755)
+    library = prefix / LIB / "libnetdeadline.so"
+    for own, said in (f"{prefix}/$LIB/libnetdeadline.so", []), (str(library), ["--no-guard", "--library", library]):
+        for words in options:
+            result = run(prefix, "run", "--recv", "3s", *said, "--", tmp_path / name, *words, "sh", "-c", 'echo "$LD_PRELOAD $NETDEADLINE_RECV $1"',
+                         "sh", "a  --b")
+            assert (result.returncode, result.stdout, result.stderr) == (0, f"{own}:libm.so.6 3s a  --b\n", ""), (words, result)
+    assert run(prefix, "run", tmp_path / name).returncode != 125
+
+
 @WITHOUT_SANITIZER
 @OF_A_BUILD
 @pytest.mark.parametrize("before", ["", "libm.so.6"])
