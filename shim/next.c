@@ -81,6 +81,8 @@ void nd_next_start(void) {
     library_count = 0;
     dl_iterate_phdr(note_library, NULL);
     nd_next_any = library_count > 0;
+    if (nd_next_any)
+        nd_find_libcs_own(nd_next_has);
 }
 
 bool nd_next_is_libc(const void *code) {

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "base/compiler.h"
@@ -41,8 +42,13 @@ struct nd_real nd_real = {
 #undef ND_HOOK
 };
 
+/* Libc's own functions, where the next one is another library's. */
+static struct nd_real libcs;
+
 #define ND_HOOK(name, type, params, args, raw)                                                                         \
     type nd_real_##name params {                                                                                       \
+        if (nd_unlikely(libcs.name != NULL))                                                                           \
+            return libcs.name args;                                                                                    \
         return nd_real.name args;                                                                                      \
     }
 #include "shim/hooks.def"
@@ -125,6 +131,28 @@ static void find_all(const struct files *files) {
 void nd_find_real(void) {
     struct files files;
     find_all(find_files(&files) ? &files : NULL);
+}
+
+void nd_find_libcs_own(bool (*is_others)(const void *code)) {
+    struct files files;
+    if (!find_files(&files))
+        return;
+    static const struct {
+        char name[12]; /* no pointer, which every start would relocate */
+        uint16_t place;
+    } calls[] = {
+#define OWN(name) {#name, offsetof(struct nd_real, name)}
+        OWN(socket), OWN(bind),    OWN(connect), OWN(getsockopt), OWN(setsockopt), OWN(fcntl),
+        OWN(poll),   OWN(read),    OWN(recv),    OWN(recvfrom),   OWN(recvmsg),    OWN(send),
+        OWN(sendto), OWN(sendmsg), OWN(writev),  OWN(close),      OWN(fclose),     OWN(syscall),
+#undef OWN
+    };
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        void *real = *(void **)((char *)&nd_real + calls[i].place);
+        if (is_others(real))
+            *(uintptr_t *)((char *)&libcs + calls[i].place) =
+                nd_symbols_function(&files.libc, calls[i].name, nd_symbols_hash(calls[i].name), NULL);
+    }
 }
 
 static void find_in(void *library) {

@@ -36,7 +36,9 @@ struct nd_real {
 extern struct nd_real nd_real __attribute__((visibility("hidden")));
 
 /* The same as functions: when the library is linked, the calls in c-ares, libunwind and resolver/ are renamed to these.
- * Each is async-signal-safe where the real function is. */
+ * Each is async-signal-safe where the real function is. What a lookup calls inside itself is libc's own also where
+ * another library stands in between (nd_find_libcs_own): it does not see the calls of libc's lookups, either. So is what
+ * the library asks the kernel of a socket that another one may hide. */
 #define ND_HOOK(name, type, params, args, raw) type nd_real_##name params;
 #define ND_ALIAS(name, of)
 #define ND_TLS(name, type, params, args)
@@ -51,5 +53,9 @@ extern void (*nd_next_freeaddrinfo)(struct addrinfo *) __attribute__((visibility
 /* Finds every real function: the next one in the search order, as dlsym(RTLD_NEXT) does, which may be called and may
  * allocate. Called by the constructor. Not async-signal-safe. */
 void nd_find_real(void);
+
+/* Finds libc's own functions for what lookups do with sockets, where `is_others` says of the real one that it is another
+ * library's. Called by the constructor, after nd_find_real. */
+void nd_find_libcs_own(bool (*is_others)(const void *code));
 
 #endif

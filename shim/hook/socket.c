@@ -5,6 +5,7 @@
 #include "shim/hook/hook.h"
 #include "shim/limit/datagram.h"
 #include "shim/mode.h"
+#include "shim/next.h"
 #include "shim/socket/change.h"
 #include "shim/socket/keepalive.h"
 #include "shim/socket/kernel_timers.h"
@@ -13,10 +14,18 @@
 
 #define TYPE_MASK 0xf /* SOCK_TYPE_MASK of the kernel: the rest are flags */
 
+/* Another library may have made a socket of another family in the place of the one that was asked for (socket_wrapper:
+ * AF_UNIX). It hides that from the program; the kernel tells. */
+static int domain_made(int fd, int domain) {
+    int made;
+    socklen_t len = sizeof made;
+    return nd_next_is(socket) && nd_real_getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &made, &len) == 0 ? made : domain;
+}
+
 ND_COLD static void note_created(int fd, int domain, int type, int protocol) {
     int saved = errno;
     int kind = type & TYPE_MASK;
-    uint32_t flags = nd_sock_family(domain, kind, protocol);
+    uint32_t flags = nd_sock_family(domain_made(fd, domain), kind, protocol);
     if (type & SOCK_NONBLOCK)
         flags |= ND_SOCK_NONBLOCK;
     struct nd_sock *sock = nd_sock_created(fd, flags);

@@ -13,7 +13,7 @@
 
 static int disconnect(int fd) {
     struct sockaddr unspecified = {.sa_family = AF_UNSPEC};
-    return nd_real.connect(fd, &unspecified, sizeof unspecified);
+    return nd_real_connect(fd, &unspecified, sizeof unspecified);
 }
 
 /* Of the epoll sets that hold a socket with EPOLLEXCLUSIVE the kernel wakes one for an error; shutdown wakes them all,

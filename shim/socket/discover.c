@@ -22,7 +22,7 @@ enum { STANDARD = 3, GAP = 32, WINDOW = 2 * GAP };
 static int get_int(int fd, int level, int name, int otherwise) {
     int value = 0;
     socklen_t len = sizeof value;
-    return nd_real.getsockopt(fd, level, name, &value, &len) == 0 ? value : otherwise;
+    return nd_real_getsockopt(fd, level, name, &value, &len) == 0 ? value : otherwise;
 }
 
 /* Sets the limits that the config file has for the other side. */

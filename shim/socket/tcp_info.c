@@ -82,7 +82,7 @@ bool nd_tcp_info_decode(struct nd_tcp_info *info, const void *answer, size_t len
 static bool is_stream(int fd) {
     int type = 0;
     socklen_t len = sizeof type;
-    return nd_real.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
+    return nd_real_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
 }
 
 bool nd_has_peer(int fd) {
@@ -125,7 +125,7 @@ bool nd_tcp_info_read(int fd, struct nd_tcp_info *info) {
     struct answer answer;
     socklen_t len = sizeof answer;
     bool known;
-    if (nd_real.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &answer, &len) == 0) {
+    if (nd_real_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &answer, &len) == 0) {
         known = nd_tcp_info_decode(info, &answer, len);
     } else {
         const uint8_t only_state[END_OF(probes)] = {0};

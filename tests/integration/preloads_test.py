@@ -26,6 +26,12 @@ OTHERS = {
     "snoopy": ("libsnoopy.so*", {}),
     "jemalloc": ("libjemalloc.so*", {}),
     "tcmalloc": ("libtcmalloc_minimal.so*", {}),
+    "stdbuf": ("coreutils/libstdbuf.so", {"_STDBUF_O": "0"}),
+    "uid_wrapper": ("libuid_wrapper.so*", {"UID_WRAPPER": "1", "UID_WRAPPER_ROOT": "1"}),
+    "resolv_wrapper": ("libresolv_wrapper.so*", {"RESOLV_WRAPPER_CONF": "/etc/resolv.conf"}),
+    "mptcpize": ("mptcpize/libmptcpwrap.so*", {}),
+    "fakechroot": ("fakechroot/libfakechroot.so", {"FAKECHROOT": "true"}),
+    "mimalloc": ("libmimalloc.so*", {}),
     "libtsan": ("gcc/*/*/libtsan.so", {}),
 }
 # These take their functions from libc itself, past what stands behind them: their sockets are not seen there.
@@ -39,7 +45,7 @@ FILES = {
 
 def file_of(name):
     pattern = OTHERS[name][0]
-    for directory in ("/usr/lib/*-linux-gnu", "/usr/lib", "/usr/lib64"):
+    for directory in ("/usr/lib/*-linux-gnu", "/usr/lib", "/usr/lib64", "/usr/libexec"):
         if found := sorted(glob.glob(f"{directory}/{pattern}")):
             return found[0]
     pytest.skip(f"{name} is not installed")

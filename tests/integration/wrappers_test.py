@@ -110,6 +110,52 @@ def test_calls_that_come_back(net, tmp_path, text, first):
     assert (result.status, result.out) == (0, TALKED), result
 
 
+# Local sockets in the place of TCP's, as socket_wrapper makes them; what it tells of them is TCP's. It sees no lookup of libc's.
+LOCAL = HEAD + """
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <sys/un.h>
+#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+int socket(int a, int b, int c) {
+    if (a == AF_INET && (b & 15) == SOCK_DGRAM) return errno = ENETDOWN, -1;
+    return a == AF_INET ? REAL(socket)(AF_UNIX, b, 0) : REAL(socket)(a, b, c);
+}
+int connect(int a, const struct sockaddr *b, socklen_t c) {
+    struct sockaddr_un place = {.sun_family = AF_UNIX};
+    strcpy(place.sun_path, getenv("PLACE"));
+    if (b->sa_family == AF_UNSPEC) return 0;
+    return b->sa_family == AF_INET ? REAL(connect)(a, (void *)&place, sizeof place) : REAL(connect)(a, b, c);
+}
+int getsockopt(int a, int b, int c, void *d, socklen_t *e) {
+    if (b == SOL_SOCKET && c == SO_DOMAIN) return *(int *)d = AF_INET, 0;
+    if (b != IPPROTO_TCP) return REAL(getsockopt)(a, b, c, d, e);
+    memset(d, 0, *e);
+    if (c == TCP_INFO) *(char *)d = TCP_ESTABLISHED;
+    return 0;
+}
+int setsockopt(int a, int b, int c, const void *d, socklen_t e) { return b == IPPROTO_TCP ? 0 : REAL(setsockopt)(a, b, c, d, e); }
+"""
+
+
+@pytest.mark.skipif(bool(programs.RUNTIME), reason="a sanitizer's runtime has wrappers of its own")
+def test_sockets_of_another_family(net, tmp_path):
+    net.names({"there.test": ["192.0.2.1"]})
+    code = """
+place = socket.socket(socket.AF_UNIX)
+place.bind(os.environ["PLACE"])
+place.listen()
+told = [socket.gethostbyname("there.test")]
+for how in "recv", "poll", "epoll":
+    s = dial(80)
+    if how != "recv":
+        ready(how, s, select.POLLIN, 9)
+    told += [error(s.recv, 1), error(s.recv, 1)]
+tell(told)
+"""
+    variables = {**preloaded(wrapper(tmp_path / "local.so", LOCAL), True), "PLACE": str(tmp_path / "place")}
+    assert net.told(code, variables=variables, RECV="700ms", patience=12) == ["192.0.2.1"] + ["ETIMEDOUT", "ECONNRESET"] * 3
+
+
 # A list in one piece, as proxychains makes it: only its own freeaddrinfo can free it. A name that hangs, and one that is not known.
 NAMES = HEAD + """
 static void hang(const char *name) { if (name && !strncmp(name, "hang", 4)) sleep(30); }
