@@ -25,6 +25,7 @@
 #include "shim/settings/environment.h"
 #include "shim/settings/warnings.h"
 #include "shim/socket/discover.h"
+#include "shim/socket/hand_on.h"
 #include "shim/socket/owner.h"
 #include "shim/socket/profile.h"
 #include "shim/socket/record.h"
@@ -124,9 +125,9 @@ static void forked(void) {
 static void watch_fork(void) {
     int (*watch)(void (*)(void), void (*)(void), void (*)(void));
     if (__register_atfork)
-        __register_atfork(NULL, NULL, forked, &__dso_handle);
+        __register_atfork(NULL, nd_hand_on_forked, forked, &__dso_handle);
     else if ((*(void **)&watch = nd_libc_musl_function("pthread_atfork")) != NULL)
-        watch(NULL, NULL, forked);
+        watch(NULL, nd_hand_on_forked, forked);
 }
 
 static void start_up(void) {

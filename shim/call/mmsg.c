@@ -239,9 +239,10 @@ static int receive_bounded(const struct nd_mmsg_call *call) {
     if (nd_unlikely(nd_sock_flags(sock) & ND_SOCK_CONNECTING) && !nd_connect_await(call->fd, sock, ND_IN))
         return -1;
     /* A call with a timeout, which the kernel checks after each message, stays whole. */
-    nd_time limit = nd_sock_flags(sock) & ND_SOCK_RCVTIMEO ? nd_sock_recv_limit(sock) : 0;
+    nd_time limit = nd_sock_flags(sock) & (ND_SOCK_RCVTIMEO | ND_SOCK_HANDED_ON) ? nd_sock_recv_limit(sock) : 0;
     const bool gone = nd_gone_first(sock, limit) && (nd_sock_flags(sock) & ND_SOCK_STREAM);
-    if ((nd_sock_connection_limited(sock) || gone) && !call->timeout && call->count <= MOST)
+    const bool handed_on = (nd_sock_flags(sock) & ND_SOCK_HANDED_ON) && limit;
+    if ((nd_sock_connection_limited(sock) || gone || handed_on) && !call->timeout && call->count <= MOST)
         return receive_each(call);
     return limit || gone ? receive_limited(call, sock, limit) : make_receive(call, 0);
 }

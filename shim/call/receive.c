@@ -151,14 +151,15 @@ static ssize_t receive_bounded(const struct nd_receive_call *call) {
     }
     if ((call->flags & prompt) || (flags & ND_SOCK_NONBLOCK)) /* MSG_OOB on a stream never waits */
         return nd_receive_finish(call, sock, nd_receive_plain(call));
-    nd_time limit = flags & (ND_SOCK_RCVTIMEO | ND_SOCK_CARRIED_IN) ? nd_sock_recv_limit(sock) : 0;
+    nd_time limit = flags & (ND_SOCK_RCVTIMEO | ND_SOCK_CARRIED_IN | ND_SOCK_HANDED_ON) ? nd_sock_recv_limit(sock) : 0;
     struct nd_scope *scope = flags & ND_SOCK_SCOPED ? nd_scope_of(call->fd, call->caller) : NULL;
     if (nd_observing)
         return receive_observed(call, sock, scope);
     if (scope && scope->timeout && !(limit && nd_scope_is_kernel_timed(scope, limit, nd_now_coarse())))
         return nd_receive_scoped(call, sock, scope);
     const bool ours = (nd_sock_connection_limited(sock) && (flags & ND_SOCK_STREAM)) ||
-                      ((flags & (ND_SOCK_CARRIED_IN | ND_SOCK_LOWAT)) && limit) || nd_gone_first(sock, limit);
+                      ((flags & (ND_SOCK_CARRIED_IN | ND_SOCK_LOWAT | ND_SOCK_HANDED_ON)) && limit) ||
+                      nd_gone_first(sock, limit);
     if (ours && !peeks_all(call) && has_space(call))
         return nd_receive_polled(call, sock, nd_sock_recv_limit(sock)); /* an own timeout may be shorter: it adds up */
     if (ours && !limit && has_space(call))

@@ -282,8 +282,9 @@ static bool is_refused(const struct nd_transfer *call) {
 }
 
 static long receive_bounded(const struct nd_transfer *call, struct nd_sock *sock) {
-    nd_time limit = nd_sock_flags(sock) & ND_SOCK_RCVTIMEO ? nd_sock_recv_limit(sock) : 0;
-    const bool carried = limit && (nd_sock_flags(sock) & ND_SOCK_CARRIED_IN) && (pipe_state(call->out) & POLLOUT);
+    nd_time limit = nd_sock_flags(sock) & (ND_SOCK_RCVTIMEO | ND_SOCK_HANDED_ON) ? nd_sock_recv_limit(sock) : 0;
+    const bool carried =
+        limit && (nd_sock_flags(sock) & (ND_SOCK_CARRIED_IN | ND_SOCK_HANDED_ON)) && (pipe_state(call->out) & POLLOUT);
     struct pollfd input = {.fd = call->fd, .events = POLLIN};
     const bool gone = nd_gone_first(sock, limit) && nd_poll_now(&input) == 0;
     const bool polls =

@@ -91,23 +91,23 @@ int nd_hook_fexecve(int fd, char *const argv[], char *const envp[]) {
 
 int nd_hook_posix_spawn(pid_t *pid, const char *path, const void *actions, const void *attributes, char *const argv[],
                         char *const envp[]) {
-    nd_hand_on_spawn();
+    nd_hand_on_spawn(true);
     return nd_real.posix_spawn(pid, path, actions, attributes, argv, envp);
 }
 
 int nd_hook_posix_spawnp(pid_t *pid, const char *file, const void *actions, const void *attributes, char *const argv[],
                          char *const envp[]) {
-    nd_hand_on_spawn();
+    nd_hand_on_spawn(true);
     return nd_real.posix_spawnp(pid, file, actions, attributes, argv, envp);
 }
 
 int nd_hook_system(const char *command) {
     if (command)
-        nd_hand_on_spawn();
+        nd_hand_on_spawn(false);
     return nd_real.system(command);
 }
 
 FILE *nd_hook_popen(const char *command, const char *type) {
-    nd_hand_on_spawn();
+    nd_hand_on_spawn(true);
     return nd_real.popen(command, type);
 }

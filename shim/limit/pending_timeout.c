@@ -41,7 +41,8 @@ static bool is_same(int fd, struct nd_sock *sock) {
     socklen_t len = sizeof type;
     if (nd_real.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 || type != SOCK_DGRAM)
         return false;
-    return !(nd_sock_flags(sock) & ND_SOCK_RCVTIMEO) || nd_kernel_timers_found(fd, sock);
+    return (nd_sock_flags(sock) & (ND_SOCK_RCVTIMEO | ND_SOCK_HANDED_ON)) != ND_SOCK_RCVTIMEO ||
+           nd_kernel_timers_found(fd, sock);
 }
 
 static void check_datagrams(const char *operation, int fd, struct nd_sock *sock,

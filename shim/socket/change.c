@@ -8,7 +8,9 @@
 const struct nd_sock_listener *_Atomic nd_sock_listener;
 _Atomic uint32_t nd_sock_uring_changes;
 
-#define NOT_FAST (ND_SOCK_EXPIRED | ND_SOCK_TLS_CANDIDATE | ND_SOCK_BORROWED | ND_SOCK_CARRIED_IN | ND_SOCK_CARRIED_OUT)
+#define NOT_FAST                                                                                                       \
+    (ND_SOCK_EXPIRED | ND_SOCK_TLS_CANDIDATE | ND_SOCK_BORROWED | ND_SOCK_CARRIED_IN | ND_SOCK_CARRIED_OUT |           \
+     ND_SOCK_HANDED_ON)
 
 /* The bits that let the calls of a connected stream take the fast path, where the slow one is for nothing but their
  * limits. */

@@ -10,7 +10,7 @@
 /* The flags of the socket, rather than of one descriptor. */
 #define SHARED                                                                                                         \
     (ND_SOCK_NONBLOCK | ND_SOCK_CONNECTING | ND_SOCK_CONNECTED | ND_SOCK_BOUND | ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO | \
-     ND_SOCK_SYNCNT | ND_SOCK_KEEPALIVE | ND_SOCK_LINGER | ND_SOCK_LOWAT)
+     ND_SOCK_SYNCNT | ND_SOCK_KEEPALIVE | ND_SOCK_LINGER | ND_SOCK_LOWAT | ND_SOCK_HANDED_ON)
 
 void nd_duplicates_join(struct nd_sock *sock, struct nd_sock *duplicate) {
     static _Atomic uint32_t groups;

@@ -40,14 +40,16 @@ static int set_int(int fd, int level, int name, int value) {
     return nd_real.setsockopt(fd, level, name, &value, sizeof value);
 }
 
-/* Sets the shorter of the program's own timeout and ours; `flag` notes that it is ours. */
+/* Sets the shorter of the program's own timeout and ours; `flag` notes that it is ours. What another program may have
+ * keeps the program's own. */
 static void arm_timeout(int fd, struct nd_sock *sock, int name, nd_time limit, _Atomic int64_t *own, uint32_t flag) {
     int64_t current = get_timeout(fd, name);
     if (current < 0)
         return;
     int64_t ours = (limit + ND_USEC - 1) / ND_USEC;
     *own = current;
-    if ((current == 0 || current > ours) && set_timeout(fd, name, ours) == 0) {
+    if (!(nd_sock_flags(sock) & ND_SOCK_HANDED_ON) && (current == 0 || current > ours) &&
+        set_timeout(fd, name, ours) == 0) {
         atomic_store_explicit(&nd_kernel_timers_any_timeout, true, memory_order_relaxed);
         nd_sock_change(fd, sock, flag, 0);
     } else

@@ -53,7 +53,8 @@ enum nd_sock_flag {
     ND_SOCK_LINGER = 1 << 27,          /* the program has set SO_LINGER: close may wait */
     ND_SOCK_BORROWED = 1 << 28,        /* SO_SNDTIMEO is a call's; the program's own is in ->own_sndtimeo */
     ND_SOCK_LOWAT = 1 << 29,           /* the program has set SO_RCVLOWAT: poll honours it */
-    ND_SOCK_TLS_CANDIDATE = 1 << 30    /* may be the socket of a TLS object that does not show it (tls/find_socket.h) */
+    ND_SOCK_TLS_CANDIDATE = 1 << 30,   /* may be the socket of a TLS object that does not show it (tls/find_socket.h) */
+    ND_SOCK_HANDED_ON = 1u << 31       /* another program may have it: no timer of ours is set, or relied upon */
 };
 
 #define ND_SOCK_MPTCP_PROTOCOL 262 /* IPPROTO_MPTCP, which old headers lack */

@@ -35,7 +35,8 @@ ND_INLINE bool nd_tls_read_is_established(int fd, const void *caller) {
 /* Whether a read on `fd`, made from `caller`, is part of a call on an established connection and RECV is its only
  * limit, so that SO_RCVTIMEO bounds it. Sets *now to the time by the coarse clock at which it begins. */
 ND_INLINE bool nd_tls_read_is_kernel_timed(int fd, const struct nd_sock *sock, const void *caller, nd_time *now) {
-    const uint32_t timed = ND_SOCK_RCVTIMEO, blocking = ND_SOCK_NONBLOCK | ND_SOCK_CARRIED_IN | ND_SOCK_LOWAT;
+    const uint32_t timed = ND_SOCK_RCVTIMEO,
+                   blocking = ND_SOCK_NONBLOCK | ND_SOCK_CARRIED_IN | ND_SOCK_LOWAT | ND_SOCK_HANDED_ON;
     struct nd_tls_call *call = (struct nd_tls_call *)nd_scope_current.scope;
     struct nd_scope *scope = &call->scope;
     if (!call || nd_scope_current.fd != fd)

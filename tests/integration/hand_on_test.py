@@ -10,14 +10,17 @@ from faults import tcp
 
 LIMITS = {"RECV": "700ms", "SEND": "700ms"}
 
-# Without the library: reads from descriptor 0, blocking.
+# Without the library: reads from descriptor 0, blocking; as "later" after a while.
 CHILD = """
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-int main(void) {
+#include <unistd.h>
+int main(int argc, char **argv) {
     char bytes[10];
+    if (strstr(argv[0], "/later"))
+        usleep(800000);
     int got = recv(0, bytes, 5, 0);
     printf("%s\\n", got < 0 ? strerror(errno) : got == 5 ? "answered" : "odd");
     return 0;
@@ -87,3 +90,57 @@ def test_the_parent_goes_on(net, after):
     code = f"import subprocess\ns = dial()\ns.set_inheritable(True)\n{after}\nprint(timed(lambda: error(s.recv, 1)))"
     result = net.run(programs.child(code, server.port), RECV="700ms", patience=8)
     assert result.out.startswith(b"('ETIMEDOUT', 0.") or result.out.startswith(b"('ETIMEDOUT', 1."), result
+
+
+# Ways for another program to have the connection, while this one goes on to use it.
+KEEPS = {
+    "passed": "ours, theirs = socket.socketpair()\n"
+              "receiver = subprocess.Popen([sys.executable, '-c', RECEIVER, child, str(theirs.fileno())], env={}, pass_fds=[theirs.fileno()], stdout=2)\n"
+              "socket.send_fds(ours, [b'x'], [s.fileno()])",
+    "fork": "if not os.fork(): os.dup2(s.fileno(), 0); os.dup2(2, 1); os.execve(child, [child], {})",
+    "posix_spawn": "os.posix_spawn(child, [child], {}, file_actions=[(os.POSIX_SPAWN_DUP2, s.fileno(), 0), (os.POSIX_SPAWN_DUP2, 2, 1)])",
+    "vfork": "subprocess.Popen([child], stdin=s, stdout=2, env={}, close_fds=False)",
+}
+BOTH = """
+import subprocess
+child, RECEIVER = sys.argv[2], {receiver!r}
+def shared():
+    s = dial()
+    s.setblocking(True)
+{keeps}
+    return s
+"""
+
+
+def both(way):
+    return BOTH.format(receiver=RECEIVER, keeps="\n".join(f"    {line}" for line in KEEPS[way].splitlines()))
+
+
+@pytest.mark.parametrize("way", KEEPS)
+def test_what_this_one_waits_for_is_bounded(net, child, way):
+    server = net.serve(tcp.silent)
+    code = """
+for call in (lambda s: s.recv(1), lambda s: s.recv_into(bytearray(9), 9, socket.MSG_WAITALL), lambda s: ready("poll", s, select.POLLIN, 9),
+             lambda s: libc.splice(s.fileno(), None, os.pipe()[1], None, 1, 0), lambda s: tls(s)):
+    s = shared()
+    s.send(b"x")
+    other = s.dup()
+    print(timed(lambda: error(call, s))[1] < 3, error(other.recv, 1), flush=True)
+"""
+    result = net.run(programs.child(both(way) + code, server.port, child), RECV="500ms", TLS_HANDSHAKE="500ms", patience=12)
+    assert (result.status, result.out.split()[::2]) == (0, [b"True"] * 5), result
+    assert set(result.out.split()[1::2]) <= {b"ETIMEDOUT", b"ECONNRESET"}, result
+
+
+@pytest.mark.parametrize("way", KEEPS)
+def test_no_timer_comes_back(net, child, way):
+    """Of the call that the other one makes after this one has used the connection again."""
+    server = net.serve(tcp.after(2, tcp.greeting(b"hello")))
+    code = "s = shared()\ntime.sleep(.3)\ns.send(b'x')\nready('poll', s, select.POLLIN, .05)\nprint('used', file=sys.stderr, flush=True)\ntime.sleep(9)"
+    later = child.rename(child.with_name("later"))
+    program = net.start(programs.child(both(way) + code, server.port, later), **LIMITS)
+    told = b""
+    while b"\n" not in told.replace(b"used\n", b""):
+        assert (more := program.process.stderr.read(100)), told
+        told += more
+    assert b"answered" in told, told
