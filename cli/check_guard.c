@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/process/connections_open.h"
 #include "cli/process/ending.h"
 
 /* Copies a descriptor of this very process. Returns 0, or the error. */

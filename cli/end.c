@@ -12,6 +12,7 @@
 #include "cli/end_library.h"
 #include "cli/options.h"
 #include "cli/process/array.h"
+#include "cli/process/connections_open.h"
 #include "cli/process/ending.h"
 #include "cli/process/judge.h"
 #include "cli/process/process_connections.h"

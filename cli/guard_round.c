@@ -12,6 +12,7 @@
 #include "cli/guard_owners.h"
 #include "cli/guard_schedule.h"
 #include "cli/guard_state.h"
+#include "cli/process/connections_open.h"
 #include "cli/process/ending.h"
 
 static struct watch *find_watch(struct guard *guard, const struct guard_target *target) {

@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "cli/guard_unit.h"
 #include "cli/process/array.h"
+#include "cli/process/connections_open.h"
 #include "cli/process/ending.h"
 #include "cli/process/processes.h"
 

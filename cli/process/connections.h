@@ -37,10 +37,6 @@ struct connection_list {
 /* Which connections are wanted. */
 enum connection_kind { CONNECTIONS_ALL, CONNECTIONS_CONNECTING };
 
-/* Opens a netlink socket that lists the sockets of the process's network namespace. Where that is another one, a child
- * of this command's own opens it there, which takes the right to enter it. Returns -1 and errno. */
-int connections_open(pid_t pid);
-
 /* Replaces what is in *list by the namespace's connections from their first SYN on until both sides have closed.
  * `is_inbound` is known of CONNECTIONS_ALL only. Returns 0, or -1 and errno where the kernel does not list them. */
 int connections_read(int netlink, enum connection_kind kind, struct connection_list *list);
@@ -57,9 +53,6 @@ bool connection_is_full(const void *memory, size_t size);
 /* Asks the kernel to end the connection (SOCK_DESTROY). That takes CAP_NET_ADMIN in the namespace. Returns 0, or -1 and
  * errno: ENOENT where it is gone, EOPNOTSUPP where the kernel was built without. */
 int connection_destroy(int netlink, const struct connection *connection);
-
-/* The inode of the process's network namespace; 0 where it may not be seen. */
-uint64_t connections_namespace(pid_t pid);
 
 /* The inode of the socket that a descriptor of the process is of; 0 where it is none. */
 uint32_t connections_inode(pid_t pid, int fd);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/process/connections_open.h"
 #include "cli/process/judge.h"
 
 enum { MOST_NAMESPACES = 64 };

@@ -1,3 +1,4 @@
+#include "cli/process/connections_open.h"
 #include "cli/process/ending.h"
 
 #include <errno.h>

@@ -13,6 +13,7 @@ nd_time nd_system_now(void);
 #include "cli/guard_owners.h"
 #include "cli/guard_report.h"
 #include "cli/guard_round.h"
+#include "cli/process/connections_open.h"
 #include "cli/process/ending.h"
 #include "cli/process/system_call.h"
 #include "tests/unit/unit.h"
