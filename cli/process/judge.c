@@ -127,6 +127,22 @@ static bool expires(struct verdict *verdict, unsigned limit, nd_time timeout, nd
     return true;
 }
 
+/* So much later than the limit an answer to the first retransmission after it is still awaited: the library waits longer
+ * (nd_tcp_answer_awaited), but what is ended from outside is to be ended within half a second. */
+#define PATIENCE (400 * ND_MSEC)
+
+/* Whether UNACKED has expired. */
+static bool is_gone(const struct judge *judge, const struct connection *connection, unsigned limit, nd_time timeout,
+                    nd_time now, struct verdict *verdict) {
+    if (!expires(verdict, limit, timeout, judge->space.unacked_since, now))
+        return false;
+    const nd_time awaited = nd_tcp_answer_awaited(&connection->info, verdict->elapsed, timeout);
+    if (!awaited || verdict->elapsed + awaited > timeout + PATIENCE)
+        return true;
+    *verdict = (struct verdict){.due = nd_time_sooner(verdict->due, now + awaited)};
+    return false;
+}
+
 static bool is_established(const struct connection *connection) {
     return connection->state == TCP_ESTABLISHED || connection->state == TCP_CLOSE_WAIT ||
            connection->state == TCP_FIN_WAIT1 || connection->state == TCP_FIN_WAIT2;
@@ -175,7 +191,7 @@ bool judge_decide(struct judge *judge, const struct connection *connection, cons
            expires(verdict, ND_LIMIT_RECV | inbound, limits->recv, judge_reply_pending(judge, connection), now) ||
            expires(verdict, ND_LIMIT_RECV | inbound, limits->recv, called, now) ||
            expires(verdict, ND_LIMIT_SEND | inbound, limits->send, full, now) ||
-           expires(verdict, ND_LIMIT_UNACKED | inbound, limits->unacked, judge->space.unacked_since, now);
+           is_gone(judge, connection, ND_LIMIT_UNACKED | inbound, limits->unacked, now, verdict);
 }
 
 /* An eighth of the limit in silence is enough to begin to look, or so long: that the call goes on is then seen in

@@ -287,6 +287,28 @@ START_TEST(what_was_outstanding_before_a_later_look_counts) {
 }
 END_TEST
 
+/* Sent again after 0.2, 0.6, 1.4 and 3.0 s: who was out of reach for 2 s can answer only what is sent at the limit. */
+START_TEST(an_answer_to_what_is_sent_at_the_limit_is_awaited) {
+    settings.outbound.unacked = 3 * ND_SEC;
+    judge_begin(&judge, &connection, now);
+    send_bytes(100, true);
+    ck_assert(!look());
+    pass(3 * ND_SEC);
+    connection.info.last_ack_recv = 3 * ND_SEC;
+    connection.info.backoff = connection.info.retransmits = 3;
+    connection.info.rto = 1600 * ND_MSEC;
+    connection.info.last_data_sent = 1600 * ND_MSEC;
+    ck_assert(!look());
+    ck_assert_int_eq(verdict.due, now + 400 * ND_MSEC); /* half of that is how late the timer may be, or the answer */
+    pass(300 * ND_MSEC);
+    connection.info.backoff = connection.info.retransmits = 4;
+    connection.info.rto = 3200 * ND_MSEC;
+    connection.info.last_data_sent = 240 * ND_MSEC;
+    ck_assert(look());
+    ck_expired("UNACKED", 3300 * ND_MSEC);
+}
+END_TEST
+
 START_TEST(what_was_outstanding_before_the_first_look_counts) {
     settings.outbound.unacked = 3 * ND_SEC;
     send_bytes(100, true);
@@ -411,6 +433,7 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, a_listener_may_be_seen_after_its_first_connection);
     tcase_add_test(tests, nothing_acknowledged);
     tcase_add_test(tests, what_was_outstanding_before_a_later_look_counts);
+    tcase_add_test(tests, an_answer_to_what_is_sent_at_the_limit_is_awaited);
     tcase_add_test(tests, what_was_outstanding_before_the_first_look_counts);
     tcase_add_test(tests, probes_that_were_outstanding_before_a_later_look_count);
     tcase_add_test(tests, what_was_outstanding_counts_without_the_timer);
