@@ -127,17 +127,13 @@ static bool expires(struct verdict *verdict, unsigned limit, nd_time timeout, nd
     return true;
 }
 
-/* So much later than the limit an answer to the first retransmission after it is still awaited: the library waits longer
- * (nd_tcp_answer_awaited), but what is ended from outside is to be ended within half a second. */
-#define PATIENCE (400 * ND_MSEC)
-
 /* Whether UNACKED has expired. */
 static bool is_gone(const struct judge *judge, const struct connection *connection, unsigned limit, nd_time timeout,
                     nd_time now, struct verdict *verdict) {
     if (!expires(verdict, limit, timeout, judge->space.unacked_since, now))
         return false;
     const nd_time awaited = nd_tcp_answer_awaited(&connection->info, verdict->elapsed, timeout);
-    if (!awaited || verdict->elapsed + awaited > timeout + PATIENCE)
+    if (!awaited)
         return true;
     *verdict = (struct verdict){.due = nd_time_sooner(verdict->due, now + awaited)};
     return false;

@@ -193,19 +193,22 @@ nd_time nd_tcp_unacked_for(const struct nd_tcp_info *info) {
     return nd_time_sooner(outstanding_for(info), info->last_ack_recv);
 }
 
-/* An answer is awaited for no longer than this beyond a limit, nor for longer than the limit: the first retransmission
- * after it comes within that, unless the times between two have long grown. */
-#define PATIENCE (5 * ND_SEC)
+/* So much later than a limit an answer is still awaited, and a quarter of the limit: what comes later is told to the
+ * operator as the limit's own time. */
+#define PATIENCE (500 * ND_MSEC)
+#define LIMITS_PART 4
 
 nd_time nd_tcp_answer_awaited(const struct nd_tcp_info *info, nd_time unacked, nd_time limit) {
     if (!sends_data(info) || info->unacked == 0 || info->backoff >= 32 || unacked < limit ||
         info->last_ack_recv + ND_TCP_TICK < outstanding_for(info)) /* it is heard, but does not hear */
         return 0;
-    const nd_time first = info->rto >> info->backoff, over = unacked - limit;
+    const nd_time first = info->rto >> info->backoff, over = unacked - limit, ago = info->last_data_sent;
+    const bool is_sent = ago <= over;
     /* The kernel's timers are late by up to an eighth of their time. */
-    const nd_time until_sent = info->last_data_sent <= over ? 0 : info->rto + info->rto / 8;
-    const nd_time left = until_sent + first - info->last_data_sent;
-    return left > 0 && over + left <= nd_time_sooner(PATIENCE, limit + 2 * first) ? left : 0;
+    const nd_time soonest = (is_sent ? 0 : info->rto) + first - ago, latest = soonest + (is_sent ? 0 : info->rto / 8);
+    if (latest <= 0 || over + latest > nd_time_sooner(PATIENCE, limit / LIMITS_PART))
+        return 0;
+    return soonest > 0 ? soonest : latest;
 }
 
 bool nd_tcp_reply_pending(const struct nd_tcp_info *info, bool sent_last, bool tls) {

@@ -67,10 +67,9 @@ bool nd_tcp_unanswered(const struct nd_tcp_info *info);
  * too short by the last interval between two. */
 nd_time nd_tcp_unacked_for(const struct nd_tcp_info *info);
 
-/* How much longer a peer is waited for that has acknowledged nothing for `unacked`, which is `limit` or more. The times
- * between two retransmissions grow, so that one that was out of reach and has come back within the limit may hear of
- * it after that only: it has the time to answer the first retransmission after the limit, as long as the kernel itself
- * waits for an answer at first. 0 where that is over, or would be too long after the limit. */
+/* How much longer a peer is waited for that has acknowledged nothing for `unacked`, which is `limit` or more. A peer that
+ * was out of reach, and has come back within the limit, hears of it by a retransmission. One that is due at the limit, as
+ * after three seconds (0.2 + 0.4 + 0.8 + 1.6), it has the time to answer. 0 where none is, or that time is over. */
 nd_time nd_tcp_answer_awaited(const struct nd_tcp_info *info, nd_time unacked, nd_time limit);
 
 /* Whether the peer is to send next: the last bytes went out after the last ones came in. `sent_last`: the record of the

@@ -183,21 +183,24 @@ static struct nd_tcp_info sent_again(unsigned times, nd_time ago) {
                                 .last_ack_recv = outstanding};
 }
 
-START_TEST(an_answer_to_what_is_sent_after_the_limit_is_awaited) {
-    struct nd_tcp_info before = sent_again(3, 600 * ND_MSEC), after = sent_again(4, 60 * ND_MSEC);
-    ck_assert_int_eq(nd_tcp_answer_awaited(&before, 2 * ND_SEC, 2 * ND_SEC),
-                     1400 * ND_MSEC); /* 200 of them may be the timer's */
+START_TEST(an_answer_to_what_is_sent_at_the_limit_is_awaited) {
+    struct nd_tcp_info before = sent_again(3, 1600 * ND_MSEC), late = sent_again(3, 1800 * ND_MSEC),
+                       after = sent_again(4, 60 * ND_MSEC);
+    ck_assert_int_eq(nd_tcp_answer_awaited(&before, 3 * ND_SEC, 3 * ND_SEC), 200 * ND_MSEC);
+    ck_assert_int_eq(nd_tcp_answer_awaited(&late, 3200 * ND_MSEC, 3 * ND_SEC), 200 * ND_MSEC); /* the timer is late */
     ck_assert_int_eq(nd_tcp_answer_awaited(&after, 3060 * ND_MSEC, 3 * ND_SEC), 140 * ND_MSEC);
     after = sent_again(4, 200 * ND_MSEC);
     ck_assert_int_eq(nd_tcp_answer_awaited(&after, 3200 * ND_MSEC, 3 * ND_SEC), 0);
 }
 END_TEST
 
-START_TEST(nothing_is_awaited_long_after_the_limit) {
-    struct nd_tcp_info late = sent_again(8, 9 * ND_SEC), busy = sent_again(4, 0);
-    ck_assert_int_eq(nd_tcp_answer_awaited(&late, 60 * ND_SEC, 60 * ND_SEC), 0);
-    ck_assert_int_gt(nd_tcp_answer_awaited(&busy, 6 * ND_SEC, 3 * ND_SEC), 0); /* more is sent all the time */
-    ck_assert_int_eq(nd_tcp_answer_awaited(&busy, 7 * ND_SEC, 3 * ND_SEC), 0);
+START_TEST(nothing_is_awaited_that_is_due_long_after_the_limit) {
+    struct nd_tcp_info early = sent_again(3, 600 * ND_MSEC), short_limit = sent_again(1, 300 * ND_MSEC),
+                       busy = sent_again(4, 0);
+    ck_assert_int_eq(nd_tcp_answer_awaited(&early, 2 * ND_SEC, 2 * ND_SEC), 0);
+    ck_assert_int_eq(nd_tcp_answer_awaited(&short_limit, 500 * ND_MSEC, 500 * ND_MSEC), 0);
+    ck_assert_int_gt(nd_tcp_answer_awaited(&busy, 3200 * ND_MSEC, 3 * ND_SEC), 0); /* more is sent all the time */
+    ck_assert_int_eq(nd_tcp_answer_awaited(&busy, 3400 * ND_MSEC, 3 * ND_SEC), 0);
 }
 END_TEST
 
@@ -229,8 +232,8 @@ void add_tests(TCase *tests) {
     tcase_add_loop_test(tests, a_reply_is_pending, 0, COUNT(replies));
     tcase_add_test(tests, who_made_a_connection);
     tcase_add_loop_test(tests, only_timers_leave_probes_and_repeats, 0, 4);
-    tcase_add_test(tests, an_answer_to_what_is_sent_after_the_limit_is_awaited);
-    tcase_add_test(tests, nothing_is_awaited_long_after_the_limit);
+    tcase_add_test(tests, an_answer_to_what_is_sent_at_the_limit_is_awaited);
+    tcase_add_test(tests, nothing_is_awaited_that_is_due_long_after_the_limit);
     tcase_add_test(tests, nothing_is_awaited_where_nothing_is_sent_again);
     tcase_add_test(tests, a_peer_that_is_heard_and_does_not_hear_is_not_waited_for);
 }
