@@ -195,7 +195,7 @@ nd_time nd_tcp_unacked_for(const struct nd_tcp_info *info) {
 
 /* So much later than a limit an answer is still awaited, and a quarter of the limit: what comes later is told to the
  * operator as the limit's own time. */
-#define PATIENCE (500 * ND_MSEC)
+#define PATIENCE (750 * ND_MSEC)
 #define LIMITS_PART 4
 
 nd_time nd_tcp_answer_awaited(const struct nd_tcp_info *info, nd_time unacked, nd_time limit) {
