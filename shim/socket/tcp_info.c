@@ -195,8 +195,11 @@ nd_time nd_tcp_unacked_for(const struct nd_tcp_info *info) {
 
 /* So much later than a limit an answer is still awaited, and a quarter of the limit: what comes later is told to the
  * operator as the limit's own time. */
-#define PATIENCE (750 * ND_MSEC)
+#define PATIENCE (650 * ND_MSEC)
 #define LIMITS_PART 4
+
+/* The kernel's first timeout is the round trip and 200 ms at least (TCP_RTO_MIN): half of these are enough for an answer. */
+#define SPARE (100 * ND_MSEC)
 
 nd_time nd_tcp_answer_awaited(const struct nd_tcp_info *info, nd_time unacked, nd_time limit) {
     if (!sends_data(info) || info->unacked == 0 || info->backoff >= 32 || unacked < limit ||
@@ -205,7 +208,8 @@ nd_time nd_tcp_answer_awaited(const struct nd_tcp_info *info, nd_time unacked, n
     const nd_time first = info->rto >> info->backoff, over = unacked - limit, ago = info->last_data_sent;
     const bool is_sent = ago <= over;
     /* The kernel's timers are late by up to an eighth of their time. */
-    const nd_time soonest = (is_sent ? 0 : info->rto) + first - ago, latest = soonest + (is_sent ? 0 : info->rto / 8);
+    const nd_time answer = first - nd_time_sooner(first / 2, SPARE);
+    const nd_time soonest = (is_sent ? 0 : info->rto) + answer - ago, latest = soonest + (is_sent ? 0 : info->rto / 8);
     if (latest <= 0 || over + latest > nd_time_sooner(PATIENCE, limit / LIMITS_PART))
         return 0;
     return soonest > 0 ? soonest : latest;

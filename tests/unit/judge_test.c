@@ -299,7 +299,7 @@ START_TEST(an_answer_to_what_is_sent_at_the_limit_is_awaited) {
     connection.info.rto = 1600 * ND_MSEC;
     connection.info.last_data_sent = 1600 * ND_MSEC;
     ck_assert(!look());
-    ck_assert_int_eq(verdict.due, now + 200 * ND_MSEC);
+    ck_assert_int_eq(verdict.due, now + 100 * ND_MSEC);
     pass(300 * ND_MSEC);
     connection.info.backoff = connection.info.retransmits = 4;
     connection.info.rto = 3200 * ND_MSEC;

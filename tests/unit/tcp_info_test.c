@@ -186,9 +186,9 @@ static struct nd_tcp_info sent_again(unsigned times, nd_time ago) {
 START_TEST(an_answer_to_what_is_sent_at_the_limit_is_awaited) {
     struct nd_tcp_info before = sent_again(3, 1600 * ND_MSEC), late = sent_again(3, 1800 * ND_MSEC),
                        after = sent_again(4, 60 * ND_MSEC);
-    ck_assert_int_eq(nd_tcp_answer_awaited(&before, 3 * ND_SEC, 3 * ND_SEC), 200 * ND_MSEC);
-    ck_assert_int_eq(nd_tcp_answer_awaited(&late, 3200 * ND_MSEC, 3 * ND_SEC), 200 * ND_MSEC); /* the timer is late */
-    ck_assert_int_eq(nd_tcp_answer_awaited(&after, 3060 * ND_MSEC, 3 * ND_SEC), 140 * ND_MSEC);
+    ck_assert_int_eq(nd_tcp_answer_awaited(&before, 3 * ND_SEC, 3 * ND_SEC), 100 * ND_MSEC);
+    ck_assert_int_eq(nd_tcp_answer_awaited(&late, 3200 * ND_MSEC, 3 * ND_SEC), 100 * ND_MSEC); /* the timer is late */
+    ck_assert_int_eq(nd_tcp_answer_awaited(&after, 3060 * ND_MSEC, 3 * ND_SEC), 40 * ND_MSEC);
     after = sent_again(4, 200 * ND_MSEC);
     ck_assert_int_eq(nd_tcp_answer_awaited(&after, 3200 * ND_MSEC, 3 * ND_SEC), 0);
 }
@@ -200,7 +200,7 @@ START_TEST(nothing_is_awaited_that_is_due_long_after_the_limit) {
     ck_assert_int_eq(nd_tcp_answer_awaited(&early, 2 * ND_SEC, 2 * ND_SEC), 0);
     ck_assert_int_eq(nd_tcp_answer_awaited(&short_limit, 500 * ND_MSEC, 500 * ND_MSEC), 0);
     ck_assert_int_gt(nd_tcp_answer_awaited(&busy, 3200 * ND_MSEC, 3 * ND_SEC), 0); /* more is sent all the time */
-    ck_assert_int_eq(nd_tcp_answer_awaited(&busy, 3400 * ND_MSEC, 3 * ND_SEC), 0);
+    ck_assert_int_eq(nd_tcp_answer_awaited(&busy, 3700 * ND_MSEC, 3 * ND_SEC), 0);
 }
 END_TEST
 
