@@ -30,6 +30,11 @@ static inline nd_time nd_time_sooner(nd_time a, nd_time b) {
     return a < b ? a : b;
 }
 
+/* The larger of the two. */
+static inline nd_time nd_time_later(nd_time a, nd_time b) {
+    return a > b ? a : b;
+}
+
 /* Milliseconds from `now` to `deadline` for poll(2): rounded up, so that the deadline has passed when poll has timed
  * out; 0 when it has passed already; -1 for ND_NEVER. Async-signal-safe. */
 int nd_time_poll_ms(nd_time deadline, nd_time now);

@@ -12,4 +12,11 @@
 #define nd_likely(condition) __builtin_expect(!!(condition), 1)
 #define nd_unlikely(condition) __builtin_expect(!!(condition), 0)
 
+/* Whether this is a build whose calls of libc a sanitizer must see. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define ND_SANITIZED 1
+#else
+#define ND_SANITIZED 0
+#endif
+
 #endif

@@ -58,10 +58,6 @@ static nd_time affordable(nd_time cost) {
     return within(SHARE_OF_PROCESSOR * cost, SHORTEST_GAP, ND_NEVER);
 }
 
-static nd_time later(nd_time a, nd_time b) {
-    return a > b ? a : b;
-}
-
 /* When the next of looks is to be that are a part of the limit away from each other: 1 / `parts`. */
 static nd_time at_pace(nd_time last, nd_time limit, int parts) {
     return limit == ND_NEVER ? ND_NEVER : last + within(limit / parts, GUARD_SHORTEST_PACE, LONGEST_PACE);
@@ -89,7 +85,7 @@ struct guard_schedule guard_schedule(const struct guard *guard) {
     return (struct guard_schedule){
         .refresh =
             guard->refreshed + within(REFRESH_SHARE * guard->refresh_cost, GUARD_SHORTEST_PACE, LONGEST_REFRESH_PACE),
-        .all = later(
+        .all = nd_time_later(
             nd_time_sooner(nd_time_sooner(sampled, prepared), nd_time_sooner(timed, guard->looked + LONGEST_PACE)),
             guard->looked + dear),
         .connecting = at_pace(guard->looked_at_connecting, connect, 1),

@@ -270,14 +270,13 @@ static int from_dns(struct find *f) {
     if (!lookup->stale)
         return search_dns(f);
     nd_lookup_extend(lookup, NULL);
-    const nd_time deadline = nd_lookup_deadline(lookup), began = nd_now();
+    nd_lookup_deadline(lookup); /* it begins here */
+    const nd_time began = nd_now();
     const uint64_t state = nd_stale_state();
     struct nd_stale_answer *last = nd_stale_find(state, f->name, f->family, lookup->stale, began);
     const bool has_last = last != NULL;
     nd_stale_put(last);
-    struct nd_lookup limited = *lookup;
-    if (has_last)
-        limited.deadline = nd_time_sooner(deadline, nd_time_after(began, lookup->limit / 3));
+    struct nd_lookup limited = nd_stale_limited(lookup, has_last, began);
     f->lookup = &limited;
     int result = search_dns(f);
     const bool is_silent = is_silence(f, result);

@@ -47,12 +47,11 @@ bool nd_search_or_stale(struct nd_search *s, const char *name) {
     if (!lookup->stale || s->conf->of_program)
         return nd_search(s, name);
     nd_lookup_extend(lookup, s->conf);
-    nd_time deadline = nd_lookup_deadline(lookup), now = nd_now();
+    nd_lookup_deadline(lookup); /* it begins here */
+    nd_time now = nd_now();
     uint64_t state = nd_stale_state();
     struct nd_stale_answer *last = nd_stale_find(state, name, s->type, lookup->stale, now);
-    struct nd_lookup limited = *lookup;
-    if (last)
-        limited.deadline = nd_time_sooner(deadline, nd_time_after(now, lookup->limit / 3));
+    struct nd_lookup limited = nd_stale_limited(lookup, last != NULL, now);
     bool answered = search_until(s, name, &limited);
     now = nd_now();
     if (last && is_silence(s, answered, &limited) && give(s, last)) {

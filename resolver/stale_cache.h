@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "resolver/dns_packet.h"
+#include "resolver/resolver.h"
 
 /* The answers to one or two questions. Read-only; counted. */
 struct nd_stale_answer {
@@ -14,6 +15,15 @@ struct nd_stale_answer {
     int references, type;
     char *name;
 };
+
+/* The lookup as it is made while an answer from before could still be given: until a third of its limit, where there is
+ * one. `lookup` has begun, and it is `now`. */
+static inline struct nd_lookup nd_stale_limited(const struct nd_lookup *lookup, bool has_last, nd_time now) {
+    struct nd_lookup limited = *lookup;
+    if (has_last)
+        limited.deadline = nd_time_sooner(lookup->deadline, nd_time_after(now, lookup->limit / 3));
+    return limited;
+}
 
 /* A number that is another one after a change of these files. Makes three system calls. Keeps errno. */
 uint64_t nd_stale_state(void);

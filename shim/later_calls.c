@@ -35,10 +35,7 @@ static const char function_names[] =
 
 /* What stands before libc in the list was loaded at the start, and stays. */
 static bool find_libc(struct nd_symbols *libc) {
-    const struct link_map *map = nd_symbols_own_map();
-    while (map && map->l_prev)
-        map = map->l_prev;
-    for (; map; map = map->l_next) {
+    for (const struct link_map *map = nd_symbols_first_map(); map; map = map->l_next) {
         nd_symbols_read(map, libc);
         if (nd_symbols_are_libcs(libc))
             return libc->hash && libc->symbols && libc->strings;
@@ -52,16 +49,10 @@ static void *find(const struct nd_symbols *libc, const char *name) {
     return address ? address : dlsym(RTLD_DEFAULT, name);
 }
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define IS_CHECKED true /* a build whose calls the sanitizer must see */
-#else
-#define IS_CHECKED false
-#endif
-
 /* Threads that are here at once write the same. */
 static ND_COLD void bind_all(void) {
     struct nd_symbols libc;
-    const bool is_known = !IS_CHECKED && !nd_libc_is_musl() && find_libc(&libc);
+    const bool is_known = !ND_SANITIZED && !nd_libc_is_musl() && find_libc(&libc);
     void **function = (void **)&later;
     for (const char *name = function_names; *name; name += strlen(name) + 1)
         __atomic_store_n(function++, find(is_known ? &libc : NULL, name), __ATOMIC_RELAXED);

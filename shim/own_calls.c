@@ -130,11 +130,9 @@ static void bind_all(struct binding *binding) {
 }
 
 /* Finds the files of libc in the namespace of this library. */
-static bool find_libc(const struct link_map *map, struct nd_symbols *libc) {
+static bool find_libc(struct nd_symbols *libc) {
     struct nd_symbols file;
-    while (map->l_prev)
-        map = map->l_prev;
-    for (; map; map = map->l_next) {
+    for (const struct link_map *map = nd_symbols_first_map(); map; map = map->l_next) {
         nd_symbols_read(map, &file);
         if (nd_symbols_are_libcs(&file))
             libc[0] = file;
@@ -145,18 +143,12 @@ static bool find_libc(const struct link_map *map, struct nd_symbols *libc) {
     return libc[0].hash != NULL;
 }
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define IS_CHECKED true /* a build whose calls the sanitizer must see */
-#else
-#define IS_CHECKED false
-#endif
-
 void nd_own_calls_bind(void) {
     static struct binding binding ND_WRITTEN_AT_START; /* static, so that it is not cleared by a call of memset */
-    const struct link_map *map = IS_CHECKED ? NULL : nd_symbols_own_map();
+    const struct link_map *map = ND_SANITIZED ? NULL : nd_symbols_own_map();
     if (!map)
         return;
     nd_symbols_read(map, &binding.own);
-    if (binding.own.symbols && binding.own.strings && find_libc(map, binding.libc))
+    if (binding.own.symbols && binding.own.strings && find_libc(binding.libc))
         bind_all(&binding);
 }

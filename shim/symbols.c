@@ -36,6 +36,13 @@ const struct link_map *nd_symbols_own_map(void) {
     return own;
 }
 
+const struct link_map *nd_symbols_first_map(void) {
+    const struct link_map *map = nd_symbols_own_map();
+    while (map && map->l_prev)
+        map = map->l_prev;
+    return map;
+}
+
 bool nd_symbols_are_libcs(const struct nd_symbols *file) {
     return nd_libc_is_musl() ? file->base == _dl_debug_addr->r_ldbase : nd_symbols_same(file->soname, "libc.so.6");
 }
@@ -200,10 +207,8 @@ static struct searched {
 static int searched_count ND_WRITTEN_AT_START; /* negative: they cannot be told */
 
 static void find_searched(void) {
-    const struct link_map *map = nd_symbols_own_map();
+    const struct link_map *map = nd_symbols_first_map();
     struct nd_symbols file;
-    while (map && map->l_prev)
-        map = map->l_prev;
     searched_count = map ? 0 : -1;
     for (; map && searched_count >= 0; map = map->l_next) {
         nd_symbols_read(map, &file);

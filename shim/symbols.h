@@ -28,6 +28,9 @@ struct nd_symbols {
 /* The loader's record of the file that this code is linked into; NULL where it cannot be found. */
 const struct link_map *nd_symbols_own_map(void);
 
+/* The record of the first file in the loader's search order, in the namespace of this library; NULL as above. */
+const struct link_map *nd_symbols_first_map(void);
+
 /* Reads the dynamic section of a loaded file. */
 void nd_symbols_read(const struct link_map *map, struct nd_symbols *file);
 

@@ -14,10 +14,6 @@ static nd_time ago(const struct nd_tcp_info *info, nd_time time, nd_time now) {
     return info->known & ND_TCP_TIMES ? now - time : now;
 }
 
-static nd_time later(nd_time a, nd_time b) {
-    return a > b ? a : b;
-}
-
 /* Once established, the kernel counts silence from then on. */
 static void begin_established(struct judge *judge, const struct connection *connection, nd_time now) {
     const struct nd_tcp_info *info = &connection->info;
@@ -26,7 +22,7 @@ static void begin_established(struct judge *judge, const struct connection *conn
     judge->established = now;
     judge->received = ago(info, info->last_data_recv, now);
     judge->requested = ago(info, info->last_data_sent, now);
-    judge->moved = later(judge->received, judge->requested);
+    judge->moved = nd_time_later(judge->received, judge->requested);
     judge->acknowledged = 0;
     judge->space = (struct nd_send_space){now, -1, connection->send_queue};
     if (nd_tcp_unanswered(info))
@@ -61,13 +57,13 @@ void judge_look(struct judge *judge, const struct connection *connection, nd_tim
     if (connection->state == TCP_ESTABLISHED && !judge->connect_began)
         judge->inbound = connection->is_inbound;
     if (bytes_sent(info) != judge->bytes_sent || !(info->known & ND_TCP_SENT))
-        judge->requested = later(judge->requested, ago(info, info->last_data_sent, now));
+        judge->requested = nd_time_later(judge->requested, ago(info, info->last_data_sent, now));
     if (info->bytes_received != judge->bytes_received || !(info->known & ND_TCP_BYTES))
-        judge->received = later(judge->received, ago(info, info->last_data_recv, now));
+        judge->received = nd_time_later(judge->received, ago(info, info->last_data_recv, now));
     if (info->bytes_acked != judge->bytes_acked)
         judge->acknowledged = ago(info, info->last_ack_recv, now);
     if (info->bytes_acked + info->bytes_received != moved_bytes(judge) || !(info->known & ND_TCP_BYTES))
-        judge->moved = later(judge->moved, later(judge->received, judge->requested));
+        judge->moved = nd_time_later(judge->moved, nd_time_later(judge->received, judge->requested));
     if (info->bytes_acked != judge->bytes_acked || connection->send_queue != judge->space.queued ||
         !connection->is_full)
         judge->space.progress = now;
@@ -106,11 +102,11 @@ nd_time judge_reply_pending(const struct judge *judge, const struct connection *
         return -1;
     if (!is_new && judge->requested <= judge->received + ND_TCP_TICK)
         return -1;
-    return later(later(judge->requested, judge->received), judge->acknowledged);
+    return nd_time_later(nd_time_later(judge->requested, judge->received), judge->acknowledged);
 }
 
 nd_time judge_call_pending(const struct judge *judge, const struct connection *connection) {
-    return judge->receiving >= 0 && can_receive(connection) ? later(judge->received, judge->receiving) : -1;
+    return judge->receiving >= 0 && can_receive(connection) ? nd_time_later(judge->received, judge->receiving) : -1;
 }
 
 /* Whether `limit`, which runs since `since` (-1: not at all), has expired; it is noted when it will. */
