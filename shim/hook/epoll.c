@@ -185,7 +185,7 @@ ND_COLD static int wait_further(struct call *call, int period, int ready) {
 
 /* Such a wait where other threads may change the set meanwhile. */
 ND_APART static int wait_changing(struct call *call) {
-    if (!nd_epoll_set_of(call->epfd) || nd_observing)
+    if (!nd_epoll_set_of(call->epfd))
         return call->wait(call, ND_AS_GIVEN);
     const int period = nd_time_poll_ms(nd_epoll_period(), 0);
     const int ready = call->wait(call, (unsigned)call->timeout_ms <= (unsigned)period ? ND_AS_GIVEN : period * ND_MSEC);
@@ -204,12 +204,12 @@ static inline bool is_more(unsigned watch, int timeout, const sigset_t *mask) {
 
 /* How long a wait may be the program's own, in milliseconds. */
 static inline int unwatched_ms(int timeout) {
-    return (unsigned)timeout <= ND_UNWATCHED_MS || nd_observing ? timeout : ND_UNWATCHED_MS;
+    return (unsigned)timeout <= ND_UNWATCHED_MS ? timeout : ND_UNWATCHED_MS;
 }
 
 /* The first event alone is asked for an ended connection: a pass over all would cost every wait. */
 static inline bool goes_further(const struct epoll_event *events, int ready) {
-    return (nd_wait_set_checks(ready) || nd_unlikely(events->events & (EPOLLERR | EPOLLHUP))) && !nd_observing;
+    return nd_wait_set_checks(ready) || nd_unlikely(events->events & (EPOLLERR | EPOLLHUP));
 }
 
 ND_COLD static int epoll_wait_further(int epfd, struct epoll_event *events, int count, int timeout, int ready) {

@@ -44,7 +44,11 @@ static int settle(const struct nd_waiting *how, void *set, struct nd_wait_progre
 
 /* MODE=observe: the wait is the program's own, or the rest of it, and the limits are checked when it returns. */
 static int observe(const struct nd_waiting *how, void *set, struct nd_wait_progress *call) {
-    const nd_time due = how->due(set, call->began);
+    nd_time due = how->due(set, call->began);
+    if (due <= call->began) { /* an epoll set tells when its sockets are due only after a scan */
+        how->expire(set, call->began);
+        due = how->due(set, call->began);
+    }
     const int ready = how->wait(set, call->timeout), error = errno;
     call->ended = nd_now();
     how->settle(set, call->began, call->ended, false); /* not ready: what is may have come after a limit expired */
@@ -140,10 +144,10 @@ int nd_wait_observe(const struct nd_waiting *how, bool masked, void *set, nd_tim
     if (given && is_woken(ready, error)) {
         ready = renew(how, set, &call, &error);
         ready = go_on(how, set, &call, ready, error);
-        error = ready < 0 ? errno : untouched;
+        error = errno;
     }
     if (given)
         nd_slot_end(&use, call.expired ? ND_SLOT_EXPIRED : ready == 0 ? ND_SLOT_QUIET : ND_SLOT_DONE, call.ended);
-    errno = error;
+    errno = ready < 0 ? error : untouched;
     return ready;
 }

@@ -55,6 +55,10 @@ def recvmmsg(timeout):
     checked(libc.recvmmsg(s.fileno(), message, 1, 0, timeout))
     return text.raw
 
+def observed(waiter, events, timeout):
+    waiter.register(s, events)
+    return waiter.poll(timeout)
+
 def splice():
     r, w = os.pipe()
     return os.read(r, checked(libc.splice(s.fileno(), None, w, None, ctypes.c_size_t(1), 0)))
@@ -139,13 +143,18 @@ def test_gone_after_it_has_acknowledged(net, wait):
     assert b"limit=KEEPALIVE timeout=1s" in log and f"peer=127.0.0.1:{server.port}".encode() in log, log
 
 
-def test_observed(net):
-    """A receive that ends at the program's own timeout, while the peer acknowledges nothing."""
+@pytest.mark.parametrize("wait, operation, ending", [
+    ("s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(2)) or s.recv(1)", "recv", "EAGAIN"),
+    ("observed(select.poll(), select.POLLIN, 2500)", "poll", "[]"),
+    ("observed(select.epoll(), select.EPOLLIN, 2.5)", "epoll_wait", "[]")], ids=["recv", "poll", "epoll"])
+def test_observed(net, wait, operation, ending):
+    """A wait that ends at the program's own timeout, while the peer acknowledges nothing."""
     server = net.serve(tcp.silent)
-    asker = Asker(net, server, "s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(2)) or s.recv(1)", UNACKED="1s", MODE="observe")
+    asker = Asker(net, server, wait, UNACKED="1s", MODE="observe")
     net.drop(f"tcp dport {server.port}")
     result, seconds, log = asker.answer()
-    assert result == "EAGAIN" and 2 <= seconds < 8 and b"operation=recv" in log and b"limit=UNACKED" in log and b"observed=true" in log, log
+    assert result == ending and 2 <= seconds < 8 and f"operation={operation} ".encode() in log and b"limit=UNACKED" in log, (result, log)
+    assert b"observed=true" in log, log
 
 
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)

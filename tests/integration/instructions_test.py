@@ -20,7 +20,7 @@ TOLD = hasattr(ctypes.CDLL(None), "__libc_single_threaded") and platform.machine
 # poll and a receive; one of epolled the same with epoll_wait, which is the program's own at the defaults. One of toggled is four calls
 # of epoll_ctl, two of epoll_wait, a send and a receive; one of served what a server does for a connection, from accept to close.
 MODES = {"files": (4, 15, 15), "reads": (1, 15, 280), "sends": (1, 20 if TOLD else 80, 60 if TOLD else 130),
-         "polled": (1, 127 if TOLD else 180, 1400), "epolled": (1, 75 if TOLD else 140, 700 if TOLD else 1000),
+         "polled": (1, 127 if TOLD else 180, 1400), "epolled": (1, 73 if TOLD else 140, 700 if TOLD else 1000),
          "toggled": (8, 270 if TOLD else 350, 310 if TOLD else 400), "served": (5, 270 if TOLD else 330, 270 if TOLD else 330)}
 
 pytestmark = [pytest.mark.skipif(bool(programs.RUNTIME), reason="a sanitizer adds instructions of its own"),
