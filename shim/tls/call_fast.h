@@ -50,7 +50,7 @@ ND_INLINE bool nd_tls_read_is_kernel_timed(int fd, const struct nd_sock *sock, c
     *now = scope->fresh ? scope->began - ND_SCOPE_TICK : nd_now_coarse();
     scope->fresh = false;
     scope->stands_since = ND_NEVER; /* when the kernel's wait is over is not noted */
-    return scope->limit == ND_SCOPE_RECV && scope->timeout && (nd_sock_flags(sock) & (timed | blocking)) == timed &&
+    return scope->timeout && (nd_sock_flags(sock) & (timed | blocking)) == timed &&
            nd_scope_is_kernel_timed(scope, nd_sock_limits(sock)->recv, *now);
 }
 

@@ -154,12 +154,13 @@ static inline void nd_scope_stand(struct nd_scope *scope, nd_time now) {
     scope->stands_since = now;
 }
 
-/* A read that begins this soon after its scope may be bounded by the kernel's timer of the same length: that takes the
- * same system calls as without the library, and the deadline is late by at most this. */
+/* A read that begins this soon after its scope, whose limit is RECV, may be bounded by the kernel's timer of the same
+ * length: that takes the same system calls as without the library, and the deadline is late by at most this. A handshake
+ * under a limit of that length is not: its expiry would be reported as one of RECV. */
 #define ND_SCOPE_SLACK (20 * ND_MSEC)
 
 static inline bool nd_scope_is_kernel_timed(const struct nd_scope *scope, nd_time limit, nd_time now) {
-    return limit == scope->timeout && now - scope->began < ND_SCOPE_SLACK;
+    return scope->limit == ND_SCOPE_RECV && limit == scope->timeout && now - scope->began < ND_SCOPE_SLACK;
 }
 
 /* Closes a scope; the outer one is the innermost again. Async-signal-safe; keeps errno. */

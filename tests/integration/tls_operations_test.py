@@ -8,7 +8,7 @@ import pytest
 import programs
 from calls import LATEST
 from faults import good, tcp, tls
-from tlscalls import LIBRARIES, MS, WAYS, make
+from tlscalls import LIBRARIES, MS, TLS, WAYS, make
 
 libraries = pytest.mark.parametrize("library", LIBRARIES)
 ways = pytest.mark.parametrize("way", WAYS)
@@ -56,6 +56,17 @@ def test_handshake_through_a_transport_of_the_programs_own(net, way, behaviour):
     handshake, send = make(net, "own", way, net.serve(behaviour), "handshake", "send", TLS_HANDSHAKE=MS)
     handshake.expect_expired()
     assert send.result < 0 and send.ms < 100, send
+
+
+@pytest.mark.parametrize("library, limit, steps", [
+    ("openssl", "TLS_HANDSHAKE", ["handshake"]), ("gnutls", "TLS_HANDSHAKE", ["handshake"]),
+    ("openssl", "TLS_SHUTDOWN", ["handshake", "shutdown", "bye"]), ("gnutls", "TLS_SHUTDOWN", ["handshake", "bye"]),
+])
+def test_recv_of_the_same_length_is_not_named(net, library, limit, steps):
+    """The kernel's timer of RECV, which has the same length, does not end the handshake or the shutdown."""
+    server = net.serve(tls.over_tls(tcp.silent) if "bye" in steps else tcp.silent)
+    result = net.run([TLS, library, "block", server.port, *steps], patience=12, LOG="stderr", RECV=MS, **{limit: MS})
+    assert f" limit={limit} ".encode() in result.err and b"limit=RECV" not in result.err, result
 
 
 @ways
