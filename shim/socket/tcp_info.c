@@ -198,14 +198,17 @@ nd_time nd_tcp_unacked_for(const struct nd_tcp_info *info) {
 #define PATIENCE (650 * ND_MSEC)
 #define LIMITS_PART 4
 
-/* The kernel's first timeout is the round trip and 200 ms at least (TCP_RTO_MIN): half of these are enough for an answer. */
-#define SPARE (100 * ND_MSEC)
+/* The kernel's first timeout is the round trip and 200 ms at least (TCP_RTO_MIN): half of these are enough for an answer.
+ * What it has come to is not known where it has grown to no more than TCP_RTO_MAX_MS (socket/retransmit.h). */
+#define RTO_MIN (200 * ND_MSEC)
+#define SPARE (RTO_MIN / 2)
 
 nd_time nd_tcp_answer_awaited(const struct nd_tcp_info *info, nd_time unacked, nd_time limit) {
     if (!sends_data(info) || info->unacked == 0 || info->backoff >= 32 || unacked < limit ||
         info->last_ack_recv + ND_TCP_TICK < outstanding_for(info)) /* it is heard, but does not hear */
         return 0;
-    const nd_time first = info->rto >> info->backoff, over = unacked - limit, ago = info->last_data_sent;
+    const nd_time first = nd_time_later(info->rto >> info->backoff, nd_time_sooner(info->rto, RTO_MIN));
+    const nd_time over = unacked - limit, ago = info->last_data_sent;
     const bool is_sent = ago <= over;
     /* The kernel's timers are late by up to an eighth of their time. */
     const nd_time answer = first - nd_time_sooner(first / 2, SPARE);
