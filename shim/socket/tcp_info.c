@@ -147,7 +147,11 @@ bool nd_tcp_info_read(int fd, struct nd_tcp_info *info) {
  * meaning. */
 #define PROBES_APART (500 * ND_MSEC)
 
+/* Keepalive's probes are counted, too, while there is nothing to send: more of them than one may be under way where the
+ * round trip is longer than the time between two, and the kernel itself judges them. */
 static bool probe_unanswered(const struct nd_tcp_info *info) {
+    if ((info->known & ND_TCP_SENT) && info->notsent == 0)
+        return false;
     if (info->probes != 1)
         return info->probes > 1;
     return info->backoff > 0 && info->backoff < 32 && info->rto > PROBES_APART >> (info->backoff - 1);

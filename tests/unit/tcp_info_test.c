@@ -122,6 +122,20 @@ START_TEST(what_is_no_tcp_socket_has_no_state) {
 }
 END_TEST
 
+/* Two probes on a path whose round trip is 2 s: those of a closed window have something to send. */
+START_TEST(probes_of_keepalive_are_the_kernels) {
+    info = (struct nd_tcp_info){.known = ND_TCP_TIMES | ND_TCP_SENT,
+                                .state = TCP_ESTABLISHED,
+                                .probes = 2,
+                                .rto = 6 * ND_SEC,
+                                .last_data_sent = 15 * ND_SEC,
+                                .last_ack_recv = 5 * ND_SEC,
+                                .notsent = (uint32_t)_i};
+    ck_assert(nd_tcp_unanswered(&info) == (_i > 0));
+    ck_assert((nd_tcp_unacked_for(&info) > 0) == (_i > 0));
+}
+END_TEST
+
 /* Milliseconds since bytes went out and came in; the record says that they went out last; TLS; a reply is pending. */
 static const struct {
     uint32_t sent, received;
@@ -231,6 +245,7 @@ void add_tests(TCase *tests) {
     tcase_add_loop_test(tests, what_is_no_tcp_socket_has_no_state, 0, 2);
     tcase_add_loop_test(tests, a_reply_is_pending, 0, COUNT(replies));
     tcase_add_test(tests, who_made_a_connection);
+    tcase_add_loop_test(tests, probes_of_keepalive_are_the_kernels, 0, 2);
     tcase_add_loop_test(tests, only_timers_leave_probes_and_repeats, 0, 4);
     tcase_add_test(tests, an_answer_to_what_is_sent_at_the_limit_is_awaited);
     tcase_add_test(tests, nothing_is_awaited_that_is_due_long_after_the_limit);
