@@ -49,7 +49,8 @@ static int retries(void) {
     return number;
 }
 
-static bool set(int fd, int value) {
+static bool set(int fd, struct nd_sock *sock, int value) {
+    sock->rto_max = value;
     return nd_real.setsockopt(fd, IPPROTO_TCP, RTO_MAX_MS, &value, sizeof value) == 0;
 }
 
@@ -69,7 +70,8 @@ void nd_retransmit_bound(int fd, struct nd_sock *sock) {
     if (sock->own_rto_max < 0)
         nd_retransmit_restore(fd, sock);
     if (!sock->own_rto_max && (own = own_longest(fd, sock)) > 0 &&
-        (ours = nd_retransmit_longest(nd_sock_limits(sock)->unacked, retries())) > 0 && ours < own && set(fd, ours))
+        (ours = nd_retransmit_longest(nd_sock_limits(sock)->unacked, retries())) > 0 && ours < own &&
+        set(fd, sock, ours))
         sock->own_rto_max = own;
     errno = saved;
 }
@@ -78,10 +80,10 @@ void nd_retransmit_bound(int fd, struct nd_sock *sock) {
 #define LATE_PART 32
 
 int nd_retransmit_spread(const struct nd_tcp_info *info, nd_time unacked, nd_time limit, int shortest) {
-    nd_time next = unacked + info->rto - info->last_data_sent, step = 2 * info->rto;
-    if (info->backoff >= 32 || 2 * (info->rto >> info->backoff) > shortest * ND_MSEC)
+    nd_time step = nd_tcp_next_timeout(info), next = unacked + step - nd_tcp_timer_runs_for(info);
+    if (2 * nd_tcp_first_timeout(info) > shortest * ND_MSEC)
         return 0;
-    for (; step < shortest * ND_MSEC && next + step < limit; step *= 2)
+    for (step *= 2; step < shortest * ND_MSEC && next + step < limit; step *= 2)
         next += step;
     const nd_time left = limit - next - (limit - next) / LATE_PART, count = left / (shortest * ND_MSEC);
     return count > 0 ? (int)(left / count / ND_MSEC) : shortest;
@@ -96,7 +98,7 @@ int nd_retransmit_spread(const struct nd_tcp_info *info, nd_time unacked, nd_tim
 static void hasten(int fd, struct nd_sock *sock, const struct nd_tcp_info *info, nd_time unacked, nd_time limit) {
     const int own = own_longest(fd, sock), shortest = own ? nd_retransmit_longest(limit + SPARE, retries()) : 0;
     const int ours = shortest ? nd_retransmit_spread(info, unacked, limit, shortest) : 0;
-    if (ours && ours < own && set(fd, ours))
+    if (ours && ours < own && set(fd, sock, ours))
         sock->own_rto_max = -own;
 }
 
@@ -105,7 +107,7 @@ void nd_retransmit_follow(int fd, struct nd_sock *sock, const struct nd_tcp_info
     const int saved = errno;
     if (unacked == 0 && sock->own_rto_max < 0)
         nd_retransmit_restore(fd, sock);
-    else if (unacked >= limit / SILENT_PART && unacked < limit && info->unacked > 0 && !sock->own_rto_max)
+    else if (unacked >= limit / SILENT_PART && unacked < limit && !sock->own_rto_max)
         hasten(fd, sock, info, unacked, limit);
     errno = saved;
 }
@@ -121,7 +123,7 @@ void nd_retransmit_renew(int fd, struct nd_sock *sock) {
 void nd_retransmit_restore(int fd, struct nd_sock *sock) {
     const int saved = errno;
     if (sock->own_rto_max)
-        set(fd, abs(sock->own_rto_max));
+        set(fd, sock, abs(sock->own_rto_max));
     sock->own_rto_max = 0;
     errno = saved;
 }
