@@ -1,6 +1,7 @@
 #include "shim/limit/gone.h"
 
 #include "shim/mode.h"
+#include "shim/socket/retransmit.h"
 
 /* The first check of a connection is due when this part of the limit is over; it tells how much is left. */
 #define FIRST_CHECK 8
@@ -36,6 +37,7 @@ bool nd_gone_check(int fd, struct nd_sock *sock, nd_time now, struct nd_expiry *
     const nd_time unacked = nd_gone_for(sock, &info, now), left = limit - unacked;
     const nd_time awaited = nd_observing ? 0 : nd_tcp_answer_awaited(&info, unacked, limit);
     sock->unacked_since = unacked > 0 ? now - unacked : 0;
+    nd_retransmit_follow(fd, sock, &info, unacked, limit);
     /* One that is only observed is reported once in a while. */
     const nd_time next = left <= 0 && nd_observing ? limit : left <= 0 ? awaited : left;
     sock->gone_check_at = now + (next > SHORTEST_INTERVAL ? next : SHORTEST_INTERVAL);

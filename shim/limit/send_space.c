@@ -5,6 +5,7 @@
 
 #include "shim/real.h"
 #include "shim/socket/limits.h"
+#include "shim/socket/retransmit.h"
 
 /* Checks are at most this far apart, so that the time of progress and acknowledgements between two of them is known
  * well enough. */
@@ -65,7 +66,7 @@ void nd_send_space_show(const struct nd_sock *sock, const struct nd_send_space *
     nd_slot_bound(use, fires, limit ? nd_limit_of(sock, limit) : ND_LIMIT_NONE);
 }
 
-bool nd_send_space_check(int fd, const struct nd_sock *sock, struct nd_send_space *space, nd_time now,
+bool nd_send_space_check(int fd, struct nd_sock *sock, struct nd_send_space *space, nd_time now,
                          struct nd_expiry *expiry, nd_time *next) {
     int saved = errno;
     nd_time send = nd_sock_send_limit(sock), unacked = unacked_limit(sock);
@@ -79,6 +80,7 @@ bool nd_send_space_check(int fd, const struct nd_sock *sock, struct nd_send_spac
     if (unacked) {
         nd_tcp_info_read(fd, &info);
         nd_send_space_answers(space, &info, now);
+        nd_retransmit_follow(fd, sock, &info, space->unacked_since < 0 ? 0 : now - space->unacked_since, unacked);
     }
     errno = saved;
     enum nd_limit limit;

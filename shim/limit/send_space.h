@@ -29,7 +29,7 @@ void nd_send_space_show(const struct nd_sock *sock, const struct nd_send_space *
  * operation; else false, with the time of the next check in *next (ND_NEVER without limits). A peer that acknowledges
  * data or window probes is alive, however long its window is closed: between probes, which are up to 120 s apart,
  * nothing is outstanding and UNACKED does not run. Async-signal-safe; keeps errno. */
-bool nd_send_space_check(int fd, const struct nd_sock *sock, struct nd_send_space *space, nd_time now,
+bool nd_send_space_check(int fd, struct nd_sock *sock, struct nd_send_space *space, nd_time now,
                          struct nd_expiry *expiry, nd_time *next);
 
 #endif

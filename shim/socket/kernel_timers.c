@@ -154,10 +154,7 @@ void nd_kernel_timers_catch_up(int fd, struct nd_sock *sock) {
                                             : nd_sock_is_datagram(sock);
     if (armed && !(flags & ND_SOCK_EXPIRED)) {
         restore(fd, sock);
-        if (sock->own_rto_max) {
-            nd_retransmit_restore(fd, sock);
-            nd_retransmit_bound(fd, sock);
-        }
+        nd_retransmit_renew(fd, sock);
         sock->inode = nd_sock_limits(sock)->lifetime ? nd_sock_inode(fd) : 0;
         nd_sock_change(fd, sock, 0, ND_SOCK_ROLE_UNKNOWN); /* who sent first may not have been noted until now */
         nd_kernel_timers_arm(fd, sock);

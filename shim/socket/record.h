@@ -165,7 +165,9 @@ struct nd_sock {
     _Atomic int own_keepalive[4];               /* SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT */
     _Atomic int64_t own_rcvtimeo, own_sndtimeo; /* microseconds as read back, 0 for none */
     _Atomic int own_marked;  /* the program's value of the option that holds the mark (socket/ended.c) */
-    _Atomic int own_rto_max; /* that of TCP_RTO_MAX_MS, where ours stands (socket/retransmit.h); else 0 */
+    _Atomic int own_rto_max; /* that of TCP_RTO_MAX_MS, where ours stands (socket/retransmit.h), negative where it does
+                                until the peer has answered; else 0 */
+    _Atomic int rto_max;     /* and ours, in milliseconds as that */
     _Atomic uint64_t inode;
     _Atomic int blocked_senders; /* threads that wait in a sending call for space, and those that left one unseen */
     _Atomic nd_time connect_began;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 
 #include "shim/mode.h"
@@ -48,34 +49,87 @@ static int retries(void) {
     return number;
 }
 
-static bool set(int fd, int value) {
+static bool set(int fd, struct nd_sock *sock, int value) {
+    sock->rto_max = value;
     return nd_real.setsockopt(fd, IPPROTO_TCP, RTO_MAX_MS, &value, sizeof value) == 0;
+}
+
+/* The program's own value, where `sock` is one on which UNACKED holds, and the kernel has the option; else 0. */
+static int own_longest(int fd, const struct nd_sock *sock) {
+    const uint32_t tcp = ND_SOCK_STREAM | ND_SOCK_INET;
+    int own = 0;
+    socklen_t len = sizeof own;
+    const bool holds =
+        nd_active && !nd_observing && nd_sock_limits(sock)->unacked && (nd_sock_flags(sock) & tcp) == tcp;
+    return holds && nd_real.getsockopt(fd, IPPROTO_TCP, RTO_MAX_MS, &own, &len) == 0 ? own : 0;
 }
 
 void nd_retransmit_bound(int fd, struct nd_sock *sock) {
     const int saved = errno;
-    const uint32_t flags = nd_sock_flags(sock);
-    const nd_time limit = nd_sock_limits(sock)->unacked;
-    int own = 0, ours;
-    socklen_t len = sizeof own;
-    if (nd_observing || !limit || !(flags & ND_SOCK_INET) || !(flags & ND_SOCK_STREAM) || sock->own_rto_max)
-        return;
-    if (nd_real.getsockopt(fd, IPPROTO_TCP, RTO_MAX_MS, &own, &len) == 0 &&
-        (ours = nd_retransmit_longest(limit, retries())) > 0 && ours < own && set(fd, ours))
+    int own, ours;
+    if (sock->own_rto_max < 0)
+        nd_retransmit_restore(fd, sock);
+    if (!sock->own_rto_max && (own = own_longest(fd, sock)) > 0 &&
+        (ours = nd_retransmit_longest(nd_sock_limits(sock)->unacked, retries())) > 0 && ours < own &&
+        set(fd, sock, ours))
         sock->own_rto_max = own;
     errno = saved;
+}
+
+/* The kernel's timers are late by up to an eighth of their time, and by a quarter of that on average. */
+#define LATE_PART 32
+
+int nd_retransmit_spread(const struct nd_tcp_info *info, nd_time unacked, nd_time limit, int shortest) {
+    nd_time step = nd_tcp_next_timeout(info), next = unacked + step - nd_tcp_timer_runs_for(info);
+    if (2 * nd_tcp_first_timeout(info) > shortest * ND_MSEC)
+        return 0;
+    for (step *= 2; step < shortest * ND_MSEC && next + step < limit; step *= 2)
+        next += step;
+    const nd_time left = limit - next - (limit - next) / LATE_PART, count = left / (shortest * ND_MSEC);
+    return count > 0 ? (int)(left / count / ND_MSEC) : shortest;
+}
+
+/* Silence for this part of the limit is longer than a round trip. */
+#define SILENT_PART 32
+
+/* The kernel may not give up before an answer is awaited no more (nd_tcp_answer_awaited). */
+#define SPARE ND_SEC
+
+static void hasten(int fd, struct nd_sock *sock, const struct nd_tcp_info *info, nd_time unacked, nd_time limit) {
+    const int own = own_longest(fd, sock), shortest = own ? nd_retransmit_longest(limit + SPARE, retries()) : 0;
+    const int ours = shortest ? nd_retransmit_spread(info, unacked, limit, shortest) : 0;
+    if (ours && ours < own && set(fd, sock, ours))
+        sock->own_rto_max = -own;
+}
+
+void nd_retransmit_follow(int fd, struct nd_sock *sock, const struct nd_tcp_info *info, nd_time unacked,
+                          nd_time limit) {
+    const int saved = errno;
+    if (unacked == 0 && sock->own_rto_max < 0)
+        nd_retransmit_restore(fd, sock);
+    else if (unacked >= limit / SILENT_PART && unacked < limit && !sock->own_rto_max)
+        hasten(fd, sock, info, unacked, limit);
+    errno = saved;
+}
+
+void nd_retransmit_renew(int fd, struct nd_sock *sock) {
+    const int own = sock->own_rto_max;
+    if (own)
+        nd_retransmit_restore(fd, sock);
+    if (own > 0)
+        nd_retransmit_bound(fd, sock);
 }
 
 void nd_retransmit_restore(int fd, struct nd_sock *sock) {
     const int saved = errno;
     if (sock->own_rto_max)
-        set(fd, sock->own_rto_max);
+        set(fd, sock, abs(sock->own_rto_max));
     sock->own_rto_max = 0;
     errno = saved;
 }
 
 bool nd_retransmit_read_back(const struct nd_sock *sock, int level, int name, int *own) {
-    *own = sock->own_rto_max;
+    *own = abs(sock->own_rto_max);
     return *own && level == IPPROTO_TCP && name == RTO_MAX_MS;
 }
 

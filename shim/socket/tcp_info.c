@@ -60,6 +60,7 @@ bool nd_tcp_info_decode(struct nd_tcp_info *info, const void *answer, size_t len
         info->known |= ND_TCP_TIMES;
         info->backoff = from.backoff;
         info->unacked = from.unacked;
+        info->retransmitted = from.retrans;
         info->rto = from.rto * ND_USEC;
         info->last_data_sent = from.last_data_sent * ND_MSEC;
         info->last_data_recv = from.last_data_recv * ND_MSEC;
@@ -136,10 +137,18 @@ bool nd_tcp_info_read(int fd, struct nd_tcp_info *info) {
     }
     struct nd_sock *sock = known ? nd_sock_lookup(fd) : NULL;
     struct nd_mptcp_info whole;
+    if (sock && sock->own_rto_max)
+        info->longest = sock->rto_max * ND_MSEC;
     if (sock && nd_is_mptcp(fd, sock) && nd_mptcp_info_read(fd, &whole))
         nd_tcp_info_merge(info, &whole, nd_has_peer(fd));
     errno = saved;
     return known;
+}
+
+/* What could not be sent at first (dropped on this host) is sent by probes, each of which is a sending. A probe of a closed
+ * window has no data. */
+static bool probes_have_data(const struct nd_tcp_info *info) {
+    return info->last_data_sent < info->last_ack_recv;
 }
 
 /* A receiver answers segments outside its window, as probes of a closed one are, at most every 500 ms
@@ -147,9 +156,13 @@ bool nd_tcp_info_read(int fd, struct nd_tcp_info *info) {
  * meaning. */
 #define PROBES_APART (500 * ND_MSEC)
 
+/* Keepalive's probes are counted, too, while there is nothing to send: more of them than one may be under way where the
+ * round trip is longer than the time between two, and the kernel itself judges them. */
 static bool probe_unanswered(const struct nd_tcp_info *info) {
-    if (info->probes != 1)
-        return info->probes > 1;
+    if ((info->known & ND_TCP_SENT) && info->notsent == 0)
+        return false;
+    if (info->probes != 1 || probes_have_data(info))
+        return info->probes > 0;
     return info->backoff > 0 && info->backoff < 32 && info->rto > PROBES_APART >> (info->backoff - 1);
 }
 
@@ -160,31 +173,67 @@ bool nd_tcp_unanswered(const struct nd_tcp_info *info) {
 /* The longest time between two retransmissions or probes: TCP_RTO_MAX. */
 #define RTO_MAX (120 * ND_SEC)
 
+static nd_time no_longer(const struct nd_tcp_info *info, nd_time interval) {
+    return nd_time_sooner(interval, info->longest ? info->longest : RTO_MAX);
+}
+
 /* The sum of `count` intervals, each of which is twice the one before; the last one is `last`. */
-static nd_time intervals(nd_time last, unsigned count) {
+static nd_time intervals(const struct nd_tcp_info *info, nd_time last, unsigned count) {
     nd_time sum = 0;
     for (; count > 0 && last > 0; count--, last /= 2)
-        sum += nd_time_sooner(last, RTO_MAX);
+        sum += no_longer(info, last);
     return sum;
 }
+
+/* Rto, doubled so often: what the kernel allows for, and no overflow. */
+static nd_time doubled(nd_time rto, unsigned times) {
+    return rto << (times < 16 ? times : 16);
+}
+
+/* The kernel's first timeout is the round trip and 200 ms at least (TCP_RTO_MIN): half of these are enough for an answer. */
+#define RTO_MIN (200 * ND_MSEC)
+#define SPARE (RTO_MIN / 2)
 
 static bool sends_data(const struct nd_tcp_info *info) {
     return info->state == TCP_ESTABLISHED || info->state == TCP_CLOSE_WAIT;
 }
 
+/* When what is unanswered was sent last, after it was sent first: rto is doubled each time. */
+static nd_time last_sent(const struct nd_tcp_info *info) {
+    return intervals(info, info->rto / 2, info->backoff < 32 ? info->backoff : 31);
+}
+
+/* Whether the last retransmission failed on this host, as without a route: the kernel counts it, but it is no sending. */
+static bool sends_in_vain(const struct nd_tcp_info *info) {
+    return info->unacked > 0 && info->retransmits > 0 && info->retransmitted == 0;
+}
+
 /* How long what is unanswered has been outstanding, by how often it was sent again. */
 static nd_time outstanding_for(const struct nd_tcp_info *info) {
-    const unsigned backoff = info->backoff < 32 ? info->backoff : 31;
-    if (info->unacked == 0) {
-        /* Probes: the interval is rto << backoff, and rto stays (tcp_probe0_when). A probe of a closed window has no
-         * data; one has that could not be sent at first (dropped on this host), and then each is a sending. */
-        const bool has_data = info->last_data_sent < info->last_ack_recv;
-        return intervals(nd_time_sooner(info->rto << (backoff ? backoff - 1 : 0), RTO_MAX), info->probes - !has_data) +
+    if (info->unacked == 0) { /* probes: the interval is rto << backoff, and rto stays (tcp_probe0_when) */
+        const bool has_data = probes_have_data(info);
+        return intervals(info, doubled(info->rto, info->backoff ? info->backoff - 1U : 0), info->probes - !has_data) +
                (has_data ? info->last_data_sent : 0);
     }
-    /* Data: rto is doubled each time, and each retransmission is a sending (tcp_event_data_sent); that of a FIN is
-     * none. */
-    return intervals(info->rto / 2, backoff) + (sends_data(info) ? info->last_data_sent : 0);
+    if (sends_in_vain(info))
+        return nd_time_later(last_sent(info), sends_data(info) ? info->last_data_sent : 0);
+    /* Data: each retransmission is a sending (tcp_event_data_sent); that of a FIN is none. */
+    return last_sent(info) + (sends_data(info) ? info->last_data_sent : 0);
+}
+
+nd_time nd_tcp_first_timeout(const struct nd_tcp_info *info) {
+    const nd_time first = info->unacked == 0 ? info->rto : info->backoff < 32 ? info->rto >> info->backoff : 0;
+    return nd_time_later(first, nd_time_sooner(info->rto, RTO_MIN));
+}
+
+nd_time nd_tcp_next_timeout(const struct nd_tcp_info *info) {
+    return info->unacked > 0 ? info->rto : no_longer(info, doubled(info->rto, info->backoff));
+}
+
+nd_time nd_tcp_timer_runs_for(const struct nd_tcp_info *info) {
+    if (info->unacked == 0 && !probes_have_data(info))
+        return 0;
+    return sends_in_vain(info) ? nd_time_later(info->last_data_sent - last_sent(info), 0) : info->last_data_sent;
 }
 
 nd_time nd_tcp_unacked_for(const struct nd_tcp_info *info) {
@@ -198,18 +247,16 @@ nd_time nd_tcp_unacked_for(const struct nd_tcp_info *info) {
 #define PATIENCE (650 * ND_MSEC)
 #define LIMITS_PART 4
 
-/* The kernel's first timeout is the round trip and 200 ms at least (TCP_RTO_MIN): half of these are enough for an answer. */
-#define SPARE (100 * ND_MSEC)
-
 nd_time nd_tcp_answer_awaited(const struct nd_tcp_info *info, nd_time unacked, nd_time limit) {
-    if (!sends_data(info) || info->unacked == 0 || info->backoff >= 32 || unacked < limit ||
+    if (!sends_data(info) || (info->unacked == 0 && !probes_have_data(info)) || unacked < limit ||
         info->last_ack_recv + ND_TCP_TICK < outstanding_for(info)) /* it is heard, but does not hear */
         return 0;
-    const nd_time first = info->rto >> info->backoff, over = unacked - limit, ago = info->last_data_sent;
+    const nd_time first = nd_tcp_first_timeout(info), timeout = nd_tcp_next_timeout(info);
+    const nd_time over = unacked - limit, ago = nd_tcp_timer_runs_for(info);
     const bool is_sent = ago <= over;
     /* The kernel's timers are late by up to an eighth of their time. */
     const nd_time answer = first - nd_time_sooner(first / 2, SPARE);
-    const nd_time soonest = (is_sent ? 0 : info->rto) + answer - ago, latest = soonest + (is_sent ? 0 : info->rto / 8);
+    const nd_time soonest = (is_sent ? 0 : timeout) + answer - ago, latest = soonest + (is_sent ? 0 : timeout / 8);
     if (latest <= 0 || over + latest > nd_time_sooner(PATIENCE, limit / LIMITS_PART))
         return 0;
     return soonest > 0 ? soonest : latest;

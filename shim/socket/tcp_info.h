@@ -29,7 +29,10 @@ struct nd_tcp_info {
     uint8_t state, retransmits,
         probes; /* TCP_ESTABLISHED ...; how often data, or a window or keepalive probe, was sent again */
     uint8_t backoff;
-    uint32_t unacked; /* segments */
+    uint32_t unacked;       /* segments */
+    uint32_t retransmitted; /* segments: those that are under way again */
+    nd_time
+        longest; /* between two retransmissions or probes, where the library has set it (socket/retransmit.h); else 0 */
     nd_time rto, last_data_sent, last_data_recv, last_ack_recv;
     uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retransmitted;
     uint32_t notsent;
@@ -66,6 +69,12 @@ bool nd_tcp_unanswered(const struct nd_tcp_info *info);
  * is, or where that is not known. Without any memory: by the kernel's retransmissions. Of a FIN or a window probe it is
  * too short by the last interval between two. */
 nd_time nd_tcp_unacked_for(const struct nd_tcp_info *info);
+
+/* Of what is unanswered: how long the kernel waited for an answer at first (the round trip, and 200 ms at least), how long
+ * from the last sending to the next, and how long ago that time began; 0 where that is not known. */
+nd_time nd_tcp_first_timeout(const struct nd_tcp_info *info);
+nd_time nd_tcp_next_timeout(const struct nd_tcp_info *info);
+nd_time nd_tcp_timer_runs_for(const struct nd_tcp_info *info);
 
 /* How much longer a peer is waited for that has acknowledged nothing for `unacked`, which is `limit` or more. A peer that
  * was out of reach, and has come back within the limit, hears of it by a retransmission. One that is due at the limit, as

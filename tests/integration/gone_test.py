@@ -2,6 +2,7 @@
 lives is never cut."""
 
 import json
+import socket
 import subprocess
 import threading
 
@@ -227,6 +228,26 @@ def test_back_within_it_but_met_after_it(net, wait):
     threading.Timer(2.2, net.undrop).start()
     result, seconds, log = asker.answer()
     assert result == "b'x'" and not log, (result, seconds, log)
+
+
+def need_rto_max():
+    with socket.socket() as s:
+        try:
+            s.getsockopt(socket.IPPROTO_TCP, 44)  # TCP_RTO_MAX_MS
+        except OSError:
+            pytest.skip("the kernel has no TCP_RTO_MAX_MS")
+
+
+@pytest.mark.parametrize("wait", ["s.recv(1)", "epolls(select.EPOLLIN, 0.1)", "s.sendall(bytes(1 << 22)) or s.recv(1)"])
+def test_back_near_its_end(net, wait):
+    """The kernel alone would send again after 1.4, 3.1 and 6.3 s."""
+    need_rto_max()
+    server = net.serve(takes(8 + (1 << 22 if "sendall" in wait else 0)))
+    asker = Asker(net, server, f"[{wait}, s.getsockopt(socket.IPPROTO_TCP, 44)]", UNACKED="5s", KEEPALIVE="off")
+    net.drop(f"tcp dport {server.port}")
+    threading.Timer(3.8, net.undrop).start()
+    result, seconds, log = asker.answer()
+    assert result == "[b'x', 120000]" and not log, (result, seconds, log)
 
 
 @pytest.mark.parametrize("wait", ["s.recv(1)", "polls(None)", "epolls(select.EPOLLIN, 0.1)"])

@@ -279,6 +279,7 @@ START_TEST(what_was_outstanding_before_a_later_look_counts) {
     pass(10 * ND_SEC);
     send_bytes(100, true);
     pass(700 * ND_MSEC);
+    connection.info.retransmitted = 1;
     connection.info.retransmits = connection.info.backoff = 2; /* after 200 and 400 ms, and in 700 the third time */
     connection.info.rto = 800 * ND_MSEC;
     connection.timer = 700 * ND_MSEC;
@@ -295,6 +296,7 @@ START_TEST(an_answer_to_what_is_sent_at_the_limit_is_awaited) {
     ck_assert(!look());
     pass(3 * ND_SEC);
     connection.info.last_ack_recv = 3 * ND_SEC;
+    connection.info.retransmitted = 1;
     connection.info.backoff = connection.info.retransmits = 3;
     connection.info.rto = 1600 * ND_MSEC;
     connection.info.last_data_sent = 1600 * ND_MSEC;
@@ -346,6 +348,7 @@ START_TEST(what_was_outstanding_counts_without_the_timer) {
     send_bytes(100, true);
     pass(700 * ND_MSEC);
     connection.info.last_data_sent = 100 * ND_MSEC; /* the last retransmission */
+    connection.info.retransmitted = 1;
     connection.info.retransmits = connection.info.backoff = 2;
     connection.info.rto = 800 * ND_MSEC;
     ck_assert(!look());

@@ -115,6 +115,7 @@ START_TEST(unanswered_probes_count) {
     fake.info.tcpi_probes = (uint8_t)probing[_i].probes;
     fake.info.tcpi_backoff = (uint8_t)probing[_i].backoff;
     fake.info.tcpi_rto = probing[_i].rto_ms * 1000;
+    fake.info.tcpi_last_data_sent = 70000; /* what filled the window */
     space = nd_send_space_begin(FD, BEGAN);
     answered_ago(60 * ND_SEC);
     ck_assert_int_eq(check_at(10 * ND_SEC), probing[_i].counts);

@@ -122,6 +122,20 @@ START_TEST(what_is_no_tcp_socket_has_no_state) {
 }
 END_TEST
 
+/* Two probes on a path whose round trip is 2 s: those of a closed window have something to send. */
+START_TEST(probes_of_keepalive_are_the_kernels) {
+    info = (struct nd_tcp_info){.known = ND_TCP_TIMES | ND_TCP_SENT,
+                                .state = TCP_ESTABLISHED,
+                                .probes = 2,
+                                .rto = 6 * ND_SEC,
+                                .last_data_sent = 15 * ND_SEC,
+                                .last_ack_recv = 5 * ND_SEC,
+                                .notsent = (uint32_t)_i};
+    ck_assert(nd_tcp_unanswered(&info) == (_i > 0));
+    ck_assert((nd_tcp_unacked_for(&info) > 0) == (_i > 0));
+}
+END_TEST
+
 /* Milliseconds since bytes went out and came in; the record says that they went out last; TLS; a reply is pending. */
 static const struct {
     uint32_t sent, received;
@@ -222,6 +236,37 @@ START_TEST(a_peer_that_is_heard_and_does_not_hear_is_not_waited_for) {
 }
 END_TEST
 
+/* After 0.2, 0.4 and 0.8 s, and 0.6 s since. */
+START_TEST(retransmissions_that_fail_on_this_host_are_no_sendings) {
+    struct nd_tcp_info one = sent_again(3, 2 * ND_SEC);
+    one.retransmits = 3;
+    one.retransmitted = 1;
+    ck_assert_int_eq(nd_tcp_unacked_for(&one), 3400 * ND_MSEC);
+    one.retransmitted = 0;
+    ck_assert_int_eq(nd_tcp_unacked_for(&one), 2 * ND_SEC);
+    ck_assert_int_eq(nd_tcp_timer_runs_for(&one), 600 * ND_MSEC);
+}
+END_TEST
+
+/* It was sent by probes, the first after 0.2 s; the kernel may let the time between two grow to a second. */
+START_TEST(probes_with_data_are_sendings) {
+    struct nd_tcp_info one = sent_again(1, 100 * ND_MSEC);
+    one.unacked = 0;
+    one.probes = 1;
+    one.rto = 200 * ND_MSEC;
+    one.last_ack_recv = 60 * ND_SEC;
+    ck_assert_int_eq(nd_tcp_unacked_for(&one), 300 * ND_MSEC);
+    ck_assert_int_eq(nd_tcp_next_timeout(&one), 400 * ND_MSEC);
+    one.probes = one.backoff = 6;
+    ck_assert_int_eq(nd_tcp_unacked_for(&one), 12700 * ND_MSEC);
+    one.longest = ND_SEC;
+    ck_assert_int_eq(nd_tcp_unacked_for(&one), 4500 * ND_MSEC);
+    ck_assert_int_eq(nd_tcp_next_timeout(&one), ND_SEC);
+    one.last_data_sent = 900 * ND_MSEC; /* after 4.4 s */
+    ck_assert_int_gt(nd_tcp_answer_awaited(&one, 5300 * ND_MSEC, 5300 * ND_MSEC), 0);
+}
+END_TEST
+
 void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, stop);
     tcase_add_test(tests, reads_what_the_kernel_reports);
@@ -231,6 +276,9 @@ void add_tests(TCase *tests) {
     tcase_add_loop_test(tests, what_is_no_tcp_socket_has_no_state, 0, 2);
     tcase_add_loop_test(tests, a_reply_is_pending, 0, COUNT(replies));
     tcase_add_test(tests, who_made_a_connection);
+    tcase_add_loop_test(tests, probes_of_keepalive_are_the_kernels, 0, 2);
+    tcase_add_test(tests, retransmissions_that_fail_on_this_host_are_no_sendings);
+    tcase_add_test(tests, probes_with_data_are_sendings);
     tcase_add_loop_test(tests, only_timers_leave_probes_and_repeats, 0, 4);
     tcase_add_test(tests, an_answer_to_what_is_sent_at_the_limit_is_awaited);
     tcase_add_test(tests, nothing_is_awaited_that_is_due_long_after_the_limit);
