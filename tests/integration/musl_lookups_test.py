@@ -91,6 +91,12 @@ def test_each_ends_in_time(net, build, udp, tcp, question, answer):
     assert result.text.count("limit=RESOLVE") == 1, result
 
 
+def test_the_error_is_the_operators_choice(net, build):
+    net.dns(dns.silent)
+    for question, answer in (GAI, ["-4"]), (["static", "name.test", "2"], ["0", "h3"]):
+        assert ask(net, build, question, RESOLVE="300ms", RESOLVE_ERROR="fail")[0] == answer
+
+
 def test_one_family_alone_counts_as_in_musl(net, build):
     """Not as in glibc: musl, too, fails where the servers answer one of two questions."""
     net.etc("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1\n")
