@@ -114,6 +114,8 @@ $(BUILD)/cli/library.o: ALL_CPPFLAGS += -DND_LIBDIR='"$(libdir)"'
 # Distributions build with _FORTIFY_SOURCE, by which libc's headers redefine the very functions that are hooked, and the library
 # would need functions that musl lacks.
 $(SHIM_OBJS) $(RESOLVER_OBJS): ALL_CFLAGS += -U_FORTIFY_SOURCE -Wp,-U_FORTIFY_SOURCE
+# What runs in the program's threads, whose stacks may be of 64 KB and less; checked code has larger frames.
+$(SHIM_OBJS) $(RESOLVER_OBJS): ALL_CFLAGS += $(if $(SANITIZE),,-Wframe-larger-than=8400)
 
 $(BUILD)/%.o: %.c Makefile | $(BUILD)/found
 	@mkdir -p $(@D)

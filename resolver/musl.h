@@ -39,6 +39,11 @@ static inline bool nd_musl_has_tcp(void) {
     return nd_libc_musl_version() >= 10204;
 }
 
+/* From 1.2.5 on: answers of any length. 1.2.4 asks for the whole one by TCP, and takes of it what it has room for. */
+static inline bool nd_musl_takes_long_answers(void) {
+    return nd_libc_musl_version() >= 10205;
+}
+
 /* EAI_NODATA of a name that has no address of the family, where the version knows that code. */
 static inline int nd_musl_no_data(void) {
     return nd_musl_has_tcp() ? EAI_NODATA : EAI_NONAME;

@@ -21,7 +21,7 @@ void nd_musl_records(const uint8_t *packet, size_t size, bool (*take)(void *, co
     if (size < ND_DNS_HEADER || nd_dns_rcode(packet) != ND_NOERROR)
         return;
     unsigned questions = nd_get16(packet + 4), answers = nd_dns_answer_count(packet);
-    if (!nd_musl_has_tcp() && questions + answers > OLD_MOST_RECORDS)
+    if (!nd_musl_takes_long_answers() && questions + answers > OLD_MOST_RECORDS)
         return;
     size_t at = ND_DNS_HEADER;
     for (; questions > 0; questions--) {

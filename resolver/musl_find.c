@@ -9,7 +9,7 @@
 #include "resolver/musl_lines.h"
 #include "resolver/stale_cache.h"
 
-#define ANSWER_ROOM (nd_musl_has_tcp() ? 4800u : 512u)
+#define ANSWER_ROOM (nd_musl_takes_long_answers() ? 4800u : nd_musl_has_tcp() ? 768u : 512u)
 
 struct find {
     struct nd_musl_address *found;

@@ -8,7 +8,7 @@
 
 #define LEAST_ROOM 512 /* from 1.2.4 on */
 
-/* Returns the answer's length, also where it is longer than `room`; -1: there is none. */
+/* Returns the answer's length, also where it is longer than `room`; -1: there is none, which is 0 before 1.2.1. */
 static int send_query(const uint8_t *query, size_t size, uint8_t *answer, size_t room, struct nd_lookup *lookup) {
     struct nd_musl_conf conf;
     int length = -1;
@@ -31,6 +31,8 @@ static int send_query(const uint8_t *query, size_t size, uint8_t *answer, size_t
         const size_t kept = ask.answers[0].size;
         memcpy(answer, ask.answers[0].bytes, kept < room ? kept : room);
         length = (int)ask.lengths[0];
+    } else if (!nd_musl_needs_both()) {
+        length = 0;
     }
     nd_musl_ask_free(&ask);
     return length;

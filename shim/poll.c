@@ -7,31 +7,31 @@
 #include "shim/raw.h"
 #include "shim/real.h"
 
-/* Descriptors in a word of select's sets; words of them that are on any stack, as that of a signal handler; and the
- * most. */
-enum { WORD = 8 * sizeof(unsigned long), FEW_WORDS = 1024 / WORD, MOST_WORDS = 65536 / WORD };
+/* Descriptors in a word of select's sets; words of a set that is on any stack, as a signal handler's; and the most. */
+enum { WORD = 8 * sizeof(unsigned long), FEW_WORDS = 8192 / WORD, MOST_WORDS = 65536 / WORD };
 
-/* `sets` are two, of as many words as the descriptor asks for. */
-static int select_in(struct pollfd *pollfd, nd_time timeout, unsigned long *sets) {
+/* `set` is of as many words as the descriptor asks for. */
+static int select_in(struct pollfd *pollfd, nd_time timeout, unsigned long *set) {
     const struct timespec time = {(time_t)(timeout / ND_SEC), (long)(timeout % ND_SEC)};
-    const unsigned fd = (unsigned)pollfd->fd, words = fd / WORD + 1;
-    unsigned long *in = sets, *out = sets + words;
-    memset(sets, 0, 2 * words * sizeof *sets);
-    (pollfd->events & POLLOUT ? out : in)[fd / WORD] = 1UL << (fd % WORD);
-    const int ready = nd_real.pselect(pollfd->fd + 1, (fd_set *)(void *)in, (fd_set *)(void *)out, NULL,
-                                      timeout == ND_NEVER ? NULL : &time, NULL);
+    const unsigned fd = (unsigned)pollfd->fd;
+    const bool out = pollfd->events & POLLOUT;
+    memset(set, 0, (fd / WORD + 1) * sizeof *set);
+    set[fd / WORD] = 1UL << (fd % WORD);
+    const int ready =
+        nd_real.pselect(pollfd->fd + 1, out ? NULL : (fd_set *)(void *)set, out ? (fd_set *)(void *)set : NULL, NULL,
+                        timeout == ND_NEVER ? NULL : &time, NULL);
     pollfd->revents = (short)(ready > 0 ? pollfd->events : 0);
     return ready;
 }
 
 ND_COLD static int select_few(struct pollfd *pollfd, nd_time timeout) {
-    unsigned long sets[2 * FEW_WORDS];
-    return select_in(pollfd, timeout, sets);
+    unsigned long set[FEW_WORDS];
+    return select_in(pollfd, timeout, set);
 }
 
 ND_COLD static int select_many(struct pollfd *pollfd, nd_time timeout) {
-    unsigned long sets[2 * MOST_WORDS];
-    return select_in(pollfd, timeout, sets);
+    unsigned long set[MOST_WORDS];
+    return select_in(pollfd, timeout, set);
 }
 
 int nd_select_until(struct pollfd *pollfd, nd_time now, nd_time until) {

@@ -17,6 +17,7 @@ struct object {
     bool is_64;
     uint64_t moved; /* what is added to its addresses */
     uint64_t symbols, strings, gnu_hash, hash;
+    uint64_t found_size; /* of the symbol that was found last */
 };
 
 int image_each(pid_t pid, bool (*visit)(const struct image *image, void *arg), void *arg) {
@@ -130,7 +131,7 @@ static bool open_object(struct object *object, pid_t pid, uint64_t start) {
 }
 
 /* The address of symbol `number` if it is defined and called `name`. */
-static uint64_t symbol_called(const struct object *object, uint32_t number, const char *name) {
+static uint64_t symbol_called(struct object *object, uint32_t number, const char *name) {
     char text[MOST_NAME];
     Elf64_Sym wide;
     Elf32_Sym narrow;
@@ -143,10 +144,11 @@ static uint64_t symbol_called(const struct object *object, uint32_t number, cons
     if ((object->is_64 ? wide.st_shndx : narrow.st_shndx) == SHN_UNDEF ||
         memory_read(object->pid, object->strings + offset, text, length) != 0 || memcmp(text, name, length) != 0)
         return 0;
+    object->found_size = object->is_64 ? wide.st_size : narrow.st_size;
     return object->moved + (object->is_64 ? wide.st_value : narrow.st_value);
 }
 
-static uint64_t find_by_gnu_hash(const struct object *object, const char *name) {
+static uint64_t find_by_gnu_hash(struct object *object, const char *name) {
     bool good = true;
     uint32_t hash = 5381;
     for (const char *c = name; *c; c++)
@@ -168,7 +170,7 @@ static uint64_t find_by_gnu_hash(const struct object *object, const char *name) 
     return 0;
 }
 
-static uint64_t find_by_hash(const struct object *object, const char *name) {
+static uint64_t find_by_hash(struct object *object, const char *name) {
     bool good = true;
     uint32_t hash = 0;
     for (const char *c = name; *c; c++) {
@@ -189,9 +191,19 @@ static uint64_t find_by_hash(const struct object *object, const char *name) {
     return 0;
 }
 
+static uint64_t find_symbol(struct object *object, pid_t pid, const struct image *image, const char *name) {
+    if (!open_object(object, pid, image->start))
+        return 0;
+    return object->gnu_hash ? find_by_gnu_hash(object, name) : find_by_hash(object, name);
+}
+
 uint64_t image_symbol(pid_t pid, const struct image *image, const char *name) {
     struct object object;
-    if (!open_object(&object, pid, image->start))
-        return 0;
-    return object.gnu_hash ? find_by_gnu_hash(&object, name) : find_by_hash(&object, name);
+    return find_symbol(&object, pid, image, name);
+}
+
+bool image_symbol_has(pid_t pid, const struct image *image, const char *name, uint64_t address) {
+    struct object object;
+    const uint64_t start = find_symbol(&object, pid, image, name);
+    return start && address >= start && address - start < object.found_size;
 }

@@ -20,4 +20,7 @@ int image_each(pid_t pid, bool (*visit)(const struct image *image, void *arg), v
  * reads no more than it must. What it finds may still be anywhere. */
 uint64_t image_symbol(pid_t pid, const struct image *image, const char *name);
 
+/* Whether the address lies in the exported function `name`. */
+bool image_symbol_has(pid_t pid, const struct image *image, const char *name, uint64_t address);
+
 #endif

@@ -1,16 +1,13 @@
 /* How `netdeadline set` reaches calls that wait already, without which each of them would have to wake again and again to
  * look at its settings.
  *
- * A thread waits in the library if the C library's function that has made its system call was called from there: the
- * first return address on its stack, from the innermost on, that is not in the C library is one into the library. A hook
+ * A thread waits in the library if the C library's function that has made its system call was called from there. A hook
  * that bounds nothing jumps to the C library instead of calling it, and is not taken for one. */
 #include "cli/process/wake.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,19 +15,13 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "cli/process/array.h"
+#include "cli/process/caller.h"
 #include "cli/process/ending.h"
 #include "cli/process/memory.h"
 #include "cli/process/processes.h"
 #include "cli/process/registers.h"
 #include "cli/process/stop.h"
 #include "cli/process/system_call.h"
-
-/* Executable memory. */
-struct code {
-    uint64_t start, end;
-    enum { OTHER, C_LIBRARY, LIBRARY } of;
-};
 
 /* A thread that waits. */
 struct waiting {
@@ -47,95 +38,10 @@ struct look {
     struct woken woken;
     struct nd_slot *slots;
     unsigned slot_count;
-    struct code *code;
-    size_t code_count, code_room;
+    struct code_map code;
     struct waiting waiting[AT_ONCE];
     unsigned waiting_count;
-    bool is_64;
 };
-
-/* The sanitizers' runtimes stand between the library and the C library in a checked build. */
-static bool is_c_library(const char *path) {
-    static const char *const begins[] = {"libc.so", "libc-", "libpthread", "ld-musl", "[vdso]"};
-    const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
-    for (size_t i = 0; i < sizeof begins / sizeof begins[0]; i++)
-        if (strncmp(name, begins[i], strlen(begins[i])) == 0)
-            return true;
-    return strstr(name, "san.so") != NULL;
-}
-
-static void add_code(struct look *look, const char *line) {
-    struct code code = {.of = OTHER};
-    char executable;
-    int path = 0;
-    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*c%*c%c%*c %*s %*s %*s %n", &code.start, &code.end, &executable, &path) <
-            3 ||
-        executable != 'x' || !array_grow(&look->code, look->code_count, &look->code_room, sizeof code, 64))
-        return;
-    if (path && strcmp(line + path, look->block->path) == 0)
-        code.of = LIBRARY;
-    else if (path && is_c_library(line + path))
-        code.of = C_LIBRARY;
-    look->code[look->code_count++] = code;
-}
-
-static void read_code(struct look *look) {
-    char name[64], *line = NULL;
-    size_t room = 0;
-    snprintf(name, sizeof name, "/proc/%d/maps", (int)look->block->pid);
-    FILE *maps = fopen(name, "re");
-    while (maps && getline(&line, &room, maps) > 0) {
-        line[strcspn(line, "\n")] = '\0';
-        add_code(look, line);
-    }
-    free(line);
-    if (maps)
-        fclose(maps);
-}
-
-static const struct code *find_code(const struct look *look, uint64_t address) {
-    for (size_t i = 0; i < look->code_count; i++)
-        if (address >= look->code[i].start && address < look->code[i].end)
-            return &look->code[i];
-    return NULL;
-}
-
-enum { MOST_WORDS = 256, I386_FUTEX = 240 };
-
-/* Reads the stack from `at` on, as much as is there. Returns the count of words. */
-static unsigned read_stack(const struct look *look, uint64_t at, uint64_t *words) {
-    const size_t size = look->is_64 ? sizeof(uint64_t) : sizeof(uint32_t);
-    unsigned count = MOST_WORDS;
-    while (count && memory_read(look->block->pid, at, words, count * size) != 0)
-        count /= 2;
-    for (unsigned i = count; !look->is_64 && i-- > 0;) {
-        uint32_t word;
-        memcpy(&word, (const char *)words + i * sizeof word, sizeof word);
-        words[i] = word;
-    }
-    return count;
-}
-
-/* Who has called the C library's function that makes the system call. */
-enum caller { UNKNOWN, THE_LIBRARY, THE_PROGRAM };
-
-struct called {
-    enum caller by;
-    bool directly; /* else by other functions of the C library */
-};
-
-static struct called find_caller(const struct look *look, uint64_t stack) {
-    uint64_t words[MOST_WORDS];
-    const unsigned count = read_stack(look, stack, words);
-    bool directly = true;
-    for (unsigned i = 0; i < count; i++) {
-        const struct code *code = find_code(look, words[i]);
-        if (code && code->of != C_LIBRARY)
-            return (struct called){code->of == LIBRARY ? THE_LIBRARY : THE_PROGRAM, directly};
-        directly &= code == NULL;
-    }
-    return (struct called){UNKNOWN, false};
-}
 
 /* Whether the call sends one stream of bytes: an interruption would end it with what it has sent so far, from where the
  * library goes on. */
@@ -143,10 +49,12 @@ static bool sends(const struct blocked_call *call) {
     return call->operation >= ND_OPERATION_write && call->operation <= ND_OPERATION_sendmsg;
 }
 
+enum { I386_FUTEX = 240 };
+
 /* Whether the call may be interrupted: nothing changes then but that it returns, or that it is made for the rest. */
 static bool may_be_interrupted(const struct look *look, const struct blocked_call *call) {
     if (call->operation == ND_OPERATION_NONE) /* a lookup waits for its helper thread */
-        return call->number == (look->is_64 == (sizeof(void *) == 8) ? SYS_futex : I386_FUTEX);
+        return call->number == (look->code.is_64 == (sizeof(void *) == 8) ? SYS_futex : I386_FUTEX);
     switch (nd_operation_table[call->operation].family) {
     case ND_FAMILY_CONNECT:
     case ND_FAMILY_ACCEPT:
@@ -247,7 +155,7 @@ static void read_slots(struct look *look) {
 static bool can_be_taken_over(const struct look *look, const struct blocked_call *call) {
     unsigned char instruction[2];
     static const unsigned char system_call[2] = {0x0f, 0x05};
-    return registers_can_send && look->is_64 && look->block->state.take_over != 1 &&
+    return registers_can_send && look->code.is_64 && look->block->state.take_over != 1 &&
            memory_read(look->block->pid, call->program - 2, instruction, sizeof instruction) == 0 &&
            memcmp(instruction, system_call, sizeof instruction) == 0 && can_be_made_anew(look->block->pid, call);
 }
@@ -261,7 +169,7 @@ static bool wake_stopped(const struct look *look, pid_t tid, const struct blocke
         return false;
     const bool is_whole = registers_are_interrupted(&registers, call);
     const int64_t part = sends(call) || wants_all(call) ? registers_result(&registers, call) : 0;
-    if ((is_whole || part > 0) && find_caller(look, call->stack).by == THE_LIBRARY &&
+    if ((is_whole || part > 0) && caller_find(&look->code, call->stack).by == THE_LIBRARY &&
         find_slot(look, tid, call->stack, true) && (!is_whole || registers_interrupt(tid, &registers, call)))
         return true;
     if ((is_whole || part > 0) && takes_over &&
@@ -293,27 +201,27 @@ static void note_thread(pid_t tid, void *arg) {
     struct look *look = arg;
     struct waiting *thread = &look->waiting[look->waiting_count];
     thread->tid = tid;
-    if (!system_call_read(look->block->pid, tid, look->is_64, &thread->call) ||
+    if (!system_call_read(look->block->pid, tid, look->code.is_64, &thread->call) ||
         !may_be_interrupted(look, &thread->call))
         return;
-    const struct called called = find_caller(look, thread->call.stack);
-    /* The C library's own calls (stdio, its lookups) are hooked no more than they were. */
-    thread->takes_over = called.by != UNKNOWN && called.directly && can_be_taken_over(look, &thread->call);
+    const struct caller caller = caller_find(&look->code, thread->call.stack);
+    thread->takes_over = caller.by != UNKNOWN && can_be_taken_over(look, &thread->call) &&
+                         caller_is_direct(&look->code, &caller, &thread->call);
     const bool goes_on =
-        called.by == THE_LIBRARY && (!sends(&thread->call) || find_slot(look, tid, thread->call.stack, false));
+        caller.by == THE_LIBRARY && (!sends(&thread->call) || find_slot(look, tid, thread->call.stack, false));
     if ((goes_on || thread->takes_over) && ++look->waiting_count == AT_ONCE)
         wake_noted(look);
 }
 
 struct woken wake_calls(const struct block *block) {
-    struct look look = {.block = block, .is_64 = process_is_64(block->pid)};
+    struct look look = {.block = block};
     if (!block->state.take_over)
         return look.woken;
-    read_code(&look);
+    code_map_read(&look.code, block);
     read_slots(&look);
     process_each_thread(block->pid, note_thread, &look);
     wake_noted(&look);
     free(look.slots);
-    free(look.code);
+    code_map_free(&look.code);
     return look.woken;
 }

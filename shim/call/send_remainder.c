@@ -1,7 +1,5 @@
 #include "shim/call/send_remainder.h"
 
-#include <limits.h>
-
 #include "shim/message.h"
 #include "shim/real.h"
 
@@ -46,14 +44,16 @@ ssize_t nd_send_remainder(const struct nd_send_call *call, size_t done, int flag
     return nd_real.send(call->fd, bytes, call->len - done, flags);
 }
 
+enum { BUFFERS_AT_ONCE = 32 }; /* the stack may be a small one */
+
 static ssize_t write_remainder(const struct nd_send_call *call, size_t done) {
-    struct iovec rest[IOV_MAX];
+    struct iovec rest[BUFFERS_AT_ONCE];
     const struct iovec *iov = call->msg->msg_iov;
     int count = 0;
     size_t i = 0;
     for (; done >= iov[i].iov_len; i++)
         done -= iov[i].iov_len;
-    for (; i < nd_message_buffers(call->msg); i++, done = 0)
+    for (; i < nd_message_buffers(call->msg) && count < BUFFERS_AT_ONCE; i++, done = 0)
         rest[count++] = (struct iovec){(char *)iov[i].iov_base + done, iov[i].iov_len - done};
     return nd_real.writev(call->fd, rest, count);
 }

@@ -9,7 +9,8 @@
  * of them: the remainder of such a call is copied. Returns what the real call returns. Async-signal-safe. */
 ssize_t nd_send_remainder(const struct nd_send_call *call, size_t done, int flags);
 
-/* The same by the system call that the program itself makes, for where a filter may allow nothing else. */
+/* The same by the system call that the program itself makes, for where a filter may allow nothing else; of a writev
+ * with many buffers the first of them, to be called again. */
 ssize_t nd_send_remainder_plainly(const struct nd_send_call *call, size_t done);
 
 #endif

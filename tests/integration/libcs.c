@@ -1,5 +1,5 @@
 /* What glibc and musl differ in: message headers with padding that holds anything, small stacks, programs of the other
- * libc. Usage: libcs messages | sendmmsg | numbers | descriptor PORT | stack CALL PORT | exec PROGRAM ARGUMENT... */
+ * libc. Usage: libcs messages | sendmmsg | part | numbers | descriptor PORT | stack CALL PORT | exec PROGRAM ARGUMENT... */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -86,6 +86,20 @@ static ssize_t send_by_many(int fd, struct iovec *iov) {
     for (int i = 0; i < sent; i++)
         total += messages[i].msg_len;
     return total;
+}
+
+/* What libc's sendmmsg says where there is room for a part of the first message. */
+static int send_a_part(void) {
+    struct iovec iov[PARTS];
+    int ends[2];
+    pair(ends);
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    for (int i = 0; i < PARTS; i++)
+        iov[i] = (struct iovec){bytes + i * PART, PART};
+    errno = 0;
+    const ssize_t sent = send_by_many(ends[0], iov);
+    printf("%d %s\n", sent > 0 && sent < PART, errno ? strerror(errno) : "");
+    return 0;
 }
 
 /* Messages that have no room arrive whole, and in their order. */
@@ -254,6 +268,8 @@ int main(int argc, char **argv) {
         return receive_descriptor(atoi(argv[2]));
     if (argc == 2 && !strcmp(argv[1], "numbers"))
         return send_by_number();
+    if (argc == 2 && !strcmp(argv[1], "part"))
+        return send_a_part();
     if (argc == 2)
         return send_much(!strcmp(argv[1], "sendmmsg") ? send_by_many : send_by_one);
     return 2;

@@ -26,6 +26,7 @@
 
 #define MANY (12 << 20)
 #define LONGEST 6000
+#define PARTS 96 /* of what writev and sendmsg send */
 
 static int fd, file, epoll;
 static const char *call;
@@ -37,18 +38,20 @@ static int is(const char *word, const char *other) {
 }
 
 static long make_call(void) {
-    struct iovec half[] = {{buffer, MANY / 2}, {buffer + MANY / 2, MANY / 2}}, few = {buffer, 12};
-    struct msghdr msg = {.msg_iov = half, .msg_iovlen = 2}, in = {.msg_iov = &few, .msg_iovlen = 1};
+    struct iovec parts[PARTS], few = {buffer, 12};
+    struct msghdr msg = {.msg_iov = parts, .msg_iovlen = PARTS}, in = {.msg_iov = &few, .msg_iovlen = 1};
     struct pollfd pollfd = {fd, POLLIN, 0};
     struct epoll_event event;
     struct timeval time = {LONGEST / 1000, 0};
     fd_set set;
+    for (int i = 0; i < PARTS; i++)
+        parts[i] = (struct iovec){buffer + (size_t)i * (MANY / PARTS), MANY / PARTS};
     if (is(call, "send"))
         return send(fd, buffer, MANY, 0);
     if (is(call, "write"))
         return write(fd, buffer, MANY);
     if (is(call, "writev"))
-        return writev(fd, half, 2);
+        return writev(fd, parts, PARTS);
     if (is(call, "sendmsg"))
         return sendmsg(fd, &msg, 0);
     if (is(call, "sendfile"))

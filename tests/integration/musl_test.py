@@ -49,6 +49,28 @@ def test_messages_arrive_whole(net, mode, limits):
     assert (result.status, result.out) == (0, SENT), result
 
 
+def test_each_message_is_whole_before_the_next(net, built):
+    """musl's own sendmmsg, tried without waiting, would go on with the next one where a part of the last one had room."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is missing")
+    program = net.run(["strace", "-f", "-o", net.directory / "calls", "-e", "trace=sendmsg", built / "libcs", "sendmmsg"], SEND="20s")
+    assert program.out == SENT, program
+    left, parts = 0, 0
+    for length, result in re.findall(r"sendmsg\(.*iov_len=(\d+).* = (-?\d+)", (net.directory / "calls").read_text()):
+        assert not left or int(length) == left, (length, left)
+        left = int(length) - max(int(result), 0)
+        parts += 0 < int(result) < int(length)
+    assert parts > 3
+
+
+@pytest.mark.musl
+@pytest.mark.parametrize("limits", [{}, {"SEND": "20s"}], ids=["defaults", "SEND"])
+def test_a_part_of_a_message(net, limits):
+    """musl's loop has tried the next message, and leaves its error."""
+    without, under = (net.run([LIBCS, "part"], library=library, **limits) for library in (False, True))
+    assert without.out.startswith(b"1 ") and (without.status, without.out) == (under.status, under.out), (without, under)
+
+
 @pytest.mark.musl
 @pytest.mark.parametrize("limits", [{}, {"SEND": "20s"}], ids=["defaults", "SEND"])
 def test_messages_by_number(net, limits):

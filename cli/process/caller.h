@@ -1,0 +1,41 @@
+/* Who has called the C library's function that a blocked thread is in, by the return addresses on its stack: nothing of
+ * the program's needs to be there to unwind by. */
+#ifndef CLI_PROCESS_CALLER_H
+#define CLI_PROCESS_CALLER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "cli/process/block.h"
+#include "cli/process/system_call.h"
+
+/* A process's executable memory. */
+struct code_map {
+    pid_t pid;
+    bool is_64;
+    const char *library; /* the path of the library; the block's */
+    struct code *code;
+    size_t count, room;
+};
+
+struct caller {
+    enum { UNKNOWN, THE_LIBRARY, THE_PROGRAM } by;
+    uint64_t function; /* what it has called: an address in the C library; 0 where that has called nothing further */
+};
+
+/* Reads the map of the block's process, to be freed by code_map_free. The block must outlive it. */
+void code_map_read(struct code_map *map, const struct block *block);
+
+void code_map_free(struct code_map *map);
+
+/* Finds the caller by the first return address on the stack, from the innermost on, that is not in the C library. */
+struct caller caller_find(const struct code_map *map, uint64_t stack);
+
+/* Whether the caller has called the function that stands for the blocked system call, whether this is made in it or by
+ * a further function, as where it may be cancelled (musl, glibc from 2.41 on); false for what else makes it in the C
+ * library (stdio, its lookups). */
+bool caller_is_direct(const struct code_map *map, const struct caller *caller, const struct blocked_call *call);
+
+#endif
