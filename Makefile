@@ -78,7 +78,7 @@ sources = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)))
 HOOK_OBJS := $(call sources,shim/hook/*.c shim/start.c shim/own_calls.c shim/later_calls.c shim/cleanup.c)
 PLAIN_OBJS := $(filter-out $(HOOK_OBJS),$(call sources,shim/*.c shim/*/*.c)) $(call sources,base/*.c)
 # What every process runs at its start, linked first: it stands on few pages, next to the tables that the loader has read.
-FIRST_OBJS := $(patsubst %,$(BUILD)/shim/%.o,start own_calls symbols real next raw call/direct_send tls/loaded_file \
+FIRST_OBJS := $(patsubst %,$(BUILD)/shim/%.o,start own_calls later_calls symbols real next raw call/direct_send tls/loaded_file \
     $(addprefix settings/,settings setting_value duration environment rules_file rules_line rules_header rules_match live warnings program) \
     socket/profile socket/discover socket/record report/report report/origin)
 RESOLVER_OBJS := $(call sources,resolver/*.c)
@@ -132,22 +132,23 @@ $(BUILD)/exports.map: $(BUILD)/hooks.names
 $(BUILD)/renames: $(BUILD)/hooks.names
 	awk '$$2 == "libc" { print $$1, "nd_real_" $$1 }' $< > $@
 
-# The same, and the functions of libc that only lookups call (shim/later_calls.c).
-$(BUILD)/lookup_renames: $(BUILD)/renames shim/later_calls.def
-	{ cat $< && printf '%s\n' '#define ND_LATER(name, ...) name' '#define ND_LATER_OWN(name) name' '#include "shim/later_calls.def"' | \
-	    $(CC) -I. -E -P -x c - | awk 'NF { print $$1, "nd_later_" $$1 }'; } > $@
+# The functions of libc that are found at their first call (shim/later_calls.c), as options of the linker.
+$(BUILD)/later_calls.options: shim/later_calls.def Makefile
+	@mkdir -p $(@D)
+	printf '%s\n' '#define ND_LATER(name, ...) name' '#define ND_LATER_OWN(name) name' '#include "shim/later_calls.def"' | \
+	    $(CC) -I. -E -P -x c - | awk 'NF { print "--wrap=" $$1 }' > $@
 
 # c-ares and the resolver call by name; in the library those calls go to the real functions, never through our hooks. A
 # shared c-ares cannot be renamed; it leaves every call on a socket to the resolver (resolver/dns_attempt.c).
-$(BUILD)/renamed/resolver.o: $(RESOLVER_OBJS) $(BUILD)/lookup_renames
+$(BUILD)/renamed/resolver.o: $(RESOLVER_OBJS) $(BUILD)/renames
 	@mkdir -p $(@D)
 	$(LD) -r -o $@.tmp $(RESOLVER_OBJS)
-	$(OBJCOPY) --redefine-syms=$(BUILD)/lookup_renames $@.tmp $@ && rm $@.tmp
+	$(OBJCOPY) --redefine-syms=$(BUILD)/renames $@.tmp $@ && rm $@.tmp
 
 # What they refer to and musl lacks is referred to weakly (base/libc.h): of c-ares what Debian's build checks by.
-$(BUILD)/renamed/libcares.a: $(CARES_A) $(BUILD)/lookup_renames $(BUILD)/cares
+$(BUILD)/renamed/libcares.a: $(CARES_A) $(BUILD)/renames $(BUILD)/cares
 	@mkdir -p $(@D)
-	$(OBJCOPY) --redefine-syms=$(BUILD)/lookup_renames --wildcard --weaken-symbol='__*_chk' $(CARES_A) $@
+	$(OBJCOPY) --redefine-syms=$(BUILD)/renames --wildcard --weaken-symbol='__*_chk' $(CARES_A) $@
 
 RENAMED_UNWIND_A := $(if $(UNWIND_A),$(BUILD)/renamed/libunwind.a)
 $(BUILD)/renamed/libunwind.a: $(UNWIND_A) $(BUILD)/renames
@@ -158,9 +159,9 @@ $(BUILD)/renamed/libunwind.a: $(UNWIND_A) $(BUILD)/renames
 # one mapping for what is read and what is executed, and none of the start files of the compiler, which do nothing here but
 # write to a page when a program ends.
 RENAMED := $(BUILD)/renamed/resolver.o $(RENAMED_CARES) $(RENAMED_UNWIND_A)
-$(BUILD)/libnetdeadline.so: $(SHIM_OBJS) $(RENAMED) $(BUILD)/exports.map $(BUILD)/cares
+$(BUILD)/libnetdeadline.so: $(SHIM_OBJS) $(RENAMED) $(BUILD)/exports.map $(BUILD)/later_calls.options $(BUILD)/cares
 	$(CC) $(ALL_CFLAGS) -shared -nostartfiles -Wl,-soname,libnetdeadline.so -Wl,--version-script=$(BUILD)/exports.map \
-	    $(if $(SANITIZE),,-Wl,-z,defs) -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,-z,noseparate-code \
+	    $(if $(SANITIZE),,-Wl,-z,defs -Wl,@$(BUILD)/later_calls.options) -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,-z,noseparate-code \
 	    -Wl,--exclude-libs,ALL -Wl,-Bsymbolic-functions -Wl,--hash-style=both $(LDFLAGS) -o $@ $(SHIM_OBJS) $(RENAMED) $(CARES_LIBS) $(LDLIBS) -ldl
 
 # The command and the unit tests take what they need from archives; a test can stand in for the clock or the kernel.
