@@ -77,12 +77,13 @@ ALL_CFLAGS += -ftls-model=initial-exec
 sources = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)))
 HOOK_OBJS := $(call sources,shim/hook/*.c shim/start.c shim/own_calls.c shim/later_calls.c shim/cleanup.c)
 PLAIN_OBJS := $(filter-out $(HOOK_OBJS),$(call sources,shim/*.c shim/*/*.c)) $(call sources,base/*.c)
-# What every process runs at its start, linked first: it stands on few pages, next to the tables that the loader has read.
+# What every process runs at its start, linked first and in front of the cold code of all files: it stands on few pages, next to
+# the tables that the loader has read, so that the kernel maps it with them.
 FIRST_OBJS := $(patsubst %,$(BUILD)/shim/%.o,start own_calls later_calls symbols real next raw call/direct_send tls/loaded_file \
     $(addprefix settings/,settings setting_value duration environment rules_file rules_line rules_header rules_match live warnings program) \
     socket/profile socket/discover socket/record report/report report/origin)
 RESOLVER_OBJS := $(call sources,resolver/*.c)
-SHIM_OBJS := $(FIRST_OBJS) $(filter-out $(FIRST_OBJS),$(HOOK_OBJS) $(PLAIN_OBJS))
+OTHER_OBJS := $(filter-out $(FIRST_OBJS),$(HOOK_OBJS) $(PLAIN_OBJS))
 CLI_OBJS := $(call sources,cli/*.c cli/process/*.c)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*_test.c))
 # module.c is a shared object, which its test builds.
@@ -113,7 +114,7 @@ $(BUILD)/cli/library.o: ALL_CPPFLAGS += -DND_LIBDIR='"$(libdir)"'
 
 # Distributions build with _FORTIFY_SOURCE, by which libc's headers redefine the very functions that are hooked, and the library
 # would need functions that musl lacks.
-$(SHIM_OBJS) $(RESOLVER_OBJS): ALL_CFLAGS += -U_FORTIFY_SOURCE -Wp,-U_FORTIFY_SOURCE
+$(FIRST_OBJS) $(OTHER_OBJS) $(RESOLVER_OBJS): ALL_CFLAGS += -U_FORTIFY_SOURCE -Wp,-U_FORTIFY_SOURCE
 
 $(BUILD)/%.o: %.c Makefile | $(BUILD)/found
 	@mkdir -p $(@D)
@@ -145,6 +146,11 @@ $(BUILD)/renamed/resolver.o: $(RESOLVER_OBJS) $(BUILD)/renames
 	$(LD) -r -o $@.tmp $(RESOLVER_OBJS)
 	$(OBJCOPY) --redefine-syms=$(BUILD)/renames $@.tmp $@ && rm $@.tmp
 
+$(BUILD)/renamed/first.o: $(FIRST_OBJS)
+	@mkdir -p $(@D)
+	$(LD) -r -o $@.tmp $^
+	$(OBJCOPY) --rename-section .text=.text.unlikely --rename-section .text.startup=.text.unlikely.start $@.tmp $@ && rm $@.tmp
+
 # What they refer to and musl lacks is referred to weakly (base/libc.h): of c-ares what Debian's build checks by.
 $(BUILD)/renamed/libcares.a: $(CARES_A) $(BUILD)/renames $(BUILD)/cares
 	@mkdir -p $(@D)
@@ -159,10 +165,10 @@ $(BUILD)/renamed/libunwind.a: $(UNWIND_A) $(BUILD)/renames
 # one mapping for what is read and what is executed, and none of the start files of the compiler, which do nothing here but
 # write to a page when a program ends.
 RENAMED := $(BUILD)/renamed/resolver.o $(RENAMED_CARES) $(RENAMED_UNWIND_A)
-$(BUILD)/libnetdeadline.so: $(SHIM_OBJS) $(RENAMED) $(BUILD)/exports.map $(BUILD)/later_calls.options $(BUILD)/cares
+$(BUILD)/libnetdeadline.so: $(BUILD)/renamed/first.o $(OTHER_OBJS) $(RENAMED) $(BUILD)/exports.map $(BUILD)/later_calls.options $(BUILD)/cares
 	$(CC) $(ALL_CFLAGS) -shared -nostartfiles -Wl,-soname,libnetdeadline.so -Wl,--version-script=$(BUILD)/exports.map \
 	    $(if $(SANITIZE),,-Wl,-z,defs -Wl,@$(BUILD)/later_calls.options) -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,-z,noseparate-code \
-	    -Wl,--exclude-libs,ALL -Wl,-Bsymbolic-functions -Wl,--hash-style=both $(LDFLAGS) -o $@ $(SHIM_OBJS) $(RENAMED) $(CARES_LIBS) $(LDLIBS) -ldl
+	    -Wl,--exclude-libs,ALL -Wl,-Bsymbolic-functions -Wl,--hash-style=both $(LDFLAGS) -o $@ $(BUILD)/renamed/first.o $(OTHER_OBJS) $(RENAMED) $(CARES_LIBS) $(LDLIBS) -ldl
 
 # The command and the unit tests take what they need from archives; a test can stand in for the clock or the kernel.
 $(BUILD)/libplain.a: $(PLAIN_OBJS) $(RESOLVER_OBJS)
