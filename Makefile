@@ -77,12 +77,13 @@ ALL_CFLAGS += -ftls-model=initial-exec
 sources = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)))
 HOOK_OBJS := $(call sources,shim/hook/*.c shim/start.c shim/own_calls.c shim/later_calls.c shim/cleanup.c)
 PLAIN_OBJS := $(filter-out $(HOOK_OBJS),$(call sources,shim/*.c shim/*/*.c)) $(call sources,base/*.c)
-# What every process runs at its start, linked first: it stands on few pages, next to the tables that the loader has read.
-FIRST_OBJS := $(patsubst %,$(BUILD)/shim/%.o,start own_calls symbols real next raw call/direct_send tls/loaded_file \
+# What every process runs at its start, linked first and in front of the cold code of all files: it stands on few pages, next to
+# the tables that the loader has read, so that the kernel maps it with them.
+FIRST_OBJS := $(patsubst %,$(BUILD)/shim/%.o,start own_calls later_calls symbols real next raw call/direct_send tls/loaded_file \
     $(addprefix settings/,settings setting_value duration environment rules_file rules_line rules_header rules_match live warnings program) \
     socket/profile socket/discover socket/record report/report report/origin)
 RESOLVER_OBJS := $(call sources,resolver/*.c)
-SHIM_OBJS := $(FIRST_OBJS) $(filter-out $(FIRST_OBJS),$(HOOK_OBJS) $(PLAIN_OBJS))
+OTHER_OBJS := $(filter-out $(FIRST_OBJS),$(HOOK_OBJS) $(PLAIN_OBJS))
 CLI_OBJS := $(call sources,cli/*.c cli/process/*.c)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*_test.c))
 # module.c is a shared object, which its test builds.
@@ -113,9 +114,9 @@ $(BUILD)/cli/library.o: ALL_CPPFLAGS += -DND_LIBDIR='"$(libdir)"'
 
 # Distributions build with _FORTIFY_SOURCE, by which libc's headers redefine the very functions that are hooked, and the library
 # would need functions that musl lacks.
-$(SHIM_OBJS) $(RESOLVER_OBJS): ALL_CFLAGS += -U_FORTIFY_SOURCE -Wp,-U_FORTIFY_SOURCE
+$(FIRST_OBJS) $(OTHER_OBJS) $(RESOLVER_OBJS): ALL_CFLAGS += -U_FORTIFY_SOURCE -Wp,-U_FORTIFY_SOURCE
 # What runs in the program's threads, whose stacks may be of 64 KB and less; checked code has larger frames.
-$(SHIM_OBJS) $(RESOLVER_OBJS): ALL_CFLAGS += $(if $(SANITIZE),,-Wframe-larger-than=8400)
+$(FIRST_OBJS) $(OTHER_OBJS) $(RESOLVER_OBJS): ALL_CFLAGS += $(if $(SANITIZE),,-Wframe-larger-than=8400)
 
 $(BUILD)/%.o: %.c Makefile | $(BUILD)/found
 	@mkdir -p $(@D)
@@ -134,22 +135,28 @@ $(BUILD)/exports.map: $(BUILD)/hooks.names
 $(BUILD)/renames: $(BUILD)/hooks.names
 	awk '$$2 == "libc" { print $$1, "nd_real_" $$1 }' $< > $@
 
-# The same, and the functions of libc that only lookups call (shim/later_calls.c).
-$(BUILD)/lookup_renames: $(BUILD)/renames shim/later_calls.def
-	{ cat $< && printf '%s\n' '#define ND_LATER(name, ...) name' '#define ND_LATER_OWN(name) name' '#include "shim/later_calls.def"' | \
-	    $(CC) -I. -E -P -x c - | awk 'NF { print $$1, "nd_later_" $$1 }'; } > $@
+# The functions of libc that are found at their first call (shim/later_calls.c), as options of the linker.
+$(BUILD)/later_calls.options: shim/later_calls.def Makefile
+	@mkdir -p $(@D)
+	printf '%s\n' '#define ND_LATER(name, ...) name' '#define ND_LATER_OWN(name) name' '#include "shim/later_calls.def"' | \
+	    $(CC) -I. -E -P -x c - | awk 'NF { print "--wrap=" $$1 }' > $@
 
 # c-ares and the resolver call by name; in the library those calls go to the real functions, never through our hooks. A
 # shared c-ares cannot be renamed; it leaves every call on a socket to the resolver (resolver/dns_attempt.c).
-$(BUILD)/renamed/resolver.o: $(RESOLVER_OBJS) $(BUILD)/lookup_renames
+$(BUILD)/renamed/resolver.o: $(RESOLVER_OBJS) $(BUILD)/renames
 	@mkdir -p $(@D)
 	$(LD) -r -o $@.tmp $(RESOLVER_OBJS)
-	$(OBJCOPY) --redefine-syms=$(BUILD)/lookup_renames $@.tmp $@ && rm $@.tmp
+	$(OBJCOPY) --redefine-syms=$(BUILD)/renames $@.tmp $@ && rm $@.tmp
+
+$(BUILD)/renamed/first.o: $(FIRST_OBJS)
+	@mkdir -p $(@D)
+	$(LD) -r -o $@.tmp $^
+	$(OBJCOPY) --rename-section .text=.text.unlikely --rename-section .text.startup=.text.unlikely.start $@.tmp $@ && rm $@.tmp
 
 # What they refer to and musl lacks is referred to weakly (base/libc.h): of c-ares what Debian's build checks by.
-$(BUILD)/renamed/libcares.a: $(CARES_A) $(BUILD)/lookup_renames $(BUILD)/cares
+$(BUILD)/renamed/libcares.a: $(CARES_A) $(BUILD)/renames $(BUILD)/cares
 	@mkdir -p $(@D)
-	$(OBJCOPY) --redefine-syms=$(BUILD)/lookup_renames --wildcard --weaken-symbol='__*_chk' $(CARES_A) $@
+	$(OBJCOPY) --redefine-syms=$(BUILD)/renames --wildcard --weaken-symbol='__*_chk' $(CARES_A) $@
 
 RENAMED_UNWIND_A := $(if $(UNWIND_A),$(BUILD)/renamed/libunwind.a)
 $(BUILD)/renamed/libunwind.a: $(UNWIND_A) $(BUILD)/renames
@@ -160,10 +167,10 @@ $(BUILD)/renamed/libunwind.a: $(UNWIND_A) $(BUILD)/renames
 # one mapping for what is read and what is executed, and none of the start files of the compiler, which do nothing here but
 # write to a page when a program ends.
 RENAMED := $(BUILD)/renamed/resolver.o $(RENAMED_CARES) $(RENAMED_UNWIND_A)
-$(BUILD)/libnetdeadline.so: $(SHIM_OBJS) $(RENAMED) $(BUILD)/exports.map $(BUILD)/cares
+$(BUILD)/libnetdeadline.so: $(BUILD)/renamed/first.o $(OTHER_OBJS) $(RENAMED) $(BUILD)/exports.map $(BUILD)/later_calls.options $(BUILD)/cares
 	$(CC) $(ALL_CFLAGS) -shared -nostartfiles -Wl,-soname,libnetdeadline.so -Wl,--version-script=$(BUILD)/exports.map \
-	    $(if $(SANITIZE),,-Wl,-z,defs) -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,-z,noseparate-code \
-	    -Wl,--exclude-libs,ALL -Wl,-Bsymbolic-functions -Wl,--hash-style=both $(LDFLAGS) -o $@ $(SHIM_OBJS) $(RENAMED) $(CARES_LIBS) $(LDLIBS) -ldl
+	    $(if $(SANITIZE),,-Wl,-z,defs -Wl,@$(BUILD)/later_calls.options) -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,-z,noseparate-code \
+	    -Wl,--exclude-libs,ALL -Wl,-Bsymbolic-functions -Wl,--hash-style=both $(LDFLAGS) -o $@ $(BUILD)/renamed/first.o $(OTHER_OBJS) $(RENAMED) $(CARES_LIBS) $(LDLIBS) -ldl
 
 # The command and the unit tests take what they need from archives; a test can stand in for the clock or the kernel.
 $(BUILD)/libplain.a: $(PLAIN_OBJS) $(RESOLVER_OBJS)

@@ -117,7 +117,7 @@ static bool add_address(void *context, struct nlmsghdr *m) {
         interfaces->has_ipv4 |= number != htonl(INADDR_LOOPBACK);
     } else {
         memcpy(entry.address, address, 16);
-        interfaces->has_ipv6 |= memcmp(address, &in6addr_loopback, 16) != 0;
+        interfaces->has_ipv6 |= memcmp(address, &(struct in6_addr)IN6ADDR_LOOPBACK_INIT, 16) != 0;
     }
     size_t n = interfaces->count;
     if (n == 0 || (n >= 16 && (n & (n - 1)) == 0)) {

@@ -1,83 +1,78 @@
-/* Stands between lookups and the functions of libc that nothing else calls (later_calls.def): when the library is linked,
- * the calls in the resolver and in c-ares are renamed to these. */
+/* Stands between the library and the functions of libc that only few processes call (later_calls.def): when the library
+ * is linked, the calls in it, in the resolver and in c-ares are renamed to these. */
 #include <arpa/inet.h>
 #include <dlfcn.h>
+#include <link.h>
 #include <locale.h>
 #include <netdb.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdatomic.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/time.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/compiler.h"
-#include "base/libc.h"
-#include "shim/symbols.h"
-
-static struct {
-#define ND_LATER(name, type, params, args) type(*name) params;
-#include "shim/later_calls.def"
-#undef ND_LATER
-} later;
-
-static _Atomic bool is_bound;
-
-static const char function_names[] =
-#define ND_LATER(name, type, params, args) #name "\0"
-#include "shim/later_calls.def"
-    ;
-#undef ND_LATER
-
-/* What stands before libc in the list was loaded at the start, and stays. */
-static bool find_libc(struct nd_symbols *libc) {
-    for (const struct link_map *map = nd_symbols_first_map(); map; map = map->l_next) {
-        nd_symbols_read(map, libc);
-        if (nd_symbols_are_libcs(libc))
-            return libc->hash && libc->symbols && libc->strings;
-    }
-    return false;
-}
-
-static void *find(const struct nd_symbols *libc, const char *name) {
-    uintptr_t found = libc ? nd_symbols_function(libc, name, nd_symbols_hash(name), NULL) : 0;
-    void *address = found ? (void *)found : nd_libc_musl_function(name); // NOLINT(performance-no-int-to-ptr)
-    return address ? address : dlsym(RTLD_DEFAULT, name);
-}
+#include "shim/own_calls.h"
 
 /* Threads that are here at once write the same. */
-static ND_COLD void bind_all(void) {
-    struct nd_symbols libc;
-    const bool is_known = !ND_SANITIZED && !nd_libc_is_musl() && find_libc(&libc);
-    void **function = (void **)&later;
-    for (const char *name = function_names; *name; name += strlen(name) + 1)
-        __atomic_store_n(function++, find(is_known ? &libc : NULL, name), __ATOMIC_RELAXED);
-    atomic_store_explicit(&is_bound, true, memory_order_release);
+static ND_COLD void *find(void **function, const char *name) {
+    void *found = nd_own_calls_find(name);
+    if (!found)
+        found = dlsym(RTLD_DEFAULT, name); /* the C library has no table that can be read */
+    __atomic_store_n(function, found, __ATOMIC_RELAXED);
+    return found;
 }
 
 #define ND_LATER(name, type, params, args)                                                                             \
-    type nd_later_##name params;                                                                                       \
-    type nd_later_##name params {                                                                                      \
-        if (nd_unlikely(!atomic_load_explicit(&is_bound, memory_order_acquire)))                                       \
-            bind_all();                                                                                                \
-        return later.name args;                                                                                        \
+    type __wrap_##name params;                                                                                         \
+    type __wrap_##name params {                                                                                        \
+        static void *libcs ND_WRITTEN_AT_START;                                                                        \
+        void *function = __atomic_load_n(&libcs, __ATOMIC_RELAXED);                                                    \
+        if (nd_unlikely(!function))                                                                                    \
+            function = find(&libcs, #name);                                                                            \
+        return ((type(*) params)function)args;                                                                         \
     }
 #include "shim/later_calls.def"
 #undef ND_LATER
 
-void *nd_later___memcpy_chk(void *to, const void *from, size_t size, size_t room);
-void *nd_later___memcpy_chk(void *to, const void *from, size_t size, size_t room) {
+int __wrap_snprintf(char *text, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int __wrap_snprintf(char *text, size_t size, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    const int length = vsnprintf(text, size, format, arguments);
+    va_end(arguments);
+    return length;
+}
+
+int __wrap___sprintf_chk(char *text, int flags, size_t room, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+int __wrap___sprintf_chk(char *text, int flags, size_t room, const char *format, ...) {
+    va_list arguments;
+    (void)flags;
+    va_start(arguments, format);
+    const int length = vsnprintf(text, room, format, arguments);
+    va_end(arguments);
+    if (length >= 0 && (size_t)length >= room)
+        abort();
+    return length;
+}
+
+void *__wrap___memcpy_chk(void *to, const void *from, size_t size, size_t room);
+void *__wrap___memcpy_chk(void *to, const void *from, size_t size, size_t room) {
     if (size > room)
         abort();
     return memcpy(to, from, size);
 }
 
-long nd_later___fdelt_chk(long fd);
-long nd_later___fdelt_chk(long fd) {
+long __wrap___fdelt_chk(long fd);
+long __wrap___fdelt_chk(long fd) {
     if (fd < 0 || fd >= FD_SETSIZE)
         abort();
     return fd / NFDBITS;

@@ -79,6 +79,8 @@ static int note_library(struct dl_phdr_info *info, size_t size, void *unused) {
 
 void nd_next_start(void) {
     library_count = 0;
+    if (nd_real_is_libcs)
+        return;
     dl_iterate_phdr(note_library, NULL);
     nd_next_any = library_count > 0;
     if (nd_next_any)
@@ -86,7 +88,7 @@ void nd_next_start(void) {
 }
 
 bool nd_next_is_libc(const void *code) {
-    return is_in(&libc, code);
+    return nd_real_is_libcs || is_in(&libc, code);
 }
 
 bool nd_next_has(const void *code) {

@@ -14,7 +14,7 @@ void nd_next_start(void);
 /* Whether the code at an address is one of theirs. Async-signal-safe. */
 bool nd_next_has(const void *code);
 
-/* Whether it is libc's. Async-signal-safe. */
+/* Whether the code that a hook calls is libc's. Async-signal-safe. */
 bool nd_next_is_libc(const void *code);
 
 /* Whether the function that a hook calls is not libc's own but another library's. */

@@ -143,12 +143,17 @@ static bool find_libc(struct nd_symbols *libc) {
     return libc[0].hash != NULL;
 }
 
+static struct binding binding ND_WRITTEN_AT_START;
+
 void nd_own_calls_bind(void) {
-    static struct binding binding ND_WRITTEN_AT_START; /* static, so that it is not cleared by a call of memset */
     const struct link_map *map = ND_SANITIZED ? NULL : nd_symbols_own_map();
     if (!map)
         return;
     nd_symbols_read(map, &binding.own);
     if (binding.own.symbols && binding.own.strings && find_libc(binding.libc))
         bind_all(&binding);
+}
+
+void *nd_own_calls_find(const char *name) {
+    return (void *)find_own(binding.libc, name, NULL); // NOLINT(performance-no-int-to-ptr)
 }

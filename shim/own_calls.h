@@ -9,4 +9,8 @@
  * Called once, by the constructor, before anything else. Keeps errno. */
 void nd_own_calls_bind(void);
 
+/* libc's own function of this name; NULL where libc has none, or its tables cannot be read. Async-signal-safe once the
+ * constructor has run. */
+void *nd_own_calls_find(const char *name);
+
 #endif

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -30,8 +31,13 @@ static void find_late(void);
 #include "shim/hooks.def"
 #undef ND_HOOK
 
+static ND_COLD bool bind_now(void *real, const char *name, atomic_bool *is_missing);
+
 #define ND_HOOK(name, type, params, args, raw)                                                                         \
     static type unbound_##name params {                                                                                \
+        static atomic_bool is_missing;                                                                                 \
+        if (bind_now(&nd_real.name, #name, &is_missing))                                                               \
+            return nd_real.name args;                                                                                  \
         return (type)(raw);                                                                                            \
     }
 #include "shim/hooks.def"
@@ -59,10 +65,14 @@ void (*nd_next_freeaddrinfo)(struct addrinfo *) ND_WRITTEN_AT_START;
 
 enum { MOST_FILES = 128 };
 
-/* The files that were loaded behind this one, at most so many, by their DT_GNU_HASH; libc apart from the others. */
+/* The files that were loaded behind this one, at most so many, but for libc and the loader, which defines none of the
+ * functions. */
 struct files {
     struct nd_symbols libc;
-    const uint32_t *others[MOST_FILES];
+    struct {
+        const struct link_map *map;
+        const uint32_t *hash;
+    } others[MOST_FILES];
     int count;
 };
 
@@ -75,28 +85,43 @@ static bool find_files(struct files *files) {
     files->count = 0;
     for (map = map ? map->l_next : NULL; map; map = map->l_next) {
         nd_symbols_read(map, &file);
-        if (nd_symbols_are_kernels(&file))
+        if (nd_symbols_are_kernels(&file) || nd_symbols_are_glibcs_loaders(&file))
             continue;
-        if (!file.hash || files->count == MOST_FILES)
+        if (!file.hash || !file.symbols || !file.strings || files->count == MOST_FILES)
             return false;
-        if (nd_symbols_are_libcs(&file))
+        if (nd_symbols_are_libcs(&file)) {
             files->libc = file;
-        else
-            files->others[files->count++] = file.hash;
+        } else {
+            files->others[files->count].map = map;
+            files->others[files->count++].hash = file.hash;
+        }
     }
-    return files->libc.hash && files->libc.symbols && files->libc.strings;
+    return files->libc.hash != NULL;
 }
 
-/* As dlsym(RTLD_NEXT), which has the word wherever more than one file may define the name. Where only libc does, that
- * one is found without the loader's help: most of what a short-lived program would pay for this library is its
- * hundred-odd searches. `files` is NULL where they are not known. */
+/* Whether another file than libc defines the name. */
+static bool is_in_others(const struct files *files, const char *name, uint32_t hash) {
+    struct nd_symbols file;
+    for (int i = 0; i < files->count; i++) {
+        if (!nd_symbols_may_have(files->others[i].hash, hash))
+            continue;
+        nd_symbols_read(files->others[i].map, &file);
+        if (nd_symbols_have(&file, name, hash))
+            return true;
+    }
+    return false;
+}
+
+/* As dlsym(RTLD_NEXT), which has the word wherever another file than libc defines the name. What libc alone has is found
+ * without the loader's help, which costs several times as much. `files` is NULL where they are not known. */
 static void *find_next(const struct files *files, const char *name) {
     const uint32_t hash = nd_symbols_hash(name);
-    bool is_libcs = files != NULL;
-    for (int i = 0; is_libcs && i < files->count; i++)
-        is_libcs = !nd_symbols_may_have(files->others[i], hash);
-    const uintptr_t found = is_libcs ? nd_symbols_function(&files->libc, name, hash, NULL) : 0;
-    return found ? (void *)found : dlsym(RTLD_NEXT, name); // NOLINT(performance-no-int-to-ptr)
+    if (!files || is_in_others(files, name, hash))
+        return dlsym(RTLD_NEXT, name);
+    const uintptr_t found = nd_symbols_function(&files->libc, name, hash, NULL);
+    if (found || !nd_symbols_have(&files->libc, name, hash))
+        return (void *)found; // NOLINT(performance-no-int-to-ptr)
+    return dlsym(RTLD_NEXT, name);
 }
 
 /* The names of the functions in the order of struct nd_real: a table, since the code of a hundred-odd calls would have
@@ -117,7 +142,6 @@ static void find_all(const struct files *files) {
         if (found)
             *real = found;
     }
-    *(void **)&nd_next_freeaddrinfo = find_next(files, "freeaddrinfo");
     /* A function that the host's libc lacks keeps its raw system call. One that libc has under an older name only
      * (__res_nquery in the libresolv of glibc before 2.34) is found by that name. */
     void *found;
@@ -129,9 +153,84 @@ static void find_all(const struct files *files) {
 #undef ND_HOOK
 }
 
+enum { FUNCTIONS = sizeof(struct nd_real) / sizeof(void *) };
+
+struct searched {
+    const char *name;
+    uint32_t hash;
+};
+
+static bool has_any(const struct link_map *map, const uint32_t *table, const struct searched *all) {
+    struct nd_symbols file = {.hash = NULL};
+    for (int i = 0; i < FUNCTIONS; i++) {
+        if (!nd_symbols_may_have(table, all[i].hash))
+            continue;
+        if (!file.hash)
+            nd_symbols_read(map, &file);
+        if (nd_symbols_have(&file, all[i].name, all[i].hash))
+            return true;
+    }
+    return false;
+}
+
+/* Whether every function is libc's own, or missing. */
+static bool all_are_libcs(const struct files *files) {
+    struct searched all[FUNCTIONS];
+    const char *name = names;
+    for (int i = 0; i < FUNCTIONS && files->count > 0; i++, name += strlen(name) + 1)
+        all[i] = (struct searched){name, nd_symbols_hash(name)};
+    for (int i = 0; i < files->count; i++)
+        if (has_any(files->others[i].map, files->others[i].hash, all))
+            return false;
+    return true;
+}
+
+bool nd_real_is_libcs ND_WRITTEN_AT_START;
+static struct nd_symbols libc ND_WRITTEN_AT_START; /* where it is */
+
+/* Most of what a short-lived program would pay for this library is the search for a hundred-odd functions, of which it
+ * calls a few: where each is libc's, or nobody's, it is found when it is called. */
 void nd_find_real(void) {
     struct files files;
-    find_all(find_files(&files) ? &files : NULL);
+    const bool are_known = find_files(&files);
+    if (!ND_SANITIZED && are_known && all_are_libcs(&files)) {
+        libc = files.libc;
+        nd_real_is_libcs = true;
+    } else {
+        find_all(are_known ? &files : NULL);
+    }
+    *(void **)&nd_next_freeaddrinfo = find_next(are_known ? &files : NULL, "freeaddrinfo");
+}
+
+static void *find_libcs(const char *name) {
+    return (void *)nd_symbols_function(&libc, name, nd_symbols_hash(name), NULL); // NOLINT(performance-no-int-to-ptr)
+}
+
+void *nd_real_find(const void *real, const char *name) {
+    void *found = find_libcs(name);
+#define ND_HOOK(name, type, params, args, raw)
+#undef ND_ALIAS
+#define ND_ALIAS(alias, of)                                                                                            \
+    if (!found && real == &nd_real.of)                                                                                 \
+        found = find_libcs(#alias);
+#include "shim/hooks.def"
+#undef ND_HOOK
+#undef ND_ALIAS
+#define ND_ALIAS(name, of)
+    return found;
+}
+
+/* Called in hooks; threads that are here at once write the same. Returns false where libc lacks the function, which keeps
+ * its raw system call, or the constructor has not run. */
+static bool bind_now(void *real, const char *name, atomic_bool *is_missing) {
+    if (!nd_real_is_libcs || atomic_load_explicit(is_missing, memory_order_relaxed))
+        return false;
+    void *found = nd_real_find(real, name);
+    if (found)
+        __atomic_store_n((void **)real, found, __ATOMIC_RELAXED);
+    else
+        atomic_store_explicit(is_missing, true, memory_order_relaxed);
+    return found != NULL;
 }
 
 void nd_find_libcs_own(bool (*is_others)(const void *code)) {

@@ -23,7 +23,7 @@ struct mbuffer_st;
 struct __res_state;
 
 /* A typed pointer for each libc row of hooks.def. Until nd_find_real() has run, each points to a function that makes
- * the raw system call. */
+ * the raw system call; where nd_real_is_libcs, until its first call, to one that finds libc's. */
 struct nd_real {
 #define ND_HOOK(name, type, params, args, raw) type(*name) params;
 #define ND_ALIAS(name, of)
@@ -51,8 +51,15 @@ extern struct nd_real nd_real __attribute__((visibility("hidden")));
 extern void (*nd_next_freeaddrinfo)(struct addrinfo *) __attribute__((visibility("hidden")));
 
 /* Finds every real function: the next one in the search order, as dlsym(RTLD_NEXT) does, which may be called and may
- * allocate. Called by the constructor. Not async-signal-safe. */
+ * allocate; or finds that no other file than libc defines any. Called by the constructor. Not async-signal-safe. */
 void nd_find_real(void);
+
+/* Whether each real function is libc's, or a raw system call. */
+extern bool nd_real_is_libcs __attribute__((visibility("hidden")));
+
+/* What a pointer of nd_real will hold after its first call, where nd_real_is_libcs; NULL where libc lacks the function.
+ * Async-signal-safe. */
+void *nd_real_find(const void *real, const char *name);
 
 /* Finds libc's own functions for what lookups do with sockets, where `is_others` says of the real one that it is another
  * library's. Called by the constructor, after nd_find_real. */

@@ -45,8 +45,7 @@ extern struct nd_state netdeadline_state ND_EXPORT __attribute__((alias("nd_stat
 /* Whether the library is loaded twice, by LD_PRELOAD and /etc/ld.so.preload, or in two versions: only the first in the
  * search order works. */
 static bool is_second_copy(void) {
-    const void *first = nd_symbols_default("netdeadline_state");
-    return first && first != &nd_state;
+    return nd_symbols_earlier("netdeadline_state", &nd_state);
 }
 
 /* What pthread_atfork calls. That one is in glibc's static part, and would refer to this function strongly; musl has it
@@ -145,7 +144,8 @@ static void start_up(void) {
         nd_lock_process = (const uint32_t *)&nd_slots.wiped_process;
         nd_process = (pid_t)nd_raw_getpid();
         watch_fork();
-        nd_libc_musl_version(); /* asks the loader, which a child of a program with threads should not */
+        if (nd_libc_is_musl())
+            nd_libc_musl_version(); /* asks the loader, which a child of a program with threads should not */
         nd_discover_inherited();
     }
     nd_state.active = nd_active;

@@ -11,28 +11,20 @@
 #define SYMBOL_TYPE(info) ELF32_ST_TYPE(info)
 #endif
 
-#pragma weak dladdr1 /* musl lacks it (base/libc.h) */
+/* glibc's loader has its record for debuggers under this name; musl under the one of base/libc.h. */
+#pragma weak _r_debug
 
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 
-/* The loader's record of a file by its base; NULL where there is none. */
-static const struct link_map *musl_map(uintptr_t base) {
-    const struct link_map *map = _dl_debug_addr->r_map;
-    while (map && map->l_addr != base)
-        map = map->l_next;
-    return map;
-}
-
 const struct link_map *nd_symbols_own_map(void) {
     static const struct link_map *own ND_WRITTEN_AT_START;
-    struct link_map *map = NULL;
-    Dl_info info;
-    if (own)
+    const struct r_debug *loaders = nd_libc_is_musl() ? _dl_debug_addr : &_r_debug;
+    if (own || !loaders)
         return own;
-    if (nd_libc_is_musl())
-        own = musl_map((uintptr_t)__ehdr_start);
-    else if (dladdr1 && dladdr1(__ehdr_start, &info, (void **)&map, RTLD_DL_LINKMAP))
-        own = map;
+    const struct link_map *map = loaders->r_map;
+    while (map && map->l_addr != (uintptr_t)__ehdr_start)
+        map = map->l_next;
+    own = map;
     return own;
 }
 
@@ -49,6 +41,14 @@ bool nd_symbols_are_libcs(const struct nd_symbols *file) {
 
 bool nd_symbols_are_kernels(const struct nd_symbols *file) {
     return nd_symbols_same(file->soname, "linux-vdso.so.1") || nd_symbols_same(file->soname, "linux-gate.so.1");
+}
+
+bool nd_symbols_are_glibcs_loaders(const struct nd_symbols *file) {
+    static const char start[] = "ld-linux";
+    for (size_t i = 0; start[i]; i++)
+        if (file->soname[i] != start[i])
+            return false;
+    return true;
 }
 
 bool nd_symbols_same(const char *a, const char *b) {
@@ -160,13 +160,6 @@ uint32_t nd_symbols_hash(const char *name) {
     return hash;
 }
 
-bool nd_symbols_may_have(const uint32_t *table, uint32_t hash) {
-    enum { BITS = sizeof(ElfW(Addr)) * 8 };
-    const ElfW(Addr) *filter = (const void *)(table + 4);
-    const ElfW(Addr) word = filter[hash / BITS & (table[2] - 1)];
-    return word >> hash % BITS & word >> (hash >> table[3]) % BITS & 1;
-}
-
 static const ElfW(Sym) *
     find_symbol(const struct nd_symbols *file, const char *name, uint32_t hash, const char *version) {
     uint32_t buckets = file->hash[0], first = file->hash[1], filter_words = file->hash[2];
@@ -183,6 +176,10 @@ static const ElfW(Sym) *
             break;
     }
     return NULL;
+}
+
+bool nd_symbols_have(const struct nd_symbols *file, const char *name, uint32_t hash) {
+    return nd_symbols_may_have(file->hash, hash) && find_symbol(file, name, hash, NULL);
 }
 
 /* The address of a function; 0 for anything else. */
@@ -227,6 +224,21 @@ static uintptr_t address_in(const struct nd_symbols *file, const ElfW(Sym) * sym
     if (!symbol)
         return 0;
     return SYMBOL_TYPE(symbol->st_info) == STT_OBJECT ? file->base + symbol->st_value : function_of(file, symbol);
+}
+
+bool nd_symbols_earlier(const char *name, const void *own) {
+    const struct link_map *last = nd_symbols_own_map(), *map = nd_symbols_first_map();
+    const uint32_t hash = nd_symbols_hash(name);
+    bool is_told = map != NULL;
+    for (; is_told && map != last; map = map->l_next) {
+        struct nd_symbols file;
+        nd_symbols_read(map, &file);
+        is_told = file.hash && file.symbols && file.strings;
+        if (is_told && nd_symbols_have(&file, name, hash))
+            return true;
+    }
+    const void *first = is_told ? own : dlsym(RTLD_DEFAULT, name);
+    return first && first != own;
 }
 
 void *nd_symbols_default(const char *name) {

@@ -1,7 +1,7 @@
 /* The symbols of loaded files, read from the tables that the loader uses. No function of libc is called here but
- * dladdr1, whose name nobody else uses, since this also finds what a call of libc is to be bound to; not even errno is
- * touched, which is reached by a call. Takes no lock: to be used while no other thread loads or unloads files, as in a
- * constructor. */
+ * for the last two, since this also finds what a call of libc is to be bound to; not even errno is touched, which
+ * is reached by a call. Takes no lock: what follows the list of files is to be used while no other thread loads or
+ * unloads files, as in a constructor. */
 #ifndef ND_SYMBOLS_H
 #define ND_SYMBOLS_H
 
@@ -25,7 +25,8 @@ struct nd_symbols {
     size_t relative; /* how many of the first have no symbol, and stand before the others */
 };
 
-/* The loader's record of the file that this code is linked into; NULL where it cannot be found. */
+/* The loader's record of the file that this code is linked into; NULL where it cannot be found, as in another namespace
+ * than the program's (dlmopen). */
 const struct link_map *nd_symbols_own_map(void);
 
 /* The record of the first file in the loader's search order, in the namespace of this library; NULL as above. */
@@ -40,6 +41,9 @@ bool nd_symbols_are_libcs(const struct nd_symbols *file);
 /* Whether a file is the kernel's vDSO, in which nothing is searched. */
 bool nd_symbols_are_kernels(const struct nd_symbols *file);
 
+/* Whether a file is glibc's loader, which defines nothing of what is hooked. */
+bool nd_symbols_are_glibcs_loaders(const struct nd_symbols *file);
+
 bool nd_symbols_same(const char *a, const char *b);
 
 /* The hash of a name in DT_GNU_HASH. */
@@ -47,7 +51,16 @@ uint32_t nd_symbols_hash(const char *name);
 
 /* Whether a file with this DT_GNU_HASH may define a symbol of this hash. Never false where it does; true where it does
  * not for one name in some dozens. */
-bool nd_symbols_may_have(const uint32_t *table, uint32_t hash);
+static inline bool nd_symbols_may_have(const uint32_t *table, uint32_t hash) {
+    enum { BITS = sizeof(ElfW(Addr)) * 8 };
+    const ElfW(Addr) *filter = (const void *)(table + 4);
+    const ElfW(Addr) word = filter[hash / BITS & (table[2] - 1)];
+    return word >> hash % BITS & word >> (hash >> table[3]) % BITS & 1;
+}
+
+/* Whether a file with `hash`, `symbols` and `strings` defines the name, whose hash is given, in the version that is the
+ * default. */
+bool nd_symbols_have(const struct nd_symbols *file, const char *name, uint32_t hash);
 
 /* The name of the version that the undefined symbol with this number wants; NULL for any. */
 const char *nd_symbols_version_wanted(const struct nd_symbols *file, size_t symbol);
@@ -55,6 +68,10 @@ const char *nd_symbols_version_wanted(const struct nd_symbols *file, size_t symb
 /* The address of a function that a file with `hash`, `symbols` and `strings` defines under this name, whose hash is
  * given, and in this version; NULL is the version that is the default. 0 for anything else. */
 uintptr_t nd_symbols_function(const struct nd_symbols *file, const char *name, uint32_t hash, const char *version);
+
+/* Whether a file before this one in the search order defines the name, which is this one's at `own`. For
+ * constructors. */
+bool nd_symbols_earlier(const char *name, const void *own);
 
 /* As dlsym(RTLD_DEFAULT), without the code of the loader that a start has not used yet: the address of a function or a
  * variable; NULL where there is none. Like the rest here, for constructors; not for hooks. */

@@ -28,7 +28,7 @@ static size_t read_unit(const char **text) {
     while ((*text)[length] == 'h' || (*text)[length] == 'm' || (*text)[length] == 's')
         length++;
     for (size_t i = 0; i < UNITS; i++)
-        if (strlen(units[i].name) == length && memcmp(units[i].name, *text, length) == 0) {
+        if (length < sizeof units[i].name && !units[i].name[length] && memcmp(units[i].name, *text, length) == 0) {
             *text += length;
             return i;
         }

@@ -32,7 +32,7 @@ static void fill_rows(void) {
 void nd_live_start(void) {
     for (size_t i = 0; i < nd_setting_count; i++) {
         struct nd_live_row *row = &nd_live_rows[i];
-        strncpy(row->name, nd_setting_table[i].name, sizeof row->name - 1);
+        memcpy(row->name, nd_setting_table[i].name, sizeof row->name);
         row->kind = nd_setting_table[i].kind;
         row->can_change = nd_live_can_change(&nd_setting_table[i]);
     }

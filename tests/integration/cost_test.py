@@ -145,20 +145,19 @@ def test_start_adds_few_system_calls(net, tmp_path):
     least = sum(system_calls(net, "env", f"LD_PRELOAD={empty}", "true", library=False).values()) - sum(
         system_calls(net, "env", "true", library=False).values())
     print(f"{under - without} system calls, of which any preloaded library adds {least}")
-    assert under - without <= least + 8, (under, without, least)
-    assert under - without <= 16
+    assert under - without <= 15, (under, without, least)
     calls = system_calls(net, "true")
     assert calls["fcntl"] <= 5 and "getsockopt" not in calls and "madvise" not in calls, calls
 
 
 def test_the_loader_has_little_to_do():
-    """It searches for each symbol that the library refers to by name, at 250 to 400 ns; the hundred-odd real functions are found by the
-    library, and what only lookups call when there is one. What it makes read-only after relocation is one page."""
+    """It searches for each symbol that the library refers to by name, at 250 to 400 ns; most functions of libc, the hundred-odd real ones
+    among them, are found at their first call. What it makes read-only after relocation is one page."""
     if "libcares.so" in subprocess.run(["readelf", "-dW", programs.LIBRARY], capture_output=True, text=True, check=True).stdout:
         pytest.skip("a c-ares that is not linked in has symbols of its own")
     told = subprocess.run(["readelf", "-lrW", programs.LIBRARY], capture_output=True, text=True, check=True).stdout
     searched = re.findall(r"^[0-9a-f]+ +[0-9a-f]+ R_\w+ +[0-9a-f]+ +[A-Za-z_]\w*(?:@\S+)?", told, re.MULTILINE)
-    assert 20 < len(searched) <= 85, searched
+    assert 20 < len(searched) <= 34, searched
     start, size = (int(number, 16) for number in re.search(r"GNU_RELRO +\w+ +(\w+) +\w+ +\w+ +(\w+)", told).groups())
     assert (start + size - 1) // 4096 == start // 4096, (start, size)
 
@@ -173,6 +172,20 @@ def test_start_writes_to_few_pages(net):
 
     added = min(private(True) for _ in range(3)) - min(private(False) for _ in range(3))
     assert 0 < added <= 64, added
+
+
+def test_start_touches_few_pages(tmp_path):
+    """A page fault costs a start more than a system call. Three more than those of an empty library: the library's constants, the place for
+    the rules, and libc's code that registers what a forked child does; two are to spare."""
+    empty = tmp_path / "empty.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", empty, "-x", "c", "/dev/null"], check=True)
+
+    def faults(library):
+        _, _, used = os.wait4(os.posix_spawn("/bin/true", ["true"], {"LD_PRELOAD": str(library)}), 0)
+        return used.ru_minflt
+
+    counts = {library: min(faults(library) for _ in range(20)) for library in (empty, programs.LIBRARY)}
+    assert counts[programs.LIBRARY] <= counts[empty] + 5, counts
 
 
 @pytest.mark.alone

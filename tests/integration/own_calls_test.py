@@ -42,11 +42,15 @@ GOOD = b"lookup 0\nname 0\nold 1\nconnect 0\npoll 1\nrecv -1 110\nconnect 0\npol
 LIBC_ALONE = pytest.mark.skipif(bool(programs.RUNTIME), reason="the calls of a checked build go to the sanitizer")
 
 
+# What is found at the first call.
+LATER = set(re.findall(r"^ND_LATER\((\w+)", (programs.ROOT / "shim/later_calls.def").read_text(), re.M))
+
+
 def names_called():
-    """The functions that the library refers to, without data."""
+    """The functions that the library refers to or finds later, without data."""
     table = subprocess.run(["readelf", "--dyn-syms", "-W", programs.LIBRARY], capture_output=True, text=True, check=True).stdout
     undefined = re.findall(r"(?:FUNC|NOTYPE) +(?:GLOBAL|WEAK) +DEFAULT +UND (\w+)", table)
-    return sorted({name for name in undefined if not name.startswith("_ITM")} - SHARED - NEEDED)
+    return sorted({name for name in [*undefined, *LATER] if not name.startswith("_ITM")} - SHARED - NEEDED)
 
 
 def program_with(path, *names):
