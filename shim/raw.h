@@ -1,7 +1,6 @@
 /* Raw system calls: for the library's own use, and for hooks that are reached before the real functions are found. They
  * are not cancellation points. Async-signal-safe. */
-#ifndef ND_RAW_H
-#define ND_RAW_H
+#pragma once
 
 #include <errno.h>
 #include <fcntl.h>
@@ -170,5 +169,3 @@ static inline long nd_raw_dup2(int fd, int to) {
     return fd == to ? (ND_RAW3(fcntl, fd, F_GETFD, 0) < 0 ? -1 : fd) : ND_RAW3(dup3, fd, to, 0);
 #endif
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* The real functions behind the hooks. The library itself never calls a function by an interposed name, but nd_real.X
  * or nd_real_X(). */
-#ifndef ND_REAL_H
-#define ND_REAL_H
+#pragma once
 
 #include <netdb.h>
 #include <poll.h>
@@ -57,5 +56,3 @@ void nd_find_real(void);
 /* Finds libc's own functions for what lookups do with sockets, where `is_others` says of the real one that it is another
  * library's. Called by the constructor, after nd_find_real. */
 void nd_find_libcs_own(bool (*is_others)(const void *code));
-
-#endif

@@ -1,6 +1,5 @@
 /* A connect(2) that waits until a deadline. */
-#ifndef ND_CALL_CONNECT_UNTIL_H
-#define ND_CALL_CONNECT_UNTIL_H
+#pragma once
 
 #include <errno.h>
 #include <stdbool.h>
@@ -26,5 +25,3 @@ bool nd_connect_is_established(int fd);
  * call that returns before its timeout without a signal is not repeated: the socket was made non-blocking.
  * Async-signal-safe. */
 int nd_connect_until(int fd, const struct sockaddr *addr, socklen_t len, nd_time deadline, bool restarts);
-
-#endif

@@ -1,8 +1,7 @@
 /* What happens when a deadline expires. A stream is ended in the kernel, where every thread, process and epoll set sees
  * it, and every later call on it fails at once: its bytes may be cut in the middle of a message, and a late reply must
  * not be taken for the reply to the next request. Everything here is async-signal-safe. */
-#ifndef ND_LIMIT_EXPIRY_H
-#define ND_LIMIT_EXPIRY_H
+#pragma once
 
 #include <errno.h>
 
@@ -39,5 +38,3 @@ bool nd_expiry_by_timer_found(int fd, struct nd_sock *sock, const char *operatio
 
 /* Takes back a connect that is still pending, so that `fd` can be used again or closed. Keeps errno. */
 void nd_expire_attempt(int fd);
-
-#endif

@@ -1,6 +1,5 @@
 /* How many calls each limit has ended, by where the limit was set. The command reads the table (report/state.h). */
-#ifndef ND_REPORT_EXPIRIES_H
-#define ND_REPORT_EXPIRIES_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -8,5 +7,3 @@
 
 /* Counts an expiry of the limit of this name ("RECV", "INBOUND_SEND"). Async-signal-safe. */
 void nd_expiries_count(const char *limit, bool observed, struct nd_set_where set);
-
-#endif

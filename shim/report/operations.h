@@ -1,6 +1,5 @@
 /* The operations that may wait, and the limits that bound them: what is made of operations.def. */
-#ifndef ND_REPORT_OPERATIONS_H
-#define ND_REPORT_OPERATIONS_H
+#pragma once
 
 #include <stdint.h>
 
@@ -65,5 +64,3 @@ extern const char nd_inbound_limit_names[ND_LIMITS][ND_OPERATION_NAME];
 /* The operation called `name`, or ND_OPERATION_NONE. A search, unless it is nd_operation_names' own text.
  * Async-signal-safe. */
 enum nd_call nd_operation_find(const char *name);
-
-#endif

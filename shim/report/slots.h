@@ -3,8 +3,7 @@
  * (two more in the first's, and, when slots run out, searches once a second for those of dead threads). No two threads
  * write to the same cache line as long as there are at most ND_SHARDS of them. All functions are async-signal-safe and
  * keep errno. */
-#ifndef ND_REPORT_SLOTS_H
-#define ND_REPORT_SLOTS_H
+#pragma once
 
 #include <stddef.h>
 
@@ -49,5 +48,3 @@ void nd_slots_count_expiry(const char *operation, bool observed);
  * count: its thread has ended, or its frame is gone. False where that thread had no slot (all were taken). Makes two
  * system calls for a slot that may be one. */
 bool nd_slots_sending(int fd);
-
-#endif

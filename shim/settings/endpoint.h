@@ -1,7 +1,6 @@
 /* The remote end of a connection, as a section of the config file names it. All functions but nd_endpoint_parse are
  * async-signal-safe. */
-#ifndef ND_SETTINGS_ENDPOINT_H
-#define ND_SETTINGS_ENDPOINT_H
+#pragma once
 
 #include <netinet/in.h>
 #include <stdint.h>
@@ -55,5 +54,3 @@ bool nd_endpoint_has_path(const struct nd_endpoint *where, const struct sockaddr
 static inline bool nd_endpoint_has_port(const struct nd_endpoint *where, uint16_t port) {
     return where->port == 0 || where->port == port;
 }
-
-#endif

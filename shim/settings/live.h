@@ -2,8 +2,7 @@
  * writes a request (the "wish") into this memory and makes the next call on each socket leave its fast path; that call
  * applies the request. So only the process itself writes nd_settings, each field whole. All functions are
  * async-signal-safe. */
-#ifndef ND_SETTINGS_LIVE_H
-#define ND_SETTINGS_LIVE_H
+#pragma once
 
 #include "shim/settings/settings.h"
 
@@ -58,5 +57,3 @@ bool nd_live_can_change(const struct nd_setting *setting);
 /* Reads a setting's value from *settings; writes one to it and returns 0, or -1 for a value that is not valid. */
 struct nd_live_value nd_live_get(const struct nd_setting *setting, const struct nd_settings *settings);
 int nd_live_put(const struct nd_setting *setting, struct nd_live_value value, struct nd_settings *settings);
-
-#endif

@@ -1,6 +1,5 @@
 /* The value of one setting: as numbers, and as text. */
-#ifndef ND_SETTINGS_SETTING_VALUE_H
-#define ND_SETTINGS_SETTING_VALUE_H
+#pragma once
 
 #include "base/line.h"
 #include "shim/settings/settings.h"
@@ -23,5 +22,3 @@ void nd_setting_put(const struct nd_setting *setting, const struct nd_settings *
 
 /* What a value of this kind must be, for a warning: "a duration such as 250ms, 3s or 1m30s, or off". */
 const char *nd_setting_expects(enum nd_setting_kind kind);
-
-#endif

@@ -1,6 +1,5 @@
 /* The settings of the operator, and the table of all of them. */
-#ifndef ND_SETTINGS_SETTINGS_H
-#define ND_SETTINGS_SETTINGS_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -98,5 +97,3 @@ static inline bool nd_setting_is_limit(const struct nd_setting *setting) {
 
 /* The row of the setting called `name` (`length` bytes, without prefix), or NULL. Async-signal-safe. */
 const struct nd_setting *nd_setting_find(const char *name, size_t length);
-
-#endif

@@ -1,6 +1,5 @@
 /* The descriptors of one socket (dup): what is set through one of them holds for all. */
-#ifndef ND_SOCKET_DUPLICATES_H
-#define ND_SOCKET_DUPLICATES_H
+#pragma once
 
 #include "shim/socket/record.h"
 
@@ -25,5 +24,3 @@ void nd_duplicates_hand_over(int fd, const struct nd_sock *sock);
 /* Returns how long ago the request was sent, through any of the descriptors, whose reply is pending; ND_NEVER where
  * none is known. The last bytes were sent and received so long ago. */
 nd_time nd_duplicates_reply_pending(int fd, struct nd_sock *sock, nd_time sent, nd_time received, nd_time now);
-
-#endif

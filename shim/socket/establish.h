@@ -1,7 +1,6 @@
 /* ESTABLISH: which budget a connect or a TLS handshake has. The budgets are found by the addresses that lookups have
  * found. All functions are async-signal-safe and lock-free. */
-#ifndef ND_SOCKET_ESTABLISH_H
-#define ND_SOCKET_ESTABLISH_H
+#pragma once
 
 #include "shim/settings/endpoint.h"
 #include "shim/socket/budget.h"
@@ -38,5 +37,3 @@ void nd_establish_done(struct nd_sock *sock);
 
 /* `duplicate` is another descriptor of the same socket. */
 void nd_establish_inherit(const struct nd_sock *sock, struct nd_sock *duplicate);
-
-#endif

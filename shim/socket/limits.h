@@ -1,6 +1,5 @@
 /* Which limits hold for a socket. Everything here is async-signal-safe and keeps errno. */
-#ifndef ND_SOCKET_LIMITS_H
-#define ND_SOCKET_LIMITS_H
+#pragma once
 
 #include "shim/report/slots.h"
 #include "shim/socket/budget.h"
@@ -150,5 +149,3 @@ static inline unsigned nd_limit_of(const struct nd_sock *sock, enum nd_limit lim
 static inline const char *nd_limit_name(const struct nd_sock *sock, enum nd_limit limit) {
     return nd_inbound_limit_names[limit] + (nd_sock_flags(sock) & ND_SOCK_INBOUND ? 0 : sizeof "INBOUND_" - 1);
 }
-
-#endif

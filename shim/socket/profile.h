@@ -1,8 +1,7 @@
 /* The limits of single connections. Each connection to which sections of the config file apply has a profile: the
  * limits of that combination of sections, computed once. Without such sections nothing here is called. Everything here
  * is async-signal-safe, lock-free, and keeps errno. */
-#ifndef ND_SOCKET_PROFILE_H
-#define ND_SOCKET_PROFILE_H
+#pragma once
 
 #include <sys/socket.h>
 
@@ -61,5 +60,3 @@ struct addrinfo;
 struct hostent;
 void nd_profile_found(const char *asked, const char *canonical, const struct addrinfo *list);
 void nd_profile_found_host(const char *asked, const struct hostent *host);
-
-#endif

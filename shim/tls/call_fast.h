@@ -1,8 +1,7 @@
 /* The fast path of reads and writes on an established TLS connection. It opens a scope with few instructions
  * (nd_scope_established), and the call is completed (call.h) only where it makes a handshake, is bounded by RECV, or
  * fails. */
-#ifndef ND_TLS_CALL_FAST_H
-#define ND_TLS_CALL_FAST_H
+#pragma once
 
 #include "shim/tls/call.h"
 #include "shim/tls/established.h"
@@ -63,5 +62,3 @@ ND_INLINE void nd_tls_established_leave(struct nd_tls_call *call) {
 }
 
 #define ND_TLS_ESTABLISHED_CALL(name) __attribute__((cleanup(nd_tls_established_leave))) struct nd_tls_call name
-
-#endif

@@ -1,7 +1,6 @@
 /* Which limit bounds a call of a TLS library, and since when: for an operation that may take several calls the time is
  * kept in the record of the socket. Errno undefined. */
-#ifndef ND_TLS_CALL_LIMIT_H
-#define ND_TLS_CALL_LIMIT_H
+#pragma once
 
 #include "shim/socket/limits.h"
 #include "shim/tls/operation.h"
@@ -62,5 +61,3 @@ void nd_tls_limit_renew(struct nd_tls_call *call);
 
 /* The operation that `limit` bounds is over, if one is under way. */
 void nd_tls_limit_end(const struct nd_tls_call *call, enum nd_scope_limit limit);
-
-#endif

@@ -1,7 +1,6 @@
 /* A scope: one absolute deadline for a whole TLS operation. While the thread is inside the operation, each read and
  * write on its descriptor is tried without waiting, then waits at most for the remaining time. */
-#ifndef ND_TLS_SCOPE_H
-#define ND_TLS_SCOPE_H
+#pragma once
 
 #include "shim/limit/expiry.h"
 #include "shim/report/operations.h"
@@ -211,5 +210,3 @@ static inline bool nd_scope_is_of_establish(const struct nd_operation *operation
 static inline nd_time nd_scope_end(const struct nd_scope *scope) {
     return scope && scope->timeout ? nd_time_after(scope->began, scope->timeout) : ND_NEVER;
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* Waiting for one descriptor: the loop that every blocking call on a socket waits in. The caller says which events it
  * waits for and what bounds the wait. Async-signal-safe; a cancellation point like the call that waits. */
-#ifndef ND_WAIT_WAIT_H
-#define ND_WAIT_WAIT_H
+#pragma once
 
 #include <errno.h>
 #include <stdbool.h>
@@ -98,5 +97,3 @@ static inline long nd_keep_errno(long result, int saved) {
 
 /* Whether the descriptor is in non-blocking mode now, asked from the kernel. Keeps errno. */
 bool nd_nonblocking(int fd);
-
-#endif
