@@ -25,22 +25,17 @@ static void find_late(void);
 
 /* Each is declared before its definition, in which ND_BIND_LATE compares with it. */
 #define ND_HOOK(name, type, params, args, raw) static type unbound_##name params;
-#define ND_ALIAS(name, of)
-#define ND_TLS(name, type, params, args)
 #include "shim/hooks.def"
-#undef ND_HOOK
 
 #define ND_HOOK(name, type, params, args, raw)                                                                         \
     static type unbound_##name params {                                                                                \
         return (type)(raw);                                                                                            \
     }
 #include "shim/hooks.def"
-#undef ND_HOOK
 
 struct nd_real nd_real = {
 #define ND_HOOK(name, type, params, args, raw) .name = unbound_##name,
 #include "shim/hooks.def"
-#undef ND_HOOK
 };
 
 /* Libc's own functions, where the next one is another library's. */
@@ -53,7 +48,6 @@ static struct nd_real libcs;
         return nd_real.name args;                                                                                      \
     }
 #include "shim/hooks.def"
-#undef ND_HOOK
 
 void (*nd_next_freeaddrinfo)(struct addrinfo *) ND_WRITTEN_AT_START;
 
@@ -103,12 +97,8 @@ static void *find_next(const struct files *files, const char *name) {
  * to be read from memory at each start. */
 static const char names[] =
 #define ND_HOOK(name, type, params, args, raw) #name "\0"
-#undef ND_ALIAS
-#define ND_ALIAS(name, of)
 #include "shim/hooks.def"
     ;
-#undef ND_HOOK
-#undef ND_ALIAS
 
 static void find_all(const struct files *files) {
     void **real = (void **)&nd_real;
@@ -121,12 +111,10 @@ static void find_all(const struct files *files) {
     /* A function that the host's libc lacks keeps its raw system call. One that libc has under an older name only
      * (__res_nquery in the libresolv of glibc before 2.34) is found by that name. */
     void *found;
-#define ND_HOOK(name, type, params, args, raw)
 #define ND_ALIAS(name, of)                                                                                             \
     if (nd_real.of == unbound_##of && (found = find_next(files, #name)) != NULL)                                       \
         *(void **)&nd_real.of = found;
 #include "shim/hooks.def"
-#undef ND_HOOK
 }
 
 void nd_find_real(void) {
@@ -161,12 +149,10 @@ static void find_in(void *library) {
 #define ND_HOOK(name, type, params, args, raw)                                                                         \
     if (nd_real.name == unbound_##name && (found = dlsym(library, #name)) != NULL)                                     \
         *(void **)&nd_real.name = found;
-#undef ND_ALIAS
 #define ND_ALIAS(name, of)                                                                                             \
     if (nd_real.of == unbound_##of && (found = dlsym(library, #name)) != NULL)                                         \
         *(void **)&nd_real.of = found;
 #include "shim/hooks.def"
-#undef ND_HOOK
 }
 
 /* Before 2.34 glibc kept some functions in other libraries. RTLD_NEXT does not find one that a plugin has loaded

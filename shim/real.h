@@ -25,12 +25,7 @@ struct __res_state;
  * the raw system call. */
 struct nd_real {
 #define ND_HOOK(name, type, params, args, raw) type(*name) params;
-#define ND_ALIAS(name, of)
-#define ND_TLS(name, type, params, args)
 #include "shim/hooks.def"
-#undef ND_HOOK
-#undef ND_ALIAS
-#undef ND_TLS
 };
 extern struct nd_real nd_real __attribute__((visibility("hidden")));
 
@@ -39,12 +34,7 @@ extern struct nd_real nd_real __attribute__((visibility("hidden")));
  * another library stands in between (nd_find_libcs_own): it does not see the calls of libc's lookups, either. So is what
  * the library asks the kernel of a socket that another one may hide. */
 #define ND_HOOK(name, type, params, args, raw) type nd_real_##name params;
-#define ND_ALIAS(name, of)
-#define ND_TLS(name, type, params, args)
 #include "shim/hooks.def"
-#undef ND_HOOK
-#undef ND_ALIAS
-#undef ND_TLS
 
 /* The function that frees what the next getaddrinfo returns, which is no hook. */
 extern void (*nd_next_freeaddrinfo)(struct addrinfo *) __attribute__((visibility("hidden")));

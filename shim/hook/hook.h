@@ -6,12 +6,8 @@
 #include "shim/real.h"
 
 #define ND_HOOK(name, type, params, args, raw) ND_EXPORT type nd_hook_##name params __asm__(#name);
-#define ND_ALIAS(name, of)
 #define ND_TLS(name, type, params, args) ND_EXPORT type nd_hook_##name params __asm__(#name);
 #include "shim/hooks.def"
-#undef ND_HOOK
-#undef ND_ALIAS
-#undef ND_TLS
 
 /* Exports the hook `of`, which is defined in the same file, under an older name too. */
 #define ND_ALIAS_OF(name, of)                                                                                          \

@@ -28,13 +28,8 @@ struct bio_st;
     X(gnutls_session_get_flags, unsigned, (struct gnutls_session_int * session)) /* since 3.5 */
 
 struct nd_tls {
-#define ND_HOOK(name, type, params, args, raw)
-#define ND_ALIAS(name, of)
 #define ND_TLS(name, type, params, args) type(*name) params;
 #include "shim/hooks.def"
-#undef ND_HOOK
-#undef ND_ALIAS
-#undef ND_TLS
 #define ND_TLS_HELPER(name, type, params) type(*name) params;
     ND_TLS_HELPERS(ND_TLS_HELPER)
 #undef ND_TLS_HELPER

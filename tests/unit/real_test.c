@@ -122,8 +122,6 @@ static void check_bound(const char *name, const void *pointer) {
 START_TEST(each_row_is_bound_to_its_own_name) {
     nd_find_real();
 #define ND_HOOK(name, type, params, args, raw) check_bound(#name, *(void **)&nd_real.name);
-#define ND_ALIAS(name, of)
-#define ND_TLS(name, type, params, args)
 #include "shim/hooks.def"
 }
 END_TEST
