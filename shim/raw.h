@@ -140,9 +140,20 @@ static inline long nd_raw_vector2(long number, int fd, const void *iov, int coun
 #define SYS_execveat -1
 #endif
 
-/* Linux 5.9; 436 on every machine. */
+/* Linux 3.17. */
+#ifndef SYS_seccomp
+#define SYS_seccomp -1
+#endif
+/* Linux 5.1, 5.9 and 5.6; these are the numbers on every machine. */
+#ifndef SYS_io_uring_setup
+#define SYS_io_uring_setup 425
+#define SYS_io_uring_enter 426
+#endif
 #ifndef SYS_close_range
 #define SYS_close_range 436
+#endif
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
 #endif
 
 /* On 32-bit systems a call's offsets have 32 bits where its name does not say otherwise. */
