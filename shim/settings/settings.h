@@ -35,12 +35,12 @@ struct nd_settings {
     nd_live_time resolve, connect, establish, accept; /* 0 is off */
     nd_live_time stale;                               /* 0 is off */
     struct nd_limits outbound, inbound;
-    enum nd_log log;
-    enum nd_log_format log_format;
-    enum nd_resolve_error resolve_error;
-    bool backtrace;
-    char log_path[256]; /* for ND_LOG_FILE */
-    char statsd[64];    /* address:port or [v6]:port, numeric; empty is off */
+    _Atomic enum nd_log log;
+    _Atomic enum nd_log_format log_format;
+    _Atomic enum nd_resolve_error resolve_error;
+    _Atomic unsigned backtrace; /* 0 or 1 */
+    char log_path[256];         /* for ND_LOG_FILE */
+    char statsd[64];            /* address:port or [v6]:port, numeric; empty is off */
 };
 
 /* RESOLVE where the operator has not set it: a nanosecond less than its 15s, by which it is known wherever the value is
