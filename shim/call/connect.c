@@ -345,10 +345,8 @@ ND_COLD ssize_t nd_connect_by_send(int fd, const struct sockaddr *addr, socklen_
     bool bounded = wait && deadline != ND_NEVER && nd_kernel_timers_borrow(fd, sock, &timer);
     if (!wait)
         nd_kernel_timers_backstop(fd, sock);
-    if (bounded && (!timer.own || nd_time_after(began, timer.own * ND_USEC) > deadline)) {
-        struct timeval left = nd_connect_timer(deadline - began);
-        nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof left);
-    }
+    if (bounded && (!timer.own || nd_time_after(began, timer.own * ND_USEC) > deadline))
+        nd_connect_set_timer(fd, deadline - began);
     ssize_t result = send(call);
     int error = errno;
     if (sock->generation == generation) {

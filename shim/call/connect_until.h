@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 
 #include "base/clock.h"
 
@@ -13,8 +12,9 @@ static inline bool nd_connect_goes_on(int error) {
     return error == EINPROGRESS || error == EALREADY || error == EINTR;
 }
 
-/* The value of SO_SNDTIMEO for a time in nanoseconds: at least a microsecond, since 0 stands for no timeout. */
-struct timeval nd_connect_timer(nd_time time);
+/* Sets SO_SNDTIMEO to a time in nanoseconds: at least a microsecond, since 0 stands for no timeout. Returns as
+ * setsockopt. */
+int nd_connect_set_timer(int fd, nd_time time);
 
 /* Whether the connection is established: that may have happened while this process was stopped. */
 bool nd_connect_is_established(int fd);

@@ -8,6 +8,7 @@
 #include "shim/socket/ended.h"
 #include "shim/socket/establish.h"
 #include "shim/socket/limits.h"
+#include "shim/socket/option.h"
 #include "shim/socket/profile.h"
 #include "shim/socket/tcp_info.h"
 
@@ -104,9 +105,8 @@ bool nd_expiry_by_timer_found(int fd, struct nd_sock *sock, const char *operatio
 }
 
 void nd_expire_attempt(int fd) {
-    int saved = errno, pending = 0;
-    socklen_t len = sizeof pending;
+    const int saved = errno;
     disconnect(fd);
-    nd_real.getsockopt(fd, SOL_SOCKET, SO_ERROR, &pending, &len); /* takes the ECONNRESET that tcp_disconnect left */
+    nd_option_get(fd, SOL_SOCKET, SO_ERROR, 0); /* takes the ECONNRESET that tcp_disconnect left */
     errno = saved;
 }
