@@ -52,8 +52,8 @@ void nd_expire_stream(int fd, struct nd_sock *sock, const struct nd_expiry *expi
     nd_expiry_report(fd, expiry);
     if (nd_observing)
         return;
-    if (nd_unlikely(nd_sock_establish_limit(sock)) && sock->operation.timeout)
-        nd_establish_reopen(sock, nd_now());
+    if (sock->operation.timeout)
+        nd_establish_note(sock, ND_ESTABLISH_REOPENED);
     nd_ended_note(fd, sock); /* before any waiting thread wakes */
     /* connect(AF_UNSPEC) wakes every waiting thread with an error and without end of file. From 6.1.32 until
      * 419ce133ab92 the kernel refuses it while a thread waits in the socket, and AF_UNIX has no such call: there
