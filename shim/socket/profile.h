@@ -54,9 +54,5 @@ struct nd_set_where nd_profile_where(uint8_t profile, const char *limit);
 /* Where RESOLVE was set, as it holds for a name (or NULL). */
 struct nd_set_where nd_profile_where_resolve(const char *name);
 
-/* Notes that a lookup of `asked` found the host `canonical` (NULL: the same name) with these addresses: a later connect
- * to one of them is taken for one to that host. */
-struct addrinfo;
-struct hostent;
-void nd_profile_found(const char *asked, const char *canonical, const struct addrinfo *list);
-void nd_profile_found_host(const char *asked, const struct hostent *host);
+/* The rules for a host that was looked up as `asked`, and whose name is `canonical` (NULL: the same). */
+struct nd_rule_set nd_profile_rules_of(const char *asked, const char *canonical);
