@@ -14,7 +14,6 @@
 #include "shim/socket/keepalive.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
-#include "shim/wait/signals.h"
 #include "shim/wait/wait.h"
 
 static void accepted(int listener, int fd, int flags) {

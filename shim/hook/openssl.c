@@ -7,7 +7,6 @@
 #endif
 
 #include "shim/hook/hook.h"
-#include "shim/socket/discover.h"
 #include "shim/socket/ended.h"
 #include "shim/tls/call_fast.h"
 

@@ -4,7 +4,6 @@
 #include "shim/mode.h"
 #include "shim/real.h"
 #include "shim/report/report.h"
-#include "shim/socket/change.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/establish.h"
 #include "shim/socket/limits.h"

@@ -1,7 +1,6 @@
 #include "shim/socket/record.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>

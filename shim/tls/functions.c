@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <link.h>
 #include <stdatomic.h>
-#include <stddef.h>
 
 #include "base/libc.h"
 #include "shim/report/module.h"

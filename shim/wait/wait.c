@@ -10,7 +10,6 @@
 #include "shim/poll.h"
 #include "shim/real.h"
 #include "shim/report/slots.h"
-#include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
 #include "shim/socket/profile.h"
