@@ -185,7 +185,7 @@ static bool expire_in(const char *operation, int fd, struct nd_sock *sock, short
         return false;
     }
     struct nd_expiry expiry = {
-        .operation = operation, .limit = ND_LIMIT_NAME(sock, "RECV"), .timeout = limit, .elapsed = silent};
+        .operation = operation, .limit = nd_limit_name(sock, ND_LIMIT_RECV), .timeout = limit, .elapsed = silent};
     nd_wait_clock_progress(clock);
     nd_expire_stream(fd, sock, &expiry);
     return true;

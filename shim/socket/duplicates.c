@@ -85,7 +85,9 @@ static bool kernel_counts(const struct nd_sock *sock) {
     return !sock->connection_clock.counting;
 }
 
-void nd_duplicates_inherit(const struct nd_sock *sock, struct nd_sock *duplicate) {
+/* Copies the clocks to a duplicate that was just made: shells make one for each redirection, as in a loop of `read -t 1
+ * <&3`, and the limits would never expire if each began with new clocks. */
+static void inherit_clocks(const struct nd_sock *sock, struct nd_sock *duplicate) {
     if (!kernel_knows(sock))
         return;
     memcpy(duplicate->clock, sock->clock, sizeof duplicate->clock);
@@ -174,7 +176,7 @@ void nd_duplicates_create(int fd, int to) {
     duplicate->connection_clock.established = atomic_load(&from->connection_clock.established);
     duplicate->inode = atomic_load(&from->inode);
     if (!(nd_sock_flags(from) & ND_SOCK_EPOLL)) {
-        nd_duplicates_inherit(from, duplicate);
+        inherit_clocks(from, duplicate);
         nd_duplicates_join(from, duplicate);
     }
 }
