@@ -7,6 +7,7 @@
 
 #include "shim/socket/owner.h"
 
+_Atomic uint8_t nd_watch_fast[ND_WATCH_FAST];
 struct nd_sock_table nd_sock_table;
 
 struct nd_sock *nd_sock_get(int fd) {
