@@ -4,7 +4,7 @@
 
 #include "base/compiler.h"
 #include "shim/mode.h"
-#include "shim/report/expiries.h"
+#include "shim/report/slots.h"
 #include "shim/report/slots_fast.h"
 #include "shim/report/state.h"
 

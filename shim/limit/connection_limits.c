@@ -132,7 +132,10 @@ void nd_connection_limits_observed(int fd, struct nd_sock *sock, const char *ope
     nd_time now = nd_now(), idle = nd_sock_limits(sock)->idle;
     nd_connection_limits_waited(sock, began, now);
     if (idle && now - began >= idle) { /* what ended the call ended the silence: the kernel does not show it any more */
-        nd_expiry_report_observed(fd, operation, nd_limit_name(sock, ND_LIMIT_IDLE), idle, began);
+        nd_expiry_report(fd, &(struct nd_expiry){.operation = operation,
+                                                 .limit = nd_limit_name(sock, ND_LIMIT_IDLE),
+                                                 .timeout = idle,
+                                                 .elapsed = now - began});
         sock->connection_clock.moved = atomic_load(&sock->connection_clock.time.waited);
     }
     if (!nd_connection_limits_check(fd, sock, true, now, &expiry))

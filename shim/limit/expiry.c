@@ -67,14 +67,6 @@ void nd_expire_stream(int fd, struct nd_sock *sock, const struct nd_expiry *expi
     errno = saved;
 }
 
-void nd_expiry_report_observed(int fd, const char *operation, const char *limit, nd_time timeout, nd_time began) {
-    nd_time elapsed = nd_now() - began;
-    if (timeout == 0 || elapsed < timeout)
-        return;
-    struct nd_expiry expiry = {.operation = operation, .limit = limit, .timeout = timeout, .elapsed = elapsed};
-    nd_expiry_report(fd, &expiry);
-}
-
 /* The kernel no longer knows the peer. Of an outbound connection the record has the address that it was made to. */
 static void report_keepalive(int fd, const struct nd_sock *sock, const char *operation) {
     struct nd_tcp_info info;

@@ -24,10 +24,6 @@ void nd_expire_stream(int fd, struct nd_sock *sock, const struct nd_expiry *expi
  */
 void nd_expiry_report(int fd, const struct nd_expiry *expiry);
 
-/* MODE=observe: `operation` on `fd`, which began at `began`, has returned by itself. Reports it if `timeout` (0 for
- * off) would have ended it. Keeps errno. */
-void nd_expiry_report_observed(int fd, const char *operation, const char *limit, nd_time timeout, nd_time began);
-
 /* The kernel has ended the stream with ETIMEDOUT, which a call in `direction` is about to return: notes it. If it was
  * KEEPALIVE, whose probes nobody has answered, reports that as an expiry of `operation`. Keeps errno. */
 void nd_expire_by_timer(int fd, struct nd_sock *sock, enum nd_direction direction, const char *operation);
