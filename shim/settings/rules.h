@@ -17,7 +17,7 @@ enum {
 
 /* One value of a rule. */
 struct nd_rule_value {
-    int64_t value[2]; /* a time; or the bytes and the time of a rate */
+    struct nd_setting_value value;
     uint16_t line;
     uint8_t setting; /* its row in nd_setting_table */
 };

@@ -39,46 +39,44 @@ static struct nd_limits *limits_at(const struct nd_settings *settings, size_t of
     return (struct nd_limits *)((char *)(uintptr_t)settings + offset);
 }
 
-void nd_setting_value_get(const struct nd_setting *setting, const struct nd_settings *settings, int64_t value[2]) {
-    value[0] = value[1] = 0;
+struct nd_setting_value nd_setting_value_get(const struct nd_setting *setting, const struct nd_settings *settings) {
     switch (setting->kind) {
     case ND_SETTING_TIME:
-        value[0] = *time_at(settings, setting->field);
-        break;
+        return (struct nd_setting_value){*time_at(settings, setting->field), 0};
     case ND_SETTING_RATE:
-        value[0] = (int64_t)limits_at(settings, setting->field)->min_rate_bytes;
-        value[1] = limits_at(settings, setting->field)->min_rate_window;
-        break;
+        return (struct nd_setting_value){(int64_t)limits_at(settings, setting->field)->min_rate_bytes,
+                                         limits_at(settings, setting->field)->min_rate_window};
     case ND_SETTING_ADDRESS:
     case ND_SETTING_UNREAD:
-        break;
+        return (struct nd_setting_value){0, 0};
     default:
-        value[0] = *number_at(settings, setting->field);
+        return (struct nd_setting_value){*number_at(settings, setting->field), 0};
     }
 }
 
-static int set_rate(struct nd_limits *limits, const int64_t value[2]) {
-    if (value[0] && !value[1])
+static int set_rate(struct nd_limits *limits, struct nd_setting_value value) {
+    if (value.value && !value.window)
         return -1;
     limits->min_rate_bytes = 0; /* off, rather than the new bytes over the old window */
-    limits->min_rate_window = value[1];
-    limits->min_rate_bytes = (uint64_t)value[0];
+    limits->min_rate_window = value.window;
+    limits->min_rate_bytes = (uint64_t)value.value;
     return 0;
 }
 
-int nd_setting_value_set(const struct nd_setting *setting, struct nd_settings *settings, const int64_t value[2]) {
-    if (value[0] < 0 || value[1] < 0)
+int nd_setting_value_set(const struct nd_setting *setting, struct nd_settings *settings,
+                         struct nd_setting_value value) {
+    if (value.value < 0 || value.window < 0)
         return -1;
     switch (setting->kind) {
     case ND_SETTING_TIME:
-        *time_at(settings, setting->field) = value[0];
+        *time_at(settings, setting->field) = value.value;
         return 0;
     case ND_SETTING_RATE:
         return set_rate(limits_at(settings, setting->field), value);
     case ND_SETTING_MODE:
-        if (value[0] > ND_MODE_OFF)
+        if (value.value > ND_MODE_OFF)
             return -1;
-        settings->mode = (enum nd_mode)value[0];
+        settings->mode = (enum nd_mode)value.value;
         return 0;
     default:
         return -1;

@@ -83,6 +83,12 @@ struct nd_setting {
     char meaning[88];      /* one line for a person */
 };
 
+/* A setting's value: nanoseconds for a time (0: off), bytes and their window for a rate, otherwise the number of the
+ * word. */
+struct nd_setting_value {
+    int64_t value, window;
+};
+
 /* At least as many rows as the table has; what is seen from outside has this many (live.h). A set of rows is a
  * uint64_t. */
 enum { ND_LIVE_ROWS = 48 };

@@ -26,7 +26,7 @@ void nd_profile_start(void) {
     for (unsigned i = 0; i < nd_rules.value_count; i++) {
         const struct nd_rule_value *value = &nd_rules.values[i];
         const struct nd_setting *setting = &nd_setting_table[value->setting];
-        nd_time time = setting->kind == ND_SETTING_RATE ? value->value[1] : value->value[0];
+        nd_time time = setting->kind == ND_SETTING_RATE ? value->value.window : value->value.value;
         if (time && time < nd_profile_shortest)
             nd_profile_shortest = time;
         if (setting->field == offsetof(struct nd_settings, resolve))
@@ -38,10 +38,9 @@ void nd_profile_start(void) {
 }
 
 static bool is_changed(const struct nd_setting *setting) {
-    int64_t now[2], then[2];
-    nd_setting_value_get(setting, &nd_settings, now);
-    nd_setting_value_get(setting, &initial, then);
-    return nd_setting_is_limit(setting) && (now[0] != then[0] || now[1] != then[1]);
+    const struct nd_setting_value now = nd_setting_value_get(setting, &nd_settings);
+    const struct nd_setting_value then = nd_setting_value_get(setting, &initial);
+    return nd_setting_is_limit(setting) && (now.value != then.value || now.window != then.window);
 }
 
 /* The settings that hold for every connection, whatever the sections have: the environment's, and those changed since
