@@ -1,6 +1,5 @@
 /* The only clock: nanoseconds on CLOCK_MONOTONIC. Deadlines are absolute nd_time values, timeouts are relative ones. */
-#ifndef ND_BASE_CLOCK_H
-#define ND_BASE_CLOCK_H
+#pragma once
 
 #include <stdint.h>
 
@@ -38,5 +37,3 @@ static inline nd_time nd_time_later(nd_time a, nd_time b) {
 /* Milliseconds from `now` to `deadline` for poll(2): rounded up, so that the deadline has passed when poll has timed
  * out; 0 when it has passed already; -1 for ND_NEVER. Async-signal-safe. */
 int nd_time_poll_ms(nd_time deadline, nd_time now);
-
-#endif

@@ -1,6 +1,5 @@
 /* Attributes and hints for the compiler: what is likely, what is cold, what is exported. */
-#ifndef ND_BASE_COMPILER_H
-#define ND_BASE_COMPILER_H
+#pragma once
 
 #define ND_EXPORT __attribute__((visibility("default")))
 #define ND_COLD __attribute__((cold, noinline))
@@ -17,6 +16,4 @@
 #define ND_SANITIZED 1
 #else
 #define ND_SANITIZED 0
-#endif
-
 #endif

@@ -1,8 +1,7 @@
 /* Which C library the program runs with. One file of the library serves both: glibc, and musl, which loads it with its
  * own libc in the place of glibc's and ends the program where a symbol is missing. Therefore what musl lacks is
  * referred to weakly. */
-#ifndef ND_BASE_LIBC_H
-#define ND_BASE_LIBC_H
+#pragma once
 
 #include <link.h>
 #include <stdbool.h>
@@ -27,5 +26,3 @@ void *nd_libc_musl_function(const char *name);
 /* The version of musl, at least, as 10000 * major + 100 * minor + patch, told by what it exports: 10205 for 1.2.5 and
  * newer, down to 10124 for what is older than 1.2.2; 0 for another libc. Not async-signal-safe at its first call. */
 int nd_libc_musl_version(void);
-
-#endif

@@ -1,8 +1,7 @@
 /* A line of text that is built in a buffer of the caller's. These functions do not allocate, lock, or use stdio or the
  * locale: all are async-signal-safe. Text that does not fit is left out; the buffer always holds a NUL-terminated
  * string. */
-#ifndef ND_BASE_LINE_H
-#define ND_BASE_LINE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,5 +38,3 @@ void nd_line_put_duration(struct nd_line *line, nd_time time);
 
 /* Appends a time in seconds with three decimals: `3.002`. */
 void nd_line_put_seconds(struct nd_line *line, nd_time time);
-
-#endif

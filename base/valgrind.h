@@ -1,8 +1,7 @@
 /* What the library tells valgrind, so that its users read reports of their own programs only: its tools cannot know
  * that locks of this library guard what two threads write. A request is a few instructions without effect on a
  * processor. */
-#ifndef ND_BASE_VALGRIND_H
-#define ND_BASE_VALGRIND_H
+#pragma once
 
 #include <stdint.h>
 
@@ -49,5 +48,3 @@ static inline void nd_valgrind_untrack(uintptr_t start, uintptr_t size) {
     nd_valgrind_request(ND_HELGRIND_UNTRACKED, start, size);
     nd_valgrind_request(ND_DRD_START_SUPPRESSION, start, size);
 }
-
-#endif

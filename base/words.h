@@ -1,6 +1,5 @@
 /* The lines and words of a configuration file, read without changing or copying its text. */
-#ifndef ND_BASE_WORDS_H
-#define ND_BASE_WORDS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -64,5 +63,3 @@ static inline bool nd_word_starts(struct nd_word word, const char *text) {
     size_t size = strlen(text);
     return word.size >= size && memcmp(word.at, text, size) == 0;
 }
-
-#endif

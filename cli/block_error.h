@@ -1,6 +1,5 @@
 /* Why a process that was asked for by number has no state block to read, as the operator is told. */
-#ifndef CLI_BLOCK_ERROR_H
-#define CLI_BLOCK_ERROR_H
+#pragma once
 
 #include "cli/process/block.h"
 
@@ -9,5 +8,3 @@ int block_error(pid_t pid, enum block_found found);
 
 /* Warns and returns CLI_NOT_FOUND where there is no such process, else CLI_OK. */
 int block_process_error(pid_t pid);
-
-#endif

@@ -1,6 +1,5 @@
 /* The table that `netdeadline ps` and `top` show. */
-#ifndef CLI_BLOCKED_TABLE_H
-#define CLI_BLOCKED_TABLE_H
+#pragma once
 
 #include "cli/process/blocked.h"
 #include "cli/table.h"
@@ -16,5 +15,3 @@ void blocked_tabulate(const struct blocked_list *list, bool with_bars, struct ta
 /* How much of its limit's time the call has used, in ns: all of it where it is overdue, as in MODE=observe. -1 where
  * there is no limit, or it is not known. */
 int64_t blocked_used(const struct blocked *entry);
-
-#endif

@@ -1,10 +1,7 @@
 /* The part of `netdeadline check` that tells what guard can do on this host for what the library does not reach. */
-#ifndef CLI_CHECK_GUARD_H
-#define CLI_CHECK_GUARD_H
+#pragma once
 
 #include "cli/findings.h"
 
 /* Reports whether this user may see and end the connections of a process from outside, by asking the kernel. */
 void check_guard(struct findings *findings);
-
-#endif

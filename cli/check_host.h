@@ -1,7 +1,6 @@
 /* The part of `netdeadline check` that looks at the host: what its libc, its name services and its configuration make
  * of the library. */
-#ifndef CLI_CHECK_HOST_H
-#define CLI_CHECK_HOST_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -16,5 +15,3 @@ void check_host(struct findings *findings, bool is_for_musl);
 
 /* Reports what the config file and the environment make of the program with this path. */
 void check_config(struct findings *findings, const char *program);
-
-#endif

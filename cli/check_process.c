@@ -17,6 +17,7 @@
 #include "cli/program.h"
 #include "cli/statistics.h"
 #include "shim/settings/environment.h"
+#include "shim/settings/setting_value.h"
 #include "shim/settings/settings.h"
 
 enum { MOST_VARIABLES = 64, MOST_ENVIRONMENT = 1 << 20 };
@@ -62,7 +63,7 @@ static void list_settings(struct findings *findings, const struct block *block) 
     for (unsigned i = 0; rows && i < count; i++) {
         char text[64];
         const struct nd_setting *setting = nd_setting_find(rows[i].name, strnlen(rows[i].name, sizeof rows[i].name));
-        struct nd_live_value usual = setting ? nd_live_get(setting, &defaults) : rows[i].now;
+        struct nd_setting_value usual = setting ? nd_setting_value_get(setting, &defaults) : rows[i].now;
         if (!setting || (usual.value == rows[i].now.value && usual.window == rows[i].now.window) ||
             !statistics_setting(&rows[i], text, sizeof text))
             continue;

@@ -1,6 +1,5 @@
 /* Runs another program to its end, for at most some time, and keeps what it prints. */
-#ifndef CLI_CHILD_H
-#define CLI_CHILD_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,5 +16,3 @@ struct child_result {
 /* Runs argv[0], which is looked up along PATH, with standard input from /dev/null, and as `user` (0: as this one). After
  * `seconds` it is ended, with its children. With `errors` its standard error is kept with the output, else dropped. */
 void child_run(char *const argv[], uid_t user, int seconds, bool errors, struct child_result *result);
-
-#endif

@@ -1,6 +1,5 @@
 /* What the commands of netdeadline share: their table, their exit codes, how they read options and warn. */
-#ifndef CLI_CLI_H
-#define CLI_CLI_H
+#pragma once
 
 #include <getopt.h>
 #include <stdbool.h>
@@ -66,5 +65,3 @@ int cli_usage_error(const struct cli_command *command, const char *format, ...) 
 /* Writes out what was printed. Returns `status`, or CLI_FAILED where that fails (a full disk): it must not look like
  * success. */
 int cli_finish(int status);
-
-#endif

@@ -1,7 +1,6 @@
 /* The lines at the head of /etc/netdeadline.conf that `netdeadline enable --system` writes, between two comments. All
  * else in the file is the administrator's. */
-#ifndef CLI_CONFIG_BLOCK_H
-#define CLI_CONFIG_BLOCK_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,5 +11,3 @@ char *config_block_put(const char *text, size_t size, const char *lines, size_t 
 
 /* The number of the line by which the administrator sets this for every program, counted from 1; 0: none does. */
 unsigned config_block_other_line(const char *text, const char *name);
-
-#endif

@@ -1,6 +1,5 @@
 /* The sections of the config file that another process has read. */
-#ifndef CLI_CONFIG_SECTION_H
-#define CLI_CONFIG_SECTION_H
+#pragma once
 
 #include <stddef.h>
 #include <sys/types.h>
@@ -15,5 +14,3 @@ void config_section_of(pid_t pid, struct nd_set_where set, char *out, size_t siz
 /* Stores the header of the section that line `number` of the file stands in, or "file". Returns 0, or -1 where the file
  * has no such line. The file is the caller's. */
 int config_section_in(int fd, unsigned number, char *out, size_t size);
-
-#endif

@@ -1,6 +1,5 @@
 /* The table that `netdeadline ps --connections` shows. */
-#ifndef CLI_CONNECTIONS_TABLE_H
-#define CLI_CONNECTIONS_TABLE_H
+#pragma once
 
 #include <sys/types.h>
 
@@ -11,5 +10,3 @@ void connections_table_start(struct table *table);
 
 /* Adds a row for each connection of the process. Returns 0, or -1 and errno where they may not be seen. */
 int connections_table_add(struct table *table, pid_t pid);
-
-#endif

@@ -1,6 +1,5 @@
 /* The file that puts a systemd service under the library: /etc/systemd/system/NAME.service.d/netdeadline.conf. */
-#ifndef CLI_DROP_IN_H
-#define CLI_DROP_IN_H
+#pragma once
 
 #include <limits.h>
 #include <stdbool.h>
@@ -43,5 +42,3 @@ bool drop_in_is_ours(const char *text);
 
 /* Reads which copy of the library is to be removed with the drop-in. Returns whether there is one. */
 bool drop_in_copy(const char *text, char out[PATH_MAX]);
-
-#endif

@@ -1,6 +1,5 @@
 /* Reads a program's ELF file, of either class. No offset or count in it is trusted. */
-#ifndef CLI_ELF_FILE_H
-#define CLI_ELF_FILE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,5 +26,3 @@ void elf_each_import(const struct elf_file *file, void (*visit)(const char *name
 
 /* Calls visit(name, arg) for each library that the file itself needs. */
 void elf_each_needed(const struct elf_file *file, void (*visit)(const char *name, void *arg), void *arg);
-
-#endif

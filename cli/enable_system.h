@@ -1,7 +1,6 @@
 /* Puts every program of the host under the library, by /etc/ld.so.preload, and takes it out again. Both return an exit
  * status, having said what they did. */
-#ifndef CLI_ENABLE_SYSTEM_H
-#define CLI_ENABLE_SYSTEM_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -12,5 +11,3 @@ int enable_system(const struct library *library, const struct options *options, 
 
 /* Changes the list before anything else, so that no failure of something else keeps the library in it. */
 int disable_system(void);
-
-#endif

@@ -1,6 +1,5 @@
 /* Which services are put under the library by files of systemd's, and which processes are under it. */
-#ifndef CLI_ENABLED_UNITS_H
-#define CLI_ENABLED_UNITS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,5 +20,3 @@ enum enabled_state {
     ENABLED_GONE
 };
 enum enabled_state enabled_state_of(pid_t pid);
-
-#endif

@@ -1,6 +1,5 @@
 /* Lets the library of a process report the connections that `netdeadline end` ends there. */
-#ifndef CLI_END_LIBRARY_H
-#define CLI_END_LIBRARY_H
+#pragma once
 
 #include "cli/process/block.h"
 #include "cli/process/judge.h"
@@ -11,5 +10,3 @@ int end_library_ask(const struct block *block, const struct connection *connecti
 
 /* Whether the library has reported what was asked for under this number. */
 bool end_library_has_reported(const struct block *block, int number);
-
-#endif

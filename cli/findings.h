@@ -1,6 +1,5 @@
 /* The findings of `netdeadline check`: one line each, and a status at the end. */
-#ifndef CLI_FINDINGS_H
-#define CLI_FINDINGS_H
+#pragma once
 
 struct findings {
     int bad;
@@ -16,5 +15,3 @@ void finding_bad(struct findings *findings, const char *format, ...) __attribute
 
 /* The exit status: 0, or 1 where something was bad. */
 int findings_end(const struct findings *findings);
-
-#endif

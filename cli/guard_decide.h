@@ -1,6 +1,5 @@
 /* What guard does about a single connection. */
-#ifndef CLI_GUARD_DECIDE_H
-#define CLI_GUARD_DECIDE_H
+#pragma once
 
 #include "cli/guard_memory.h"
 #include "cli/process/go_waits.h"
@@ -29,5 +28,3 @@ void guard_decide(struct guard *guard, struct watch *watch, struct watched *watc
  * guard->is_blind is set. */
 void guard_look_at_one(struct guard *guard, struct watch *watch, struct watched *watched,
                        struct guard_receivers *receivers);
-
-#endif

@@ -1,6 +1,5 @@
 /* guard's main loop, and guard as the companion of a program that `run` executes. */
-#ifndef CLI_GUARD_LOOP_H
-#define CLI_GUARD_LOOP_H
+#pragma once
 
 #include "cli/guard_round.h"
 
@@ -12,5 +11,3 @@ void guard_loop(struct guard *guard);
  * keeps none of its descriptors but standard error, is in another session, and ends with it. Returns once it guards: 0,
  * or -1 where it cannot. `beside_library`: processes under the library, this one among them, are left to that. */
 int guard_this_process(bool beside_library);
-
-#endif

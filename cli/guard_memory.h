@@ -1,6 +1,5 @@
 /* What guard keeps from look to look. */
-#ifndef CLI_GUARD_MEMORY_H
-#define CLI_GUARD_MEMORY_H
+#pragma once
 
 #include "cli/guard_watch.h"
 
@@ -23,5 +22,3 @@ struct guard {
     nd_time due;         /* when the first limit expires if nothing moves */
     unsigned long long ended, observed;
 };
-
-#endif

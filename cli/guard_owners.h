@@ -1,6 +1,5 @@
 /* Finds whose the connections are. */
-#ifndef CLI_GUARD_OWNERS_H
-#define CLI_GUARD_OWNERS_H
+#pragma once
 
 #include "cli/guard_watch.h"
 
@@ -12,5 +11,3 @@ void guard_owners_find(const struct guard_targets *targets, struct watch *watche
  * in which that look has seen a connection again are not read. Returns whether one of them has an owner that was not
  * found. */
 bool guard_owners_find_new(const struct guard_targets *targets, struct watch *watches, int count, bool is_early);
-
-#endif

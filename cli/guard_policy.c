@@ -71,19 +71,17 @@ static nd_time *shortest_of(struct guard_shortest *shortest, const struct nd_set
                                             : &shortest->timed;
 }
 
-static void take_shortest(struct guard_policy *policy, const struct nd_setting *setting, const int64_t value[2]) {
-    nd_time *shortest = value[0] > 0 ? shortest_of(&policy->shortest, setting) : NULL;
+static void take_shortest(struct guard_policy *policy, const struct nd_setting *setting,
+                          struct nd_setting_value value) {
+    nd_time *shortest = value.value > 0 ? shortest_of(&policy->shortest, setting) : NULL;
     if (shortest)
-        *shortest = nd_time_sooner(*shortest, setting->kind == ND_SETTING_RATE ? value[1] : value[0]);
+        *shortest = nd_time_sooner(*shortest, setting->kind == ND_SETTING_RATE ? value.window : value.value);
 }
 
 static void find_shortest(struct guard_policy *policy) {
-    int64_t value[2];
     policy->shortest = (struct guard_shortest){ND_NEVER, ND_NEVER, ND_NEVER, ND_NEVER, ND_NEVER};
-    for (size_t i = 0; i < nd_setting_count; i++) {
-        nd_setting_value_get(&nd_setting_table[i], &policy->settings, value);
-        take_shortest(policy, &nd_setting_table[i], value);
-    }
+    for (size_t i = 0; i < nd_setting_count; i++)
+        take_shortest(policy, &nd_setting_table[i], nd_setting_value_get(&nd_setting_table[i], &policy->settings));
     for (unsigned i = 0; i < policy->rules.value_count; i++)
         take_shortest(policy, &nd_setting_table[policy->rules.values[i].setting], policy->rules.values[i].value);
 }

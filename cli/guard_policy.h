@@ -1,6 +1,5 @@
 /* The settings that hold for the programs that are guarded: one policy for each program's names. */
-#ifndef CLI_GUARD_POLICY_H
-#define CLI_GUARD_POLICY_H
+#pragma once
 
 #include "cli/process/connections.h"
 #include "shim/report/expiry_count.h"
@@ -49,5 +48,3 @@ struct nd_set_where guard_policy_where(const struct guard_policy *policy, const 
 /* The settings that hold for a connection of the program's. */
 const struct nd_settings *guard_policy_settings(struct guard_policy *policy, const struct connection *connection,
                                                 bool inbound);
-
-#endif

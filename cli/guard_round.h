@@ -1,6 +1,5 @@
 /* What guard does again and again: looks at the connections of its processes, and ends those that are overdue. */
-#ifndef CLI_GUARD_ROUND_H
-#define CLI_GUARD_ROUND_H
+#pragma once
 
 #include "cli/guard_memory.h"
 
@@ -12,5 +11,3 @@ void guard_start(void);
 
 /* Lets the settings be read again. */
 void guard_reload(struct guard *guard);
-
-#endif

@@ -1,6 +1,5 @@
 /* When guard does what: as often as the limits need, and as seldom as they let it. */
-#ifndef CLI_GUARD_SCHEDULE_H
-#define CLI_GUARD_SCHEDULE_H
+#pragma once
 
 #include "cli/guard_memory.h"
 
@@ -18,5 +17,3 @@ struct guard_schedule guard_schedule(const struct guard *guard);
 
 /* When the descriptors of all processes are to be read again: `is_wanted` if a connection's owner is not known. */
 nd_time guard_schedule_scan(const struct guard *guard, bool is_wanted);
-
-#endif

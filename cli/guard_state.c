@@ -4,9 +4,10 @@
 
 #include "base/compiler.h"
 #include "shim/mode.h"
-#include "shim/report/expiries.h"
+#include "shim/report/slots.h"
 #include "shim/report/slots_fast.h"
 #include "shim/report/state.h"
+#include "shim/settings/setting_value.h"
 
 /* The command makes the next call on each socket leave the library's fast path: guard has no such calls. */
 static unsigned char watch[1];
@@ -16,7 +17,7 @@ struct nd_state netdeadline_state = {ND_STATE_FIELDS(watch)};
 
 /* What the rows of settings were when they were looked at last, but while MODE was off, when all limits are shown as 0;
  * and which have been set since the start. */
-static struct nd_live_value last[ND_LIVE_ROWS];
+static struct nd_setting_value last[ND_LIVE_ROWS];
 static bool is_set[ND_LIVE_ROWS];
 static uint32_t generation;
 
@@ -43,7 +44,7 @@ bool guard_state_take(void) {
         return false;
     generation = nd_settings_generation;
     for (size_t i = 0; i < nd_setting_count; i++) {
-        const struct nd_live_value now = nd_live_rows[i].now;
+        const struct nd_setting_value now = nd_live_rows[i].now;
         const bool is_shown = nd_settings.mode != ND_MODE_OFF || nd_setting_table[i].kind == ND_SETTING_MODE;
         if (is_shown && (now.value != last[i].value || now.window != last[i].window)) {
             last[i] = now;
@@ -56,7 +57,7 @@ bool guard_state_take(void) {
 void guard_state_apply(struct nd_settings *settings) {
     for (size_t i = 0; i < nd_setting_count; i++)
         if (is_set[i])
-            nd_live_put(&nd_setting_table[i], last[i], settings);
+            nd_setting_value_set(&nd_setting_table[i], settings, last[i]);
 }
 
 bool guard_state_is_set(const struct nd_setting *setting) {

@@ -1,7 +1,6 @@
 /* What `netdeadline stats` and `set` see of a guard: a state block as the library has it (shim/report/state.h), with the
  * settings that hold where no section of the config file says otherwise, and what guard has ended. */
-#ifndef CLI_GUARD_STATE_H
-#define CLI_GUARD_STATE_H
+#pragma once
 
 #include "cli/process/judge.h"
 #include "shim/report/expiry_count.h"
@@ -23,5 +22,3 @@ bool guard_state_is_set(const struct nd_setting *setting);
 
 /* Counts an expiry of a limit that was set there. */
 void guard_state_count(const struct verdict *verdict, bool observed, struct nd_set_where where);
-
-#endif

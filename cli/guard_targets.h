@@ -1,6 +1,5 @@
 /* The processes that are guarded. */
-#ifndef CLI_GUARD_TARGETS_H
-#define CLI_GUARD_TARGETS_H
+#pragma once
 
 #include "cli/guard_policy.h"
 
@@ -58,5 +57,3 @@ bool guard_target_has_library(const struct guard_target *target);
 
 /* Whether it is left alone for that. */
 bool guard_target_is_left(const struct guard_target *target);
-
-#endif

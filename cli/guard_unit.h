@@ -1,6 +1,5 @@
 /* Finds a systemd unit's cgroup. */
-#ifndef CLI_GUARD_UNIT_H
-#define CLI_GUARD_UNIT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,5 +9,3 @@
 /* Puts into `out` the directory of the unit (its whole name), in whatever slice it is: the one that is nearest to the
  * root, since a container may have a unit of the same name. Returns false where it has none now. */
 bool guard_unit_find(const char *unit, char *out, size_t size);
-
-#endif

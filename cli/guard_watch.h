@@ -1,6 +1,5 @@
 /* The connections of one network namespace, as guard keeps them from look to look. */
-#ifndef CLI_GUARD_WATCH_H
-#define CLI_GUARD_WATCH_H
+#pragma once
 
 #include "cli/guard_targets.h"
 #include "cli/process/judge.h"
@@ -48,5 +47,3 @@ struct connection *watch_listed(struct watch *watch, const struct watched *watch
 
 /* Frees everything and closes its netlink socket. */
 void watch_free(struct watch *watch);
-
-#endif

@@ -1,7 +1,6 @@
 /* A small HTTP server for one page: bounded clients, each of which has a deadline, and nothing that a client sends is
  * kept but the path. */
-#ifndef CLI_HTTP_H
-#define CLI_HTTP_H
+#pragma once
 
 #include <poll.h>
 #include <signal.h>
@@ -48,5 +47,3 @@ void http_serve(struct http *http, nd_time until, const sigset_t *mask);
 
 /* Closes all connections and the listener. */
 void http_close(struct http *http);
-
-#endif

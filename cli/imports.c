@@ -13,9 +13,6 @@ static const char *const interposed[] = {
 #define ND_ALIAS(name, of) #name,
 #define ND_TLS(name, ...) #name,
 #include "shim/hooks.def"
-#undef ND_HOOK
-#undef ND_ALIAS
-#undef ND_TLS
 };
 
 /* Calls that can wait for a peer or a name server under another name than that of the operation: those of
@@ -30,13 +27,8 @@ static const char *const waiting[] = {
 
 /* Names of the same function: NAME, OF, NAME, OF, ... */
 static const char *const aliases[] = {
-#define ND_HOOK(name, ...)
 #define ND_ALIAS(name, of) #name, #of,
-#define ND_TLS(name, ...)
 #include "shim/hooks.def"
-#undef ND_HOOK
-#undef ND_ALIAS
-#undef ND_TLS
 };
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))

@@ -1,6 +1,5 @@
 /* Which calls that can wait for the network a program and its libraries make. */
-#ifndef CLI_IMPORTS_H
-#define CLI_IMPORTS_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -24,5 +23,3 @@ struct imports {
 /* Looks through the file at `path` and all libraries that `loader` would load for it (NULL: the file alone). The loader
  * is executed only where it is the system's. */
 void imports_collect(struct imports *imports, const char *path, const char *loader);
-
-#endif

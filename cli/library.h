@@ -1,6 +1,5 @@
 /* Where libnetdeadline.so is, and how ld.so is told. */
-#ifndef CLI_LIBRARY_H
-#define CLI_LIBRARY_H
+#pragma once
 
 #include <limits.h>
 #include <stdbool.h>
@@ -30,5 +29,3 @@ int library_command(char out[PATH_MAX]);
  * `out`: where the file may not be executed, the loader may leave a part without code behind. Returns -1 with errno
  * where the map cannot be read. */
 int library_copies(pid_t pid, char *out, size_t size);
-
-#endif

@@ -1,6 +1,5 @@
 /* Where the library may lie for services: nobody but root can write there, it is no private directory, and it stays. */
-#ifndef CLI_LIBRARY_PLACE_H
-#define CLI_LIBRARY_PLACE_H
+#pragma once
 
 #include "cli/library.h"
 
@@ -15,5 +14,3 @@ int library_copy(const char *file, const char *to);
 
 /* Removes a copy, and its directory if that is empty then. */
 void library_remove_copy(const char *copy);
-
-#endif

@@ -1,6 +1,5 @@
 /* What the loader that a program asks for says about it. It is executed only where it is the system's. */
-#ifndef CLI_LOADER_H
-#define CLI_LOADER_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -33,5 +32,3 @@ enum loader_answer loader_takes(const char *path, const struct library *library)
 
 /* Puts the version that musl's loader says of itself ("1.2.3") into `out`. Returns false where it cannot be asked. */
 bool loader_musl_version(const char *loader, char *out, size_t size);
-
-#endif

@@ -1,7 +1,6 @@
 /* What was counted, summed up by program and service. A count stays when its process has ended, as far as something
  * looked meanwhile. */
-#ifndef CLI_METRICS_H
-#define CLI_METRICS_H
+#pragma once
 
 #include "cli/process/processes.h"
 #include "cli/statistics.h"
@@ -63,5 +62,3 @@ void metrics_take(struct metrics *metrics, const struct statistics *statistics);
 void metrics_print(const struct metrics *metrics, FILE *to);
 
 void metrics_free(struct metrics *metrics);
-
-#endif

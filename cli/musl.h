@@ -1,7 +1,6 @@
 /* Programs of musl: its loader knows no $LIB, reads no /etc/ld.so.preload, and ends a program in which a function is
  * missing. */
-#ifndef CLI_MUSL_H
-#define CLI_MUSL_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -28,5 +27,3 @@ const char *musl_preload(const struct library *library);
  * Where musl's loader cannot find the library by $LIB, it is named by its path from then on. Where it would end the
  * program, the path is empty from then on: the library must not be told. */
 const char *musl_uselessness_of(const struct program *program, struct library *library);
-
-#endif

@@ -1,6 +1,5 @@
 /* The options that stand for settings: --recv 30s. `run` and `unit` take them. */
-#ifndef CLI_OPTIONS_H
-#define CLI_OPTIONS_H
+#pragma once
 
 #include <stdio.h>
 
@@ -32,5 +31,3 @@ int options_find_library(const struct options *options, const struct cli_command
 
 /* Prints the part of a command's help that is about these options. */
 void options_print_help(FILE *to);
-
-#endif

@@ -1,6 +1,5 @@
 /* What becomes of LD_PRELOAD. */
-#ifndef CLI_PRELOAD_H
-#define CLI_PRELOAD_H
+#pragma once
 
 #include <limits.h>
 
@@ -14,5 +13,3 @@ bool preload_runtime_of(const char *path, char name[NAME_MAX + 1]);
  * Where its path is empty, the list is left as it is. `runtime` (NULL: none) is put before it where the list has none. Returns 1 where `runtime` was added, else 0, or -1
  * with errno. */
 int preload_set(const struct library *library, const char *runtime);
-
-#endif

@@ -1,7 +1,6 @@
 /* The text of /etc/ld.so.preload, as the loader reads it: names with blanks or colons between, and comments behind #. All
  * names of a libnetdeadline.so are ours, whatever directory they name. */
-#ifndef CLI_PRELOAD_LIST_H
-#define CLI_PRELOAD_LIST_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,5 +16,3 @@ char *preload_list_with(const char *text, size_t size, const char *name, size_t 
 /* Takes our names out of the text, in place, and the lines that are empty for it. Returns the new size: 0 where nothing
  * but white space is left. */
 size_t preload_list_remove(char *text, size_t size);
-
-#endif

@@ -1,6 +1,5 @@
 /* What a program's file says about whether a library can be preloaded into it. */
-#ifndef CLI_PROGRAM_H
-#define CLI_PROGRAM_H
+#pragma once
 
 #include <limits.h>
 #include <stdbool.h>
@@ -20,5 +19,3 @@ int program_inspect(const char *name, struct program *program);
 
 /* The same for one file, which is not looked up. */
 int program_inspect_file(const char *path, struct program *program);
-
-#endif

@@ -1,6 +1,5 @@
 /* The name by which the config file knows the program of a process. */
-#ifndef CLI_PROGRAM_NAME_H
-#define CLI_PROGRAM_NAME_H
+#pragma once
 
 #include <stddef.h>
 #include <sys/types.h>
@@ -12,5 +11,3 @@ void program_name_of(pid_t pid, char *out, size_t size);
 /* Stores a pattern that matches the name and stands in a section's header as one word: a character that means something
  * there, or that is not printable ASCII, becomes `?`. */
 void program_name_as_pattern(const char *name, char *out, size_t size);
-
-#endif

@@ -1,6 +1,5 @@
 /* Files that others read at any moment: they are replaced in one step, or not at all. */
-#ifndef CLI_REPLACE_FILE_H
-#define CLI_REPLACE_FILE_H
+#pragma once
 
 #include <stddef.h>
 #include <sys/types.h>
@@ -20,5 +19,3 @@ void file_lock_directory(const char *path);
 
 /* Warns that a file cannot be written, for the reason in errno. Returns CLI_FAILED. */
 int file_cannot_write(const char *path);
-
-#endif

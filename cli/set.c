@@ -31,7 +31,7 @@ static void print_help(FILE *to) {
 /* A change that was asked for. */
 struct change {
     const struct nd_setting *setting;
-    struct nd_live_value value;
+    struct nd_setting_value value;
 };
 
 enum { MOST_CHANGES = ND_LIVE_ROWS };
@@ -62,7 +62,7 @@ static int parse_change(const char *text, struct change *change) {
         cli_usage_error(&cli_set_command, "%s: '%s' is not %s", setting->name, value + 1,
                         nd_setting_expects(setting->kind));
     } else {
-        *change = (struct change){setting, nd_live_get(setting, &settings)};
+        *change = (struct change){setting, nd_setting_value_get(setting, &settings)};
         return CLI_OK;
     }
     return CLI_USAGE;
@@ -80,14 +80,14 @@ static int find_row(const struct nd_live_row *rows, unsigned count, const char *
     return -1;
 }
 
-static bool same(struct nd_live_value a, struct nd_live_value b) {
+static bool same(struct nd_setting_value a, struct nd_setting_value b) {
     return a.value == b.value && a.window == b.window;
 }
 
 /* Gives the new value to the settings that follow the changed one as long as they have none of their own, as
  * INBOUND_UNACKED follows UNACKED. */
 static void follow(const struct nd_live_row *rows, unsigned count, struct nd_live_wish *wish,
-                   const struct change *change, struct nd_live_value before) {
+                   const struct change *change, struct nd_setting_value before) {
     for (size_t i = 0; change->setting->follower && i < nd_setting_count; i++) {
         const struct nd_setting *other = &nd_setting_table[i];
         int row = other->kind == ND_SETTING_TIME && other->field == change->setting->follower
@@ -98,7 +98,7 @@ static void follow(const struct nd_live_row *rows, unsigned count, struct nd_liv
     }
 }
 
-static void print_change(const struct nd_live_row *row, struct nd_live_value before, struct nd_live_value after) {
+static void print_change(const struct nd_live_row *row, struct nd_setting_value before, struct nd_setting_value after) {
     char old_text[64] = "?", new_text[64] = "?";
     struct nd_live_row shown = *row;
     shown.now = before;
@@ -128,7 +128,7 @@ static int make_wish(const struct block *block, const struct change *changes, in
             status = CLI_FAILED;
             break;
         }
-        struct nd_live_value before = wish->value[row];
+        struct nd_setting_value before = wish->value[row];
         wish->value[row] = changes[i].value;
         follow(rows, rows_count, wish, &changes[i], before);
         print_change(&rows[row], before, changes[i].value);

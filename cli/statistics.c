@@ -156,7 +156,7 @@ bool statistics_setting(const struct nd_live_row *row, char *out, size_t size) {
     struct nd_settings settings = {0};
     struct nd_line line;
     const struct nd_setting *setting = nd_setting_find(row->name, strlen(row->name));
-    if (!setting || !nd_live_can_change(setting) || nd_live_put(setting, row->now, &settings) != 0)
+    if (!setting || !nd_live_can_change(setting) || nd_setting_value_set(setting, &settings, row->now) != 0)
         return false;
     nd_line_start(&line, out, size);
     nd_setting_put(setting, &settings, &line);

@@ -1,6 +1,5 @@
 /* What the library has counted in processes. */
-#ifndef CLI_STATISTICS_H
-#define CLI_STATISTICS_H
+#pragma once
 
 #include <stdio.h>
 
@@ -63,5 +62,3 @@ bool statistics_print_histogram(const struct statistics *statistics, const char 
 
 /* Prints sections of the config file with the limits that would suit each program, and what they rest on. */
 void statistics_print_config(const struct statistics *statistics, FILE *to);
-
-#endif

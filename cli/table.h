@@ -1,6 +1,5 @@
 /* Text in aligned columns. */
-#ifndef CLI_TABLE_H
-#define CLI_TABLE_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -27,5 +26,3 @@ void table_add_time(struct table *table, int64_t time);
 void table_print(const struct table *table, FILE *to, size_t rows, size_t width, void (*after)(size_t row, void *arg),
                  void *arg);
 void table_free(struct table *table);
-
-#endif

@@ -1,6 +1,5 @@
 /* What is drawn for the eye: bars, and colours where they can be shown. */
-#ifndef CLI_TERMINAL_H
-#define CLI_TERMINAL_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,5 +20,3 @@ size_t terminal_width(FILE *to);
 /* Stores `width` characters and a NUL: as many # as `value` is of `most`, then `rest`. Any value but 0 shows as at
  * least one #. */
 void terminal_bar(char *out, size_t width, uint64_t value, uint64_t most, char rest);
-
-#endif

@@ -1,6 +1,5 @@
 /* A trial of the line for /etc/ld.so.preload, before it is written for everybody. */
-#ifndef CLI_TRIAL_H
-#define CLI_TRIAL_H
+#pragma once
 
 #include <stddef.h>
 
@@ -13,5 +12,3 @@ void trial_run(const char *text, size_t size, struct findings *findings);
 
 /* The same for the shell alone, with what the host's file holds. */
 void trial_shell(struct findings *findings);
-
-#endif

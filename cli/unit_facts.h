@@ -1,6 +1,5 @@
 /* What systemd says of a service: the output of `systemctl show`. */
-#ifndef CLI_UNIT_FACTS_H
-#define CLI_UNIT_FACTS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,5 +13,3 @@ bool unit_facts_next(const char **from, const char *name, char *out, size_t size
 
 /* The same for a property that there is once. */
 bool unit_facts_value(const char *text, const char *name, char *out, size_t size);
-
-#endif

@@ -1,7 +1,6 @@
 /* What decides whether the library works in a systemd service: options that would hide its file, that keep the loader
  * from being told of it, or that keep an expiry from being told. */
-#ifndef CLI_UNIT_SANDBOX_H
-#define CLI_UNIT_SANDBOX_H
+#pragma once
 
 #include <limits.h>
 
@@ -24,5 +23,3 @@ void unit_sandbox_check(const char *facts, const char *file, const struct option
 /* Reports which of the service's programs the library cannot help, and why. Where the loader of one knows no $LIB, the
  * library is named by its path from then on. */
 void unit_sandbox_check_programs(const char *facts, struct library *library, struct findings *findings);
-
-#endif

@@ -1,6 +1,5 @@
 /* Programs that a preloaded library cannot help. */
-#ifndef CLI_USELESSNESS_H
-#define CLI_USELESSNESS_H
+#pragma once
 
 #include "cli/library.h"
 #include "cli/program.h"
@@ -9,5 +8,3 @@
  * where it has. Where its loader makes something else of $LIB, the library is named by its path from then on; where it
  * would end the program for it, the path is empty from then on. */
 const char *uselessness_of(const struct program *program, struct library *library);
-
-#endif

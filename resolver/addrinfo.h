@@ -1,6 +1,5 @@
 /* Lists of struct addrinfo laid out as glibc's, and the socket types and ports that each address gets. */
-#ifndef ND_RESOLVER_ADDRINFO_H
-#define ND_RESOLVER_ADDRINFO_H
+#pragma once
 
 #include <netdb.h>
 #include <stdbool.h>
@@ -28,5 +27,3 @@ int nd_make_list(struct addrinfo **list, const struct nd_address *addresses, siz
                  int type_count, int flags, const char *canonical);
 
 void nd_free_list(struct addrinfo *list);
-
-#endif

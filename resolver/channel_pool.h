@@ -1,7 +1,6 @@
 /* A pool of c-ares channels: creating one costs more than a question to a server on loopback (73 KB to clear, and 1.18
  * opens /dev/urandom). It holds a few channels without sockets, only from exchanges that ended cleanly. */
-#ifndef ND_RESOLVER_CHANNEL_POOL_H
-#define ND_RESOLVER_CHANNEL_POOL_H
+#pragma once
 
 struct ares_channeldata;
 
@@ -10,5 +9,3 @@ struct ares_channeldata *nd_pool_take(void);
 
 /* Puts `channel` into the pool, or destroys it. */
 void nd_pool_give(struct ares_channeldata *channel);
-
-#endif

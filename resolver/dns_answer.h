@@ -1,6 +1,5 @@
 /* Reads host data from DNS answers, as glibc's nss_dns does. */
-#ifndef ND_RESOLVER_DNS_ANSWER_H
-#define ND_RESOLVER_DNS_ANSWER_H
+#pragma once
 
 #include "resolver/dns_packet.h"
 #include "resolver/host.h"
@@ -13,5 +12,3 @@ void nd_answer_one(struct nd_host *host, const struct nd_dns_message *answer, in
 
 /* A PTR answer: the name of an address. */
 void nd_answer_ptr(struct nd_host *host, const struct nd_dns_message *answer);
-
-#endif

@@ -1,7 +1,6 @@
 /* Reads answers as nss_dns did before glibc 2.36: at the first record that is damaged, or has a name in it that no host
  * may have, it stops, and what came before that record counts. */
-#ifndef ND_RESOLVER_DNS_ANSWER_OLD_H
-#define ND_RESOLVER_DNS_ANSWER_OLD_H
+#pragma once
 
 #include "resolver/dns_packet.h"
 #include "resolver/host.h"
@@ -10,5 +9,3 @@
 void nd_old_answer_both(struct nd_host *host, const struct nd_dns_message *first, const struct nd_dns_message *second);
 void nd_old_answer_one(struct nd_host *host, const struct nd_dns_message *m, int family);
 void nd_old_answer_ptr(struct nd_host *host, const struct nd_dns_message *m);
-
-#endif

@@ -1,8 +1,7 @@
 /* One exchange with one name server over UDP or TCP, by a c-ares channel that the caller drives with poll. c-ares
  * handles the socket and matches answers by id and question; dns_ask.c decides which server is asked when and how.
  * Works with c-ares 1.18 to 1.34. */
-#ifndef ND_RESOLVER_DNS_ATTEMPT_H
-#define ND_RESOLVER_DNS_ATTEMPT_H
+#pragma once
 
 #include <poll.h>
 #include <stdbool.h>
@@ -69,5 +68,3 @@ void nd_attempt_resend(struct nd_attempt *attempt, int which);
 int nd_attempt_poll_set(const struct nd_attempt *attempt, struct pollfd fds[ND_ATTEMPT_FDS]);
 void nd_attempt_process(struct nd_attempt *attempt, const struct pollfd *fds, int count);
 void nd_attempt_free(struct nd_attempt *attempt);
-
-#endif

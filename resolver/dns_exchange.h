@@ -1,7 +1,6 @@
 /* The state of one or two questions that are being asked: what each server has been asked and has answered, and when a
  * question is over. dns_ask.c decides what is sent when. */
-#ifndef ND_RESOLVER_DNS_EXCHANGE_H
-#define ND_RESOLVER_DNS_EXCHANGE_H
+#pragma once
 
 #include "resolver/dns_attempt.h"
 #include "resolver/dns_question.h"
@@ -84,5 +83,3 @@ nd_time nd_exchange_libc_time(const struct nd_exchange *exchange, int slots);
 
 /* When the next held answer counts even though an earlier server is silent; ND_NEVER where none is held. */
 nd_time nd_exchange_held_until(const struct nd_exchange *exchange);
-
-#endif

@@ -1,7 +1,6 @@
 /* The memory of DNS messages that were received. It belongs to the lookup that waits (unfinished.h) until that ends, and
  * is released with it where the lookup is left by a jump. */
-#ifndef ND_RESOLVER_DNS_MESSAGE_H
-#define ND_RESOLVER_DNS_MESSAGE_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -14,5 +13,3 @@ uint8_t *nd_message_copy(const uint8_t *bytes, size_t size);
 
 /* `bytes` may be NULL. */
 void nd_message_free(uint8_t *bytes);
-
-#endif

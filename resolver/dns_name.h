@@ -1,6 +1,5 @@
 /* Domain names as text, in wire form (uncompressed) and inside a packet. Any input is safe. Async-signal-safe. */
-#ifndef ND_RESOLVER_DNS_NAME_H
-#define ND_RESOLVER_DNS_NAME_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,5 +24,3 @@ bool nd_name_is_host(const uint8_t *wire);
 
 /* The same for text; for a name with other characters glibc sends no question. */
 bool nd_text_is_host(const char *text);
-
-#endif

@@ -1,6 +1,5 @@
 /* DNS messages in wire form: makes questions and reads the records of answers. Any input is safe. */
-#ifndef ND_RESOLVER_DNS_PACKET_H
-#define ND_RESOLVER_DNS_PACKET_H
+#pragma once
 
 #include "resolver/dns_name.h"
 #include "resolver/resolv_conf.h"
@@ -58,5 +57,3 @@ bool nd_dns_read(struct nd_dns_reader *reader, const uint8_t *packet, size_t siz
 
 /* Reads the next record. Returns 1, 0 at the end, or -1: malformed. */
 int nd_dns_next(struct nd_dns_reader *reader, struct nd_dns_record *record);
-
-#endif

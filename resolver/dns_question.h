@@ -1,6 +1,5 @@
 /* The questions that are put to the name servers for one name, and their answers. */
-#ifndef ND_RESOLVER_DNS_QUESTION_H
-#define ND_RESOLVER_DNS_QUESTION_H
+#pragma once
 
 #include "resolver/dns_packet.h"
 #include "resolver/resolver.h"
@@ -24,5 +23,3 @@ struct nd_ask {
     bool incomplete;                    /* of two answers one is missing, and libc would not have done without it */
     int error;                          /* 0, ETIMEDOUT, ECONNREFUSED, EMFILE … as res_nsend sets errno */
 };
-
-#endif

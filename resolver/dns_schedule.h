@@ -1,6 +1,5 @@
 /* Which name server is asked when: glibc's timeouts, scaled down so that every server is asked within the budget. */
-#ifndef ND_RESOLVER_DNS_SCHEDULE_H
-#define ND_RESOLVER_DNS_SCHEDULE_H
+#pragma once
 
 #include "base/clock.h"
 #include "resolver/resolv_conf.h"
@@ -24,5 +23,3 @@ struct nd_schedule {
 nd_time nd_schedule_patience(const struct nd_resolv_conf *conf);
 
 void nd_schedule_make(struct nd_schedule *schedule, const struct nd_resolv_conf *conf, nd_time now, nd_time deadline);
-
-#endif

@@ -1,7 +1,6 @@
 /* Queries DNS for a name with the search list, as res_nquery and res_nsearch do in libc, for one type or for A and AAAA
  * together. */
-#ifndef ND_RESOLVER_DNS_SEARCH_H
-#define ND_RESOLVER_DNS_SEARCH_H
+#pragma once
 
 #include "resolver/dns_ask.h"
 
@@ -23,5 +22,3 @@ struct nd_search {
 bool nd_query(struct nd_search *search, const char *name);
 bool nd_query_domain(struct nd_search *search, const char *name, const char *domain);
 bool nd_search(struct nd_search *search, const char *name);
-
-#endif

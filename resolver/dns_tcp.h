@@ -1,6 +1,5 @@
 /* When a server is asked by TCP, of all that belongs to an exchange that began by UDP. */
-#ifndef ND_RESOLVER_DNS_TCP_H
-#define ND_RESOLVER_DNS_TCP_H
+#pragma once
 
 #include "resolver/dns_exchange.h"
 
@@ -18,5 +17,3 @@ nd_time nd_tcp_due(const struct nd_exchange *exchange, const struct nd_attempt *
 
 /* Asks the server of the attempt by TCP, too. */
 void nd_tcp_ask_also(struct nd_exchange *exchange, struct nd_attempt *attempt, nd_time now);
-
-#endif

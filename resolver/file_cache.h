@@ -2,8 +2,7 @@
  * while they are so young that another change would not show in these. A reader holds a reference to a snapshot, so
  * that no lock is held while a lookup waits. The current snapshot is protected by a lock for some tens of nanoseconds;
  * a forked child that finds it held by a thread of its parent takes it over. */
-#ifndef ND_RESOLVER_FILE_CACHE_H
-#define ND_RESOLVER_FILE_CACHE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,5 +45,3 @@ void nd_file_put(struct nd_snapshot *snapshot);
 
 /* A number, not 0, that is the same for two snapshots of the same file where it did not change between them. */
 uint32_t nd_file_version(const struct nd_snapshot *snapshot);
-
-#endif

@@ -1,7 +1,6 @@
 /* /etc/gai.conf: the tables by which getaddrinfo sorts addresses, read as glibc reads them: once in a process, and
  * again after a change where the file says "reload yes". */
-#ifndef ND_RESOLVER_GAI_CONF_H
-#define ND_RESOLVER_GAI_CONF_H
+#pragma once
 
 #include "resolver/sort_rules.h"
 
@@ -16,5 +15,3 @@ struct nd_gai_conf {
  * each kind of line that the file does not have, they are the built-in ones. Keeps errno. Not async-signal-safe. */
 void nd_gai_conf_get(struct nd_gai_conf *conf);
 void nd_gai_conf_put(struct nd_gai_conf *conf);
-
-#endif

@@ -1,7 +1,6 @@
 /* gethostbyname(3), gethostbyaddr(3) and related functions with a deadline, with glibc's results, h_errno and errno.
  * Where libc has to make the lookup, lookup->libc_why is set, and -1 or NULL returned. At the deadline: TRY_AGAIN. */
-#ifndef ND_RESOLVER_GETHOSTBY_H
-#define ND_RESOLVER_GETHOSTBY_H
+#pragma once
 
 #include "resolver/resolver.h"
 
@@ -15,5 +14,3 @@ int nd_gethostbyaddr_r(const void *address, socklen_t length, int family, struct
 struct hostent *nd_gethostbyname(const char *name, struct nd_lookup *lookup);
 struct hostent *nd_gethostbyname2(const char *name, int family, struct nd_lookup *lookup);
 struct hostent *nd_gethostbyaddr(const void *address, socklen_t length, int family, struct nd_lookup *lookup);
-
-#endif

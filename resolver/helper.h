@@ -3,8 +3,7 @@
  * and the stack of a thread of the program's, and are never cancelled. At most 64 of them are alive; more where they
  * make progress: where one has ended while its caller still waited. Equal questions of several callers that see the
  * same host are one call of libc. A forked child begins without its parent's threads. */
-#ifndef ND_RESOLVER_HELPER_H
-#define ND_RESOLVER_HELPER_H
+#pragma once
 
 #include "resolver/resolver.h"
 
@@ -37,5 +36,3 @@ void nd_job_put(struct nd_job *job);
 
 /* Returns the number of threads alive; for tests. */
 int nd_helper_count(void);
-
-#endif

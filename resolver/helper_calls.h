@@ -1,7 +1,6 @@
 /* Lookups made by libc's own functions in helper threads. The first argument is libc's function. Results, errno and
  * h_errno are libc's; EAI_AGAIN or TRY_AGAIN at the deadline. */
-#ifndef ND_RESOLVER_HELPER_CALLS_H
-#define ND_RESOLVER_HELPER_CALLS_H
+#pragma once
 
 #include "resolver/resolver.h"
 
@@ -26,5 +25,3 @@ struct hostent *nd_helper_gethostbyaddr(nd_gethostbyaddr_r_fn *real, const void 
 int nd_helper_getnameinfo(nd_getnameinfo_fn *real, const struct sockaddr *address, socklen_t length, char *host,
                           socklen_t host_size, char *service, socklen_t service_size, int flags,
                           struct nd_lookup *lookup);
-
-#endif

@@ -1,7 +1,6 @@
 /* Lookups made in helper threads by functions of another library that stand in place of libc's (torsocks, proxychains):
  * they may have other results, other rules of ownership, and only some of the functions. Calls are not joined. */
-#ifndef ND_RESOLVER_HELPER_OTHERS_H
-#define ND_RESOLVER_HELPER_OTHERS_H
+#pragma once
 
 #include "resolver/helper_calls.h"
 #include "resolver/hostent.h"
@@ -30,5 +29,3 @@ int nd_others_host_r(const struct nd_host_call *call, struct hostent *entry, cha
                      struct hostent **result, int *h_err, struct nd_lookup *lookup);
 struct hostent *nd_others_host(struct nd_static_hostent *storage, const struct nd_host_call *call,
                                struct nd_lookup *lookup);
-
-#endif

@@ -1,6 +1,5 @@
 /* res_query(3) and related functions made by libc in a helper thread, for a configuration that only libc can follow. */
-#ifndef ND_RESOLVER_HELPER_RES_H
-#define ND_RESOLVER_HELPER_RES_H
+#pragma once
 
 #include "resolver/res.h"
 
@@ -19,5 +18,3 @@ struct nd_res_real {
 /* Returns the answer's size, or -1 with errno and h_errno; ETIMEDOUT and TRY_AGAIN at the deadline, after which the
  * thread no longer writes to the caller's buffer. */
 int nd_helper_res(const struct nd_res_real *real, const struct nd_res_call *call, struct nd_lookup *lookup);
-
-#endif

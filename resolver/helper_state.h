@@ -1,7 +1,6 @@
 /* A copy of what the program has set in _res of a thread, for the helper thread that makes the thread's lookup: libc has
  * a _res for each thread. */
-#ifndef ND_RESOLVER_HELPER_STATE_H
-#define ND_RESOLVER_HELPER_STATE_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -16,5 +15,3 @@ void nd_own_state_free(struct nd_own_state *copy);
  * in, or where `copy` is NULL. */
 void nd_own_state_enter(struct nd_own_state *copy);
 void nd_own_state_leave(struct nd_own_state *copy);
-
-#endif

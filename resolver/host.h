@@ -1,7 +1,6 @@
 /* The result of one source of names (the hosts file, DNS) for one name, from which addrinfo lists and hostents are
  * made. */
-#ifndef ND_RESOLVER_HOST_H
-#define ND_RESOLVER_HOST_H
+#pragma once
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -41,5 +40,3 @@ void nd_host_keep_h_errno(struct nd_host *host, int before);
 void nd_host_add_address(struct nd_host *host, int family, const void *bytes);
 void nd_host_add_name(struct nd_host *host, const char *name, size_t length);
 void nd_host_set_canonical(struct nd_host *host, const char *name, size_t length);
-
-#endif

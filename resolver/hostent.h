@@ -1,6 +1,5 @@
 /* Makes a struct hostent from the result of a lookup, in the caller's buffer or in a static one. */
-#ifndef ND_RESOLVER_HOSTENT_H
-#define ND_RESOLVER_HOSTENT_H
+#pragma once
 
 #include <netdb.h>
 
@@ -27,5 +26,3 @@ struct nd_static_hostent {
 
 /* Returns NULL with h_errno set where there is no result. */
 struct hostent *nd_finish_static(struct nd_static_hostent *storage, const struct nd_host *host, int family);
-
-#endif

@@ -1,6 +1,5 @@
 /* /etc/hosts, with the answers of glibc's "files" source. Thread-safe; keeps errno. */
-#ifndef ND_RESOLVER_HOSTS_H
-#define ND_RESOLVER_HOSTS_H
+#pragma once
 
 #include "resolver/host.h"
 
@@ -11,5 +10,3 @@ void nd_hosts_by_name(struct nd_host *host, const char *name, int family, bool m
 
 /* Finds the first line with this address. */
 void nd_hosts_by_address(struct nd_host *host, const void *address, int family);
-
-#endif

@@ -1,7 +1,6 @@
 /* Reads a large hosts file from its beginning to its end, as libc does for every lookup, and keeps nothing of it: the
  * index of a file of 250,000 lines takes 20 MB, and more time than a process that looks up a few names would save. */
-#ifndef ND_RESOLVER_HOSTS_SCAN_H
-#define ND_RESOLVER_HOSTS_SCAN_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -25,5 +24,3 @@ const struct nd_hosts_line *nd_hosts_scan_name(struct nd_hosts_scan *scan, const
 
 /* Returns the next line that may have the address, which the caller compares. */
 const struct nd_hosts_line *nd_hosts_scan_address(struct nd_hosts_scan *scan, const void *address, int family);
-
-#endif

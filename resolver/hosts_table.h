@@ -1,7 +1,6 @@
 /* A hosts file parsed and indexed by name: a name in a file of 100,000 lines is found without reading all of them. Any
  * input is safe. */
-#ifndef ND_RESOLVER_HOSTS_TABLE_H
-#define ND_RESOLVER_HOSTS_TABLE_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -43,5 +42,3 @@ void nd_hosts_table_free(struct nd_hosts_table *table);
 /* Finds the lines that have `name`, each once, in the order of the file; NULL after the last one. */
 void nd_hosts_table_find(struct nd_hosts_cursor *cursor, const struct nd_hosts_table *table, const char *name);
 const struct nd_hosts_line *nd_hosts_table_next(struct nd_hosts_cursor *cursor);
-
-#endif

@@ -1,7 +1,6 @@
 /* Reads the host's own addresses by netlink, with a limit: libc can block there for ever, while it holds a process-wide
  * lock (BZ 12926, 20975). */
-#ifndef ND_RESOLVER_INTERFACES_H
-#define ND_RESOLVER_INTERFACES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,5 +31,3 @@ const struct nd_interface_address *nd_interfaces_find(const struct nd_interfaces
 
 /* Sets native[i] to whether interface indices[i] is not a tunnel; 0 where that is not known. */
 void nd_interfaces_native(const uint32_t *indices, int *native, size_t count, nd_time deadline);
-
-#endif

@@ -1,7 +1,6 @@
 /* The connection to a name server that RES_STAYOPEN keeps in a resolver state, for questions by TCP. As in libc the
  * state owns the descriptor: res_nclose and the end of the thread close it. */
-#ifndef ND_RESOLVER_KEPT_CONNECTION_H
-#define ND_RESOLVER_KEPT_CONNECTION_H
+#pragma once
 
 #include "resolver/dns_ask.h"
 
@@ -12,5 +11,3 @@ bool nd_connection_is_kept(const struct __res_state *state);
  * Fills in the answers as nd_ask does. False: there is none to keep, or not every question has been answered in the
  * server's part of the time; the connection is closed then, and nd_ask is to be called. */
 bool nd_connection_ask(struct nd_ask *ask);
-
-#endif

@@ -1,6 +1,5 @@
 /* The version of the C library that the program runs with, whose answers are followed. */
-#ifndef ND_RESOLVER_LIBC_VERSION_H
-#define ND_RESOLVER_LIBC_VERSION_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -41,5 +40,3 @@ static inline bool nd_libc_checks_names(void) {
 static inline bool nd_libc_passes_over_strange_names(void) {
     return !nd_libc_before(36);
 }
-
-#endif

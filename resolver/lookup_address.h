@@ -1,6 +1,5 @@
 /* Looks up the name of an address in the sources that nsswitch.conf lists. */
-#ifndef ND_RESOLVER_LOOKUP_ADDRESS_H
-#define ND_RESOLVER_LOOKUP_ADDRESS_H
+#pragma once
 
 #include "resolver/lookup_name.h"
 
@@ -8,5 +7,3 @@
  * initialized; its status is that of the last source. */
 void nd_lookup_address(struct nd_host *host, struct nd_config *config, const void *address, int *family,
                        struct nd_lookup *lookup);
-
-#endif

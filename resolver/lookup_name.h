@@ -1,6 +1,5 @@
 /* Looks up a host name in the sources that nsswitch.conf lists, as glibc's getaddrinfo and gethostbyname do. */
-#ifndef ND_RESOLVER_LOOKUP_NAME_H
-#define ND_RESOLVER_LOOKUP_NAME_H
+#pragma once
 
 #include "resolver/host.h"
 #include "resolver/nsswitch.h"
@@ -41,5 +40,3 @@ void nd_ask_source(struct nd_host *host, struct nd_config *config, enum nd_sourc
  * is set where libc has other sources to ask. */
 void nd_lookup_name(struct nd_host *host, struct nd_config *config, const char *name, enum nd_lookup_kind kind,
                     int family, struct nd_lookup *lookup);
-
-#endif

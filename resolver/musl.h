@@ -1,8 +1,7 @@
 /* Lookups in programs of musl, with its rules and answers: no nsswitch, the hosts file before DNS, all name servers at
  * once. They differ by musl's version (nd_libc_musl_version). What is only text or numbers (inet_aton, strtoul) is
  * parsed by libc's own functions, which are musl's there. The files are read at each lookup, as musl does it. */
-#ifndef ND_RESOLVER_MUSL_H
-#define ND_RESOLVER_MUSL_H
+#pragma once
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -99,5 +98,3 @@ struct hostent *nd_musl_gethostbyaddr(const void *address, socklen_t length, int
 /* res_query and res_search (the same in musl), res_querydomain, res_send. */
 struct nd_res_call;
 int nd_musl_res(const struct nd_res_call *call, struct nd_lookup *lookup);
-
-#endif

@@ -1,6 +1,5 @@
 /* Reads DNS answers as musl does: owners and classes of records are not looked at. Any input is safe. */
-#ifndef ND_RESOLVER_MUSL_ANSWER_H
-#define ND_RESOLVER_MUSL_ANSWER_H
+#pragma once
 
 #include "resolver/musl.h"
 
@@ -20,5 +19,3 @@ bool nd_musl_expand(const uint8_t *packet, size_t size, size_t at, char name[ND_
 
 /* Whether musl takes it for a host's canonical name. */
 bool nd_musl_is_host(const char *name);
-
-#endif

@@ -1,7 +1,6 @@
 /* Puts one or two questions to the name servers as musl does: to all of them at once, and again at equal intervals until
  * its time is over; the first answer that says "here it is" or "no such name" counts. c-ares has the sockets. */
-#ifndef ND_RESOLVER_MUSL_ASK_H
-#define ND_RESOLVER_MUSL_ASK_H
+#pragma once
 
 #include "resolver/dns_question.h"
 #include "resolver/musl_conf.h"
@@ -28,5 +27,3 @@ int nd_musl_make_query(uint8_t packet[ND_MUSL_QUERY_MAX], const char *name, int 
 /* Sets lookup->expired at the deadline. May be left by cancellation where musl's own may, with nothing left behind. */
 void nd_musl_ask(struct nd_musl_ask *ask);
 void nd_musl_ask_free(struct nd_musl_ask *ask);
-
-#endif

@@ -1,6 +1,5 @@
 /* /etc/resolv.conf as musl reads it. */
-#ifndef ND_RESOLVER_MUSL_CONF_H
-#define ND_RESOLVER_MUSL_CONF_H
+#pragma once
 
 #include "base/clock.h"
 #include "resolver/musl.h"
@@ -23,5 +22,3 @@ void nd_musl_conf_line(struct nd_musl_conf *conf, char *line);
 static inline nd_time nd_musl_patience(const struct nd_musl_conf *conf) {
     return conf->timeout_s * ND_SEC;
 }
-
-#endif

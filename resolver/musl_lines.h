@@ -1,6 +1,5 @@
 /* Reads a file line by line, with little memory and no buffer of stdio's. */
-#ifndef ND_RESOLVER_MUSL_LINES_H
-#define ND_RESOLVER_MUSL_LINES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,5 +28,3 @@ void nd_musl_lines_cut_comment(char *line);
 /* The end of the word at `text`, and the beginning of the next one. */
 char *nd_musl_word_end(char *text);
 char *nd_musl_word_next(char *text);
-
-#endif

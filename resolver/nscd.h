@@ -1,7 +1,6 @@
 /* The name service cache daemon, which libc asks before any source: it has answers of its own (NixOS has every source
  * behind it), and what it has cached is given although the servers are gone. */
-#ifndef ND_RESOLVER_NSCD_H
-#define ND_RESOLVER_NSCD_H
+#pragma once
 
 #include "resolver/host.h"
 #include "resolver/resolver.h"
@@ -18,5 +17,3 @@ bool nd_nscd_addresses(struct nd_host *host, const char *name, struct nd_lookup 
 
 /* As gethostbyaddr does. */
 bool nd_nscd_address(struct nd_host *host, const void *address, int family, struct nd_lookup *lookup);
-
-#endif

@@ -1,6 +1,5 @@
 /* /etc/nsswitch.conf: which sources are asked, decided for one name at a time, as in Go's resolver. */
-#ifndef ND_RESOLVER_NSSWITCH_H
-#define ND_RESOLVER_NSSWITCH_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,5 +31,3 @@ bool nd_nsswitch_is_configured(void);
 
 /* As nd_nsswitch_hosts, on a given text; for tests. */
 const char *nd_nsswitch_decide(struct nd_sources *sources, const char *text, size_t size, const char *name);
-
-#endif

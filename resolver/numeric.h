@@ -1,6 +1,5 @@
 /* Parses numeric addresses and scopes, in all the forms that glibc's getaddrinfo accepts. Keeps errno. */
-#ifndef ND_RESOLVER_NUMERIC_H
-#define ND_RESOLVER_NUMERIC_H
+#pragma once
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -15,5 +14,3 @@ bool nd_parse_scope(const struct in6_addr *address, const char *text, uint32_t *
 /* Parses an IPv6 address with its scope, if there is one, after a '%'. False: not an address; *scope_good: whether the
  * scope is valid. */
 bool nd_parse_ipv6(const char *text, struct in6_addr *address, uint32_t *scope, bool *scope_good);
-
-#endif

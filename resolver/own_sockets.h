@@ -1,8 +1,7 @@
 /* Checks that a descriptor still is the socket that a lookup opened. A daemon may close all descriptors in one thread
  * while another makes a lookup, and open other files under the same numbers, which must not be written to, read from or
  * closed (glibc had such a bug, CVE-2013-7423). Async-signal-safe. */
-#ifndef ND_RESOLVER_OWN_SOCKETS_H
-#define ND_RESOLVER_OWN_SOCKETS_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -27,5 +26,3 @@ bool nd_own_has(const struct nd_own_sockets *own, int fd);
 
 /* Removes `fd`, and closes it where it still is the recorded socket. Returns 0, or -1 with EBADF. */
 int nd_own_close(struct nd_own_sockets *own, int fd);
-
-#endif

@@ -1,7 +1,6 @@
 /* The lookups of getaddrinfo_a(3), which libc makes by an internal call of getaddrinfo that cannot be interposed. As in
  * libc, up to 16 threads process the list, and each lookup has its own limit. Not async-signal-safe. */
-#ifndef ND_RESOLVER_REQUESTS_H
-#define ND_RESOLVER_REQUESTS_H
+#pragma once
 
 #include <netdb.h>
 #include <signal.h>
@@ -27,5 +26,3 @@ int nd_requests_wait(const struct gaicb *const list[], int count, bool all, nd_t
 
 /* Returns EAI_CANCELED (its gai_error, too), EAI_NOTCANCELED (its lookup runs) or EAI_ALLDONE (not queued here). */
 int nd_requests_cancel(struct gaicb *request);
-
-#endif

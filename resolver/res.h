@@ -1,7 +1,6 @@
 /* The res_… functions with a deadline: raw answers, flags and h_errno as libc's. `state` is the program's own for the
  * res_n… forms; NULL means _res. Each sets lookup->libc_why and returns -1 where libc has to make the call. */
-#ifndef ND_RESOLVER_RES_H
-#define ND_RESOLVER_RES_H
+#pragma once
 
 #include <resolv.h>
 
@@ -20,5 +19,3 @@ int nd_res_querydomain(struct __res_state *state, const char *name, const char *
 /* Returns -1 with errno ETIMEDOUT or ECONNREFUSED where no server gave an answer. */
 int nd_res_send(struct __res_state *state, const unsigned char *query, int query_size, unsigned char *answer, int size,
                 struct nd_lookup *lookup);
-
-#endif

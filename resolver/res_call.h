@@ -1,6 +1,5 @@
 /* A call of one of the res_… functions. */
-#ifndef ND_RESOLVER_RES_CALL_H
-#define ND_RESOLVER_RES_CALL_H
+#pragma once
 
 struct __res_state;
 
@@ -17,5 +16,3 @@ struct nd_res_call {
     unsigned char *answer;
     int size;
 };
-
-#endif

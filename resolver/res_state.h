@@ -1,6 +1,5 @@
 /* Makes a configuration from the program's resolver state: _res, or the one that it gives to res_n… functions. */
-#ifndef ND_RESOLVER_RES_STATE_H
-#define ND_RESOLVER_RES_STATE_H
+#pragma once
 
 #include <resolv.h>
 
@@ -25,5 +24,3 @@ enum nd_state_of nd_state_of_thread(void);
 
 /* Has libc set up this thread's _res. Keeps errno and h_errno. */
 bool nd_state_set_up(void);
-
-#endif

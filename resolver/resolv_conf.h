@@ -1,6 +1,5 @@
 /* /etc/resolv.conf with LOCALDOMAIN and RES_OPTIONS, interpreted as glibc does. */
-#ifndef ND_RESOLVER_RESOLV_CONF_H
-#define ND_RESOLVER_RESOLV_CONF_H
+#pragma once
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -56,5 +55,3 @@ bool nd_resolv_conf_set_search(struct nd_resolv_conf *conf, char *const *domains
  * `hostname` gives the default domain where no line sets one. The caller owns the result (nd_resolv_conf_put). */
 struct nd_resolv_conf *nd_resolv_conf_parse(const char *text, size_t size, const char *localdomain,
                                             const char *res_options, const char *hostname);
-
-#endif

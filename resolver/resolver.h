@@ -1,7 +1,6 @@
 /* Name lookups with a deadline, made with c-ares, with the answers of the host's glibc. A plain library: it knows
  * nothing of interposition and keeps nothing open between calls. Thread-safe, not async-signal-safe. */
-#ifndef ND_RESOLVER_RESOLVER_H
-#define ND_RESOLVER_RESOLVER_H
+#pragma once
 
 #include <netdb.h>
 #include <stdbool.h>
@@ -78,5 +77,3 @@ int nd_getaddrinfo(const char *node, const char *service, const struct addrinfo 
 /* getnameinfo(3): 0, an EAI_ code or ND_LOOKUP_LIBC. */
 int nd_getnameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_size, char *service,
                    socklen_t service_size, int flags, struct nd_lookup *lookup);
-
-#endif

@@ -1,8 +1,7 @@
 /* What lookups of this process have found out about name servers and later ones make use of. libc keeps such things in
  * the thread's _res. Forgotten when resolv.conf changes; a forked child inherits it. Thread-safe, and never waits:
  * where another thread is at it, nothing is known. */
-#ifndef ND_RESOLVER_SERVER_MEMORY_H
-#define ND_RESOLVER_SERVER_MEMORY_H
+#pragma once
 
 #include "base/clock.h"
 #include "resolver/resolv_conf.h"
@@ -30,5 +29,3 @@ void nd_server_answered(const union nd_server *server);
 void nd_server_unanswered(const union nd_server *server, nd_time waited, nd_time enough, bool expired, nd_time now);
 
 void nd_server_answers_one_a_port(const union nd_server *server);
-
-#endif

@@ -1,6 +1,5 @@
 /* /etc/services, with the answers of glibc's "files" source. */
-#ifndef ND_RESOLVER_SERVICES_H
-#define ND_RESOLVER_SERVICES_H
+#pragma once
 
 #include <stddef.h>
 
@@ -10,5 +9,3 @@ int nd_service_port(const char *name, const char *protocol);
 /* Copies the name of the service at `port` (host byte order) for `protocol` to `name`. Returns 0, -1: there is none, or
  * -2: it does not fit in `size` bytes. */
 int nd_service_name(char *name, size_t size, int port, const char *protocol);
-
-#endif

@@ -1,6 +1,5 @@
 /* The wait of a lookup for a socket of its own. */
-#ifndef ND_RESOLVER_SOCKET_WAIT_H
-#define ND_RESOLVER_SOCKET_WAIT_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -13,5 +12,3 @@
  * it waits the lookup may be left by a jump, or cancelled. */
 bool nd_socket_wait(struct nd_unfinished *unfinished, const struct nd_own_sockets *own, int fd, short events,
                     nd_time deadline);
-
-#endif

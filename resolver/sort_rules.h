@@ -1,6 +1,5 @@
 /* RFC 6724's comparison of two destinations, as glibc makes it. Pure. */
-#ifndef ND_RESOLVER_SORT_RULES_H
-#define ND_RESOLVER_SORT_RULES_H
+#pragma once
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -40,5 +39,3 @@ struct nd_destination {
 /* Returns below 0 where `a` goes first, 0 where their order stays. Sets *native_matters where rule 7 was reached. */
 int nd_compare_destinations(const struct nd_destination *a, const struct nd_destination *b,
                             const struct nd_sort_tables *tables, bool *native_matters);
-
-#endif

@@ -1,6 +1,5 @@
 /* resolv.conf's sortlist: the order in which gethostbyname gives the IPv4 addresses that DNS has for a name. */
-#ifndef ND_RESOLVER_SORTLIST_H
-#define ND_RESOLVER_SORTLIST_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,5 +27,3 @@ void nd_sortlist_free(struct nd_sortlist *list);
 
 /* Sorts the first 48 IPv4 addresses of `host`, as libc does: those of the first entry first, those of none last. */
 void nd_sortlist_apply(const struct nd_sortlist *list, struct nd_host *host);
-
-#endif

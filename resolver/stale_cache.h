@@ -1,7 +1,6 @@
 /* The last good answer for each name that this process has looked up, for STALE. Bounded: of 256 answers of up to 4 KB
  * the oldest ones give way. All are forgotten when resolv.conf, hosts or nsswitch.conf change. */
-#ifndef ND_RESOLVER_STALE_CACHE_H
-#define ND_RESOLVER_STALE_CACHE_H
+#pragma once
 
 #include "base/clock.h"
 #include "resolver/dns_packet.h"
@@ -38,5 +37,3 @@ void nd_stale_store(uint64_t state, const char *name, int type, const struct nd_
 
 /* The name has no answer any more. */
 void nd_stale_forget(const char *name, int type);
-
-#endif

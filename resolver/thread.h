@@ -1,6 +1,5 @@
 /* Detached threads, and system calls that wait, none of them a cancellation point. Only these are async-signal-safe. */
-#ifndef ND_RESOLVER_THREAD_H
-#define ND_RESOLVER_THREAD_H
+#pragma once
 
 #include <poll.h>
 #include <stdbool.h>
@@ -31,5 +30,3 @@ void nd_futex_wake(int *word);
 
 /* poll(2). */
 int nd_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
-
-#endif

@@ -1,8 +1,7 @@
 /* Lookups that wait, which a program may leave by siglongjmp from a signal handler, as it does to bound them itself.
  * What such a lookup holds is released when its thread begins the next one. While a lookup waits, the thread's cancel
  * state is the program's own; else cancellation is disabled, since it would leave behind what c-ares holds. */
-#ifndef ND_RESOLVER_UNFINISHED_H
-#define ND_RESOLVER_UNFINISHED_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -40,5 +39,3 @@ void nd_drop(struct nd_held *held);
 /* Around a system call that waits and is no cancellation point. */
 void nd_unfinished_wait_begin(struct nd_unfinished *unfinished);
 void nd_unfinished_wait_end(struct nd_unfinished *unfinished);
-
-#endif

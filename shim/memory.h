@@ -1,7 +1,6 @@
 /* Memory of this process, read through the kernel: reading an address that is not mapped is an error, not a crash.
  * These functions are async-signal-safe and change errno. */
-#ifndef ND_MEMORY_H
-#define ND_MEMORY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,5 +12,3 @@ size_t nd_memory_copy(void *to, uintptr_t from, size_t size);
 
 /* Whether the memory at `address` can be read, including a stack that grows to it. */
 bool nd_memory_is_there(uintptr_t address);
-
-#endif

@@ -1,8 +1,7 @@
 /* The counts in a message header, and in that of a part of its ancillary data, that the program has filled in. musl's
  * structures have an int and padding where glibc and the kernel have a size_t. musl's functions clear the padding, so
  * that programs need not: it may hold anything. More than 32 bits of a count the kernel never takes. */
-#ifndef ND_MESSAGE_H
-#define ND_MESSAGE_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -22,5 +21,3 @@ static inline size_t nd_message_control_size(const struct msghdr *msg) {
  * whose length is wrong: the kernel refuses the message then. The ancillary data must be readable.
  * Async-signal-safe. */
 void nd_message_each_descriptor(const struct msghdr *msg, void (*take)(int fd));
-
-#endif

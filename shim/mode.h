@@ -1,6 +1,5 @@
 /* What the library does in this process: set by the constructor (start.c), read everywhere. */
-#ifndef ND_MODE_H
-#define ND_MODE_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -30,5 +29,3 @@ extern pid_t nd_process;
  * to a zero where libc has none (glibc before 2.32) or another library's hooks stand between this library and libc
  * (call/direct_send.c). */
 extern const char *nd_one_thread __attribute__((visibility("hidden")));
-
-#endif

@@ -55,10 +55,7 @@ static bool is_called(const struct range *range) {
 #define ND_HOOK(name, type, params, args, raw)                                                                         \
     if (is_in(range, *(void **)&nd_real.name))                                                                         \
         return true;
-#define ND_ALIAS(name, of)
-#define ND_TLS(name, type, params, args)
 #include "shim/hooks.def"
-#undef ND_HOOK
     return false;
 }
 

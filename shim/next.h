@@ -1,7 +1,6 @@
 /* Other libraries behind this one in the loader's search order, but before libc, that define functions which this one
  * hooks as well: preloaded wrappers (torsocks, proxychains, libmptcpwrap). The hooks' real calls go to them. */
-#ifndef ND_NEXT_H
-#define ND_NEXT_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -19,5 +18,3 @@ bool nd_next_is_libc(const void *code);
 
 /* Whether the function that a hook calls is not libc's own but another library's. */
 #define nd_next_is(name) (nd_next_any && nd_next_has(*(void **)&nd_real.name))
-
-#endif

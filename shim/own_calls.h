@@ -1,7 +1,6 @@
 /* What the library itself calls. A program, or a library before libc in the search order, may define functions under
  * names that libc has too (shutdown, open, rand, getenv). libc never calls them; neither may this library. */
-#ifndef ND_OWN_CALLS_H
-#define ND_OWN_CALLS_H
+#pragma once
 
 /* Points each reference of this library to a function of libc at libc's own one, whatever the loader has found first.
  * References to data stay as they are, since a program's copy of environ is the one in use, and so do those to the
@@ -12,5 +11,3 @@ void nd_own_calls_bind(void);
 /* libc's own function of this name; NULL where libc has none, or its tables cannot be read. Async-signal-safe once the
  * constructor has run. */
 void *nd_own_calls_find(const char *name);
-
-#endif

@@ -1,7 +1,6 @@
 /* Waits for one descriptor by the real functions, where the kernel may refuse some of them. They are cancellation
  * points. Async-signal-safe. */
-#ifndef ND_POLL_H
-#define ND_POLL_H
+#pragma once
 
 #include <poll.h>
 
@@ -22,5 +21,3 @@ static inline int nd_poll_now(struct pollfd *pollfd) {
 
 /* Sleeps for `ms`, or for as long again where a signal interrupts it. Returns as poll does. */
 int nd_pause(int ms);
-
-#endif

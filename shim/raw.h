@@ -1,7 +1,6 @@
 /* Raw system calls: for the library's own use, and for hooks that are reached before the real functions are found. They
  * are not cancellation points. Async-signal-safe. */
-#ifndef ND_RAW_H
-#define ND_RAW_H
+#pragma once
 
 #include <errno.h>
 #include <fcntl.h>
@@ -141,9 +140,20 @@ static inline long nd_raw_vector2(long number, int fd, const void *iov, int coun
 #define SYS_execveat -1
 #endif
 
-/* Linux 5.9; 436 on every machine. */
+/* Linux 3.17. */
+#ifndef SYS_seccomp
+#define SYS_seccomp -1
+#endif
+/* Linux 5.1, 5.9 and 5.6; these are the numbers on every machine. */
+#ifndef SYS_io_uring_setup
+#define SYS_io_uring_setup 425
+#define SYS_io_uring_enter 426
+#endif
 #ifndef SYS_close_range
 #define SYS_close_range 436
+#endif
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
 #endif
 
 /* On 32-bit systems a call's offsets have 32 bits where its name does not say otherwise. */
@@ -170,5 +180,3 @@ static inline long nd_raw_dup2(int fd, int to) {
     return fd == to ? (ND_RAW3(fcntl, fd, F_GETFD, 0) < 0 ? -1 : fd) : ND_RAW3(dup3, fd, to, 0);
 #endif
 }
-
-#endif

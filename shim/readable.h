@@ -2,8 +2,7 @@
  * the call with a wild pointer must fail with EFAULT, as without the library, instead of crashing in a hook. What could
  * be read once may have been unmapped since: only the stack below which the caller runs, and the program's own data,
  * are known to stay. Everything here is async-signal-safe and keeps errno. */
-#ifndef ND_READABLE_H
-#define ND_READABLE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -50,5 +49,3 @@ static inline bool nd_vector_is_void(const struct iovec *iov, int count) {
             return false;
     return true;
 }
-
-#endif

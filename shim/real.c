@@ -26,10 +26,7 @@ static void find_late(void);
 
 /* Each is declared before its definition, in which ND_BIND_LATE compares with it. */
 #define ND_HOOK(name, type, params, args, raw) static type unbound_##name params;
-#define ND_ALIAS(name, of)
-#define ND_TLS(name, type, params, args)
 #include "shim/hooks.def"
-#undef ND_HOOK
 
 static ND_COLD bool bind_now(void *real, const char *name, atomic_bool *is_missing);
 
@@ -41,12 +38,10 @@ static ND_COLD bool bind_now(void *real, const char *name, atomic_bool *is_missi
         return (type)(raw);                                                                                            \
     }
 #include "shim/hooks.def"
-#undef ND_HOOK
 
 struct nd_real nd_real = {
 #define ND_HOOK(name, type, params, args, raw) .name = unbound_##name,
 #include "shim/hooks.def"
-#undef ND_HOOK
 };
 
 /* Libc's own functions, where the next one is another library's. */
@@ -59,7 +54,6 @@ static struct nd_real libcs;
         return nd_real.name args;                                                                                      \
     }
 #include "shim/hooks.def"
-#undef ND_HOOK
 
 void (*nd_next_freeaddrinfo)(struct addrinfo *) ND_WRITTEN_AT_START;
 
@@ -128,12 +122,8 @@ static void *find_next(const struct files *files, const char *name) {
  * to be read from memory at each start. */
 static const char names[] =
 #define ND_HOOK(name, type, params, args, raw) #name "\0"
-#undef ND_ALIAS
-#define ND_ALIAS(name, of)
 #include "shim/hooks.def"
     ;
-#undef ND_HOOK
-#undef ND_ALIAS
 
 static void find_all(const struct files *files) {
     void **real = (void **)&nd_real;
@@ -145,12 +135,10 @@ static void find_all(const struct files *files) {
     /* A function that the host's libc lacks keeps its raw system call. One that libc has under an older name only
      * (__res_nquery in the libresolv of glibc before 2.34) is found by that name. */
     void *found;
-#define ND_HOOK(name, type, params, args, raw)
 #define ND_ALIAS(name, of)                                                                                             \
     if (nd_real.of == unbound_##of && (found = find_next(files, #name)) != NULL)                                       \
         *(void **)&nd_real.of = found;
 #include "shim/hooks.def"
-#undef ND_HOOK
 }
 
 enum { FUNCTIONS = sizeof(struct nd_real) / sizeof(void *) };
@@ -208,15 +196,10 @@ static void *find_libcs(const char *name) {
 
 void *nd_real_find(const void *real, const char *name) {
     void *found = find_libcs(name);
-#define ND_HOOK(name, type, params, args, raw)
-#undef ND_ALIAS
 #define ND_ALIAS(alias, of)                                                                                            \
     if (!found && real == &nd_real.of)                                                                                 \
         found = find_libcs(#alias);
 #include "shim/hooks.def"
-#undef ND_HOOK
-#undef ND_ALIAS
-#define ND_ALIAS(name, of)
     return found;
 }
 
@@ -260,12 +243,10 @@ static void find_in(void *library) {
 #define ND_HOOK(name, type, params, args, raw)                                                                         \
     if (nd_real.name == unbound_##name && (found = dlsym(library, #name)) != NULL)                                     \
         *(void **)&nd_real.name = found;
-#undef ND_ALIAS
 #define ND_ALIAS(name, of)                                                                                             \
     if (nd_real.of == unbound_##of && (found = dlsym(library, #name)) != NULL)                                         \
         *(void **)&nd_real.of = found;
 #include "shim/hooks.def"
-#undef ND_HOOK
 }
 
 /* Before 2.34 glibc kept some functions in other libraries. RTLD_NEXT does not find one that a plugin has loaded

@@ -1,7 +1,6 @@
 /* The real functions behind the hooks. The library itself never calls a function by an interposed name, but nd_real.X
  * or nd_real_X(). */
-#ifndef ND_REAL_H
-#define ND_REAL_H
+#pragma once
 
 #include <netdb.h>
 #include <poll.h>
@@ -26,12 +25,7 @@ struct __res_state;
  * the raw system call; where nd_real_is_libcs, until its first call, to one that finds libc's. */
 struct nd_real {
 #define ND_HOOK(name, type, params, args, raw) type(*name) params;
-#define ND_ALIAS(name, of)
-#define ND_TLS(name, type, params, args)
 #include "shim/hooks.def"
-#undef ND_HOOK
-#undef ND_ALIAS
-#undef ND_TLS
 };
 extern struct nd_real nd_real __attribute__((visibility("hidden")));
 
@@ -40,12 +34,7 @@ extern struct nd_real nd_real __attribute__((visibility("hidden")));
  * another library stands in between (nd_find_libcs_own): it does not see the calls of libc's lookups, either. So is what
  * the library asks the kernel of a socket that another one may hide. */
 #define ND_HOOK(name, type, params, args, raw) type nd_real_##name params;
-#define ND_ALIAS(name, of)
-#define ND_TLS(name, type, params, args)
 #include "shim/hooks.def"
-#undef ND_HOOK
-#undef ND_ALIAS
-#undef ND_TLS
 
 /* The function that frees what the next getaddrinfo returns, which is no hook. */
 extern void (*nd_next_freeaddrinfo)(struct addrinfo *) __attribute__((visibility("hidden")));
@@ -64,5 +53,3 @@ void *nd_real_find(const void *real, const char *name);
 /* Finds libc's own functions for what lookups do with sockets, where `is_others` says of the real one that it is another
  * library's. Called by the constructor, after nd_find_real. */
 void nd_find_libcs_own(bool (*is_others)(const void *code));
-
-#endif

@@ -2,8 +2,7 @@
  * for the last two, since this also finds what a call of libc is to be bound to; not even errno is touched, which
  * is reached by a call. Takes no lock: what follows the list of files is to be used while no other thread loads or
  * unloads files, as in a constructor. */
-#ifndef ND_SYMBOLS_H
-#define ND_SYMBOLS_H
+#pragma once
 
 #include <elf.h>
 #include <link.h>
@@ -82,5 +81,3 @@ void *nd_symbols_default(const char *name);
 static inline bool nd_symbols_contain(const struct nd_symbols *file, uintptr_t address) {
     return address > (uintptr_t)file->symbols && address < (uintptr_t)file->dynamic;
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* Times of programs that were built with -D_TIME_BITS=64 for a 32-bit libc (glibc 2.34 and later). Such programs call
  * functions with names of their own: __ppoll64, __select64 and others. */
-#ifndef ND_TIME64_H
-#define ND_TIME64_H
+#pragma once
 
 #include <stdint.h>
 
@@ -13,5 +12,3 @@ struct nd_timespec64 {
 struct nd_timeval64 {
     int64_t tv_sec, tv_usec;
 };
-
-#endif

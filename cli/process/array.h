@@ -1,6 +1,5 @@
 /* Arrays that grow. */
-#ifndef CLI_PROCESS_ARRAY_H
-#define CLI_PROCESS_ARRAY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,5 +23,3 @@ static inline bool array_grow(void *array, size_t count, size_t *room, size_t si
     *room = more;
     return true;
 }
-
-#endif

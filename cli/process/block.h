@@ -1,7 +1,6 @@
 /* The library's state block (shim/report/state.h) in another process, which is hostile input. Every number is bounded
  * here. Text is neither checked nor escaped: whoever prints it escapes it. */
-#ifndef CLI_PROCESS_BLOCK_H
-#define CLI_PROCESS_BLOCK_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -81,5 +80,3 @@ struct nd_live_row *block_settings(const struct block *block, unsigned *count);
 
 /* Lets the next call on each socket of the process leave the library's fast path, so that it sees what was written. */
 void block_leave_fast_paths(const struct block *block);
-
-#endif

@@ -1,7 +1,6 @@
 /* The calls that processes are blocked in: those that the library has recorded in its slots, and the socket calls that
  * /proc shows. */
-#ifndef CLI_PROCESS_BLOCKED_H
-#define CLI_PROCESS_BLOCKED_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -44,5 +43,3 @@ enum block_found blocked_collect(struct blocked_list *list, pid_t pid, bool name
 void blocked_collect_all(struct blocked_list *list);
 
 void blocked_free(struct blocked_list *list);
-
-#endif

@@ -2,8 +2,7 @@
  * process has of the socket, the kernel's answer, and the limits in nd_settings and nd_profiles. How long each limit
  * has run is decided by the library's own functions (shim/limit/elapsed.h, send_space.h). Pure: the clock is the
  * caller's. */
-#ifndef CLI_PROCESS_BOUND_H
-#define CLI_PROCESS_BOUND_H
+#pragma once
 
 #include "cli/process/connections.h"
 #include "shim/limit/wait_clock.h"
@@ -54,5 +53,3 @@ struct bound bound_unseen(const struct bound_wait *wait);
 static inline struct bound bound_sooner(struct bound a, struct bound b) {
     return b.at < a.at ? b : a;
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* Which limit ends a call that a process is blocked in, and when: by its slot, and by what the library and the kernel
  * know of the sockets that it waits for. */
-#ifndef CLI_PROCESS_CALL_LIMIT_H
-#define CLI_PROCESS_CALL_LIMIT_H
+#pragma once
 
 #include "cli/process/bound.h"
 #include "cli/process/record.h"
@@ -22,5 +21,3 @@ bool call_limit_of_slot(const struct block *block, const struct nd_slot *slot, c
 /* The same for a call without a slot. */
 void call_limit_of_call(const struct block *block, bool is_set, const struct wait_list *waits, nd_time now,
                         struct call_limit *limit);
-
-#endif

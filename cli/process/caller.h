@@ -1,7 +1,6 @@
 /* Who has called the C library's function that a blocked thread is in, by the return addresses on its stack: nothing of
  * the program's needs to be there to unwind by. */
-#ifndef CLI_PROCESS_CALLER_H
-#define CLI_PROCESS_CALLER_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,5 +36,3 @@ struct caller caller_find(const struct code_map *map, uint64_t stack);
  * a further function, as where it may be cancelled (musl, glibc from 2.41 on); false for what else makes it in the C
  * library (stdio, its lookups). */
 bool caller_is_direct(const struct code_map *map, const struct caller *caller, const struct blocked_call *call);
-
-#endif

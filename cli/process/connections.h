@@ -1,7 +1,6 @@
 /* The TCP connections of a network namespace, as the kernel's sock_diag lists them, and the descriptors that processes
  * have of them. */
-#ifndef CLI_PROCESS_CONNECTIONS_H
-#define CLI_PROCESS_CONNECTIONS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -62,5 +61,3 @@ uint32_t connections_inode(pid_t pid, int fd);
  * saves most of the cost; it may be NULL. */
 int connections_each_descriptor(pid_t pid, bool (*is_known)(int fd, void *arg),
                                 bool (*visit)(uint32_t inode, int fd, void *arg), void *arg);
-
-#endif

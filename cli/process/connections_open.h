@@ -1,6 +1,5 @@
 /* The way into a process's network namespace: a netlink socket of it, by which its connections are listed and ended. */
-#ifndef CLI_PROCESS_CONNECTIONS_OPEN_H
-#define CLI_PROCESS_CONNECTIONS_OPEN_H
+#pragma once
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -11,5 +10,3 @@ int connections_open(pid_t pid);
 
 /* The inode of the process's network namespace; 0 where it may not be seen. */
 uint64_t connections_namespace(pid_t pid);
-
-#endif

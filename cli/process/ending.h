@@ -1,7 +1,6 @@
 /* Ends a connection of another process. Each function takes a descriptor of the process's (pidfd_open(2)), by which it
  * stays that process, and the number of one of its descriptors, which may be another socket by now: the cookie says. */
-#ifndef CLI_PROCESS_ENDING_H
-#define CLI_PROCESS_ENDING_H
+#pragma once
 
 #include "cli/process/connections.h"
 
@@ -38,5 +37,3 @@ enum ending ending_end_marked(int copy);
 /* The same without a copy, by SOCK_DESTROY alone: the process's descriptor is compared with the connection's inode
  * first. */
 enum ending ending_destroy(pid_t pid, int pidfd, int fd, int netlink, const struct connection *connection);
-
-#endif

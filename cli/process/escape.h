@@ -1,6 +1,5 @@
 /* Text of other processes, on its way to a terminal or into JSON. */
-#ifndef CLI_PROCESS_ESCAPE_H
-#define CLI_PROCESS_ESCAPE_H
+#pragma once
 
 #include <string.h>
 
@@ -12,5 +11,3 @@ static inline void escape(char *out, size_t size, const char *text) {
     nd_line_start(&line, out, size);
     nd_line_put_escaped(&line, text, strlen(text), size - 1);
 }
-
-#endif

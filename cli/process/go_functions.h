@@ -1,7 +1,6 @@
 /* The functions of a Go program, as the table tells that its own runtime unwinds by: it is there also in a program that
  * was stripped. */
-#ifndef CLI_PROCESS_GO_FUNCTIONS_H
-#define CLI_PROCESS_GO_FUNCTIONS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,5 +21,3 @@ bool go_functions_find(struct go_functions *functions, pid_t pid);
 /* Reads the name of the function that `address` is in, such as "net/http.(*persistConn).readLoop". False if it is in
  * none. */
 bool go_function_name(const struct go_functions *functions, uint64_t address, char *out, size_t size);
-
-#endif

@@ -1,6 +1,5 @@
 /* The stacks of goroutines that are parked. */
-#ifndef CLI_PROCESS_GO_STACK_H
-#define CLI_PROCESS_GO_STACK_H
+#pragma once
 
 #include "cli/process/go_functions.h"
 
@@ -46,5 +45,3 @@ bool go_stack_read(struct go_names *names, uint64_t goroutine, struct go_stack *
 
 /* The same for what its functions say alone; 0 where it cannot be read. */
 unsigned go_stack_roles(struct go_names *names, uint64_t goroutine);
-
-#endif

@@ -1,7 +1,6 @@
 /* Which connections goroutines of a Go program wait for input of. A goroutine that waits is in no system call: the
  * runtime's poller knows it, by a descriptor of its own that the epoll set has as the connection's data. */
-#ifndef CLI_PROCESS_GO_WAITS_H
-#define CLI_PROCESS_GO_WAITS_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -16,5 +15,3 @@ struct go_program *go_waits_look(pid_t pid);
  * that read a connection as long as it stands, whether anybody has asked for something or not, count only while they
  * owe an answer: net/http's clients by their requests, HTTP/2 and gRPC by their streams; other libraries' never do. */
 bool go_waits_for_input(struct go_program *program, int fd);
-
-#endif

@@ -1,6 +1,5 @@
 /* The ELF images in a process's memory, which are what was really loaded, whatever has become of the files. */
-#ifndef CLI_PROCESS_IMAGE_H
-#define CLI_PROCESS_IMAGE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,5 +21,3 @@ uint64_t image_symbol(pid_t pid, const struct image *image, const char *name);
 
 /* Whether the address lies in the exported function `name`. */
 bool image_symbol_has(pid_t pid, const struct image *image, const char *name, uint64_t address);
-
-#endif

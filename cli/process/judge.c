@@ -198,8 +198,7 @@ bool judge_asks_for_calls(const struct judge *judge, const struct connection *co
 }
 
 const char *judge_limit_name(unsigned limit) {
-    return limit & ND_LIMIT_INBOUND ? nd_inbound_limit_names[limit & ~(unsigned)ND_LIMIT_INBOUND]
-                                    : nd_limit_names[limit];
+    return nd_limit_name_on((enum nd_limit)(limit & ~(unsigned)ND_LIMIT_INBOUND), limit & ND_LIMIT_INBOUND);
 }
 
 const char *judge_operation(unsigned limit) {

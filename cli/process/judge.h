@@ -1,8 +1,7 @@
 /* Decides from outside, by what the kernel tells of a connection, which limit has expired on it. Whether a call of the
  * program waits is not known there, but for a call that is seen to be blocked in the kernel; so each limit holds where
  * the connection itself shows what is waited for. Pure: the clock is the caller's. */
-#ifndef CLI_PROCESS_JUDGE_H
-#define CLI_PROCESS_JUDGE_H
+#pragma once
 
 #include "cli/process/connections.h"
 #include "shim/limit/send_space.h"
@@ -68,5 +67,3 @@ const char *judge_limit_name(unsigned limit);
 
 /* The call that an expiry of the limit is counted and reported under. */
 const char *judge_operation(unsigned limit);
-
-#endif

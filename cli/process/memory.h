@@ -1,6 +1,5 @@
 /* Another process's memory. It is the other process's to change, or to make nonsense of, at any time. */
-#ifndef CLI_PROCESS_MEMORY_H
-#define CLI_PROCESS_MEMORY_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -16,5 +15,3 @@ int memory_write(pid_t pid, uint64_t address, const void *from, size_t size);
 /* Reads text of at most `size` - 1 bytes, which may end where the memory does. `to` ends in a NUL in any case. Returns
  * 0, or -1 where there is no text. */
 int memory_read_text(pid_t pid, uint64_t address, char *to, size_t size);
-
-#endif

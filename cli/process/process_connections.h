@@ -1,6 +1,5 @@
 /* The connections of single processes, and what troubles them. */
-#ifndef CLI_PROCESS_PROCESS_CONNECTIONS_H
-#define CLI_PROCESS_PROCESS_CONNECTIONS_H
+#pragma once
 
 #include "cli/process/connections.h"
 #include "cli/process/go_waits.h"
@@ -31,5 +30,3 @@ void process_connections_forget(void);
 
 /* "established", "syn-sent" ...: as ss(8) names the states. */
 const char *connection_state(uint8_t state);
-
-#endif

@@ -1,6 +1,5 @@
 /* The processes and threads that /proc lists. */
-#ifndef CLI_PROCESS_PROCESSES_H
-#define CLI_PROCESS_PROCESSES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,5 +34,3 @@ int64_t process_clock_offset(pid_t pid);
 
 /* The number of thread `tid` of `pid` in its own PID namespace. */
 pid_t process_inner_tid(pid_t pid, pid_t tid);
-
-#endif

@@ -1,7 +1,6 @@
 /* The frames of a program in Python, read from the memory of its interpreter: CPython 3.9 to 3.13 of this command's
  * class. Everything read may be nonsense: it is bounded and checked, and what is no frame ends the stack. */
-#ifndef CLI_PROCESS_PYTHON_H
-#define CLI_PROCESS_PYTHON_H
+#pragma once
 
 #include <stdio.h>
 #include <sys/types.h>
@@ -13,5 +12,3 @@ void python_prepare(pid_t pid, pid_t tid);
  * there is none, where the program is in a language whose frames could be expected. Prints nothing for others. Needs
  * the thread not to run: it is stopped, or blocked. */
 void python_print(pid_t pid, pid_t tid, FILE *to);
-
-#endif

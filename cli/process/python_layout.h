@@ -1,6 +1,5 @@
 /* Where CPython's structures have what is read of them, by its version. They are its own, and another in each version. */
-#ifndef CLI_PROCESS_PYTHON_LAYOUT_H
-#define CLI_PROCESS_PYTHON_LAYOUT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,5 +40,3 @@ enum { PYTHON_TOLD_WORDS = 44 };
 /* Makes a layout of it. Returns false where it is no such table, or of a build without the global lock, whose objects
  * are others. */
 bool python_layout_told(const uint64_t told[PYTHON_TOLD_WORDS], struct python_layout *layout);
-
-#endif

@@ -1,6 +1,5 @@
 /* The line of an instruction, by the table of its code object. */
-#ifndef CLI_PROCESS_PYTHON_LINES_H
-#define CLI_PROCESS_PYTHON_LINES_H
+#pragma once
 
 #include "cli/process/python_layout.h"
 
@@ -8,5 +7,3 @@
  * may be anything. */
 unsigned python_line_at(enum python_lines how, const unsigned char *table, size_t size, unsigned first_line,
                         size_t offset);
-
-#endif

@@ -44,7 +44,7 @@ bool record_start(const struct block *block) {
     for (unsigned i = 0; i < count; i++) {
         const struct nd_setting *setting = nd_setting_find(rows[i].name, strlen(rows[i].name));
         if (setting && nd_live_can_change(setting))
-            nd_live_put(setting, rows[i].now, &nd_settings);
+            nd_setting_value_set(setting, &nd_settings, rows[i].now);
     }
     free(rows);
     bound_settings(&nd_settings);

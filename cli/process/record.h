@@ -1,8 +1,7 @@
 /* What the library in another process knows of its sockets, and the limits in force there. Only a library of this
  * command's own version has records of a known layout. They are hostile input: no number in them is so large that the
  * arithmetic of limits would overflow. */
-#ifndef CLI_PROCESS_RECORD_H
-#define CLI_PROCESS_RECORD_H
+#pragma once
 
 #include "cli/process/block.h"
 #include "shim/socket/record.h"
@@ -17,5 +16,3 @@ bool record_read(const struct block *block, int fd, struct nd_sock *sock);
 
 /* Reads the name of the limit of the TLS operation in a record. */
 void record_operation_limit(const struct block *block, const struct nd_sock *sock, char name[ND_OPERATION_NAME]);
-
-#endif

@@ -1,6 +1,5 @@
 /* The registers of a thread that is stopped in a system call which the stop has interrupted. */
-#ifndef CLI_PROCESS_REGISTERS_H
-#define CLI_PROCESS_REGISTERS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,5 +39,3 @@ extern const bool registers_can_send;
 
 /* Has the kernel make the call again that the stop has interrupted, where it would not do so by itself. */
 void registers_make_again(pid_t tid, struct registers *registers);
-
-#endif

@@ -1,6 +1,5 @@
 /* Telling return addresses on a stack from saved registers and data that point to code, too. */
-#ifndef CLI_PROCESS_RETURN_ADDRESS_H
-#define CLI_PROCESS_RETURN_ADDRESS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,5 +9,3 @@ enum { RETURN_ADDRESS_BYTES = 8 };
 
 /* Whether `before`, which ends at an address, ends with an instruction that calls a function. Async-signal-safe. */
 bool return_address_follows_call(const unsigned char before[RETURN_ADDRESS_BYTES]);
-
-#endif

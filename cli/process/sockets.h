@@ -1,6 +1,5 @@
 /* The sockets of other processes, as the kernel lists them for a network namespace. */
-#ifndef CLI_PROCESS_SOCKETS_H
-#define CLI_PROCESS_SOCKETS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,5 +17,3 @@ int socket_look(pid_t pid, int fd, struct socket_info *info);
 
 /* Forgets the lists that were read, so that the next look sees the connections of then. */
 void socket_forget_lists(void);
-
-#endif

@@ -1,7 +1,6 @@
 /* Stopping another process's thread for a moment, as a debugger would: neither its parent nor the thread itself sees it.
  * It goes on in any case, also when this command is killed. */
-#ifndef CLI_PROCESS_STOP_H
-#define CLI_PROCESS_STOP_H
+#pragma once
 
 #include <sys/types.h>
 
@@ -16,5 +15,3 @@ int thread_stop_end(pid_t tid);
 
 /* Lets a thread go on that thread_stop has stopped; `signal` is what that has returned. */
 void thread_go_on(pid_t tid, int signal);
-
-#endif

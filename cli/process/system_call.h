@@ -1,7 +1,6 @@
 /* The system call that a thread is blocked in, as /proc tells, for calls that the library does not see and processes
  * without it. */
-#ifndef CLI_PROCESS_SYSTEM_CALL_H
-#define CLI_PROCESS_SYSTEM_CALL_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -42,5 +41,3 @@ int system_call_receives_from(pid_t pid, pid_t tid, bool is_64);
 
 /* Does the same for an epoll set alone. Returns false where no connection is in it. */
 bool system_call_look_at_epoll(pid_t pid, int epfd, struct system_call *call, struct wait_list *waits);
-
-#endif

@@ -1,6 +1,5 @@
 /* The systemd service that a process belongs to. */
-#ifndef CLI_PROCESS_UNIT_NAME_H
-#define CLI_PROCESS_UNIT_NAME_H
+#pragma once
 
 #include <stddef.h>
 #include <sys/types.h>
@@ -15,5 +14,3 @@ void unit_name_of_instance(pid_t pid, char *out, size_t size);
 
 /* unit_name by the text of /proc/PID/cgroup. */
 void unit_name_in(const char *cgroups, char *out, size_t size);
-
-#endif

@@ -1,6 +1,5 @@
 /* The descriptors that a call waits for, and for what. */
-#ifndef CLI_PROCESS_WAITS_H
-#define CLI_PROCESS_WAITS_H
+#pragma once
 
 #include <stddef.h>
 
@@ -22,5 +21,3 @@ static inline void wait_list_add(struct wait_list *list, int fd, short wants, in
     if (array_grow(&list->entries, list->count, &list->room, sizeof *list->entries, 16))
         list->entries[list->count++] = (struct waited){fd, wants, set};
 }
-
-#endif

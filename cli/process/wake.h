@@ -1,6 +1,5 @@
 /* Waking the calls that wait in the library, so that they see settings that `netdeadline set` has changed. */
-#ifndef CLI_PROCESS_WAKE_H
-#define CLI_PROCESS_WAKE_H
+#pragma once
 
 #include "cli/process/block.h"
 
@@ -14,5 +13,3 @@ struct woken {
  * as it takes, is made anew through it (shim/hook/take_over.h). The program sees nothing of either. No other call is
  * touched, nor one that would return what it has done so far. */
 struct woken wake_calls(const struct block *block);
-
-#endif

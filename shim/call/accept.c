@@ -14,7 +14,6 @@
 #include "shim/socket/keepalive.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
-#include "shim/wait/signals.h"
 #include "shim/wait/wait.h"
 
 static void accepted(int listener, int fd, int flags) {
@@ -47,16 +46,6 @@ static struct nd_sock *limited(int fd) {
     if (sock && !(nd_sock_flags(sock) & ND_SOCK_KNOWN))
         sock = nd_sock_discover(fd);
     return sock && nd_sock_accept_limit(sock) ? sock : NULL;
-}
-
-/* ACCEPT has expired on the listener, in this call and earlier ones that returned no connection. */
-static void report(const struct nd_accept_call *call, struct nd_sock *sock, nd_time elapsed) {
-    struct nd_expiry expiry = {.operation = nd_operation_names[call->operation],
-                               .limit = nd_limit_name(sock, ND_LIMIT_ACCEPT),
-                               .timeout = nd_sock_accept_limit(sock),
-                               .elapsed = elapsed};
-    nd_expiry_report(call->fd, &expiry);
-    nd_wait_clock_progress(&sock->clock[ND_IN]);
 }
 
 static bool has_connection(int fd) {
@@ -127,24 +116,17 @@ static void end_turn(int fd, struct nd_sock *sock) {
 
 /* A call that waits for a connection. */
 struct accept_wait {
-    struct nd_wait wait; /* first: the function `fired` casts back */
-    nd_time deadline;
+    struct nd_wait wait;   /* first: accept_renew casts back */
     nd_time began, before; /* when the call did, and for how long earlier ones had waited */
 };
 
-static bool accept_fired(struct nd_wait *wait, nd_time now, nd_time *next) {
-    *next = ((const struct accept_wait *)wait)->deadline;
-    return now >= *next;
-}
-
-static nd_time accept_deadline(const struct nd_sock *sock, nd_time began, nd_time before) {
-    const nd_time limit = nd_sock_accept_limit(sock);
-    return limit ? nd_time_after(began, before < limit ? limit - before : 0) : ND_NEVER;
-}
-
+/* ACCEPT counts from the first of the calls that returned no connection. */
 static void accept_renew(struct nd_wait *wait) {
-    struct accept_wait *this = (struct accept_wait *)wait;
-    this->deadline = accept_deadline(wait->sock, this->began, this->before);
+    const struct accept_wait *this = (const struct accept_wait *)wait;
+    const nd_time limit = nd_sock_accept_limit(wait->sock), left = this->before < limit ? limit - this->before : 0;
+    wait->deadline = limit ? nd_time_after(this->began, left) : ND_NEVER;
+    wait->expiry = (struct nd_expiry){
+        .limit = nd_limit_name(wait->sock, ND_LIMIT_ACCEPT), .timeout = limit, .elapsed = this->before + left};
 }
 
 /* Waits for a connection and takes the turn to accept it. False, with errno, where the call ends without one. */
@@ -156,27 +138,27 @@ static bool wait_for_connection(const struct nd_accept_call *call, struct nd_soc
                                         .sock = sock,
                                         .events = POLLIN,
                                         .own = nd_kernel_timers_own_deadline(call->fd, sock, ND_IN, began),
-                                        .fired = accept_fired,
                                         .renew = accept_renew},
-                               .deadline = accept_deadline(sock, began, before),
                                .began = began,
                                .before = before};
+    accept_renew(&this.wait);
     nd_wait_begin(&this.wait);
     for (;;) {
         const uint32_t turns = sock->turns;
         const nd_time since = nd_now();
         *how = nd_wait_for(&this.wait);
         const int error = errno;
-        const nd_time ended = nd_now();
         if (*how != ND_REPLACED)
-            nd_stopwatch_add(&sock->clock[ND_IN].time, since, ended);
+            nd_stopwatch_add(&sock->clock[ND_IN].time, since, nd_now());
         if (*how == ND_UNPOLLABLE)
             return true;
         if ((*how == ND_READY || *how == ND_ENDED_STREAM) && take_turn(call->fd, sock, turns))
             return true;
         nd_wait_progress(&this.wait); /* another thread or process has taken the connection */
-        if (*how == ND_EXPIRED)
-            report(call, sock, ended - began + before);
+        if (*how == ND_EXPIRED) {
+            nd_expiry_report(call->fd, &this.wait.expiry);
+            nd_wait_clock_progress(&sock->clock[ND_IN]);
+        }
         errno = *how == ND_EXPIRED ? ETIMEDOUT : error;
         if (*how != ND_READY && *how != ND_ENDED_STREAM)
             return false;

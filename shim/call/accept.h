@@ -1,7 +1,6 @@
 /* accept and accept4, bounded by ACCEPT: the listener has no timer for it and is never ended. An accepted socket is
  * inbound, and gets the limits of inbound sockets here. */
-#ifndef ND_CALL_ACCEPT_H
-#define ND_CALL_ACCEPT_H
+#pragma once
 
 #include <sys/socket.h>
 
@@ -18,5 +17,3 @@ struct nd_accept_call {
 
 /* Makes the call. Async-signal-safe; keeps errno on success. */
 int nd_accept(const struct nd_accept_call *call);
-
-#endif

@@ -28,8 +28,7 @@ static void connected(int fd, struct nd_sock *sock) {
     nd_kernel_timers_arm(fd, sock);
     nd_duplicates_update(fd, sock);
     nd_carry_over_end(fd, sock, ND_OUT);
-    if (nd_unlikely(nd_sock_establish_limit(sock)))
-        nd_establish_succeeded(sock);
+    nd_establish_note(sock, ND_ESTABLISH_SUCCEEDED);
 }
 
 /* Under TCP_FASTOPEN_CONNECT, with a cookie or where none is needed, connect gives 0 before a SYN is sent: the first
@@ -56,8 +55,8 @@ static int connect_observed(int fd, struct nd_sock *sock, const struct sockaddr 
     const int error = errno;
     if (result == 0)
         connected(fd, sock);
-    else if (nd_unlikely(nd_sock_establish_limit(sock)))
-        nd_establish_failed(sock, now);
+    else
+        nd_establish_note(sock, ND_ESTABLISH_FAILED);
     errno = error;
     return result;
 }
@@ -97,8 +96,7 @@ static void expire(int fd, struct nd_sock *sock, const struct sockaddr *addr, so
     nd_expire_attempt(fd);
     nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
     nd_carry_over_end(fd, sock, ND_OUT);
-    if (nd_unlikely(nd_sock_establish_limit(sock)))
-        nd_establish_failed(sock, now);
+    nd_establish_note(sock, ND_ESTABLISH_FAILED);
 }
 
 /* Whether a connect that has not succeeded leaves an attempt under way: not on AF_UNIX. */
@@ -121,8 +119,7 @@ static nd_time connect_began(const struct nd_sock *sock, const struct sockaddr *
 /* No attempt is under way any more. */
 static void failed(int fd, struct nd_sock *sock) {
     nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
-    if (nd_unlikely(nd_sock_establish_limit(sock)))
-        nd_establish_failed(sock, nd_now());
+    nd_establish_note(sock, ND_ESTABLISH_FAILED);
 }
 
 /* The call has failed. Where it left no attempt under way and may be repeated, the time since `began` is carried
@@ -345,10 +342,8 @@ ND_COLD ssize_t nd_connect_by_send(int fd, const struct sockaddr *addr, socklen_
     bool bounded = wait && deadline != ND_NEVER && nd_kernel_timers_borrow(fd, sock, &timer);
     if (!wait)
         nd_kernel_timers_backstop(fd, sock);
-    if (bounded && (!timer.own || nd_time_after(began, timer.own * ND_USEC) > deadline)) {
-        struct timeval left = nd_connect_timer(deadline - began);
-        nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof left);
-    }
+    if (bounded && (!timer.own || nd_time_after(began, timer.own * ND_USEC) > deadline))
+        nd_connect_set_timer(fd, deadline - began);
     ssize_t result = send(call);
     int error = errno;
     if (sock->generation == generation) {

@@ -1,8 +1,7 @@
 /* connect under CONNECT, and sends that connect (MSG_FASTOPEN). A blocking connect is bounded by SO_SNDTIMEO for the
  * duration of the call; a non-blocking one by a clock that poll, select and epoll check (wait/set.h), and by TCP_SYNCNT
  * for waits that no hook sees. */
-#ifndef ND_CALL_CONNECT_H
-#define ND_CALL_CONNECT_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/socket.h>
@@ -28,5 +27,3 @@ ssize_t nd_connect_deferred(int fd, struct nd_sock *sock, bool wait, nd_connecti
 /* Called before a call in `direction` on a stream whose connect is pending. A call that may wait waits for the
  * connection, under CONNECT. Returns whether it goes on; else it fails with errno. Async-signal-safe. */
 bool nd_connect_await(int fd, struct nd_sock *sock, enum nd_direction direction);
-
-#endif

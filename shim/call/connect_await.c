@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/compiler.h"
 #include "shim/call/connect.h"
+#include "shim/limit/connect_limit.h"
 #include "shim/limit/wait_clock.h"
 #include "shim/mode.h"
 #include "shim/report/slots.h"
@@ -11,19 +12,11 @@
 #include "shim/socket/limits.h"
 #include "shim/wait/wait.h"
 
-/* A blocking call that waits for a pending connect. */
-struct connect_wait {
-    struct nd_wait wait; /* first: what nd_wait_for gives back is this */
-    nd_time deadline;
-};
-
-static bool fired(struct nd_wait *wait, nd_time now, nd_time *next) {
-    *next = ((const struct connect_wait *)wait)->deadline;
-    return now >= *next;
-}
-
 static void renew(struct nd_wait *wait) {
-    ((struct connect_wait *)wait)->deadline = nd_connect_deadline(wait->sock, wait->sock->connect_began);
+    const struct nd_sock *sock = wait->sock;
+    wait->deadline = nd_connect_deadline(sock, sock->connect_began);
+    wait->expiry = nd_connect_expiry(sock, sock->connect_began, wait->deadline, (const struct sockaddr *)&sock->peer,
+                                     sizeof sock->peer);
 }
 
 /* Whether the call that has waited goes on; else it fails with errno. */
@@ -56,18 +49,17 @@ ND_COLD bool nd_connect_await(int fd, struct nd_sock *sock, enum nd_direction di
     nd_time deadline;
     const nd_time now = nd_now();
     const enum nd_limit limit = nd_connect_bound(sock, sock->connect_began, &deadline);
-    struct connect_wait this = {.wait = {.operation = ND_OPERATION_connect,
-                                         .fd = fd,
-                                         .sock = sock,
-                                         .events = POLLOUT,
-                                         .own = nd_kernel_timers_own_deadline(fd, sock, direction, now),
-                                         .fired = fired,
-                                         .renew = renew},
-                                .deadline = deadline};
+    struct nd_wait wait = {.operation = ND_OPERATION_connect,
+                           .fd = fd,
+                           .sock = sock,
+                           .events = POLLOUT,
+                           .own = nd_kernel_timers_own_deadline(fd, sock, direction, now),
+                           .renew = renew};
+    renew(&wait);
     nd_slot_begin(&use, ND_OPERATION_connect, fd, now, deadline, limit);
-    nd_wait_begin(&this.wait);
-    nd_wait_for(&this.wait);
-    const bool goes_on = goes_on_after(&this.wait, direction);
-    nd_slot_end(&use, nd_wait_outcome(this.wait.how, goes_on ? 0 : -1), nd_now());
+    nd_wait_begin(&wait);
+    nd_wait_for(&wait);
+    const bool goes_on = goes_on_after(&wait, direction);
+    nd_slot_end(&use, nd_wait_outcome(wait.how, goes_on ? 0 : -1), nd_now());
     return goes_on;
 }

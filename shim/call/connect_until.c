@@ -3,16 +3,14 @@
 #include "base/compiler.h"
 #include "shim/mode.h"
 #include "shim/poll.h"
-#include "shim/real.h"
 #include "shim/report/slots.h"
+#include "shim/socket/option.h"
 #include "shim/socket/tcp_info.h"
 #include "shim/wait/signals.h"
 
-struct timeval nd_connect_timer(nd_time time) {
-    time = (time + ND_USEC - 1) / ND_USEC;
-    if (time < 1)
-        time = 1; /* 0 would mean no timeout */
-    return (struct timeval){(time_t)(time / 1000000), (suseconds_t)(time % 1000000)};
+int nd_connect_set_timer(int fd, nd_time time) {
+    const int64_t usec = (time + ND_USEC - 1) / ND_USEC;
+    return nd_option_set_timeout(fd, SO_SNDTIMEO, usec < 1 ? 1 : usec); /* 0 would mean no timeout */
 }
 
 bool nd_connect_is_established(int fd) {
@@ -26,9 +24,8 @@ bool nd_connect_is_established(int fd) {
 /* A seccomp filter was installed while the call waited: it goes on, unbounded. Where SO_SNDTIMEO must stay, that wakes
  * it. */
 ND_COLD static int connect_under_filter(int fd, const struct sockaddr *addr, socklen_t len) {
-    const struct timeval none = {0, 0};
     if (!nd_filter_everywhere)
-        nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof none);
+        nd_option_set_timeout(fd, SO_SNDTIMEO, 0);
     int result;
     do
         result = nd_real.connect(fd, addr, len);
@@ -44,8 +41,7 @@ int nd_connect_until(int fd, const struct sockaddr *addr, socklen_t len, nd_time
     for (int interruptions = 0;; interruptions++) {
         if (nd_unlikely(interruptions >= INTERRUPTIONS))
             nd_pause(1);
-        const struct timeval left = nd_connect_timer(deadline - nd_now());
-        if (nd_real.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &left, sizeof left) != 0)
+        if (nd_connect_set_timer(fd, deadline - nd_now()) != 0)
             return nd_real.connect(fd, addr, len);
         const int result = nd_real.connect(fd, addr, len), error = errno;
         if (result == 0 || !(nd_connect_goes_on(error) || error == EAGAIN)) /* EAGAIN: AF_UNIX, the backlog is full */

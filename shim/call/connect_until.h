@@ -1,11 +1,9 @@
 /* A connect(2) that waits until a deadline. */
-#ifndef ND_CALL_CONNECT_UNTIL_H
-#define ND_CALL_CONNECT_UNTIL_H
+#pragma once
 
 #include <errno.h>
 #include <stdbool.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 
 #include "base/clock.h"
 
@@ -14,8 +12,9 @@ static inline bool nd_connect_goes_on(int error) {
     return error == EINPROGRESS || error == EALREADY || error == EINTR;
 }
 
-/* The value of SO_SNDTIMEO for a time in nanoseconds: at least a microsecond, since 0 stands for no timeout. */
-struct timeval nd_connect_timer(nd_time time);
+/* Sets SO_SNDTIMEO to a time in nanoseconds: at least a microsecond, since 0 stands for no timeout. Returns as
+ * setsockopt. */
+int nd_connect_set_timer(int fd, nd_time time);
 
 /* Whether the connection is established: that may have happened while this process was stopped. */
 bool nd_connect_is_established(int fd);
@@ -26,5 +25,3 @@ bool nd_connect_is_established(int fd);
  * call that returns before its timeout without a signal is not repeated: the socket was made non-blocking.
  * Async-signal-safe. */
 int nd_connect_until(int fd, const struct sockaddr *addr, socklen_t len, nd_time deadline, bool restarts);
-
-#endif

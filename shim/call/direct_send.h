@@ -2,8 +2,7 @@
  * registers of its arguments and errno. Used only where libc's function would do nothing else: no other library
  * interposes it after this one, and the process has one thread, so that no cancellation can be pending. Where that
  * cannot be known (glibc before 2.32, other architectures) libc is called. */
-#ifndef ND_CALL_DIRECT_SEND_H
-#define ND_CALL_DIRECT_SEND_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -69,5 +68,3 @@ static inline long nd_direct_send(int fd, const void *buf, size_t len, int *flag
 static inline long nd_direct_recv(int fd, void *buf, size_t len, int *flags) {
     return nd_direct(SYS_recvfrom, fd, buf, len, flags, MSG_DONTWAIT);
 }
-
-#endif

@@ -1,7 +1,5 @@
 #include "shim/call/linger.h"
 
-#include <unistd.h>
-
 #include "base/compiler.h"
 #include "shim/mode.h"
 #include "shim/real.h"
@@ -38,12 +36,11 @@ ND_COLD static void bound_linger(const uintptr_t *frame, int fd, const struct nd
     bool known = getpeername(fd, (struct sockaddr *)&lingering->peer, &len) == 0;
     lingering->began = nd_now();
     lingering->bound = seconds * ND_SEC;
-    lingering->expiry =
-        (struct nd_expiry){.operation = nd_operation_names[ND_OPERATION_close],
-                           .limit = is_send ? ND_LIMIT_NAME(sock, "SEND") : ND_LIMIT_NAME(sock, "UNACKED"),
-                           .timeout = limit,
-                           .peer = (struct sockaddr *)&lingering->peer,
-                           .peer_len = known ? len : 0};
+    lingering->expiry = (struct nd_expiry){.operation = nd_operation_names[ND_OPERATION_close],
+                                           .limit = nd_limit_name(sock, is_send ? ND_LIMIT_SEND : ND_LIMIT_UNACKED),
+                                           .timeout = limit,
+                                           .peer = (struct sockaddr *)&lingering->peer,
+                                           .peer_len = known ? len : 0};
     nd_slot_begin_in(frame, &lingering->use, ND_OPERATION_close, fd, lingering->began,
                      nd_time_after(lingering->began, lingering->bound),
                      nd_limit_of(sock, is_send ? ND_LIMIT_SEND : ND_LIMIT_UNACKED), NULL);

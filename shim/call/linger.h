@@ -1,7 +1,6 @@
 /* A close with SO_LINGER, which may wait until everything has been acknowledged: bounded by SEND and UNACKED.
  * Everything here is async-signal-safe and keeps errno. */
-#ifndef ND_CALL_LINGER_H
-#define ND_CALL_LINGER_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/socket.h>
@@ -36,5 +35,3 @@ void nd_linger_undo(int fd, struct nd_lingering *lingering);
 
 /* Clears the record of `fd`, its TLS operation and its places in epoll sets. */
 void nd_close_clear(int fd);
-
-#endif

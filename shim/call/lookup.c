@@ -12,6 +12,7 @@
 #include "shim/report/report.h"
 #include "shim/report/slots.h"
 #include "shim/settings/live.h"
+#include "shim/settings/resolved_names.h"
 #include "shim/settings/settings.h"
 #include "shim/socket/establish.h"
 #include "shim/socket/profile.h"
@@ -225,59 +226,69 @@ void nd_lookup_set_h_errno(const struct nd_lookup *lookup) {
     h_errno = nd_lookup_h_err(lookup, h_errno);
 }
 
-/* Begins the budget of a lookup that has found addresses, and puts it aside for the connects to them. Returns false
- * where there is none. Of a lookup that ESTABLISH has not bounded (a section for the addresses may have it) it begins
- * now. */
-static bool begin_budget(const struct nd_lookup_use *use, const char *name, struct nd_budget *budget) {
-    if (nd_endpoint_is_numeric(name) || !(nd_profile_establish(name) || nd_profile_has_establish))
+/* What the addresses that a lookup has found are recorded for: a later connect to one of them is taken for one to that
+ * host, and is part of the establishment that the lookup began. */
+struct found {
+    bool has_rules, has_budget;
+    struct nd_rule_set rules; /* for the host's names */
+    struct nd_budget budget;
+};
+
+/* Returns false where nothing is recorded. The budget of a lookup that ESTABLISH has not bounded (a section for the
+ * addresses may have it) begins now. */
+static bool begin_found(struct found *found, const struct nd_lookup_use *use, const char *name, const char *canonical) {
+    if (!name || nd_endpoint_is_numeric(name))
         return false;
-    const nd_time began = use && use->establish ? use->establish_began : nd_now();
-    *budget = nd_establish_lookup(name, nd_establish_thread(), began);
+    found->has_rules = nd_rules.has_names;
+    found->has_budget = nd_profile_establish(name) || nd_profile_has_establish;
+    if (found->has_rules)
+        found->rules = nd_profile_rules_of(name, canonical);
+    if (found->has_budget)
+        found->budget =
+            nd_establish_lookup(name, nd_establish_thread(), use && use->establish ? use->establish_began : nd_now());
     return true;
 }
 
-static void store_budget(const struct nd_lookup_use *use, struct nd_budget *budget) {
-    nd_establish_store(budget, use && use->establish ? use->family : AF_UNSPEC, nd_now());
+static void add_found(struct found *found, const void *address, socklen_t length) {
+    struct nd_endpoint_address endpoint;
+    if (!nd_endpoint_address_of(address, length, &endpoint))
+        return;
+    if (found->has_rules)
+        nd_resolved_names_put(&endpoint.address, &found->rules);
+    if (found->has_budget)
+        nd_establish_found(&found->budget, &endpoint.address);
 }
 
-static void found_address(struct nd_budget *budget, const struct sockaddr *address, socklen_t length) {
-    struct nd_endpoint_address endpoint;
-    if (nd_endpoint_address_of(address, length, &endpoint))
-        nd_establish_found(budget, &endpoint.address);
+static void end_found(struct found *found, const struct nd_lookup_use *use) {
+    if (found->has_budget)
+        nd_establish_store(&found->budget, use && use->establish ? use->family : AF_UNSPEC, nd_now());
 }
 
 void nd_lookup_found(const struct nd_lookup_use *use, const char *name, const char *canonical,
                      const struct addrinfo *list) {
-    struct nd_budget budget;
-    if (!nd_lookup_results_wanted() || !name)
-        return;
-    if (nd_rules.has_names)
-        nd_profile_found(name, canonical && canonical[0] ? canonical : list->ai_canonname, list);
-    if (!begin_budget(use, name, &budget))
+    struct found found;
+    if (!nd_lookup_results_wanted() || !list ||
+        !begin_found(&found, use, name, canonical && canonical[0] ? canonical : list->ai_canonname))
         return;
     for (; list; list = list->ai_next)
-        found_address(&budget, list->ai_addr, list->ai_addrlen);
-    store_budget(use, &budget);
+        add_found(&found, list->ai_addr, list->ai_addrlen);
+    end_found(&found, use);
 }
 
 void nd_lookup_found_host(const struct nd_lookup_use *use, const char *name, const struct hostent *host) {
-    struct nd_budget budget;
-    if (!nd_lookup_results_wanted() || !name || !host)
-        return;
-    if (nd_rules.has_names)
-        nd_profile_found_host(name, host);
-    if (!begin_budget(use, name, &budget))
+    struct found found;
+    if (!nd_lookup_results_wanted() || !host || !begin_found(&found, use, name, host->h_name))
         return;
     for (char *const *at = host->h_addr_list; *at; at++) {
         struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
         struct sockaddr_in v4 = {.sin_family = AF_INET};
-        if (host->h_addrtype == AF_INET) {
+        if (host->h_addrtype == AF_INET && host->h_length == sizeof v4.sin_addr) {
             memcpy(&v4.sin_addr, *at, sizeof v4.sin_addr);
-            found_address(&budget, (const struct sockaddr *)&v4, sizeof v4);
-        } else if (host->h_addrtype == AF_INET6) {
+            add_found(&found, &v4, sizeof v4);
+        } else if (host->h_addrtype == AF_INET6 && host->h_length == sizeof v6.sin6_addr) {
             memcpy(&v6.sin6_addr, *at, sizeof v6.sin6_addr);
-            found_address(&budget, (const struct sockaddr *)&v6, sizeof v6);
+            add_found(&found, &v6, sizeof v6);
         }
     }
-    store_budget(use, &budget);
+    end_found(&found, use);
 }

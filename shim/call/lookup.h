@@ -1,6 +1,5 @@
 /* What the hooks of name lookups share: the limit, the slot, and the report of an expiry. */
-#ifndef ND_CALL_LOOKUP_H
-#define ND_CALL_LOOKUP_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -83,5 +82,3 @@ void nd_lookup_observed(struct nd_slot_use *use, const char *name);
             nd_lookup_observed(&use_, name);                                                                           \
         result_;                                                                                                       \
     })
-
-#endif

@@ -19,7 +19,6 @@
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
-#include "shim/wait/signals.h"
 
 /* The kernel handles at most this many messages in one call. */
 #define MOST 1024

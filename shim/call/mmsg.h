@@ -1,7 +1,6 @@
 /* sendmmsg and recvmmsg. Where a call would wait, its messages are sent or received one by one, as by sendmsg and
  * recvmsg. */
-#ifndef ND_CALL_MMSG_H
-#define ND_CALL_MMSG_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/socket.h>
@@ -21,5 +20,3 @@ struct nd_mmsg_call {
 /* Make the call on a watched descriptor, under the limits that bound it. Async-signal-safe; keep errno on success. */
 int nd_sendmmsg(struct nd_mmsg_call *call);
 int nd_recvmmsg(const struct nd_mmsg_call *call);
-
-#endif

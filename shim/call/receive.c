@@ -13,7 +13,6 @@
 #include "shim/message.h"
 #include "shim/readable.h"
 #include "shim/real.h"
-#include "shim/socket/discover.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/tls/innermost.h"

@@ -1,7 +1,6 @@
 /* A receiving call on a watched descriptor, made under the limits that bound it. Everything here is async-signal-safe
  * and keeps errno on success. */
-#ifndef ND_CALL_RECEIVE_H
-#define ND_CALL_RECEIVE_H
+#pragma once
 
 #include "shim/call/receive_call.h"
 
@@ -19,5 +18,3 @@ ssize_t nd_receive_ended(const struct nd_receive_call *call, ssize_t result);
 
 /* The same for a call that began at `began` under SO_RCVTIMEO, on a descriptor that had `generation`. */
 ssize_t nd_receive_kernel_timed(const struct nd_receive_call *call, uint32_t generation, nd_time began, ssize_t result);
-
-#endif

@@ -5,7 +5,6 @@
 #include "shim/limit/datagram.h"
 #include "shim/real.h"
 #include "shim/socket/ended.h"
-#include "shim/socket/kernel_timers.h"
 #include "shim/wait/wait.h"
 
 static ssize_t real_recvmsg(const struct nd_receive_call *call, int flags) {

@@ -1,7 +1,6 @@
 /* One receiving call of the program, made plainly, and what its result says about the socket. Everything here is
  * async-signal-safe. */
-#ifndef ND_CALL_RECEIVE_CALL_H
-#define ND_CALL_RECEIVE_CALL_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -53,5 +52,3 @@ ssize_t nd_receive_finish(const struct nd_receive_call *call, struct nd_sock *so
 /* A limit has expired: reports `expiry` and returns -1 with ETIMEDOUT. Ends a stream; a datagram socket stays
  * usable. */
 int nd_receive_expire(int fd, struct nd_sock *sock, struct nd_expiry expiry);
-
-#endif

@@ -1,7 +1,6 @@
 /* The fast path of a receiving call on a connected stream that only SO_RCVTIMEO bounds (RECV), or nothing: it is made
  * in the hook itself, with its slot, and is over if it returns bytes. Async-signal-safe; keeps errno on success. */
-#ifndef ND_CALL_RECEIVE_FAST_H
-#define ND_CALL_RECEIVE_FAST_H
+#pragma once
 
 #include <errno.h>
 
@@ -52,5 +51,3 @@ ND_INLINE bool nd_kernel_timed_end(const struct nd_kernel_timed *timed, ssize_t 
         nd_slot_end_here(&timed->use, ND_SLOT_DONE, nd_now_coarse());
     return true;
 }
-
-#endif

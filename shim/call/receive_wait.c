@@ -4,11 +4,9 @@
 
 #include "shim/call/silence.h"
 #include "shim/limit/carry_over.h"
-#include "shim/limit/gone.h"
 #include "shim/message.h"
 #include "shim/poll.h"
 #include "shim/real.h"
-#include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
 #include "shim/wait/signals.h"

@@ -1,7 +1,6 @@
 /* Receiving calls that wait in poll, under limits for which SO_RCVTIMEO does not suffice, and calls that continue after
  * a first result. Everything here is async-signal-safe and a cancellation point like the call itself. */
-#ifndef ND_CALL_RECEIVE_WAIT_H
-#define ND_CALL_RECEIVE_WAIT_H
+#pragma once
 
 #include "base/compiler.h"
 #include "shim/call/receive_call.h"
@@ -22,5 +21,3 @@ ssize_t nd_receive_rest(const struct nd_receive_call *call, struct nd_sock *sock
  * says how the slot of the call is counted. */
 ND_COLD ssize_t nd_receive_kernel_timed_result(const struct nd_receive_call *call, struct nd_sock *sock, nd_time began,
                                                ssize_t result, enum nd_slot_end *how);
-
-#endif

@@ -15,7 +15,6 @@
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
 #include "shim/tls/innermost.h"
-#include "shim/wait/signals.h"
 #include "shim/wait/wait.h"
 
 _Static_assert(ND_OPERATION_write + ND_WRITEV == ND_OPERATION_writev &&

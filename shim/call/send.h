@@ -1,7 +1,6 @@
 /* A sending call on a watched descriptor: it is tried without waiting; only when the send buffer has no space it waits,
  * under SEND and UNACKED, or until the deadline of a TLS operation. Everything here is async-signal-safe. */
-#ifndef ND_CALL_SEND_H
-#define ND_CALL_SEND_H
+#pragma once
 
 #include "shim/call/send_call.h"
 
@@ -17,5 +16,3 @@ ssize_t nd_send_plain(const struct nd_send_call *call);
 
 /* The number of bytes in the call. */
 size_t nd_send_total(const struct nd_send_call *call);
-
-#endif

@@ -1,6 +1,5 @@
 /* What a sending call was made with. */
-#ifndef ND_CALL_SEND_CALL_H
-#define ND_CALL_SEND_CALL_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,5 +32,3 @@ static inline ssize_t nd_send_message(const struct nd_send_call *call, const str
     return call->by_number ? nd_real.syscall(SYS_sendmsg, call->fd, (long)msg, flags, 0, 0, 0)
                            : nd_real.sendmsg(call->fd, msg, flags);
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* The bytes of a sending call after a first part that was sent. */
-#ifndef ND_CALL_SEND_REMAINDER_H
-#define ND_CALL_SEND_REMAINDER_H
+#pragma once
 
 #include "shim/call/send_call.h"
 
@@ -12,5 +11,3 @@ ssize_t nd_send_remainder(const struct nd_send_call *call, size_t done, int flag
 /* The same by the system call that the program itself makes, for where a filter may allow nothing else; of a writev
  * with many buffers the first of them, to be called again. */
 ssize_t nd_send_remainder_plainly(const struct nd_send_call *call, size_t done);
-
-#endif

@@ -1,7 +1,6 @@
 /* Waiting for input while RECV bounds the silence of the connection: the wait that all receiving calls share.
  * Everything here is async-signal-safe. */
-#ifndef ND_CALL_SILENCE_H
-#define ND_CALL_SILENCE_H
+#pragma once
 
 #include "shim/tls/scope.h"
 #include "shim/wait/wait.h"
@@ -46,5 +45,3 @@ void nd_silence_carry_over(const struct nd_silence *silence, nd_time began);
  * thread may have received bytes since this one began to wait. */
 bool nd_silence_is_known(const struct nd_sock *sock);
 nd_time nd_silence_of(int fd, const struct nd_sock *sock, nd_time elapsed);
-
-#endif

@@ -18,6 +18,7 @@
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
+#include "shim/socket/option.h"
 #include "shim/wait/signals.h"
 
 static long observed(const struct nd_transfer *call, struct nd_sock *sock) {
@@ -198,8 +199,7 @@ static long send_borrowing(const struct nd_transfer *call, struct nd_sock *sock,
         return call->make(call);
     progress->own = timer.own * ND_USEC;
     nd_time slice = progress->own && progress->own < SLICE ? progress->own : SLICE;
-    const struct timeval value = {0, (suseconds_t)(slice / ND_USEC)};
-    nd_real.setsockopt(call->fd, SOL_SOCKET, SO_SNDTIMEO, &value, sizeof value);
+    nd_option_set_timeout(call->fd, SO_SNDTIMEO, slice / ND_USEC);
     long result = send_pieces(call, progress);
     int error = errno;
     if (sock->generation == generation)

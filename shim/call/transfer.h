@@ -1,6 +1,5 @@
 /* sendfile, and splice to or from a socket, on a watched descriptor. */
-#ifndef ND_CALL_TRANSFER_H
-#define ND_CALL_TRANSFER_H
+#pragma once
 
 #include <stddef.h>
 
@@ -31,5 +30,3 @@ long nd_transfer_failed(int out);
 static inline long nd_transfer_unbounded(int out, long result) {
     return __builtin_expect(result < 0, 0) ? nd_transfer_failed(out) : result;
 }
-
-#endif

@@ -51,94 +51,78 @@ static enum nd_tls_outcome outcome(const struct nd_tls_call *call, long result) 
 
 /* The body of a hook: calls the real function in a scope. The scope is in the frame of the function that uses this;
  * `slot` is the hook's. */
-#define OPERATION(function, kind, caller, slot, ...)                                                                   \
+#define OPERATION(function, kind, failure, caller, slot, ...)                                                          \
     static const struct nd_tls_operation operation = {&gnutls, ND_OPERATION_##function, kind};                         \
     ND_TLS_CALL(call);                                                                                                 \
     if (!nd_tls_enter(&call, &operation, session, caller, slot) || !call.tls->function)                                \
-        return (kind) == ND_TLS_WRITES ? PUSH_ERROR : PULL_ERROR;                                                      \
+        return failure;                                                                                                \
     __typeof__(call.tls->function(__VA_ARGS__)) result = call.tls->function(__VA_ARGS__);                              \
     if (!(result > 0 && nd_tls_is_established(&call)) && nd_tls_timed_out(&call, outcome(&call, (long)result)))        \
         result = call.tls->function(__VA_ARGS__);                                                                      \
     if (nd_unlikely(call.ended) && result >= 0 && nd_tls_refuses(&call))                                               \
-        return (kind) == ND_TLS_WRITES ? PUSH_ERROR : PULL_ERROR;                                                      \
-    return result >= 0 && (kind) == ND_TLS_CLOSES && nd_tls_expired(&call) ? PULL_ERROR : result
+        return failure;                                                                                                \
+    return result >= 0 && (kind) == ND_TLS_CLOSES && nd_tls_expired(&call) ? (failure) : result
 
-#define PARAMETERS(...) __VA_ARGS__
-
-/* The hook of a record that is sent or received: the fast path, with a cold function for all other calls. */
-#define TRANSFER(type, function, kind, parameters, ...)                                                                \
-    ND_COLD static type function##_full(const void *caller, uintptr_t *slot, PARAMETERS parameters) {                  \
-        OPERATION(function, kind, caller, slot, __VA_ARGS__);                                                          \
-    }                                                                                                                  \
-    type nd_hook_##function parameters {                                                                               \
-        static const struct nd_tls_operation operation = {&gnutls, ND_OPERATION_##function, kind};                     \
-        struct nd_sock *sock;                                                                                          \
-        int fd;                                                                                                        \
-        const struct nd_tls *tls = nd_tls_established_functions(session, &fd, &sock);                                  \
-        if (nd_unlikely(!tls) || nd_unlikely(!tls->function) || nd_unlikely(nd_scope_current.scope))                   \
-            return function##_full(__builtin_return_address(0), ND_FRAME_SLOT(), __VA_ARGS__);                         \
-        ND_TLS_ESTABLISHED_CALL(call);                                                                                 \
-        nd_tls_established_open(&call, &operation, tls, session, fd, sock, ND_FRAME_SLOT());                           \
-        type result = tls->function(__VA_ARGS__);                                                                      \
-        if (nd_unlikely(result <= 0))                                                                                  \
-            nd_tls_established_settle(&call, outcome, (long)result);                                                   \
-        return result;                                                                                                 \
-    }
+ND_COLD static void settle(struct nd_tls_call *call, long result, int failure) {
+    (void)failure;
+    nd_tls_established_settle(call, outcome, result);
+}
 
 #define SLOT ND_FRAME_SLOT()
 #define CALLER __builtin_return_address(0)
+#define TRANSFER(...) ND_TLS_TRANSFER(gnutls, session, __VA_ARGS__)
 
 int nd_hook_gnutls_handshake(struct gnutls_session_int *session) {
-    OPERATION(gnutls_handshake, ND_TLS_SHAKES, CALLER, SLOT, session);
+    OPERATION(gnutls_handshake, ND_TLS_SHAKES, PULL_ERROR, CALLER, SLOT, session);
 }
 
 int nd_hook_gnutls_rehandshake(struct gnutls_session_int *session) {
-    OPERATION(gnutls_rehandshake, ND_TLS_SHAKES, CALLER, SLOT, session);
+    OPERATION(gnutls_rehandshake, ND_TLS_SHAKES, PULL_ERROR, CALLER, SLOT, session);
 }
 
 int nd_hook_gnutls_reauth(struct gnutls_session_int *session, unsigned flags) {
-    OPERATION(gnutls_reauth, ND_TLS_SHAKES, CALLER, SLOT, session, flags);
+    OPERATION(gnutls_reauth, ND_TLS_SHAKES, PULL_ERROR, CALLER, SLOT, session, flags);
 }
 
 /* gnutls_bye may take a broken connection for the peer's bye and return 0, which would mean an orderly end. */
 int nd_hook_gnutls_bye(struct gnutls_session_int *session, int how) {
-    OPERATION(gnutls_bye, ND_TLS_CLOSES, CALLER, SLOT, session, how);
+    OPERATION(gnutls_bye, ND_TLS_CLOSES, PULL_ERROR, CALLER, SLOT, session, how);
 }
 
 /* A ping waits for its reply if `flags` say so. */
 int nd_hook_gnutls_heartbeat_ping(struct gnutls_session_int *session, size_t size, unsigned tries, unsigned flags) {
-    OPERATION(gnutls_heartbeat_ping, ND_TLS_READS, CALLER, SLOT, session, size, tries, flags);
+    OPERATION(gnutls_heartbeat_ping, ND_TLS_READS, PULL_ERROR, CALLER, SLOT, session, size, tries, flags);
 }
 
 int nd_hook_gnutls_record_uncork(struct gnutls_session_int *session, unsigned flags) {
-    OPERATION(gnutls_record_uncork, ND_TLS_WRITES, CALLER, SLOT, session, flags);
+    OPERATION(gnutls_record_uncork, ND_TLS_WRITES, PUSH_ERROR, CALLER, SLOT, session, flags);
 }
 
-TRANSFER(ssize_t, gnutls_record_recv, ND_TLS_READS, (struct gnutls_session_int * session, void *data, size_t size),
-         session, data, size)
-
-TRANSFER(ssize_t, gnutls_record_recv_seq, ND_TLS_READS,
-         (struct gnutls_session_int * session, void *data, size_t size, unsigned char *seq), session, data, size, seq)
-
-TRANSFER(ssize_t, gnutls_record_recv_packet, ND_TLS_READS,
-         (struct gnutls_session_int * session, struct mbuffer_st **packet), session, packet)
-
-TRANSFER(ssize_t, gnutls_record_recv_early_data, ND_TLS_READS,
+TRANSFER(ssize_t, gnutls_record_recv, ND_TLS_READS, PULL_ERROR,
          (struct gnutls_session_int * session, void *data, size_t size), session, data, size)
 
-TRANSFER(ssize_t, gnutls_record_send, ND_TLS_WRITES,
+TRANSFER(ssize_t, gnutls_record_recv_seq, ND_TLS_READS, PULL_ERROR,
+         (struct gnutls_session_int * session, void *data, size_t size, unsigned char *seq), session, data, size, seq)
+
+TRANSFER(ssize_t, gnutls_record_recv_packet, ND_TLS_READS, PULL_ERROR,
+         (struct gnutls_session_int * session, struct mbuffer_st **packet), session, packet)
+
+TRANSFER(ssize_t, gnutls_record_recv_early_data, ND_TLS_READS, PULL_ERROR,
+         (struct gnutls_session_int * session, void *data, size_t size), session, data, size)
+
+TRANSFER(ssize_t, gnutls_record_send, ND_TLS_WRITES, PUSH_ERROR,
          (struct gnutls_session_int * session, const void *data, size_t size), session, data, size)
 
-TRANSFER(ssize_t, gnutls_record_send2, ND_TLS_WRITES,
+TRANSFER(ssize_t, gnutls_record_send2, ND_TLS_WRITES, PUSH_ERROR,
          (struct gnutls_session_int * session, const void *data, size_t size, size_t pad, unsigned flags), session,
          data, size, pad, flags)
 
-TRANSFER(ssize_t, gnutls_record_send_range, ND_TLS_WRITES,
+TRANSFER(ssize_t, gnutls_record_send_range, ND_TLS_WRITES, PUSH_ERROR,
          (struct gnutls_session_int * session, const void *data, size_t size, const void *range), session, data, size,
          range)
 
-TRANSFER(ssize_t, gnutls_record_send_early_data, ND_TLS_WRITES,
+TRANSFER(ssize_t, gnutls_record_send_early_data, ND_TLS_WRITES, PUSH_ERROR,
          (struct gnutls_session_int * session, const void *data, size_t size), session, data, size)
 
-TRANSFER(ssize_t, gnutls_record_send_file, ND_TLS_WRITES,
+TRANSFER(ssize_t, gnutls_record_send_file, ND_TLS_WRITES, PUSH_ERROR,
          (struct gnutls_session_int * session, int file, off_t *offset, size_t count), session, file, offset, count)

@@ -10,7 +10,6 @@
 #include "shim/socket/discover.h"
 #include "shim/socket/hand_on.h"
 #include "shim/socket/kernel_timers.h"
-#include "shim/socket/record.h"
 
 enum { MOST = 1024 }; /* of messages that the kernel takes in one call */
 

@@ -7,7 +7,6 @@
 #endif
 
 #include "shim/hook/hook.h"
-#include "shim/socket/discover.h"
 #include "shim/socket/ended.h"
 #include "shim/tls/call_fast.h"
 
@@ -119,29 +118,6 @@ static void set_errors(const struct nd_tls_call *call, int failure, bool before)
         set_errors(&call, failure, call.ended);                                                                        \
     return result
 
-#define PARAMETERS(...) __VA_ARGS__
-
-/* The hook of a read or write: the fast path, with a cold function for all other calls, so that the hook saves no
- * registers for those. */
-#define TRANSFER(type, function, kind, failure, parameters, ...)                                                       \
-    ND_COLD static type function##_full(const void *caller, uintptr_t *slot, PARAMETERS parameters) {                  \
-        OPERATION(function, kind, failure, caller, slot, __VA_ARGS__);                                                 \
-    }                                                                                                                  \
-    type nd_hook_##function parameters {                                                                               \
-        static const struct nd_tls_operation operation = {&openssl, ND_OPERATION_##function, kind};                    \
-        struct nd_sock *sock;                                                                                          \
-        int fd;                                                                                                        \
-        const struct nd_tls *tls = nd_tls_established_functions(ssl, &fd, &sock);                                      \
-        if (nd_unlikely(!tls) || nd_unlikely(!tls->function) || nd_unlikely(nd_scope_current.scope))                   \
-            return function##_full(__builtin_return_address(0), ND_FRAME_SLOT(), __VA_ARGS__);                         \
-        ND_TLS_ESTABLISHED_CALL(call);                                                                                 \
-        nd_tls_established_open(&call, &operation, tls, ssl, fd, sock, ND_FRAME_SLOT());                               \
-        type result = tls->function(__VA_ARGS__);                                                                      \
-        if (nd_unlikely(result <= 0))                                                                                  \
-            settle(&call, (long)result, failure);                                                                      \
-        return result;                                                                                                 \
-    }
-
 ND_COLD static void settle(struct nd_tls_call *call, long result, int failure) {
     nd_tls_established_settle(call, outcome, result);
     set_errors(call, failure, false);
@@ -149,6 +125,7 @@ ND_COLD static void settle(struct nd_tls_call *call, long result, int failure) {
 
 #define SLOT ND_FRAME_SLOT()
 #define CALLER __builtin_return_address(0)
+#define TRANSFER(...) ND_TLS_TRANSFER(openssl, ssl, __VA_ARGS__)
 
 int nd_hook_SSL_connect(struct ssl_st *ssl) {
     OPERATION(SSL_connect, ND_TLS_SHAKES, -1, CALLER, SLOT, ssl);

@@ -5,8 +5,8 @@
 #include <linux/seccomp.h>
 #include <sys/syscall.h>
 
+#include "shim/hook/by_number.h"
 #include "shim/hook/hook.h"
-#include "shim/hook/prctl.h"
 #include "shim/mode.h"
 #include "shim/socket/owner.h"
 #include "shim/socket/record.h"

@@ -14,7 +14,6 @@
 #include "shim/socket/record.h"
 #include "shim/tls/call_fast.h"
 #include "shim/tls/innermost.h"
-#include "shim/tls/scope.h"
 
 #define CALLER __builtin_return_address(0)
 

@@ -10,9 +10,6 @@
 #include "base/libc.h"
 #include "shim/hook/by_number.h"
 #include "shim/hook/hook.h"
-#include "shim/hook/prctl.h"
-#include "shim/hook/syscall.h"
-#include "shim/hook/syscall32.h"
 #include "shim/mode.h"
 #include "shim/next.h"
 #include "shim/raw.h"
@@ -21,8 +18,9 @@
 #include "shim/socket/discover.h"
 #include "shim/wait/uring.h"
 
-/* When a number leaves the fast path: with a descriptor whose calls of that kind do, or always. */
-enum { ALWAYS = 0x80 };
+/* When a number leaves the fast path: with a descriptor whose calls of that kind do, or always; NOTED is one that
+ * `noted` makes. */
+enum { ALWAYS = 0x80, NOTED = ALWAYS | 1 };
 
 /* Of the operations, those that move bytes on one descriptor do so where that is watched, but for messages, which
  * may bring descriptors on any. */
@@ -42,27 +40,21 @@ static const uint8_t forms[] = {
 #include "shim/report/operations.def"
     [SYS_socket] = ALWAYS,     [SYS_socketpair] = ALWAYS, [SYS_bind] = ALWAYS,  [SYS_listen] = ALWAYS,
     [SYS_getsockopt] = ALWAYS, [SYS_setsockopt] = ALWAYS, [SYS_dup] = ALWAYS,   [SYS_dup3] = ALWAYS,
-    [SYS_unshare] = ALWAYS,    [SYS_close_range] = ALWAYS, [SYS_execve] = ALWAYS,
+    [SYS_unshare] = ALWAYS,    [SYS_close_range] = ALWAYS, [SYS_execve] = NOTED,
 #if SYS_execveat != -1
-    [SYS_execveat] = ALWAYS,
+    [SYS_execveat] = NOTED,
 #endif
-    [SYS_fcntl] = ALWAYS,      [SYS_ioctl] = ALWAYS,      [SYS_prctl] = ALWAYS, [SYS_epoll_ctl] = ALWAYS,
+    [SYS_fcntl] = ALWAYS,      [SYS_ioctl] = ALWAYS,      [SYS_prctl] = NOTED,  [SYS_epoll_ctl] = ALWAYS,
 #ifdef SYS_dup2
     [SYS_dup2] = ALWAYS,
 #endif
 #ifdef SYS_fcntl64
     [SYS_fcntl64] = ALWAYS,
 #endif
-#ifdef SYS_seccomp
-    [SYS_seccomp] = ALWAYS,
+#if SYS_seccomp != -1
+    [SYS_seccomp] = NOTED,
 #endif
-#ifdef SYS_pidfd_getfd
-    [SYS_pidfd_getfd] = ALWAYS,
-#endif
-#ifdef SYS_io_uring_enter
-    [SYS_io_uring_setup] = ALWAYS,
-    [SYS_io_uring_enter] = ALWAYS,
-#endif
+    [SYS_pidfd_getfd] = NOTED, [SYS_io_uring_setup] = NOTED, [SYS_io_uring_enter] = NOTED,
 #ifdef __i386__
     [SYS_socketcall] = ALWAYS,
     [SYS_select] = ALWAYS,
@@ -298,58 +290,29 @@ long nd_syscall_hooked(long number, long a, long b, long c, long d, long e, long
     }
 }
 
-static bool is_seccomp(long number) {
-#ifdef SYS_seccomp
-    return number == SYS_seccomp;
-#else
-    (void)number;
-    return false;
-#endif
-}
-
 /* Calls that are not hooked as functions, or whose function is not called for it; and those by which a child of vfork,
  * in whose parent's memory the state of cancellation would stay, becomes another program. */
 static long noted(long number, long a, long b, long c, long d, long e, long f) {
-    if (number == SYS_prctl || is_seccomp(number))
+    if (number == SYS_prctl || number == SYS_seccomp)
         return nd_prctl_by_number(number, a, b, c, d, e, f);
     if (number == SYS_execve)
         return nd_hook_execve((const char *)a, (char *const *)b, (char *const *)c);
     if (number == SYS_execveat)
         return nd_hook_execveat((int)a, (const char *)b, (char *const *)c, (char *const *)d, (int)e);
-    long result = nd_real.syscall(number, a, b, c, d, e, f);
-#ifdef SYS_pidfd_getfd
-    if (number == SYS_pidfd_getfd) {
-        int saved = errno;
-        if (result >= 0 && nd_active)
-            nd_discover_arrived((int)result);
-        errno = saved;
+    const long result = nd_real.syscall(number, a, b, c, d, e, f);
+    const int saved = errno;
+    if (result < 0 || !nd_active)
         return result;
-    }
-#endif
-#ifdef SYS_io_uring_enter
-    if (number == SYS_io_uring_setup || number == SYS_io_uring_enter) {
-        if (result >= 0 && nd_active && (number == SYS_io_uring_setup || b > 0))
-            nd_uring_noted(number == SYS_io_uring_setup);
-        return result;
-    }
-#endif
+    if (number == SYS_pidfd_getfd)
+        nd_discover_arrived((int)result);
+    else if (number == SYS_io_uring_setup || b > 0)
+        nd_uring_noted(number == SYS_io_uring_setup);
+    errno = saved;
     return result;
 }
 
-static bool is_noted(long number) {
-#ifdef SYS_pidfd_getfd
-    if (number == SYS_pidfd_getfd)
-        return true;
-#endif
-#ifdef SYS_io_uring_enter
-    if (number == SYS_io_uring_setup || number == SYS_io_uring_enter)
-        return true;
-#endif
-    return number == SYS_prctl || number == SYS_execve || number == SYS_execveat || is_seccomp(number);
-}
-
-ND_COLD static long syscall_watched(long number, long a, long b, long c, long d, long e, long f) {
-    if (is_noted(number))
+ND_COLD static long syscall_watched(unsigned when, long number, long a, long b, long c, long d, long e, long f) {
+    if (when == NOTED)
         return noted(number, a, b, c, d, e, f);
     int state = PTHREAD_CANCEL_ENABLE;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
@@ -362,6 +325,6 @@ long nd_hook_syscall(long number, long a, long b, long c, long d, long e, long f
     unsigned when = (unsigned long)number < sizeof forms ? forms[number] : 0;
     if (nd_unlikely(when) && ((when & ALWAYS) || (nd_watch((int)a) & when)) &&
         !(nd_next_any && nd_next_has(__builtin_return_address(0))))
-        return syscall_watched(number, a, b, c, d, e, f);
+        return syscall_watched(when, number, a, b, c, d, e, f);
     return nd_real.syscall(number, a, b, c, d, e, f);
 }

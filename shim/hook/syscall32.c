@@ -1,12 +1,11 @@
 /* The calls that only i386 has by number (syscall.c). Whatever cannot be understood, and every pointer that cannot be
  * read, is left to the kernel. */
-#include "shim/hook/syscall32.h"
-
 #ifdef __i386__
 #include <linux/net.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "shim/hook/by_number.h"
 #include "shim/hook/hook.h"
 #include "shim/mode.h"
 #include "shim/raw.h"

@@ -2,8 +2,8 @@
 
 #include "shim/call/receive_wait.h"
 #include "shim/call/send.h"
+#include "shim/hook/by_number.h"
 #include "shim/hook/hook.h"
-#include "shim/hook/syscall.h"
 #include "shim/mode.h"
 #include "shim/raw.h"
 #include "shim/report/slots.h"

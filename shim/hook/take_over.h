@@ -1,7 +1,6 @@
 /* Calls that wait past the library, since nothing bounded them when they began: `netdeadline set` has them made anew as
  * the hooked calls, so that limits which have been put on since hold for them. */
-#ifndef ND_HOOK_TAKE_OVER_H
-#define ND_HOOK_TAKE_OVER_H
+#pragma once
 
 #include <stdint.h>
 
@@ -22,5 +21,3 @@ static inline int32_t nd_take_over_from(const void *block) {
     return 1;
 #endif
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* preadv2 and pwritev2. */
-#ifndef ND_HOOK_VECTOR2_H
-#define ND_HOOK_VECTOR2_H
+#pragma once
 
 #include <limits.h>
 #include <stdbool.h>
@@ -13,5 +12,3 @@
 static inline bool nd_vector2_is_plain(int count, off64_t offset, int flags) {
     return offset == -1 && !(flags & ~ND_VECTOR2_VOID_FLAGS) && count > 0 && count <= IOV_MAX;
 }
-
-#endif

@@ -2,8 +2,7 @@
  * interrupted it, or the program's own timeout expired. Most programs then make the same call again, and a limit that
  * restarted each time would never expire. So the time that such a call has waited counts in the next call in the same
  * direction, until bytes move. Everything here is async-signal-safe and keeps errno. */
-#ifndef ND_LIMIT_CARRY_OVER_H
-#define ND_LIMIT_CARRY_OVER_H
+#pragma once
 
 #include "shim/limit/send_space.h"
 #include "shim/socket/change.h"
@@ -33,5 +32,3 @@ static inline void nd_carry_over_end(int fd, struct nd_sock *sock, enum nd_direc
     if (__builtin_expect((nd_sock_flags(sock) & flag) != 0, 0))
         nd_sock_change(fd, sock, 0, flag);
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* What is reported of a connect that CONNECT or ESTABLISH has ended. */
-#ifndef ND_LIMIT_CONNECT_LIMIT_H
-#define ND_LIMIT_CONNECT_LIMIT_H
+#pragma once
 
 #include "shim/limit/expiry.h"
 
@@ -8,5 +7,3 @@
  * used, not copied. Async-signal-safe. */
 struct nd_expiry nd_connect_expiry(const struct nd_sock *sock, nd_time began, nd_time now, const struct sockaddr *peer,
                                    socklen_t peer_len);
-
-#endif

@@ -47,8 +47,8 @@ static bool too_old(int fd, struct nd_sock *sock, nd_time now, struct nd_expiry 
     if (sock->inode && nd_sock_inode(fd) != sock->inode)
         return false; /* the descriptor became another socket, unseen */
     errno = saved;
-    *expiry =
-        (struct nd_expiry){.limit = ND_LIMIT_NAME(sock, "LIFETIME"), .timeout = limit, .elapsed = now - established};
+    *expiry = (struct nd_expiry){
+        .limit = nd_limit_name(sock, ND_LIMIT_LIFETIME), .timeout = limit, .elapsed = now - established};
     return true;
 }
 
@@ -73,7 +73,7 @@ static bool too_silent(const struct nd_flow *flow, struct nd_sock *sock, struct 
     if (silent < limit)
         return false;
     clock->moved = waited;
-    *expiry = (struct nd_expiry){.limit = ND_LIMIT_NAME(sock, "IDLE"), .timeout = limit, .elapsed = silent};
+    *expiry = (struct nd_expiry){.limit = nd_limit_name(sock, ND_LIMIT_IDLE), .timeout = limit, .elapsed = silent};
     return true;
 }
 
@@ -101,7 +101,8 @@ static bool too_slow(const struct nd_flow *flow, struct nd_sock *sock, bool busy
     clock->check_at = nd_time_sooner(waited + window / CHECKS_PER_WINDOW, clock->window + window);
     if (moved >= limits->min_rate_bytes || !over || !drips)
         return false;
-    *expiry = (struct nd_expiry){.limit = ND_LIMIT_NAME(sock, "MIN_RATE"), .timeout = window, .elapsed = elapsed};
+    *expiry =
+        (struct nd_expiry){.limit = nd_limit_name(sock, ND_LIMIT_MIN_RATE), .timeout = window, .elapsed = elapsed};
     return true;
 }
 
@@ -131,7 +132,10 @@ void nd_connection_limits_observed(int fd, struct nd_sock *sock, const char *ope
     nd_time now = nd_now(), idle = nd_sock_limits(sock)->idle;
     nd_connection_limits_waited(sock, began, now);
     if (idle && now - began >= idle) { /* what ended the call ended the silence: the kernel does not show it any more */
-        nd_expiry_report_observed(fd, operation, ND_LIMIT_NAME(sock, "IDLE"), idle, began);
+        nd_expiry_report(fd, &(struct nd_expiry){.operation = operation,
+                                                 .limit = nd_limit_name(sock, ND_LIMIT_IDLE),
+                                                 .timeout = idle,
+                                                 .elapsed = now - began});
         sock->connection_clock.moved = atomic_load(&sock->connection_clock.time.waited);
     }
     if (!nd_connection_limits_check(fd, sock, true, now, &expiry))

@@ -1,7 +1,6 @@
 /* The limits on a connection that hold whichever direction a call waits for: its age (LIFETIME), its silence (IDLE) and
  * its throughput (MIN_RATE). Everything here is async-signal-safe and keeps errno. */
-#ifndef ND_LIMIT_CONNECTION_LIMITS_H
-#define ND_LIMIT_CONNECTION_LIMITS_H
+#pragma once
 
 #include "shim/limit/expiry.h"
 
@@ -32,5 +31,3 @@ static inline void nd_connection_limits_count(struct nd_sock *sock, size_t bytes
     if (__builtin_expect(sock->connection_clock.counting, 0))
         sock->connection_clock.counted += bytes;
 }
-
-#endif

@@ -1,8 +1,7 @@
 /* The role of a datagram socket. A client's socket waits for replies, which RECV bounds; a server's waits for requests,
  * which nothing bounds (nd_sock_recv_limit). The kernel does not record in which direction the last datagram went, nor
  * which side sent first; these functions do. Everything here is async-signal-safe. */
-#ifndef ND_LIMIT_DATAGRAM_H
-#define ND_LIMIT_DATAGRAM_H
+#pragma once
 
 #include <sys/socket.h>
 
@@ -27,5 +26,3 @@ static inline const struct sockaddr *nd_datagram_peer(const struct nd_sock *sock
 
 /* Called when a receiving call has returned a datagram, or an error of the socket in place of one. */
 void nd_datagram_received(int fd, struct nd_sock *sock);
-
-#endif

@@ -1,7 +1,5 @@
 #include "shim/limit/elapsed.h"
 
-#include "shim/socket/limits.h"
-
 struct nd_flow nd_flow_of(const struct nd_sock *sock, const struct nd_tcp_info *info) {
     const bool counted = info->known & ND_TCP_BYTES;
     return (struct nd_flow){.since = nd_time_sooner(info->last_data_recv, info->last_data_sent),

@@ -1,8 +1,7 @@
 /* For how long each limit has run in a wait: the checks that end connections, and `netdeadline ps`, which looks from
  * outside, decide by the same functions. They make no system call: the kernel's answer is an argument. Everything here
  * is async-signal-safe and keeps errno. */
-#ifndef ND_LIMIT_ELAPSED_H
-#define ND_LIMIT_ELAPSED_H
+#pragma once
 
 #include <poll.h>
 
@@ -69,5 +68,3 @@ static inline void nd_clocks_run(struct nd_sock *sock, nd_time waited) {
     sock->clock[ND_OUT].time.waited += waited;
     sock->connection_clock.time.waited += waited;
 }
-
-#endif

@@ -4,10 +4,10 @@
 #include "shim/mode.h"
 #include "shim/real.h"
 #include "shim/report/report.h"
-#include "shim/socket/change.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/establish.h"
 #include "shim/socket/limits.h"
+#include "shim/socket/option.h"
 #include "shim/socket/profile.h"
 #include "shim/socket/tcp_info.h"
 
@@ -51,8 +51,8 @@ void nd_expire_stream(int fd, struct nd_sock *sock, const struct nd_expiry *expi
     nd_expiry_report(fd, expiry);
     if (nd_observing)
         return;
-    if (nd_unlikely(nd_sock_establish_limit(sock)) && sock->operation.timeout)
-        nd_establish_reopen(sock, nd_now());
+    if (sock->operation.timeout)
+        nd_establish_note(sock, ND_ESTABLISH_REOPENED);
     nd_ended_note(fd, sock); /* before any waiting thread wakes */
     /* connect(AF_UNSPEC) wakes every waiting thread with an error and without end of file. From 6.1.32 until
      * 419ce133ab92 the kernel refuses it while a thread waits in the socket, and AF_UNIX has no such call: there
@@ -65,14 +65,6 @@ void nd_expire_stream(int fd, struct nd_sock *sock, const struct nd_expiry *expi
         shutdown(fd, SHUT_RDWR);
     }
     errno = saved;
-}
-
-void nd_expiry_report_observed(int fd, const char *operation, const char *limit, nd_time timeout, nd_time began) {
-    nd_time elapsed = nd_now() - began;
-    if (timeout == 0 || elapsed < timeout)
-        return;
-    struct nd_expiry expiry = {.operation = operation, .limit = limit, .timeout = timeout, .elapsed = elapsed};
-    nd_expiry_report(fd, &expiry);
 }
 
 /* The kernel no longer knows the peer. Of an outbound connection the record has the address that it was made to. */
@@ -104,9 +96,8 @@ bool nd_expiry_by_timer_found(int fd, struct nd_sock *sock, const char *operatio
 }
 
 void nd_expire_attempt(int fd) {
-    int saved = errno, pending = 0;
-    socklen_t len = sizeof pending;
+    const int saved = errno;
     disconnect(fd);
-    nd_real.getsockopt(fd, SOL_SOCKET, SO_ERROR, &pending, &len); /* takes the ECONNRESET that tcp_disconnect left */
+    nd_option_get(fd, SOL_SOCKET, SO_ERROR, 0); /* takes the ECONNRESET that tcp_disconnect left */
     errno = saved;
 }

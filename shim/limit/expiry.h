@@ -1,8 +1,7 @@
 /* What happens when a deadline expires. A stream is ended in the kernel, where every thread, process and epoll set sees
  * it, and every later call on it fails at once: its bytes may be cut in the middle of a message, and a late reply must
  * not be taken for the reply to the next request. Everything here is async-signal-safe. */
-#ifndef ND_LIMIT_EXPIRY_H
-#define ND_LIMIT_EXPIRY_H
+#pragma once
 
 #include <errno.h>
 
@@ -25,10 +24,6 @@ void nd_expire_stream(int fd, struct nd_sock *sock, const struct nd_expiry *expi
  */
 void nd_expiry_report(int fd, const struct nd_expiry *expiry);
 
-/* MODE=observe: `operation` on `fd`, which began at `began`, has returned by itself. Reports it if `timeout` (0 for
- * off) would have ended it. Keeps errno. */
-void nd_expiry_report_observed(int fd, const char *operation, const char *limit, nd_time timeout, nd_time began);
-
 /* The kernel has ended the stream with ETIMEDOUT, which a call in `direction` is about to return: notes it. If it was
  * KEEPALIVE, whose probes nobody has answered, reports that as an expiry of `operation`. Keeps errno. */
 void nd_expire_by_timer(int fd, struct nd_sock *sock, enum nd_direction direction, const char *operation);
@@ -39,5 +34,3 @@ bool nd_expiry_by_timer_found(int fd, struct nd_sock *sock, const char *operatio
 
 /* Takes back a connect that is still pending, so that `fd` can be used again or closed. Keeps errno. */
 void nd_expire_attempt(int fd);
-
-#endif

@@ -1,8 +1,7 @@
 /* UNACKED for those who wait for input: the peer is gone when something was sent and nothing has been acknowledged for
  * that long. The kernel of a live peer acknowledges whether its program reads or not. Everything here is
  * async-signal-safe. */
-#ifndef ND_LIMIT_GONE_H
-#define ND_LIMIT_GONE_H
+#pragma once
 
 #include "shim/limit/expiry.h"
 #include "shim/socket/limits.h"
@@ -19,5 +18,3 @@ nd_time nd_gone_for(const struct nd_sock *sock, const struct nd_tcp_info *info, 
 /* Checks the connection if it is due at `now`: one system call. Returns true if the peer is gone, and fills *expiry but
  * for the operation. Keeps errno. */
 bool nd_gone_check(int fd, struct nd_sock *sock, nd_time now, struct nd_expiry *expiry);
-
-#endif

@@ -1,7 +1,6 @@
 /* MODE=observe: the program's own call, timed, with a row in `netdeadline ps` while it lasts. An expiry that a limit
  * would have caused is reported when the call has returned. Async-signal-safe; keeps errno. */
-#ifndef ND_LIMIT_OBSERVE_H
-#define ND_LIMIT_OBSERVE_H
+#pragma once
 
 #include "base/frame.h"
 #include "shim/limit/expiry.h"
@@ -26,5 +25,3 @@ void nd_observe_begin_in(const uintptr_t *frame, struct nd_observe *observe, enu
  * differs from a limit of RECV or SEND on the duration of the call: its timeout (0: as the socket has it, or none), how
  * long the limit had run, and the peer where the kernel does not know it. */
 void nd_observe_end(struct nd_observe *observe, long result, struct nd_expiry would);
-
-#endif

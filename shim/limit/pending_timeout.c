@@ -3,10 +3,10 @@
 #include "shim/limit/datagram.h"
 #include "shim/limit/expiry.h"
 #include "shim/mode.h"
-#include "shim/real.h"
 #include "shim/socket/change.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
+#include "shim/socket/option.h"
 
 static void report(int fd, struct nd_sock *sock, const struct nd_expiry *expiry) {
     nd_wait_clock_progress(&sock->clock[ND_IN]);
@@ -37,9 +37,7 @@ static void check_listener(const char *operation, int fd, struct nd_sock *sock,
 
 /* Whether the descriptor still is this socket: it may have been closed and its number reused where no hook saw it. */
 static bool is_same(int fd, struct nd_sock *sock) {
-    int type = 0;
-    socklen_t len = sizeof type;
-    if (nd_real.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 || type != SOCK_DGRAM)
+    if (nd_option_get(fd, SOL_SOCKET, SO_TYPE, -1) != SOCK_DGRAM)
         return false;
     return (nd_sock_flags(sock) & (ND_SOCK_RCVTIMEO | ND_SOCK_HANDED_ON)) != ND_SOCK_RCVTIMEO ||
            nd_kernel_timers_found(fd, sock);

@@ -1,8 +1,7 @@
 /* Timeouts that are reported without ending the socket: a listener to which no connection came (ACCEPT), and a datagram
  * socket that received no reply (RECV). The timeout is pending until a call takes it: a wait shows the socket as ready,
  * the next call on it fails with ETIMEDOUT, and the socket stays usable. Everything here is async-signal-safe. */
-#ifndef ND_LIMIT_PENDING_TIMEOUT_H
-#define ND_LIMIT_PENDING_TIMEOUT_H
+#pragma once
 
 #include "shim/limit/wait_clock.h"
 
@@ -29,5 +28,3 @@ void nd_pending_timeout_check(const char *operation, int fd, struct nd_sock *soc
 
 /* Takes a pending timeout: returns true once, and the call must fail with ETIMEDOUT. Keeps errno. */
 bool nd_pending_timeout_take(int fd, struct nd_sock *sock);
-
-#endif

@@ -1,6 +1,5 @@
 /* When to give up waiting for space in a send buffer: SEND (no progress) and UNACKED (the peer is gone). */
-#ifndef ND_LIMIT_SEND_SPACE_H
-#define ND_LIMIT_SEND_SPACE_H
+#pragma once
 
 #include "shim/limit/expiry.h"
 #include "shim/report/slots.h"
@@ -31,5 +30,3 @@ void nd_send_space_show(const struct nd_sock *sock, const struct nd_send_space *
  * nothing is outstanding and UNACKED does not run. Async-signal-safe; keeps errno. */
 bool nd_send_space_check(int fd, struct nd_sock *sock, struct nd_send_space *space, nd_time now,
                          struct nd_expiry *expiry, nd_time *next);
-
-#endif

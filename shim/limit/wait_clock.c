@@ -89,14 +89,6 @@ nd_time nd_wait_clock_due(struct nd_sock *sock, short wants, nd_time now) {
     return nd_time_sooner(due, nd_time_after(now, nd_wait_clock_left(sock, wants)));
 }
 
-/* Notes the outcome for the other addresses of the name. */
-ND_COLD static void connect_ended(const struct nd_sock *sock, bool is_established) {
-    if (is_established)
-        nd_establish_succeeded(sock);
-    else
-        nd_establish_failed(sock, nd_now());
-}
-
 void nd_wait_clock_connected(int fd, struct nd_sock *sock, short ready) {
     if (!(ready & (ND_WANTS_IN | ND_WANTS_OUT | ND_ENDED)))
         return;
@@ -104,8 +96,7 @@ void nd_wait_clock_connected(int fd, struct nd_sock *sock, short ready) {
     if (!(ready & ND_ENDED))
         nd_kernel_timers_arm(fd, sock);
     nd_duplicates_update(fd, sock);
-    if (nd_unlikely(nd_sock_establish_limit(sock)))
-        connect_ended(sock, !(ready & ND_ENDED));
+    nd_establish_note(sock, ready & ND_ENDED ? ND_ESTABLISH_FAILED : ND_ESTABLISH_SUCCEEDED);
 }
 
 void nd_wait_clock_settle_connect(int fd, struct nd_sock *sock) {
@@ -125,16 +116,14 @@ static bool expire_connecting(int fd, struct nd_sock *sock, nd_time now) {
         return false;
     if (!nd_tcp_info_read(fd, &info) || info.state != TCP_SYN_SENT) {
         nd_sock_change(fd, sock, info.state == TCP_ESTABLISHED ? ND_SOCK_CONNECTED : 0, ND_SOCK_CONNECTING);
-        if (nd_unlikely(nd_sock_establish_limit(sock)))
-            connect_ended(sock, info.state == TCP_ESTABLISHED);
+        nd_establish_note(sock, info.state == TCP_ESTABLISHED ? ND_ESTABLISH_SUCCEEDED : ND_ESTABLISH_FAILED);
         return false;
     }
     struct nd_expiry expiry =
         nd_connect_expiry(sock, sock->connect_began, now, (const struct sockaddr *)&sock->peer, sizeof sock->peer);
     nd_expire_stream(fd, sock, &expiry);
     nd_sock_change(fd, sock, 0, ND_SOCK_CONNECTING);
-    if (nd_unlikely(nd_sock_establish_limit(sock)))
-        nd_establish_failed(sock, now);
+    nd_establish_note(sock, ND_ESTABLISH_FAILED);
     return true;
 }
 
@@ -196,7 +185,7 @@ static bool expire_in(const char *operation, int fd, struct nd_sock *sock, short
         return false;
     }
     struct nd_expiry expiry = {
-        .operation = operation, .limit = ND_LIMIT_NAME(sock, "RECV"), .timeout = limit, .elapsed = silent};
+        .operation = operation, .limit = nd_limit_name(sock, ND_LIMIT_RECV), .timeout = limit, .elapsed = silent};
     nd_wait_clock_progress(clock);
     nd_expire_stream(fd, sock, &expiry);
     return true;

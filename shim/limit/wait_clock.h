@@ -1,7 +1,6 @@
 /* The clocks of one socket that is waited for in poll, select or epoll: every limit on sockets whose calls do not block
  * themselves. Everything here is async-signal-safe. */
-#ifndef ND_LIMIT_WAIT_CLOCK_H
-#define ND_LIMIT_WAIT_CLOCK_H
+#pragma once
 
 #include "shim/limit/elapsed.h"
 
@@ -77,5 +76,3 @@ bool nd_wait_clock_expire(const char *operation, int fd, struct nd_sock *sock, s
 
 /* The same for UNACKED alone, of a connection that is waited for with input wanted. */
 bool nd_wait_clock_expire_gone(const char *operation, int fd, struct nd_sock *sock, nd_time now);
-
-#endif

@@ -1,6 +1,5 @@
 /* Writes the caller's stack, found by libunwind, for the log line of an expiry. */
-#ifndef ND_REPORT_BACKTRACE_H
-#define ND_REPORT_BACKTRACE_H
+#pragma once
 
 #include "base/line.h"
 
@@ -15,5 +14,3 @@ void nd_backtrace_end(void);
  * frames, or as many as fit, then "...". Called only between nd_backtrace_begin() and nd_backtrace_end(). Not
  * async-signal-safe. */
 void nd_backtrace_put(struct nd_line *line);
-
-#endif

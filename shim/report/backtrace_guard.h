@@ -1,6 +1,5 @@
 /* Whether the stack can be unwound now. */
-#ifndef ND_REPORT_BACKTRACE_GUARD_H
-#define ND_REPORT_BACKTRACE_GUARD_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -8,5 +7,3 @@
  * that changed its lists (unwinding reads them, under the loader's lock); and not on a stack with less space than
  * unwinding takes. Async-signal-safe; keeps errno and the signal mask. */
 bool nd_backtrace_is_safe(void);
-
-#endif

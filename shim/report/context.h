@@ -1,6 +1,5 @@
 /* Where unwinding begins. */
-#ifndef ND_REPORT_CONTEXT_H
-#define ND_REPORT_CONTEXT_H
+#pragma once
 
 #include <stddef.h>
 #include <ucontext.h>
@@ -39,5 +38,3 @@ ND_INLINE void nd_context_note(ucontext_t *context) {
 #error "the registers of this architecture are missing here"
 #endif
 }
-
-#endif

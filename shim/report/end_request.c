@@ -8,7 +8,7 @@ static const char *limit_name(uint32_t limit) {
     const uint32_t own = limit & ~(uint32_t)ND_LIMIT_INBOUND;
     if (own == ND_LIMIT_NONE || own >= ND_LIMITS)
         return "none";
-    return limit & ND_LIMIT_INBOUND ? nd_inbound_limit_names[own] : nd_limit_names[own];
+    return nd_limit_name_on((enum nd_limit)own, limit & ND_LIMIT_INBOUND);
 }
 
 bool nd_end_request_take(uint64_t inode, struct nd_event *event) {

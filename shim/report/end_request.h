@@ -1,8 +1,7 @@
 /* What `netdeadline end` has ended in this process, so that the library reports it: the command marks the stream
  * (socket/ended.h), ends it in the kernel, and writes here which it was, since the kernel forgets the peer. Everything
  * here is async-signal-safe. */
-#ifndef ND_REPORT_END_REQUEST_H
-#define ND_REPORT_END_REQUEST_H
+#pragma once
 
 #include <netinet/in.h>
 #include <stdatomic.h>
@@ -28,5 +27,3 @@ extern struct nd_end_request nd_end_requests[ND_END_REQUESTS];
 /* Takes the request to report the stream with this inode, if there is one that nobody has taken. Returns whether there
  * was, and fills *event but for the descriptor. */
 bool nd_end_request_take(uint64_t inode, struct nd_event *event);
-
-#endif

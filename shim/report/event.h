@@ -1,6 +1,5 @@
 /* An expiry, as it is reported; and what was done in place of one. */
-#ifndef ND_REPORT_EVENT_H
-#define ND_REPORT_EVENT_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/socket.h>
@@ -24,5 +23,3 @@ struct nd_event {
     nd_time age;             /* of that answer */
     struct nd_set_where set; /* the limit */
 };
-
-#endif

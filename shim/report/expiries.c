@@ -1,8 +1,7 @@
-#include "shim/report/expiries.h"
-
+/* How many calls each limit has ended, by where the limit was set. The command reads the table (report/state.h). */
 #include <string.h>
 
-#include "shim/report/slot.h"
+#include "shim/report/slots.h"
 
 #define INBOUND "INBOUND_"
 

@@ -1,6 +1,5 @@
 /* The rows in which expiries are counted by limit, and by where the limit was set. */
-#ifndef ND_REPORT_EXPIRY_COUNT_H
-#define ND_REPORT_EXPIRY_COUNT_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -29,5 +28,3 @@ _Static_assert(sizeof(struct nd_expiry_count) == 8, "read from outside");
 
 /* The last row counts all kinds that find no other: its limit is ND_LIMIT_NONE. */
 enum { ND_EXPIRY_COUNTS = 128 };
-
-#endif

@@ -1,7 +1,6 @@
 /* Writes a report: an expiry as a line of logfmt or JSON, or as a StatsD datagram. All functions are
  * async-signal-safe. */
-#ifndef ND_REPORT_FORMAT_H
-#define ND_REPORT_FORMAT_H
+#pragma once
 
 #include "base/line.h"
 #include "shim/report/event.h"
@@ -26,5 +25,3 @@ void nd_format_end(struct nd_line *line, enum nd_log_format format);
 /* Appends the metrics of an expiry in the form of DogStatsD: "netdeadline.expiry:1|c|#op:recv,...", and its
  * duration. */
 void nd_format_put_statsd(struct nd_line *line, const struct nd_event *event, const char *program);
-
-#endif

@@ -1,6 +1,5 @@
 /* Writes a socket address. Async-signal-safe. */
-#ifndef ND_REPORT_FORMAT_PEER_H
-#define ND_REPORT_FORMAT_PEER_H
+#pragma once
 
 #include <sys/socket.h>
 
@@ -8,5 +7,3 @@
 
 /* Appends "192.0.2.1:80", "[2001:db8::1]:443", "unix:/run/x", "unix:@abstract"; escaped. */
 void nd_format_put_peer(struct nd_line *line, const struct sockaddr *peer, socklen_t length);
-
-#endif

@@ -1,6 +1,5 @@
 /* Which loaded file an address belongs to, by the lists of the loader. */
-#ifndef ND_REPORT_MODULE_H
-#define ND_REPORT_MODULE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,5 +19,3 @@ bool nd_module_find(uintptr_t address, struct nd_module *module);
  * for that. Returns false where there is none. Allocates no memory. */
 bool nd_module_function(const struct nd_module *module, uintptr_t address, char *name, uintptr_t name_size,
                         uintptr_t *start);
-
-#endif

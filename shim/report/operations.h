@@ -1,7 +1,7 @@
 /* The operations that may wait, and the limits that bound them: what is made of operations.def. */
-#ifndef ND_REPORT_OPERATIONS_H
-#define ND_REPORT_OPERATIONS_H
+#pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum nd_call {
@@ -61,9 +61,11 @@ extern const char nd_limit_names[ND_LIMITS][ND_OPERATION_NAME];
 
 /* The limits' names with "INBOUND_" before each. */
 extern const char nd_inbound_limit_names[ND_LIMITS][ND_OPERATION_NAME];
+/* The name of a limit as an operator sets it for one direction: "RECV" or "INBOUND_RECV". */
+static inline const char *nd_limit_name_on(enum nd_limit limit, bool inbound) {
+    return nd_inbound_limit_names[limit] + (inbound ? 0 : sizeof "INBOUND_" - 1);
+}
 
 /* The operation called `name`, or ND_OPERATION_NONE. A search, unless it is nd_operation_names' own text.
  * Async-signal-safe. */
 enum nd_call nd_operation_find(const char *name);
-
-#endif

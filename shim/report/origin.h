@@ -1,7 +1,6 @@
 /* The origin of a report: the program, the thread and the time. All functions but nd_origin_start are
  * async-signal-safe. */
-#ifndef ND_REPORT_ORIGIN_H
-#define ND_REPORT_ORIGIN_H
+#pragma once
 
 #include <time.h>
 
@@ -21,5 +20,3 @@ const char *nd_origin_program(void);
 
 /* The calling thread and the current time; `dropped` is 0. */
 struct nd_origin nd_origin_now(void);
-
-#endif

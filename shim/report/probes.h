@@ -4,8 +4,7 @@
  *   netdeadline:start   (operation, fd, nanoseconds until the limit or INT64_MAX, name or NULL) a call may wait now
  *   netdeadline:end     (operation, nanoseconds, how: enum nd_slot_end)                         it has ended
  *   netdeadline:expiry  (operation, limit, timeout and elapsed in nanoseconds, observed)        a deadline fired */
-#ifndef ND_REPORT_PROBES_H
-#define ND_REPORT_PROBES_H
+#pragma once
 
 #if defined(__has_include)
 #if __has_include(<sys/sdt.h>)
@@ -20,6 +19,4 @@
 #define ND_PROBE3(provider, name, a, b, c) ((void)(a), (void)(b), (void)(c))
 #define ND_PROBE4(provider, name, a, b, c, d) ((void)(a), (void)(b), (void)(c), (void)(d))
 #define ND_PROBE5(provider, name, a, b, c, d, e) ((void)(a), (void)(b), (void)(c), (void)(d), (void)(e))
-#endif
-
 #endif

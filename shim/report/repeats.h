@@ -1,7 +1,6 @@
 /* Lookups that a program repeats when they have expired, some for ever: how often one name did so in a row. The last
  * few names are remembered, by a hash. Thread-safe, allocates nothing. */
-#ifndef ND_REPORT_REPEATS_H
-#define ND_REPORT_REPEATS_H
+#pragma once
 
 #include <stdatomic.h>
 
@@ -19,5 +18,3 @@ static inline void nd_repeats_ended(const char *name) {
     if (nd_unlikely(atomic_load_explicit(&nd_repeats_any, memory_order_relaxed)))
         nd_repeats_forget(name);
 }
-
-#endif

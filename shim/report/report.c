@@ -6,7 +6,6 @@
 #include "base/compiler.h"
 #include "shim/raw.h"
 #include "shim/report/backtrace.h"
-#include "shim/report/expiries.h"
 #include "shim/report/format.h"
 #include "shim/report/probes.h"
 #include "shim/report/sink.h"

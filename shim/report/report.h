@@ -1,6 +1,5 @@
 /* Reports to the operator what the library did: a line for each expiry, to where NETDEADLINE_LOG says. */
-#ifndef ND_REPORT_REPORT_H
-#define ND_REPORT_REPORT_H
+#pragma once
 
 #include "shim/report/event.h"
 
@@ -25,5 +24,3 @@ void nd_report_notice(const char *text);
 /* Writes such a line to the log, where one is set, whatever was written before: that a call has no limit although one
  * is set. The caller sees to it that a process says so once. Async-signal-safe; keeps errno. */
 void nd_report_unbounded(const char *text);
-
-#endif

@@ -1,7 +1,5 @@
 #include "shim/report/sink.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -9,6 +7,7 @@
 #include <sys/un.h>
 
 #include "shim/raw.h"
+#include "shim/settings/endpoint.h"
 
 /* All system calls are raw: those of libc are cancellation points, and a thread that is cancelled here would leak a
  * descriptor. */
@@ -118,32 +117,15 @@ int nd_sink_syslog(const char *text, size_t length) {
     return send_datagram(&to, sizeof to, text, length);
 }
 
-/* Parses the port after the last colon of `address`. */
-static in_port_t read_port(const char *address) {
-    unsigned port = 0;
-    for (const char *digit = strrchr(address, ':') + 1; *digit; digit++)
-        port = port * 10 + (unsigned)(*digit - '0');
-    return htons((uint16_t)port);
-}
-
 int nd_sink_statsd(const char *address, const char *text, size_t length) {
-    struct sockaddr_in v4 = {.sin_family = AF_INET};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-    char host[64];
-    bool is_v6 = address[0] == '[';
-    const char *colon = strrchr(address, ':');
-    size_t host_length = colon ? (size_t)(colon - address) : 0;
-    if (host_length <= (is_v6 ? 2U : 0U) || host_length >= sizeof host)
+    struct nd_endpoint_address to;
+    if (!nd_endpoint_parse_address(address, &to))
         return -1;
-    host_length -= is_v6 ? 2 : 0;
-    memcpy(host, address + is_v6, host_length);
-    host[host_length] = '\0';
-    if (is_v6) {
-        v6.sin6_port = read_port(address);
-        return inet_pton(AF_INET6, host, &v6.sin6_addr) == 1 ? send_datagram(&v6, sizeof v6, text, length) : -1;
-    }
-    v4.sin_port = read_port(address);
-    return inet_pton(AF_INET, host, &v4.sin_addr) == 1 ? send_datagram(&v4, sizeof v4, text, length) : -1;
+    const struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(to.port), .sin6_addr = to.address};
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = v6.sin6_port};
+    memcpy(&v4.sin_addr, &to.address.s6_addr[12], sizeof v4.sin_addr);
+    return IN6_IS_ADDR_V4MAPPED(&to.address) ? send_datagram(&v4, sizeof v4, text, length)
+                                             : send_datagram(&v6, sizeof v6, text, length);
 }
 
 static void fill_held(sigset_t *set) {

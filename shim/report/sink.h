@@ -1,8 +1,7 @@
 /* The sinks that a line can be sent to. The functions do not wait, allocate or lock, and are not cancellation points;
  * each opens the descriptor it needs and closes it before it returns. They are async-signal-safe, change errno, and
  * raise no signal between nd_hush and nd_unhush. */
-#ifndef ND_REPORT_SINK_H
-#define ND_REPORT_SINK_H
+#pragma once
 
 #include <signal.h>
 #include <stddef.h>
@@ -26,5 +25,3 @@ struct nd_hushed {
 };
 void nd_hush(struct nd_hushed *hushed);
 void nd_unhush(const struct nd_hushed *hushed);
-
-#endif

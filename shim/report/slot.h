@@ -1,6 +1,5 @@
 /* The slot of a call under way, and the counters of calls that have ended. The command reads both (report/state.h). */
-#ifndef ND_REPORT_SLOT_H
-#define ND_REPORT_SLOT_H
+#pragma once
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -86,5 +85,3 @@ enum nd_slot_end {
 
 /* The number of the calling thread. Makes a system call the first time in a thread. */
 uint32_t nd_slots_thread(void);
-
-#endif

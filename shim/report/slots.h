@@ -3,8 +3,7 @@
  * (two more in the first's, and, when slots run out, searches once a second for those of dead threads). No two threads
  * write to the same cache line as long as there are at most ND_SHARDS of them. All functions are async-signal-safe and
  * keep errno. */
-#ifndef ND_REPORT_SLOTS_H
-#define ND_REPORT_SLOTS_H
+#pragma once
 
 #include <stddef.h>
 
@@ -42,12 +41,11 @@ void nd_slots_count_in_a_row(enum nd_call operation, uint32_t expiries);
  * goes on, under the settings that hold now, which are taken over. */
 bool nd_slots_woken(void);
 
-/* Counts an expiry. */
+/* Counts an expiry: of the operation, and of the limit of this name ("RECV", "INBOUND_SEND"). */
 void nd_slots_count_expiry(const char *operation, bool observed);
+void nd_expiries_count(const char *limit, bool observed, struct nd_set_where set);
 
 /* Whether another thread is inside a call on `fd` that sends. A slot that was left by cancellation or a jump does not
  * count: its thread has ended, or its frame is gone. False where that thread had no slot (all were taken). Makes two
  * system calls for a slot that may be one. */
 bool nd_slots_sending(int fd);
-
-#endif

@@ -1,7 +1,6 @@
 /* The functions of slots.h, inlined for calls that mostly do not have to wait: a few stores and one atomic exchange
  * where the thread's usual slot is free. All functions are async-signal-safe and keep errno. */
-#ifndef ND_REPORT_SLOTS_FAST_H
-#define ND_REPORT_SLOTS_FAST_H
+#pragma once
 
 #include "base/compiler.h"
 #include "shim/mode.h"
@@ -112,5 +111,3 @@ ND_INLINE void nd_slot_end_here(const struct nd_slot_use *use, enum nd_slot_end 
     else if (use->operation != ND_OPERATION_NONE && how != ND_SLOT_UNCOUNTED)
         nd_slot_count(counters, how, now > use->began ? (uint64_t)(now - use->began) : 0);
 }
-
-#endif

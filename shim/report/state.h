@@ -1,7 +1,6 @@
 /* What the command reads of the library in the memory of its process; it finds this block by its exported name.
  * Everything that is read from outside has the same layout in 32-bit and 64-bit processes. */
-#ifndef ND_REPORT_STATE_H
-#define ND_REPORT_STATE_H
+#pragma once
 
 #include "shim/report/end_request.h"
 #include "shim/report/slots.h"
@@ -63,5 +62,3 @@ enum { ND_STATE_LEAST = 48 + 8 * 16 }; /* the size before there were records */
 
 /* Exported, also by the command, for guard. The library itself uses nd_state: this name may refer to the block of another copy of the library. */
 extern struct nd_state netdeadline_state;
-
-#endif

@@ -1,6 +1,5 @@
 /* Unwinds a stack of this process with libunwind. */
-#ifndef ND_REPORT_UNWIND_H
-#define ND_REPORT_UNWIND_H
+#pragma once
 
 #include "shim/report/unwind_accessors.h"
 #include "shim/report/unwind_functions.h"
@@ -11,5 +10,3 @@ bool nd_unwind_load(void);
 
 /* Sets *cursor to the frame of *unwinding. Returns 0 or an error of libunwind. */
 int nd_unwind_start(unw_cursor_t *cursor, struct nd_unwinding *unwinding);
-
-#endif

@@ -1,6 +1,5 @@
 /* The functions by which libunwind reads this process. */
-#ifndef ND_REPORT_UNWIND_ACCESSORS_H
-#define ND_REPORT_UNWIND_ACCESSORS_H
+#pragma once
 
 #include <libunwind.h>
 #include <stdint.h>
@@ -19,5 +18,3 @@ struct nd_unwinding {
 };
 
 extern unw_accessors_t nd_unwind_accessors;
-
-#endif

@@ -5,8 +5,7 @@
  * memory it reads by unwind_accessors.c: to unwind its own process it writes to a pipe to find out whether an address
  * can be read, keeps the pipe open, and goes on using its two descriptor numbers after the program has closed them and
  * opened other files. */
-#ifndef ND_REPORT_UNWIND_FUNCTIONS_H
-#define ND_REPORT_UNWIND_FUNCTIONS_H
+#pragma once
 
 #include <libunwind.h>
 #include <stdbool.h>
@@ -53,5 +52,4 @@ extern struct nd_unwind nd_unwind;
 extern int nd_search_unwind_table(unw_addr_space_t space, unw_word_t address, unw_dyn_info_t *table,
                                   unw_proc_info_t *info, int need_unwind_info, void *arg);
 
-#endif
 #endif

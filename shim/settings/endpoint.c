@@ -143,6 +143,15 @@ const char *nd_endpoint_parse(struct nd_word word, struct nd_endpoint *where) {
     return is_numeric(word) ? read_address(word, where) : read_name(word, where);
 }
 
+bool nd_endpoint_parse_address(const char *text, struct nd_endpoint_address *out) {
+    struct nd_endpoint where;
+    if (strchr(text, '/') || nd_endpoint_parse((struct nd_word){text, strlen(text)}, &where) ||
+        where.kind != ND_ENDPOINT_ADDRESS || !where.port)
+        return false;
+    *out = (struct nd_endpoint_address){where.address, where.port};
+    return true;
+}
+
 unsigned nd_endpoint_narrowness(const struct nd_endpoint *where) {
     switch (where->kind) {
     case ND_ENDPOINT_ANY:

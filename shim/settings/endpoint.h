@@ -1,7 +1,5 @@
-/* The remote end of a connection, as a section of the config file names it. All functions but nd_endpoint_parse are
- * async-signal-safe. */
-#ifndef ND_SETTINGS_ENDPOINT_H
-#define ND_SETTINGS_ENDPOINT_H
+/* The remote end of a connection, as a section of the config file names it. All functions are async-signal-safe. */
+#pragma once
 
 #include <netinet/in.h>
 #include <stdint.h>
@@ -37,6 +35,8 @@ struct nd_endpoint_address {
     struct in6_addr address;
     uint16_t port;
 };
+/* Parses `192.0.2.1:80` or `[2001:db8::1]:80`: one address and its port. Returns false for anything else. */
+bool nd_endpoint_parse_address(const char *text, struct nd_endpoint_address *out);
 bool nd_endpoint_address_of(const struct sockaddr *address, socklen_t length, struct nd_endpoint_address *out);
 
 /* Whether the endpoint includes an address. False for names and paths. The port is not compared. */
@@ -55,5 +55,3 @@ bool nd_endpoint_has_path(const struct nd_endpoint *where, const struct sockaddr
 static inline bool nd_endpoint_has_port(const struct nd_endpoint *where, uint16_t port) {
     return where->port == 0 || where->port == port;
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* Reads settings from the environment. */
-#ifndef ND_SETTINGS_ENVIRONMENT_H
-#define ND_SETTINGS_ENVIRONMENT_H
+#pragma once
 
 #include "shim/settings/settings.h"
 
@@ -16,5 +15,3 @@ uint64_t nd_settings_from_environment(struct nd_settings *settings, char *const 
 
 /* The value of NETDEADLINE_`name` in `environment`, or NULL. Async-signal-safe. */
 const char *nd_settings_variable(char *const *environment, const char *name);
-
-#endif

@@ -14,19 +14,9 @@ bool nd_live_can_change(const struct nd_setting *setting) {
     return nd_setting_is_limit(setting) || setting->kind == ND_SETTING_MODE;
 }
 
-struct nd_live_value nd_live_get(const struct nd_setting *setting, const struct nd_settings *settings) {
-    int64_t value[2];
-    nd_setting_value_get(setting, settings, value);
-    return (struct nd_live_value){value[0], value[1]};
-}
-
-int nd_live_put(const struct nd_setting *setting, struct nd_live_value value, struct nd_settings *settings) {
-    return nd_setting_value_set(setting, settings, (const int64_t[]){value.value, value.window});
-}
-
 static void fill_rows(void) {
     for (size_t i = 0; i < nd_setting_count; i++)
-        nd_live_rows[i].now = nd_live_get(&nd_setting_table[i], &nd_settings);
+        nd_live_rows[i].now = nd_setting_value_get(&nd_setting_table[i], &nd_settings);
 }
 
 void nd_live_start(void) {
@@ -40,23 +30,24 @@ void nd_live_start(void) {
 }
 
 /* Whether all values are valid. If not (the command checks before it writes), none is applied. */
-static bool are_valid(const struct nd_live_value *values) {
+static bool are_valid(const struct nd_setting_value *values) {
     static struct nd_settings scratch; /* too large for a small stack; its contents do not matter */
     for (size_t i = 0; i < nd_setting_count; i++)
-        if (nd_live_can_change(&nd_setting_table[i]) && nd_live_put(&nd_setting_table[i], values[i], &scratch) != 0)
+        if (nd_live_can_change(&nd_setting_table[i]) &&
+            nd_setting_value_set(&nd_setting_table[i], &scratch, values[i]) != 0)
             return false;
     return true;
 }
 
-static void apply(const struct nd_live_value *values) {
-    const struct nd_live_value off = {0, 0};
+static void apply(const struct nd_setting_value *values) {
+    const struct nd_setting_value off = {0, 0};
     struct nd_settings wanted = {0};
     for (size_t i = 0; i < nd_setting_count; i++)
         if (nd_setting_table[i].kind == ND_SETTING_MODE)
-            nd_live_put(&nd_setting_table[i], values[i], &wanted);
+            nd_setting_value_set(&nd_setting_table[i], &wanted, values[i]);
     for (size_t i = 0; i < nd_setting_count; i++)
         if (nd_live_can_change(&nd_setting_table[i]) && nd_setting_table[i].kind != ND_SETTING_MODE)
-            nd_live_put(&nd_setting_table[i], wanted.mode == ND_MODE_OFF ? off : values[i], &nd_settings);
+            nd_setting_value_set(&nd_setting_table[i], &nd_settings, wanted.mode == ND_MODE_OFF ? off : values[i]);
     nd_settings.mode = wanted.mode;
     nd_observing = wanted.mode == ND_MODE_OBSERVE;
     atomic_fetch_add(&nd_settings_generation, 1);
@@ -64,7 +55,7 @@ static void apply(const struct nd_live_value *values) {
 }
 
 void nd_live_take(void) {
-    struct nd_live_value values[ND_LIVE_ROWS];
+    struct nd_setting_value values[ND_LIVE_ROWS];
     uint32_t taken = atomic_load_explicit(&nd_live_taken, memory_order_relaxed);
     uint32_t sequence = atomic_load_explicit(&nd_live_wish.sequence, memory_order_acquire);
     if (!nd_active || (sequence & 1) || sequence == taken || nd_live_wish.rows != nd_setting_count)

@@ -2,34 +2,27 @@
  * writes a request (the "wish") into this memory and makes the next call on each socket leave its fast path; that call
  * applies the request. So only the process itself writes nd_settings, each field whole. All functions are
  * async-signal-safe. */
-#ifndef ND_SETTINGS_LIVE_H
-#define ND_SETTINGS_LIVE_H
+#pragma once
 
 #include "shim/settings/settings.h"
-
-/* A setting's value: nanoseconds for a time (0: off), bytes and their window for a rate, otherwise the enum's
- * number. */
-struct nd_live_value {
-    int64_t value, window;
-};
 
 /* A setting in force, as read from outside. */
 struct nd_live_row {
     char name[24];
     uint32_t kind; /* enum nd_setting_kind */
     uint32_t can_change;
-    struct nd_live_value now;
+    struct nd_setting_value now;
 };
 
 /* What the command requests. Only the command writes it. */
 struct nd_live_wish {
     _Atomic uint32_t sequence; /* odd while the command writes; 0: it never has */
     uint32_t rows;
-    struct nd_live_value value[ND_LIVE_ROWS];
+    struct nd_setting_value value[ND_LIVE_ROWS];
 };
 
-_Static_assert(sizeof(struct nd_live_value) == 16 && sizeof(struct nd_live_row) == 48, "known outside");
-_Static_assert(sizeof(struct nd_live_wish) == 8 + ND_LIVE_ROWS * sizeof(struct nd_live_value), "known outside");
+_Static_assert(sizeof(struct nd_setting_value) == 16 && sizeof(struct nd_live_row) == 48, "known outside");
+_Static_assert(sizeof(struct nd_live_wish) == 8 + ND_LIVE_ROWS * sizeof(struct nd_setting_value), "known outside");
 
 extern struct nd_live_row nd_live_rows[ND_LIVE_ROWS];
 extern struct nd_live_wish nd_live_wish;
@@ -54,9 +47,3 @@ static inline void nd_live_check(void) {
 
 /* Whether `netdeadline set` can change this setting: the limits and MODE. */
 bool nd_live_can_change(const struct nd_setting *setting);
-
-/* Reads a setting's value from *settings; writes one to it and returns 0, or -1 for a value that is not valid. */
-struct nd_live_value nd_live_get(const struct nd_setting *setting, const struct nd_settings *settings);
-int nd_live_put(const struct nd_setting *setting, struct nd_live_value value, struct nd_settings *settings);
-
-#endif

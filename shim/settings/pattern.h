@@ -1,6 +1,5 @@
 /* Names with wildcards, as the config file has them. All functions are async-signal-safe. */
-#ifndef ND_SETTINGS_PATTERN_H
-#define ND_SETTINGS_PATTERN_H
+#pragma once
 
 #include "base/words.h"
 
@@ -12,5 +11,3 @@ bool nd_pattern_matches(struct nd_word pattern, const char *name);
 bool nd_pattern_matches_host(struct nd_word pattern, const char *name);
 
 bool nd_pattern_has_wildcard(struct nd_word pattern);
-
-#endif

@@ -1,6 +1,5 @@
 /* The names by which the config file, NETDEADLINE_ONLY and NETDEADLINE_SKIP can mean a program. */
-#ifndef ND_SETTINGS_PROGRAM_H
-#define ND_SETTINGS_PROGRAM_H
+#pragma once
 
 #include "base/words.h"
 
@@ -34,5 +33,3 @@ bool nd_program_next(struct nd_word *list, struct nd_word *name);
 
 /* Whether a pattern of the list matches one of the program's names. */
 bool nd_program_in(const struct nd_program *program, struct nd_word list);
-
-#endif

@@ -1,7 +1,6 @@
 /* The addresses that lookups have found for host names which the config file has sections for. All functions are
  * async-signal-safe and lock-free. */
-#ifndef ND_SETTINGS_RESOLVED_NAMES_H
-#define ND_SETTINGS_RESOLVED_NAMES_H
+#pragma once
 
 #include "shim/settings/rules.h"
 
@@ -14,5 +13,3 @@ void nd_resolved_names_put(const struct in6_addr *address, const struct nd_rule_
 
 /* The rules for the name whose lookup found the address last; none where the address is not known. */
 struct nd_rule_set nd_resolved_names_get(const struct in6_addr *address);
-
-#endif

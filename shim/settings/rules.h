@@ -1,8 +1,7 @@
 /* What the config file says for one program: values that hold everywhere, and rules for single destinations and peers.
  * It is read line by line while the library starts. Unless it is said otherwise these functions do not allocate, lock
  * or make a system call. */
-#ifndef ND_SETTINGS_RULES_H
-#define ND_SETTINGS_RULES_H
+#pragma once
 
 #include "shim/settings/endpoint.h"
 #include "shim/settings/program.h"
@@ -18,7 +17,7 @@ enum {
 
 /* One value of a rule. */
 struct nd_rule_value {
-    int64_t value[2]; /* a time; or the bytes and the time of a rate */
+    struct nd_setting_value value;
     uint16_t line;
     uint8_t setting; /* its row in nd_setting_table */
 };
@@ -128,5 +127,3 @@ int nd_rules_open_file(const struct nd_rules *rules, bool is_secure, bool option
 void nd_rules_read_file(struct nd_rules *rules, int fd);
 
 #define ND_RULES_FILE "/etc/netdeadline.conf"
-
-#endif

@@ -82,13 +82,13 @@ static const struct nd_setting *find_in_section(const struct nd_rules *rules, st
     return setting->kind == ND_SETTING_UNREAD && rules->section.program_rank ? NULL : setting;
 }
 
-static const char *add_value(struct nd_rules *rules, const struct nd_setting *setting, const int64_t values[2],
+static const char *add_value(struct nd_rules *rules, const struct nd_setting *setting, struct nd_setting_value value,
                              unsigned number) {
     if (rules->value_count >= ND_RULES_MOST_VALUES)
         return "does not fit any more: there are more than 512 values for places";
     rules->has_accept |= is_accept(setting);
-    rules->values[rules->value_count++] = (struct nd_rule_value){
-        .value = {values[0], values[1]}, .line = (uint16_t)number, .setting = (uint8_t)row_of(setting)};
+    rules->values[rules->value_count++] =
+        (struct nd_rule_value){.value = value, .line = (uint16_t)number, .setting = (uint8_t)row_of(setting)};
     return NULL;
 }
 
@@ -123,7 +123,6 @@ static void take_setting(struct nd_rules *rules, struct nd_word name, struct nd_
     struct nd_line expected;
     struct nd_settings scratch;
     const char *wrong;
-    int64_t values[2];
     const struct nd_setting *setting = find_in_section(rules, name, &wrong);
     if (rules->section.is_broken) /* its header has been warned of */
         return;
@@ -146,8 +145,7 @@ static void take_setting(struct nd_rules *rules, struct nd_word name, struct nd_
     if (setting->kind == ND_SETTING_UNREAD) {
         take_list(rules, setting, value, number);
     } else if (rules->section.rule_count > 0) {
-        nd_setting_value_get(setting, &scratch, values);
-        wrong = add_value(rules, setting, values, number);
+        wrong = add_value(rules, setting, nd_setting_value_get(setting, &scratch), number);
         if (wrong)
             nd_rules_wrong_word(rules, number, name, wrong);
     } else {

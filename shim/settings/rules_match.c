@@ -63,9 +63,7 @@ static bool next_followed(size_t *row, size_t *follower) {
 }
 
 static void copy_value(struct nd_settings *settings, size_t from, size_t to) {
-    int64_t value[2];
-    nd_setting_value_get(&nd_setting_table[from], settings, value);
-    nd_setting_value_set(&nd_setting_table[to], settings, value);
+    nd_setting_value_set(&nd_setting_table[to], settings, nd_setting_value_get(&nd_setting_table[from], settings));
 }
 
 /* INBOUND_UNACKED takes the value of UNACKED unless the file or the environment sets it. */
@@ -92,9 +90,9 @@ static void take_lists(struct nd_rules *rules, char *const *environment) {
 void nd_rules_take_environment(struct nd_rules *rules, char *const *environment) {
     if (!environment)
         return;
-    int64_t file_values[ND_RULES_MOST_SETTINGS][2];
+    struct nd_setting_value file_values[ND_RULES_MOST_SETTINGS];
     for (size_t row = 0, follower; next_followed(&row, &follower); row++)
-        nd_setting_value_get(&nd_setting_table[follower], rules->settings, file_values[follower]);
+        file_values[follower] = nd_setting_value_get(&nd_setting_table[follower], rules->settings);
     rules->from_environment = nd_settings_from_environment(rules->settings, environment, rules->warn, rules->arg);
     for (size_t row = 0, follower; next_followed(&row, &follower);
          row++) /* undoes this for one that the file has set */

@@ -1,6 +1,5 @@
 /* What the parts of the config file's parser share. */
-#ifndef ND_SETTINGS_RULES_PARSE_H
-#define ND_SETTINGS_RULES_PARSE_H
+#pragma once
 
 #include "shim/settings/rules.h"
 
@@ -12,5 +11,3 @@ void nd_rules_take_header(struct nd_rules *rules, struct nd_word header, unsigne
 
 /* Ends the section being read, and begins one that holds everywhere. */
 void nd_rules_end_section(struct nd_rules *rules);
-
-#endif

@@ -1,24 +1,27 @@
 #include "shim/settings/setting_value.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "shim/settings/duration.h"
+#include "shim/settings/endpoint.h"
 
-/* The words for the values of an enum. */
-static const char *const mode_words[] = {
-    [ND_MODE_ENFORCE] = "enforce", [ND_MODE_OBSERVE] = "observe", [ND_MODE_OFF] = "off", NULL};
-static const char *const log_words[] = {
-    [ND_LOG_OFF] = "off", [ND_LOG_STDERR] = "stderr", [ND_LOG_SYSLOG] = "syslog", [ND_LOG_FILE] = NULL};
-static const char *const format_words[] = {[ND_LOG_LOGFMT] = "logfmt", [ND_LOG_JSON] = "json", NULL};
-static const char *const resolve_words[] = {[ND_RESOLVE_AGAIN] = "again", [ND_RESOLVE_FAIL] = "fail", NULL};
-static const char *const switch_words[] = {"0", "1", NULL};
-static const char *const switch_long_words[] = {"off", "on", NULL};
+/* The words for the values of the kinds that have few, in the order of their enums. No pointers: every start would
+ * relocate them. */
+enum { MOST_WORDS = 3, WORD_SIZE = 8 };
+typedef const char word_list[MOST_WORDS][WORD_SIZE];
+static word_list words[] = {
+    [ND_SETTING_MODE] = {[ND_MODE_ENFORCE] = "enforce", [ND_MODE_OBSERVE] = "observe", [ND_MODE_OFF] = "off"},
+    [ND_SETTING_LOG] = {[ND_LOG_OFF] = "off", [ND_LOG_STDERR] = "stderr", [ND_LOG_SYSLOG] = "syslog"},
+    [ND_SETTING_LOG_FORMAT] = {[ND_LOG_LOGFMT] = "logfmt", [ND_LOG_JSON] = "json"},
+    [ND_SETTING_RESOLVE_ERROR] = {[ND_RESOLVE_AGAIN] = "again", [ND_RESOLVE_FAIL] = "fail"},
+    [ND_SETTING_SWITCH] = {"0", "1"},
+};
+static word_list switch_words = {"off", "on"};
 
-/* The index of `value` in `words`, or -1. */
-static int find_word(const char *const *words, const char *value) {
-    for (int i = 0; words[i]; i++)
-        if (strcmp(words[i], value) == 0)
+/* The index of `value` in the list, or -1. */
+static int find_word(word_list list, const char *value) {
+    for (int i = 0; i < MOST_WORDS && list[i][0]; i++)
+        if (strcmp(list[i], value) == 0)
             return i;
     return -1;
 }
@@ -27,63 +30,53 @@ static nd_live_time *time_at(const struct nd_settings *settings, size_t offset) 
     return (nd_live_time *)((char *)(uintptr_t)settings + offset);
 }
 
+/* The number of a word. */
+static _Atomic unsigned *number_at(const struct nd_settings *settings, size_t offset) {
+    return (_Atomic unsigned *)((char *)(uintptr_t)settings + offset);
+}
+
 static struct nd_limits *limits_at(const struct nd_settings *settings, size_t offset) {
     return (struct nd_limits *)((char *)(uintptr_t)settings + offset);
 }
 
-void nd_setting_value_get(const struct nd_setting *setting, const struct nd_settings *settings, int64_t value[2]) {
-    value[0] = value[1] = 0;
+struct nd_setting_value nd_setting_value_get(const struct nd_setting *setting, const struct nd_settings *settings) {
     switch (setting->kind) {
     case ND_SETTING_TIME:
-        value[0] = *time_at(settings, setting->field);
-        break;
+        return (struct nd_setting_value){*time_at(settings, setting->field), 0};
     case ND_SETTING_RATE:
-        value[0] = (int64_t)limits_at(settings, setting->field)->min_rate_bytes;
-        value[1] = limits_at(settings, setting->field)->min_rate_window;
-        break;
-    case ND_SETTING_MODE:
-        value[0] = settings->mode;
-        break;
-    case ND_SETTING_LOG:
-        value[0] = settings->log;
-        break;
-    case ND_SETTING_LOG_FORMAT:
-        value[0] = settings->log_format;
-        break;
-    case ND_SETTING_RESOLVE_ERROR:
-        value[0] = settings->resolve_error;
-        break;
-    case ND_SETTING_SWITCH:
-        value[0] = settings->backtrace;
-        break;
+        return (struct nd_setting_value){(int64_t)limits_at(settings, setting->field)->min_rate_bytes,
+                                         limits_at(settings, setting->field)->min_rate_window};
     case ND_SETTING_ADDRESS:
     case ND_SETTING_UNREAD:
-        break;
+        return (struct nd_setting_value){0, 0};
+    default:
+        return (struct nd_setting_value){*number_at(settings, setting->field), 0};
     }
 }
 
-static int set_rate(struct nd_limits *limits, const int64_t value[2]) {
-    if (value[0] && !value[1])
+static int set_rate(struct nd_limits *limits, struct nd_setting_value value) {
+    if (value.value && !value.window)
         return -1;
     limits->min_rate_bytes = 0; /* off, rather than the new bytes over the old window */
-    limits->min_rate_window = value[1];
-    limits->min_rate_bytes = (uint64_t)value[0];
+    limits->min_rate_window = value.window;
+    limits->min_rate_bytes = (uint64_t)value.value;
     return 0;
 }
 
-int nd_setting_value_set(const struct nd_setting *setting, struct nd_settings *settings, const int64_t value[2]) {
-    if (value[0] < 0 || value[1] < 0)
+int nd_setting_value_set(const struct nd_setting *setting, struct nd_settings *settings,
+                         struct nd_setting_value value) {
+    if (value.value < 0 || value.window < 0)
         return -1;
     switch (setting->kind) {
     case ND_SETTING_TIME:
-        *time_at(settings, setting->field) = value[0];
+        *time_at(settings, setting->field) = value.value;
         return 0;
     case ND_SETTING_RATE:
         return set_rate(limits_at(settings, setting->field), value);
     case ND_SETTING_MODE:
-        if (value[0] > ND_MODE_OFF)
+        if (value.value > ND_MODE_OFF)
             return -1;
-        settings->mode = (enum nd_mode)value[0];
+        settings->mode = (enum nd_mode)value.value;
         return 0;
     default:
         return -1;
@@ -130,12 +123,19 @@ static int read_rate(const char *value, struct nd_limits *limits) {
     return 0;
 }
 
-static int read_log(const char *value, struct nd_settings *settings) {
-    int word = find_word(log_words, value);
-    if (word >= 0) {
-        settings->log = (enum nd_log)word;
+static int read_word(const struct nd_setting *setting, const char *value, struct nd_settings *settings) {
+    int word = find_word(words[setting->kind], value);
+    if (word < 0 && setting->kind == ND_SETTING_SWITCH)
+        word = find_word(switch_words, value);
+    if (word < 0)
+        return -1;
+    *number_at(settings, setting->field) = (unsigned)word;
+    return 0;
+}
+
+static int read_log(const struct nd_setting *setting, const char *value, struct nd_settings *settings) {
+    if (read_word(setting, value, settings) == 0)
         return 0;
-    }
     if (value[0] != '/' || strlen(value) >= sizeof settings->log_path)
         return -1;
     settings->log = ND_LOG_FILE;
@@ -143,74 +143,31 @@ static int read_log(const char *value, struct nd_settings *settings) {
     return 0;
 }
 
-static bool is_port(const char *text) {
-    unsigned port = 0;
-    size_t length = strspn(text, "0123456789");
-    if (length == 0 || length > 5 || text[length] != '\0')
-        return false;
-    for (; *text; text++)
-        port = port * 10 + (unsigned)(*text - '0');
-    return port > 0 && port <= 65535;
-}
-
 /* Reads `127.0.0.1:8125`, `[::1]:8125`. Addresses are numeric, because a report cannot look up a name. */
 static int read_address(const char *value, char *out, size_t size) {
-    unsigned char address[16];
-    char host[64];
-    bool v6 = value[0] == '[';
-    const char *end = v6 ? strchr(value, ']') : strchr(value, ':');
-    if (strcmp(value, "off") == 0) {
-        out[0] = '\0';
-        return 0;
-    }
-    value += v6;
-    if (!end || (size_t)(end - value) >= sizeof host || strlen(value - v6) >= size)
+    struct nd_endpoint_address address;
+    const bool off = strcmp(value, "off") == 0;
+    if (!off && (strlen(value) >= size || !nd_endpoint_parse_address(value, &address)))
         return -1;
-    memcpy(host, value, (size_t)(end - value));
-    host[end - value] = '\0';
-    end += v6;
-    if (*end != ':' || !is_port(end + 1) || inet_pton(v6 ? AF_INET6 : AF_INET, host, address) != 1)
-        return -1;
-    strcpy(out, value - v6);
+    strcpy(out, off ? "" : value);
     return 0;
 }
 
 int nd_setting_read(const struct nd_setting *setting, const char *value, struct nd_settings *settings) {
-    int word = -1;
     switch (setting->kind) {
     case ND_SETTING_TIME:
         return read_time(setting, value, settings);
     case ND_SETTING_RATE:
         return read_rate(value, limits_at(settings, setting->field));
-    case ND_SETTING_MODE:
-        word = find_word(mode_words, value);
-        if (word >= 0)
-            settings->mode = (enum nd_mode)word;
-        break;
     case ND_SETTING_LOG:
-        return read_log(value, settings);
-    case ND_SETTING_LOG_FORMAT:
-        word = find_word(format_words, value);
-        if (word >= 0)
-            settings->log_format = (enum nd_log_format)word;
-        break;
-    case ND_SETTING_RESOLVE_ERROR:
-        word = find_word(resolve_words, value);
-        if (word >= 0)
-            settings->resolve_error = (enum nd_resolve_error)word;
-        break;
-    case ND_SETTING_SWITCH:
-        word = find_word(switch_words, value);
-        word = word >= 0 ? word : find_word(switch_long_words, value);
-        if (word >= 0)
-            settings->backtrace = word == 1;
-        break;
+        return read_log(setting, value, settings);
     case ND_SETTING_ADDRESS:
         return read_address(value, settings->statsd, sizeof settings->statsd);
     case ND_SETTING_UNREAD:
         return 0;
+    default:
+        return read_word(setting, value, settings);
     }
-    return word >= 0 ? 0 : -1;
 }
 
 static void put_rate(struct nd_line *line, const struct nd_limits *limits) {
@@ -230,13 +187,6 @@ static void put_rate(struct nd_line *line, const struct nd_limits *limits) {
     nd_line_put_duration(line, limits->min_rate_window);
 }
 
-static void put_log(struct nd_line *line, const struct nd_settings *settings) {
-    if (settings->log == ND_LOG_FILE)
-        nd_line_put_escaped(line, settings->log_path, strlen(settings->log_path), sizeof settings->log_path);
-    else
-        nd_line_put(line, log_words[settings->log]);
-}
-
 void nd_setting_put(const struct nd_setting *setting, const struct nd_settings *settings, struct nd_line *line) {
     switch (setting->kind) {
     case ND_SETTING_TIME:
@@ -245,49 +195,30 @@ void nd_setting_put(const struct nd_setting *setting, const struct nd_settings *
     case ND_SETTING_RATE:
         put_rate(line, limits_at(settings, setting->field));
         break;
-    case ND_SETTING_MODE:
-        nd_line_put(line, mode_words[settings->mode]);
-        break;
-    case ND_SETTING_LOG:
-        put_log(line, settings);
-        break;
-    case ND_SETTING_LOG_FORMAT:
-        nd_line_put(line, format_words[settings->log_format]);
-        break;
-    case ND_SETTING_RESOLVE_ERROR:
-        nd_line_put(line, resolve_words[settings->resolve_error]);
-        break;
-    case ND_SETTING_SWITCH:
-        nd_line_put(line, switch_words[settings->backtrace]);
-        break;
     case ND_SETTING_ADDRESS:
         nd_line_put(line, settings->statsd[0] ? settings->statsd : "off");
         break;
     case ND_SETTING_UNREAD:
         break;
+    default:
+        if (setting->kind == ND_SETTING_LOG && settings->log == ND_LOG_FILE)
+            nd_line_put_escaped(line, settings->log_path, strlen(settings->log_path), sizeof settings->log_path);
+        else
+            nd_line_put(line, words[setting->kind][*number_at(settings, setting->field)]);
     }
 }
 
 const char *nd_setting_expects(enum nd_setting_kind kind) {
-    switch (kind) {
-    case ND_SETTING_TIME:
-        return "a duration such as 250ms, 3s or 1m30s, or off";
-    case ND_SETTING_RATE:
-        return "bytes over a duration such as 1k/30s, or off";
-    case ND_SETTING_MODE:
-        return "enforce, observe or off";
-    case ND_SETTING_LOG:
-        return "off, stderr, syslog or an absolute path of at most 255 bytes";
-    case ND_SETTING_LOG_FORMAT:
-        return "logfmt or json";
-    case ND_SETTING_RESOLVE_ERROR:
-        return "again or fail";
-    case ND_SETTING_SWITCH:
-        return "0 or 1";
-    case ND_SETTING_ADDRESS:
-        return "a numeric address and port such as 127.0.0.1:8125 or [::1]:8125, or off";
-    case ND_SETTING_UNREAD:
-        break;
-    }
-    return "anything";
+    static const char texts[][80] = {
+        [ND_SETTING_TIME] = "a duration such as 250ms, 3s or 1m30s, or off",
+        [ND_SETTING_RATE] = "bytes over a duration such as 1k/30s, or off",
+        [ND_SETTING_MODE] = "enforce, observe or off",
+        [ND_SETTING_LOG] = "off, stderr, syslog or an absolute path of at most 255 bytes",
+        [ND_SETTING_LOG_FORMAT] = "logfmt or json",
+        [ND_SETTING_RESOLVE_ERROR] = "again or fail",
+        [ND_SETTING_SWITCH] = "0 or 1",
+        [ND_SETTING_ADDRESS] = "a numeric address and port such as 127.0.0.1:8125 or [::1]:8125, or off",
+        [ND_SETTING_UNREAD] = "anything",
+    };
+    return texts[kind];
 }

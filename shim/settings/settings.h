@@ -1,6 +1,5 @@
 /* The settings of the operator, and the table of all of them. */
-#ifndef ND_SETTINGS_SETTINGS_H
-#define ND_SETTINGS_SETTINGS_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -36,12 +35,12 @@ struct nd_settings {
     nd_live_time resolve, connect, establish, accept; /* 0 is off */
     nd_live_time stale;                               /* 0 is off */
     struct nd_limits outbound, inbound;
-    enum nd_log log;
-    enum nd_log_format log_format;
-    enum nd_resolve_error resolve_error;
-    bool backtrace;
-    char log_path[256]; /* for ND_LOG_FILE */
-    char statsd[64];    /* address:port or [v6]:port, numeric; empty is off */
+    _Atomic enum nd_log log;
+    _Atomic enum nd_log_format log_format;
+    _Atomic enum nd_resolve_error resolve_error;
+    _Atomic unsigned backtrace; /* 0 or 1 */
+    char log_path[256];         /* for ND_LOG_FILE */
+    char statsd[64];            /* address:port or [v6]:port, numeric; empty is off */
 };
 
 /* RESOLVE where the operator has not set it: a nanosecond less than its 15s, by which it is known wherever the value is
@@ -84,6 +83,12 @@ struct nd_setting {
     char meaning[88];      /* one line for a person */
 };
 
+/* A setting's value: nanoseconds for a time (0: off), bytes and their window for a rate, otherwise the number of the
+ * word. */
+struct nd_setting_value {
+    int64_t value, window;
+};
+
 /* At least as many rows as the table has; what is seen from outside has this many (live.h). A set of rows is a
  * uint64_t. */
 enum { ND_LIVE_ROWS = 48 };
@@ -98,5 +103,3 @@ static inline bool nd_setting_is_limit(const struct nd_setting *setting) {
 
 /* The row of the setting called `name` (`length` bytes, without prefix), or NULL. Async-signal-safe. */
 const struct nd_setting *nd_setting_find(const char *name, size_t length);
-
-#endif

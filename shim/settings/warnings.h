@@ -1,6 +1,5 @@
 /* Gathers warnings about the settings into one line. */
-#ifndef ND_SETTINGS_WARNINGS_H
-#define ND_SETTINGS_WARNINGS_H
+#pragma once
 
 #include <stddef.h>
 
@@ -20,5 +19,3 @@ void nd_warnings_add(const char *text, void *warnings);
 /* The line, "netdeadline: A; B; and 3 more", without newline; NULL where there is no warning. Called once, at the end.
  * The text is part of *warnings. */
 const char *nd_warnings_line(struct nd_warnings *warnings);
-
-#endif

@@ -1,8 +1,7 @@
 /* The budget of ESTABLISH: one deadline from the lookup of a name, over the connects to its addresses, to the end of
  * the TLS handshake. This is the arithmetic; socket/establish.h keeps the budgets. All functions are
  * async-signal-safe. */
-#ifndef ND_SOCKET_BUDGET_H
-#define ND_SOCKET_BUDGET_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -82,5 +81,3 @@ void nd_budget_reopen(struct nd_budget *budget, nd_time now);
 /* How much of the time that is left a connect may use where `others` addresses have not been tried: an equal share, but
  * no less than ND_BUDGET_LEAST_SHARE, and no more than half. */
 nd_time nd_budget_share(nd_time left, unsigned others);
-
-#endif

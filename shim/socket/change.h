@@ -1,7 +1,6 @@
 /* Changes to the record of a socket: its flags, and with them its watch bits. Everything here is async-signal-safe and
  * keeps errno. */
-#ifndef ND_SOCKET_CHANGE_H
-#define ND_SOCKET_CHANGE_H
+#pragma once
 
 #include "shim/socket/record.h"
 
@@ -30,5 +29,3 @@ extern const struct nd_sock_listener *_Atomic nd_sock_listener __attribute__((vi
 /* How often io_uring instances were created and given work (wait/uring.h counts it); 0 while there is none. With one,
  * every wait for an epoll set is watched: the kernel may put sockets into the set without epoll_ctl. */
 extern _Atomic uint32_t nd_sock_uring_changes __attribute__((visibility("hidden")));
-
-#endif

@@ -1,7 +1,6 @@
 /* Sockets that were created where no hook saw it: their records are made from what the kernel reports. Everything here
  * is async-signal-safe. */
-#ifndef ND_SOCKET_DISCOVER_H
-#define ND_SOCKET_DISCOVER_H
+#pragma once
 
 #include <sys/socket.h>
 
@@ -20,5 +19,3 @@ void nd_discover_inherited(void);
 
 /* Starts the records of the descriptors in the control data of a received message (SCM_RIGHTS). Keeps errno. */
 void nd_discover_received(const struct msghdr *msg);
-
-#endif

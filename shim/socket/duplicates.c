@@ -20,21 +20,26 @@ void nd_duplicates_join(struct nd_sock *sock, struct nd_sock *duplicate) {
     duplicate->group = atomic_load(&sock->group);
 }
 
-static void update(const struct nd_sock *sock, int fd, struct nd_sock *duplicate) {
-    /* A call has borrowed SO_SNDTIMEO: its present value belongs to neither record. */
-    const bool lent = ((nd_sock_flags(sock) | nd_sock_flags(duplicate)) & ND_SOCK_BORROWED) != 0;
-    const uint32_t which = lent ? SHARED & ~(uint32_t)ND_SOCK_SNDTIMEO : SHARED;
-    const uint32_t flags = nd_sock_flags(sock) & which;
+/* Copies what else is the socket's, but for SO_SNDTIMEO. */
+static void copy_shared(const struct nd_sock *sock, struct nd_sock *duplicate) {
     duplicate->profile = atomic_load(&sock->profile);
     duplicate->own_rcvtimeo = atomic_load(&sock->own_rcvtimeo);
-    if (!lent)
-        duplicate->own_sndtimeo = atomic_load(&sock->own_sndtimeo);
     duplicate->own_syncnt = atomic_load(&sock->own_syncnt);
     duplicate->own_rto_max = atomic_load(&sock->own_rto_max);
     for (int i = 0; i < 4; i++)
         duplicate->own_keepalive[i] = atomic_load(&sock->own_keepalive[i]);
     duplicate->connect_began = sock->connect_began;
     duplicate->peer = sock->peer;
+}
+
+static void update(const struct nd_sock *sock, int fd, struct nd_sock *duplicate) {
+    /* A call has borrowed SO_SNDTIMEO: its present value belongs to neither record. */
+    const bool lent = ((nd_sock_flags(sock) | nd_sock_flags(duplicate)) & ND_SOCK_BORROWED) != 0;
+    const uint32_t which = lent ? SHARED & ~(uint32_t)ND_SOCK_SNDTIMEO : SHARED;
+    const uint32_t flags = nd_sock_flags(sock) & which;
+    copy_shared(sock, duplicate);
+    if (!lent)
+        duplicate->own_sndtimeo = atomic_load(&sock->own_sndtimeo);
     if ((nd_sock_flags(duplicate) & which) != flags)
         nd_sock_change(fd, duplicate, flags, which & ~flags);
 }
@@ -80,7 +85,9 @@ static bool kernel_counts(const struct nd_sock *sock) {
     return !sock->connection_clock.counting;
 }
 
-void nd_duplicates_inherit(const struct nd_sock *sock, struct nd_sock *duplicate) {
+/* Copies the clocks to a duplicate that was just made: shells make one for each redirection, as in a loop of `read -t 1
+ * <&3`, and the limits would never expire if each began with new clocks. */
+static void inherit_clocks(const struct nd_sock *sock, struct nd_sock *duplicate) {
     if (!kernel_knows(sock))
         return;
     memcpy(duplicate->clock, sock->clock, sizeof duplicate->clock);
@@ -158,17 +165,10 @@ void nd_duplicates_create(int fd, int to) {
     struct nd_sock *duplicate = nd_owner_is_caller() ? nd_sock_get(to) : NULL;
     if (!duplicate || duplicate == from || !nd_sock_created(to, 0))
         return;
-    duplicate->profile = atomic_load(&from->profile);
-    duplicate->own_syncnt = atomic_load(&from->own_syncnt);
-    duplicate->own_rto_max = atomic_load(&from->own_rto_max);
-    for (int i = 0; i < 4; i++)
-        duplicate->own_keepalive[i] = atomic_load(&from->own_keepalive[i]);
-    duplicate->own_rcvtimeo = atomic_load(&from->own_rcvtimeo);
+    copy_shared(from, duplicate);
     duplicate->own_sndtimeo = atomic_load(&from->own_sndtimeo);
     duplicate->own_marked = atomic_load(&from->own_marked);
-    duplicate->connect_began = from->connect_began;
     nd_establish_inherit(from, duplicate);
-    duplicate->peer = from->peer;
     if (nd_sock_flags(from) & ND_SOCK_EPOLL)
         duplicate_set(fd, from, duplicate);
     nd_sock_change(to, duplicate,
@@ -176,7 +176,7 @@ void nd_duplicates_create(int fd, int to) {
     duplicate->connection_clock.established = atomic_load(&from->connection_clock.established);
     duplicate->inode = atomic_load(&from->inode);
     if (!(nd_sock_flags(from) & ND_SOCK_EPOLL)) {
-        nd_duplicates_inherit(from, duplicate);
+        inherit_clocks(from, duplicate);
         nd_duplicates_join(from, duplicate);
     }
 }

@@ -1,6 +1,5 @@
 /* The descriptors of one socket (dup): what is set through one of them holds for all. */
-#ifndef ND_SOCKET_DUPLICATES_H
-#define ND_SOCKET_DUPLICATES_H
+#pragma once
 
 #include "shim/socket/record.h"
 
@@ -14,10 +13,6 @@ void nd_duplicates_join(struct nd_sock *sock, struct nd_sock *duplicate);
  * process have records of their own. Async-signal-safe; keeps errno. */
 void nd_duplicates_update(int fd, const struct nd_sock *sock);
 
-/* Copies the clocks to a duplicate that was just made: shells make one for each redirection, as in a loop of `read -t 1
- * <&3`, and the limits would never expire if each began with new clocks. */
-void nd_duplicates_inherit(const struct nd_sock *sock, struct nd_sock *duplicate);
-
 /* Called before `fd` is closed or replaced: the time that was waited through it counts for the other descriptors of the
  * socket. Async-signal-safe; keeps errno. */
 void nd_duplicates_hand_over(int fd, const struct nd_sock *sock);
@@ -25,5 +20,3 @@ void nd_duplicates_hand_over(int fd, const struct nd_sock *sock);
 /* Returns how long ago the request was sent, through any of the descriptors, whose reply is pending; ND_NEVER where
  * none is known. The last bytes were sent and received so long ago. */
 nd_time nd_duplicates_reply_pending(int fd, struct nd_sock *sock, nd_time sent, nd_time received, nd_time now);
-
-#endif

@@ -1,10 +1,10 @@
 #include "shim/socket/ended.h"
 
-#include "shim/real.h"
 #include "shim/report/end_request.h"
 #include "shim/report/report.h"
 #include "shim/socket/change.h"
 #include "shim/socket/mptcp.h"
+#include "shim/socket/option.h"
 #include "shim/socket/tcp_info.h"
 
 /* The option that holds the mark. The program's own value of it is kept in the record. */
@@ -15,16 +15,15 @@ static void mark_option(int fd, struct nd_sock *sock, int *level, int *name) {
 }
 
 static int read_mark(int fd, struct nd_sock *sock) {
-    int level, name, value = 0;
-    socklen_t len = sizeof value;
+    int level, name;
     mark_option(fd, sock, &level, &name);
-    return nd_real.getsockopt(fd, level, name, &value, &len) == 0 ? value : -1;
+    return nd_option_get(fd, level, name, -1);
 }
 
 static void write_mark(int fd, struct nd_sock *sock, int value) {
     int level, name;
     mark_option(fd, sock, &level, &name);
-    nd_real.setsockopt(fd, level, name, &value, sizeof value);
+    nd_option_set(fd, level, name, value);
 }
 
 static void leave_mark(int fd, struct nd_sock *sock) {

@@ -1,7 +1,6 @@
 /* The record that a deadline has ended a stream: every later call on it fails at once, in every thread, and in other
  * processes that have the socket. Everything here is async-signal-safe. */
-#ifndef ND_SOCKET_ENDED_H
-#define ND_SOCKET_ENDED_H
+#pragma once
 
 #include <errno.h>
 
@@ -43,5 +42,3 @@ void nd_expiry_clear(int fd, struct nd_sock *sock);
  * ECONNRESET for receiving (wolfSSL takes a second ETIMEDOUT for "try again" and loops) and EPIPE for sending, without
  * SIGPIPE. */
 int nd_expired_fail(int fd, struct nd_sock *sock, enum nd_direction direction);
-
-#endif

@@ -227,35 +227,20 @@ static bool read_own(const struct nd_sock *sock, union known *known, uint32_t *s
            known->budget.began == sock->establish.began;
 }
 
-enum news { FAILED, SUCCEEDED, REOPENED };
-
-/* Changes the budget that the socket's connect was begun under. Where that has been replaced, or another establishment
- * has begun since, nothing is changed. */
-static void change(const struct nd_sock *sock, enum news news, nd_time now) {
+/* Where the budget has been replaced, or another establishment has begun since, nothing is changed. */
+void nd_establish_change(const struct nd_sock *sock, enum nd_establish_news news, nd_time now) {
     union known known;
     uint32_t sequence;
     for (int tries = 0; tries < TRIES && read_own(sock, &known, &sequence); tries++) {
-        if (news == FAILED)
+        if (news == ND_ESTABLISH_FAILED)
             nd_budget_failed(&known.budget, sock->establish.attempt, now);
-        else if (news == SUCCEEDED)
+        else if (news == ND_ESTABLISH_SUCCEEDED)
             nd_budget_succeeded(&known.budget);
         else
             nd_budget_reopen(&known.budget, now);
         if (replace_entry(&entries[sock->establish.entry], &known, sequence))
             return;
     }
-}
-
-void nd_establish_failed(const struct nd_sock *sock, nd_time now) {
-    change(sock, FAILED, now);
-}
-
-void nd_establish_succeeded(const struct nd_sock *sock) {
-    change(sock, SUCCEEDED, 0);
-}
-
-void nd_establish_reopen(const struct nd_sock *sock, nd_time now) {
-    change(sock, REOPENED, now);
 }
 
 void nd_establish_done(struct nd_sock *sock) {

@@ -1,7 +1,6 @@
 /* ESTABLISH: which budget a connect or a TLS handshake has. The budgets are found by the addresses that lookups have
  * found. All functions are async-signal-safe and lock-free. */
-#ifndef ND_SOCKET_ESTABLISH_H
-#define ND_SOCKET_ESTABLISH_H
+#pragma once
 
 #include "shim/settings/endpoint.h"
 #include "shim/socket/budget.h"
@@ -28,15 +27,22 @@ void nd_establish_store(struct nd_budget *budget, int family, nd_time now);
 bool nd_establish_attempt(struct nd_sock *sock, const struct nd_endpoint_address *address, uint64_t thread,
                           bool may_fail, nd_time now);
 
-/* The connect of `sock` has failed at `now`, or has succeeded. */
-void nd_establish_failed(const struct nd_sock *sock, nd_time now);
-void nd_establish_succeeded(const struct nd_sock *sock);
+/* What has become of the establishment that a connect of `sock` began. */
+enum nd_establish_news {
+    ND_ESTABLISH_FAILED,    /* the connect has failed */
+    ND_ESTABLISH_SUCCEEDED, /* or has succeeded */
+    ND_ESTABLISH_REOPENED   /* and a TLS handshake on the connection has expired */
+};
+/* Notes that, at `now`, in the budget of the socket's connect. */
+void nd_establish_change(const struct nd_sock *sock, enum nd_establish_news news, nd_time now);
+/* The same where ESTABLISH is on. */
+static inline void nd_establish_note(const struct nd_sock *sock, enum nd_establish_news news) {
+    if (__builtin_expect(nd_sock_establish_limit(sock) != 0, 0))
+        nd_establish_change(sock, news, nd_now());
+}
 
-/* A TLS handshake on it has expired at `now`; or is over: the connection is established. */
-void nd_establish_reopen(const struct nd_sock *sock, nd_time now);
+/* A TLS handshake on it is over: the connection is established. */
 void nd_establish_done(struct nd_sock *sock);
 
 /* `duplicate` is another descriptor of the same socket. */
 void nd_establish_inherit(const struct nd_sock *sock, struct nd_sock *duplicate);
-
-#endif

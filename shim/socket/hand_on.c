@@ -2,19 +2,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 
 #include "shim/message.h"
 #include "shim/mode.h"
 #include "shim/readable.h"
-#include "shim/real.h"
 #include "shim/socket/change.h"
 #include "shim/socket/duplicates.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
+#include "shim/socket/option.h"
 
-enum { TIMED = ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO, USEC_PER_SEC = 1000000, TICK = 10000 };
+enum { TIMED = ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO, TICK = 10000 };
 
 static bool is_timed(int fd) {
     const struct nd_sock *sock = nd_sock_lookup(fd);
@@ -31,11 +29,7 @@ static bool is_any_timed(void) {
 /* Whether the kernel's timer on `fd` is ours for `sock`; the kernel rounds to its ticks. */
 static bool has_timer_of(int fd, struct nd_sock *sock) {
     const bool receives = nd_sock_flags(sock) & ND_SOCK_RCVTIMEO;
-    struct timeval value = {0, 0};
-    socklen_t len = sizeof value;
-    if (nd_real.getsockopt(fd, SOL_SOCKET, receives ? SO_RCVTIMEO : SO_SNDTIMEO, &value, &len) != 0)
-        return false;
-    const int64_t usec = (int64_t)value.tv_sec * USEC_PER_SEC + value.tv_usec;
+    const int64_t usec = nd_option_get_timeout(fd, receives ? SO_RCVTIMEO : SO_SNDTIMEO);
     const int64_t ours = (receives ? nd_sock_recv_limit(sock) : nd_sock_send_limit(sock)) / ND_USEC;
     return usec > 0 && usec >= ours - TICK && usec <= ours + TICK;
 }
@@ -55,11 +49,6 @@ static int find_timed(int fd) {
     return -1;
 }
 
-static void set(int fd, int name, int64_t usec) {
-    struct timeval value = {(time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC)};
-    nd_real.setsockopt(fd, SOL_SOCKET, name, &value, sizeof value);
-}
-
 static void set_all(bool ours) {
     const int saved = errno;
     const int last = is_any_timed() ? nd_sock_highest() : -1;
@@ -69,9 +58,9 @@ static void set_all(bool ours) {
         struct nd_sock *sock = nd_sock_lookup(known);
         const uint32_t flags = sock ? nd_sock_flags(sock) : 0;
         if (flags & ND_SOCK_RCVTIMEO)
-            set(fd, SO_RCVTIMEO, ours ? nd_sock_recv_limit(sock) / ND_USEC : sock->own_rcvtimeo);
+            nd_option_set_timeout(fd, SO_RCVTIMEO, ours ? nd_sock_recv_limit(sock) / ND_USEC : sock->own_rcvtimeo);
         if (flags & ND_SOCK_SNDTIMEO)
-            set(fd, SO_SNDTIMEO, ours ? nd_sock_send_limit(sock) / ND_USEC : sock->own_sndtimeo);
+            nd_option_set_timeout(fd, SO_SNDTIMEO, ours ? nd_sock_send_limit(sock) / ND_USEC : sock->own_sndtimeo);
         if (sock) /* the record is the parent's in a child of vfork */
             nd_sock_change(known, sock, ND_SOCK_HANDED_ON, 0);
     }
@@ -91,9 +80,9 @@ static void take_back(int fd, bool for_good) {
     struct nd_sock *sock = nd_active && is_timed(fd) ? nd_sock_lookup(fd) : NULL;
     const uint32_t flags = sock ? nd_sock_flags(sock) : 0;
     if (flags & ND_SOCK_RCVTIMEO)
-        set(fd, SO_RCVTIMEO, sock->own_rcvtimeo);
+        nd_option_set_timeout(fd, SO_RCVTIMEO, sock->own_rcvtimeo);
     if ((flags & ND_SOCK_SNDTIMEO) && !(flags & ND_SOCK_BORROWED))
-        set(fd, SO_SNDTIMEO, sock->own_sndtimeo);
+        nd_option_set_timeout(fd, SO_SNDTIMEO, sock->own_sndtimeo);
     if (!sock)
         return;
     nd_sock_change(fd, sock, for_good ? ND_SOCK_HANDED_ON : 0,

@@ -1,6 +1,5 @@
 /* Connections that another program gets: it knows nothing of the timers that stand on them. */
-#ifndef ND_SOCKET_HAND_ON_H
-#define ND_SOCKET_HAND_ON_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -26,5 +25,3 @@ void nd_hand_on_forked(void);
 /* Before a message is sent on `fd`: the same, for good, for the sockets whose descriptors it carries (SCM_RIGHTS). To be called
  * where nd_kernel_timers_any_timeout. `msg` may be unreadable. Async-signal-safe; keeps errno. */
 void nd_hand_on_message(int fd, const struct msghdr *msg);
-
-#endif

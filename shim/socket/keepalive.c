@@ -5,9 +5,9 @@
 #include <netinet/tcp.h>
 
 #include "shim/raw.h"
-#include "shim/real.h"
 #include "shim/socket/change.h"
 #include "shim/socket/limits.h"
+#include "shim/socket/option.h"
 
 enum { ON, IDLE, INTERVAL, COUNT, OPTIONS };
 enum { LONGEST = 32767, MOST_PROBES = 127 }; /* the kernel's MAX_TCP_KEEPIDLE and so on */
@@ -29,13 +29,10 @@ static int own(const struct nd_sock *sock, int option) {
  * network namespace shows them. Asked for only when the program reads such an option, or switches keepalive off. */
 static int kernel_default(int option) {
     static const int usual[OPTIONS] = {0, 7200, 75, 9};
-    int value = usual[option];
-    socklen_t len = sizeof value;
     const int fd = option == ON ? -1 : (int)ND_RAW3(socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return value;
-    if (nd_real.getsockopt(fd, options[option][0], options[option][1], &value, &len) != 0)
-        value = usual[option];
+        return usual[option];
+    const int value = nd_option_get(fd, options[option][0], options[option][1], usual[option]);
     ND_RAW3(close, fd, 0, 0);
     return value;
 }
@@ -45,7 +42,7 @@ static int own_or_default(const struct nd_sock *sock, int option) {
 }
 
 static int set(int fd, int option, int value) {
-    return nd_real.setsockopt(fd, options[option][0], options[option][1], &value, sizeof value);
+    return nd_option_set(fd, options[option][0], options[option][1], value);
 }
 
 static int seconds(nd_time time) {
@@ -121,9 +118,8 @@ void nd_keepalive_disarm(int fd, struct nd_sock *sock) {
 void nd_keepalive_discover(int fd, struct nd_sock *sock) {
     const int saved = errno;
     for (int option = ON; option < OPTIONS; option++) {
-        int value = 0;
-        socklen_t len = sizeof value;
-        if (nd_real.getsockopt(fd, options[option][0], options[option][1], &value, &len) == 0)
+        const int value = nd_option_get(fd, options[option][0], options[option][1], -1);
+        if (value >= 0)
             sock->own_keepalive[option] = option == ON && !value ? 0 : value + 1;
     }
     errno = saved;

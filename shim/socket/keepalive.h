@@ -1,8 +1,7 @@
 /* TCP keepalive on a connection, or on a listener that hands it on: KEEPALIVE of silence, then probes for UNACKED. The
  * program keeps seeing its own values, and the shorter times of both are in force. Everything here is async-signal-safe
  * and keeps errno. */
-#ifndef ND_SOCKET_KEEPALIVE_H
-#define ND_SOCKET_KEEPALIVE_H
+#pragma once
 
 #include "shim/socket/record.h"
 
@@ -31,5 +30,3 @@ bool nd_keepalive_program_set(int fd, struct nd_sock *sock, int level, int name,
 /* What the program would read for one of the options while ours stand, in *value. Returns false where it is none of
  * them. */
 bool nd_keepalive_read_back(const struct nd_sock *sock, int level, int name, int *value);
-
-#endif

@@ -3,53 +3,28 @@
 #include <netinet/tcp.h>
 
 #include "shim/mode.h"
-#include "shim/real.h"
 #include "shim/socket/change.h"
 #include "shim/socket/keepalive.h"
 #include "shim/socket/limits.h"
 #include "shim/socket/mptcp.h"
+#include "shim/socket/option.h"
 #include "shim/socket/retransmit.h"
 
 _Atomic bool nd_kernel_timers_any_timeout;
 
-#define USEC_PER_SEC 1000000
-
 /* The kernel rounds a timeout up to its tick; the longest in use is that of HZ=100. Microseconds. */
 #define JIFFY 10000
-
-static int64_t get_timeout(int fd, int name) {
-    struct timeval value = {0, 0};
-    socklen_t len = sizeof value;
-    if (nd_real.getsockopt(fd, SOL_SOCKET, name, &value, &len) != 0)
-        return -1;
-    return (int64_t)value.tv_sec * USEC_PER_SEC + value.tv_usec;
-}
-
-static int set_timeout(int fd, int name, int64_t usec) {
-    struct timeval value = {(time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC)};
-    return nd_real.setsockopt(fd, SOL_SOCKET, name, &value, sizeof value);
-}
-
-static int get_int(int fd, int level, int name) {
-    int value = 0;
-    socklen_t len = sizeof value;
-    return nd_real.getsockopt(fd, level, name, &value, &len) == 0 ? value : -1;
-}
-
-static int set_int(int fd, int level, int name, int value) {
-    return nd_real.setsockopt(fd, level, name, &value, sizeof value);
-}
 
 /* Sets the shorter of the program's own timeout and ours; `flag` notes that it is ours. What another program may have
  * keeps the program's own. */
 static void arm_timeout(int fd, struct nd_sock *sock, int name, nd_time limit, _Atomic int64_t *own, uint32_t flag) {
-    int64_t current = get_timeout(fd, name);
+    int64_t current = nd_option_get_timeout(fd, name);
     if (current < 0)
         return;
     int64_t ours = (limit + ND_USEC - 1) / ND_USEC;
     *own = current;
     if (!(nd_sock_flags(sock) & ND_SOCK_HANDED_ON) && (current == 0 || current > ours) &&
-        set_timeout(fd, name, ours) == 0) {
+        nd_option_set_timeout(fd, name, ours) == 0) {
         atomic_store_explicit(&nd_kernel_timers_any_timeout, true, memory_order_relaxed);
         nd_sock_change(fd, sock, flag, 0);
     } else
@@ -58,7 +33,7 @@ static void arm_timeout(int fd, struct nd_sock *sock, int name, nd_time limit, _
 
 void nd_kernel_timers_give_back(int fd, struct nd_sock *sock) {
     int saved = errno;
-    set_timeout(fd, SO_SNDTIMEO, sock->own_sndtimeo);
+    nd_option_set_timeout(fd, SO_SNDTIMEO, sock->own_sndtimeo);
     sock->own_sndtimeo = 0;
     nd_sock_change(fd, sock, 0, ND_SOCK_BORROWED | ND_SOCK_SNDTIMEO);
     errno = saved;
@@ -70,7 +45,7 @@ bool nd_kernel_timers_borrow(int fd, struct nd_sock *sock, struct nd_borrowed *b
         return false;
     borrowed->ours_before = (nd_sock_flags(sock) & ND_SOCK_SNDTIMEO) != 0;
     if (!borrowed->ours_before)
-        sock->own_sndtimeo = (int64_t)borrowed->before.tv_sec * USEC_PER_SEC + borrowed->before.tv_usec;
+        sock->own_sndtimeo = (int64_t)borrowed->before.tv_sec * ND_USEC_PER_SEC + borrowed->before.tv_usec;
     borrowed->own = sock->own_sndtimeo;
     nd_sock_change(fd, sock, ND_SOCK_SNDTIMEO | ND_SOCK_BORROWED, 0);
     return true;
@@ -80,7 +55,7 @@ nd_time nd_kernel_timers_own_deadline(int fd, const struct nd_sock *sock, enum n
     const bool in = direction == ND_IN, ours = nd_sock_flags(sock) & (in ? ND_SOCK_RCVTIMEO : ND_SOCK_SNDTIMEO);
     int64_t usec = in ? sock->own_rcvtimeo : sock->own_sndtimeo;
     if (!ours)
-        usec = get_timeout(fd, in ? SO_RCVTIMEO : SO_SNDTIMEO);
+        usec = nd_option_get_timeout(fd, in ? SO_RCVTIMEO : SO_SNDTIMEO);
     if (usec < 0)
         return -1;
     return usec > 0 ? nd_time_after(now, usec * ND_USEC) : ND_NEVER;
@@ -117,9 +92,9 @@ void nd_kernel_timers_arm(int fd, struct nd_sock *sock) {
 static void restore(int fd, struct nd_sock *sock) {
     uint32_t flags = nd_sock_flags(sock);
     if (flags & ND_SOCK_RCVTIMEO)
-        set_timeout(fd, SO_RCVTIMEO, sock->own_rcvtimeo);
+        nd_option_set_timeout(fd, SO_RCVTIMEO, sock->own_rcvtimeo);
     if (flags & ND_SOCK_SNDTIMEO)
-        set_timeout(fd, SO_SNDTIMEO, sock->own_sndtimeo);
+        nd_option_set_timeout(fd, SO_SNDTIMEO, sock->own_sndtimeo);
     if (flags & ND_SOCK_KEEPALIVE)
         nd_keepalive_disarm(fd, sock);
     nd_sock_change(fd, sock, 0, ND_SOCK_RCVTIMEO | ND_SOCK_SNDTIMEO | ND_SOCK_KEEPALIVE);
@@ -131,7 +106,7 @@ void nd_kernel_timers_profile(int fd, struct nd_sock *sock, uint8_t profile) {
         return;
     restore(fd, sock);
     if (nd_sock_flags(sock) & ND_SOCK_SYNCNT) {
-        set_int(fd, IPPROTO_TCP, TCP_SYNCNT, sock->own_syncnt);
+        nd_option_set(fd, IPPROTO_TCP, TCP_SYNCNT, sock->own_syncnt);
         nd_sock_change(fd, sock, 0, ND_SOCK_SYNCNT);
     }
     sock->profile = profile;
@@ -166,7 +141,7 @@ void nd_kernel_timers_catch_up(int fd, struct nd_sock *sock) {
 }
 
 static bool is_set(int fd, int name, nd_time limit) {
-    int64_t ours = (limit + ND_USEC - 1) / ND_USEC, current = limit ? get_timeout(fd, name) : -1;
+    int64_t ours = (limit + ND_USEC - 1) / ND_USEC, current = limit ? nd_option_get_timeout(fd, name) : -1;
     return current >= ours && current - ours < JIFFY;
 }
 
@@ -185,7 +160,7 @@ bool nd_kernel_timers_found(int fd, struct nd_sock *sock) {
 void nd_kernel_timers_disarm(int fd, struct nd_sock *sock) {
     int saved = errno;
     if (nd_sock_flags(sock) & ND_SOCK_RCVTIMEO) {
-        set_timeout(fd, SO_RCVTIMEO, sock->own_rcvtimeo);
+        nd_option_set_timeout(fd, SO_RCVTIMEO, sock->own_rcvtimeo);
         nd_sock_change(fd, sock, 0, ND_SOCK_RCVTIMEO);
     }
     errno = saved;
@@ -220,8 +195,8 @@ void nd_kernel_timers_backstop(int fd, struct nd_sock *sock) {
         return;
     int saved = errno;
     int ours = nd_kernel_timers_syn_count(connect_timeout(sock));
-    int own = get_int(fd, IPPROTO_TCP, TCP_SYNCNT);
-    if (own > ours && own <= 127 && set_int(fd, IPPROTO_TCP, TCP_SYNCNT, ours) == 0) {
+    int own = nd_option_get(fd, IPPROTO_TCP, TCP_SYNCNT, -1);
+    if (own > ours && own <= 127 && nd_option_set(fd, IPPROTO_TCP, TCP_SYNCNT, ours) == 0) {
         sock->own_syncnt = (int8_t)own;
         nd_sock_change(fd, sock, ND_SOCK_SYNCNT, 0);
     }
@@ -282,9 +257,9 @@ bool nd_kernel_timers_read_back(const struct nd_sock *sock, int level, int name,
         return false;
     int64_t usec = in ? sock->own_rcvtimeo : sock->own_sndtimeo;
     if (name == RCVTIMEO_NEW || name == SNDTIMEO_NEW) {
-        int64_t wide[] = {usec / USEC_PER_SEC, usec % USEC_PER_SEC};
+        int64_t wide[] = {usec / ND_USEC_PER_SEC, usec % ND_USEC_PER_SEC};
         return store(wide, sizeof wide, value, len);
     }
-    struct timeval own = {(time_t)(usec / USEC_PER_SEC), (suseconds_t)(usec % USEC_PER_SEC)};
+    struct timeval own = nd_option_timeval(usec);
     return store(&own, sizeof own, value, len);
 }

@@ -1,6 +1,5 @@
 /* The kernel's timers that we set on a connection, while the program reads back its own values only. */
-#ifndef ND_SOCKET_KERNEL_TIMERS_H
-#define ND_SOCKET_KERNEL_TIMERS_H
+#pragma once
 
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -76,5 +75,3 @@ nd_time nd_kernel_timers_own_deadline(int fd, const struct nd_sock *sock, enum n
 /* Stores in *value what getsockopt must return to the program for an option that holds our value; false for any other
  * option. */
 bool nd_kernel_timers_read_back(const struct nd_sock *sock, int level, int name, void *value, socklen_t *len);
-
-#endif

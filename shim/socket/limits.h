@@ -1,6 +1,5 @@
 /* Which limits hold for a socket. Everything here is async-signal-safe and keeps errno. */
-#ifndef ND_SOCKET_LIMITS_H
-#define ND_SOCKET_LIMITS_H
+#pragma once
 
 #include "shim/report/slots.h"
 #include "shim/socket/budget.h"
@@ -137,18 +136,13 @@ static inline nd_time nd_connect_deadline(const struct nd_sock *sock, nd_time be
     return deadline;
 }
 
-/* The name of a limit as the operator sets it, "RECV" or "INBOUND_RECV". */
-#define ND_LIMIT_NAME(sock, name) (nd_sock_flags(sock) & ND_SOCK_INBOUND ? "INBOUND_" name : name)
-
 /* `limit` as it holds for this socket, with ND_LIMIT_INBOUND where that is so. */
 _Static_assert((int)ND_LIMITS <= (int)ND_LIMIT_INBOUND, "the bit is above every limit");
 static inline unsigned nd_limit_of(const struct nd_sock *sock, enum nd_limit limit) {
     return (unsigned)limit | (nd_sock_flags(sock) & ND_SOCK_INBOUND ? ND_LIMIT_INBOUND : 0U);
 }
 
-/* Its name as the operator sets it: "RECV" or "INBOUND_RECV". */
+/* Its name, "RECV" or "INBOUND_RECV". */
 static inline const char *nd_limit_name(const struct nd_sock *sock, enum nd_limit limit) {
-    return nd_inbound_limit_names[limit] + (nd_sock_flags(sock) & ND_SOCK_INBOUND ? 0 : sizeof "INBOUND_" - 1);
+    return nd_limit_name_on(limit, nd_sock_flags(sock) & ND_SOCK_INBOUND);
 }
-
-#endif

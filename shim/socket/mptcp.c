@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "shim/real.h"
+#include "shim/socket/option.h"
 
 #define SOL_OF_MPTCP 284
 #define INFO 1 /* MPTCP_INFO */
@@ -29,12 +29,9 @@ bool nd_is_mptcp(int fd, struct nd_sock *sock) {
         return nd_is_known_mptcp(sock);
     if ((nd_sock_flags(sock) & inet_stream) != inet_stream)
         return false;
-    int protocol = 0;
-    socklen_t len = sizeof protocol;
-    const int saved = errno;
-    const bool is_known = nd_real.getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0;
+    const int saved = errno, protocol = nd_option_get(fd, SOL_SOCKET, SO_PROTOCOL, -1);
     errno = saved;
-    sock->protocol = is_known && protocol == ND_SOCK_MPTCP_PROTOCOL ? ND_PROTOCOL_MPTCP : ND_PROTOCOL_OTHER;
+    sock->protocol = protocol == ND_SOCK_MPTCP_PROTOCOL ? ND_PROTOCOL_MPTCP : ND_PROTOCOL_OTHER;
     return nd_is_known_mptcp(sock);
 }
 

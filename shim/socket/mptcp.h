@@ -1,7 +1,6 @@
 /* Multipath TCP: a connection that may go over several subflows, which the kernel shows as one socket. Everything here
  * is async-signal-safe and keeps errno. */
-#ifndef ND_SOCKET_MPTCP_H
-#define ND_SOCKET_MPTCP_H
+#pragma once
 
 #include "base/clock.h"
 #include "shim/socket/record.h"
@@ -32,5 +31,3 @@ bool nd_mptcp_info_read(int fd, struct nd_mptcp_info *info);
 
 /* Takes an answer of `length` bytes, laid out as the kernel's struct mptcp_info. */
 void nd_mptcp_info_decode(struct nd_mptcp_info *info, const void *answer, size_t length);
-
-#endif

@@ -1,8 +1,7 @@
 /* Whose descriptors the records describe: those of one process and of one descriptor table. Other processes run in the
  * same memory (a child of vfork, and of clone with CLONE_VM), and a thread may have a table of its own (unshare). What
  * these close stays open behind the record. Everything here is async-signal-safe and keeps errno. */
-#ifndef ND_SOCKET_OWNER_H
-#define ND_SOCKET_OWNER_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -21,5 +20,3 @@ void nd_owner_note(void);
 /* Called when the calling thread has unshared its descriptor table. With one thread in the process, the records follow
  * it. Makes two system calls. */
 void nd_owner_unshared(void);
-
-#endif

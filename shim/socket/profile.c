@@ -1,7 +1,6 @@
 #include "shim/socket/profile.h"
 
 #include <errno.h>
-#include <netdb.h>
 
 #include "base/compiler.h"
 #include "shim/report/report.h"
@@ -27,7 +26,7 @@ void nd_profile_start(void) {
     for (unsigned i = 0; i < nd_rules.value_count; i++) {
         const struct nd_rule_value *value = &nd_rules.values[i];
         const struct nd_setting *setting = &nd_setting_table[value->setting];
-        nd_time time = setting->kind == ND_SETTING_RATE ? value->value[1] : value->value[0];
+        nd_time time = setting->kind == ND_SETTING_RATE ? value->value.window : value->value.value;
         if (time && time < nd_profile_shortest)
             nd_profile_shortest = time;
         if (setting->field == offsetof(struct nd_settings, resolve))
@@ -39,10 +38,9 @@ void nd_profile_start(void) {
 }
 
 static bool is_changed(const struct nd_setting *setting) {
-    int64_t now[2], then[2];
-    nd_setting_value_get(setting, &nd_settings, now);
-    nd_setting_value_get(setting, &initial, then);
-    return nd_setting_is_limit(setting) && (now[0] != then[0] || now[1] != then[1]);
+    const struct nd_setting_value now = nd_setting_value_get(setting, &nd_settings);
+    const struct nd_setting_value then = nd_setting_value_get(setting, &initial);
+    return nd_setting_is_limit(setting) && (now.value != then.value || now.window != then.window);
 }
 
 /* The settings that hold for every connection, whatever the sections have: the environment's, and those changed since
@@ -111,42 +109,32 @@ uint8_t nd_profile_to(const struct sockaddr *address, socklen_t length) {
     return profile_of(&rules, false);
 }
 
-uint8_t nd_profile_from(int fd) {
+/* The profile by the own address of a socket, and that of its peer where it `has_peer`. */
+static uint8_t inbound_profile(int fd, bool has_peer) {
     struct sockaddr_storage own = {.ss_family = AF_UNSPEC}, peer;
-    socklen_t own_length = sizeof own, peer_length = sizeof peer;
-    struct nd_endpoint_address local, endpoint;
+    socklen_t length = sizeof own, peer_length = sizeof peer;
+    struct nd_endpoint_address local, endpoint = {.port = 0}; /* a listener has no peer yet */
     struct nd_rule_set rules = {{0}};
     int saved = errno;
-    if (nd_rules.has_inbound && getsockname(fd, (struct sockaddr *)&own, &own_length) == 0) {
-        if (own.ss_family == AF_UNIX) {
-            rules = nd_rules_at_path(&nd_rules, true, (struct sockaddr *)&own, own_length);
-        } else if (getpeername(fd, (struct sockaddr *)&peer, &peer_length) == 0 &&
-                   nd_endpoint_address_of((struct sockaddr *)&peer, peer_length, &endpoint) &&
-                   nd_endpoint_address_of((struct sockaddr *)&own, own_length, &local)) {
-            endpoint.port = local.port;
-            rules = nd_rules_at(&nd_rules, true, &endpoint, NULL);
-        }
+    getsockname(fd, (struct sockaddr *)&own, &length); /* else it stays AF_UNSPEC */
+    if (own.ss_family == AF_UNIX) {
+        rules = nd_rules_at_path(&nd_rules, true, (struct sockaddr *)&own, length);
+    } else if (nd_endpoint_address_of((struct sockaddr *)&own, length, &local) &&
+               (!has_peer || (getpeername(fd, (struct sockaddr *)&peer, &peer_length) == 0 &&
+                              nd_endpoint_address_of((struct sockaddr *)&peer, peer_length, &endpoint)))) {
+        endpoint.port = local.port;
+        rules = nd_rules_at(&nd_rules, true, &endpoint, NULL);
     }
     errno = saved;
     return profile_of(&rules, true);
 }
 
+uint8_t nd_profile_from(int fd) {
+    return nd_rules.has_inbound ? inbound_profile(fd, true) : 0;
+}
+
 uint8_t nd_profile_listening(int fd) {
-    struct sockaddr_storage own = {.ss_family = AF_UNSPEC};
-    socklen_t length = sizeof own;
-    struct nd_endpoint_address endpoint;
-    struct nd_rule_set rules = {{0}};
-    int saved = errno;
-    if (nd_rules.has_accept && getsockname(fd, (struct sockaddr *)&own, &length) == 0) {
-        if (own.ss_family == AF_UNIX) {
-            rules = nd_rules_at_path(&nd_rules, true, (struct sockaddr *)&own, length);
-        } else if (nd_endpoint_address_of((struct sockaddr *)&own, length, &endpoint)) {
-            memset(&endpoint.address, 0, sizeof endpoint.address); /* no peer yet */
-            rules = nd_rules_at(&nd_rules, true, &endpoint, NULL);
-        }
-    }
-    errno = saved;
-    return profile_of(&rules, true);
+    return nd_rules.has_accept ? inbound_profile(fd, false) : 0;
 }
 
 void nd_profile_renew(void) {
@@ -200,7 +188,7 @@ struct nd_set_where nd_profile_where_resolve(const char *name) {
     return where(&rules, "RESOLVE");
 }
 
-static struct nd_rule_set rules_of_names(const char *asked, const char *canonical) {
+struct nd_rule_set nd_profile_rules_of(const char *asked, const char *canonical) {
     struct nd_rule_set rules = nd_rules_named(&nd_rules, asked), more;
     if (canonical && canonical[0]) {
         more = nd_rules_named(&nd_rules, canonical);
@@ -208,35 +196,4 @@ static struct nd_rule_set rules_of_names(const char *asked, const char *canonica
             rules.bits[i] |= more.bits[i];
     }
     return rules;
-}
-
-void nd_profile_found(const char *asked, const char *canonical, const struct addrinfo *list) {
-    if (nd_endpoint_is_numeric(asked))
-        return;
-    struct nd_rule_set rules = rules_of_names(asked, canonical);
-    struct nd_endpoint_address endpoint;
-    for (; list; list = list->ai_next)
-        if (nd_endpoint_address_of(list->ai_addr, list->ai_addrlen, &endpoint))
-            nd_resolved_names_put(&endpoint.address, &rules);
-}
-
-void nd_profile_found_host(const char *asked, const struct hostent *host) {
-    if (nd_endpoint_is_numeric(asked))
-        return;
-    struct nd_rule_set rules = rules_of_names(asked, host->h_name);
-    struct sockaddr_in6 address = {.sin6_family = AF_INET6};
-    struct sockaddr_in *v4 = (void *)&address;
-    struct nd_endpoint_address endpoint;
-    for (char *const *at = host->h_addr_list; *at; at++) {
-        if (host->h_addrtype == AF_INET6 && host->h_length == 16) {
-            memcpy(&address.sin6_addr, *at, 16);
-        } else if (host->h_addrtype == AF_INET && host->h_length == 4) {
-            *v4 = (struct sockaddr_in){.sin_family = AF_INET};
-            memcpy(&v4->sin_addr, *at, 4);
-        } else {
-            return;
-        }
-        if (nd_endpoint_address_of((struct sockaddr *)&address, sizeof address, &endpoint))
-            nd_resolved_names_put(&endpoint.address, &rules);
-    }
 }

@@ -1,8 +1,7 @@
 /* The limits of single connections. Each connection to which sections of the config file apply has a profile: the
  * limits of that combination of sections, computed once. Without such sections nothing here is called. Everything here
  * is async-signal-safe, lock-free, and keeps errno. */
-#ifndef ND_SOCKET_PROFILE_H
-#define ND_SOCKET_PROFILE_H
+#pragma once
 
 #include <sys/socket.h>
 
@@ -55,11 +54,5 @@ struct nd_set_where nd_profile_where(uint8_t profile, const char *limit);
 /* Where RESOLVE was set, as it holds for a name (or NULL). */
 struct nd_set_where nd_profile_where_resolve(const char *name);
 
-/* Notes that a lookup of `asked` found the host `canonical` (NULL: the same name) with these addresses: a later connect
- * to one of them is taken for one to that host. */
-struct addrinfo;
-struct hostent;
-void nd_profile_found(const char *asked, const char *canonical, const struct addrinfo *list);
-void nd_profile_found_host(const char *asked, const struct hostent *host);
-
-#endif
+/* The rules for a host that was looked up as `asked`, and whose name is `canonical` (NULL: the same). */
+struct nd_rule_set nd_profile_rules_of(const char *asked, const char *canonical);

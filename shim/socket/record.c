@@ -1,13 +1,13 @@
 #include "shim/socket/record.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "shim/socket/owner.h"
 
+_Atomic uint8_t nd_watch_fast[ND_WATCH_FAST];
 struct nd_sock_table nd_sock_table;
 
 struct nd_sock *nd_sock_get(int fd) {

@@ -1,8 +1,7 @@
 /* The records of descriptors. A record is a hint: programs close and replace descriptors where no hook sees it, so it
  * is checked against the kernel before it changes an outcome (nd_sock_held, nd_expired, nd_tcp_info_read). Everything
  * here is async-signal-safe, lock-free, and keeps errno. */
-#ifndef ND_SOCKET_RECORD_H
-#define ND_SOCKET_RECORD_H
+#pragma once
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -305,5 +304,3 @@ static inline void nd_sock_sent(struct nd_sock *sock) {
 static inline bool nd_sock_is_datagram(const struct nd_sock *sock) {
     return (nd_sock_flags(sock) & (ND_SOCK_INET | ND_SOCK_LOCAL)) && !(nd_sock_flags(sock) & ND_SOCK_STREAM);
 }
-
-#endif

@@ -8,8 +8,8 @@
 
 #include "shim/mode.h"
 #include "shim/raw.h"
-#include "shim/real.h"
 #include "shim/socket/limits.h"
+#include "shim/socket/option.h"
 
 enum { RTO_MAX_MS = 44 };                                            /* TCP_RTO_MAX_MS, which older headers lack */
 enum { SHORTEST = 1000, LONGEST = 120000, STEP = 100, FIRST = 200 }; /* what the kernel takes; TCP_RTO_MIN */
@@ -51,17 +51,15 @@ static int retries(void) {
 
 static bool set(int fd, struct nd_sock *sock, int value) {
     sock->rto_max = value;
-    return nd_real.setsockopt(fd, IPPROTO_TCP, RTO_MAX_MS, &value, sizeof value) == 0;
+    return nd_option_set(fd, IPPROTO_TCP, RTO_MAX_MS, value) == 0;
 }
 
 /* The program's own value, where `sock` is one on which UNACKED holds, and the kernel has the option; else 0. */
 static int own_longest(int fd, const struct nd_sock *sock) {
     const uint32_t tcp = ND_SOCK_STREAM | ND_SOCK_INET;
-    int own = 0;
-    socklen_t len = sizeof own;
     const bool holds =
         nd_active && !nd_observing && nd_sock_limits(sock)->unacked && (nd_sock_flags(sock) & tcp) == tcp;
-    return holds && nd_real.getsockopt(fd, IPPROTO_TCP, RTO_MAX_MS, &own, &len) == 0 ? own : 0;
+    return holds ? nd_option_get(fd, IPPROTO_TCP, RTO_MAX_MS, 0) : 0;
 }
 
 void nd_retransmit_bound(int fd, struct nd_sock *sock) {

@@ -2,8 +2,7 @@
  * net.ipv4.tcp_retries2 retransmissions, and TCP_RTO_MAX_MS (Linux 6.15) bounds the time between two of them. A peer
  * whose window is closed acknowledges the probes of that, and stays connected.
  * Where hooks do see it, the same option has a peer that was out of reach hear of what it has missed within the limit. */
-#ifndef ND_SOCKET_RETRANSMIT_H
-#define ND_SOCKET_RETRANSMIT_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -39,5 +38,3 @@ bool nd_retransmit_read_back(const struct nd_sock *sock, int level, int name, in
 
 /* The program has set an option: if it is this one, its value stands. Returns whether it is. */
 bool nd_retransmit_program_set(struct nd_sock *sock, int level, int name);
-
-#endif

@@ -1,6 +1,5 @@
 /* Where the settings that hold for a connection or a lookup were set. */
-#ifndef ND_SOCKET_SET_WHERE_H
-#define ND_SOCKET_SET_WHERE_H
+#pragma once
 
 #include "shim/report/expiry_count.h"
 #include "shim/settings/rules.h"
@@ -8,5 +7,3 @@
 /* Where the setting was set that holds under these of the rules, unless `netdeadline set` has changed it since. */
 struct nd_set_where nd_set_where(const struct nd_rules *rules, const struct nd_rule_set *set,
                                  const struct nd_setting *setting);
-
-#endif

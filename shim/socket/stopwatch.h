@@ -1,7 +1,6 @@
 /* How long threads have waited, by which limits on waiting are measured. Everything here is async-signal-safe,
  * lock-free, and keeps errno. */
-#ifndef ND_SOCKET_STOPWATCH_H
-#define ND_SOCKET_STOPWATCH_H
+#pragma once
 
 #include <stdatomic.h>
 
@@ -38,5 +37,3 @@ struct nd_wait_clock {
 static inline nd_time nd_wait_clock_silence(const struct nd_wait_clock *clock) {
     return clock->time.waited - clock->progress;
 }
-
-#endif

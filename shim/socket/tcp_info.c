@@ -194,10 +194,6 @@ static nd_time doubled(nd_time rto, unsigned times) {
 #define RTO_MIN (200 * ND_MSEC)
 #define SPARE (RTO_MIN / 2)
 
-static bool sends_data(const struct nd_tcp_info *info) {
-    return info->state == TCP_ESTABLISHED || info->state == TCP_CLOSE_WAIT;
-}
-
 /* When what is unanswered was sent last, after it was sent first: rto is doubled each time. */
 static nd_time last_sent(const struct nd_tcp_info *info) {
     return intervals(info, info->rto / 2, info->backoff < 32 ? info->backoff : 31);
@@ -216,9 +212,9 @@ static nd_time outstanding_for(const struct nd_tcp_info *info) {
                (has_data ? info->last_data_sent : 0);
     }
     if (sends_in_vain(info))
-        return nd_time_later(last_sent(info), sends_data(info) ? info->last_data_sent : 0);
+        return nd_time_later(last_sent(info), nd_tcp_established(info) ? info->last_data_sent : 0);
     /* Data: each retransmission is a sending (tcp_event_data_sent); that of a FIN is none. */
-    return last_sent(info) + (sends_data(info) ? info->last_data_sent : 0);
+    return last_sent(info) + (nd_tcp_established(info) ? info->last_data_sent : 0);
 }
 
 nd_time nd_tcp_first_timeout(const struct nd_tcp_info *info) {
@@ -248,7 +244,7 @@ nd_time nd_tcp_unacked_for(const struct nd_tcp_info *info) {
 #define LIMITS_PART 4
 
 nd_time nd_tcp_answer_awaited(const struct nd_tcp_info *info, nd_time unacked, nd_time limit) {
-    if (!sends_data(info) || (info->unacked == 0 && !probes_have_data(info)) || unacked < limit ||
+    if (!nd_tcp_established(info) || (info->unacked == 0 && !probes_have_data(info)) || unacked < limit ||
         info->last_ack_recv + ND_TCP_TICK < outstanding_for(info)) /* it is heard, but does not hear */
         return 0;
     const nd_time first = nd_tcp_first_timeout(info), timeout = nd_tcp_next_timeout(info);

@@ -1,8 +1,7 @@
 /* What the kernel reports of a TCP connection: the one reader of TCP_INFO, and the conclusions that are drawn from it.
  * The conclusions take the answer, not a descriptor: whoever has read it from elsewhere (sock_diag) draws the same
  * ones. Everything here is async-signal-safe and keeps errno. */
-#ifndef ND_SOCKET_TCP_INFO_H
-#define ND_SOCKET_TCP_INFO_H
+#pragma once
 
 #include <netinet/tcp.h>
 #include <stdbool.h>
@@ -93,5 +92,3 @@ bool nd_tcp_ended_by_timer(const struct nd_tcp_info *info);
 /* Whether this end made the connection, of whose bytes `queued` are not acknowledged (SIOCOUTQ). False where that is
  * not known: before Linux 4.19, or once the connection is half closed. */
 bool nd_tcp_made_here(const struct nd_tcp_info *info, uint64_t queued);
-
-#endif

@@ -1,8 +1,7 @@
 /* The watch bits: one byte for each descriptor, whose bits are the kinds of calls on it that must leave the fast path.
  * Each hook reads it first; 0 is the real call. change.c computes them. Everything here is async-signal-safe,
  * lock-free, and keeps errno. */
-#ifndef ND_SOCKET_WATCH_H
-#define ND_SOCKET_WATCH_H
+#pragma once
 
 #include <poll.h>
 #include <stdatomic.h>
@@ -64,5 +63,3 @@ static inline bool nd_watch_gone(unsigned watch) {
 static inline bool nd_watch_tries(unsigned watch) {
     return (watch & (ND_WATCH_TRY | ND_WATCH_KERNEL_TIMED)) == ND_WATCH_TRY;
 }
-
-#endif

@@ -26,11 +26,11 @@ static void update(struct nd_scope *scope) {
     if (!call->sock || !call->operation->library->handshaking ||
         (call->operation->action != ND_TLS_READS && call->operation->action != ND_TLS_WRITES))
         return;
-    enum nd_scope_limit limit = nd_tls_is_handshaking(call) ? ND_SCOPE_HANDSHAKE : nd_tls_limit_own(call);
-    if (limit == scope->limit || (call->established && limit == ND_SCOPE_HANDSHAKE && has_moved(call)))
+    enum nd_limit limit = nd_tls_is_handshaking(call) ? ND_LIMIT_TLS_HANDSHAKE : nd_tls_limit_own(call);
+    if (limit == scope->limit || (call->established && limit == ND_LIMIT_TLS_HANDSHAKE && has_moved(call)))
         return;
-    if (scope->limit == ND_SCOPE_HANDSHAKE)
-        nd_tls_limit_end(call, ND_SCOPE_HANDSHAKE);
+    if (scope->limit == ND_LIMIT_TLS_HANDSHAKE)
+        nd_tls_limit_end(call, ND_LIMIT_TLS_HANDSHAKE);
     nd_tls_limit_set(call, limit);
 }
 
@@ -72,11 +72,11 @@ static bool has_blocked_sender(const struct nd_tls_call *call) {
  * to wait for the send, with an object that is in use. Ends the connection instead, so that the send returns; returns
  * whether it has. */
 static bool end_blocked_send(const struct nd_tls_call *call) {
-    nd_time timeout = nd_tls_limit_of(call->sock, ND_SCOPE_SHUTDOWN);
+    nd_time timeout = nd_tls_limit_of(call->sock, ND_LIMIT_TLS_SHUTDOWN);
     if (call->operation->action != ND_TLS_CLOSES || nd_observing || !timeout || !has_blocked_sender(call))
         return false;
     struct nd_expiry expiry = {.operation = call->scope.operation,
-                               .limit = nd_scope_limit_name(ND_SCOPE_SHUTDOWN, call->scope.inbound),
+                               .limit = nd_limit_name_on(ND_LIMIT_TLS_SHUTDOWN, call->scope.inbound),
                                .timeout = timeout};
     nd_expire_stream(call->fd, call->sock, &expiry);
     return true;
@@ -114,7 +114,7 @@ static void found(struct nd_scope *scope, int fd, struct nd_sock *sock) {
     if (nd_tls_expired(call))
         note_ended(call);
     else
-        nd_tls_limit_set(call, ND_SCOPE_HANDSHAKE);
+        nd_tls_limit_set(call, ND_LIMIT_TLS_HANDSHAKE);
 }
 
 /* Called where the object's library knows no descriptor. An earlier call may have found it. A handshake that begins
@@ -126,7 +126,7 @@ static void find_transport(struct nd_tls_call *call, enum nd_call operation) {
     call->sock = find_stream(call->fd);
     call->scope.inbound = is_inbound(call->sock);
     if (call->operation->action != ND_TLS_SHAKES ||
-        (call->sock && nd_tls_limit_is_under_way(call, ND_SCOPE_HANDSHAKE)) ||
+        (call->sock && nd_tls_limit_is_under_way(call, ND_LIMIT_TLS_HANDSHAKE)) ||
         (call->operation->library->handshaking && !nd_tls_is_handshaking(call)))
         return;
     bool serving =
@@ -145,7 +145,7 @@ static bool bounds(struct nd_scope *scope, const void *caller) {
     const struct nd_tls_call *call = (const struct nd_tls_call *)scope;
     if (!expects(scope, caller))
         return false;
-    if (!call->established || scope->limit == ND_SCOPE_HANDSHAKE || nd_tls_limit_has_changed(call) ||
+    if (!call->established || scope->limit == ND_LIMIT_TLS_HANDSHAKE || nd_tls_limit_has_changed(call) ||
         nd_tls_is_handshaking(call))
         update(scope);
     return scope->timeout != 0;
@@ -160,7 +160,7 @@ static void begin_scope(struct nd_scope *scope, const void *object, enum nd_call
     scope->object = object;
     scope->fd = -1;
     scope->inbound = scope->fresh = false;
-    scope->limit = ND_SCOPE_NONE;
+    scope->limit = ND_LIMIT_NONE;
     scope->began = scope->timeout = 0;
     scope->stands_since = ND_NEVER;
     scope->spans = NULL;
@@ -168,23 +168,19 @@ static void begin_scope(struct nd_scope *scope, const void *object, enum nd_call
 
 /* Takes the slot by which `netdeadline ps` shows the call. A call without a deadline gets one where it waits. */
 static void take_slot(struct nd_tls_call *call, enum nd_call operation, const uintptr_t *slot) {
-    static const enum nd_limit limits[] = {[ND_SCOPE_NONE] = ND_LIMIT_NONE,
-                                           [ND_SCOPE_HANDSHAKE] = ND_LIMIT_TLS_HANDSHAKE,
-                                           [ND_SCOPE_SHUTDOWN] = ND_LIMIT_TLS_SHUTDOWN,
-                                           [ND_SCOPE_RECV] = ND_LIMIT_RECV};
     struct nd_scope *scope = &call->scope;
     const bool establish = scope->spans && nd_scope_is_of_establish(scope->spans);
     call->noted = scope->fd >= 0;
     if (call->noted)
         nd_slot_begin_in(slot, &call->use, operation, scope->fd, establish ? scope->stands_since : scope->began,
-                         nd_scope_end(scope),
-                         establish ? ND_LIMIT_ESTABLISH : nd_limit_of(call->sock, limits[scope->limit]), NULL);
+                         nd_scope_end(scope), establish ? ND_LIMIT_ESTABLISH : nd_limit_of(call->sock, scope->limit),
+                         NULL);
 }
 
 /* Bounds a read on an established connection by RECV, if it may wait. */
 static void limit_established_read(struct nd_tls_call *call) {
-    const nd_time timeout = call->scope.fd >= 0 ? nd_tls_limit_of(call->sock, ND_SCOPE_RECV) : 0;
-    call->scope.limit = ND_SCOPE_RECV;
+    const nd_time timeout = call->scope.fd >= 0 ? nd_tls_limit_of(call->sock, ND_LIMIT_RECV) : 0;
+    call->scope.limit = ND_LIMIT_RECV;
     if (!timeout)
         return;
     call->scope.began = nd_now_coarse() + ND_SCOPE_TICK;
@@ -222,7 +218,7 @@ static bool expects_established(const struct nd_scope *scope, const void *caller
 
 static bool bounds_established(struct nd_scope *scope, const void *caller) {
     struct nd_tls_call *call = (struct nd_tls_call *)scope;
-    const bool limited = call->operation->action == ND_TLS_READS && nd_tls_limit_of(call->sock, ND_SCOPE_RECV);
+    const bool limited = call->operation->action == ND_TLS_READS && nd_tls_limit_of(call->sock, ND_LIMIT_RECV);
     if (!limited && !nd_tls_is_handshaking(call))
         return false;
     nd_tls_established_make_full(call);
@@ -280,7 +276,7 @@ static bool enter(struct nd_tls_call *call, enum nd_call operation) {
     }
     if (call->sock)
         nd_tls_limit_set(call, nd_tls_is_handshaking(call) && call->operation->action != ND_TLS_CLOSES
-                                   ? ND_SCOPE_HANDSHAKE
+                                   ? ND_LIMIT_TLS_HANDSHAKE
                                    : nd_tls_limit_own(call));
     errno = saved;
     return true;

@@ -1,7 +1,6 @@
 /* A call of a TLS library: the limit that bounds it, by a scope where it blocks, and by a deadline in the socket's
  * record where an operation takes several calls that do not block. */
-#ifndef ND_TLS_CALL_H
-#define ND_TLS_CALL_H
+#pragma once
 
 #include "shim/tls/operation.h"
 
@@ -46,5 +45,3 @@ void nd_tls_established_make_full(struct nd_tls_call *call);
 void nd_tls_established_settle(struct nd_tls_call *call,
                                enum nd_tls_outcome (*outcome)(const struct nd_tls_call *call, long result),
                                long result);
-
-#endif

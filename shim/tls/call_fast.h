@@ -1,8 +1,7 @@
 /* The fast path of reads and writes on an established TLS connection. It opens a scope with few instructions
  * (nd_scope_established), and the call is completed (call.h) only where it makes a handshake, is bounded by RECV, or
  * fails. */
-#ifndef ND_TLS_CALL_FAST_H
-#define ND_TLS_CALL_FAST_H
+#pragma once
 
 #include "shim/tls/call.h"
 #include "shim/tls/established.h"
@@ -64,4 +63,25 @@ ND_INLINE void nd_tls_established_leave(struct nd_tls_call *call) {
 
 #define ND_TLS_ESTABLISHED_CALL(name) __attribute__((cleanup(nd_tls_established_leave))) struct nd_tls_call name
 
-#endif
+/* The hook of a record that is read or written: the fast path, with a cold function for all other calls, so that the
+ * hook saves no registers for those. `library` and `object` are those of the calls; the file that uses this has the body
+ * of a hook as OPERATION, and settle() for what the real function has failed with. */
+#define ND_TLS_PARAMETERS(...) __VA_ARGS__
+#define ND_TLS_TRANSFER(library, object, type, function, kind, failure, parameters, ...)                               \
+    ND_COLD static type function##_full(const void *caller, uintptr_t *slot, ND_TLS_PARAMETERS parameters) {           \
+        OPERATION(function, kind, failure, caller, slot, __VA_ARGS__);                                                 \
+    }                                                                                                                  \
+    type nd_hook_##function parameters {                                                                               \
+        static const struct nd_tls_operation operation = {&(library), ND_OPERATION_##function, kind};                  \
+        struct nd_sock *sock;                                                                                          \
+        int fd;                                                                                                        \
+        const struct nd_tls *tls = nd_tls_established_functions(object, &fd, &sock);                                   \
+        if (nd_unlikely(!tls) || nd_unlikely(!tls->function) || nd_unlikely(nd_scope_current.scope))                   \
+            return function##_full(__builtin_return_address(0), ND_FRAME_SLOT(), __VA_ARGS__);                         \
+        ND_TLS_ESTABLISHED_CALL(call);                                                                                 \
+        nd_tls_established_open(&call, &operation, tls, object, fd, sock, ND_FRAME_SLOT());                            \
+        type result = tls->function(__VA_ARGS__);                                                                      \
+        if (nd_unlikely(result <= 0))                                                                                  \
+            settle(&call, (long)result, failure);                                                                      \
+        return result;                                                                                                 \
+    }

@@ -4,11 +4,11 @@
 #include "shim/socket/change.h"
 #include "shim/socket/establish.h"
 
-enum nd_scope_limit nd_tls_limit_own(const struct nd_tls_call *call) {
-    static const enum nd_scope_limit limits[] = {[ND_TLS_SHAKES] = ND_SCOPE_HANDSHAKE,
-                                                 [ND_TLS_READS] = ND_SCOPE_RECV,
-                                                 [ND_TLS_WRITES] = ND_SCOPE_NONE,
-                                                 [ND_TLS_CLOSES] = ND_SCOPE_SHUTDOWN};
+enum nd_limit nd_tls_limit_own(const struct nd_tls_call *call) {
+    static const enum nd_limit limits[] = {[ND_TLS_SHAKES] = ND_LIMIT_TLS_HANDSHAKE,
+                                           [ND_TLS_READS] = ND_LIMIT_RECV,
+                                           [ND_TLS_WRITES] = ND_LIMIT_NONE,
+                                           [ND_TLS_CLOSES] = ND_LIMIT_TLS_SHUTDOWN};
     return limits[call->operation->action];
 }
 
@@ -26,23 +26,23 @@ ND_COLD static bool begin_last_part(struct nd_tls_call *call, nd_time timeout) {
     return true;
 }
 
-static void begin_operation(struct nd_tls_call *call, enum nd_scope_limit limit, nd_time timeout) {
+static void begin_operation(struct nd_tls_call *call, enum nd_limit limit, nd_time timeout) {
     const struct nd_scope *scope = &call->scope;
-    if (limit == ND_SCOPE_HANDSHAKE && nd_unlikely(nd_sock_establish_limit(call->sock)) &&
+    if (limit == ND_LIMIT_TLS_HANDSHAKE && nd_unlikely(nd_sock_establish_limit(call->sock)) &&
         begin_last_part(call, timeout))
         return;
     if (timeout)
-        nd_sock_begin_operation(call->fd, call->sock, scope->operation, nd_scope_limit_name(limit, scope->inbound),
+        nd_sock_begin_operation(call->fd, call->sock, scope->operation, nd_limit_name_on(limit, scope->inbound),
                                 timeout);
 }
 
 /* Whether the operation is under way, by the limits as they are now. */
-static bool is_under_way(const struct nd_tls_call *call, enum nd_scope_limit limit) {
+static bool is_under_way(const struct nd_tls_call *call, enum nd_limit limit) {
     return nd_tls_limit_is_under_way(call, limit) &&
            (!nd_scope_is_of_establish(&call->sock->operation) || nd_sock_establish_limit(call->sock));
 }
 
-void nd_tls_limit_set(struct nd_tls_call *call, enum nd_scope_limit limit) {
+void nd_tls_limit_set(struct nd_tls_call *call, enum nd_limit limit) {
     struct nd_scope *scope = &call->scope;
     nd_time timeout = nd_tls_limit_of(call->sock, limit);
     scope->limit = limit;
@@ -83,10 +83,10 @@ void nd_tls_limit_renew(struct nd_tls_call *call) {
         scope->spans->timeout = timeout;
 }
 
-void nd_tls_limit_end(const struct nd_tls_call *call, enum nd_scope_limit limit) {
+void nd_tls_limit_end(const struct nd_tls_call *call, enum nd_limit limit) {
     if (!nd_tls_limit_is_under_way(call, limit))
         return;
     nd_sock_end_operation(call->fd, call->sock);
-    if (limit == ND_SCOPE_HANDSHAKE)
+    if (limit == ND_LIMIT_TLS_HANDSHAKE)
         nd_establish_done(call->sock);
 }

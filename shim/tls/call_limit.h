@@ -1,20 +1,19 @@
 /* Which limit bounds a call of a TLS library, and since when: for an operation that may take several calls the time is
  * kept in the record of the socket. Errno undefined. */
-#ifndef ND_TLS_CALL_LIMIT_H
-#define ND_TLS_CALL_LIMIT_H
+#pragma once
 
 #include "shim/socket/limits.h"
 #include "shim/tls/operation.h"
 
 /* How long it is for the socket; 0: there is none. Of a handshake it is TLS_HANDSHAKE, where ESTABLISH is not the
  * earlier (nd_tls_limit_set). */
-static inline nd_time nd_tls_limit_of(const struct nd_sock *sock, enum nd_scope_limit limit) {
+static inline nd_time nd_tls_limit_of(const struct nd_sock *sock, enum nd_limit limit) {
     switch (limit) {
-    case ND_SCOPE_HANDSHAKE:
+    case ND_LIMIT_TLS_HANDSHAKE:
         return nd_sock_limits(sock)->tls_handshake;
-    case ND_SCOPE_SHUTDOWN:
+    case ND_LIMIT_TLS_SHUTDOWN:
         return nd_sock_limits(sock)->tls_shutdown;
-    case ND_SCOPE_RECV:
+    case ND_LIMIT_RECV:
         return nd_sock_recv_limit(sock);
     default:
         return 0;
@@ -23,15 +22,15 @@ static inline nd_time nd_tls_limit_of(const struct nd_sock *sock, enum nd_scope_
 
 /* Whether the limit is for an operation that may take many calls. Its time then begins with the first call and is kept
  * in the socket's record. */
-static inline bool nd_tls_limit_spans_calls(enum nd_scope_limit limit) {
-    return limit == ND_SCOPE_HANDSHAKE || limit == ND_SCOPE_SHUTDOWN;
+static inline bool nd_tls_limit_spans_calls(enum nd_limit limit) {
+    return limit == ND_LIMIT_TLS_HANDSHAKE || limit == ND_LIMIT_TLS_SHUTDOWN;
 }
 
 /* Whether the time of an operation that `limit` bounds is running on the call's socket. */
-static inline bool nd_tls_limit_is_under_way(const struct nd_tls_call *call, enum nd_scope_limit limit) {
+static inline bool nd_tls_limit_is_under_way(const struct nd_tls_call *call, enum nd_limit limit) {
     const struct nd_operation *operation = &call->sock->operation;
-    return operation->timeout && (operation->limit == nd_scope_limit_name(limit, call->scope.inbound) ||
-                                  (limit == ND_SCOPE_HANDSHAKE && nd_scope_is_of_establish(operation)));
+    return operation->timeout && (operation->limit == nd_limit_name_on(limit, call->scope.inbound) ||
+                                  (limit == ND_LIMIT_TLS_HANDSHAKE && nd_scope_is_of_establish(operation)));
 }
 
 /* Whether a handshake is under way on the object, as its library says. */
@@ -41,10 +40,10 @@ static inline bool nd_tls_is_handshaking(const struct nd_tls_call *call) {
 }
 
 /* The limit of the operation itself. A TLS write has none: like plain sends it is bounded by progress. */
-enum nd_scope_limit nd_tls_limit_own(const struct nd_tls_call *call);
+enum nd_limit nd_tls_limit_own(const struct nd_tls_call *call);
 
 /* Bounds the call by `limit`. */
-void nd_tls_limit_set(struct nd_tls_call *call, enum nd_scope_limit limit);
+void nd_tls_limit_set(struct nd_tls_call *call, enum nd_limit limit);
 
 /* The call's limit as it is set now. */
 static inline nd_time nd_tls_limit_now(const struct nd_tls_call *call) {
@@ -61,6 +60,4 @@ static inline bool nd_tls_limit_has_changed(const struct nd_tls_call *call) {
 void nd_tls_limit_renew(struct nd_tls_call *call);
 
 /* The operation that `limit` bounds is over, if one is under way. */
-void nd_tls_limit_end(const struct nd_tls_call *call, enum nd_scope_limit limit);
-
-#endif
+void nd_tls_limit_end(const struct nd_tls_call *call, enum nd_limit limit);

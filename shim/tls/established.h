@@ -1,7 +1,6 @@
 /* Established TLS connections: those without a handshake under way, for which all that an earlier call has found still
  * holds. */
-#ifndef ND_TLS_ESTABLISHED_H
-#define ND_TLS_ESTABLISHED_H
+#pragma once
 
 #include "base/compiler.h"
 #include "shim/socket/limits.h"
@@ -27,5 +26,3 @@ ND_INLINE const struct nd_tls *nd_tls_established_functions(const void *object, 
                                              atomic_load_explicit(&(*sock)->tls_method, memory_order_relaxed));
     return is_established ? tls : NULL;
 }
-
-#endif

@@ -2,8 +2,7 @@
  * the hook, and it may not know: where a program reads and writes itself (libcurl, OpenLDAP), the library knows only a
  * pointer of the program's. Then the first call on a socket during a handshake tells: a handshake begins with a write
  * or read, and the program makes no other call in between. */
-#ifndef ND_TLS_FIND_SOCKET_H
-#define ND_TLS_FIND_SOCKET_H
+#pragma once
 
 #include "shim/socket/record.h"
 
@@ -36,5 +35,3 @@ void nd_tls_socket_mark_candidates(void);
 
 /* Stores that `object` uses `fd`. */
 void nd_tls_socket_found(const void *object, int fd, struct nd_sock *sock);
-
-#endif

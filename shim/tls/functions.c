@@ -4,20 +4,14 @@
 #include <errno.h>
 #include <link.h>
 #include <stdatomic.h>
-#include <stddef.h>
 
 #include "base/libc.h"
 #include "shim/report/module.h"
 #include "shim/tls/loaded_file.h"
 
 static const char *const names[] = {
-#define ND_HOOK(name, type, params, args, raw)
-#define ND_ALIAS(name, of)
 #define ND_TLS(name, type, params, args) #name,
 #include "shim/hooks.def"
-#undef ND_HOOK
-#undef ND_ALIAS
-#undef ND_TLS
 #define ND_TLS_HELPER(name, type, params) #name,
     ND_TLS_HELPERS(ND_TLS_HELPER)
 #undef ND_TLS_HELPER

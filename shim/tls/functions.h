@@ -1,7 +1,6 @@
 /* Finds the real functions of TLS libraries for the module that calls: libssl may be loaded RTLD_LOCAL (in Python,
  * Perl, PHP), where RTLD_NEXT does not find it, and a process may have two versions of OpenSSL. */
-#ifndef ND_TLS_FUNCTIONS_H
-#define ND_TLS_FUNCTIONS_H
+#pragma once
 
 #include <string.h>
 
@@ -29,13 +28,8 @@ struct bio_st;
     X(gnutls_session_get_flags, unsigned, (struct gnutls_session_int * session)) /* since 3.5 */
 
 struct nd_tls {
-#define ND_HOOK(name, type, params, args, raw)
-#define ND_ALIAS(name, of)
 #define ND_TLS(name, type, params, args) type(*name) params;
 #include "shim/hooks.def"
-#undef ND_HOOK
-#undef ND_ALIAS
-#undef ND_TLS
 #define ND_TLS_HELPER(name, type, params) type(*name) params;
     ND_TLS_HELPERS(ND_TLS_HELPER)
 #undef ND_TLS_HELPER
@@ -84,5 +78,3 @@ void nd_tls_queue_errno(const struct nd_tls *tls);
  * has put there: SSL_get_error returns SSL_ERROR_SSL. (SSL_R_UNEXPECTED_EOF_WHILE_READING, of a connection that was
  * reset, would be an end of file to Python.) Keeps errno. Not async-signal-safe. */
 void nd_tls_queue_ended(const struct nd_tls *tls);
-
-#endif

@@ -1,6 +1,5 @@
 /* Finds the TLS operation that a call on a socket is part of. */
-#ifndef ND_TLS_INNERMOST_H
-#define ND_TLS_INNERMOST_H
+#pragma once
 
 #include "shim/tls/scope.h"
 
@@ -19,5 +18,3 @@ bool nd_scope_finds_socket(void);
 /* Called when the thread makes a call on a socket with ND_SOCK_TLS_CANDIDATE, which is cleared. If the thread is in an
  * operation whose socket is not known yet, this is the one. Async-signal-safe; keeps errno. */
 void nd_scope_touched(int fd, struct nd_sock *sock);
-
-#endif

@@ -1,6 +1,5 @@
 #include "shim/tls/loaded_file.h"
 
-#include <dlfcn.h>
 #include <link.h>
 #include <stddef.h>
 #include <string.h>

@@ -1,6 +1,5 @@
 /* A loaded file, and whether it is still loaded: after dlclose another file may be at its address. */
-#ifndef ND_TLS_LOADED_FILE_H
-#define ND_TLS_LOADED_FILE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,5 +24,3 @@ static inline bool nd_loaded_file_contains(const struct nd_loaded_file *loaded, 
 
 /* Whether the same file is still at the same address. Otherwise as nd_loaded_file_find. */
 bool nd_loaded_file_still(const struct nd_loaded_file *loaded);
-
-#endif

@@ -1,6 +1,5 @@
 /* The operations of TLS libraries, and a call of one. */
-#ifndef ND_TLS_OPERATION_H
-#define ND_TLS_OPERATION_H
+#pragma once
 
 #include "shim/report/slots.h"
 #include "shim/tls/functions.h"
@@ -58,5 +57,3 @@ struct nd_tls_call {
     struct nd_tls buffer; /* for `tls`, where the functions could not be stored */
 };
 _Static_assert(offsetof(struct nd_tls_call, scope) == 0, "a pointer to the scope is one to the call");
-
-#endif

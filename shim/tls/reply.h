@@ -1,7 +1,6 @@
 /* Whether a reply is pending on a TLS connection (ND_SOCK_SENT_LAST). The reads and writes on its socket cannot tell:
  * they also transfer messages of TLS itself. All functions are async-signal-safe. */
-#ifndef ND_TLS_REPLY_H
-#define ND_TLS_REPLY_H
+#pragma once
 
 #include "shim/tls/operation.h"
 
@@ -15,5 +14,3 @@ void nd_tls_keep_reply_pending(const struct nd_tls_call *call);
 
 /* Called at the end of a handshake: its last message needs no reply. */
 void nd_tls_forget_handshake(const struct nd_tls_call *call);
-
-#endif

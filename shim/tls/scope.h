@@ -1,7 +1,6 @@
 /* A scope: one absolute deadline for a whole TLS operation. While the thread is inside the operation, each read and
  * write on its descriptor is tried without waiting, then waits at most for the remaining time. */
-#ifndef ND_TLS_SCOPE_H
-#define ND_TLS_SCOPE_H
+#pragma once
 
 #include "shim/limit/expiry.h"
 #include "shim/report/operations.h"
@@ -25,8 +24,6 @@ struct nd_scope_link {
  * early. */
 #define ND_SCOPE_TICK (10 * ND_MSEC)
 
-enum nd_scope_limit { ND_SCOPE_NONE, ND_SCOPE_HANDSHAKE, ND_SCOPE_SHUTDOWN, ND_SCOPE_RECV };
-
 struct nd_scope;
 
 /* The functions for the scopes of one kind. Constant; any of them may be NULL. */
@@ -49,7 +46,7 @@ struct nd_scope {
     int fd;             /* -1 where it is not known, or its calls do not wait */
     bool inbound;
     bool fresh; /* no call has used the scope since it was opened, ND_SCOPE_TICK before `began` */
-    enum nd_scope_limit limit;
+    enum nd_limit limit;
     nd_time began, timeout;     /* a timeout of 0: there is no deadline now */
     nd_time stands_since;       /* since when the operation has not waited; ND_NEVER: its clock runs */
     struct nd_operation *spans; /* of the socket's record, where the limit is for several calls; else NULL */
@@ -160,7 +157,7 @@ static inline void nd_scope_stand(struct nd_scope *scope, nd_time now) {
 #define ND_SCOPE_SLACK (20 * ND_MSEC)
 
 static inline bool nd_scope_is_kernel_timed(const struct nd_scope *scope, nd_time limit, nd_time now) {
-    return scope->limit == ND_SCOPE_RECV && limit == scope->timeout && now - scope->began < ND_SCOPE_SLACK;
+    return scope->limit == ND_LIMIT_RECV && limit == scope->timeout && now - scope->began < ND_SCOPE_SLACK;
 }
 
 /* Closes a scope; the outer one is the innermost again. Async-signal-safe; keeps errno. */
@@ -199,9 +196,6 @@ void nd_scope_observe(const struct nd_scope *scope);
 /* The scope's expiry at `now`, for a report. */
 struct nd_expiry nd_scope_expiry(const struct nd_scope *scope, nd_time now);
 
-/* The name of the limit's setting. */
-const char *nd_scope_limit_name(enum nd_scope_limit limit, bool inbound);
-
 /* Whether ESTABLISH bounds an operation of several calls. */
 static inline bool nd_scope_is_of_establish(const struct nd_operation *operation) {
     return operation->limit == nd_limit_names[ND_LIMIT_ESTABLISH];
@@ -211,5 +205,3 @@ static inline bool nd_scope_is_of_establish(const struct nd_operation *operation
 static inline nd_time nd_scope_end(const struct nd_scope *scope) {
     return scope && scope->timeout ? nd_time_after(scope->began, scope->timeout) : ND_NEVER;
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* Which descriptors are members of which epoll sets, and which descriptors are duplicates of one set. Everything here
  * is async-signal-safe. */
-#ifndef ND_WAIT_EPOLL_MEMBER_H
-#define ND_WAIT_EPOLL_MEMBER_H
+#pragma once
 
 #include <sys/epoll.h>
 
@@ -72,5 +71,3 @@ static inline bool nd_epoll_is_timed(int fd, const struct nd_sock *sock, uint32_
         return nd_sock_lookup(nd_epoll_home(fd))->epoll.timed;
     return (nd_watch_exact(fd) & nd_watch_events((short)events)) || (events & EPOLLONESHOT);
 }
-
-#endif

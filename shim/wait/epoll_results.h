@@ -1,7 +1,6 @@
 /* Adds pending timeouts (limit/pending_timeout.h), of which the kernel knows nothing, to the events of an epoll set and
  * of the sets that it is a member of. Async-signal-safe. */
-#ifndef ND_WAIT_EPOLL_RESULTS_H
-#define ND_WAIT_EPOLL_RESULTS_H
+#pragma once
 
 #include <sys/epoll.h>
 
@@ -21,5 +20,3 @@ static inline bool nd_epoll_shows(int epfd) {
 /* Adds the set's sockets that have a pending timeout, and its inner sets that have such sockets, to `events`, which
  * holds `ready` events and has space for `count`. Returns the new number of events. Errno undefined. */
 int nd_epoll_show(int epfd, struct epoll_event *events, int ready, int count);
-
-#endif

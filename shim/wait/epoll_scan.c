@@ -1,9 +1,7 @@
 #include "shim/wait/epoll_scan.h"
-#include "shim/limit/gone.h"
 
 #include "shim/limit/pending_timeout.h"
 #include "shim/poll.h"
-#include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
 #include "shim/wait/epoll_member.h"
 #include "shim/wait/epoll_set.h"

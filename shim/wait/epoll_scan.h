@@ -1,7 +1,6 @@
 /* Scans the sockets of an epoll set, ends those whose limits have expired, and computes when the next limit expires.
  * Async-signal-safe. */
-#ifndef ND_WAIT_EPOLL_SCAN_H
-#define ND_WAIT_EPOLL_SCAN_H
+#pragma once
 
 #include "shim/limit/wait_clock.h"
 
@@ -12,5 +11,3 @@ struct nd_connections nd_epoll_connections(int epfd);
  * expired, reported as `operation`, and sets when the set is due next. `connections` are all that the wait is for where
  * the set is only a part of it, else NULL. Returns whether a connection was ended. Errno undefined. */
 bool nd_epoll_scan(const char *operation, int epfd, const struct nd_connections *connections, nd_time now);
-
-#endif

@@ -1,6 +1,5 @@
 #include "shim/wait/epoll_set.h"
 
-#include "shim/limit/gone.h"
 #include "shim/report/slots_fast.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"

@@ -2,8 +2,7 @@
  * registers when the set is scanned (uring.h). If no limit holds for any member, a wait is the program's own call. Else
  * a wait costs the same however many members there are: they are scanned only when a limit may have expired, and so
  * seldom that scans take at most a hundredth of the time. Everything here is async-signal-safe. */
-#ifndef ND_WAIT_EPOLL_SET_H
-#define ND_WAIT_EPOLL_SET_H
+#pragma once
 
 #include "shim/settings/settings.h"
 #include "shim/socket/change.h"
@@ -52,5 +51,3 @@ static inline bool nd_epoll_is_current(const struct nd_sock *sock) {
 
 /* Reads the members of the set from the kernel if io_uring instances have been given work since that was done last. */
 void nd_epoll_read_rings(int epfd, struct nd_epoll *set);
-
-#endif

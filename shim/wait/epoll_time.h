@@ -1,6 +1,5 @@
 /* The clocks of an epoll set and its members, and when the set is scanned. Everything here is async-signal-safe. */
-#ifndef ND_WAIT_EPOLL_TIME_H
-#define ND_WAIT_EPOLL_TIME_H
+#pragma once
 
 #include "shim/limit/wait_clock.h"
 
@@ -55,5 +54,3 @@ static inline bool nd_epoll_is_rescheduled(const struct nd_epoll *set, nd_time d
 
 /* Lowers the set's shortest limit to the shortest one that may come to hold for `sock`. */
 void nd_epoll_note_limit(struct nd_epoll *set, const struct nd_sock *sock);
-
-#endif

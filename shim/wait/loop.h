@@ -1,7 +1,6 @@
 /* The loop of every wait on a set of descriptors: it keeps the program's timeout, and wakes when a limit in the set
  * expires. */
-#ifndef ND_WAIT_LOOP_H
-#define ND_WAIT_LOOP_H
+#pragma once
 
 #include <stddef.h>
 
@@ -109,5 +108,3 @@ ND_INLINE int nd_wait_loop(const struct nd_waiting *how, bool masked, void *set,
                      call.ended);
     return ready;
 }
-
-#endif

@@ -2,7 +2,6 @@
 
 #include "base/compiler.h"
 #include "shim/limit/expiry.h"
-#include "shim/limit/wait_clock.h"
 #include "shim/socket/ended.h"
 #include "shim/wait/epoll_member.h"
 

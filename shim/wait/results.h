@@ -2,8 +2,7 @@
  * connection that was reset as readable, with an error; one that was ended by connect(AF_UNSPEC) only as POLLERR |
  * POLLHUP (tcp_poll checks RCV_SHUTDOWN), and a program that checks for POLLIN alone would poll for ever. One that
  * KEEPALIVE ended is reported as an expiry of the wait. Async-signal-safe. */
-#ifndef ND_WAIT_RESULTS_H
-#define ND_WAIT_RESULTS_H
+#pragma once
 
 #include <poll.h>
 #include <sys/epoll.h>
@@ -22,5 +21,3 @@ static inline void nd_results_epoll(enum nd_call operation, int epfd, struct epo
     if (__builtin_expect(any & (EPOLLERR | EPOLLHUP), 0))
         nd_results_epoll_ended(operation, epfd, events, ready);
 }
-
-#endif

@@ -6,7 +6,6 @@
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
-#include "shim/wait/epoll_member.h"
 #include "shim/wait/epoll_results.h"
 #include "shim/wait/epoll_scan.h"
 #include "shim/wait/epoll_set.h"

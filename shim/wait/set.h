@@ -1,7 +1,6 @@
 /* The wait clock in poll and select: both wait for a set of descriptors, and differ only in the form of the set. A
  * socket's clock runs while a thread waits for it, restarts on progress, and adds up over repeated short waits. */
-#ifndef ND_WAIT_SET_H
-#define ND_WAIT_SET_H
+#pragma once
 
 #include "shim/wait/loop.h"
 
@@ -54,5 +53,3 @@ bool nd_wait_set_check(struct nd_wait_set *set);
 /* Waits as the program asked, and ends connections whose limits expire, so that the kernel reports them. Returns what
  * the real call returns. Async-signal-safe; a cancellation point as the real call. */
 int nd_wait_set_run(struct nd_wait_set *set);
-
-#endif

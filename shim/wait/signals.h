@@ -1,7 +1,6 @@
 /* Whether an interrupted call continues: SO_RCVTIMEO and poll make the kernel report interruptions that a plain
  * blocking call would not have returned. Everything here is async-signal-safe. */
-#ifndef ND_WAIT_SIGNALS_H
-#define ND_WAIT_SIGNALS_H
+#pragma once
 
 #include <signal.h>
 #include <stdbool.h>
@@ -23,5 +22,3 @@ struct nd_signals_held {
  * interrupt neither. Does nothing where held->any is set. Errno is undefined after both. */
 void nd_signals_hold(struct nd_signals_held *held);
 void nd_signals_let_go(const struct nd_signals_held *held);
-
-#endif

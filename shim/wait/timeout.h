@@ -1,6 +1,5 @@
 /* The timeouts of poll, select and epoll_wait in the forms that those take. Async-signal-safe; errno is kept. */
-#ifndef ND_WAIT_TIMEOUT_H
-#define ND_WAIT_TIMEOUT_H
+#pragma once
 
 #include <stddef.h>
 #include <time.h>
@@ -37,5 +36,3 @@ static inline const struct timespec *nd_timeout_to_timespec(nd_time timeout, con
     *storage = (struct timespec){(time_t)(timeout / ND_SEC), (long)(timeout % ND_SEC)};
     return timeout == ND_NEVER ? NULL : storage;
 }
-
-#endif

@@ -10,7 +10,6 @@
 #include "shim/poll.h"
 #include "shim/real.h"
 #include "shim/report/slots.h"
-#include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
 #include "shim/socket/profile.h"
@@ -42,7 +41,11 @@ static bool has_input(const struct nd_wait *wait) {
 /* Whether a limit has fired at `now`; else sets *next to the time of the next check. The limits on the connection are
  * not checked where there is input: LIFETIME fires only once, and the next call would not find it. */
 static bool has_fired(struct nd_wait *wait, nd_time now, nd_time *next) {
-    *next = ND_NEVER;
+    *next = wait->deadline ? wait->deadline : ND_NEVER;
+    if (now >= *next) {
+        wait->expiry.elapsed += now - *next;
+        return true;
+    }
     if (wait->fired && wait->fired(wait, now, next))
         return true;
     if (wait->events & POLLIN) {

@@ -1,7 +1,6 @@
 /* Waiting for one descriptor: the loop that every blocking call on a socket waits in. The caller says which events it
  * waits for and what bounds the wait. Async-signal-safe; a cancellation point like the call that waits. */
-#ifndef ND_WAIT_WAIT_H
-#define ND_WAIT_WAIT_H
+#pragma once
 
 #include <errno.h>
 #include <stdbool.h>
@@ -32,8 +31,9 @@ struct nd_wait {
     bool anew;                /* the call is made anew where the settings change, instead of `renew` */
     bool shows_interruptions; /* with a timeout of the program's own the kernel ignores SA_RESTART */
     nd_time own;              /* when its own timeout ends the call; ND_NEVER; -1 where that is not known */
+    nd_time deadline; /* when a limit fires that nothing restarts: `expiry` is what it is then. ND_NEVER or 0: none */
     /* Returns whether a limit has fired at `now`, and fills wait->expiry then; else sets *next to the time of the next
-     * check. NULL: only IDLE, LIFETIME and MIN_RATE bound the wait. */
+     * check. NULL: only the deadline, IDLE, LIFETIME and MIN_RATE bound the wait. */
     bool (*fired)(struct nd_wait *wait, nd_time now, nd_time *next);
     /* The settings have changed: brings what bounds the wait up to date. NULL where that is read anew each time. */
     void (*renew)(struct nd_wait *wait);
@@ -98,5 +98,3 @@ static inline long nd_keep_errno(long result, int saved) {
 
 /* Whether the descriptor is in non-blocking mode now, asked from the kernel. Keeps errno. */
 bool nd_nonblocking(int fd);
-
-#endif

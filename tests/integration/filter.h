@@ -1,6 +1,5 @@
 /* A seccomp filter that lets system calls and socket options fail, for programs of the tests. */
-#ifndef FILTER_H
-#define FILTER_H
+#pragma once
 
 #include <errno.h>
 #include <linux/filter.h>
@@ -48,5 +47,3 @@ static struct sock_fprog finish_filter(void) {
     add((struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
     return (struct sock_fprog){filter_length, filter_code};
 }
-
-#endif

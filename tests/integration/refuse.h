@@ -1,7 +1,6 @@
 /* Calls that fail from some point of a program on: "nofile" is RLIMIT_NOFILE of 0, and CALL=ERRNO a system call that a
  * filter denies of which no hook has heard. */
-#ifndef REFUSE_H
-#define REFUSE_H
+#pragma once
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -68,5 +67,3 @@ static void refuse_all(int count, char **what) {
     if (filters)
         install();
 }
-
-#endif

@@ -186,6 +186,19 @@ def test_accept(net, before):
     set_and_wait(talk, f"ACCEPT={MS}")
 
 
+def test_an_accept_is_observed_from_then_on(net):
+    """The expiry is told, and the call waits on for the connection that comes after it."""
+    talk = Talk(net, net.serve(tcp.silent), ACCEPT="3s")  # that `ps` and `set` come before it on a busy host
+    talk.call("globals().update(l=socket.create_server(('127.0.0.1', 0)))")
+    port = int(talk.call("l.getsockname()[1]")[0])
+    under_way(talk, "len(l.accept())", "accept4")
+    netdeadline("set", talk.pid, "MODE=observe")
+    assert look.until(lambda: look.stats(talk.pid)[talk.pid].get("accept4", {}).get("observed"))
+    net.run(programs.child(f"socket.create_connection(('127.0.0.1', {port}))"), library=False)
+    assert talk.answer()[0] == "2"
+
+
+
 @pytest.mark.parametrize("before", ["30s", pytest.param("off", marks=UNCHECKED)])
 def test_datagrams(net, before):
     talk = Talk(net, net.serve(tcp.silent), RECV=before)

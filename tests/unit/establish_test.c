@@ -65,7 +65,7 @@ END_TEST
 START_TEST(an_address_without_a_name_has_it_all) {
     ck_assert_int_eq(time_of("::1", THREAD), LIMIT);
     fake.now += LIMIT;
-    nd_establish_failed(sock, fake.now);
+    nd_establish_change(sock, ND_ESTABLISH_FAILED, fake.now);
     ck_assert_int_eq(time_of("::1", THREAD), LIMIT); /* each connect is an establishment of its own */
 }
 END_TEST
@@ -95,7 +95,7 @@ START_TEST(threads_have_budgets_of_their_own) {
     look_up("two.test", AF_UNSPEC, THREAD, 1, 2);
     ck_assert_int_eq(time_of("::1", THREAD), LIMIT / 2);
     fake.now += LIMIT / 2;
-    nd_establish_failed(sock, fake.now);
+    nd_establish_change(sock, ND_ESTABLISH_FAILED, fake.now);
     look_up("Two.TEST.", AF_UNSPEC, OTHER, 1, 2);
     ck_assert_int_eq(time_of("::1", OTHER), LIMIT / 2);
     ck_assert_int_eq(time_of("::2", THREAD), LIMIT / 2); /* what is left of its own */
@@ -107,10 +107,10 @@ START_TEST(a_thread_may_look_names_up_for_others) {
     look_up("two.test", AF_UNSPEC, THREAD, 1, 2);
     ck_assert_int_eq(time_of("::1", OTHER), LIMIT / 2);
     fake.now += LIMIT / 2;
-    nd_establish_failed(sock, fake.now);
+    nd_establish_change(sock, ND_ESTABLISH_FAILED, fake.now);
     ck_assert_int_eq(time_of("::2", OTHER), LIMIT / 2);
     fake.now += LIMIT / 2;
-    nd_establish_failed(sock, fake.now);
+    nd_establish_change(sock, ND_ESTABLISH_FAILED, fake.now);
     ck_assert(!attempt("::2", OTHER));
     look_up("two.test", AF_UNSPEC, THIRD, 1, 2); /* a new lookup for it */
     ck_assert_int_eq(time_of("::1", OTHER), LIMIT / 2);
@@ -141,7 +141,7 @@ START_TEST(two_lookups_for_two_families) {
     fake.now += ND_SEC;
     look_up("two.test", AF_INET, THREAD, 2, 1);
     ck_assert_int_eq(time_of("::2", THREAD), (LIMIT - ND_SEC) / 2);
-    nd_establish_failed(sock, fake.now);
+    nd_establish_change(sock, ND_ESTABLISH_FAILED, fake.now);
     look_up("two.test", AF_INET, THREAD, 2, 1); /* once more: another establishment */
     ck_assert_int_eq(time_of("::2", THREAD), LIMIT);
 }
@@ -150,9 +150,9 @@ END_TEST
 START_TEST(success_ends_it_and_a_failed_handshake_does_not) {
     look_up("two.test", AF_UNSPEC, THREAD, 1, 2);
     ck_assert(attempt("::1", THREAD));
-    nd_establish_succeeded(sock);
+    nd_establish_change(sock, ND_ESTABLISH_SUCCEEDED, fake.now);
     fake.now += LIMIT;
-    nd_establish_reopen(sock, fake.now);
+    nd_establish_change(sock, ND_ESTABLISH_REOPENED, fake.now);
     ck_assert(!attempt("::2", THREAD));
 }
 END_TEST
@@ -194,7 +194,7 @@ static void *storm(void *thread) {
         if (i % 20 == 0)
             look_up("two.test", AF_UNSPEC, (uintptr_t)thread, 1, 2);
         nd_establish_attempt(&mine, &endpoint, (uintptr_t)thread, true, fake.now);
-        nd_establish_failed(&mine, fake.now);
+        nd_establish_change(&mine, ND_ESTABLISH_FAILED, fake.now);
         if (mine.establish.others > 1 || mine.establish.began != fake.now)
             return thread;
     }

@@ -151,17 +151,6 @@ START_TEST(observing_only_tells) {
 }
 END_TEST
 
-START_TEST(observed_calls_are_told_where_they_were_too_long) {
-    nd_time began = fake.now - 3 * ND_SEC;
-    nd_expiry_report_observed(fd, "read", "RECV", 0, began);
-    nd_expiry_report_observed(fd, "read", "RECV", 4 * ND_SEC, began);
-    ck_assert_uint_eq(fake.told, 0);
-    nd_expiry_report_observed(fd, "read", "RECV", 3 * ND_SEC, began);
-    ck_assert_uint_eq(fake.told, 1);
-    ck_assert_int_eq(fake.last.elapsed, 3 * ND_SEC);
-}
-END_TEST
-
 void add_tests(TCase *tests) {
     tcase_add_checked_fixture(tests, start, end);
     tcase_add_test(tests, a_stream_is_told_and_then_ended);
@@ -174,5 +163,4 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, an_attempt_is_taken_back_and_its_error_with_it);
     tcase_add_test(tests, a_pending_peer_is_told_as_given);
     tcase_add_test(tests, observing_only_tells);
-    tcase_add_test(tests, observed_calls_are_told_where_they_were_too_long);
 }

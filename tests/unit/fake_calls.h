@@ -1,7 +1,6 @@
 /* A socket whose every answer is in a script: what successive polls, sends and receives return, each after a time. For
  * the tests of calls that wait. */
-#ifndef FAKE_CALLS_H
-#define FAKE_CALLS_H
+#pragma once
 
 #include <check.h>
 #include <errno.h>
@@ -120,5 +119,3 @@ static void start(void) {
     nd_real.fcntl = (__typeof__(nd_real.fcntl))fake_fcntl;
     sock = nd_sock_created(FD, ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED);
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* What tests of epoll sets share, beside fake_kernel.h: sets and connections by number, and a wait that only moves the
  * fake clock. To be included by one file. */
-#ifndef FAKE_EPOLL_H
-#define FAKE_EPOLL_H
+#pragma once
 
 #include <check.h>
 #include <poll.h>
@@ -113,5 +112,3 @@ static bool wait_for(int epfd, nd_time lasts) {
 static bool has_expired(int fd) {
     return (nd_sock_flags(nd_sock_lookup(fd)) & ND_SOCK_EXPIRED) != 0;
 }
-
-#endif

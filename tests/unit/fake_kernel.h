@@ -1,7 +1,6 @@
 /* Stand-ins for unit tests: a clock that only the test moves, and a kernel whose sockets say what the test wants. To be
  * included by one file: it defines the clock and the start-up state, so that those objects are not linked. */
-#ifndef FAKE_KERNEL_H
-#define FAKE_KERNEL_H
+#pragma once
 
 #include "base/clock.h"
 
@@ -173,5 +172,3 @@ static void fake_start(void) {
     nd_real.ioctl = fake_ioctl;
     nd_real.connect = fake_connect;
 }
-
-#endif

@@ -31,7 +31,7 @@ static void start(void) {
 }
 
 static void wish(const char *name, int64_t value, int64_t window) {
-    nd_live_wish.value[row_of(name)] = (struct nd_live_value){value, window};
+    nd_live_wish.value[row_of(name)] = (struct nd_setting_value){value, window};
     nd_live_wish.sequence += 2;
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/un.h>
 
+#include "shim/call/lookup.h"
 #include "shim/settings/environment.h"
 #include "shim/settings/resolved_names.h"
 #include "shim/settings/settings.h"
@@ -45,7 +46,8 @@ static void found(const char *asked, const char *canonical, const char *address)
     struct sockaddr_in v4 = {.sin_family = AF_INET};
     struct addrinfo list = {.ai_family = AF_INET, .ai_addr = (struct sockaddr *)&v4, .ai_addrlen = sizeof v4};
     ck_assert_int_eq(inet_pton(AF_INET, address, &v4.sin_addr), 1);
-    nd_profile_found(asked, canonical, &list);
+    nd_active = true;
+    nd_lookup_found(NULL, asked, canonical, &list);
 }
 
 START_TEST(one_profile_for_one_set_of_rules) {
@@ -110,10 +112,11 @@ START_TEST(names_of_a_hostent) {
     char *list[] = {(char *)&address, NULL};
     struct hostent host = {.h_name = "db.test", .h_addrtype = AF_INET6, .h_length = 16, .h_addr_list = list};
     start("[destination db.test]\nRECV=1s\n");
-    nd_profile_found_host("alias", &host);
+    nd_active = true;
+    nd_lookup_found_host(NULL, "alias", &host);
     ck_assert_uint_ne(to("::1", 1), 0);
     host.h_length = 4;
-    nd_profile_found_host("alias", &host); /* of no use, but no harm */
+    nd_lookup_found_host(NULL, "alias", &host); /* of no use, but no harm */
 }
 END_TEST
 

@@ -124,8 +124,6 @@ START_TEST(each_row_is_bound_to_its_own_name) {
     const bool found_later = nd_real_is_libcs;
 #define ND_HOOK(name, type, params, args, raw)                                                                         \
     check_bound(#name, found_later ? nd_real_find(&nd_real.name, #name) : *(void **)&nd_real.name);
-#define ND_ALIAS(name, of)
-#define ND_TLS(name, type, params, args)
 #include "shim/hooks.def"
 }
 END_TEST

@@ -250,7 +250,7 @@ static ssize_t scoped(const struct answer *script, nd_time stands_since) {
     const struct nd_receive_call call = call_with(0);
     struct nd_scope scope = {.operation = "SSL_connect",
                              .fd = FD,
-                             .limit = ND_SCOPE_HANDSHAKE,
+                             .limit = ND_LIMIT_TLS_HANDSHAKE,
                              .began = fake.now - ND_SEC,
                              .timeout = 5 * ND_SEC,
                              .stands_since = stands_since};

@@ -129,11 +129,11 @@ START_TEST(each_side_has_its_limits) {
     struct nd_sock *sock = nd_sock_created(FD, INET | ND_SOCK_CONNECTED);
     ck_assert_int_eq(nd_sock_recv_limit(sock), ND_SEC);
     ck_assert_int_eq(nd_sock_send_limit(sock), 0);
-    ck_assert_str_eq(ND_LIMIT_NAME(sock, "RECV"), "RECV");
+    ck_assert_str_eq(nd_limit_name(sock, ND_LIMIT_RECV), "RECV");
     nd_sock_change(FD, sock, ND_SOCK_INBOUND, 0);
     ck_assert_int_eq(nd_sock_recv_limit(sock), 2 * ND_SEC);
     ck_assert_int_eq(nd_sock_send_limit(sock), 3 * ND_SEC);
-    ck_assert_str_eq(ND_LIMIT_NAME(sock, "RECV"), "INBOUND_RECV");
+    ck_assert_str_eq(nd_limit_name(sock, ND_LIMIT_RECV), "INBOUND_RECV");
 }
 END_TEST
 

@@ -36,7 +36,7 @@ static bool bounds(struct nd_scope *scope, const void *caller) {
 static const struct nd_scope_kind kind = {.expects = expects_code, .bounds = bounds};
 
 /* A TLS operation on `fd` that calls inside(). */
-static NOINLINE void operation(int fd, enum nd_scope_limit limit, void (*inside)(void)) {
+static NOINLINE void operation(int fd, enum nd_limit limit, void (*inside)(void)) {
     struct nd_scope scope = {.kind = &kind,
                              .operation = "SSL_x",
                              .object = fd == FD ? &an_object : &another_object,
@@ -73,7 +73,7 @@ static void look(void) {
 
 START_TEST(a_scope_is_its_descriptors_and_ends_with_the_operation) {
     ck_assert_ptr_null(scope_of(FD));
-    operation(FD, ND_SCOPE_HANDSHAKE, look);
+    operation(FD, ND_LIMIT_TLS_HANDSHAKE, look);
     ck_assert_ptr_null(scope_of(FD));
 }
 END_TEST
@@ -84,7 +84,7 @@ static void ask_for_the_object(void) {
 }
 
 START_TEST(an_operation_within_is_recognised_by_its_object) {
-    operation(FD, ND_SCOPE_HANDSHAKE, ask_for_the_object);
+    operation(FD, ND_LIMIT_TLS_HANDSHAKE, ask_for_the_object);
     ck_assert_ptr_null(nd_scope_around(&an_object));
 }
 END_TEST
@@ -98,7 +98,7 @@ static void ask_for_a_deadline(void) {
 
 START_TEST(a_call_is_bounded_where_its_scope_has_a_deadline) {
     ck_assert(!nd_scope_bounds(FD, code));
-    operation(FD, ND_SCOPE_HANDSHAKE, ask_for_a_deadline);
+    operation(FD, ND_LIMIT_TLS_HANDSHAKE, ask_for_a_deadline);
     ck_assert(!nd_scope_bounds(FD, code));
 }
 END_TEST
@@ -109,7 +109,7 @@ static void ask_from_elsewhere(void) {
 }
 
 START_TEST(a_call_that_is_not_the_operations_has_no_scope) {
-    operation(FD, ND_SCOPE_HANDSHAKE, ask_from_elsewhere);
+    operation(FD, ND_LIMIT_TLS_HANDSHAKE, ask_from_elsewhere);
 }
 END_TEST
 
@@ -141,13 +141,13 @@ static void look_at_other(void) {
 }
 
 static void callback(void) {
-    operation(OTHER, ND_SCOPE_RECV, look_at_other);
+    operation(OTHER, ND_LIMIT_RECV, look_at_other);
     ck_assert_ptr_nonnull(scope_of(FD));
     ck_assert_ptr_null(scope_of(OTHER));
 }
 
 START_TEST(an_operation_in_a_callback_gives_the_outer_back) {
-    operation(FD, ND_SCOPE_HANDSHAKE, callback);
+    operation(FD, ND_LIMIT_TLS_HANDSHAKE, callback);
     ck_assert_ptr_null(scope_of(FD));
 }
 END_TEST
@@ -158,16 +158,16 @@ static void jump(void) {
 
 START_TEST(a_scope_left_by_longjmp_is_recognised) {
     if (setjmp(away) == 0)
-        operation(FD, ND_SCOPE_HANDSHAKE, jump);
+        operation(FD, ND_LIMIT_TLS_HANDSHAKE, jump);
     ck_assert_ptr_null(another_call(FD));
 }
 END_TEST
 
 START_TEST(after_a_longjmp_the_next_operation_has_its_own_scope) {
     if (setjmp(away) == 0)
-        operation(FD, ND_SCOPE_HANDSHAKE, jump);
+        operation(FD, ND_LIMIT_TLS_HANDSHAKE, jump);
     fake.now += 3600 * ND_SEC;
-    operation(FD, ND_SCOPE_HANDSHAKE, look);
+    operation(FD, ND_LIMIT_TLS_HANDSHAKE, look);
 }
 END_TEST
 
@@ -181,7 +181,7 @@ static NOINLINE const struct nd_scope *buffer_over_it(void) {
 static NOINLINE void deep_operation(void) {
     char above[2048]; /* the frame left lies in the buffer */
     __asm__ volatile("" : : "r"(above) : "memory");
-    operation(FD, ND_SCOPE_HANDSHAKE, jump);
+    operation(FD, ND_LIMIT_TLS_HANDSHAKE, jump);
 }
 
 static const void *elsewhere = &another_object;
@@ -220,7 +220,7 @@ static void close_it(void) {
 }
 
 START_TEST(a_closed_descriptor_has_no_scope) {
-    operation(FD, ND_SCOPE_HANDSHAKE, close_it);
+    operation(FD, ND_LIMIT_TLS_HANDSHAKE, close_it);
     ck_assert_ptr_null(scope_of(FD));
 }
 END_TEST
@@ -239,7 +239,7 @@ static void ask_a_thread(void) {
 }
 
 START_TEST(a_scope_is_its_threads) {
-    operation(FD, ND_SCOPE_HANDSHAKE, ask_a_thread);
+    operation(FD, ND_LIMIT_TLS_HANDSHAKE, ask_a_thread);
 }
 END_TEST
 
@@ -302,22 +302,22 @@ START_TEST(a_calm_scope_left_by_longjmp_is_recognised) {
         deep_calm_operation();
     spoil_calm();
     ck_assert(!calm_in_a_buffer());
-    operation(FD, ND_SCOPE_HANDSHAKE, look); /* over one that was left */
+    operation(FD, ND_LIMIT_TLS_HANDSHAKE, look); /* over one that was left */
     ck_assert(!is_calm());
 }
 END_TEST
 
 static const struct {
-    enum nd_scope_limit limit;
+    enum nd_limit limit;
     bool inbound;
     const char *name;
 } names[] = {
-    {ND_SCOPE_HANDSHAKE, false, "TLS_HANDSHAKE"},
-    {ND_SCOPE_HANDSHAKE, true, "INBOUND_TLS_HANDSHAKE"},
-    {ND_SCOPE_SHUTDOWN, false, "TLS_SHUTDOWN"},
-    {ND_SCOPE_SHUTDOWN, true, "INBOUND_TLS_SHUTDOWN"},
-    {ND_SCOPE_RECV, false, "RECV"},
-    {ND_SCOPE_RECV, true, "INBOUND_RECV"},
+    {ND_LIMIT_TLS_HANDSHAKE, false, "TLS_HANDSHAKE"},
+    {ND_LIMIT_TLS_HANDSHAKE, true, "INBOUND_TLS_HANDSHAKE"},
+    {ND_LIMIT_TLS_SHUTDOWN, false, "TLS_SHUTDOWN"},
+    {ND_LIMIT_TLS_SHUTDOWN, true, "INBOUND_TLS_SHUTDOWN"},
+    {ND_LIMIT_RECV, false, "RECV"},
+    {ND_LIMIT_RECV, true, "INBOUND_RECV"},
 };
 static int current_name;
 
@@ -347,7 +347,7 @@ static void observe(void) {
 }
 
 START_TEST(observing_tells_of_too_long_an_operation) {
-    operation(FD, ND_SCOPE_HANDSHAKE, observe);
+    operation(FD, ND_LIMIT_TLS_HANDSHAKE, observe);
     ck_assert_int_eq(fake.disconnects, 0);
 }
 END_TEST

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "shim/mode.h"
-#include "shim/report/expiries.h"
 #include "tests/unit/fake_kernel.h"
 #include "tests/unit/unit.h"
 

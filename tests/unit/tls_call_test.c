@@ -128,14 +128,14 @@ static NOINLINE int fast_hook(const struct nd_tls_operation *operation, int (*bo
     return result;
 }
 
-static enum nd_scope_limit seen_limit;
+static enum nd_limit seen_limit;
 static nd_time seen_end;
 
 /* A system call of the library's on the socket: notes what bounds it. */
 static NOINLINE int look(struct nd_tls_call *call) {
     const struct nd_scope *scope = nd_scope_bounds(fd, text);
     (void)call;
-    seen_limit = scope ? scope->limit : ND_SCOPE_NONE;
+    seen_limit = scope ? scope->limit : ND_LIMIT_NONE;
     seen_end = nd_scope_end(scope);
     return 1;
 }
@@ -147,14 +147,14 @@ static int look_unfinished(struct nd_tls_call *call) {
 
 START_TEST(each_operation_has_its_limit) {
     hook(&reading, look);
-    ck_assert(seen_limit == ND_SCOPE_RECV && seen_end == fake.now + 3 * ND_SEC);
+    ck_assert(seen_limit == ND_LIMIT_RECV && seen_end == fake.now + 3 * ND_SEC);
     hook(&writing, look);
-    ck_assert(seen_limit == ND_SCOPE_NONE && seen_end == ND_NEVER);
+    ck_assert(seen_limit == ND_LIMIT_NONE && seen_end == ND_NEVER);
     hook(&closing, look);
-    ck_assert(seen_limit == ND_SCOPE_SHUTDOWN && seen_end == fake.now + 5 * ND_SEC);
+    ck_assert(seen_limit == ND_LIMIT_TLS_SHUTDOWN && seen_end == fake.now + 5 * ND_SEC);
     fake_tls.in_handshake = true;
     hook(&shake, look);
-    ck_assert(seen_limit == ND_SCOPE_HANDSHAKE && seen_end == fake.now + 10 * ND_SEC);
+    ck_assert(seen_limit == ND_LIMIT_TLS_HANDSHAKE && seen_end == fake.now + 10 * ND_SEC);
     ck_assert_ptr_null(nd_scope_current.scope);
     ck_assert_int_eq(calls, 4);
     ck_assert_uint_eq(fake.told, 0);
@@ -165,15 +165,15 @@ START_TEST(accepted_connections_have_limits_of_their_own) {
     nd_settings.inbound.recv = 7 * ND_SEC;
     nd_sock_change(fd, sock, ND_SOCK_INBOUND, 0);
     hook(&reading, look);
-    ck_assert(seen_limit == ND_SCOPE_RECV && seen_end == fake.now + 7 * ND_SEC);
+    ck_assert(seen_limit == ND_LIMIT_RECV && seen_end == fake.now + 7 * ND_SEC);
     hook(&closing, look);
-    ck_assert(seen_limit == ND_SCOPE_NONE);
+    ck_assert(seen_limit == ND_LIMIT_NONE);
 }
 END_TEST
 
 static int read_in_a_handshake(struct nd_tls_call *call) {
     look(call);
-    ck_assert(seen_limit == ND_SCOPE_HANDSHAKE && seen_end == fake.now + 10 * ND_SEC);
+    ck_assert(seen_limit == ND_LIMIT_TLS_HANDSHAKE && seen_end == fake.now + 10 * ND_SEC);
     fake.now += 2 * ND_SEC;
     fake_tls.in_handshake = false;
     look(call);
@@ -183,7 +183,7 @@ static int read_in_a_handshake(struct nd_tls_call *call) {
 START_TEST(a_read_that_makes_a_handshake_has_that_limit_until_it_is_over) {
     fake_tls.in_handshake = true;
     hook(&reading, read_in_a_handshake);
-    ck_assert(seen_limit == ND_SCOPE_RECV && seen_end == fake.now + 3 * ND_SEC);
+    ck_assert(seen_limit == ND_LIMIT_RECV && seen_end == fake.now + 3 * ND_SEC);
     ck_assert_int_eq(sock->operation.timeout, 0);
 }
 END_TEST
@@ -195,7 +195,7 @@ static int call_as_the_program(struct nd_tls_call *call) {
 
 START_TEST(a_call_of_the_program_from_within_is_not_bounded) {
     hook(&reading, call_as_the_program);
-    ck_assert(seen_limit == ND_SCOPE_RECV);
+    ck_assert(seen_limit == ND_LIMIT_RECV);
 }
 END_TEST
 
@@ -205,7 +205,7 @@ START_TEST(a_handshake_of_many_calls_has_one_deadline) {
     fake_tls.in_handshake = true;
     const nd_time began = fake.now;
     ck_assert_int_eq(hook(&shake, look_unfinished), UNFINISHED);
-    ck_assert(seen_limit == ND_SCOPE_NONE); /* its calls do not wait */
+    ck_assert(seen_limit == ND_LIMIT_NONE); /* its calls do not wait */
     fake.now += 6 * ND_SEC;
     ck_assert_int_eq(hook(&shake, look_unfinished), UNFINISHED);
     ck_assert_int_eq(sock->operation.began, began);
@@ -233,9 +233,9 @@ static void connect_under_establish(void) {
 START_TEST(a_handshake_is_the_last_part_of_an_establishment) {
     connect_under_establish();
     hook(&shake, look);
-    ck_assert(seen_limit == ND_SCOPE_HANDSHAKE && seen_end == fake.now + 8 * ND_SEC);
+    ck_assert(seen_limit == ND_LIMIT_TLS_HANDSHAKE && seen_end == fake.now + 8 * ND_SEC);
     hook(&shake, look); /* another one */
-    ck_assert(seen_limit == ND_SCOPE_HANDSHAKE && seen_end == fake.now + 10 * ND_SEC);
+    ck_assert(seen_limit == ND_LIMIT_TLS_HANDSHAKE && seen_end == fake.now + 10 * ND_SEC);
 }
 END_TEST
 
@@ -243,9 +243,9 @@ START_TEST(establish_bounds_a_handshake_alone) {
     nd_settings.outbound.tls_handshake = 0;
     connect_under_establish();
     hook(&shake, look);
-    ck_assert(seen_limit == ND_SCOPE_HANDSHAKE && seen_end == fake.now + 8 * ND_SEC);
+    ck_assert(seen_limit == ND_LIMIT_TLS_HANDSHAKE && seen_end == fake.now + 8 * ND_SEC);
     hook(&shake, look);
-    ck_assert(seen_limit == ND_SCOPE_NONE && seen_end == ND_NEVER);
+    ck_assert(seen_limit == ND_LIMIT_NONE && seen_end == ND_NEVER);
 }
 END_TEST
 
@@ -338,7 +338,7 @@ END_TEST
 START_TEST(dtls_is_not_bounded) {
     fake_tls.datagrams = true;
     hook(&shake, look);
-    ck_assert(seen_limit == ND_SCOPE_NONE && !sock->operation.timeout);
+    ck_assert(seen_limit == ND_LIMIT_NONE && !sock->operation.timeout);
 }
 END_TEST
 
@@ -382,7 +382,7 @@ static int call_within(struct nd_tls_call *call) {
     ck_assert_int_eq(hook(&writing, look_at_nested), 1);
     fake_tls.in_handshake = true;
     ck_assert_int_eq(hook(&shake, look_at_nested), 1); /* a read has turned into a handshake */
-    ck_assert(seen_limit == ND_SCOPE_HANDSHAKE);
+    ck_assert(seen_limit == ND_LIMIT_TLS_HANDSHAKE);
     fake_tls.in_handshake = false;
     ck_assert_ptr_eq(nd_scope_current.scope, outer_scope);
     return look(call);
@@ -390,7 +390,7 @@ static int call_within(struct nd_tls_call *call) {
 
 START_TEST(of_nested_calls_the_outermost_bounds_unless_the_inner_is_a_handshake) {
     hook(&reading, call_within);
-    ck_assert(seen_limit == ND_SCOPE_RECV);
+    ck_assert(seen_limit == ND_LIMIT_RECV);
     ck_assert_ptr_null(nd_scope_current.scope);
 }
 END_TEST
@@ -409,13 +409,13 @@ static int look_established(struct nd_tls_call *call) {
 START_TEST(on_an_established_connection_a_scope_is_completed_when_it_bounds) {
     establish();
     fast_hook(&writing, look_established);
-    ck_assert(seen_limit == ND_SCOPE_NONE);
+    ck_assert(seen_limit == ND_LIMIT_NONE);
     fast_hook(&reading, look_established);
-    ck_assert(seen_limit == ND_SCOPE_RECV && seen_end == fake.now + ND_SCOPE_TICK + 3 * ND_SEC);
+    ck_assert(seen_limit == ND_LIMIT_RECV && seen_end == fake.now + ND_SCOPE_TICK + 3 * ND_SEC);
     ck_assert_ptr_null(nd_scope_current.scope);
     nd_settings.outbound.recv = 0;
     fast_hook(&reading, look_established);
-    ck_assert(seen_limit == ND_SCOPE_NONE);
+    ck_assert(seen_limit == ND_LIMIT_NONE);
 }
 END_TEST
 
@@ -427,7 +427,7 @@ static int begin_handshake(struct nd_tls_call *call) {
 START_TEST(a_renegotiation_ends_the_fast_path) {
     establish();
     ck_assert_int_eq(fast_hook(&reading, begin_handshake), UNFINISHED);
-    ck_assert(seen_limit == ND_SCOPE_HANDSHAKE && seen_end == fake.now + 10 * ND_SEC);
+    ck_assert(seen_limit == ND_LIMIT_TLS_HANDSHAKE && seen_end == fake.now + 10 * ND_SEC);
     ck_assert_int_eq(sock->operation.timeout, 10 * ND_SEC);
     struct nd_sock *found;
     int at;
@@ -458,7 +458,7 @@ static int give_socket_to_another(struct nd_tls_call *call) {
 START_TEST(an_established_scope_is_that_of_the_object_of_its_socket) {
     establish();
     fast_hook(&reading, give_socket_to_another);
-    ck_assert(seen_limit == ND_SCOPE_NONE);
+    ck_assert(seen_limit == ND_LIMIT_NONE);
 }
 END_TEST
 
@@ -516,17 +516,17 @@ static NOINLINE int look_outside(const struct nd_tls_operation *operation, int (
 START_TEST(a_scope_left_by_longjmp_bounds_nothing) {
     if (setjmp(away) == 0)
         hook(&reading, jump);
-    ck_assert(seen_limit == ND_SCOPE_RECV);
+    ck_assert(seen_limit == ND_LIMIT_RECV);
     look_outside(&reading, look);
-    ck_assert(seen_limit == ND_SCOPE_NONE);
+    ck_assert(seen_limit == ND_LIMIT_NONE);
     hook(&closing, look); /* and the next operation has its own */
-    ck_assert(seen_limit == ND_SCOPE_SHUTDOWN);
+    ck_assert(seen_limit == ND_LIMIT_TLS_SHUTDOWN);
     establish();
     nd_scope_current.scope = NULL;
     if (setjmp(away) == 0)
         fast_hook(&reading, jump);
     look_outside(&reading, look);
-    ck_assert(seen_limit == ND_SCOPE_NONE);
+    ck_assert(seen_limit == ND_LIMIT_NONE);
 }
 END_TEST
 
@@ -615,10 +615,10 @@ START_TEST(a_handshake_finds_the_socket_that_its_library_does_not_know) {
     fake_tls.own = false;
     fake_tls.in_handshake = true;
     hook(&shake, first_call_on_the_socket);
-    ck_assert(seen_limit == ND_SCOPE_HANDSHAKE && seen_end == fake.now + 10 * ND_SEC);
+    ck_assert(seen_limit == ND_LIMIT_TLS_HANDSHAKE && seen_end == fake.now + 10 * ND_SEC);
     fake_tls.in_handshake = false;
     hook(&closing, look); /* later calls know it */
-    ck_assert(seen_limit == ND_SCOPE_SHUTDOWN);
+    ck_assert(seen_limit == ND_LIMIT_TLS_SHUTDOWN);
 }
 END_TEST
 
@@ -633,7 +633,7 @@ END_TEST
 START_TEST(a_process_that_is_left_alone_has_no_scopes) {
     nd_active = false;
     ck_assert_int_eq(hook(&reading, look), 1);
-    ck_assert(seen_limit == ND_SCOPE_NONE);
+    ck_assert(seen_limit == ND_LIMIT_NONE);
 }
 END_TEST
 

@@ -77,8 +77,6 @@ START_TEST(each_row_is_found_under_its_own_name) {
     load();
     const struct nd_tls *tls = find(NULL, &room);
     ck_assert_ptr_nonnull(tls);
-#define ND_HOOK(name, type, params, args, raw)
-#define ND_ALIAS(name, of)
 #define ND_TLS(name, type, params, args)                                                                               \
     if (strncmp(#name, "SSL_", 4) == 0)                                                                                \
         ck_assert_ptr_eq(*(void *const *)&tls->name, dlsym(libssl, #name));

@@ -1,9 +1,0 @@
-/* The hooked calls by number. */
-#ifndef ND_HOOK_SYSCALL_H
-#define ND_HOOK_SYSCALL_H
-
-/* Makes the system call `number` as the hooked function does it, if it has one; else as it is. Result and errno as of
- * syscall(2). */
-long nd_syscall_hooked(long number, long a, long b, long c, long d, long e, long f);
-
-#endif

@@ -1,3 +1,0 @@
-#include "shim/socket/watch.h"
-
-_Atomic uint8_t nd_watch_fast[ND_WATCH_FAST];
