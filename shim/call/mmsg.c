@@ -148,10 +148,12 @@ int nd_sendmmsg(struct nd_mmsg_call *call) {
     return send_each(call, last, (ssize_t)call->messages[last].msg_len, saved);
 }
 
-/* Whether the call waits in poll before it is made: SO_RCVTIMEO would fire too late, or UNACKED is sooner. */
+/* Whether the call waits in poll before it is made: SO_RCVTIMEO would fire too late, or is not set, or UNACKED is sooner.
+ */
 static bool waits_first(const struct nd_mmsg_call *call, const struct nd_sock *sock, nd_time limit) {
     struct pollfd pollfd = {.fd = call->fd, .events = POLLIN};
-    return ((nd_sock_flags(sock) & ND_SOCK_CARRIED_IN) || (nd_gone_first(sock, limit) && nd_poll_now(&pollfd) == 0)) &&
+    return ((nd_sock_flags(sock) & (ND_SOCK_CARRIED_IN | ND_SOCK_HANDED_ON)) ||
+            (nd_gone_first(sock, limit) && nd_poll_now(&pollfd) == 0)) &&
            !nd_nonblocking(call->fd);
 }
 
@@ -204,14 +206,31 @@ static int receive_each(const struct nd_mmsg_call *call) {
     return at > 0 ? (int)at : -1;
 }
 
+/* RECV, where it bounds the call. */
+static nd_time receive_limit(const struct nd_sock *sock) {
+    return nd_sock_flags(sock) & (ND_SOCK_RCVTIMEO | ND_SOCK_HANDED_ON) ? nd_sock_recv_limit(sock) : 0;
+}
+
+/* Whether each message is waited for by itself, where limits of `ours` need that. A call with a timeout, which the kernel
+ * checks after each message, stays whole. */
+static bool receives_each(const struct nd_mmsg_call *call, bool ours) {
+    return ours && !call->timeout && call->count <= MOST;
+}
+
+static bool is_handed_on(const struct nd_sock *sock, nd_time limit) {
+    return limit && (nd_sock_flags(sock) & ND_SOCK_HANDED_ON);
+}
+
 static int receive_datagrams(const struct nd_mmsg_call *call, struct nd_sock *sock) {
     const bool timeout_pending = (nd_sock_flags(sock) & ND_SOCK_TIMEOUT_PENDING) != 0;
-    const nd_time limit = nd_sock_flags(sock) & ND_SOCK_RCVTIMEO ? nd_sock_recv_limit(sock) : 0;
+    const nd_time limit = receive_limit(sock);
     int got;
     if (timeout_pending || (call->flags & MSG_DONTWAIT))
         got = make_receive(call, MSG_DONTWAIT);
     else if (nd_observing)
         got = observed(call, sock, ND_LIMIT_RECV);
+    else if (receives_each(call, is_handed_on(sock, limit)))
+        got = receive_each(call);
     else
         got = limit ? receive_limited(call, sock, limit) : make_receive(call, 0);
     if (got > 0)
@@ -237,11 +256,9 @@ static int receive_bounded(const struct nd_mmsg_call *call) {
         return observed(call, sock, ND_LIMIT_RECV);
     if (nd_unlikely(nd_sock_flags(sock) & ND_SOCK_CONNECTING) && !nd_connect_await(call->fd, sock, ND_IN))
         return -1;
-    /* A call with a timeout, which the kernel checks after each message, stays whole. */
-    nd_time limit = nd_sock_flags(sock) & (ND_SOCK_RCVTIMEO | ND_SOCK_HANDED_ON) ? nd_sock_recv_limit(sock) : 0;
+    const nd_time limit = receive_limit(sock);
     const bool gone = nd_gone_first(sock, limit) && (nd_sock_flags(sock) & ND_SOCK_STREAM);
-    const bool handed_on = (nd_sock_flags(sock) & ND_SOCK_HANDED_ON) && limit;
-    if ((nd_sock_connection_limited(sock) || gone || handed_on) && !call->timeout && call->count <= MOST)
+    if (receives_each(call, nd_sock_connection_limited(sock) || gone || is_handed_on(sock, limit)))
         return receive_each(call);
     return limit || gone ? receive_limited(call, sock, limit) : make_receive(call, 0);
 }

@@ -119,6 +119,15 @@ static long interrupted(struct progress *progress, int error) {
     return moved_or_fail(progress->moved, error);
 }
 
+/* The peer has ended the stream after a part. The plain call goes on then, and takes the error that it does not return:
+ * the next one fails with EPIPE. */
+static long end_after_part(const struct progress *progress) {
+    int error;
+    socklen_t len = sizeof error;
+    nd_real.getsockopt(progress->rest.fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    return (long)progress->moved;
+}
+
 /* Waits for space. True where the next piece is to be made; else the call is over with *result. */
 static bool wait_for_space(struct progress *progress, long *result) {
     struct nd_wait *wait = &progress->wait;
@@ -132,8 +141,10 @@ static bool wait_for_space(struct progress *progress, long *result) {
         *result = interrupted(progress, error);
     else if (waited == ND_REPLACED)
         *result = moved_or_fail(progress->moved, error);
-    else if (waited == ND_ENDED_STREAM && (progress->moved > 0 || nd_expired_anywhere(call->fd, wait->sock)))
-        *result = progress->moved > 0 ? (long)progress->moved : nd_expired_fail(call->fd, wait->sock, ND_OUT);
+    else if (waited == ND_ENDED_STREAM && progress->moved > 0)
+        *result = end_after_part(progress);
+    else if (waited == ND_ENDED_STREAM && nd_expired_anywhere(call->fd, wait->sock))
+        *result = nd_expired_fail(call->fd, wait->sock, ND_OUT);
     else /* an ended stream gets no other piece above, whose SIGPIPE the plain call would not have raised */
         return true;
     return false;

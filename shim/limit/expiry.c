@@ -71,7 +71,7 @@ void nd_expire_stream(int fd, struct nd_sock *sock, const struct nd_expiry *expi
 static void report_keepalive(int fd, const struct nd_sock *sock, const char *operation) {
     struct nd_tcp_info info;
     const bool is_ours = nd_sock_flags(sock) & ND_SOCK_KEEPALIVE;
-    if (!is_ours || !nd_tcp_info_read(fd, &info) || !nd_tcp_ended_by_timer(&info) || info.retransmits > 0)
+    if (!is_ours || !nd_tcp_info_read(fd, &info) || !nd_tcp_ended_by_keepalive(fd, &info))
         return;
     const bool knows_peer = !(nd_sock_flags(sock) & ND_SOCK_INBOUND) && sock->peer.sin6_family != AF_UNSPEC;
     nd_expiry_report(fd, &(struct nd_expiry){.operation = operation,

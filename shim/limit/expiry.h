@@ -28,8 +28,8 @@ void nd_expiry_report(int fd, const struct nd_expiry *expiry);
  * KEEPALIVE, whose probes nobody has answered, reports that as an expiry of `operation`. Keeps errno. */
 void nd_expire_by_timer(int fd, struct nd_sock *sock, enum nd_direction direction, const char *operation);
 
-/* Whether a timer of the kernel's has ended the stream, whose ETIMEDOUT may have been returned already: then does the
- * same. Keeps errno. */
+/* Whether keepalive has ended the stream, whose ETIMEDOUT may have been returned already: then does the same. Keeps
+ * errno. */
 bool nd_expiry_by_timer_found(int fd, struct nd_sock *sock, const char *operation);
 
 /* Takes back a connect that is still pending, so that `fd` can be used again or closed. Keeps errno. */

@@ -32,8 +32,12 @@ nd_time nd_gone_for(const struct nd_sock *sock, const struct nd_tcp_info *info, 
 bool nd_gone_check(int fd, struct nd_sock *sock, nd_time now, struct nd_expiry *expiry) {
     struct nd_tcp_info info;
     const nd_time limit = nd_gone_limit(sock);
-    if (now < nd_gone_due(sock, now) || !nd_tcp_info_read(fd, &info))
+    if (now < nd_gone_due(sock, now))
         return false;
+    if (!nd_tcp_info_read(fd, &info)) {
+        sock->gone_check_at = 0; /* a filter may refuse each check: the next one is not due at once */
+        return false;
+    }
     const nd_time unacked = nd_gone_for(sock, &info, now), left = limit - unacked;
     const nd_time awaited = nd_observing ? 0 : nd_tcp_answer_awaited(&info, unacked, limit);
     sock->unacked_since = unacked > 0 ? now - unacked : 0;

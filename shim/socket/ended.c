@@ -100,7 +100,7 @@ bool nd_expired_anywhere(int fd, struct nd_sock *sock) {
 bool nd_ended_by_kernel(int fd, struct nd_sock *sock) {
     struct nd_tcp_info info;
     int saved = errno;
-    bool ended = nd_tcp_info_read(fd, &info) && nd_tcp_ended_by_timer(&info);
+    bool ended = nd_tcp_info_read(fd, &info) && nd_tcp_ended_by_keepalive(fd, &info);
     if (ended)
         mark_all(fd, sock, 0);
     errno = saved;

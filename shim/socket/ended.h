@@ -26,7 +26,7 @@ bool nd_expired(int fd, struct nd_sock *sock);
  * kernel. Reports it if `netdeadline end` asks for that. For calls that failed, or returned end of file. Keeps errno. */
 bool nd_expired_anywhere(int fd, struct nd_sock *sock);
 
-/* Whether a timer of the kernel's ended the stream behind `fd`, whose end of file then is none of the peer's: notes it
+/* Whether keepalive has ended the stream behind `fd`, whose end of file then is none of the peer's: notes it
  * as nd_expire_by_kernel does, with the error not yet delivered. Keeps errno. */
 bool nd_ended_by_kernel(int fd, struct nd_sock *sock);
 

@@ -264,8 +264,22 @@ bool nd_tcp_reply_pending(const struct nd_tcp_info *info, bool sent_last, bool t
     return sent_last && (tls || info->last_data_sent <= info->last_data_recv);
 }
 
-bool nd_tcp_ended_by_timer(const struct nd_tcp_info *info) {
-    return info->state == TCP_CLOSE && (info->probes > 0 || info->retransmits > 0);
+static int tcp_option(int fd, int name) {
+    int value = 0;
+    socklen_t len = sizeof value;
+    nd_real_getsockopt(fd, IPPROTO_TCP, name, &value, &len);
+    return value;
+}
+
+/* A reset leaves unanswered probes, too: the answer to one of them, or the peer's end while the window is closed, when
+ * it does not answer each probe. With TCP_USER_TIMEOUT it is not the number of probes that counts, but their time. */
+bool nd_tcp_ended_by_keepalive(int fd, const struct nd_tcp_info *info) {
+    if (info->state != TCP_CLOSE || info->probes == 0)
+        return false;
+    const int saved = errno, count = tcp_option(fd, TCP_KEEPCNT), longest = tcp_option(fd, TCP_USER_TIMEOUT);
+    errno = saved;
+    return info->probes >= count ||
+           (longest > 0 && nd_time_sooner(info->last_data_recv, info->last_ack_recv) >= longest * ND_MSEC);
 }
 
 /* The kernel counts the acknowledged SYN among a client's bytes, and none among a server's: bytes acknowledged and in

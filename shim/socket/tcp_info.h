@@ -85,9 +85,9 @@ nd_time nd_tcp_answer_awaited(const struct nd_tcp_info *info, nd_time unacked, n
  * reply (session tickets). */
 bool nd_tcp_reply_pending(const struct nd_tcp_info *info, bool sent_last, bool tls);
 
-/* Whether a timer of the kernel's ended the connection, rather than both sides: unanswered probes or retransmissions
- * are left. */
-bool nd_tcp_ended_by_timer(const struct nd_tcp_info *info);
+/* Whether keepalive ended the connection, rather than one of its sides: as many probes were not answered as are sent.
+ * Two system calls where any was not. Keeps errno. */
+bool nd_tcp_ended_by_keepalive(int fd, const struct nd_tcp_info *info);
 
 /* Whether this end made the connection, of whose bytes `queued` are not acknowledged (SIOCOUTQ). False where that is
  * not known: before Linux 4.19, or once the connection is half closed. */

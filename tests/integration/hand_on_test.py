@@ -144,3 +144,33 @@ def test_no_timer_comes_back(net, child, way):
         assert (more := program.process.stderr.read(100)), told
         told += more
     assert b"answered" in told, told
+
+
+# A datagram socket that another program has, and calls for one message, for two of which one is there, and with a timeout.
+DATAGRAMS = """
+class Message(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_void_p), ("name_length", ctypes.c_uint), ("vector", ctypes.c_void_p), ("count", ctypes.c_size_t),
+                ("control", ctypes.c_void_p), ("control_length", ctypes.c_size_t), ("flags", ctypes.c_int), ("pad", ctypes.c_int),
+                ("length", ctypes.c_uint)]
+place = ctypes.create_string_buffer(9)
+space = (ctypes.c_size_t * 2)(ctypes.addressof(place), 9)
+messages = (Message * 2)(*[Message(vector=ctypes.addressof(space), count=1) for _ in range(2)])
+server = udp(("127.0.0.1", 0))
+s = udp()
+s.connect(server.getsockname())
+s.send(b"question")
+ours, theirs = socket.socketpair()
+socket.send_fds(ours, [b"x"], [s.fileno()])
+def recvmmsg(count, timeout=None):
+    got = libc.recvmmsg(s.fileno(), messages, count, 0, timeout)
+    return got if got >= 0 else errno.errorcode[ctypes.get_errno()]
+for call in (lambda: recvmmsg(1), lambda: server.sendto(b"x", s.getsockname()) and recvmmsg(2),
+             lambda: recvmmsg(2, ctypes.byref((ctypes.c_long * 2)(30, 0)))):
+    print(*timed(call), flush=True)
+"""
+
+
+def test_datagrams_are_bounded_where_another_one_has_the_socket(net):
+    result = net.run(programs.child(DATAGRAMS), RECV="500ms", patience=8)
+    given, took = zip(*(line.split() for line in result.out.splitlines()))
+    assert given == (b"ETIMEDOUT", b"1", b"ETIMEDOUT") and all(float(time) < 3 for time in took), result

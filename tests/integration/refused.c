@@ -43,6 +43,12 @@ static long receive_many(void) {
     return recvmmsg(fd, &message, 1, 0, NULL) == 1 ? (long)message.msg_len : -1;
 }
 
+/* A signal ends the process when it has used 300 ms of processor time more: an operation that spins and does not return. */
+static void forbid_spins(void) {
+    const struct itimerval most = {.it_value = {0, 300000}};
+    setitimer(ITIMER_PROF, &most, NULL);
+}
+
 /* Until there is no room, and once more. */
 static long send_until(long (*call)(void)) {
     for (int i = 0; i < 40; i++)
@@ -160,6 +166,7 @@ int main(int argc, char **argv) {
     prepare(name);
     if (plus)
         interrupt_often();
+    forbid_spins();
     refuse_all(argc - 3, argv + 2);
     const int64_t began = now_ms(CLOCK_MONOTONIC), used = now_ms(CLOCK_PROCESS_CPUTIME_ID);
     errno = 0;

@@ -57,7 +57,7 @@ START_TEST(a_first_subflow_that_is_gone_proves_nothing) {
     merge(sizeof answer, true);
     ck_assert(nd_tcp_established(&first));
     ck_assert(!nd_tcp_unanswered(&first));
-    ck_assert(!nd_tcp_ended_by_timer(&first));
+    ck_assert(!nd_tcp_ended_by_keepalive(-1, &first));
     first.state = TCP_ESTABLISHED;
     merge(sizeof answer, false); /* nothing is left */
     ck_assert_uint_eq(first.state, TCP_CLOSE);

@@ -170,12 +170,25 @@ START_TEST(who_made_a_connection) {
 }
 END_TEST
 
-/* An answer of nothing leaves nothing of what stood on the stack before. */
-START_TEST(only_timers_leave_probes_and_repeats) {
+START_TEST(a_user_timeout_counts_the_time_of_probing) {
+    struct nd_tcp_info info = {.state = TCP_CLOSE, .probes = 1, .last_data_recv = ND_SEC, .last_ack_recv = ND_SEC};
+    const int count = 3, longest = (int[]){0, 999, 1001}[_i];
+    fake_setsockopt(FD, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+    fake_setsockopt(FD, IPPROTO_TCP, TCP_USER_TIMEOUT, &longest, sizeof longest);
+    ck_assert(nd_tcp_ended_by_keepalive(FD, &info) == (_i == 1));
+}
+END_TEST
+
+/* Of three probes; a reset may leave some, and repeats. An answer of nothing leaves nothing of what stood on the stack
+ * before. */
+START_TEST(keepalive_leaves_all_its_probes) {
     struct nd_sock *sock = nd_sock_created(FD, ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED);
+    static const uint8_t probes[] = {3, 4, 2, 0, 3};
+    const int count = 3;
     fake.info =
-        (struct tcp_info){.tcpi_state = TCP_CLOSE, .tcpi_probes = (uint8_t)(_i == 0), .tcpi_retransmits = _i == 1};
-    fake.info_length = _i == 3 ? 1 : 4;
+        (struct tcp_info){.tcpi_state = TCP_CLOSE, .tcpi_probes = probes[_i], .tcpi_retransmits = 5 * (_i == 3)};
+    fake.info_length = _i == 4 ? 1 : 4;
+    fake_setsockopt(FD, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
     ck_assert(nd_ended_by_kernel(FD, sock) == (_i < 2));
     fake.info.tcpi_state = TCP_CLOSE_WAIT;
     ck_assert(!nd_ended_by_kernel(FD, nd_sock_created(FD, ND_SOCK_STREAM | ND_SOCK_INET)));
@@ -279,7 +292,8 @@ void add_tests(TCase *tests) {
     tcase_add_loop_test(tests, probes_of_keepalive_are_the_kernels, 0, 2);
     tcase_add_test(tests, retransmissions_that_fail_on_this_host_are_no_sendings);
     tcase_add_test(tests, probes_with_data_are_sendings);
-    tcase_add_loop_test(tests, only_timers_leave_probes_and_repeats, 0, 4);
+    tcase_add_loop_test(tests, a_user_timeout_counts_the_time_of_probing, 0, 3);
+    tcase_add_loop_test(tests, keepalive_leaves_all_its_probes, 0, 5);
     tcase_add_test(tests, an_answer_to_what_is_sent_at_the_limit_is_awaited);
     tcase_add_test(tests, nothing_is_awaited_that_is_due_long_after_the_limit);
     tcase_add_test(tests, nothing_is_awaited_where_nothing_is_sent_again);

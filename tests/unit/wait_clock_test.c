@@ -257,6 +257,19 @@ START_TEST(unacked_ends_a_wait_for_space) {
 }
 END_TEST
 
+START_TEST(a_check_of_unacked_that_fails_is_not_due_again_at_once) {
+    nd_settings.outbound.unacked = 16 * ND_SEC;
+    fake.info_fails = true;
+    for (int i = 0; i < 100; i++) {
+        nd_time due = nd_wait_clock_due(sock, POLLIN, fake.now);
+        ck_assert_int_gt(due, fake.now);
+        ck_assert(!wait_for(POLLIN, due - fake.now, true));
+    }
+    ck_assert_int_ge(fake.now, 100 * ND_SEC);
+    ck_assert_uint_eq(fake.told, 0);
+}
+END_TEST
+
 START_TEST(acknowledgements_restart_unacked) {
     nd_settings.outbound.unacked = 4 * ND_SEC;
     fake.info.tcpi_unacked = 3;
@@ -496,6 +509,7 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, observed_recv_is_reported_and_ends_nothing);
     tcase_add_loop_test(tests, a_wait_for_space_is_checked_after_a_part_of_the_limit, 0, COUNT(firsts));
     tcase_add_test(tests, unacked_ends_a_wait_for_space);
+    tcase_add_test(tests, a_check_of_unacked_that_fails_is_not_due_again_at_once);
     tcase_add_test(tests, acknowledgements_restart_unacked);
     tcase_add_test(tests, send_ends_a_wait_for_space);
     tcase_add_test(tests, space_restarts_send);
