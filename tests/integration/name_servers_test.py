@@ -87,6 +87,14 @@ def test_a_large_answer_of_res_query_is_taken_as_it_is(net):
     assert [question.transport for question in server.questions] == ["udp", "udp"]
 
 
+@pytest.mark.parametrize("how", [(of_size(400),), (dns.truncating, of_size(400))], ids=["udp", "tcp"])
+def test_an_answer_of_res_query_is_as_the_server_has_sent_it(net, how):
+    """Also where c-ares has written it anew, with the names compressed."""
+    servers(net, how)
+    ask = "answer = ctypes.create_string_buffer(4096); size = libc.res_query(b'a.test', 1, 1, answer, 4096); tell([size, answer.raw[2:size].hex()])"
+    assert net.told(ask) == net.told(ask, library=False)
+
+
 @pytest.mark.parametrize("udp, tcp, name", [(dns.truncating, good, "nosuch.test"), (dns.truncating, good, "six.test"), (dns.truncating, dns.NO_TCP, "host.test")],
                          ids=["no name", "no record", "closed"])
 def test_errno_of_res_query_by_tcp(net, udp, tcp, name):
