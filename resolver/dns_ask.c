@@ -29,8 +29,8 @@ static bool is_single(const struct nd_resolv_conf *conf) {
 
 /* After a truncated answer libc goes on by TCP, and then has no further round. */
 static bool is_wanted(const exchange *x, int which, int slot) {
-    return nd_exchange_wants(x, which, x->schedule.slots[slot].server) &&
-           (slot < x->ask->conf->server_count || !x->questions[which].truncated);
+    return (slot < x->ask->conf->server_count || !x->questions[which].truncated) &&
+           nd_exchange_wants(x, which, x->schedule.slots[slot].server);
 }
 
 /* Sends the server the questions that it is to have; with single-request, the second one after the answer to the first
