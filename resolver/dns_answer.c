@@ -161,6 +161,8 @@ void nd_answer_ptr(struct nd_host *host, const struct nd_dns_message *m) {
         if (host_text(expected, text)) {
             nd_host_set_canonical(host, text, strlen(text));
             set_status(host, ND_SUCCESS, 0);
+        } else { /* no function has failed in libc: errno, and what gethostbyaddr_r returns, are 0 */
+            set_status(host, ND_NOTFOUND, NO_RECOVERY);
         }
         return;
     }

@@ -27,6 +27,12 @@ static bool is_single(const struct nd_resolv_conf *conf) {
     return (conf->single_request || conf->single_request_reopen) && !conf->use_vc;
 }
 
+/* After a truncated answer libc goes on by TCP, and then has no further round. */
+static bool is_wanted(const exchange *x, int which, int slot) {
+    return (slot < x->ask->conf->server_count || !x->questions[which].truncated) &&
+           nd_exchange_wants(x, which, x->schedule.slots[slot].server);
+}
+
 /* Sends the server the questions that it is to have; with single-request, the second one after the answer to the first
  * one. A server that answers one question a port has each from a port of its own. */
 static void ask_server(exchange *x, int server, nd_time now) {
@@ -35,7 +41,7 @@ static void ask_server(exchange *x, int server, nd_time now) {
     bool apart = !tcp && nd_server_known(&conf->servers[server], now).one_answer_a_port;
     struct nd_attempt *a = NULL;
     for (int i = 0; i < x->ask->question_count; i++) {
-        if (!nd_exchange_wants(x, i, server) || nd_exchange_pending(x, i, server, ND_TCP))
+        if (!is_wanted(x, i, x->slot) || nd_exchange_pending(x, i, server, ND_TCP))
             continue;
         if (!a || apart)
             a = nd_exchange_add(x, server, x->slot, tcp, now);
@@ -49,8 +55,8 @@ static void ask_server(exchange *x, int server, nd_time now) {
 static bool slot_is_wanted(const exchange *x, int slot, int second) {
     int server = x->schedule.slots[slot].server;
     if (second >= 0) /* it is asked of each server once */
-        return nd_exchange_wants(x, second, server) && !(x->questions[second].asked >> server & 1);
-    return nd_exchange_wants(x, 0, server) || (x->ask->question_count == 2 && nd_exchange_wants(x, 1, server));
+        return is_wanted(x, second, slot) && !(x->questions[second].asked >> server & 1);
+    return is_wanted(x, 0, slot) || (x->ask->question_count == 2 && is_wanted(x, 1, slot));
 }
 
 /* Passes over slots whose servers are not to be asked. True: there is one that is. */
@@ -140,7 +146,8 @@ static void wait_for_second(exchange *x, int which, nd_time now) {
     if (now < x->slot_end || x->repeated)
         return;
     x->repeated = true;
-    x->slot_end = nd_time_after(now, (x->second_end - now) / 2);
+    x->slot_end =
+        nd_time_sooner(nd_time_after(now, (x->second_end - now) / 2), nd_time_after(x->slot_start, full_wait(x)));
     struct nd_attempt *a = nd_exchange_add(x, server, x->slot, false, now);
     if (!a)
         return;
@@ -162,7 +169,7 @@ static bool advance_second(exchange *x, int which, nd_time now) {
     }
     if (!nd_exchange_pending(x, which, -1, ND_UDP_OR_TCP) && !nd_exchange_holds(x, which))
         return true;
-    return now >= x->second_end && !nd_exchange_pending(x, which, -1, ND_TCP);
+    return now >= x->second_end && !nd_exchange_pending(x, which, -1, ND_TCP_OF_LIBC);
 }
 
 static bool latest_is_pending(const exchange *x) {
@@ -200,7 +207,7 @@ static bool advance(exchange *x, nd_time now) {
     }
     if (!nd_exchange_pending(x, -1, -1, ND_UDP_OR_TCP))
         return true;
-    return x->next_slot == x->schedule.count && now >= give_up(x) && !nd_exchange_pending(x, -1, -1, ND_TCP);
+    return x->next_slot == x->schedule.count && now >= give_up(x) && !nd_exchange_pending(x, -1, -1, ND_TCP_OF_LIBC);
 }
 
 static nd_time sooner_of_those_to_come(nd_time next, nd_time time, nd_time now) {

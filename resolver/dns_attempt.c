@@ -105,6 +105,56 @@ static ssize_t add_question(const struct nd_attempt *a, uint8_t *packet, ssize_t
     return size;
 }
 
+/* c-ares 1.28 and later parses answers and writes them anew, with names compressed in another way. */
+static bool writes_anew(void) {
+    int version;
+    ares_version(&version);
+    return version >= 0x011c00;
+}
+
+static bool is_to_question(const struct nd_attempt_question *q, const uint8_t *message, size_t size) {
+    uint8_t asked[ND_WIRE_NAME_MAX], told[ND_WIRE_NAME_MAX];
+    if (size < ND_DNS_HEADER || nd_get16(message + 4) != 1)
+        return false;
+    int a = nd_name_unpack(q->packet, q->size, ND_DNS_HEADER, asked);
+    int b = nd_name_unpack(message, size, ND_DNS_HEADER, told);
+    size_t end = ND_DNS_HEADER + (size_t)b + 4;
+    return a >= 0 && b == a && end <= size && end <= q->size && nd_name_equal(asked, told) &&
+           memcmp(q->packet + end - 4, message + end - 4, 4) == 0;
+}
+
+/* Keeps the message as it was sent, for on_ares_answer. Without memory the one that was written anew is taken. */
+static void keep_as_sent(struct nd_attempt *a, const uint8_t *message, size_t size) {
+    for (int i = 0; i < 2; i++) {
+        struct nd_attempt_question *q = &a->questions[i];
+        if (!q->sent || q->done || !is_to_question(q, message, size) || (!a->tcp && memcmp(q->id, message, 2) != 0))
+            continue;
+        free(q->as_sent);
+        q->as_sent = malloc(size);
+        q->as_sent_size = size;
+        if (q->as_sent)
+            memcpy(q->as_sent, message, size);
+    }
+}
+
+static void keep_stream(struct nd_attempt *a, const uint8_t *bytes, size_t size) {
+    uint8_t *bigger = realloc(a->stream, a->stream_size + size);
+    if (!bigger)
+        return;
+    memcpy(bigger + a->stream_size, bytes, size);
+    a->stream = bigger;
+    a->stream_size += size;
+    size_t at = 0;
+    for (size_t whole; a->stream_size - at >= 2; at += 2 + whole) {
+        whole = nd_get16(bigger + at);
+        if (a->stream_size - at - 2 < whole)
+            break;
+        keep_as_sent(a, bigger + at + 2, whole);
+    }
+    a->stream_size -= at;
+    memmove(bigger, bigger + at, a->stream_size);
+}
+
 /* libc takes datagrams of any size. c-ares before 1.28 has room for 4,096 bytes: of a larger one it is given the
  * beginning, which is all that it looks at. */
 static ssize_t receive_large(struct nd_attempt *a, int fd, void *buffer, size_t size, int flags) {
@@ -139,6 +189,8 @@ static ares_ssize_t receive_bytes(ares_socket_t fd, void *buffer, size_t size, i
         ssize_t n = recv(fd, buffer, size, flags | MSG_DONTWAIT);
         a->reset |= n < 0 && errno == ECONNRESET;
         a->refused |= n < 0 && errno == ECONNREFUSED;
+        if (n > 0 && a->writes_anew)
+            keep_stream(a, buffer, (size_t)n);
         return n;
     }
     flags |= MSG_DONTWAIT;
@@ -157,7 +209,10 @@ static ares_ssize_t receive_bytes(ares_socket_t fd, void *buffer, size_t size, i
         memcpy(from, &shown, sizeof shown);
         *from_size = sizeof shown;
     }
-    return n == ND_DNS_HEADER ? add_question(a, buffer, n, size) : n;
+    n = n == ND_DNS_HEADER ? add_question(a, buffer, n, size) : n;
+    if (n > 0 && a->writes_anew)
+        keep_as_sent(a, buffer, (size_t)n);
+    return n;
 }
 
 static const struct ares_socket_functions socket_functions = {
@@ -222,6 +277,7 @@ struct nd_attempt *nd_attempt_new(const union nd_server *server, bool use_tcp, n
     a->owner = owner;
     a->tcp = use_tcp;
     a->sending = -1;
+    a->writes_anew = writes_anew();
     a->channel = use_tcp ? NULL : nd_pool_take();
     if (!a->channel && init_channel(a, use_tcp) != ARES_SUCCESS) {
         free(a);
@@ -255,6 +311,10 @@ static void on_ares_answer(void *arg, int status, int timeouts, unsigned char *b
     if (!a->tcp && bytes == a->datagram && whole < a->datagram_size) {
         bytes = a->large ? a->large : bytes;
         whole = a->datagram_size;
+    }
+    if (q->as_sent) {
+        bytes = q->as_sent;
+        whole = q->as_sent_size;
     }
     memcpy(bytes, q->packet, 2); /* 1.34 replaces the id by its own */
     a->on_answer(a->owner, a, q->which, bytes, whole);
@@ -331,6 +391,9 @@ void nd_attempt_free(struct nd_attempt *a) {
         nd_pool_give(a->channel);
     else
         ares_destroy(a->channel);
+    for (int i = 0; i < 2; i++)
+        free(a->questions[i].as_sent);
+    free(a->stream);
     free(a->large);
     free(a);
 }

@@ -25,7 +25,9 @@ struct nd_attempt_question {
     int which;
     const uint8_t *packet;
     size_t size;
-    uint8_t id[2]; /* as it was sent by UDP */
+    uint8_t id[2];    /* as it was sent by UDP */
+    uint8_t *as_sent; /* what the server has sent, where c-ares writes answers anew; else NULL */
+    size_t as_sent_size;
     bool sent, done, answered;
 };
 
@@ -41,6 +43,9 @@ struct nd_attempt {
     size_t datagram_size;
     uint8_t *large; /* the whole of it, where c-ares' buffer is too small; else NULL */
     bool expects_large;
+    bool writes_anew; /* c-ares does so */
+    uint8_t *stream;  /* the message over TCP that is not whole yet, where it does; else NULL */
+    size_t stream_size;
     int answered, failures; /* questions */
     int sending;            /* the question that c-ares is given right now, or -1 */
     int socket_error;       /* errno of a failed socket(2) */

@@ -70,6 +70,8 @@ void nd_exchange_answer(void *exchange, struct nd_attempt *a, int which, const u
         q->errors |= server;
         store(x->ask, &x->ask->error_answer, bytes, size, a->tcp);
     } else if (nd_dns_truncated(bytes) && !a->tcp && !x->ask->conf->ignore_truncation) {
+        if (!(x->questions[0].truncated | x->questions[1].truncated) || a->slot < x->truncated_slot)
+            x->truncated_slot = a->slot;
         q->truncated |= server;
         a->truncated = true;
     } else if (!is_positive(bytes) && x->schedule.slots[a->slot].libc_start > 0) {
@@ -79,6 +81,8 @@ void nd_exchange_answer(void *exchange, struct nd_attempt *a, int which, const u
         q->held_by = a->server_index;
         q->held_slot = a->slot;
     } else {
+        if (!x->ask->answers[1 - which].bytes)
+            x->ask->first = which;
         store(x->ask, &x->ask->answers[which], bytes, size, a->tcp);
         q->answered_by = a->server_index;
         if (a->repeated)
@@ -209,10 +213,16 @@ bool nd_exchange_wants(const struct nd_exchange *x, int which, int server) {
     return nd_exchange_is_open(x, which) && !nd_exchange_holds(x, which) && !(q->truncated >> server & 1);
 }
 
+static enum nd_transport transport(const struct nd_exchange *x, const struct nd_attempt *a) {
+    if (!a->tcp)
+        return ND_UDP;
+    return a->is_second_way && a->slot < x->truncated_slot ? ND_TCP_OF_OURS : ND_TCP_OF_LIBC;
+}
+
 bool nd_exchange_pending(const struct nd_exchange *x, int which, int server, enum nd_transport by) {
     for (int i = 0; i < x->attempt_count; i++) {
         const struct nd_attempt *a = x->attempts[i];
-        if (!a || (server >= 0 && a->server_index != server) || !(by & (a->tcp ? ND_TCP : ND_UDP)))
+        if (!a || (server >= 0 && a->server_index != server) || !(by & transport(x, a)))
             continue;
         for (int n = 0; n < 2; n++)
             if (a->questions[n].sent && !a->questions[n].done && (which < 0 ? nd_exchange_is_open(x, n) : n == which))

@@ -33,6 +33,7 @@ struct nd_exchange {
     nd_time spent[ND_MAX_SLOTS]; /* until the server of a slot had answered, or failed */
     nd_time second_end; /* until when the second of two answers is waited for; ND_NEVER: without an end of its own */
     int code_slot;      /* the slot of ask->last_rcode */
+    int truncated_slot; /* the first one with a truncated answer, where there is one */
     unsigned heard;     /* servers that answered anything */
     unsigned reset;     /* servers that were asked once more after a reset of their TCP connection */
     int interruptions;  /* of poll */
@@ -67,8 +68,9 @@ bool nd_exchange_is_open(const struct nd_exchange *exchange, int which);
 /* Whether the question is to be sent to the server when its turn comes. */
 bool nd_exchange_wants(const struct nd_exchange *exchange, int which, int server);
 
-/* Whether an answer to the question (-1: to any open one) may still come: from a server (-1: any), by the transport. */
-enum nd_transport { ND_UDP = 1, ND_TCP = 2, ND_UDP_OR_TCP = 3 };
+/* Whether an answer to the question (-1: to any open one) may still come: from a server (-1: any), by the transport.
+ * ND_TCP_OF_OURS are connections to servers that libc would have asked by UDP alone, before the truncated answer. */
+enum nd_transport { ND_UDP = 1, ND_TCP_OF_LIBC = 2, ND_TCP_OF_OURS = 4, ND_TCP = 6, ND_UDP_OR_TCP = 7 };
 bool nd_exchange_pending(const struct nd_exchange *exchange, int which, int server, enum nd_transport by);
 
 /* Whether the question has an answer with records. */

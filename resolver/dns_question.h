@@ -18,6 +18,7 @@ struct nd_ask {
     bool by_tcp; /* use TCP even where `conf` does not ask for it */
     /* out */
     struct nd_dns_message answers[2];   /* of dns_message.h; released by nd_ask_free */
+    int first;                          /* which of two answers was received first */
     struct nd_dns_message error_answer; /* the last SERVFAIL, REFUSED …, for where no server answers better */
     unsigned last_rcode;                /* of the last server that answered, accepted or not; kept where none did */
     bool incomplete;                    /* of two answers one is missing, and libc would not have done without it */

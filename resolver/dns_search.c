@@ -60,6 +60,16 @@ static void hide_records(struct nd_dns_message *m) {
     m->bytes[reader.at - 3] = ND_TYPE_AAAA;
 }
 
+/* In libc the answer that was received first stands first: it gives the canonical name, and the code where both are
+ * errors. */
+static void order_answers(struct nd_ask *ask) {
+    struct nd_dns_message m = ask->answers[0];
+    if (ask->first == 0)
+        return;
+    ask->answers[0] = ask->answers[1];
+    ask->answers[1] = m;
+}
+
 bool nd_query(struct nd_search *s, const char *name) {
     uint8_t packets[2][ND_DNS_QUERY_MAX], ids[2][2];
     bool both = s->type == ND_TYPE_A_AND_AAAA;
@@ -87,6 +97,8 @@ bool nd_query(struct nd_search *s, const char *name) {
         hide_records(&s->ask.answers[0]);
         hide_records(&s->ask.error_answer);
     }
+    if (both)
+        order_answers(&s->ask);
     memset(s->ask.questions, 0, sizeof s->ask.questions); /* they are in this frame */
     s->error = s->ask.error;
     if (!s->ask.answers[0].bytes && !s->ask.answers[1].bytes)

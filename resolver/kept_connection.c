@@ -30,8 +30,25 @@ struct exchange {
     nd_time deadline;
 };
 
-bool nd_connection_is_kept(const struct __res_state *state) {
-    return (state->options & RES_STAYOPEN) && (state->options & RES_USEVC);
+/* Takes the connection out of the state. -1: there is none. */
+static int take_out(struct __res_state *state) {
+    int fd = state->_flags & RES_F_VC ? state->_vcsock : -1;
+    if (fd >= 0) {
+        state->_vcsock = -1;
+        state->_flags &= ~(unsigned)RES_F_VC;
+    }
+    return fd;
+}
+
+void nd_connection_keep(struct nd_resolv_conf *conf, struct __res_state *state) {
+    if ((state->options & RES_STAYOPEN) && (state->options & RES_USEVC)) {
+        conf->keeper = state;
+        return;
+    }
+    int saved = errno, fd = take_out(state);
+    if (fd >= 0)
+        close(fd);
+    errno = saved;
 }
 
 static socklen_t size_of(const union nd_server *server) {
@@ -116,6 +133,8 @@ static void take(struct nd_ask *ask, uint8_t *bytes, size_t size) {
         if (!ask->conf->trust_ad)
             bytes[3] &= (uint8_t)~0x20;
         *m = (struct nd_dns_message){.bytes = bytes, .size = size, .by_tcp = true};
+        if (ask->question_count == 2 && !ask->answers[1 - i].bytes)
+            ask->first = i;
         ask->last_rcode = nd_dns_rcode(bytes);
         return;
     }
@@ -158,13 +177,10 @@ static void release(struct nd_held *held, bool whole) {
 
 /* Takes the connection out of the state; one to another server is closed. False: there is none to this one. */
 static bool take_connection(struct exchange *e, struct __res_state *keeper, const union nd_server *server) {
-    int fd = keeper->_vcsock;
+    int fd = take_out(keeper);
     if (fd < 0)
         return false;
-    bool good = (keeper->_flags & RES_F_VC) && is_connected(fd, server);
-    keeper->_vcsock = -1;
-    keeper->_flags &= ~(unsigned)RES_F_VC;
-    if (!good) {
+    if (!is_connected(fd, server)) {
         close(fd);
         return false;
     }

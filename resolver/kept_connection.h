@@ -4,8 +4,9 @@
 
 #include "resolver/dns_ask.h"
 
-/* Whether the state keeps its connection for the next question. */
-bool nd_connection_is_kept(const struct __res_state *state);
+/* Where the state keeps its connection, `conf`, which is of that state alone, is for questions over it. Where it does so
+ * no more, the connection is closed. Keeps errno. */
+void nd_connection_keep(struct nd_resolv_conf *conf, struct __res_state *state);
 
 /* Asks the first server over the connection that ask->conf->keeper keeps, or a new one that it keeps from here on.
  * Fills in the answers as nd_ask does. False: there is none to keep, or not every question has been answered in the

@@ -35,9 +35,6 @@ static bool begin(struct call *c, struct __res_state *state, struct nd_lookup *l
         errno = ENOMEM;
         return false;
     }
-    struct __res_state *used = state ? state : &_res;
-    if (used->options & RES_INIT && nd_connection_is_kept(used))
-        c->conf->keeper = used; /* this configuration is of the state, not the file's */
     lookup->libc_why = c->conf->libc_why;
     if (lookup->libc_why)
         nd_resolv_conf_put(c->conf);

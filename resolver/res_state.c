@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "resolver/kept_connection.h"
+
 /* Before glibc 2.34 they are in libresolv, which a program may be without. */
 extern __typeof__(res_query) res_query __attribute__((weak));
 extern __typeof__(res_send) res_send __attribute__((weak));
@@ -138,7 +140,7 @@ static struct nd_resolv_conf *shown_in(const struct __res_state *state) {
     return NULL;
 }
 
-struct nd_resolv_conf *nd_conf_from_state(const struct __res_state *state) {
+struct nd_resolv_conf *nd_conf_from_state(struct __res_state *state) {
     struct nd_resolv_conf *conf = shown_in(state);
     if (!conf)
         return NULL;
@@ -159,6 +161,7 @@ struct nd_resolv_conf *nd_conf_from_state(const struct __res_state *state) {
         nd_resolv_conf_put(conf);
         return NULL;
     }
+    nd_connection_keep(conf, state);
     return conf;
 }
 

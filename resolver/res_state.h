@@ -7,7 +7,7 @@
 
 /* Returns the configuration in `state`: servers, search list, ndots, retrans, retry, options. A state that libc has
  * made from resolv.conf has the first domains of the search list only; the others are added. NULL: out of memory. */
-struct nd_resolv_conf *nd_conf_from_state(const struct __res_state *state);
+struct nd_resolv_conf *nd_conf_from_state(struct __res_state *state);
 
 /* For the functions without a state argument: the configuration in the thread's _res, which is set up, or renewed after
  * resolv.conf has changed, as libc does before it asks. `for_send`: for res_send, which sets it up in another way. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "resolver/lock.h"
@@ -50,12 +51,12 @@ void nd_stale_put(struct nd_stale_answer *answer) {
 static struct nd_stale_answer **set_of(const char *name, int type) {
     uint64_t hash = mix(14695981039346656037u, (uint64_t)type);
     for (; *name; name++)
-        hash = mix(hash, (unsigned char)*name);
+        hash = mix(hash, *name >= 'A' && *name <= 'Z' ? (uint64_t)*name + 'a' - 'A' : (unsigned char)*name);
     return cache.answers[(hash ^ hash >> 32) % SETS];
 }
 
 static bool is_of(const struct nd_stale_answer *answer, const char *name, int type) {
-    return answer && answer->type == type && strcmp(answer->name, name) == 0;
+    return answer && answer->type == type && strcasecmp(answer->name, name) == 0;
 }
 
 /* Forgets everything where the files have changed. Called with the lock held. */

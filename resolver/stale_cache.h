@@ -10,8 +10,9 @@
 struct nd_stale_answer {
     struct nd_dns_message messages[2]; /* bytes NULL: there is none */
     nd_time stored, fresh_until;       /* the latter by the records' TTL */
+    int type;
     /* internal */
-    int references, type;
+    int references;
     char *name;
 };
 
@@ -28,7 +29,8 @@ static inline struct nd_lookup nd_stale_limited(const struct nd_lookup *lookup, 
 uint64_t nd_stale_state(void);
 
 /* Returns the answer to a question for `name` and `type` (of struct nd_search), released with nd_stale_put; NULL: there
- * is none, or it stopped being fresh more than `stale` before `now`. `state` is nd_stale_state(). */
+ * is none, or it stopped being fresh more than `stale` before `now`. `state` is nd_stale_state(). Names are compared as DNS compares
+ * them, without regard to case. */
 struct nd_stale_answer *nd_stale_find(uint64_t state, const char *name, int type, nd_time stale, nd_time now);
 void nd_stale_put(struct nd_stale_answer *answer);
 

@@ -87,6 +87,14 @@ def test_a_large_answer_of_res_query_is_taken_as_it_is(net):
     assert [question.transport for question in server.questions] == ["udp", "udp"]
 
 
+@pytest.mark.parametrize("how", [(of_size(400),), (dns.truncating, of_size(400))], ids=["udp", "tcp"])
+def test_an_answer_of_res_query_is_as_the_server_has_sent_it(net, how):
+    """Also where c-ares has written it anew, with the names compressed."""
+    servers(net, how)
+    ask = "answer = ctypes.create_string_buffer(4096); size = libc.res_query(b'a.test', 1, 1, answer, 4096); tell([size, answer.raw[2:size].hex()])"
+    assert net.told(ask) == net.told(ask, library=False)
+
+
 @pytest.mark.parametrize("udp, tcp, name", [(dns.truncating, good, "nosuch.test"), (dns.truncating, good, "six.test"), (dns.truncating, dns.NO_TCP, "host.test")],
                          ids=["no name", "no record", "closed"])
 def test_errno_of_res_query_by_tcp(net, udp, tcp, name):
@@ -299,6 +307,15 @@ def test_a_failed_lookup_takes_no_longer_than_with_libc(net):
     assert found == EAI_AGAIN and 0.9 < took < 1.7
 
 
+@pytest.mark.parametrize("first, second", [(dns.silent, (dns.truncating, dns.NO_TCP)), ((dns.truncating, dns.NO_TCP), dns.silent)],
+                         ids=["behind a dead one", "before a dead one"])
+def test_after_a_truncated_answer_there_is_no_other_round(net, first, second):
+    """libc goes on by TCP then, to which the silent server behind says nothing for ever; one before is not asked by it."""
+    servers(net, first, second, options="options timeout:1 attempts:3\n")
+    found, took = look_up(net, "host.test", RESOLVE="3s")
+    assert found == EAI_AGAIN and (took < 2 if first is dns.silent else took < 4)
+
+
 @pytest.mark.parametrize("name", ["host.test", "four.test"])
 def test_a_second_server_that_answers_by_tcp_alone(net, name):
     """Where the answer is large: it was truncated by the first one, and the second one's is lost on its way."""
@@ -349,6 +366,23 @@ def test_an_a_record_that_never_comes(net):
     found, took = look_up(net, "host.test")
     assert found == [V6] and 1.8 < took < 2.8
     assert by_libc(net, "host.test") == EAI_AGAIN
+
+
+def test_a_silent_a_record_where_there_is_no_other_one(net):
+    """The second server is asked when the first one has had its time."""
+    servers(net, dns.for_type(dns.A, dns.silent, good), good, options="options timeout:2\n")
+    found, took = look_up(net, "four.test")
+    assert found == [V4] and took < 3.5
+
+
+@pytest.mark.parametrize("last", [dns.A, dns.AAAA])
+def test_the_first_answer_has_the_canonical_name(net, last):
+    def alias(target):
+        return dns.answering(Zone({"alias.test": target, target: [V4, V6]}))
+
+    canonical = "tell(socket.getaddrinfo('alias.test', 80, 0, socket.SOCK_STREAM, 0, socket.AI_CANONNAME)[0][3])"
+    servers(net, dns.for_type(last, dns.late(0.2, alias("late.test")), alias("soon.test")))
+    assert net.told(canonical) == "soon.test" == net.told(canonical, library=False)
 
 
 def test_an_error_by_udp_and_an_answer_by_tcp(net):

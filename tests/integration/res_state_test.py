@@ -199,6 +199,23 @@ def test_a_connection_that_stays_open_and_a_process_that_is_stopped(net):
     assert result.out == b"query 3\n" and [q.transport for q in net.opened[-1].questions] == ["tcp"], result
 
 
+@pytest.mark.parametrize("steps", [f"init set:{KEEP} query:one.test gai:one.test host:one.test gai:one.test open",
+                                   f"init set:{KEEP} gai:one.test gai:one.test query:one.test open",
+                                   f"init set:{KEEP} query:one.test clear:{KEEP} gai:one.test open",
+                                   f"init set:{KEEP} query:one.test clear:{KEEP} query:one.test open"])
+def test_a_connection_that_stays_open_is_for_all_lookups(net, steps):
+    """Of names by getaddrinfo and gethostbyname, too; and it is closed where it is to stay open no more."""
+    connections = set()
+    net.etc("resolv.conf", "nameserver 127.0.0.1\noptions timeout:5\n")
+    net.dns(HEALTHY, lambda question, send, stop: (connections.add(send), HEALTHY(question, send, stop)))
+    told = []
+    for library in False, True:
+        connections.clear()
+        result = net.run([STATE, *steps.split()], library=library)
+        told.append((result.status, result.text, len(connections)))
+    assert told[0] == told[1] and told[0][0] == 0 and told[0][2] == 1, told
+
+
 @pytest.mark.parametrize("tcp", [dns.silent, refusing])
 def test_a_connection_that_stays_open_and_silent(net, tcp):
     """The next server is asked, and the connection is not kept."""

@@ -98,6 +98,12 @@ def test_what_was_asked_is_what_is_given(net):
     assert [fields(line)["limit"] for line in lines] == ["RESOLVE", "STALE", "STALE", "RESOLVE"]
 
 
+def test_one_family_of_an_answer_for_both(net):
+    net.dns(dying(2))
+    answers, _ = python(net, "host.test", "host.test:2", "HOST.test:10", RESOLVE="900ms")
+    assert answers == [BOTH, BOTH[:1], BOTH[1:]]
+
+
 def test_a_mapped_address(net):
     """Of two questions in turn, each has its last answer."""
     net.dns(dying(2))

@@ -49,6 +49,10 @@ def addresses(seed, count, version):
         yield (net[dice.randrange(1, min(net.num_addresses, 1 << 60) - 1)]).packed
 
 
+# Names of addresses by the last number: no host's, cut off, a pointer to nowhere, the root.
+STRANGE = {5: wire([b"-ptr", b"test"]), 6: b"\x05ab", 7: b"\xc0\xff", 8: b"\0"}
+
+
 class Answer:
     def __init__(self, query):
         self.names, end = labels(query)
@@ -76,7 +80,9 @@ class Answer:
             owner = wire([b"other"] + self.names[1:])
         rclass = 3 if "ch" in self.words else 1
         if self.rtype == 12:
-            out.append(record(owner, 12, wire([b"name-" + b"".join(self.names[:1]), b"ptr", b"test"])))
+            name = wire([b"name-" + b"".join(self.names[:1]), b"ptr", b"test"])
+            last = int(self.names[0]) % 16 if self.names and self.names[0].isdigit() else 0
+            out.append(record(owner, 12, STRANGE.get(last, name)))
         if self.rtype == 1 and "a" in self.words:
             for a in addresses(self.question, self.words["a"], 4):
                 out.append(record(owner, 1, a + b"x" if "bl" in self.words else a, rclass))
