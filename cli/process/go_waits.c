@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/process/array.h"
+#include "cli/process/go_map.h"
 #include "cli/process/go_stack.h"
 #include "cli/process/memory.h"
 #include "cli/process/processes.h"
@@ -352,28 +353,14 @@ static bool has_request(struct go_program *program, const struct polled *polled)
     return false;
 }
 
-/* Whether a map's first elements have objects that refer to `holder`, as its streams do. */
-static bool has_elements_of(const struct go_program *program, uint64_t map, uint64_t holder) {
-    enum { MOST_ELEMENTS = 1 << 20, TABLE_WORDS = 40, STREAM_WORDS = 8 };
-    uint64_t words[3], table[TABLE_WORDS], stream[STREAM_WORDS];
-    if (!is_address(map) || memory_read(program->pid, map, words, sizeof words) != 0 || words[0] == 0 ||
-        words[0] > MOST_ELEMENTS || !is_address(words[2]) ||
-        memory_read(program->pid, words[2], table, sizeof table) != 0)
-        return false;
-    for (int i = 0; i < TABLE_WORDS; i++)
-        if (is_address(table[i]) && memory_read(program->pid, table[i], stream, sizeof stream) == 0 &&
-            has_word(stream, STREAM_WORDS, holder))
-            return true;
-    return false;
-}
-
+/* Whether there is a stream: a map has such as refer to the connection's object. */
 static bool has_stream(const struct go_program *program, const struct polled *polled) {
     uint64_t words[OBJECT_WORDS];
     for (int i = 0; i < HOLDERS; i++) {
         if (!polled->holders[i] || memory_read(program->pid, polled->holders[i], words, sizeof words) != 0)
             continue;
         for (int j = 0; j < OBJECT_WORDS; j++)
-            if (has_elements_of(program, words[j], polled->holders[i]))
+            if (go_map_has_elements_of(program->pid, words[j], polled->holders[i]))
                 return true;
     }
     return false;
