@@ -62,6 +62,21 @@ def test_a_reply_that_goes_on(net, client, what, behaviour, text):  # noqa: F811
     assert result.status == 0 and f" {text} <nil>" in result.out.decode() and not told, (result, told)
 
 
+PROXIED = {"a reply that stops": (tcp.part(b"hello"), 1, "reset"), "one that goes on": (tcp.drip(b"bytes", 0.7, b"hello"), 0, " 10 bytes <nil>")}
+
+
+@pytest.mark.parametrize("behaviour, status, text", PROXIED.values(), ids=PROXIED)
+def test_a_proxy(net, client, behaviour, status, text):  # noqa: F811
+    """What comes from its server goes into another connection without a read."""
+    program = net.start([client, "proxy", f"127.0.0.1:{net.serve(behaviour).port}"], library=False)
+    with guarding(pid_of(program), recv="1s") as told:
+        asking = connect(net, int(program.process.stdout.readline()))
+        asking.sendall(b"x")
+        result = program.finish(10)
+    assert result.status == status and text in result.text and len(told) == status, (result, told)
+    assert status == 0 or told[0]["elapsed"] < 1.5, told
+
+
 def test_an_upload_that_nobody_reads(net, client):  # noqa: F811
     server = net.open(tcp.never_reads)
     result, told = guarded(net, client, "post", f"127.0.0.1:{server.port}", send="1s")
@@ -92,7 +107,15 @@ def test_a_stream_without_an_answer(net, client):  # noqa: F811
     assert not result.cut and result.status == 1 and [row["limit"] for row in told] == ["RECV"], (result, told)
 
 
-@pytest.mark.parametrize("what", ["streams", "twices"])
+def test_a_stream_without_an_answer_after_many(net, client):  # noqa: F811
+    """The connection's map of streams has become larger than it need be, and has one somewhere."""
+    with serving(net, client, "200ms") as address:
+        result, told = guarded(net, client, "crowds", address, recv="1s")
+    assert b"quiet" in result.out and not result.cut and result.status == 1, (result, told)
+    assert [row["limit"] for row in told] == ["RECV"] and told[0]["elapsed"] < 2, (result, told)
+
+
+@pytest.mark.parametrize("what", ["streams", "twices", "crowds"])
 def test_an_idle_connection(net, client, what):  # noqa: F811
     """A goroutine reads it all the time, but nobody has asked for anything."""
     with serving(net, client, "0s") as address:
