@@ -234,7 +234,7 @@ static void add_cgroup(struct guard_targets *targets, const char *directory, int
 static void add_unit(struct guard_targets *targets) {
     const size_t size = sizeof targets->unit_cgroup;
     const bool is_there = targets->unit_cgroup[0] && access(targets->unit_cgroup, F_OK) == 0;
-    if (is_there || guard_unit_find(targets->choice.unit, targets->unit_cgroup, size))
+    if (is_there || guard_unit_find(GUARD_CGROUPS, targets->choice.unit, targets->unit_cgroup, size))
         add_cgroup(targets, targets->unit_cgroup, 0);
 }
 
