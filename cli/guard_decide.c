@@ -62,13 +62,34 @@ void guard_receivers_find(struct guard_receivers *receivers, const struct guard_
     process_each_thread(target->pid, note_receiver, receivers);
 }
 
+/* A connection that is looked for in the sets that threads wait for. */
+struct awaited {
+    const struct guard_receivers *receivers;
+    int fd;
+    bool is_found;
+};
+
+static void look_in_sets(pid_t tid, void *arg) {
+    struct awaited *awaited = arg;
+    awaited->is_found = awaited->is_found || system_call_waits_for(awaited->receivers->target->pid, tid,
+                                                                   awaited->receivers->is_64, awaited->fd);
+}
+
+/* Whether the program waits for the first bytes on its only connection, be it in an event loop: a greeting is due. */
+static bool is_greeting_awaited(const struct guard_receivers *receivers, const struct watched *watched) {
+    struct awaited awaited = {receivers, watched->fd, false};
+    if (watched->owner->connections <= 1 && judge_is_untouched(&watched->judge))
+        process_each_thread(watched->owner->pid, look_in_sets, &awaited);
+    return awaited.is_found;
+}
+
 bool guard_is_receiving(struct guard_receivers *receivers, const struct watched *watched) {
     if (receivers->target != watched->owner)
         guard_receivers_find(receivers, watched->owner);
     for (int i = 0; i < receivers->count; i++)
         if (receivers->fds[i] == watched->fd)
             return true;
-    return receivers->go && go_waits_for_input(receivers->go, watched->fd);
+    return receivers->go ? go_waits_for_input(receivers->go, watched->fd) : is_greeting_awaited(receivers, watched);
 }
 
 /* Ends what the copy is of, unless it is no longer overdue. *verdict becomes that of now. Whether the library is there
@@ -150,7 +171,6 @@ void guard_decide(struct guard *guard, struct watch *watch, struct watched *watc
         prepare(watched);
     if (judge_asks_for_calls(&watched->judge, connection, watched->settings, now))
         judge_receiving(&watched->judge, guard_is_receiving(receivers, watched), now);
-    watched->judge.is_only = watched->owner->connections <= 1;
     const struct judge before = watched->judge;
     bool expired = judge_decide(&watched->judge, connection, watched->settings, now, &verdict);
     const bool was_observed = expired && is_observing(watched->owner) && watched->observed_limit == verdict.limit &&

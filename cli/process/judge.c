@@ -105,6 +105,10 @@ nd_time judge_reply_pending(const struct judge *judge, const struct connection *
     return nd_time_later(nd_time_later(judge->requested, judge->received), judge->acknowledged);
 }
 
+bool judge_is_untouched(const struct judge *judge) {
+    return !judge->connecting && !judge->inbound && judge->bytes_sent == 0 && judge->bytes_received == 0;
+}
+
 nd_time judge_call_pending(const struct judge *judge, const struct connection *connection) {
     return judge->receiving >= 0 && can_receive(connection) ? nd_time_later(judge->received, judge->receiving) : -1;
 }

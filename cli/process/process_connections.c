@@ -110,7 +110,7 @@ void connection_trouble(const struct connection *connection, struct go_program *
     struct judge judge;
     *trouble = (struct connection_trouble){-1, -1, -1, -1};
     judge_begin(&judge, connection, now);
-    judge.is_only = true; /* to be shown */
+    judge.is_only = !go; /* to be shown, unless goroutines tell */
     if (judge.connecting) {
         trouble->connecting = now - judge.connect_began;
         return;

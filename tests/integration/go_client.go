@@ -113,6 +113,7 @@ func do(what, address string, pause time.Duration) (string, error) {
 		return on(address, read)
 	case "ask":
 		return on(address, func(connection net.Conn) (string, error) {
+			time.Sleep(pause)
 			fmt.Fprintf(connection, "hello\n")
 			return read(connection)
 		})

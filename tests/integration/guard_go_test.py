@@ -51,6 +51,7 @@ def test_a_reply_that_stops(net, client, what, behaviour):  # noqa: F811
 # Their twins go on, later each time than most of the limit.
 TWINS = {"a file that comes slowly": ("file", tcp.drip(b"hello", 0.7), "5 bytes"), "a line that comes slowly": ("line", tcp.drip(b"ok\n", 0.7), "3 bytes"),
          "an answer to one who has closed its side": ("half open", tcp.late_answer(0.7, b"hello"), "5 bytes"),
+         "a client that thinks before it asks": ("ask", tcp.part(b"hello"), "5 bytes"),
          "events": ("events", tcp.drip(b"a\nb\n", 0.7, EVENTS), "2 lines"),
          "an upload that is read slowly": ("post", tcp.pausing(0.7, good.http()), "200 OK")}
 
@@ -58,7 +59,7 @@ TWINS = {"a file that comes slowly": ("file", tcp.drip(b"hello", 0.7), "5 bytes"
 @pytest.mark.parametrize("what, behaviour, text", TWINS.values(), ids=TWINS)
 def test_a_reply_that_goes_on(net, client, what, behaviour, text):  # noqa: F811
     server = net.serve(behaviour)
-    result, told = guarded(net, client, what, f"127.0.0.1:{server.port}", "1000000", recv="1500ms", send="1500ms")
+    result, told = guarded(net, client, what, f"127.0.0.1:{server.port}", "2s" if what == "ask" else "1000000", recv="1500ms", send="1500ms")
     assert result.status == 0 and f" {text} <nil>" in result.out.decode() and not told, (result, told)
 
 

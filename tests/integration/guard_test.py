@@ -202,6 +202,20 @@ def test_a_call_that_waits_is_seen(net):
     assert not result.cut and b" b''" not in result.out and 0.9 < result.elapsed < 4, result
 
 
+# How a program waits that has connected, and asked nothing, while no greeting comes. It ends one that waits for it, and no other.
+UNTOUCHED = {"thinks": ("time.sleep(2.5); s.sendall(b'x'); got = s.recv(5)", False), "select": ("select.select([s, r], [], [], 5); got = error(s.recv, 5)", True),
+             "epoll": ("epoll_in(s, r, timeout=5); got = error(s.recv, 5)", True), "another": ("epoll_in(r, timeout=2.5); s.sendall(b'x'); got = s.recv(5)", False)}
+
+
+@pytest.mark.parametrize("code, is_ended", UNTOUCHED.values(), ids=UNTOUCHED)
+def test_an_untouched_connection(net, code, is_ended):
+    server = net.serve(tcp.part(b"hello"))
+    program = net.start(programs.child(f"r, w = os.pipe(); s = dial()\n{code}\nprint(got)", server.port), library=False)
+    with guarding(pid_of(program), recv="1s") as told:
+        result = program.finish(10)
+    assert (b"hello" in result.out) != is_ended and result.elapsed < 4 and [row["limit"] for row in told] == ["RECV"] * is_ended, (result, told)
+
+
 def test_observe_ends_nothing(net):
     server = net.serve(tcp.after(2, tcp.greeting(b"hello")))
     program = net.start(programs.child("print(dial().recv(100))", server.port), library=False)

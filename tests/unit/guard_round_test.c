@@ -26,6 +26,7 @@ static struct {
     uint64_t bytes_sent, bytes_received;
     nd_time read_takes; /* of which the kernel's answer stands at the end */
     bool is_receiving;  /* a thread is blocked in a receive */
+    bool is_in_set;     /* or waits for the connection among others */
     uint64_t cookie;
     nd_time connecting_since; /* 0: it is established */
     bool is_answered_late;    /* an answer comes while the library is looked for in the process */
@@ -139,6 +140,11 @@ void guard_report(const struct nd_settings *settings, const struct guard_target 
 int system_call_receives_from(pid_t pid, pid_t tid, bool is_64) {
     (void)pid, (void)tid, (void)is_64;
     return host.is_receiving ? FD : -1;
+}
+
+bool system_call_waits_for(pid_t pid, pid_t tid, bool is_64, int fd) {
+    (void)pid, (void)tid, (void)is_64;
+    return host.is_in_set && fd == FD;
 }
 
 bool process_has_ended(int pidfd) {
@@ -307,6 +313,25 @@ START_TEST(a_blocked_call_is_seen_between_lists) {
 }
 END_TEST
 
+/* A program that has connected, and thinks about what to ask, does not wait for anything; one in an event loop waits for
+ * a greeting. */
+START_TEST(the_first_bytes_are_awaited_by_whoever_waits) {
+    start(2 * ND_SEC);
+    host.sent = host.received = host.now; /* so the kernel tells of a connection that is new */
+    host.cookie++;
+    run_until(host.now + 10 * ND_SEC);
+    ck_assert_uint_eq(host.ended, 0);
+    host.is_in_set = true;
+    const nd_time began = host.now;
+    run_until(began + 1999 * ND_MSEC);
+    ck_assert_uint_eq(host.ended, 0);
+    run_until(began + 2400 * ND_MSEC);
+    guard_round(&guard);
+    ck_assert_uint_eq(host.ended, 1);
+    stop();
+}
+END_TEST
+
 /* It returned, and another call waits: that one's time is its own. */
 START_TEST(a_call_that_returns_is_no_longer_timed) {
     start(2 * ND_SEC);
@@ -430,5 +455,6 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, a_blocked_call_on_a_new_connection_is_ended_in_time);
     tcase_add_test(tests, lists_are_taken_as_often_as_their_cost_allows);
     tcase_add_test(tests, a_blocked_call_is_seen_between_lists);
+    tcase_add_test(tests, the_first_bytes_are_awaited_by_whoever_waits);
     tcase_add_test(tests, a_call_that_returns_is_no_longer_timed);
 }
