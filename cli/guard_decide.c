@@ -92,6 +92,11 @@ bool guard_is_receiving(struct guard_receivers *receivers, const struct watched 
     return receivers->go ? go_waits_for_input(receivers->go, watched->fd) : is_greeting_awaited(receivers, watched);
 }
 
+/* Whether it is known that nobody waits for input of this connection, or wants any. */
+static bool is_ignoring(struct guard_receivers *receivers, const struct watched *watched) {
+    return !guard_is_receiving(receivers, watched) && receivers->go && go_ignores_input(receivers->go, watched->fd);
+}
+
 /* Ends what the copy is of, unless it is no longer overdue. *verdict becomes that of now. Whether the library is there
  * takes long to find out, in which an answer may come: that is asked first. */
 static enum ending end_copy(const struct watch *watch, const struct watched *watched, const struct judge *before,
@@ -106,6 +111,23 @@ static enum ending end_copy(const struct watch *watch, const struct watched *wat
     }
     errno = ESTALE;
     return ENDING_NONE;
+}
+
+/* Decides; where RECV has expired for a reply that is pending, it is looked whether anybody wants one. */
+static bool decide(struct watched *watched, const struct connection *connection, struct guard_receivers *receivers,
+                   nd_time now, struct verdict *verdict) {
+    struct judge *judge = &watched->judge;
+    judge->is_ignored = false;
+    if (!judge_decide(judge, connection, watched->settings, now, verdict))
+        return false;
+    if ((verdict->limit & ~(unsigned)ND_LIMIT_INBOUND) != ND_LIMIT_RECV || judge_reply_pending(judge, connection) < 0 ||
+        !is_ignoring(receivers, watched))
+        return true;
+    const nd_time again = now + nd_time_later(verdict->timeout / 10, AGAIN);
+    judge->is_ignored = true;
+    const bool expired = judge_decide(judge, connection, watched->settings, now, verdict);
+    verdict->due = nd_time_sooner(verdict->due, again);
+    return expired;
 }
 
 static bool is_gone(int error) {
@@ -171,8 +193,9 @@ void guard_decide(struct guard *guard, struct watch *watch, struct watched *watc
         prepare(watched);
     if (judge_asks_for_calls(&watched->judge, connection, watched->settings, now))
         judge_receiving(&watched->judge, guard_is_receiving(receivers, watched), now);
-    const struct judge before = watched->judge;
-    bool expired = judge_decide(&watched->judge, connection, watched->settings, now, &verdict);
+    struct judge before = watched->judge;
+    bool expired = decide(watched, connection, receivers, now, &verdict);
+    before.is_ignored = watched->judge.is_ignored;
     const bool was_observed = expired && is_observing(watched->owner) && watched->observed_limit == verdict.limit &&
                               watched->observed_moved == watched->judge.moved;
     watched->due = !expired ? verdict.due : was_observed ? ND_NEVER : now + AGAIN;

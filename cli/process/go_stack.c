@@ -20,7 +20,7 @@ static const struct {
     {"net/http.(*http2clientConnReadLoop).run", GO_STREAMS},
     {"/http2.(*clientConnReadLoop).run", GO_STREAMS},
     {"/transport.(*http2Client).reader", GO_STREAMS},
-    {"net/http.(*connReader).backgroundRead", GO_BACKGROUND},
+    {"net/http.(*connReader).backgroundRead", GO_BACKGROUND | GO_HANDLES},
     {"net/http.(*http2serverConn).readFrames", GO_BACKGROUND},
     {"/http2.(*serverConn).readFrames", GO_BACKGROUND},
     {"/transport.(*http2Server).HandleStreams", GO_BACKGROUND},

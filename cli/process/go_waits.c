@@ -26,7 +26,7 @@ enum {
 };
 
 /* How a goroutine reads a connection. */
-enum reader { READER_NONE, READER_CALL, READER_BACKGROUND, READER_HTTP, READER_STREAMS };
+enum reader { READER_NONE, READER_CALL, READER_BACKGROUND, READER_HANDLER, READER_HTTP, READER_STREAMS };
 
 /* The runtime's descriptor of a connection, and the goroutine that was found to wait by it. */
 struct polled {
@@ -314,6 +314,7 @@ static void find_end_channel(struct go_program *program, struct polled *polled) 
 
 static enum reader reader_of(unsigned roles) {
     return !(roles & GO_READS)      ? READER_NONE
+           : roles & GO_HANDLES     ? READER_HANDLER
            : roles & GO_BACKGROUND  ? READER_BACKGROUND
            : roles & GO_HTTP_READER ? READER_HTTP
            : roles & GO_STREAMS     ? READER_STREAMS
@@ -375,4 +376,14 @@ bool go_waits_for_input(struct go_program *program, int fd) {
             reader = look_at(program, polled, fd, words[i]);
     return reader == READER_CALL || (reader == READER_HTTP && has_request(program, polled)) ||
            (reader == READER_STREAMS && has_stream(program, polled));
+}
+
+bool go_ignores_input(struct go_program *program, int fd) {
+    uint64_t words[DESCRIPTOR_WORDS];
+    struct polled *polled = fd >= 0 ? find(program, fd, words) : NULL;
+    for (int i = 2; polled && i < DESCRIPTOR_WORDS; i++)
+        if (is_address(words[i]) && go_stack_pointer(&program->names, words[i]) &&
+            look_at(program, polled, fd, words[i]) != READER_HANDLER)
+            return false;
+    return polled != NULL;
 }

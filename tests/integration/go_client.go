@@ -117,6 +117,16 @@ func do(what, address string, pause time.Duration) (string, error) {
 			fmt.Fprintf(connection, "hello\n")
 			return read(connection)
 		})
+	case "log": // lines from time to time, without a look at what the server has to say
+		return on(address, func(connection net.Conn) (string, error) {
+			for i := 0; i < 3; i++ {
+				if _, err := fmt.Fprintf(connection, "hello\n"); err != nil {
+					return "", err
+				}
+				time.Sleep(pause)
+			}
+			return "3 lines", nil
+		})
 	case "rest": // of what the server has to say
 		return on(address, func(connection net.Conn) (string, error) {
 			fmt.Fprintf(connection, "hello\n")
@@ -256,6 +266,11 @@ func do(what, address string, pause time.Duration) (string, error) {
 			io.Copy(io.Discard, from.Body)
 			if from.URL.Path == "/never" {
 				<-from.Context().Done()
+			}
+			for i := 0; i < 2 && from.URL.Path == "/events"; i++ {
+				fmt.Fprintf(to, "data: %d\n\n", i)
+				to.(http.Flusher).Flush()
+				time.Sleep(pause)
 			}
 			time.Sleep(pause)
 			fmt.Fprintln(to, "hello")
