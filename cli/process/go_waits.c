@@ -16,6 +16,7 @@
 enum {
     PROGRAMS = 16,
     OTHERS = 1024,
+    LOOKS_TO_BE_SURE = 20,
     MOST_SETS = 4,
     MOST_FDS = 1 << 20,
     DESCRIPTOR_WORDS = 8,
@@ -51,10 +52,11 @@ struct go_program {
 static struct go_program programs[PROGRAMS];
 static unsigned next_program;
 
-/* Processes that are no Go programs. */
+/* Processes that are no Go programs, as often as was looked: one that is just being loaded does not look like one. */
 static struct {
     pid_t pid;
     struct process_identity identity;
+    unsigned looks;
 } others[OTHERS];
 
 static bool is_same(const struct process_identity *a, const struct process_identity *b) {
@@ -83,7 +85,8 @@ static struct go_program *add_program(pid_t pid, const struct process_identity *
 struct go_program *go_waits_look(pid_t pid) {
     const struct process_identity identity = process_identity(pid);
     const size_t place = (size_t)pid % OTHERS;
-    if (others[place].pid == pid && is_same(&others[place].identity, &identity))
+    const bool is_known = others[place].pid == pid && is_same(&others[place].identity, &identity);
+    if (is_known && others[place].looks >= LOOKS_TO_BE_SURE)
         return NULL;
     struct go_program *program = find_program(pid, &identity);
     if (!program)
@@ -93,6 +96,7 @@ struct go_program *go_waits_look(pid_t pid) {
     } else {
         others[place].pid = pid;
         others[place].identity = identity;
+        others[place].looks = is_known ? others[place].looks + 1 : 1;
     }
     return program;
 }
