@@ -55,8 +55,8 @@ static unsigned next_program;
 /* Processes that are no Go programs, as often as was looked: one that is just being loaded does not look like one. */
 static struct {
     pid_t pid;
-    struct process_identity identity;
     unsigned looks;
+    struct process_identity identity;
 } others[OTHERS];
 
 static bool is_same(const struct process_identity *a, const struct process_identity *b) {
