@@ -89,7 +89,8 @@ static bool is_meant(const struct request *request, const struct connection *con
     if (request->is_stuck) {
         nd_time now = nd_now();
         judge_begin(&judge, connection, now);
-        judge.is_only = request->connections <= 1;
+        judge.is_only = request->connections <= 1 && !request->go;
+        judge.is_ignored = request->go && go_ignores_input(request->go, fd);
         judge_receiving(&judge, request->go && go_waits_for_input(request->go, fd), judge.requested);
         return judge_decide(&judge, connection, &request->limits, now, verdict);
     }

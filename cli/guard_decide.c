@@ -62,13 +62,39 @@ void guard_receivers_find(struct guard_receivers *receivers, const struct guard_
     process_each_thread(target->pid, note_receiver, receivers);
 }
 
+/* A connection that is looked for in the sets that threads wait for. */
+struct awaited {
+    const struct guard_receivers *receivers;
+    int fd;
+    bool is_found;
+};
+
+static void look_in_sets(pid_t tid, void *arg) {
+    struct awaited *awaited = arg;
+    awaited->is_found = awaited->is_found || system_call_waits_for(awaited->receivers->target->pid, tid,
+                                                                   awaited->receivers->is_64, awaited->fd);
+}
+
+/* Whether the program waits for the first bytes on its only connection, be it in an event loop: a greeting is due. */
+static bool is_greeting_awaited(const struct guard_receivers *receivers, const struct watched *watched) {
+    struct awaited awaited = {receivers, watched->fd, false};
+    if (watched->owner->connections <= 1 && judge_is_untouched(&watched->judge))
+        process_each_thread(watched->owner->pid, look_in_sets, &awaited);
+    return awaited.is_found;
+}
+
 bool guard_is_receiving(struct guard_receivers *receivers, const struct watched *watched) {
     if (receivers->target != watched->owner)
         guard_receivers_find(receivers, watched->owner);
     for (int i = 0; i < receivers->count; i++)
         if (receivers->fds[i] == watched->fd)
             return true;
-    return receivers->go && go_waits_for_input(receivers->go, watched->fd);
+    return receivers->go ? go_waits_for_input(receivers->go, watched->fd) : is_greeting_awaited(receivers, watched);
+}
+
+/* Whether it is known that nobody waits for input of this connection, or wants any. */
+static bool is_ignoring(struct guard_receivers *receivers, const struct watched *watched) {
+    return !guard_is_receiving(receivers, watched) && receivers->go && go_ignores_input(receivers->go, watched->fd);
 }
 
 /* Ends what the copy is of, unless it is no longer overdue. *verdict becomes that of now. Whether the library is there
@@ -85,6 +111,23 @@ static enum ending end_copy(const struct watch *watch, const struct watched *wat
     }
     errno = ESTALE;
     return ENDING_NONE;
+}
+
+/* Decides; where RECV has expired for a reply that is pending, it is looked whether anybody wants one. */
+static bool decide(struct watched *watched, const struct connection *connection, struct guard_receivers *receivers,
+                   nd_time now, struct verdict *verdict) {
+    struct judge *judge = &watched->judge;
+    judge->is_ignored = false;
+    if (!judge_decide(judge, connection, watched->settings, now, verdict))
+        return false;
+    if ((verdict->limit & ~(unsigned)ND_LIMIT_INBOUND) != ND_LIMIT_RECV || judge_reply_pending(judge, connection) < 0 ||
+        !is_ignoring(receivers, watched))
+        return true;
+    const nd_time again = now + nd_time_later(verdict->timeout / 10, AGAIN);
+    judge->is_ignored = true;
+    const bool expired = judge_decide(judge, connection, watched->settings, now, verdict);
+    verdict->due = nd_time_sooner(verdict->due, again);
+    return expired;
 }
 
 static bool is_gone(int error) {
@@ -150,9 +193,9 @@ void guard_decide(struct guard *guard, struct watch *watch, struct watched *watc
         prepare(watched);
     if (judge_asks_for_calls(&watched->judge, connection, watched->settings, now))
         judge_receiving(&watched->judge, guard_is_receiving(receivers, watched), now);
-    watched->judge.is_only = watched->owner->connections <= 1;
-    const struct judge before = watched->judge;
-    bool expired = judge_decide(&watched->judge, connection, watched->settings, now, &verdict);
+    struct judge before = watched->judge;
+    bool expired = decide(watched, connection, receivers, now, &verdict);
+    before.is_ignored = watched->judge.is_ignored;
     const bool was_observed = expired && is_observing(watched->owner) && watched->observed_limit == verdict.limit &&
                               watched->observed_moved == watched->judge.moved;
     watched->due = !expired ? verdict.due : was_observed ? ND_NEVER : now + AGAIN;

@@ -67,6 +67,8 @@ static nd_time *shortest_of(struct guard_shortest *shortest, const struct nd_set
         name += 8;
     return strcmp(name, "RECV") == 0        ? &shortest->recv
            : strcmp(name, "SEND") == 0      ? &shortest->sampled
+           : strcmp(name, "LIFETIME") == 0  ? &shortest->sampled
+           : strcmp(name, "MIN_RATE") == 0  ? &shortest->sampled
            : strcmp(name, "KEEPALIVE") == 0 ? &shortest->keepalive
                                             : &shortest->timed;
 }

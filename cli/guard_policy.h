@@ -23,7 +23,7 @@ struct guard_policy {
     struct guard_shortest {
         nd_time connect;
         nd_time recv;    /* runs also while a call is seen to be blocked */
-        nd_time sampled; /* SEND: what it runs since is known only as well as looks are apart */
+        nd_time sampled; /* SEND, LIFETIME, MIN_RATE: what they run since is known only as well as looks are apart */
         nd_time timed;   /* the others: the kernel tells how long ago bytes moved, or what is outstanding was sent */
         nd_time keepalive;
     } shortest;

@@ -2,7 +2,8 @@
 
 /* All connections are looked at every tenth of the shortest limit that runs since what only looks show, every half of
  * one whose beginning the kernel tells, and every fifth of KEEPALIVE, for connections that it is to be put on; within
- * these bounds. Between them those are looked at whose limit is due, one by one, and, with RECV, the threads that are
+ * these bounds. A call that waits under RECV is seen only on a connection that is known: as long as lists take no more
+ * than a small part of a processor, they are taken every tenth of RECV, too. Between them those are looked at whose limit is due, one by one, and, with RECV, the threads that are
  * blocked in calls: none of these as often as would take more than this part of a processor. */
 #define SAMPLES_PER_LIMIT 10
 #define LOOKS_PER_TIMED_LIMIT 2
@@ -11,6 +12,8 @@
 #define SHARE_OF_PROCESSOR 50
 #define SHORTEST_GAP (20 * ND_MSEC)
 #define CALLS_PACE (100 * ND_MSEC)
+
+#define NEW_SHARE 300
 
 /* Where a look at all takes long they are made less often: they take this part of a processor, as long as there are so
  * many of them in a limit, and one in this time. */
@@ -76,6 +79,11 @@ struct guard_schedule guard_schedule(const struct guard *guard) {
     const nd_time sampled = at_pace(guard->looked, shortest.sampled, SAMPLES_PER_LIMIT);
     const nd_time timed = at_pace(guard->looked, nd_time_sooner(shortest.timed, shortest.recv), LOOKS_PER_TIMED_LIMIT);
     const nd_time prepared = at_pace(guard->looked, shortest.keepalive, LOOKS_PER_KEEPALIVE);
+    const nd_time unseen =
+        shortest.recv == ND_NEVER
+            ? ND_NEVER
+            : guard->looked + within(NEW_SHARE * guard->cost,
+                                     within(shortest.recv / SAMPLES_PER_LIMIT, CALLS_PACE, LONGEST_PACE), ND_NEVER);
     const nd_time dear =
         dear_pace(guard, nd_time_sooner(shortest.sampled, nd_time_sooner(shortest.timed, shortest.recv)));
     const nd_time soonest =
@@ -85,9 +93,10 @@ struct guard_schedule guard_schedule(const struct guard *guard) {
     return (struct guard_schedule){
         .refresh =
             guard->refreshed + within(REFRESH_SHARE * guard->refresh_cost, GUARD_SHORTEST_PACE, LONGEST_REFRESH_PACE),
-        .all = nd_time_later(
-            nd_time_sooner(nd_time_sooner(sampled, prepared), nd_time_sooner(timed, guard->looked + LONGEST_PACE)),
-            guard->looked + dear),
+        .all =
+            nd_time_later(nd_time_sooner(nd_time_sooner(sampled, prepared),
+                                         nd_time_sooner(nd_time_sooner(timed, unseen), guard->looked + LONGEST_PACE)),
+                          guard->looked + dear),
         .connecting = at_pace(guard->looked_at_connecting, connect, 1),
         .due = guard->due == ND_NEVER || guard->due > soonest ? guard->due : soonest,
         .calls = calls > calls_affordable ? calls : calls_affordable,

@@ -182,9 +182,9 @@ static void each_listed(const char *path, void (*visit)(pid_t pid, void *arg), v
 }
 
 static void add_listed(pid_t pid, void *arg) {
-    struct guard_targets *targets = arg;
-    if (!find(targets, pid))
-        add(targets, pid, NULL);
+    struct guard_target *target = add(arg, pid, NULL);
+    if (target)
+        target->is_listed = true;
 }
 
 struct membership {
@@ -234,7 +234,7 @@ static void add_cgroup(struct guard_targets *targets, const char *directory, int
 static void add_unit(struct guard_targets *targets) {
     const size_t size = sizeof targets->unit_cgroup;
     const bool is_there = targets->unit_cgroup[0] && access(targets->unit_cgroup, F_OK) == 0;
-    if (is_there || guard_unit_find(targets->choice.unit, targets->unit_cgroup, size))
+    if (is_there || guard_unit_find(GUARD_CGROUPS, targets->choice.unit, targets->unit_cgroup, size))
         add_cgroup(targets, targets->unit_cgroup, 0);
 }
 
@@ -263,14 +263,24 @@ static bool is_under_library(struct guard_target *target, nd_time now) {
     return target->has_library;
 }
 
+/* Adds those that have come into the cgroup, and marks those that have left it. */
+static void find_listed(struct guard_targets *targets) {
+    for (size_t i = 0; i < targets->count; i++)
+        targets->entries[i]->is_listed = false;
+    if (targets->choice.unit)
+        add_unit(targets);
+    else
+        add_cgroup(targets, targets->choice.cgroup, 0);
+    for (size_t i = 0; i < targets->count; i++)
+        targets->entries[i]->has_ended |= !targets->entries[i]->is_listed;
+}
+
 void guard_targets_refresh(struct guard_targets *targets) {
     const nd_time now = nd_now();
     for (size_t i = 0; i < targets->count; i++)
         targets->entries[i]->has_ended |= process_has_ended(targets->entries[i]->pidfd);
-    if (targets->choice.cgroup)
-        add_cgroup(targets, targets->choice.cgroup, 0);
-    else if (targets->choice.unit)
-        add_unit(targets);
+    if (targets->choice.cgroup || targets->choice.unit)
+        find_listed(targets);
     else if (targets->choice.all)
         process_each(add_any, targets);
     else

@@ -9,6 +9,7 @@ struct guard_target {
     uint64_t started; /* in ticks since the system's start: it tells the process from a later one of its number */
     uint64_t namespace;
     bool is_named;    /* by its number, on the command line */
+    bool is_listed;   /* in the cgroup that is guarded, as of the last look */
     bool is_taken;    /* whether it has the library or not */
     bool has_library; /* as of the last look at `executable` */
     struct guard_executable {
@@ -17,7 +18,7 @@ struct guard_target {
     } executable;
     unsigned connections; /* that it has, as of the last look */
     bool has_receivers;   /* threads of it were blocked in calls for input, as of the last look */
-    bool has_ended;       /* it is freed by guard_targets_bury */
+    bool has_ended;       /* or has left the cgroup; it is freed by guard_targets_bury */
     struct guard_policy *policy;
 };
 

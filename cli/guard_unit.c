@@ -14,6 +14,11 @@ struct search {
     int depth; /* of what was found */
 };
 
+/* systemd puts '_' before a name that the cgroup file system may take for one of its own files, as cpu.service. */
+static bool is_named(const char *directory, const char *unit) {
+    return strcmp(directory, unit) == 0 || (directory[0] == '_' && strcmp(directory + 1, unit) == 0);
+}
+
 /* Looks below `directory`, which is so deep, for what is nearer than that. */
 static void look_below(struct search *search, const char *directory, int depth) {
     char path[PATH_MAX];
@@ -22,7 +27,7 @@ static void look_below(struct search *search, const char *directory, int depth) 
         if (entry->d_type != DT_DIR || entry->d_name[0] == '.' || depth >= search->depth ||
             snprintf(path, sizeof path, "%s/%s", directory, entry->d_name) >= (int)sizeof path)
             continue;
-        if (strcmp(entry->d_name, search->unit) != 0)
+        if (!is_named(entry->d_name, search->unit))
             look_below(search, path, depth + 1);
         else if (snprintf(search->out, search->size, "%s", path) < (int)search->size)
             search->depth = depth;
@@ -31,8 +36,8 @@ static void look_below(struct search *search, const char *directory, int depth) 
         closedir(entries);
 }
 
-bool guard_unit_find(const char *unit, char *out, size_t size) {
+bool guard_unit_find(const char *root, const char *unit, char *out, size_t size) {
     struct search search = {unit, out, size, MOST_DEPTH};
-    look_below(&search, GUARD_CGROUPS, 0);
+    look_below(&search, root, 0);
     return search.depth < MOST_DEPTH;
 }

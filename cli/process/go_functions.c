@@ -45,6 +45,17 @@ static uint64_t find_section(int file, const Elf64_Ehdr *header) {
     return 0;
 }
 
+/* The address that the file has for its own beginning. Go's linker begins above zero also where the system chooses. */
+static uint64_t find_beginning(int file, const Elf64_Ehdr *header) {
+    Elf64_Phdr part;
+    for (int i = 0; i < header->e_phnum && header->e_phentsize == sizeof part; i++)
+        if (pread(file, &part, sizeof part, (off_t)(header->e_phoff + (uint64_t)i * sizeof part)) ==
+                (ssize_t)sizeof part &&
+            part.p_type == PT_LOAD)
+            return part.p_vaddr - part.p_offset;
+    return 0;
+}
+
 static bool take_first(const struct image *image, void *arg) {
     *(uint64_t *)arg = image->start;
     return true;
@@ -55,7 +66,7 @@ static bool take_first(const struct image *image, void *arg) {
 static uint64_t find_table(pid_t pid) {
     char path[64];
     Elf64_Ehdr header;
-    uint64_t start = 0, address = 0;
+    uint64_t start = 0, address = 0, beginning = 0;
     snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0)
@@ -63,9 +74,11 @@ static uint64_t find_table(pid_t pid) {
     if (pread(file, &header, sizeof header, 0) == (ssize_t)sizeof header &&
         memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 && header.e_ident[EI_CLASS] == ELFCLASS64)
         address = find_section(file, &header);
+    if (address && header.e_type == ET_DYN)
+        beginning = find_beginning(file, &header);
     close(file);
     if (address && header.e_type == ET_DYN)
-        address = image_each(pid, take_first, &start) > 0 ? address + start : 0;
+        address = image_each(pid, take_first, &start) > 0 ? address - beginning + start : 0;
     return address;
 }
 
@@ -77,6 +90,8 @@ bool go_functions_find(struct go_functions *functions, pid_t pid) {
     if ((header.magic != 0xfffffff0 && header.magic != 0xfffffff1) || header.word != sizeof(uint64_t) || !header.text ||
         header.count > INT_MAX)
         return false;
+    if (header.text > table || table - header.text > UINT32_MAX)
+        return false; /* it is still as in the file: the loader has not come to it */
     *functions = (struct go_functions){pid, header.text, header.count, table + header.names, table + header.entries};
     return true;
 }

@@ -12,14 +12,15 @@ static const struct {
     {"internal/poll.(*FD).Read", GO_READS},
     {"internal/poll.(*FD).ReadMsg", GO_READS},
     {"internal/poll.(*FD).RawRead", GO_READS},
-    {"os.(*File).spliceToFile", GO_READS}, /* io.Copy into a file, since Go 1.21 */
+    {"internal/poll.spliceDrain", GO_READS}, /* io.Copy from one connection into another */
+    {"os.(*File).spliceToFile", GO_READS},   /* and into a file, since Go 1.21 */
     {"net/http.(*persistConn).readLoop", GO_HTTP_READER},
     {"net/http.(*persistConn).writeLoop", GO_HTTP_WRITER},
     {"net/http.(*persistConn).roundTrip", GO_HTTP_WAITER},
     {"net/http.(*http2clientConnReadLoop).run", GO_STREAMS},
     {"/http2.(*clientConnReadLoop).run", GO_STREAMS},
     {"/transport.(*http2Client).reader", GO_STREAMS},
-    {"net/http.(*connReader).backgroundRead", GO_BACKGROUND},
+    {"net/http.(*connReader).backgroundRead", GO_BACKGROUND | GO_HANDLES},
     {"net/http.(*http2serverConn).readFrames", GO_BACKGROUND},
     {"/http2.(*serverConn).readFrames", GO_BACKGROUND},
     {"/transport.(*http2Server).HandleStreams", GO_BACKGROUND},

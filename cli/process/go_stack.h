@@ -10,7 +10,8 @@ enum go_role {
     GO_HTTP_READER = 1 << 2, /* so do net/http's clients: one goroutine reads, */
     GO_HTTP_WRITER = 1 << 3, /* one writes, */
     GO_HTTP_WAITER = 1 << 4, /* and another waits for each request's answer */
-    GO_STREAMS = 1 << 5      /* reads for the streams of an HTTP/2 client */
+    GO_STREAMS = 1 << 5,     /* reads for the streams of an HTTP/2 client */
+    GO_HANDLES = 1 << 6      /* learns whether the client goes away while net/http's server works for it */
 };
 
 enum { GO_KNOWN_ADDRESSES = 2048 };

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/process/array.h"
+#include "cli/process/go_map.h"
 #include "cli/process/go_stack.h"
 #include "cli/process/memory.h"
 #include "cli/process/processes.h"
@@ -15,6 +16,7 @@
 enum {
     PROGRAMS = 16,
     OTHERS = 1024,
+    LOOKS_TO_BE_SURE = 20,
     MOST_SETS = 4,
     MOST_FDS = 1 << 20,
     DESCRIPTOR_WORDS = 8,
@@ -25,7 +27,7 @@ enum {
 };
 
 /* How a goroutine reads a connection. */
-enum reader { READER_NONE, READER_CALL, READER_BACKGROUND, READER_HTTP, READER_STREAMS };
+enum reader { READER_NONE, READER_CALL, READER_BACKGROUND, READER_HANDLER, READER_HTTP, READER_STREAMS };
 
 /* The runtime's descriptor of a connection, and the goroutine that was found to wait by it. */
 struct polled {
@@ -50,9 +52,10 @@ struct go_program {
 static struct go_program programs[PROGRAMS];
 static unsigned next_program;
 
-/* Processes that are no Go programs. */
+/* Processes that are no Go programs, as often as was looked: one that is just being loaded does not look like one. */
 static struct {
     pid_t pid;
+    unsigned looks;
     struct process_identity identity;
 } others[OTHERS];
 
@@ -82,7 +85,8 @@ static struct go_program *add_program(pid_t pid, const struct process_identity *
 struct go_program *go_waits_look(pid_t pid) {
     const struct process_identity identity = process_identity(pid);
     const size_t place = (size_t)pid % OTHERS;
-    if (others[place].pid == pid && is_same(&others[place].identity, &identity))
+    const bool is_known = others[place].pid == pid && is_same(&others[place].identity, &identity);
+    if (is_known && others[place].looks >= LOOKS_TO_BE_SURE)
         return NULL;
     struct go_program *program = find_program(pid, &identity);
     if (!program)
@@ -92,6 +96,7 @@ struct go_program *go_waits_look(pid_t pid) {
     } else {
         others[place].pid = pid;
         others[place].identity = identity;
+        others[place].looks = is_known ? others[place].looks + 1 : 1;
     }
     return program;
 }
@@ -313,6 +318,7 @@ static void find_end_channel(struct go_program *program, struct polled *polled) 
 
 static enum reader reader_of(unsigned roles) {
     return !(roles & GO_READS)      ? READER_NONE
+           : roles & GO_HANDLES     ? READER_HANDLER
            : roles & GO_BACKGROUND  ? READER_BACKGROUND
            : roles & GO_HTTP_READER ? READER_HTTP
            : roles & GO_STREAMS     ? READER_STREAMS
@@ -352,28 +358,14 @@ static bool has_request(struct go_program *program, const struct polled *polled)
     return false;
 }
 
-/* Whether a map's first elements have objects that refer to `holder`, as its streams do. */
-static bool has_elements_of(const struct go_program *program, uint64_t map, uint64_t holder) {
-    enum { MOST_ELEMENTS = 1 << 20, TABLE_WORDS = 40, STREAM_WORDS = 8 };
-    uint64_t words[3], table[TABLE_WORDS], stream[STREAM_WORDS];
-    if (!is_address(map) || memory_read(program->pid, map, words, sizeof words) != 0 || words[0] == 0 ||
-        words[0] > MOST_ELEMENTS || !is_address(words[2]) ||
-        memory_read(program->pid, words[2], table, sizeof table) != 0)
-        return false;
-    for (int i = 0; i < TABLE_WORDS; i++)
-        if (is_address(table[i]) && memory_read(program->pid, table[i], stream, sizeof stream) == 0 &&
-            has_word(stream, STREAM_WORDS, holder))
-            return true;
-    return false;
-}
-
+/* Whether there is a stream: a map has such as refer to the connection's object. */
 static bool has_stream(const struct go_program *program, const struct polled *polled) {
     uint64_t words[OBJECT_WORDS];
     for (int i = 0; i < HOLDERS; i++) {
         if (!polled->holders[i] || memory_read(program->pid, polled->holders[i], words, sizeof words) != 0)
             continue;
         for (int j = 0; j < OBJECT_WORDS; j++)
-            if (has_elements_of(program, words[j], polled->holders[i]))
+            if (go_map_has_elements_of(program->pid, words[j], polled->holders[i]))
                 return true;
     }
     return false;
@@ -388,4 +380,14 @@ bool go_waits_for_input(struct go_program *program, int fd) {
             reader = look_at(program, polled, fd, words[i]);
     return reader == READER_CALL || (reader == READER_HTTP && has_request(program, polled)) ||
            (reader == READER_STREAMS && has_stream(program, polled));
+}
+
+bool go_ignores_input(struct go_program *program, int fd) {
+    uint64_t words[DESCRIPTOR_WORDS];
+    struct polled *polled = fd >= 0 ? find(program, fd, words) : NULL;
+    for (int i = 2; polled && i < DESCRIPTOR_WORDS; i++)
+        if (is_address(words[i]) && go_stack_pointer(&program->names, words[i]) &&
+            look_at(program, polled, fd, words[i]) != READER_HANDLER)
+            return false;
+    return polled != NULL;
 }

@@ -15,3 +15,7 @@ struct go_program *go_waits_look(pid_t pid);
  * that read a connection as long as it stands, whether anybody has asked for something or not, count only while they
  * owe an answer: net/http's clients by their requests, HTTP/2 and gRPC by their streams; other libraries' never do. */
 bool go_waits_for_input(struct go_program *program, int fd);
+
+/* Whether nobody wants what may come: no goroutine is blocked on the descriptor, or only the one that learns whether the
+ * client goes away while net/http's server works for it. False where that is not known. */
+bool go_ignores_input(struct go_program *program, int fd);

@@ -98,11 +98,15 @@ static bool can_receive(const struct connection *connection) {
 nd_time judge_reply_pending(const struct judge *judge, const struct connection *connection) {
     const bool is_new = judge->bytes_received == 0 && (connection->info.known & ND_TCP_BYTES) &&
                         (judge->bytes_sent > 0 || judge->inbound || judge->is_only);
-    if (judge->connecting || !can_receive(connection))
+    if (judge->connecting || judge->is_ignored || !can_receive(connection))
         return -1;
     if (!is_new && judge->requested <= judge->received + ND_TCP_TICK)
         return -1;
     return nd_time_later(nd_time_later(judge->requested, judge->received), judge->acknowledged);
+}
+
+bool judge_is_untouched(const struct judge *judge) {
+    return !judge->connecting && !judge->inbound && judge->bytes_sent == 0 && judge->bytes_received == 0;
 }
 
 nd_time judge_call_pending(const struct judge *judge, const struct connection *connection) {

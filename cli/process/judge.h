@@ -11,7 +11,8 @@
 /* What is kept of a connection from look to look. Times are by the monotonic clock. */
 struct judge {
     bool inbound, connecting;
-    bool is_only; /* set by the caller: the process has no other connection */
+    bool is_only;    /* set by the caller: the process has no other connection, and is taken to wait for a greeting */
+    bool is_ignored; /* set by the caller: nobody wants what may come */
     nd_time connect_began;
     nd_time established;         /* or first seen */
     nd_time received, requested; /* when bytes last came in, and when bytes were last sent that had not been before */
@@ -53,6 +54,9 @@ bool judge_asks_for_calls(const struct judge *judge, const struct connection *co
 
 /* Since when a reply (or the first bytes) of the peer has been pending; -1 where it owes none. */
 nd_time judge_reply_pending(const struct judge *judge, const struct connection *connection);
+
+/* Whether nothing has moved on a connection that the program has made. */
+bool judge_is_untouched(const struct judge *judge);
 
 /* Since when a call has waited for bytes that could come, and none have; -1 where none is seen to. */
 nd_time judge_call_pending(const struct judge *judge, const struct connection *connection);

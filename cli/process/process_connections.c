@@ -110,13 +110,15 @@ void connection_trouble(const struct connection *connection, struct go_program *
     struct judge judge;
     *trouble = (struct connection_trouble){-1, -1, -1, -1};
     judge_begin(&judge, connection, now);
-    judge.is_only = true; /* to be shown */
+    judge.is_only = !go; /* to be shown, unless goroutines tell */
     if (judge.connecting) {
         trouble->connecting = now - judge.connect_began;
         return;
     }
     nd_time pending = judge_reply_pending(&judge, connection), unacked = judge_unacked(&judge);
-    if (pending < 0)
+    if (pending >= 0 && go && go_ignores_input(go, fd))
+        pending = -1;
+    else if (pending < 0)
         pending = awaited(&judge, connection, go, fd);
     trouble->reply_pending = pending >= 0 ? now - pending : -1;
     trouble->unacked = unacked >= 0 ? now - unacked : -1;

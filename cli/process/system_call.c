@@ -98,6 +98,8 @@ struct looked_at {
     struct wait_list *waits;
 };
 
+enum { IO_URING_ENTER = 426 }; /* on each machine */
+
 static void consider_set(const struct looked_at *at, int epfd, int depth);
 
 /* Adds a descriptor of a set to the call: it is waited for, and may be a connection. */
@@ -272,4 +274,16 @@ int system_call_receives_from(pid_t pid, pid_t tid, bool is_64) {
     default:
         return -1;
     }
+}
+
+bool system_call_waits_for(pid_t pid, pid_t tid, bool is_64, int fd) {
+    static struct wait_list waits;
+    struct system_call call;
+    struct blocked_call blocked;
+    if (system_call_look(pid, tid, is_64, &call, &waits) != 0)
+        return false;
+    for (size_t i = 0; i < waits.count; i++)
+        if (waits.entries[i].fd == fd && waits.entries[i].wants & ND_WANTS_IN)
+            return true;
+    return read_call(pid, tid, &blocked) > 0 && blocked.number == IO_URING_ENTER;
 }

@@ -39,5 +39,9 @@ bool system_call_read(pid_t pid, pid_t tid, bool is_64, struct blocked_call *cal
  * it does not. */
 int system_call_receives_from(pid_t pid, pid_t tid, bool is_64);
 
-/* Does the same for an epoll set alone. Returns false where no connection is in it. */
+/* Whether the thread waits for input of this descriptor, among whatever else; or for requests of io_uring, of which
+ * nobody knows what they are. */
+bool system_call_waits_for(pid_t pid, pid_t tid, bool is_64, int fd);
+
+/* Does what system_call_look does for an epoll set alone. Returns false where no connection is in it. */
 bool system_call_look_at_epoll(pid_t pid, int epfd, struct system_call *call, struct wait_list *waits);

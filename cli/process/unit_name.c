@@ -36,8 +36,9 @@ static const char *find_service(const char *cgroups, size_t *length) {
         while (is_its && slash) {
             const char *name = slash + 1, *next = memchr(name, '/', (size_t)(end - name));
             const size_t its = (size_t)((next ? next : end) - name);
-            if (its > tail && memcmp(name + its - tail, SERVICE, tail) == 0)
-                found = name, *length = its;
+            const size_t escape = *name == '_'; /* before what the cgroup file system may take for a file of its own */
+            if (its > tail + escape && memcmp(name + its - tail, SERVICE, tail) == 0)
+                found = name + escape, *length = its - escape;
             slash = next;
         }
         cgroups = *end ? end + 1 : end;

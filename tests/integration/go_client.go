@@ -69,6 +69,28 @@ func do(what, address string, pause time.Duration) (string, error) {
 		}
 		time.Sleep(pause)
 		return getBy(streams, "https://"+address+"/")
+	case "crowds": // many requests over HTTP/2 at a time; after a pause one that is never answered, where there is one
+		if got, err := getBy(streams, "https://"+address+"/"); err != nil {
+			return got, err
+		}
+		answers := make(chan error)
+		for i := 0; i < 100; i++ {
+			go func() {
+				_, err := getBy(streams, "https://"+address+"/")
+				answers <- err
+			}()
+		}
+		for i := 0; i < 100; i++ {
+			if err := <-answers; err != nil {
+				return "", err
+			}
+		}
+		time.Sleep(pause)
+		fmt.Println("quiet")
+		if pause > 0 {
+			return getBy(streams, "https://"+address+"/")
+		}
+		return getBy(streams, "https://"+address+"/never")
 	case "twice", "twices": // a request on a pooled connection that has been idle for long
 		scheme := map[string]string{"twice": "http://", "twices": "https://"}[what]
 		if got, err := get(scheme + address + "/"); err != nil {
@@ -91,8 +113,19 @@ func do(what, address string, pause time.Duration) (string, error) {
 		return on(address, read)
 	case "ask":
 		return on(address, func(connection net.Conn) (string, error) {
+			time.Sleep(pause)
 			fmt.Fprintf(connection, "hello\n")
 			return read(connection)
+		})
+	case "log": // lines from time to time, without a look at what the server has to say
+		return on(address, func(connection net.Conn) (string, error) {
+			for i := 0; i < 3; i++ {
+				if _, err := fmt.Fprintf(connection, "hello\n"); err != nil {
+					return "", err
+				}
+				time.Sleep(pause)
+			}
+			return "3 lines", nil
 		})
 	case "rest": // of what the server has to say
 		return on(address, func(connection net.Conn) (string, error) {
@@ -123,6 +156,22 @@ func do(what, address string, pause time.Duration) (string, error) {
 				}
 				return fmt.Sprintf("%d bytes", len(line)), err
 			})
+		})
+	case "proxy": // bytes in both directions, by splice, for the first who comes
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return "", err
+		}
+		fmt.Println(listener.Addr().(*net.TCPAddr).Port)
+		client, err := listener.Accept()
+		if err != nil {
+			return "", err
+		}
+		defer client.Close()
+		return on(address, func(connection net.Conn) (string, error) {
+			go io.Copy(connection, client)
+			n, err := io.Copy(client, connection)
+			return fmt.Sprintf("%d bytes", n), err
 		})
 	case "half open": // all is asked, and that is told, before the answer
 		return on(address, func(connection net.Conn) (string, error) {
@@ -215,6 +264,14 @@ func do(what, address string, pause time.Duration) (string, error) {
 		fmt.Println(listener.Addr().(*net.TCPAddr).Port)
 		handler := http.HandlerFunc(func(to http.ResponseWriter, from *http.Request) {
 			io.Copy(io.Discard, from.Body)
+			if from.URL.Path == "/never" {
+				<-from.Context().Done()
+			}
+			for i := 0; i < 2 && from.URL.Path == "/events"; i++ {
+				fmt.Fprintf(to, "data: %d\n\n", i)
+				to.(http.Flusher).Flush()
+				time.Sleep(pause)
+			}
 			time.Sleep(pause)
 			fmt.Fprintln(to, "hello")
 		})

@@ -51,6 +51,8 @@ def test_a_reply_that_stops(net, client, what, behaviour):  # noqa: F811
 # Their twins go on, later each time than most of the limit.
 TWINS = {"a file that comes slowly": ("file", tcp.drip(b"hello", 0.7), "5 bytes"), "a line that comes slowly": ("line", tcp.drip(b"ok\n", 0.7), "3 bytes"),
          "an answer to one who has closed its side": ("half open", tcp.late_answer(0.7, b"hello"), "5 bytes"),
+         "a client that thinks before it asks": ("ask", tcp.part(b"hello"), "5 bytes"),
+         "a client that listens to nothing": ("log", tcp.draining, "3 lines"),
          "events": ("events", tcp.drip(b"a\nb\n", 0.7, EVENTS), "2 lines"),
          "an upload that is read slowly": ("post", tcp.pausing(0.7, good.http()), "200 OK")}
 
@@ -58,8 +60,23 @@ TWINS = {"a file that comes slowly": ("file", tcp.drip(b"hello", 0.7), "5 bytes"
 @pytest.mark.parametrize("what, behaviour, text", TWINS.values(), ids=TWINS)
 def test_a_reply_that_goes_on(net, client, what, behaviour, text):  # noqa: F811
     server = net.serve(behaviour)
-    result, told = guarded(net, client, what, f"127.0.0.1:{server.port}", "1000000", recv="1500ms", send="1500ms")
+    result, told = guarded(net, client, what, f"127.0.0.1:{server.port}", "2s" if what in ("ask", "log") else "1000000", recv="1500ms", send="1500ms")
     assert result.status == 0 and f" {text} <nil>" in result.out.decode() and not told, (result, told)
+
+
+PROXIED = {"a reply that stops": (tcp.part(b"hello"), 1, "reset"), "one that goes on": (tcp.drip(b"bytes", 0.7, b"hello"), 0, " 10 bytes <nil>")}
+
+
+@pytest.mark.parametrize("behaviour, status, text", PROXIED.values(), ids=PROXIED)
+def test_a_proxy(net, client, behaviour, status, text):  # noqa: F811
+    """What comes from its server goes into another connection without a read."""
+    program = net.start([client, "proxy", f"127.0.0.1:{net.serve(behaviour).port}"], library=False)
+    with guarding(pid_of(program), recv="1s") as told:
+        asking = connect(net, int(program.process.stdout.readline()))
+        asking.sendall(b"x")
+        result = program.finish(10)
+    assert result.status == status and text in result.text and len(told) == status, (result, told)
+    assert status == 0 or told[0]["elapsed"] < 1.5, told
 
 
 def test_an_upload_that_nobody_reads(net, client):  # noqa: F811
@@ -92,7 +109,15 @@ def test_a_stream_without_an_answer(net, client):  # noqa: F811
     assert not result.cut and result.status == 1 and [row["limit"] for row in told] == ["RECV"], (result, told)
 
 
-@pytest.mark.parametrize("what", ["streams", "twices"])
+def test_a_stream_without_an_answer_after_many(net, client):  # noqa: F811
+    """The connection's map of streams has become larger than it need be, and has one somewhere."""
+    with serving(net, client, "200ms") as address:
+        result, told = guarded(net, client, "crowds", address, recv="1s")
+    assert b"quiet" in result.out and not result.cut and result.status == 1, (result, told)
+    assert [row["limit"] for row in told] == ["RECV"] and told[0]["elapsed"] < 2, (result, told)
+
+
+@pytest.mark.parametrize("what", ["streams", "twices", "crowds"])
 def test_an_idle_connection(net, client, what):  # noqa: F811
     """A goroutine reads it all the time, but nobody has asked for anything."""
     with serving(net, client, "0s") as address:
@@ -107,11 +132,12 @@ def test_an_idle_pool(net, client):  # noqa: F811
 
 
 def test_a_request_that_stops(net, client):  # noqa: F811
-    """A client that stops in its request is ended, one that waits for a slow handler is not."""
+    """A client that stops in its request is ended, one that waits for a slow handler, or for its next event, is not."""
     program = net.start([client, "serve", "127.0.0.1:0", "2500ms"], library=False)
     port = int(program.process.stdout.readline())
     with guarding(pid_of(program), inbound_recv="1s"):
-        body, asking = connect(net, port), connect(net, port)
+        body, asking, listening = (connect(net, port) for _ in range(3))
+        listening.sendall(b"GET /events HTTP/1.0\r\n\r\n")
         asking.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         body.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345")
         began = time.monotonic()
@@ -119,6 +145,7 @@ def test_a_request_that_stops(net, client):  # noqa: F811
             body.recv(100)
         assert 0.9 <= time.monotonic() - began <= 2.2
         assert asking.recv(100).startswith(b"HTTP/1.1 200 OK")
+        assert listening.makefile("rb").read().endswith(b"data: 0\n\ndata: 1\n\nhello\n")
     program.process.kill()
 
 

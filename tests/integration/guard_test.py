@@ -15,7 +15,7 @@ import pytest
 import look
 import programs
 from faults import good, tcp, tls
-from guards import client, connect, guarding, keeps_alive, needs_go, options, plain  # noqa: F401: fixtures among them
+from guards import client, connect, guarding, handles, keeps_alive, needs_go, options, plain  # noqa: F401: fixtures among them
 from look import netdeadline, pid_of, ps, stats, until
 
 LIMITS = {"recv": "1s", "send": "1s", "connect": "1s", "unacked": "3s"}
@@ -202,6 +202,20 @@ def test_a_call_that_waits_is_seen(net):
     assert not result.cut and b" b''" not in result.out and 0.9 < result.elapsed < 4, result
 
 
+# How a program waits that has connected, and asked nothing, while no greeting comes. It ends one that waits for it, and no other.
+UNTOUCHED = {"thinks": ("time.sleep(2.5); s.sendall(b'x'); got = s.recv(5)", False), "select": ("select.select([s, r], [], [], 5); got = error(s.recv, 5)", True),
+             "epoll": ("epoll_in(s, r, timeout=5); got = error(s.recv, 5)", True), "another": ("epoll_in(r, timeout=2.5); s.sendall(b'x'); got = s.recv(5)", False)}
+
+
+@pytest.mark.parametrize("code, is_ended", UNTOUCHED.values(), ids=UNTOUCHED)
+def test_an_untouched_connection(net, code, is_ended):
+    server = net.serve(tcp.part(b"hello"))
+    program = net.start(programs.child(f"r, w = os.pipe(); s = dial()\n{code}\nprint(got)", server.port), library=False)
+    with guarding(pid_of(program), recv="1s") as told:
+        result = program.finish(10)
+    assert (b"hello" in result.out) != is_ended and result.elapsed < 4 and [row["limit"] for row in told] == ["RECV"] * is_ended, (result, told)
+
+
 def test_observe_ends_nothing(net):
     server = net.serve(tcp.after(2, tcp.greeting(b"hello")))
     program = net.start(programs.child("print(dial().recv(100))", server.port), library=False)
@@ -324,23 +338,50 @@ def test_a_descendant_that_connects_at_once(net):
     assert all(result.out and not result.cut for result in results), results
 
 
-def test_a_cgroup(net):
-    """Whoever lives in it, or below, whenever he comes."""
+@contextlib.contextmanager
+def cgroup(*parts):
+    """A cgroup of this test's, with one below."""
     roots = [root for root in map(pathlib.Path, ["/sys/fs/cgroup", "/sys/fs/cgroup/pids"]) if (root / "cgroup.procs").exists()]
-    name = f"netdeadline-{os.getpid()}"
     try:
-        (roots[0] / name / "below").mkdir(parents=True)
+        directory = roots[0] / f"netdeadline-{os.getpid()}"
+        directory.joinpath(*parts).mkdir(parents=True)
     except (OSError, IndexError):
         pytest.skip("no cgroup can be made here")
-    server = net.serve(tcp.silent)
     try:
-        code = "open(sys.argv[2], 'w').write(str(os.getpid()))\ntime.sleep(0.5)\ntry: dial().recv(1)\nexcept OSError as e: print(e.errno)"
-        with guarding("--cgroup", roots[0] / name, recv="1s"):
-            result = net.run(programs.child(code, server.port, roots[0] / name / "below/cgroup.procs"), library=False)
-        assert result.status == 0 and result.out and result.elapsed < 4, result
+        yield directory
     finally:
-        (roots[0] / name / "below").rmdir()
-        (roots[0] / name).rmdir()
+        for count in range(len(parts), -1, -1):
+            with contextlib.suppress(FileNotFoundError):
+                directory.joinpath(*parts[:count]).rmdir()
+
+
+JOINS = """
+def join(directory): open(directory + '/cgroup.procs', 'w').write(str(os.getpid()))
+join(sys.argv[2])
+s = dial()
+"""
+
+
+def test_a_cgroup(net):
+    """Whoever lives in it, or below, whenever he comes, and whatever it is called."""
+    server, below = net.serve(tcp.silent), "be low\x1b[31m\\x2d\udcff"
+    with cgroup(below) as directory:
+        code = JOINS + "time.sleep(0.5)\ntry: s.recv(1)\nexcept OSError as e: print(e.errno)"
+        with guarding("--cgroup", directory, recv="1s") as told:
+            result = net.run(programs.child(code, server.port, directory / below), library=False)
+    assert result.status == 0 and result.out and result.elapsed < 4 and len(told) == 1, (result, told)
+
+
+def test_who_leaves_a_cgroup(net):
+    """He is left alone from then on; the guard ends with its cgroup."""
+    server = net.serve(tcp.after(3, tcp.greeting(b"hello")))
+    with cgroup("below") as directory:
+        guard = subprocess.Popen([look.COMMAND, "guard", "--recv", "1500ms", "--cgroup", directory], stderr=subprocess.PIPE)
+        until(lambda: handles(guard.pid, signal.SIGTERM))
+        code = JOINS + "time.sleep(0.5); join(sys.argv[3])\nprint(s.recv(5))"
+        result = net.run(programs.child(code, server.port, directory / "below", directory.parent), library=False)
+        assert result.out == b"b'hello'\n" and guard.poll() is None, result
+    assert guard.communicate(timeout=10) == (None, b"") and guard.returncode == 0
 
 
 MOUNTED = ["unshare", "--mount", "sh", "-c", 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"', "sh"]

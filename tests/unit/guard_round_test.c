@@ -26,6 +26,7 @@ static struct {
     uint64_t bytes_sent, bytes_received;
     nd_time read_takes; /* of which the kernel's answer stands at the end */
     bool is_receiving;  /* a thread is blocked in a receive */
+    bool is_in_set;     /* or waits for the connection among others */
     uint64_t cookie;
     nd_time connecting_since; /* 0: it is established */
     bool is_answered_late;    /* an answer comes while the library is looked for in the process */
@@ -141,6 +142,11 @@ int system_call_receives_from(pid_t pid, pid_t tid, bool is_64) {
     return host.is_receiving ? FD : -1;
 }
 
+bool system_call_waits_for(pid_t pid, pid_t tid, bool is_64, int fd) {
+    (void)pid, (void)tid, (void)is_64;
+    return host.is_in_set && fd == FD;
+}
+
 bool process_has_ended(int pidfd) {
     (void)pidfd;
     return false;
@@ -240,21 +246,52 @@ END_TEST
 /* Nothing is due as long as nobody waits. Lists are taken only as often as a question could be asked unseen, and what is
  * due is looked at without one. */
 START_TEST(lists_are_taken_seldom) {
-    start(2 * ND_SEC);
+    start(20 * ND_SEC);
     host.received = host.now;
     host.bytes_received++;
     host.now += 50 * ND_MSEC;
-    run_until(host.now + 20 * ND_SEC);
+    run_until(host.now + 40 * ND_SEC);
     ck_assert_uint_le(host.reads, 22);
     host.sent = host.now;
     host.bytes_sent++;
     const unsigned before = host.reads;
-    run_until(host.sent + 1999 * ND_MSEC);
+    run_until(host.sent + 19999 * ND_MSEC);
     ck_assert_uint_eq(host.ended, 0);
-    run_until(host.sent + 2050 * ND_MSEC);
+    run_until(host.sent + 20050 * ND_MSEC);
     guard_round(&guard);
     ck_assert_uint_eq(host.ended, 1);
-    ck_assert_uint_le(host.reads, before + 3);
+    ck_assert_uint_le(host.reads, before + 11);
+    stop();
+}
+END_TEST
+
+/* A call that waits on a new connection is seen once that is in a list. */
+START_TEST(a_blocked_call_on_a_new_connection_is_ended_in_time) {
+    start(2 * ND_SEC);
+    run_until(host.now + 10 * ND_MSEC);
+    const nd_time began = host.now;
+    host.cookie++;
+    host.bytes_received++;
+    host.sent = host.received = began;
+    host.is_receiving = true;
+    run_until(began + 1999 * ND_MSEC);
+    ck_assert_uint_eq(host.ended, 0);
+    run_until(began + 2400 * ND_MSEC);
+    guard_round(&guard);
+    ck_assert_uint_eq(host.ended, 1);
+    stop();
+}
+END_TEST
+
+/* Where they cost more they are taken as often as RECV needs them for what has been asked. */
+START_TEST(lists_are_taken_as_often_as_their_cost_allows) {
+    start(60 * ND_SEC);
+    const unsigned before = host.reads;
+    guard.cost = 40 * ND_MSEC;
+    run_until(host.now + 11900 * ND_MSEC);
+    ck_assert_uint_eq(host.reads, before);
+    run_until(host.now + 200 * ND_MSEC);
+    ck_assert_uint_eq(host.reads, before + 1);
     stop();
 }
 END_TEST
@@ -270,6 +307,25 @@ START_TEST(a_blocked_call_is_seen_between_lists) {
     run_until(began + 1999 * ND_MSEC);
     ck_assert_uint_eq(host.ended, 0);
     run_until(began + 2300 * ND_MSEC);
+    guard_round(&guard);
+    ck_assert_uint_eq(host.ended, 1);
+    stop();
+}
+END_TEST
+
+/* A program that has connected, and thinks about what to ask, does not wait for anything; one in an event loop waits for
+ * a greeting. */
+START_TEST(the_first_bytes_are_awaited_by_whoever_waits) {
+    start(2 * ND_SEC);
+    host.sent = host.received = host.now; /* so the kernel tells of a connection that is new */
+    host.cookie++;
+    run_until(host.now + 10 * ND_SEC);
+    ck_assert_uint_eq(host.ended, 0);
+    host.is_in_set = true;
+    const nd_time began = host.now;
+    run_until(began + 1999 * ND_MSEC);
+    ck_assert_uint_eq(host.ended, 0);
+    run_until(began + 2400 * ND_MSEC);
     guard_round(&guard);
     ck_assert_uint_eq(host.ended, 1);
     stop();
@@ -396,6 +452,9 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, an_answer_in_the_last_moment_counts);
     tcase_add_test(tests, the_time_that_a_read_takes_is_no_silence);
     tcase_add_test(tests, lists_are_taken_seldom);
+    tcase_add_test(tests, a_blocked_call_on_a_new_connection_is_ended_in_time);
+    tcase_add_test(tests, lists_are_taken_as_often_as_their_cost_allows);
     tcase_add_test(tests, a_blocked_call_is_seen_between_lists);
+    tcase_add_test(tests, the_first_bytes_are_awaited_by_whoever_waits);
     tcase_add_test(tests, a_call_that_returns_is_no_longer_timed);
 }

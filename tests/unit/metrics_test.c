@@ -213,7 +213,9 @@ START_TEST(services) {
                      "postgresql@15-main.service");
     ck_assert_str_eq(unit("0::/s.slice/sshd@12-10.0.0.1:22-10.0.0.2:50000.service\n"), "sshd@.service");
     ck_assert_str_eq(unit("0::/s.slice/x@3-4711-0.service\n"), "x@.service");
+    ck_assert_str_eq(unit("0::/system.slice/_cpu.service\n"), "cpu.service");
     ck_assert_str_eq(unit("0::/.service\n"), "");
+    ck_assert_str_eq(unit("0::/_.service\n"), "");
     ck_assert_str_eq(unit(""), "");
     ck_assert_str_eq(unit("0::"), "");
     ck_assert_str_eq(unit("0::/a@.service"), "a@.service");
