@@ -61,7 +61,8 @@ static ND_APART int send_to_syslog(const char *text, size_t length) {
 }
 
 static int send_to_log(const char *text, size_t length) {
-    switch (nd_settings.log) {
+    const enum nd_log log = nd_settings.log; /* clang 14 takes no atomic in a switch */
+    switch (log) {
     case ND_LOG_STDERR:
         return nd_sink_stderr(text, length);
     case ND_LOG_SYSLOG:
