@@ -44,7 +44,20 @@ void judge_begin(struct judge *judge, const struct connection *connection, nd_ti
     }
 }
 
-/* What the kernel counts as sent last may have been a retransmission: the counts decide whether anything new was. */
+/* The kernel tells how long ago bytes moved, and the clock is read some time later, each time another: of several looks at
+ * the same bytes the one that gives the earliest time is right, and which were first is told by one look alone. What is
+ * counted as sent last may have been a retransmission: the counts decide whether anything new was. */
+static void look_at_times(struct judge *judge, const struct nd_tcp_info *info, nd_time now) {
+    const nd_time sent = ago(info, info->last_data_sent, now), received = ago(info, info->last_data_recv, now);
+    const bool has_sent = bytes_sent(info) != judge->bytes_sent || !(info->known & ND_TCP_SENT);
+    const bool has_received = info->bytes_received != judge->bytes_received || !(info->known & ND_TCP_BYTES);
+    judge->requested = has_sent ? nd_time_later(judge->requested, sent) : nd_time_sooner(judge->requested, sent);
+    judge->received =
+        has_received ? nd_time_later(judge->received, received) : nd_time_sooner(judge->received, received);
+    if (has_received && received >= sent)
+        judge->received = nd_time_later(judge->received, judge->requested);
+}
+
 void judge_look(struct judge *judge, const struct connection *connection, nd_time now) {
     const struct nd_tcp_info *info = &connection->info;
     if (connection->state == TCP_SYN_SENT)
@@ -56,10 +69,7 @@ void judge_look(struct judge *judge, const struct connection *connection, nd_tim
     /* A list that was read while the listener came may have had the connection, but not the listener. */
     if (connection->state == TCP_ESTABLISHED && !judge->connect_began)
         judge->inbound = connection->is_inbound;
-    if (bytes_sent(info) != judge->bytes_sent || !(info->known & ND_TCP_SENT))
-        judge->requested = nd_time_later(judge->requested, ago(info, info->last_data_sent, now));
-    if (info->bytes_received != judge->bytes_received || !(info->known & ND_TCP_BYTES))
-        judge->received = nd_time_later(judge->received, ago(info, info->last_data_recv, now));
+    look_at_times(judge, info, now);
     if (info->bytes_acked != judge->bytes_acked)
         judge->acknowledged = ago(info, info->last_ack_recv, now);
     if (info->bytes_acked + info->bytes_received != moved_bytes(judge) || !(info->known & ND_TCP_BYTES))

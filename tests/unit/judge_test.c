@@ -134,6 +134,28 @@ START_TEST(an_answered_request_never_expires) {
 }
 END_TEST
 
+/* The clock is read late after a look on a busy host, here once by 50 ms: after the look that saw the request alone, or
+ * after the one that saw the first bytes. */
+START_TEST(the_clock_of_a_look_may_be_late) {
+    start();
+    settings.outbound.recv = 100 * ND_MSEC;
+    judge_begin(&judge, &connection, now);
+    if (_i)
+        receive_bytes(1);
+    else
+        send_bytes(1, false);
+    judge_look(&judge, &connection, now + 50 * ND_MSEC);
+    pass(20 * ND_MSEC);
+    if (_i)
+        send_bytes(1, false);
+    else
+        receive_bytes(1);
+    ck_assert(!look());
+    pass(150 * ND_MSEC);
+    ck_assert(look() == (_i > 0));
+}
+END_TEST
+
 START_TEST(unread_bytes_are_no_silence) {
     settings.outbound.recv = 2 * ND_SEC;
     send_bytes(100, false);
@@ -426,6 +448,7 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, a_connect_that_succeeds_is_over);
     tcase_add_test(tests, a_pending_reply_expires);
     tcase_add_test(tests, an_answered_request_never_expires);
+    tcase_add_loop_test(tests, the_clock_of_a_look_may_be_late, 0, 2);
     tcase_add_test(tests, unread_bytes_are_no_silence);
     tcase_add_test(tests, a_request_that_goes_on_is_no_silence);
     tcase_add_test(tests, retransmissions_do_not_prolong_a_request);
