@@ -139,8 +139,10 @@ static void keep_as_sent(struct nd_attempt *a, const uint8_t *message, size_t si
 
 static void keep_stream(struct nd_attempt *a, const uint8_t *bytes, size_t size) {
     uint8_t *bigger = realloc(a->stream, a->stream_size + size);
-    if (!bigger)
+    if (!bigger) {
+        a->writes_anew = false; /* where messages begin is not known any more */
         return;
+    }
     memcpy(bigger + a->stream_size, bytes, size);
     a->stream = bigger;
     a->stream_size += size;
