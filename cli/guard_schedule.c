@@ -3,17 +3,17 @@
 /* All connections are looked at every tenth of the shortest limit that runs since what only looks show, every half of
  * one whose beginning the kernel tells, and every fifth of KEEPALIVE, for connections that it is to be put on; within
  * these bounds. A call that waits under RECV is seen only on a connection that is known: as long as lists take no more
- * than a small part of a processor, they are taken every tenth of RECV, too. Between them those are looked at whose limit is due, one by one, and, with RECV, the threads that are
- * blocked in calls: none of these as often as would take more than this part of a processor. */
+ * than one part in NEW_SHARE of a processor, they are taken every tenth of RECV, too. Between them those are looked at
+ * whose limit is due, one by one, and, with RECV, the threads that are blocked in calls: none of these as often as would
+ * take more than one part in SHARE_OF_PROCESSOR. */
 #define SAMPLES_PER_LIMIT 10
 #define LOOKS_PER_TIMED_LIMIT 2
 #define LOOKS_PER_KEEPALIVE 5
 #define LONGEST_PACE (12 * ND_SEC)
 #define SHARE_OF_PROCESSOR 50
+#define NEW_SHARE 300
 #define SHORTEST_GAP (20 * ND_MSEC)
 #define CALLS_PACE (100 * ND_MSEC)
-
-#define NEW_SHARE 300
 
 /* Where a look at all takes long they are made less often: they take this part of a processor, as long as there are so
  * many of them in a limit, and one in this time. */

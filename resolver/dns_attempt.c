@@ -139,10 +139,9 @@ static void keep_as_sent(struct nd_attempt *a, const uint8_t *message, size_t si
 
 static void keep_stream(struct nd_attempt *a, const uint8_t *bytes, size_t size) {
     uint8_t *bigger = realloc(a->stream, a->stream_size + size);
-    if (!bigger) {
-        a->writes_anew = false; /* where messages begin is not known any more */
+    a->writes_anew = bigger != NULL; /* else where messages begin is not known any more */
+    if (!bigger)
         return;
-    }
     memcpy(bigger + a->stream_size, bytes, size);
     a->stream = bigger;
     a->stream_size += size;
