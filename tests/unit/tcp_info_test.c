@@ -171,7 +171,7 @@ START_TEST(who_made_a_connection) {
 END_TEST
 
 START_TEST(a_user_timeout_counts_the_time_of_probing) {
-    struct nd_tcp_info info = {.state = TCP_CLOSE, .probes = 1, .last_data_recv = ND_SEC, .last_ack_recv = ND_SEC};
+    info = (struct nd_tcp_info){.state = TCP_CLOSE, .probes = 1, .last_data_recv = ND_SEC, .last_ack_recv = ND_SEC};
     const int count = 3, longest = (int[]){0, 999, 1001}[_i];
     fake_setsockopt(FD, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
     fake_setsockopt(FD, IPPROTO_TCP, TCP_USER_TIMEOUT, &longest, sizeof longest);
