@@ -7,9 +7,12 @@
 
 #include "resolver/kept_connection.h"
 
-/* Before glibc 2.34 they are in libresolv, which a program may be without. */
-extern __typeof__(res_query) res_query __attribute__((weak));
-extern __typeof__(res_send) res_send __attribute__((weak));
+/* Before glibc 2.34 they are in libresolv, which a program may be without, and headers call them by other names than those
+ * by which the library finds them. */
+#undef res_query
+#undef res_send
+int res_query(const char *, int, int, unsigned char *, int) __attribute__((weak));
+int res_send(const unsigned char *, int, unsigned char *, int) __attribute__((weak));
 
 #ifndef RES_NOAAAA
 #define RES_NOAAAA 0x10000000
