@@ -119,15 +119,16 @@ void nd_retransmit_renew(int fd, struct nd_sock *sock) {
 }
 
 void nd_retransmit_restore(int fd, struct nd_sock *sock) {
-    const int saved = errno;
-    if (sock->own_rto_max)
-        set(fd, sock, abs(sock->own_rto_max));
+    const int saved = errno, own = sock->own_rto_max;
+    if (own)
+        set(fd, sock, abs(own));
     sock->own_rto_max = 0;
     errno = saved;
 }
 
 bool nd_retransmit_read_back(const struct nd_sock *sock, int level, int name, int *own) {
-    *own = abs(sock->own_rto_max);
+    const int value = sock->own_rto_max;
+    *own = abs(value);
     return *own && level == IPPROTO_TCP && name == RTO_MAX_MS;
 }
 
