@@ -321,6 +321,11 @@ ND_COLD static long syscall_watched(unsigned when, long number, long a, long b, 
     return result;
 }
 
+/* A caller passes as many arguments as its call has: where they are on the stack, what follows them is the caller's, and a
+ * sibling call would store others there (i386, gcc 12). */
+#ifdef __i386__
+__attribute__((optimize("no-optimize-sibling-calls")))
+#endif
 long nd_hook_syscall(long number, long a, long b, long c, long d, long e, long f) {
     unsigned when = (unsigned long)number < sizeof forms ? forms[number] : 0;
     if (nd_unlikely(when) && ((when & ALWAYS) || (nd_watch((int)a) & when)) &&
