@@ -1,5 +1,6 @@
 #include "cli/process/go_map.h"
 
+#include "cli/process/go_words.h"
 #include "cli/process/memory.h"
 
 /* Sizes in words. Until Go 1.23 a map has buckets: of eight elements, the hashes, the keys, the elements, and the next
@@ -22,10 +23,6 @@ struct search {
     unsigned strangers;
 };
 
-static bool is_address(uint64_t word) {
-    return word >= 4096 && word < (uint64_t)1 << 47 && word % sizeof word == 0;
-}
-
 static bool read_words(struct search *search, uint64_t at, uint64_t *words, uint64_t count) {
     search->left -= (int64_t)count;
     return search->left >= 0 && memory_read(search->pid, at, words, count * sizeof *words) == 0;
@@ -33,11 +30,10 @@ static bool read_words(struct search *search, uint64_t at, uint64_t *words, uint
 
 static bool is_of_holder(struct search *search, uint64_t at) {
     uint64_t element[ELEMENT];
-    if (!is_address(at) || search->strangers >= MOST_STRANGERS || !read_words(search, at, element, ELEMENT))
+    if (!go_is_address(at) || search->strangers >= MOST_STRANGERS || !read_words(search, at, element, ELEMENT))
         return false;
-    for (int i = 0; i < ELEMENT; i++)
-        if (element[i] == search->holder)
-            return true;
+    if (go_has_word(element, ELEMENT, search->holder))
+        return true;
     search->strangers++;
     return false;
 }
@@ -51,7 +47,7 @@ static bool has_any(struct search *search, const uint64_t *words, uint64_t count
 
 static bool has_any_in_chain(struct search *search, uint64_t bucket) {
     uint64_t words[BUCKET];
-    while (is_address(bucket) && read_words(search, bucket, words, BUCKET)) {
+    while (go_is_address(bucket) && read_words(search, bucket, words, BUCKET)) {
         if (has_any(search, words, BUCKET - 1))
             return true;
         bucket = words[BUCKET - 1];
@@ -84,7 +80,7 @@ static bool has_any_in_tables(struct search *search, uint64_t directory, uint64_
     for (; count-- > 0; directory += sizeof table, before = table) {
         if (!read_words(search, directory, &table, 1))
             return false;
-        if (table != before && is_address(table) && read_words(search, table, words, TABLE) &&
+        if (table != before && go_is_address(table) && read_words(search, table, words, TABLE) &&
             (words[MASK] & (words[MASK] + 1)) == 0 && words[MASK] < MOST_WORDS / GROUP &&
             has_any_in(search, words[GROUPS], words[MASK] + 1, GROUP))
             return true;
@@ -101,15 +97,15 @@ static bool has_any_in_buckets(struct search *search, uint64_t state, uint64_t b
         return false;
     const uint64_t count = (uint64_t)1 << log, count_before = state & IS_SAME_SIZE || log == 0 ? count : count / 2;
     return has_any_in(search, buckets, count, BUCKET) ||
-           (is_address(before) && has_any_in(search, before, count_before, BUCKET));
+           (go_is_address(before) && has_any_in(search, before, count_before, BUCKET));
 }
 
 bool go_map_has_elements_of(pid_t pid, uint64_t map, uint64_t holder) {
     enum { COUNT, STATE, FIRST, SECOND, WORDS };
     struct search search = {pid, holder, MOST_WORDS, 0};
     uint64_t words[WORDS];
-    if (!is_address(map) || !read_words(&search, map, words, WORDS) || words[COUNT] == 0 ||
-        words[COUNT] > MOST_ELEMENTS || !is_address(words[FIRST]))
+    if (!go_is_address(map) || !read_words(&search, map, words, WORDS) || words[COUNT] == 0 ||
+        words[COUNT] > MOST_ELEMENTS || !go_is_address(words[FIRST]))
         return false;
     /* of a map with groups the second is the number of tables, or 0: then there is one group, and no table */
     if (words[SECOND] > 0 && words[SECOND] <= MOST_TABLES)

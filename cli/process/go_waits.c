@@ -10,6 +10,7 @@
 #include "cli/process/array.h"
 #include "cli/process/go_map.h"
 #include "cli/process/go_stack.h"
+#include "cli/process/go_words.h"
 #include "cli/process/memory.h"
 #include "cli/process/processes.h"
 
@@ -199,18 +200,6 @@ static struct polled *find(struct go_program *program, int fd, uint64_t words[DE
     return NULL;
 }
 
-/* Addresses on a goroutine's stack are of objects that its calls work with. */
-static bool is_address(uint64_t word) {
-    return word >= 4096 && word < (uint64_t)1 << 47 && word % sizeof word == 0;
-}
-
-static bool has_word(const uint64_t *words, size_t count, uint64_t word) {
-    for (size_t i = 0; word && i < count; i++)
-        if (words[i] == word)
-            return true;
-    return false;
-}
-
 /* The objects by which the calls on a stack reach the connection: the poller's, with its number and the runtime's
  * descriptor; net's, which begins with that; and those that have net's, or one of these, in an interface at their
  * beginning, as crypto/tls's, its readers and others' wrappers do. */
@@ -219,8 +208,9 @@ struct connection_objects {
     size_t count; /* of readers: net's is the first */
 };
 
+/* Addresses on a goroutine's stack are of objects that its calls work with. */
 static bool is_outside(const struct go_stack *stack, uint64_t address) {
-    return is_address(address) && (address < stack->start || address >= stack->end);
+    return go_is_address(address) && (address < stack->start || address >= stack->end);
 }
 
 static void find_objects(const struct go_program *program, const struct go_stack *stack, const struct polled *polled,
@@ -229,12 +219,12 @@ static void find_objects(const struct go_program *program, const struct go_stack
     *objects = (struct connection_objects){0};
     for (size_t i = 0; i < stack->count && objects->count < READERS; i++) {
         const uint64_t word = stack->words[i];
-        if (!is_outside(stack, word) || has_word(objects->readers, objects->count, word) ||
+        if (!is_outside(stack, word) || go_has_word(objects->readers, objects->count, word) ||
             memory_read(program->pid, word, words, sizeof words) != 0)
             continue;
         if (words[2] == (uint64_t)fd && (words[3] == polled->descriptor || words[4] == polled->descriptor))
             objects->poll = word;
-        else if (objects->count > 0 ? has_word(objects->readers, objects->count, words[1])
+        else if (objects->count > 0 ? go_has_word(objects->readers, objects->count, words[1])
                                     : objects->poll && words[0] == objects->poll)
             objects->readers[objects->count++] = word;
     }
@@ -246,20 +236,20 @@ static void find_wrappers(const struct go_program *program, const struct go_stac
     enum { FIRST_WORDS = 16 };
     uint64_t words[FIRST_WORDS], wrapper[2];
     for (size_t i = 0; i < stack->count && objects->count > 0; i++) {
-        if (!is_outside(stack, stack->words[i]) || has_word(objects->readers, objects->count, stack->words[i]) ||
+        if (!is_outside(stack, stack->words[i]) || go_has_word(objects->readers, objects->count, stack->words[i]) ||
             memory_read(program->pid, stack->words[i], words, sizeof words) != 0)
             continue;
         for (int j = 0; j < FIRST_WORDS && objects->count < READERS; j++)
-            if (is_outside(stack, words[j]) && !has_word(objects->readers, objects->count, words[j]) &&
+            if (is_outside(stack, words[j]) && !go_has_word(objects->readers, objects->count, words[j]) &&
                 memory_read(program->pid, words[j], wrapper, sizeof wrapper) == 0 &&
-                has_word(objects->readers, objects->count, wrapper[1]))
+                go_has_word(objects->readers, objects->count, wrapper[1]))
                 objects->readers[objects->count++] = words[j];
     }
 }
 
 static bool has_any(const uint64_t words[OBJECT_WORDS], const struct connection_objects *objects) {
     for (size_t i = 0; i < objects->count; i++)
-        if (has_word(words, OBJECT_WORDS, objects->readers[i]))
+        if (go_has_word(words, OBJECT_WORDS, objects->readers[i]))
             return true;
     return false;
 }
@@ -276,8 +266,8 @@ static void find_holders(const struct go_program *program, const struct go_stack
         find_wrappers(program, stack, &objects);
     for (size_t i = stack->reader_at; objects.count > 0 && i < stack->count && count < HOLDERS; i++) {
         const uint64_t word = stack->words[i];
-        if (is_outside(stack, word) && word != objects.poll && !has_word(objects.readers, objects.count, word) &&
-            !has_word(polled->holders, HOLDERS, word) && memory_read(program->pid, word, words, sizeof words) == 0 &&
+        if (is_outside(stack, word) && word != objects.poll && !go_has_word(objects.readers, objects.count, word) &&
+            !go_has_word(polled->holders, HOLDERS, word) && memory_read(program->pid, word, words, sizeof words) == 0 &&
             has_any(words, &objects))
             polled->holders[count++] = word;
     }
@@ -290,10 +280,10 @@ static size_t read_waiters(const struct go_program *program, uint64_t channel, u
     enum { SIZE = 11, OLD_FIRST = 7, FIRST = 8 };
     uint64_t words[SIZE], waiter[2];
     size_t count = 0;
-    if (!is_address(channel) || memory_read(program->pid, channel, words, sizeof words) != 0 || words[0] || words[1])
+    if (!go_is_address(channel) || memory_read(program->pid, channel, words, sizeof words) != 0 || words[0] || words[1])
         return 0;
-    uint64_t at = is_address(words[OLD_FIRST]) ? words[OLD_FIRST] : words[FIRST];
-    while (count < MOST_WAITERS && is_address(at) && memory_read(program->pid, at, waiter, sizeof waiter) == 0) {
+    uint64_t at = go_is_address(words[OLD_FIRST]) ? words[OLD_FIRST] : words[FIRST];
+    while (count < MOST_WAITERS && go_is_address(at) && memory_read(program->pid, at, waiter, sizeof waiter) == 0) {
         waiters[count++] = waiter[0];
         at = waiter[1];
     }
@@ -376,7 +366,7 @@ bool go_waits_for_input(struct go_program *program, int fd) {
     struct polled *polled = fd >= 0 ? find(program, fd, words) : NULL;
     enum reader reader = READER_NONE;
     for (int i = 2; polled && i < DESCRIPTOR_WORDS && reader == READER_NONE; i++)
-        if (is_address(words[i]))
+        if (go_is_address(words[i]))
             reader = look_at(program, polled, fd, words[i]);
     return reader == READER_CALL || (reader == READER_HTTP && has_request(program, polled)) ||
            (reader == READER_STREAMS && has_stream(program, polled));
@@ -386,7 +376,7 @@ bool go_ignores_input(struct go_program *program, int fd) {
     uint64_t words[DESCRIPTOR_WORDS];
     struct polled *polled = fd >= 0 ? find(program, fd, words) : NULL;
     for (int i = 2; polled && i < DESCRIPTOR_WORDS; i++)
-        if (is_address(words[i]) && go_stack_pointer(&program->names, words[i]) &&
+        if (go_is_address(words[i]) && go_stack_pointer(&program->names, words[i]) &&
             look_at(program, polled, fd, words[i]) != READER_HANDLER)
             return false;
     return polled != NULL;

@@ -122,9 +122,7 @@ static long interrupted(struct progress *progress, int error) {
 /* The peer has ended the stream after a part. The plain call goes on then, and takes the error that it does not return:
  * the next one fails with EPIPE. */
 static long end_after_part(const struct progress *progress) {
-    int error;
-    socklen_t len = sizeof error;
-    nd_real.getsockopt(progress->rest.fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    nd_option_get(progress->rest.fd, SOL_SOCKET, SO_ERROR, 0);
     return (long)progress->moved;
 }
 

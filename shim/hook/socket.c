@@ -10,6 +10,7 @@
 #include "shim/socket/keepalive.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
+#include "shim/socket/option.h"
 #include "shim/socket/profile.h"
 
 #define TYPE_MASK 0xf /* SOCK_TYPE_MASK of the kernel: the rest are flags */
@@ -17,9 +18,7 @@
 /* Another library may have made a socket of another family in the place of the one that was asked for (socket_wrapper:
  * AF_UNIX). It hides that from the program; the kernel tells. */
 static int domain_made(int fd, int domain) {
-    int made;
-    socklen_t len = sizeof made;
-    return nd_next_is(socket) && nd_real_getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &made, &len) == 0 ? made : domain;
+    return nd_next_is(socket) ? nd_option_of_kernel(fd, SOL_SOCKET, SO_DOMAIN, domain) : domain;
 }
 
 ND_COLD static void note_created(int fd, int domain, int type, int protocol) {

@@ -13,17 +13,12 @@
 #include "shim/socket/ended.h"
 #include "shim/socket/keepalive.h"
 #include "shim/socket/kernel_timers.h"
+#include "shim/socket/option.h"
 #include "shim/socket/profile.h"
 #include "shim/socket/tcp_info.h"
 
 /* Descriptors are inherited on low numbers: 0-2 (inetd), from 3 (systemd), 6 and 7 (UCSPI). */
 enum { STANDARD = 3, GAP = 32, WINDOW = 2 * GAP };
-
-static int get_int(int fd, int level, int name, int otherwise) {
-    int value = 0;
-    socklen_t len = sizeof value;
-    return nd_real_getsockopt(fd, level, name, &value, &len) == 0 ? value : otherwise;
-}
 
 /* Sets the limits that the config file has for the other side. */
 static void set_profile(int fd, struct nd_sock *sock) {
@@ -41,27 +36,27 @@ static void set_profile(int fd, struct nd_sock *sock) {
 }
 
 struct nd_sock *nd_sock_discover(int fd) {
-    int type = get_int(fd, SOL_SOCKET, SO_TYPE, -1);
+    int type = nd_option_of_kernel(fd, SOL_SOCKET, SO_TYPE, -1);
     if (type < 0)
         return NULL;
-    int domain = get_int(fd, SOL_SOCKET, SO_DOMAIN, -1); /* SO_DOMAIN, SO_PROTOCOL: Linux 2.6.32 */
+    int domain = nd_option_of_kernel(fd, SOL_SOCKET, SO_DOMAIN, -1); /* SO_DOMAIN, SO_PROTOCOL: Linux 2.6.32 */
     if (domain < 0) {
         struct sockaddr_storage name = {0};
         socklen_t len = sizeof name;
         domain = getsockname(fd, (struct sockaddr *)&name, &len) == 0 ? name.ss_family : 0;
     }
-    uint32_t flags = nd_sock_family(domain, type, get_int(fd, SOL_SOCKET, SO_PROTOCOL, 0));
+    uint32_t flags = nd_sock_family(domain, type, nd_option_of_kernel(fd, SOL_SOCKET, SO_PROTOCOL, 0));
     int status = nd_real.fcntl(fd, F_GETFL, NULL);
     if (status >= 0 && (status & O_NONBLOCK))
         flags |= ND_SOCK_NONBLOCK;
     /* An AF_UNIX stream whose connect was not seen may be a socketpair, which is never bounded. */
-    bool listening = get_int(fd, SOL_SOCKET, SO_ACCEPTCONN, 0) > 0;
+    bool listening = nd_option_of_kernel(fd, SOL_SOCKET, SO_ACCEPTCONN, 0) > 0;
     if (listening)
         flags |= ND_SOCK_LISTENING;
     else if (!(flags & ND_SOCK_LOCAL) && nd_has_peer(fd))
         flags |= ND_SOCK_CONNECTED;
     _Static_assert(offsetof(struct linger, l_onoff) == 0, "the first int of SO_LINGER");
-    if (get_int(fd, SOL_SOCKET, SO_LINGER, 0) > 0)
+    if (nd_option_of_kernel(fd, SOL_SOCKET, SO_LINGER, 0) > 0)
         flags |= ND_SOCK_LINGER;
     struct nd_sock *sock = nd_sock_created(fd, flags);
     if (sock && (flags & (ND_SOCK_CONNECTED | ND_SOCK_LISTENING)))

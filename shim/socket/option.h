@@ -12,6 +12,13 @@ static inline int nd_option_get(int fd, int level, int name, int otherwise) {
     return nd_real.getsockopt(fd, level, name, &value, &len) == 0 ? value : otherwise;
 }
 
+/* The same as the kernel has it, where another library may stand before libc and tell something else. */
+static inline int nd_option_of_kernel(int fd, int level, int name, int otherwise) {
+    int value = 0;
+    socklen_t len = sizeof value;
+    return nd_real_getsockopt(fd, level, name, &value, &len) == 0 ? value : otherwise;
+}
+
 static inline int nd_option_set(int fd, int level, int name, int value) {
     return nd_real.setsockopt(fd, level, name, &value, sizeof value);
 }

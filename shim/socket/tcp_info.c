@@ -7,6 +7,7 @@
 #include "shim/poll.h"
 #include "shim/real.h"
 #include "shim/socket/mptcp.h"
+#include "shim/socket/option.h"
 
 #define LONG_AGO (INT32_MAX * ND_MSEC)
 
@@ -81,9 +82,7 @@ bool nd_tcp_info_decode(struct nd_tcp_info *info, const void *answer, size_t len
 }
 
 static bool is_stream(int fd) {
-    int type = 0;
-    socklen_t len = sizeof type;
-    return nd_real_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
+    return nd_option_of_kernel(fd, SOL_SOCKET, SO_TYPE, 0) == SOCK_STREAM;
 }
 
 bool nd_has_peer(int fd) {
@@ -264,19 +263,13 @@ bool nd_tcp_reply_pending(const struct nd_tcp_info *info, bool sent_last, bool t
     return sent_last && (tls || info->last_data_sent <= info->last_data_recv);
 }
 
-static int tcp_option(int fd, int name) {
-    int value = 0;
-    socklen_t len = sizeof value;
-    nd_real_getsockopt(fd, IPPROTO_TCP, name, &value, &len);
-    return value;
-}
-
 /* A reset leaves unanswered probes, too: the answer to one of them, or the peer's end while the window is closed, when
  * it does not answer each probe. With TCP_USER_TIMEOUT it is not the number of probes that counts, but their time. */
 bool nd_tcp_ended_by_keepalive(int fd, const struct nd_tcp_info *info) {
     if (info->state != TCP_CLOSE || info->probes == 0)
         return false;
-    const int saved = errno, count = tcp_option(fd, TCP_KEEPCNT), longest = tcp_option(fd, TCP_USER_TIMEOUT);
+    const int saved = errno, count = nd_option_of_kernel(fd, IPPROTO_TCP, TCP_KEEPCNT, 0),
+              longest = nd_option_of_kernel(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 0);
     errno = saved;
     return info->probes >= count ||
            (longest > 0 && nd_time_sooner(info->last_data_recv, info->last_ack_recv) >= longest * ND_MSEC);

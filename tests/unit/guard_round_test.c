@@ -202,13 +202,18 @@ static void run_until(nd_time end) {
         host.now = nd_time_sooner(guard_round(&guard), end);
 }
 
-START_TEST(a_reply_that_does_not_come_is_ended_in_time) {
-    start(ND_SEC);
-    run_until(host.sent + 999 * ND_MSEC);
+/* What began then is not ended before the one time has passed, and is after the other. */
+static void ck_ends(nd_time began, nd_time no_sooner, nd_time no_later) {
+    run_until(began + no_sooner);
     ck_assert_uint_eq(host.ended, 0);
-    run_until(host.sent + 1050 * ND_MSEC);
+    run_until(began + no_later);
     guard_round(&guard);
     ck_assert_uint_eq(host.ended, 1);
+}
+
+START_TEST(a_reply_that_does_not_come_is_ended_in_time) {
+    start(ND_SEC);
+    ck_ends(host.sent, 999 * ND_MSEC, 1050 * ND_MSEC);
     stop();
 }
 END_TEST
@@ -255,11 +260,7 @@ START_TEST(lists_are_taken_seldom) {
     host.sent = host.now;
     host.bytes_sent++;
     const unsigned before = host.reads;
-    run_until(host.sent + 19999 * ND_MSEC);
-    ck_assert_uint_eq(host.ended, 0);
-    run_until(host.sent + 20050 * ND_MSEC);
-    guard_round(&guard);
-    ck_assert_uint_eq(host.ended, 1);
+    ck_ends(host.sent, 19999 * ND_MSEC, 20050 * ND_MSEC);
     ck_assert_uint_le(host.reads, before + 11);
     stop();
 }
@@ -274,11 +275,7 @@ START_TEST(a_blocked_call_on_a_new_connection_is_ended_in_time) {
     host.bytes_received++;
     host.sent = host.received = began;
     host.is_receiving = true;
-    run_until(began + 1999 * ND_MSEC);
-    ck_assert_uint_eq(host.ended, 0);
-    run_until(began + 2400 * ND_MSEC);
-    guard_round(&guard);
-    ck_assert_uint_eq(host.ended, 1);
+    ck_ends(began, 1999 * ND_MSEC, 2400 * ND_MSEC);
     stop();
 }
 END_TEST
@@ -304,11 +301,7 @@ START_TEST(a_blocked_call_is_seen_between_lists) {
     run_until(host.now + 5 * ND_SEC);
     const nd_time began = host.now;
     host.is_receiving = true;
-    run_until(began + 1999 * ND_MSEC);
-    ck_assert_uint_eq(host.ended, 0);
-    run_until(began + 2300 * ND_MSEC);
-    guard_round(&guard);
-    ck_assert_uint_eq(host.ended, 1);
+    ck_ends(began, 1999 * ND_MSEC, 2300 * ND_MSEC);
     stop();
 }
 END_TEST
@@ -323,11 +316,7 @@ START_TEST(the_first_bytes_are_awaited_by_whoever_waits) {
     ck_assert_uint_eq(host.ended, 0);
     host.is_in_set = true;
     const nd_time began = host.now;
-    run_until(began + 1999 * ND_MSEC);
-    ck_assert_uint_eq(host.ended, 0);
-    run_until(began + 2400 * ND_MSEC);
-    guard_round(&guard);
-    ck_assert_uint_eq(host.ended, 1);
+    ck_ends(began, 1999 * ND_MSEC, 2400 * ND_MSEC);
     stop();
 }
 END_TEST
