@@ -61,11 +61,14 @@ static uintptr_t distance(uintptr_t a, uintptr_t b) {
     return a > b ? a - b : b - a;
 }
 
-/* The loader has relocated some of the entries in place, and others not: the right address is the one near the section
- * itself. */
+/* glibc's loader has relocated most entries in place (none of the vDSO's, and nowhere those of versions), and musl's has not: the right address
+ * is the one near the section itself. Both are near it in a file that is larger than its distance from 0 (valgrind loads
+ * programs at 0x108000): there an offset is below that distance, since the tables stand at the start of the file. */
 static const void *address_of(const struct link_map *map, uintptr_t value) {
     uintptr_t section = (uintptr_t)map->l_ld, moved = map->l_addr + value;
-    return (const void *)(distance(value, section) < distance(moved, section) ? value : moved);
+    bool is_relocated = map->l_addr < section - map->l_addr ? value >= map->l_addr
+                                                            : distance(value, section) < distance(moved, section);
+    return (const void *)(is_relocated ? value : moved);
 }
 
 void nd_symbols_read(const struct link_map *map, struct nd_symbols *file) {
@@ -87,10 +90,10 @@ void nd_symbols_read(const struct link_map *map, struct nd_symbols *file) {
             file->versions = address_of(map, at);
             break;
         case DT_VERDEF:
-            file->defined = address_of(map, at);
+            file->defined = (const char *)(map->l_addr + at);
             break;
         case DT_VERNEED:
-            file->needed = address_of(map, at);
+            file->needed = (const char *)(map->l_addr + at);
             break;
         case DT_SONAME:
             soname = entry->d_un.d_val;
