@@ -61,13 +61,14 @@ static uintptr_t distance(uintptr_t a, uintptr_t b) {
     return a > b ? a - b : b - a;
 }
 
-/* glibc's loader has relocated most entries in place (none of the vDSO's, and nowhere those of versions), and musl's has not: the right address
- * is the one near the section itself. Both are near it in a file that is larger than its distance from 0 (valgrind loads
- * programs at 0x108000): there an offset is below that distance, since the tables stand at the start of the file. */
+/* glibc's loader has relocated most entries in place (none of the vDSO's, and nowhere those of versions), and musl's has
+ * not: the right address is the one near the section itself. Both can be near it where a file's distance from 0 is less
+ * than twice its length (valgrind loads programs at 0x108000): there what is less than that distance is an offset, since
+ * the tables stand at the start of the file. */
 static const void *address_of(const struct link_map *map, uintptr_t value) {
     uintptr_t section = (uintptr_t)map->l_ld, moved = map->l_addr + value;
-    bool is_relocated = map->l_addr < section - map->l_addr ? value >= map->l_addr
-                                                            : distance(value, section) < distance(moved, section);
+    bool is_low = map->l_addr / 2 < section - map->l_addr;
+    bool is_relocated = is_low ? value >= map->l_addr : distance(value, section) < distance(moved, section);
     return (const void *)(is_relocated ? value : moved);
 }
 

@@ -22,8 +22,8 @@ PROGRAM = """
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Larger than its distance from 0, where valgrind loads it. */
-__attribute__((used)) static const char large[4 << 20] = {1};
+/* More than half of the distance from 0, where valgrind loads it. */
+__attribute__((used)) static const char large[700 << 10] = {1};
 
 static const char *host, *port;
 static pthread_barrier_t together;

@@ -31,7 +31,7 @@ START_TEST(the_filter_leaves_out_nothing_that_is_there) {
 }
 END_TEST
 
-/* As valgrind loads programs: nearer to 0 than they are long. */
+/* As valgrind loads programs. */
 START_TEST(a_file_at_a_low_address_is_read_whether_the_loader_has_relocated_its_entries_or_not) {
     enum { BASE = 0x108000, SYMBOLS = 0xe68, STRINGS = 0x3b50, HASH = 0x3a0 };
     for (int is_relocated = 0; is_relocated < 2; is_relocated++) {
