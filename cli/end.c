@@ -14,6 +14,7 @@
 #include "cli/process/array.h"
 #include "cli/process/connections_open.h"
 #include "cli/process/ending.h"
+#include "cli/process/input.h"
 #include "cli/process/judge.h"
 #include "cli/process/process_connections.h"
 #include "cli/process/processes.h"
@@ -90,9 +91,12 @@ static bool is_meant(const struct request *request, const struct connection *con
         nd_time now = nd_now();
         judge_begin(&judge, connection, now);
         judge.is_only = request->connections <= 1 && !request->go;
-        judge.is_ignored = request->go && go_ignores_input(request->go, fd);
         judge_receiving(&judge, request->go && go_waits_for_input(request->go, fd), judge.requested);
-        return judge_decide(&judge, connection, &request->limits, now, verdict);
+        if (!judge_decide(&judge, connection, &request->limits, now, verdict))
+            return false;
+        judge.is_ignored = judge_reply_pending(&judge, connection) >= 0 &&
+                           input_of_program(request->go, fd, connection->inode) != INPUT_AWAITED;
+        return !judge.is_ignored || judge_decide(&judge, connection, &request->limits, now, verdict);
     }
     if (request->fd != NO_FD)
         return fd == request->fd;
@@ -143,6 +147,7 @@ static void describe(char out[512], const struct request *request, const struct 
 static enum ending end_copy(const struct request *request, int copy, int fd, struct connection *connection,
                             int *number) {
     struct verdict verdict;
+    input_look(request->pid);
     if (ending_refresh(copy, connection) != 0 || !is_meant(request, connection, fd, &verdict)) {
         errno = ESTALE;
         return ENDING_NONE;
@@ -252,6 +257,7 @@ static int end(struct request *request) {
         return status;
     request->pidfd = process_open(request->pid);
     request->go = go_waits_look(request->pid);
+    input_look(request->pid);
     request->netlink = connections_open(request->pid);
     request->has_library = !request->dry_run && block_open(&request->block, request->pid, false) == BLOCK_FOUND;
     if (process_connections(request->pid, count, request) != 0 ||

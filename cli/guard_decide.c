@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/guard_input.h"
 #include "cli/guard_report.h"
 #include "cli/guard_state.h"
 #include "cli/process/ending.h"
+#include "cli/process/input.h"
 #include "cli/process/processes.h"
 #include "cli/process/system_call.h"
 
@@ -62,25 +64,14 @@ void guard_receivers_find(struct guard_receivers *receivers, const struct guard_
     process_each_thread(target->pid, note_receiver, receivers);
 }
 
-/* A connection that is looked for in the sets that threads wait for. */
-struct awaited {
-    const struct guard_receivers *receivers;
-    int fd;
-    bool is_found;
-};
-
-static void look_in_sets(pid_t tid, void *arg) {
-    struct awaited *awaited = arg;
-    awaited->is_found = awaited->is_found || system_call_waits_for(awaited->receivers->target->pid, tid,
-                                                                   awaited->receivers->is_64, awaited->fd);
-}
-
 /* Whether the program waits for the first bytes on its only connection, be it in an event loop: a greeting is due. */
-static bool is_greeting_awaited(const struct guard_receivers *receivers, const struct watched *watched) {
-    struct awaited awaited = {receivers, watched->fd, false};
-    if (watched->owner->connections <= 1 && judge_is_untouched(&watched->judge))
-        process_each_thread(watched->owner->pid, look_in_sets, &awaited);
-    return awaited.is_found;
+static bool is_greeting_awaited(struct guard_receivers *receivers, const struct watched *watched) {
+    if (watched->owner->connections > 1 || !judge_is_untouched(&watched->judge))
+        return false;
+    if (!receivers->has_input)
+        input_look(watched->owner->pid);
+    receivers->has_input = true;
+    return input_has_waiter(watched->fd);
 }
 
 bool guard_is_receiving(struct guard_receivers *receivers, const struct watched *watched) {
@@ -92,9 +83,14 @@ bool guard_is_receiving(struct guard_receivers *receivers, const struct watched 
     return receivers->go ? go_waits_for_input(receivers->go, watched->fd) : is_greeting_awaited(receivers, watched);
 }
 
-/* Whether it is known that nobody waits for input of this connection, or wants any. */
-static bool is_ignoring(struct guard_receivers *receivers, const struct watched *watched) {
-    return !guard_is_receiving(receivers, watched) && receivers->go && go_ignores_input(receivers->go, watched->fd);
+static enum input find_input(const struct guard *guard, struct guard_receivers *receivers,
+                             const struct watched *watched) {
+    if (guard_is_receiving(receivers, watched))
+        return INPUT_AWAITED;
+    const enum input input = guard_input(&guard->targets, watched, receivers->go, &receivers->has_input);
+    if (!receivers->has_input)
+        receivers->target = NULL; /* what is known of it has given way */
+    return input;
 }
 
 /* Ends what the copy is of, unless it is no longer overdue. *verdict becomes that of now. Whether the library is there
@@ -113,21 +109,30 @@ static enum ending end_copy(const struct watch *watch, const struct watched *wat
     return ENDING_NONE;
 }
 
-/* Decides; where RECV has expired for a reply that is pending, it is looked whether anybody wants one. */
-static bool decide(struct watched *watched, const struct connection *connection, struct guard_receivers *receivers,
-                   nd_time now, struct verdict *verdict) {
+/* Decides; where RECV has expired for a reply that is pending, it is looked whether anybody waits for one. Where nobody
+ * does, RECV begins when somebody is seen to. */
+static bool decide(const struct guard *guard, struct watched *watched, const struct connection *connection,
+                   struct guard_receivers *receivers, nd_time now, struct verdict *verdict) {
     struct judge *judge = &watched->judge;
+    const struct nd_limits *limits = judge->inbound ? &watched->settings->inbound : &watched->settings->outbound;
+    const bool was_ignored = judge->is_ignored;
     judge->is_ignored = false;
-    if (!judge_decide(judge, connection, watched->settings, now, verdict))
-        return false;
-    if ((verdict->limit & ~(unsigned)ND_LIMIT_INBOUND) != ND_LIMIT_RECV || judge_reply_pending(judge, connection) < 0 ||
-        !is_ignoring(receivers, watched))
-        return true;
-    const nd_time again = now + nd_time_later(verdict->timeout / 10, AGAIN);
-    judge->is_ignored = true;
     const bool expired = judge_decide(judge, connection, watched->settings, now, verdict);
-    verdict->due = nd_time_sooner(verdict->due, again);
-    return expired;
+    const bool is_recv = expired && (verdict->limit & ~(unsigned)ND_LIMIT_INBOUND) == ND_LIMIT_RECV;
+    if (!limits->recv || judge_reply_pending(judge, connection) < 0 || !(was_ignored || is_recv))
+        return expired;
+    const enum input input = find_input(guard, receivers, watched);
+    if (input == INPUT_AWAITED && !was_ignored)
+        return expired;
+    if (input == INPUT_IGNORED || was_ignored)
+        judge->awaited = now;
+    judge->is_ignored = input != INPUT_AWAITED;
+    const bool expires = judge_decide(judge, connection, watched->settings, now, verdict);
+    if (input == INPUT_UNSETTLED) /* that it was running is no reason to wait anew */
+        judge->is_ignored = was_ignored;
+    if (input != INPUT_AWAITED)
+        verdict->due = nd_time_sooner(verdict->due, now + nd_time_later(limits->recv / 10, AGAIN));
+    return expires;
 }
 
 static bool is_gone(int error) {
@@ -194,8 +199,9 @@ void guard_decide(struct guard *guard, struct watch *watch, struct watched *watc
     if (judge_asks_for_calls(&watched->judge, connection, watched->settings, now))
         judge_receiving(&watched->judge, guard_is_receiving(receivers, watched), now);
     struct judge before = watched->judge;
-    bool expired = decide(watched, connection, receivers, now, &verdict);
+    bool expired = decide(guard, watched, connection, receivers, now, &verdict);
     before.is_ignored = watched->judge.is_ignored;
+    before.awaited = watched->judge.awaited;
     const bool was_observed = expired && is_observing(watched->owner) && watched->observed_limit == verdict.limit &&
                               watched->observed_moved == watched->judge.moved;
     watched->due = !expired ? verdict.due : was_observed ? ND_NEVER : now + AGAIN;

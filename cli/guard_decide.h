@@ -12,6 +12,7 @@ struct guard_receivers {
     struct go_program *go;
     int fds[GUARD_RECEIVERS], count;
     bool is_64;
+    bool has_input; /* input_look has begun to look at it */
 };
 
 void guard_receivers_find(struct guard_receivers *receivers, const struct guard_target *target);

@@ -71,6 +71,7 @@ static struct guard_target *add(struct guard_targets *targets, pid_t pid, const 
         free(target);
         return NULL;
     }
+    target->parent = its_parent;
     targets->entries[targets->count++] = target;
     return target;
 }

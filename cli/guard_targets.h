@@ -6,6 +6,7 @@
 struct guard_target {
     pid_t pid;
     int pidfd;
+    pid_t parent;     /* as of when it was found */
     uint64_t started; /* in ticks since the system's start: it tells the process from a later one of its number */
     uint64_t namespace;
     bool is_named;    /* by its number, on the command line */

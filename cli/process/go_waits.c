@@ -1,13 +1,13 @@
 #include "cli/process/go_waits.h"
 
 #include <dirent.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/process/array.h"
+#include "cli/process/epoll_sets.h"
 #include "cli/process/go_map.h"
 #include "cli/process/go_stack.h"
 #include "cli/process/go_words.h"
@@ -142,9 +142,11 @@ static bool is_of(const struct go_program *program, uint64_t descriptor, int fd,
            words[1] == (uint64_t)fd;
 }
 
-static void take_data(struct go_program *program, int fd, uint64_t data) {
+static void take_data(int fd, uint32_t events, uint64_t data, void *arg) {
+    struct go_program *program = arg;
     uint64_t words[DESCRIPTOR_WORDS];
     struct polled *polled = fd >= 0 ? add_polled(program, fd) : NULL;
+    (void)events;
     if (!polled || polled->descriptor == data || polled->descriptor == untagged(data))
         return;
     *polled = (struct polled){.descriptor = is_of(program, data, fd, words)             ? data
@@ -152,21 +154,8 @@ static void take_data(struct go_program *program, int fd, uint64_t data) {
                                                                                         : 0};
 }
 
-static void read_set(struct go_program *program, int epfd) {
-    char path[64], line[256];
-    uint64_t data;
-    int fd;
-    snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", (int)program->pid, epfd);
-    FILE *file = fopen(path, "re");
-    while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "tfd: %d events: %*x data: %" SCNx64, &fd, &data) == 2)
-            take_data(program, fd, data);
-    if (file)
-        fclose(file);
-}
-
 static void find_sets(struct go_program *program) {
-    static const char set[] = "anon_inode:[eventpoll]";
+    static const char set[] = EPOLL_SET_LINK;
     char path[64], target[sizeof set];
     snprintf(path, sizeof path, "/proc/%d/fd", (int)program->pid);
     DIR *directory = opendir(path);
@@ -184,7 +173,7 @@ static void read_sets(struct go_program *program) {
     if (program->set_count == 0)
         find_sets(program);
     for (int i = 0; i < program->set_count; i++)
-        read_set(program, program->sets[i]);
+        epoll_set_each(program->pid, program->sets[i], take_data, program);
 }
 
 /* Finds the runtime's descriptor of the connection, and reads it. */

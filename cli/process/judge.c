@@ -112,7 +112,8 @@ nd_time judge_reply_pending(const struct judge *judge, const struct connection *
         return -1;
     if (!is_new && judge->requested <= judge->received + ND_TCP_TICK)
         return -1;
-    return nd_time_later(nd_time_later(judge->requested, judge->received), judge->acknowledged);
+    return nd_time_later(nd_time_later(judge->requested, judge->received),
+                         nd_time_later(judge->acknowledged, judge->awaited));
 }
 
 bool judge_is_untouched(const struct judge *judge) {
@@ -207,7 +208,8 @@ bool judge_decide(struct judge *judge, const struct connection *connection, cons
 bool judge_asks_for_calls(const struct judge *judge, const struct connection *connection,
                           const struct nd_settings *settings, nd_time now) {
     const nd_time recv = judge->inbound ? settings->inbound.recv : settings->outbound.recv;
-    return recv && !judge->connecting && can_receive(connection) && judge_reply_pending(judge, connection) < 0 &&
+    return recv && !judge->connecting && can_receive(connection) &&
+           (judge_reply_pending(judge, connection) < 0 || judge->receiving >= 0) &&
            now - judge->received >= nd_time_sooner(recv / 8, SILENCE_TO_ASK);
 }
 

@@ -13,6 +13,7 @@ struct judge {
     bool inbound, connecting;
     bool is_only;    /* set by the caller: the process has no other connection, and is taken to wait for a greeting */
     bool is_ignored; /* set by the caller: nobody wants what may come */
+    nd_time awaited; /* set by the caller: nobody did until then */
     nd_time connect_began;
     nd_time established;         /* or first seen */
     nd_time received, requested; /* when bytes last came in, and when bytes were last sent that had not been before */

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cli/process/epoll_sets.h"
 #include "cli/process/memory.h"
 #include "shim/limit/elapsed.h"
 #include "shim/report/operations.h"
@@ -88,7 +89,7 @@ static bool is_epoll(pid_t pid, int fd) {
     if (length <= 0)
         return false;
     target[length] = '\0';
-    return strcmp(target, "anon_inode:[eventpoll]") == 0;
+    return strcmp(target, EPOLL_SET_LINK) == 0;
 }
 
 /* A call that is looked at. */
@@ -97,8 +98,6 @@ struct looked_at {
     struct system_call *call;
     struct wait_list *waits;
 };
-
-enum { IO_URING_ENTER = 426 }; /* on each machine */
 
 static void consider_set(const struct looked_at *at, int epfd, int depth);
 
@@ -126,19 +125,21 @@ static void consider(const struct looked_at *at, int fd, short events, int set, 
     }
 }
 
+/* A set whose members are considered. */
+struct considered_set {
+    const struct looked_at *at;
+    int epfd, depth, looked;
+};
+
+static void consider_member(int fd, uint32_t events, uint64_t data, void *arg) {
+    struct considered_set *set = arg;
+    (void)data;
+    if (set->looked++ < MOST_FDS)
+        consider(set->at, fd, (short)events, set->epfd, set->depth);
+}
+
 static void consider_set(const struct looked_at *at, int epfd, int depth) {
-    char path[64], line[256];
-    int fd, looked = 0;
-    unsigned events;
-    snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", (int)at->pid, epfd);
-    FILE *file = fopen(path, "re");
-    while (file && fgets(line, sizeof line, file) && looked < MOST_FDS)
-        if (sscanf(line, "tfd: %d events: %x", &fd, &events) == 2) {
-            consider(at, fd, (short)events, epfd, depth);
-            looked++;
-        }
-    if (file)
-        fclose(file);
+    epoll_set_each(at->pid, epfd, consider_member, &(struct considered_set){at, epfd, depth, 0});
 }
 
 static void consider_poll(const struct looked_at *at, uint64_t fds, uint64_t count) {
@@ -233,11 +234,11 @@ static int read_call(pid_t pid, pid_t tid, struct blocked_call *call) {
                   &call->stack, &call->program) == 9;
 }
 
-bool system_call_read(pid_t pid, pid_t tid, bool is_64, struct blocked_call *call) {
-    if (read_call(pid, tid, call) <= 0)
-        return false;
-    call->operation = find_operation(pid, call->number, is_64, call->arguments);
-    return true;
+int system_call_read(pid_t pid, pid_t tid, bool is_64, struct blocked_call *call) {
+    const int status = read_call(pid, tid, call);
+    if (status > 0)
+        call->operation = find_operation(pid, call->number, is_64, call->arguments);
+    return status;
 }
 
 int system_call_look(pid_t pid, pid_t tid, bool is_64, struct system_call *call, struct wait_list *waits) {
@@ -274,16 +275,4 @@ int system_call_receives_from(pid_t pid, pid_t tid, bool is_64) {
     default:
         return -1;
     }
-}
-
-bool system_call_waits_for(pid_t pid, pid_t tid, bool is_64, int fd) {
-    static struct wait_list waits;
-    struct system_call call;
-    struct blocked_call blocked;
-    if (system_call_look(pid, tid, is_64, &call, &waits) != 0)
-        return false;
-    for (size_t i = 0; i < waits.count; i++)
-        if (waits.entries[i].fd == fd && waits.entries[i].wants & ND_WANTS_IN)
-            return true;
-    return read_call(pid, tid, &blocked) > 0 && blocked.number == IO_URING_ENTER;
 }

@@ -32,16 +32,16 @@ struct blocked_call {
     uint64_t arguments[6], stack, program;
 };
 
-/* Reads the call. False for a thread that is running, or may not be looked at. */
-bool system_call_read(pid_t pid, pid_t tid, bool is_64, struct blocked_call *call);
+/* io_uring_enter(2), on each machine. */
+enum { SYSTEM_CALL_IO_URING_ENTER = 426 };
+
+/* Reads the call. Returns 1; 0 for a thread that is in none (it is running); -1 where it may not be looked at, or has
+ * ended. */
+int system_call_read(pid_t pid, pid_t tid, bool is_64, struct blocked_call *call);
 
 /* The descriptor that the thread waits for input of, and of nothing else: by a call that reads it, or by poll. -1 where
  * it does not. */
 int system_call_receives_from(pid_t pid, pid_t tid, bool is_64);
-
-/* Whether the thread waits for input of this descriptor, among whatever else; or for requests of io_uring, of which
- * nobody knows what they are. */
-bool system_call_waits_for(pid_t pid, pid_t tid, bool is_64, int fd);
 
 /* Does what system_call_look does for an epoll set alone. Returns false where no connection is in it. */
 bool system_call_look_at_epoll(pid_t pid, int epfd, struct system_call *call, struct wait_list *waits);

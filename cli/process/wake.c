@@ -201,7 +201,7 @@ static void note_thread(pid_t tid, void *arg) {
     struct look *look = arg;
     struct waiting *thread = &look->waiting[look->waiting_count];
     thread->tid = tid;
-    if (!system_call_read(look->block->pid, tid, look->code.is_64, &thread->call) ||
+    if (system_call_read(look->block->pid, tid, look->code.is_64, &thread->call) <= 0 ||
         !may_be_interrupted(look, &thread->call))
         return;
     const struct caller caller = caller_find(&look->code, thread->call.stack);

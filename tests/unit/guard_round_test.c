@@ -10,6 +10,7 @@ nd_time nd_system_now(void);
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/guard_input.h"
 #include "cli/guard_owners.h"
 #include "cli/guard_report.h"
 #include "cli/guard_round.h"
@@ -27,6 +28,7 @@ static struct {
     nd_time read_takes; /* of which the kernel's answer stands at the end */
     bool is_receiving;  /* a thread is blocked in a receive */
     bool is_in_set;     /* or waits for the connection among others */
+    enum input input;   /* what else is found of whether anybody waits for input */
     uint64_t cookie;
     nd_time connecting_since; /* 0: it is established */
     bool is_answered_late;    /* an answer comes while the library is looked for in the process */
@@ -142,9 +144,18 @@ int system_call_receives_from(pid_t pid, pid_t tid, bool is_64) {
     return host.is_receiving ? FD : -1;
 }
 
-bool system_call_waits_for(pid_t pid, pid_t tid, bool is_64, int fd) {
-    (void)pid, (void)tid, (void)is_64;
+void input_look(pid_t pid) {
+    (void)pid;
+}
+
+bool input_has_waiter(int fd) {
     return host.is_in_set && fd == FD;
+}
+
+enum input guard_input(const struct guard_targets *targets, const struct watched *watched, struct go_program *go,
+                       bool *is_looked_at) {
+    (void)targets, (void)watched, (void)go, (void)is_looked_at;
+    return host.input;
 }
 
 bool process_has_ended(int pidfd) {
@@ -184,6 +195,7 @@ static void start(nd_time recv) {
     memset(&policy, 0, sizeof policy);
     memset(&guard, 0, sizeof guard);
     process.pid = getpid();
+    host.input = INPUT_AWAITED;
     host.now = host.sent = 1000 * ND_SEC;
     host.received = host.now - ND_SEC;
     policy.shortest = (struct guard_shortest){ND_NEVER, recv, ND_NEVER, ND_NEVER, ND_NEVER};
@@ -244,6 +256,49 @@ START_TEST(the_time_that_a_read_takes_is_no_silence) {
     host.now = host.sent + 1700 * ND_MSEC;
     guard_round(&guard);
     ck_assert_uint_eq(host.ended, 1);
+    stop();
+}
+END_TEST
+
+/* It has sent something, and nobody waits for an answer until much later. */
+START_TEST(what_nobody_waits_for_is_not_ended) {
+    start(2 * ND_SEC);
+    host.input = INPUT_IGNORED;
+    run_until(host.sent + 21 * ND_SEC);
+    const nd_time began = host.now;
+    host.is_receiving = _i;
+    host.input = INPUT_AWAITED;
+    ck_ends(began, 1990 * ND_MSEC, 2300 * ND_MSEC);
+    stop();
+}
+END_TEST
+
+/* What a thread that is running will wait for is not known yet; once it is, the time before counts. */
+START_TEST(a_thread_that_runs_puts_the_end_off) {
+    start(2 * ND_SEC);
+    host.input = INPUT_UNSETTLED;
+    run_until(host.sent + 5 * ND_SEC);
+    ck_assert_uint_eq(host.ended, 0);
+    host.input = INPUT_AWAITED;
+    run_until(host.sent + 5300 * ND_MSEC);
+    ck_assert_uint_eq(host.ended, 1);
+    stop();
+}
+END_TEST
+
+/* A call was seen to wait when nothing was owed, and is over: what goes out then is no question. */
+START_TEST(a_call_that_is_over_does_not_count) {
+    start(2 * ND_SEC);
+    host.received = host.now;
+    host.bytes_received++;
+    host.is_receiving = true;
+    run_until(host.now + ND_SEC);
+    host.is_receiving = false;
+    host.input = INPUT_IGNORED;
+    host.sent = host.now;
+    host.bytes_sent++;
+    run_until(host.now + 5 * ND_SEC);
+    ck_assert_uint_eq(host.ended, 0);
     stop();
 }
 END_TEST
@@ -431,6 +486,9 @@ START_TEST(an_owner_that_is_not_found_there_is_looked_for_everywhere) {
 END_TEST
 
 void add_tests(TCase *tests) {
+    tcase_add_loop_test(tests, what_nobody_waits_for_is_not_ended, 0, 2);
+    tcase_add_test(tests, a_thread_that_runs_puts_the_end_off);
+    tcase_add_test(tests, a_call_that_is_over_does_not_count);
     tcase_add_test(tests, the_defaults_need_few_lists_and_scans);
     tcase_add_test(tests, a_connect_is_ended_in_time_by_default);
     tcase_add_test(tests, the_owner_of_a_new_connection_is_looked_for_among_new_descriptors);
