@@ -107,16 +107,19 @@ static bool is_meant(const struct request *request, const struct connection *con
 
 static const char *text_of(const struct request *request, const struct outcome *outcome) {
     const bool was_asked = outcome->number >= 0;
+    if (was_asked && outcome->ending != ENDING_NONE && end_library_has_reported(&request->block, outcome->number))
+        return "ended, and reported by the library: it sees 'connection timed out'";
     switch (outcome->ending) {
     case ENDING_DISCONNECTED:
     case ENDING_SHUT:
-        if (was_asked && end_library_has_reported(&request->block, outcome->number))
-            return "ended, and reported by the library: it sees 'connection timed out'";
         if (was_asked)
             return "ended from outside: a call that waits sees an error, or end of file on kernels that refuse to "
                    "disconnect; the library reports it at the program's next call on it";
         return "ended: it sees 'connection reset by peer', a call that waits 'broken pipe'";
     case ENDING_DESTROYED:
+        if (was_asked)
+            return "ended from outside: a call that waits sees 'software caused connection abort'; the library reports "
+                   "it at the program's next call on it";
         return "ended: it sees 'software caused connection abort' once, then end of file";
     default:
         return "not ended";
@@ -160,13 +163,15 @@ static enum ending end_copy(const struct request *request, int copy, int fd, str
 }
 
 static enum ending end_connection(const struct request *request, int fd, const struct connection *connection,
-                                  int *number) {
+                                  const struct verdict *verdict, int *number) {
     struct connection fresh = *connection;
     int copy = request->pidfd >= 0 ? ending_copy(request->pidfd, fd, connection->cookie) : -1;
     if (copy < 0 && request->pidfd >= 0 && (errno == ESTALE || errno == EBADF || errno == ESRCH))
         return ENDING_NONE;
-    enum ending ending = copy >= 0 ? end_copy(request, copy, fd, &fresh, number)
-                                   : ending_destroy(request->pid, request->pidfd, fd, request->netlink, connection);
+    enum ending ending = copy >= 0
+                             ? end_copy(request, copy, fd, &fresh, number)
+                             : end_library_destroy(request->has_library ? &request->block : NULL, request->pid,
+                                                   request->pidfd, fd, request->netlink, connection, verdict, number);
     int error = errno;
     if (copy >= 0)
         close(copy);
@@ -206,7 +211,7 @@ static void consider(const struct connection *connection, int fd, void *arg) {
         request->ended++;
         return;
     }
-    outcome.ending = end_connection(request, fd, connection, &outcome.number);
+    outcome.ending = end_connection(request, fd, connection, &verdict, &outcome.number);
     outcome.error = errno;
     request->ended += outcome.ending != ENDING_NONE;
     request->failed += outcome.ending == ENDING_NONE;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/end_library.h"
 #include "cli/guard_input.h"
 #include "cli/guard_report.h"
 #include "cli/guard_state.h"
@@ -165,7 +166,8 @@ static void expire(struct guard *guard, const struct watch *watch, struct watche
         if (copy >= 0)
             ending = end_copy(watch, watched, before, copy, &fresh, verdict);
         else if (!is_gone(error))
-            ending = ending_destroy(owner->pid, owner->pidfd, watched->fd, watch->netlink, connection);
+            ending = end_library_destroy(guard_target_block(owner), owner->pid, owner->pidfd, watched->fd,
+                                         watch->netlink, connection, NULL, NULL);
         error = ending == ENDING_NONE && (copy >= 0 || is_gone(error)) ? (copy >= 0 ? errno : error) : error;
         if (copy >= 0)
             close(copy);

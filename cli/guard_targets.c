@@ -319,9 +319,13 @@ void guard_targets_bury(struct guard_targets *targets) {
     targets->count = kept;
 }
 
-bool guard_target_has_library(const struct guard_target *target) {
+const struct block *guard_target_block(const struct guard_target *target) {
     static struct block block;
-    return block_open(&block, target->pid, false) == BLOCK_FOUND;
+    return block_open(&block, target->pid, false) == BLOCK_FOUND ? &block : NULL;
+}
+
+bool guard_target_has_library(const struct guard_target *target) {
+    return guard_target_block(target) != NULL;
 }
 
 bool guard_target_is_left(const struct guard_target *target) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cli/guard_policy.h"
+#include "cli/process/block.h"
 
 struct guard_target {
     pid_t pid;
@@ -54,7 +55,10 @@ bool guard_targets_are_over(const struct guard_targets *targets);
 /* Frees those that have ended: nothing may refer to them any more. */
 void guard_targets_bury(struct guard_targets *targets);
 
-/* Whether the library is at work in the process. */
+/* The state block of the library at work in the process, until the next call; NULL where it is not. */
+const struct block *guard_target_block(const struct guard_target *target);
+
+/* Whether there is one. */
 bool guard_target_has_library(const struct guard_target *target);
 
 /* Whether it is left alone for that. */

@@ -11,6 +11,10 @@ static const char *limit_name(uint32_t limit) {
     return nd_limit_name_on((enum nd_limit)own, limit & ND_LIMIT_INBOUND);
 }
 
+bool nd_end_request_exists(uint64_t inode) {
+    return inode != 0 && nd_end_requests[inode % ND_END_REQUESTS].inode == inode;
+}
+
 bool nd_end_request_take(uint64_t inode, struct nd_event *event) {
     struct nd_end_request *request = &nd_end_requests[inode % ND_END_REQUESTS];
     uint32_t is_new = 1;

@@ -84,13 +84,20 @@ static void report_if_asked(int fd) {
     }
 }
 
+/* SOCK_DESTROY leaves no mark, but an error for one call, and an end of file for the others. */
+static bool was_destroyed(int fd) {
+    struct nd_tcp_info info;
+    return nd_end_request_is_any() && nd_end_request_exists(nd_sock_inode(fd)) && nd_tcp_info_read(fd, &info) &&
+           info.state == TCP_CLOSE;
+}
+
 bool nd_expired_anywhere(int fd, struct nd_sock *sock) {
     if (nd_sock_flags(sock) & ND_SOCK_EXPIRED)
         return nd_expired(fd, sock);
     int saved = errno;
-    bool ended = (nd_sock_flags(sock) & ND_SOCK_STREAM) && read_mark(fd, sock) == ND_ENDED_MARK;
+    bool ended = (nd_sock_flags(sock) & ND_SOCK_STREAM) && (read_mark(fd, sock) == ND_ENDED_MARK || was_destroyed(fd));
     if (ended) {
-        mark_all(fd, sock, 0);
+        nd_ended_note(fd, sock);
         report_if_asked(fd);
     }
     errno = saved;

@@ -32,7 +32,7 @@ bool nd_ended_by_kernel(int fd, struct nd_sock *sock);
 
 /* Errors of a stream that another process may have ended. */
 static inline bool nd_is_end(int error) {
-    return error == ECONNRESET || error == EPIPE || error == ENOTCONN;
+    return error == ECONNRESET || error == EPIPE || error == ENOTCONN || error == ECONNABORTED;
 }
 
 /* Clears the record of an expiry and the mark, for a connect after it. Keeps errno. */

@@ -36,6 +36,10 @@ static const struct {
 #ifdef SYS_epoll_pwait2
     CALL(epoll_pwait2),
 #endif
+#ifdef SYS_pidfd_getfd
+    CALL(pidfd_getfd),
+    CALL(pidfd_open),
+#endif
     OPTION(IPPROTO_TCP, TCP_USER_TIMEOUT),
     OPTION(IPPROTO_TCP, TCP_SYNCNT),
     OPTION(IPPROTO_TCP, TCP_INFO),

@@ -497,6 +497,38 @@ def test_end_under_the_library(net, what, recv):
     assert result.err.decode().count("operation=end") == 1 and f"peer=127.0.0.1:{server.port} limit=none" in result.err.decode(), result
 
 
+@pytest.mark.skipif(bool(programs.RUNTIME), reason="a sanitizer's runtime needs the calls itself")
+@pytest.mark.parametrize("denied", [["pidfd_getfd"], ["pidfd_getfd", "pidfd_open"]], ids=["5.4", "4.19"])
+@pytest.mark.parametrize("what", ["recv", "nothing"])
+def test_end_by_an_old_kernel(net, denied, what):
+    """No copy of the descriptor is to be had, to leave the library's mark on: what stands in the library's memory is the mark."""
+    server = net.serve(tcp.silent)
+    code = f"s = dial(); print(s.fileno(), flush=True)\n{WAITS[what]}\nprint(got, error(s.recv, 1), error(s.send, b'x'), flush=True); sys.stdin.readline()"
+    program = net.start(programs.child(code, server.port), stdin=subprocess.PIPE, RECV="20s", LOG="stderr")
+    fd = int(program.process.stdout.readline())
+    if what == "recv":
+        until(lambda: [row for row in ps(pid_of(program)) if "recv" in row["CALL"]])
+    ended = subprocess.run([programs.BUILD / "tests/deny", *denied, "--", look.COMMAND, "end", str(pid_of(program)), str(fd)], capture_output=True, text=True, timeout=20)
+    assert ended.returncode == 0 and ("reported by the library: " in ended.stdout) == (what == "recv"), ended
+    if what == "nothing":
+        program.process.stdin.write(b"\n")
+    result = program.finish(5, b"\n")
+    first, *later = result.out.decode().split()
+    assert first == "ETIMEDOUT" and set(later) <= {"ETIMEDOUT", "ECONNRESET", "EPIPE"}, result
+    assert result.err.decode().count("operation=end") == 1, result
+
+
+@pytest.mark.skipif(bool(programs.RUNTIME), reason="a sanitizer's runtime needs the calls itself")
+def test_guard_by_an_old_kernel(net):
+    """Neither does the library take what guard has ended so for the end of an answer. It is guard that reports it."""
+    server = net.serve(tcp.part())
+    program = net.start(programs.child("s = dial(); s.send(b'x'); s.recv(100); print(error(s.recv, 1), error(s.recv, 1))", server.port), RECV="20s", LOG="stderr")
+    with guarding(pid_of(program), before=[programs.BUILD / "tests/deny", "pidfd_getfd", "--"], recv="1s") as told:
+        result = program.finish(10)
+    assert result.out.decode().split() == ["ETIMEDOUT", "ECONNRESET"] and b"limit=" not in result.err, result
+    assert [row["limit"] for row in told] == ["RECV"], told
+
+
 def test_end_refuses(net):
     code = "a = socket.create_server(('127.0.0.1', 0)); b = udp(); print(a.fileno(), b.fileno(), flush=True); time.sleep(20)"
     program = net.start(programs.child(code), library=False)

@@ -129,6 +129,11 @@ bool guard_target_has_library(const struct guard_target *target) {
     return false;
 }
 
+const struct block *guard_target_block(const struct guard_target *target) {
+    (void)target;
+    return NULL;
+}
+
 bool guard_target_is_left(const struct guard_target *target) {
     (void)target;
     return false;
