@@ -13,6 +13,7 @@ struct guard {
     bool has_warned; /* that a connection could not be ended */
     bool has_warned_refused;
     bool is_blind;     /* a connection is due of which no copy is to be had: all are looked at together */
+    nd_time planned;   /* when the next round was to begin */
     nd_time refreshed; /* when processes were looked for last */
     nd_time scanned;   /* when descriptors were */
     nd_time looked, looked_at_connecting, looked_at_due, looked_at_calls;

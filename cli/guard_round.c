@@ -284,8 +284,20 @@ static void forget_settings(struct guard *guard) {
     guard->looked = guard->scanned = guard->refreshed = 0;
 }
 
+/* After a round that begins so late this command was stopped (SIGSTOP, a frozen cgroup), or had no processor. */
+#define LATE ND_SEC
+
+static void resume(struct guard *guard, nd_time now) {
+    for (int i = 0; i < guard->watch_count; i++)
+        for (size_t at = 0; at < guard->watches[i].size; at++)
+            if (guard->watches[i].slots[at])
+                judge_resume(&guard->watches[i].slots[at]->judge, now);
+}
+
 nd_time guard_round(struct guard *guard) {
     const nd_time now = nd_now();
+    if (guard->planned && now - guard->planned > LATE)
+        resume(guard, now);
     if (guard_state_take()) {
         forget_settings(guard);
         guard_policies_change();
@@ -304,8 +316,9 @@ nd_time guard_round(struct guard *guard) {
             look_at_due(guard, now);
     }
     const struct guard_schedule then = guard_schedule(guard);
-    return nd_time_sooner(nd_time_sooner(then.refresh, then.all),
-                          nd_time_sooner(then.connecting, nd_time_sooner(then.due, then.calls)));
+    guard->planned = nd_time_sooner(nd_time_sooner(then.refresh, then.all),
+                                    nd_time_sooner(then.connecting, nd_time_sooner(then.due, then.calls)));
+    return guard->planned;
 }
 
 void guard_start(void) {

@@ -94,6 +94,12 @@ void judge_receiving(struct judge *judge, bool is_blocked, nd_time now) {
     judge->receiving_seen = now;
 }
 
+void judge_resume(struct judge *judge, nd_time now) {
+    judge->receiving = -1;
+    judge->window.began = now;
+    judge->window.bytes = moved_bytes(judge);
+}
+
 /* Whether input can still come that the program would be woken for. Bytes that lie unread are no silence of the
  * peer's; while bytes have not been sent at all it is SEND and UNACKED that count. */
 static bool can_receive(const struct connection *connection) {

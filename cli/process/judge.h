@@ -45,6 +45,10 @@ void judge_look(struct judge *judge, const struct connection *connection, nd_tim
 /* Notes whether a thread of the program is blocked in a call that waits for input of this connection alone. */
 void judge_receiving(struct judge *judge, bool is_blocked, nd_time now);
 
+/* Forgets what only frequent looks tell, the pauses of a slow drip and which call it is that waits, where none were made for
+ * too long until `now`. */
+void judge_resume(struct judge *judge, nd_time now);
+
 /* Decides, after judge_look of the same connection and time. Fills *verdict. Returns whether a limit has expired. */
 bool judge_decide(struct judge *judge, const struct connection *connection, const struct nd_settings *settings,
                   nd_time now, struct verdict *verdict);

@@ -1,9 +1,11 @@
-"""What `netdeadline guard` costs: guard_bench.py [SECONDS [CONNECTIONS]] prints the processor time of a guard, at the defaults, of a program
-that has so many connections to another host (a network namespace, by a veth pair): idle ones; and while ten a second come and go."""
+"""What `netdeadline guard` costs: guard_bench.py [SECONDS [CONNECTIONS]] prints the processor time and the memory of a guard, at the defaults, of a
+program that has so many connections to another host (a network namespace, by a veth pair): idle ones; and while ten a second come and go. Where
+these are more than its limit of descriptors it is several processes."""
 
 import os
 import pathlib
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -15,24 +17,28 @@ import programs  # noqa: E402
 SETTLING = 5  # for what a guard does once: it reads all descriptors
 
 SERVER = """
-import socket, sys
+import os, socket, sys
 sys.stdin.readline()
-listener = socket.create_server(("10.0.0.2", 7000), backlog=4096)
+parts = int(sys.argv[1])
+listeners = [socket.create_server(("10.0.0.2", 7000 + part), backlog=4096) for part in range(parts)]
 print("ready", flush=True)
+part = next((part for part in range(1, parts) if os.fork() == 0), 0)
 kept = {}
 while True:
-    connection = listener.accept()[0]
+    connection = listeners[part].accept()[0]
     kept[connection.fileno()] = connection
 """
 
 CLIENT = """
-import socket, sys, time
+import os, socket, sys, time
 sys.stdin.readline()
-connect = lambda: socket.create_connection(("10.0.0.2", 7000))
-kept = [connect() for _ in range(int(sys.argv[1]))]
+parts = int(sys.argv[3])
+part = next((part for part in range(1, parts) if os.fork() == 0), 0)
+connect = lambda: socket.create_connection(("10.0.0.2", 7000 + part))
+kept = [connect() for _ in range(int(sys.argv[1]) // parts)]
 print("ready", flush=True)
 for i in range(10**9):
-    time.sleep(0.1 if sys.argv[2] == "busy" else 3600)
+    time.sleep(0.1 * parts if sys.argv[2] == "busy" else 3600)
     kept[i % len(kept)].close()
     kept[i % len(kept)] = connect()
 """
@@ -40,7 +46,8 @@ for i in range(10**9):
 
 def host(code, *arguments):
     """A program in a network of its own, which waits for a line."""
-    return subprocess.Popen(["unshare", "-n", programs.PYTHON, "-c", code, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(["unshare", "-n", programs.PYTHON, "-c", code, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                            text=True, start_new_session=True)
 
 
 def inside(process, *command):
@@ -51,7 +58,7 @@ def has_own_network(process):
     return os.readlink(f"/proc/{process.pid}/ns/net") != os.readlink("/proc/self/ns/net")
 
 
-def connect(server, client):
+def connect(server, client, parts):
     while not (has_own_network(server) and has_own_network(client)):
         time.sleep(0.01)
     inside(client, "ip", "link", "add", "guard0", "type", "veth", "peer", "name", "guard0", "netns", str(server.pid))
@@ -59,26 +66,33 @@ def connect(server, client):
         inside(process, "ip", "address", "add", address, "dev", "guard0")
         inside(process, "ip", "link", "set", "guard0", "up")
     inside(client, "sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535")
-    for process in server, client:
+    for process, count in (server, 1), (client, parts):
         process.stdin.write("go\n")
         process.stdin.flush()
-        assert process.stdout.readline() == "ready\n"
+        assert all(process.stdout.readline() == "ready\n" for _ in range(count))
 
 
 def cpu_ns(pid):
     return int(pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[0])
 
 
-def measure(kind, seconds, count):
-    server, client = host(SERVER), host(CLIENT, count, kind)
-    connect(server, client)
+def memory_mb(pid):
+    return next(int(line.split()[1]) for line in open(f"/proc/{pid}/status") if line.startswith("VmRSS:")) / 1024
+
+
+def measure(kind, seconds, count, parts):
+    server, client = host(SERVER, parts), host(CLIENT, count, kind, parts)
+    connect(server, client, parts)
     guard = subprocess.Popen([programs.BUILD / "netdeadline", "guard", str(client.pid)])
     time.sleep(SETTLING)
     before = cpu_ns(guard.pid)
     time.sleep(seconds)
-    print(f"guard of {count} {kind} connections: {(cpu_ns(guard.pid) - before) / 1e7 / seconds:.2f} % of a processor", flush=True)
+    used = (cpu_ns(guard.pid) - before) / 1e7 / seconds
+    print(f"guard of {count} {kind} connections: {used:.2f} % of a processor, {memory_mb(guard.pid):.0f} MB", flush=True)
+    guard.kill()
+    for process in client, server:  # with its parts
+        os.killpg(process.pid, signal.SIGKILL)
     for process in guard, client, server:
-        process.kill()
         process.wait()
 
 
@@ -88,7 +102,7 @@ def main():
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     for kind in "idle", "busy":
-        measure(kind, seconds, min(count, hard - 60))
+        measure(kind, seconds, count, 1 + count // (hard - 100))
 
 
 main()

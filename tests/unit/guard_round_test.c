@@ -382,6 +382,19 @@ START_TEST(the_first_bytes_are_awaited_by_whoever_waits) {
 END_TEST
 
 /* It returned, and another call waits: that one's time is its own. */
+/* The call that waits when guard is let go on may be another than the one that did when guard was stopped. */
+START_TEST(a_stopped_guard_has_seen_no_call) {
+    start(10 * ND_SEC);
+    host.received = host.now;
+    host.bytes_received++;
+    host.is_receiving = true;
+    run_until(host.now + 3 * ND_SEC);
+    host.now += 60 * ND_SEC;
+    ck_ends(host.now, 9900 * ND_MSEC, 10200 * ND_MSEC);
+    stop();
+}
+END_TEST
+
 START_TEST(a_call_that_returns_is_no_longer_timed) {
     start(2 * ND_SEC);
     host.received = host.now;
@@ -494,6 +507,7 @@ void add_tests(TCase *tests) {
     tcase_add_loop_test(tests, what_nobody_waits_for_is_not_ended, 0, 2);
     tcase_add_test(tests, a_thread_that_runs_puts_the_end_off);
     tcase_add_test(tests, a_call_that_is_over_does_not_count);
+    tcase_add_test(tests, a_stopped_guard_has_seen_no_call);
     tcase_add_test(tests, the_defaults_need_few_lists_and_scans);
     tcase_add_test(tests, a_connect_is_ended_in_time_by_default);
     tcase_add_test(tests, the_owner_of_a_new_connection_is_looked_for_among_new_descriptors);

@@ -430,6 +430,28 @@ START_TEST(a_drip_is_slow_and_silence_is_not) {
 }
 END_TEST
 
+/* Who looks was stopped meanwhile: the connection may have been idle until just now. */
+START_TEST(what_was_not_looked_at_is_not_slow) {
+    settings.outbound.min_rate_bytes = 1000;
+    settings.outbound.min_rate_window = 4 * ND_SEC;
+    judge_begin(&judge, &connection, now);
+    ck_assert(!look());
+    pass(60 * ND_SEC);
+    receive_bytes(10);
+    judge_resume(&judge, now);
+    ck_assert(!look());
+    for (int i = 0; i < 3; i++) {
+        pass(ND_SEC);
+        receive_bytes(10);
+        ck_assert(!look());
+    }
+    pass(ND_SEC);
+    receive_bytes(10);
+    ck_assert(look());
+    ck_expired("MIN_RATE", 4 * ND_SEC);
+}
+END_TEST
+
 START_TEST(nothing_is_ended_after_both_sides_have_closed) {
     settings.outbound.unacked = settings.outbound.idle = ND_SEC;
     send_bytes(100, true);
@@ -466,5 +488,6 @@ void add_tests(TCase *tests) {
     tcase_add_test(tests, a_full_buffer_that_does_not_move);
     tcase_add_test(tests, silence_and_age);
     tcase_add_test(tests, a_drip_is_slow_and_silence_is_not);
+    tcase_add_test(tests, what_was_not_looked_at_is_not_slow);
     tcase_add_test(tests, nothing_is_ended_after_both_sides_have_closed);
 }
