@@ -124,7 +124,7 @@ static void add_call(const struct blocked_call *call) {
 
 static bool exists(pid_t tid) {
     char path[64];
-    snprintf(path, sizeof path, "/proc/%d/task/%d/syscall", (int)look.pid, (int)tid);
+    snprintf(path, sizeof path, "/proc/%d/task/%d", (int)look.pid, (int)tid);
     return access(path, F_OK) == 0;
 }
 
