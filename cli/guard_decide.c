@@ -122,6 +122,13 @@ static bool decide(const struct guard *guard, struct watched *watched, const str
     const bool is_recv = expired && (verdict->limit & ~(unsigned)ND_LIMIT_INBOUND) == ND_LIMIT_RECV;
     if (!limits->recv || judge_reply_pending(judge, connection) < 0 || !(was_ignored || is_recv))
         return expired;
+    if (was_ignored && now < watched->ask_again) { /* a look at all sees many of them, each of another process */
+        judge->is_ignored = true;
+        const bool others = judge_decide(judge, connection, watched->settings, now, verdict);
+        verdict->due = nd_time_sooner(verdict->due, watched->ask_again);
+        return others;
+    }
+    watched->ask_again = now + nd_time_later(limits->recv / 10, AGAIN);
     const enum input input = find_input(guard, receivers, watched);
     if (input == INPUT_AWAITED && !was_ignored)
         return expired;
@@ -132,7 +139,7 @@ static bool decide(const struct guard *guard, struct watched *watched, const str
     if (input == INPUT_UNSETTLED) /* that it was running is no reason to wait anew */
         judge->is_ignored = was_ignored;
     if (input != INPUT_AWAITED)
-        verdict->due = nd_time_sooner(verdict->due, now + nd_time_later(limits->recv / 10, AGAIN));
+        verdict->due = nd_time_sooner(verdict->due, watched->ask_again);
     return expires;
 }
 

@@ -15,6 +15,7 @@ struct watched {
     const struct nd_settings *settings;
     struct judge judge;
     nd_time due;            /* when it must be looked at, if nothing moves; ND_NEVER where no limit runs */
+    nd_time ask_again;      /* when it is looked again whether anybody waits for its input, where nobody did */
     nd_time spared_until;   /* it could not be ended */
     nd_time observed_moved; /* MODE=observe has reported `observed_limit` of it when bytes had moved last then */
     unsigned observed_limit;
