@@ -242,15 +242,24 @@ nd_time nd_tcp_unacked_for(const struct nd_tcp_info *info) {
 #define PATIENCE (650 * ND_MSEC)
 #define LIMITS_PART 4
 
+/* How long ago the last probe of a closed window was sent, whose time the kernel does not tell: no longer than this. The
+ * answer to the one before the first unanswered one set the timer. */
+static nd_time probe_sent_ago(const struct nd_tcp_info *info) {
+    const unsigned first = info->backoff > info->probes ? info->backoff - info->probes : 0U;
+    return nd_time_later(info->last_ack_recv - no_longer(info, doubled(info->rto, first)) - outstanding_for(info), 0);
+}
+
 nd_time nd_tcp_answer_awaited(const struct nd_tcp_info *info, nd_time unacked, nd_time limit) {
-    if (!nd_tcp_established(info) || (info->unacked == 0 && !probes_have_data(info)) || unacked < limit ||
+    if (!nd_tcp_established(info) || unacked < limit ||
         info->last_ack_recv + ND_TCP_TICK < outstanding_for(info)) /* it is heard, but does not hear */
         return 0;
+    const bool is_window_probe = info->unacked == 0 && !probes_have_data(info);
     const nd_time first = nd_tcp_first_timeout(info), timeout = nd_tcp_next_timeout(info);
-    const nd_time over = unacked - limit, ago = nd_tcp_timer_runs_for(info);
-    const bool is_sent = ago <= over;
-    /* The kernel's timers are late by up to an eighth of their time. */
+    const nd_time over = is_window_probe ? 0 : unacked - limit,
+                  ago = is_window_probe ? probe_sent_ago(info) : nd_tcp_timer_runs_for(info);
     const nd_time answer = first - nd_time_sooner(first / 2, SPARE);
+    const bool is_sent = is_window_probe || ago <= over || ago < answer;
+    /* The kernel's timers are late by up to an eighth of their time. */
     const nd_time soonest = (is_sent ? 0 : timeout) + answer - ago, latest = soonest + (is_sent ? 0 : timeout / 8);
     if (latest <= 0 || over + latest > nd_time_sooner(PATIENCE, limit / LIMITS_PART))
         return 0;

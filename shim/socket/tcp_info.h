@@ -76,8 +76,9 @@ nd_time nd_tcp_next_timeout(const struct nd_tcp_info *info);
 nd_time nd_tcp_timer_runs_for(const struct nd_tcp_info *info);
 
 /* How much longer a peer is waited for that has acknowledged nothing for `unacked`, which is `limit` or more. A peer that
- * was out of reach, and has come back within the limit, hears of it by a retransmission. One that is due at the limit, as
- * after three seconds (0.2 + 0.4 + 0.8 + 1.6), it has the time to answer. 0 where none is, or that time is over. */
+ * was out of reach, and has come back within the limit, hears of it by a retransmission or a window probe. One that is
+ * due at the limit, as after three seconds (0.2 + 0.4 + 0.8 + 1.6), or has just been sent, it has the time to answer.
+ * 0 where none is, or that time is over. */
 nd_time nd_tcp_answer_awaited(const struct nd_tcp_info *info, nd_time unacked, nd_time limit);
 
 /* Whether the peer is to send next: the last bytes went out after the last ones came in. `sent_last`: the record of the

@@ -249,6 +249,28 @@ START_TEST(a_peer_that_is_heard_and_does_not_hear_is_not_waited_for) {
 }
 END_TEST
 
+START_TEST(an_answer_to_what_was_sent_just_before_the_limit_is_awaited) {
+    struct nd_tcp_info one = sent_again(4, 40 * ND_MSEC);
+    ck_assert_int_eq(nd_tcp_answer_awaited(&one, 3 * ND_SEC, 3 * ND_SEC), 60 * ND_MSEC);
+    one.last_data_sent = 100 * ND_MSEC; /* it has not come */
+    ck_assert_int_eq(nd_tcp_answer_awaited(&one, 3 * ND_SEC, 3 * ND_SEC), 0);
+}
+END_TEST
+
+/* After 0.2 s from the last answer, then 0.4, 0.8 and 1.6 s. */
+START_TEST(an_answer_to_a_window_probe_is_awaited) {
+    struct nd_tcp_info one = sent_again(4, 60 * ND_SEC);
+    one.unacked = 0;
+    one.probes = 4;
+    one.rto = 200 * ND_MSEC;
+    one.last_ack_recv = 3040 * ND_MSEC;
+    ck_assert_int_eq(nd_tcp_unacked_for(&one), 2800 * ND_MSEC);
+    ck_assert_int_eq(nd_tcp_answer_awaited(&one, 2800 * ND_MSEC, 2 * ND_SEC), 60 * ND_MSEC);
+    one.last_ack_recv = 3100 * ND_MSEC;
+    ck_assert_int_eq(nd_tcp_answer_awaited(&one, 2800 * ND_MSEC, 2 * ND_SEC), 0);
+}
+END_TEST
+
 /* After 0.2, 0.4 and 0.8 s, and 0.6 s since. */
 START_TEST(retransmissions_that_fail_on_this_host_are_no_sendings) {
     struct nd_tcp_info one = sent_again(3, 2 * ND_SEC);
@@ -295,6 +317,8 @@ void add_tests(TCase *tests) {
     tcase_add_loop_test(tests, a_user_timeout_counts_the_time_of_probing, 0, 3);
     tcase_add_loop_test(tests, keepalive_leaves_all_its_probes, 0, 5);
     tcase_add_test(tests, an_answer_to_what_is_sent_at_the_limit_is_awaited);
+    tcase_add_test(tests, an_answer_to_what_was_sent_just_before_the_limit_is_awaited);
+    tcase_add_test(tests, an_answer_to_a_window_probe_is_awaited);
     tcase_add_test(tests, nothing_is_awaited_that_is_due_long_after_the_limit);
     tcase_add_test(tests, nothing_is_awaited_where_nothing_is_sent_again);
     tcase_add_test(tests, a_peer_that_is_heard_and_does_not_hear_is_not_waited_for);
