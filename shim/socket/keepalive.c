@@ -50,13 +50,17 @@ static int seconds(nd_time time) {
     return rounded < 1 ? 1 : rounded > LONGEST ? LONGEST : (int)rounded;
 }
 
-/* The values of KEEPALIVE. Six probes within UNACKED; without that, five at a tenth of KEEPALIVE. */
+/* So many probes are sent within UNACKED: one more lasts a part of it. */
+enum { TIMES = 30 };
+
+/* The values of KEEPALIVE. From the first probe to the last there are no less than UNACKED: a peer that is out of reach
+ * for less answers one of them. Without UNACKED there are five at a tenth of KEEPALIVE. */
 static void ours(const struct nd_limits *limits, int values[OPTIONS]) {
     const int idle = seconds(limits->keepalive), probing = limits->unacked ? seconds(limits->unacked) : 0;
     values[ON] = 1;
     values[IDLE] = idle;
-    values[INTERVAL] = probing ? (probing + 5) / 6 : idle < 20 ? 1 : idle / 10;
-    values[COUNT] = probing ? (probing + values[INTERVAL] - 1) / values[INTERVAL] : 5;
+    values[INTERVAL] = probing ? (probing + TIMES - 1) / TIMES : idle < 20 ? 1 : idle / 10;
+    values[COUNT] = probing ? (probing + values[INTERVAL] - 1) / values[INTERVAL] + 1 : 5;
 }
 
 /* Of a program that uses keepalive itself: the shorter silence, and the shorter time of probing. */

@@ -87,9 +87,9 @@ START_TEST(a_peer_that_may_be_gone) {
     nd_settings.outbound.keepalive = 30 * ND_SEC;
     expect(bound_polled(&wait), NOTHING); /* the program has refused keepalive */
     sock.flags |= ND_SOCK_KEEPALIVE;
-    expect(bound_polled(&wait), ND_LIMIT_KEEPALIVE, 30 * ND_SEC, 86 * ND_SEC);
-    expect(bound_unwatched(&wait), ND_LIMIT_KEEPALIVE, 30 * ND_SEC, 86 * ND_SEC);
-    expect(bound_unseen(&wait), ND_LIMIT_KEEPALIVE, 30 * ND_SEC, 86 * ND_SEC);
+    expect(bound_polled(&wait), ND_LIMIT_KEEPALIVE, 30 * ND_SEC, 88 * ND_SEC);
+    expect(bound_unwatched(&wait), ND_LIMIT_KEEPALIVE, 30 * ND_SEC, 88 * ND_SEC);
+    expect(bound_unseen(&wait), ND_LIMIT_KEEPALIVE, 30 * ND_SEC, 88 * ND_SEC);
     connection.info.unacked = 1;
     connection.send_queue = 10;
     connection.info.last_data_sent = 3 * ND_SEC;
