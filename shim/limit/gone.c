@@ -29,6 +29,20 @@ nd_time nd_gone_for(const struct nd_sock *sock, const struct nd_tcp_info *info, 
     return told > 0 && noted > told && info->last_ack_recv + ND_TCP_TICK >= noted ? noted : told;
 }
 
+void nd_gone_wait_begins(struct nd_sock *sock, nd_time now) {
+    const nd_time limit = nd_gone_limit(sock), first = now + limit / FIRST_CHECK;
+    if (limit && !nd_observing && atomic_load_explicit(&sock->gone_check_at, memory_order_relaxed) > first)
+        atomic_store_explicit(&sock->gone_check_at, first, memory_order_relaxed);
+}
+
+/* What may have been sent just now, or may be at any time by a program that sends, has its first check early, while
+ * retransmissions can still be spread over the limit. */
+nd_time nd_gone_next_check(const struct nd_tcp_info *info, nd_time unacked, nd_time limit) {
+    const nd_time first = limit / FIRST_CHECK;
+    const bool is_fresh = unacked > 0 ? unacked < first : info->last_data_sent < limit;
+    return is_fresh ? first : limit - unacked;
+}
+
 bool nd_gone_check(int fd, struct nd_sock *sock, nd_time now, struct nd_expiry *expiry) {
     struct nd_tcp_info info;
     const nd_time limit = nd_gone_limit(sock);
@@ -38,7 +52,7 @@ bool nd_gone_check(int fd, struct nd_sock *sock, nd_time now, struct nd_expiry *
         sock->gone_check_at = 0; /* a filter may refuse each check: the next one is not due at once */
         return false;
     }
-    const nd_time unacked = nd_gone_for(sock, &info, now), left = limit - unacked;
+    const nd_time unacked = nd_gone_for(sock, &info, now), left = nd_gone_next_check(&info, unacked, limit);
     const nd_time awaited = nd_observing ? 0 : nd_tcp_answer_awaited(&info, unacked, limit);
     sock->unacked_since = unacked > 0 ? now - unacked : 0;
     nd_retransmit_follow(fd, sock, &info, unacked, limit);

@@ -11,9 +11,16 @@
  * to a check. */
 nd_time nd_gone_due(struct nd_sock *sock, nd_time now);
 
+/* A wait for this socket alone begins: it is likely that something has just been sent. Its first check is due soon,
+ * whatever the last one has said. */
+void nd_gone_wait_begins(struct nd_sock *sock, nd_time now);
+
 /* How long something that was sent has been outstanding with nothing acknowledged meanwhile, as the kernel tells it and
  * the last check noted; 0 where nothing is. */
 nd_time nd_gone_for(const struct nd_sock *sock, const struct nd_tcp_info *info, nd_time now);
+
+/* How long after a check that has found `unacked` the next one is due; 0 or less where the limit is over. */
+nd_time nd_gone_next_check(const struct nd_tcp_info *info, nd_time unacked, nd_time limit);
 
 /* Checks the connection if it is due at `now`: one system call. Returns true if the peer is gone, and fills *expiry but
  * for the operation. Keeps errno. */

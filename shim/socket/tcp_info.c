@@ -245,7 +245,7 @@ nd_time nd_tcp_unacked_for(const struct nd_tcp_info *info) {
 /* How long ago the last probe of a closed window was sent, whose time the kernel does not tell: no longer than this. The
  * answer to the one before the first unanswered one set the timer. */
 static nd_time probe_sent_ago(const struct nd_tcp_info *info) {
-    const unsigned first = info->backoff > info->probes ? info->backoff - info->probes : 0U;
+    const unsigned first = info->backoff > info->probes ? (unsigned)(info->backoff - info->probes) : 0;
     return nd_time_later(info->last_ack_recv - no_longer(info, doubled(info->rto, first)) - outstanding_for(info), 0);
 }
 

@@ -103,7 +103,10 @@ static enum nd_waited wait_for(struct nd_wait *wait) {
         return ND_UNPOLLABLE;
     bool pauses = wait->fruitless++ >= (wait->events & POLLIN ? FRUITLESS_IN : FRUITLESS_OUT);
     int interruptions = 0;
-    for (nd_time now = nd_now();; pauses = false) {
+    nd_time now = nd_now();
+    if (wait->events & POLLIN)
+        nd_gone_wait_begins(wait->sock, now);
+    for (;; pauses = false) {
         struct pollfd pollfd = {.fd = wait->fd, .events = wait->events};
         nd_time next;
         catch_up(wait);

@@ -46,6 +46,34 @@ START_TEST(the_kernel_may_know_more_than_the_last_check) {
 }
 END_TEST
 
+/* Retransmissions can be spread over the limit only by a check that comes early. */
+START_TEST(what_was_just_sent_is_checked_early) {
+    struct nd_tcp_info info = {.unacked = 1, .last_data_sent = 50 * ND_MSEC};
+    ck_assert_int_eq(nd_gone_next_check(&info, 50 * ND_MSEC, 4 * ND_SEC), 500 * ND_MSEC);
+    ck_assert_int_eq(nd_gone_next_check(&info, 1 * ND_SEC, 4 * ND_SEC), 3 * ND_SEC);
+    ck_assert_int_le(nd_gone_next_check(&info, 4 * ND_SEC, 4 * ND_SEC), 0);
+}
+END_TEST
+
+START_TEST(a_connection_that_sends_is_checked_more_often) {
+    struct nd_tcp_info info = {.last_data_sent = 1 * ND_SEC};
+    ck_assert_int_eq(nd_gone_next_check(&info, 0, 4 * ND_SEC), 500 * ND_MSEC);
+    info.last_data_sent = 5 * ND_SEC;
+    ck_assert_int_eq(nd_gone_next_check(&info, 0, 4 * ND_SEC), 4 * ND_SEC);
+}
+END_TEST
+
+START_TEST(a_wait_brings_its_check_forward) {
+    struct nd_sock sock = {.flags = ND_SOCK_STREAM | ND_SOCK_INET | ND_SOCK_CONNECTED,
+                           .gone_check_at = now + 3 * ND_SEC};
+    nd_settings.outbound.unacked = 4 * ND_SEC;
+    nd_gone_wait_begins(&sock, now);
+    ck_assert_int_eq(nd_gone_due(&sock, now), now + 500 * ND_MSEC);
+    nd_gone_wait_begins(&sock, now + 400 * ND_MSEC);
+    ck_assert_int_eq(nd_gone_due(&sock, now), now + 500 * ND_MSEC);
+}
+END_TEST
+
 void add_tests(TCase *test_case);
 
 void add_tests(TCase *test_case) {
@@ -53,4 +81,7 @@ void add_tests(TCase *test_case) {
     tcase_add_test(test_case, the_last_check_tells_of_more);
     tcase_add_test(test_case, an_acknowledgement_since_then_counts);
     tcase_add_test(test_case, the_kernel_may_know_more_than_the_last_check);
+    tcase_add_test(test_case, what_was_just_sent_is_checked_early);
+    tcase_add_test(test_case, a_connection_that_sends_is_checked_more_often);
+    tcase_add_test(test_case, a_wait_brings_its_check_forward);
 }
