@@ -49,6 +49,12 @@ static bool sends(const struct blocked_call *call) {
     return call->operation >= ND_OPERATION_write && call->operation <= ND_OPERATION_sendmsg;
 }
 
+/* Whether the call returns what it has moved when it is interrupted, and the library makes the rest of it. */
+static bool moves_a_part(const struct blocked_call *call) {
+    return sends(call) || call->operation == ND_OPERATION_sendmmsg || call->operation == ND_OPERATION_splice ||
+           nd_operation_table[call->operation].family == ND_FAMILY_SENDFILE;
+}
+
 enum { I386_FUTEX = 240 };
 
 /* Whether the call may be interrupted: nothing changes then but that it returns, or that it is made for the rest. */
@@ -66,7 +72,7 @@ static bool may_be_interrupted(const struct look *look, const struct blocked_cal
     case ND_FAMILY_EPOLL:
         return true;
     default:
-        return sends(call);
+        return moves_a_part(call);
     }
 }
 
@@ -168,7 +174,7 @@ static bool wake_stopped(const struct look *look, pid_t tid, const struct blocke
     if (!registers_read(tid, &registers))
         return false;
     const bool is_whole = registers_are_interrupted(&registers, call);
-    const int64_t part = sends(call) || wants_all(call) ? registers_result(&registers, call) : 0;
+    const int64_t part = moves_a_part(call) || wants_all(call) ? registers_result(&registers, call) : 0;
     if ((is_whole || part > 0) && caller_find(&look->code, call->stack).by == THE_LIBRARY &&
         find_slot(look, tid, call->stack, true) && (!is_whole || registers_interrupt(tid, &registers, call)))
         return true;
@@ -208,7 +214,7 @@ static void note_thread(pid_t tid, void *arg) {
     thread->takes_over = caller.by != UNKNOWN && can_be_taken_over(look, &thread->call) &&
                          caller_is_direct(&look->code, &caller, &thread->call);
     const bool goes_on =
-        caller.by == THE_LIBRARY && (!sends(&thread->call) || find_slot(look, tid, thread->call.stack, false));
+        caller.by == THE_LIBRARY && (!moves_a_part(&thread->call) || find_slot(look, tid, thread->call.stack, false));
     if ((goes_on || thread->takes_over) && ++look->waiting_count == AT_ONCE)
         wake_noted(look);
 }

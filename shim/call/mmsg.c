@@ -43,11 +43,13 @@ static int make_receive(const struct nd_mmsg_call *call, int more_flags) {
     return nd_real.recvmmsg(call->fd, call->messages, call->count, call->flags | more_flags, call->timeout);
 }
 
-static int observed(const struct nd_mmsg_call *call, struct nd_sock *sock, enum nd_limit limit) {
+/* Sets *is_part where the command has woken it after it has sent a part. */
+static int observed(const struct nd_mmsg_call *call, struct nd_sock *sock, enum nd_limit limit, bool *is_part) {
     const bool in = limit == ND_LIMIT_RECV;
     struct nd_observe observe;
     nd_observe_begin(&observe, in ? ND_OPERATION_recvmmsg : ND_OPERATION_sendmmsg, call->fd, sock, limit);
     const int done = in ? make_receive(call, 0) : make_send(call, 0);
+    *is_part = !in && done > 0 && nd_slots_woken();
     nd_observe_end(&observe, done, (struct nd_expiry){0});
     return done;
 }
@@ -112,8 +114,16 @@ static int send_singly(const struct nd_mmsg_call *call, int error_before) {
     return send_others(call, &first, 0, nd_send(&first), error_before);
 }
 
-int nd_sendmmsg(struct nd_mmsg_call *call) {
-    const int saved = errno;
+/* A first attempt has sent `got` messages, of the last one perhaps a part. */
+static int send_others_than(const struct nd_mmsg_call *call, int got, int error_before) {
+    const unsigned last = (unsigned)got - 1;
+    const struct nd_send_call message = {.msg = &call->messages[last].msg_hdr};
+    if (last + 1 == call->count && nd_send_total(&message) == call->messages[last].msg_len)
+        return got;
+    return send_each(call, last, (ssize_t)call->messages[last].msg_len, error_before);
+}
+
+static int send_bounded(struct nd_mmsg_call *call, int saved) {
     struct nd_sock *sock = nd_sock_lookup(call->fd);
     if (sock)
         nd_kernel_timers_refresh(call->fd, sock);
@@ -123,8 +133,11 @@ int nd_sendmmsg(struct nd_mmsg_call *call) {
         return make_send(call, 0);
     if (sock && has_ended(call, sock, nd_operation_names[ND_OPERATION_sendmmsg]))
         return nd_expired_fail(call->fd, sock, ND_OUT);
-    if (sock && nd_observing)
-        return observed(call, sock, ND_LIMIT_SEND);
+    if (sock && nd_observing && !is_loop(call)) {
+        bool is_part;
+        const int got = observed(call, sock, ND_LIMIT_SEND, &is_part);
+        return is_part ? send_others_than(call, got, saved) : got;
+    }
     if (sock && nd_unlikely(sock->deferred) && call->count > 0)
         return send_singly(call, saved);
     if (sock && nd_unlikely(nd_sock_flags(sock) & ND_SOCK_CONNECTING) && !nd_connect_await(call->fd, sock, ND_OUT))
@@ -141,11 +154,16 @@ int nd_sendmmsg(struct nd_mmsg_call *call) {
     if (got <= 0)
         return send_each(call, 0, -1, saved);
     nd_sock_sent(sock);
-    unsigned last = (unsigned)got - 1;
-    const struct nd_send_call message = {.msg = &call->messages[last].msg_hdr};
-    if (last + 1 == call->count && nd_send_total(&message) == call->messages[last].msg_len)
-        return got;
-    return send_each(call, last, (ssize_t)call->messages[last].msg_len, saved);
+    return send_others_than(call, got, saved);
+}
+
+int nd_sendmmsg(struct nd_mmsg_call *call) {
+    const int saved = errno;
+    int got;
+    do
+        got = send_bounded(call, saved);
+    while (nd_starts_over(got));
+    return got;
 }
 
 /* Whether the call waits in poll before it is made: SO_RCVTIMEO would fire too late, or is not set, or UNACKED is sooner.
@@ -228,7 +246,7 @@ static int receive_datagrams(const struct nd_mmsg_call *call, struct nd_sock *so
     if (timeout_pending || (call->flags & MSG_DONTWAIT))
         got = make_receive(call, MSG_DONTWAIT);
     else if (nd_observing)
-        got = observed(call, sock, ND_LIMIT_RECV);
+        got = observed(call, sock, ND_LIMIT_RECV, &(bool){false});
     else if (receives_each(call, is_handed_on(sock, limit)))
         got = receive_each(call);
     else
@@ -253,7 +271,7 @@ static int receive_bounded(const struct nd_mmsg_call *call) {
     if (!sock || call->count == 0 || (call->flags & MSG_OOB)) /* which on a stream never waits */
         return make_receive(call, 0);
     if (nd_observing)
-        return observed(call, sock, ND_LIMIT_RECV);
+        return observed(call, sock, ND_LIMIT_RECV, &(bool){false});
     if (nd_unlikely(nd_sock_flags(sock) & ND_SOCK_CONNECTING) && !nd_connect_await(call->fd, sock, ND_IN))
         return -1;
     const nd_time limit = receive_limit(sock);

@@ -15,19 +15,39 @@
 #include "shim/mode.h"
 #include "shim/poll.h"
 #include "shim/real.h"
+#include "shim/socket/change.h"
 #include "shim/socket/ended.h"
 #include "shim/socket/kernel_timers.h"
 #include "shim/socket/limits.h"
 #include "shim/socket/option.h"
 #include "shim/wait/signals.h"
 
+static long bounded(const struct nd_transfer *call);
+
+/* A call that has moved `done` bytes when the command woke it. It returns these where the rest fails, and the next call
+ * the error. */
+static long make_rest(const struct nd_transfer *call, struct nd_sock *sock, long done) {
+    struct nd_transfer rest = *call;
+    long more = 0;
+    rest.count -= (size_t)done;
+    rest.flags = call->later_flags;
+    if (rest.count > 0)
+        do
+            more = bounded(&rest);
+        while (nd_starts_over(more));
+    if (more < 0 && errno == ETIMEDOUT)
+        nd_sock_change(call->fd, sock, 0, ND_SOCK_DELIVERED_OUT);
+    return more > 0 ? done + more : done;
+}
+
 static long observed(const struct nd_transfer *call, struct nd_sock *sock) {
     const bool in = call->direction == ND_IN;
     struct nd_observe observe;
     nd_observe_begin(&observe, call->operation, call->fd, sock, in ? ND_LIMIT_RECV : ND_LIMIT_SEND);
     const long result = call->make(call);
+    const bool is_part = !in && result > 0 && nd_slots_woken();
     nd_observe_end(&observe, result, (struct nd_expiry){0});
-    return result;
+    return is_part ? make_rest(call, sock, result) : result;
 }
 
 static long moved_or_fail(size_t moved, int error) {
@@ -90,7 +110,8 @@ static long move_piece(struct progress *progress, bool in_pieces) {
         piece.flags = piece.later_flags;
     nd_time began = nd_now();
     long moved = piece.make(&piece);
-    progress->cut = nd_now() - began >= SLICE / 2 || (moved >= 0 && (size_t)moved == piece.count);
+    progress->cut = nd_now() - began >= SLICE / 2 || (moved >= 0 && (size_t)moved == piece.count) ||
+                    (moved > 0 && nd_slots_woken());
     if (moved > 0) {
         progress->moved += (size_t)moved;
         progress->rest.count -= (size_t)moved;
@@ -108,7 +129,7 @@ static bool is_over(const struct progress *progress, long piece) {
     if (progress->rest.count == 0 || piece == 0)
         return true;
     if (piece < 0 && errno == EINTR)
-        return shows_interruption(progress);
+        return !nd_slots_woken() && shows_interruption(progress);
     return !progress->cut || (piece < 0 && errno != EAGAIN);
 }
 

@@ -41,6 +41,12 @@ SENDS = {
     "writev": ("[os.writev(s.fileno(), [bytes(1 << 21), bytes(1 << 21)]) for _ in range(9)]", "writev"),
     "sendmsg": ("[s.sendmsg([bytes(1 << 21), bytes(1 << 21)]) for _ in range(9)]", "sendmsg"),
 }
+# Others of which the kernel moves a part: `data` is sent by each of them.
+PARTS = {
+    "sendfile": "os.sendfile(s.fileno(), file, 0, len(data))",
+    "sendfile, at the file's own place": "os.lseek(file, 0, os.SEEK_SET) or os.sendfile(s.fileno(), file, None, len(data))",
+    "sendmmsg": "sendmmsg(s, data)",
+}
 MS = f"{LIMIT}ms"
 NOTHING = {"UNACKED": "off", "KEEPALIVE": "off"}
 
@@ -137,6 +143,50 @@ def test_a_call_goes_on_with_what_it_has_not_sent(net, call, before):
     netdeadline("set", talk.pid, "SEND=20s", "MODE=enforce")
     assert talk.answer()[0] == "True"
     assert b"".join(taken) == b"".join(b"%d," % n for n in range(150_000))
+
+
+SENDMMSG = """
+def sendmmsg(s, data, parts=3):
+    size = len(data) // parts
+    text = ctypes.create_string_buffer(data, len(data))
+    vectors = (ctypes.c_size_t * (2 * parts))()
+    messages = (ctypes.c_size_t * (8 * parts))()
+    for i in range(parts):
+        vectors[2 * i:2 * i + 2] = [ctypes.addressof(text) + i * size, size if i + 1 < parts else len(data) - i * size]
+        messages[8 * i + 2:8 * i + 4] = [ctypes.addressof(vectors) + 16 * i, 1]
+    sent = libc.sendmmsg(s.fileno(), messages, parts, 0)
+    return sum(messages[8 * i + 7] & 0xffffffff for i in range(max(sent, 0)))
+"""
+
+
+@pytest.mark.parametrize("call", PARTS.values(), ids=PARTS)
+def test_an_observed_transfer_goes_on_with_what_it_has_not_sent(net, call):
+    taken = []
+
+    def late(connection, stop):
+        stop.wait(1)
+        while chunk := connection.recv(65536):
+            taken.append(chunk)
+
+    talk = Talk(net, net.serve(late, receive_buffer=4096), MODE="observe")
+    talk.call(f"exec({SENDMMSG!r}, globals())")
+    talk.call("globals().update(data=b''.join(b'%d,' % n for n in range(150_000)), file=os.memfd_create('x')) or os.write(file, data)")
+    talk.ask(f"[{call} == len(data), s.shutdown(socket.SHUT_WR), s.recv(1)][0]")
+    time.sleep(0.4)
+    netdeadline("set", talk.pid, "SEND=20s", "MODE=enforce")
+    assert talk.answer()[0] == "True"
+    assert b"".join(taken) == b"".join(b"%d," % n for n in range(150_000))
+
+
+@pytest.mark.parametrize("call, name", [("os.sendfile(s.fileno(), file, 0, 1 << 26)", "sendfile64"), ("sendmmsg(s, bytes(1 << 26))", "sendmmsg")],
+                         ids=["sendfile", "sendmmsg"])
+def test_observed_transfers(net, call, name):
+    """What was sent is returned first, then the expiry."""
+    talk = Talk(net, net.serve(tcp.silent), MODE="observe")
+    talk.call(f"exec({SENDMMSG!r}, globals())")
+    talk.call("globals().update(file=os.memfd_create('x')) or os.ftruncate(file, 1 << 26)")
+    under_way(talk, f"[{call}] and s.send(b'x')", name)
+    set_and_wait(talk, f"SEND={MS}", "MODE=enforce")
 
 
 def test_the_programs_own_timeout_stays(net):
