@@ -20,7 +20,7 @@
 #include "shim/settings/setting_value.h"
 #include "shim/settings/settings.h"
 
-enum { MOST_VARIABLES = 64, MOST_ENVIRONMENT = 1 << 20 };
+enum { MOST_VARIABLES = 64 };
 
 static FILE *open_file(const char *pid, const char *name) {
     char path[64];

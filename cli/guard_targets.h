@@ -19,7 +19,6 @@ struct guard_target {
         nd_time seen; /* when it was first seen */
     } executable;
     unsigned connections; /* that it has, as of the last look */
-    bool has_receivers;   /* threads of it were blocked in calls for input, as of the last look */
     bool has_ended;       /* or has left the cgroup; it is freed by guard_targets_bury */
     struct guard_policy *policy;
 };

@@ -26,4 +26,5 @@ int nd_service_types(struct nd_type types[ND_MAX_TYPES], const char *service, co
 int nd_make_list(struct addrinfo **list, const struct nd_address *addresses, size_t count, const struct nd_type *types,
                  int type_count, int flags, const char *canonical);
 
+/* Frees what nd_make_list made, or NULL. A program frees its lists by libc's freeaddrinfo. */
 void nd_free_list(struct addrinfo *list);

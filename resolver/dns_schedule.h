@@ -22,4 +22,6 @@ struct nd_schedule {
 /* How long glibc would wait for an answer to one question where no server answers. */
 nd_time nd_schedule_patience(const struct nd_resolv_conf *conf);
 
+/* Makes the slots in the order in which libc asks the servers of `conf`; where `rotate` is set, each call begins with
+ * another one. They are as long as libc's where `deadline` is ND_NEVER; else they are scaled down to end before it. */
 void nd_schedule_make(struct nd_schedule *schedule, const struct nd_resolv_conf *conf, nd_time now, nd_time deadline);

@@ -41,6 +41,7 @@ struct nd_snapshot *nd_file_get(struct nd_file *file);
 /* As nd_file_get, but does not read a regular file of more than `limit` bytes: NULL then, with *too_large set. */
 struct nd_snapshot *nd_file_get_small(struct nd_file *file, off_t limit, bool *too_large);
 
+/* Releases a snapshot, which is freed with its last reference. */
 void nd_file_put(struct nd_snapshot *snapshot);
 
 /* A number, not 0, that is the same for two snapshots of the same file where it did not change between them. */

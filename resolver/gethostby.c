@@ -110,28 +110,26 @@ int nd_gethostbyaddr_r(const void *address, socklen_t length, int family, struct
     return code;
 }
 
-struct hostent *nd_gethostbyname2(const char *name, int family, struct nd_lookup *lookup) {
-    static struct nd_static_hostent storage;
+static struct hostent *by_name_static(struct nd_static_hostent *storage, const char *name, int family,
+                                      struct nd_lookup *lookup) {
     struct nd_host host;
     struct hostent *result = NULL;
     if (nd_libc_is_musl())
         return nd_musl_gethostbyname2(name, family, lookup);
     if (by_name(&host, name, family, lookup))
-        result = nd_finish_static(&storage, &host, family);
+        result = nd_finish_static(storage, &host, family);
     nd_host_free(&host);
     return result;
 }
 
+struct hostent *nd_gethostbyname2(const char *name, int family, struct nd_lookup *lookup) {
+    static struct nd_static_hostent storage;
+    return by_name_static(&storage, name, family, lookup);
+}
+
 struct hostent *nd_gethostbyname(const char *name, struct nd_lookup *lookup) {
     static struct nd_static_hostent storage;
-    struct nd_host host;
-    struct hostent *result = NULL;
-    if (nd_libc_is_musl())
-        return nd_musl_gethostbyname2(name, AF_INET, lookup);
-    if (by_name(&host, name, AF_INET, lookup))
-        result = nd_finish_static(&storage, &host, AF_INET);
-    nd_host_free(&host);
-    return result;
+    return by_name_static(&storage, name, AF_INET, lookup);
 }
 
 struct hostent *nd_gethostbyaddr(const void *address, socklen_t length, int family, struct nd_lookup *lookup) {

@@ -30,7 +30,10 @@ struct nd_host {
     struct nd_address few[4]; /* most hosts have no more and need no allocation */
 };
 
+/* Makes an empty result: not found. */
 void nd_host_init(struct nd_host *host);
+
+/* Frees what the result holds, and makes it empty. */
 void nd_host_free(struct nd_host *host);
 
 /* Has the value that the source before set stand, where this one keeps it; 0: it is the first one. */

@@ -27,7 +27,8 @@ static char *allocate_string(struct space *space, const char *text) {
     return copy ? memcpy(copy, text, size) : NULL;
 }
 
-int nd_make_hostent(struct hostent *result, const struct nd_host *host, int family, char *buffer, size_t size) {
+/* Fills `result` from `host`; all that it points to is in `buffer`. Returns 0 or ERANGE. */
+static int make_hostent(struct hostent *result, const struct nd_host *host, int family, char *buffer, size_t size) {
     struct space space = {buffer, buffer + size};
     size_t length = family == AF_INET ? 4 : 16;
     char **addresses = allocate(&space, (host->count + 1) * sizeof *addresses, sizeof *addresses);
@@ -67,7 +68,7 @@ static int finish(const struct nd_host *host, int *h_err) {
 int nd_finish_hostent(const struct nd_host *host, int family, struct hostent *entry, char *buffer, size_t size,
                       struct hostent **result, int *h_err) {
     *result = NULL;
-    if (host->status == ND_SUCCESS && nd_make_hostent(entry, host, family, buffer, size) != 0) {
+    if (host->status == ND_SUCCESS && make_hostent(entry, host, family, buffer, size) != 0) {
         *h_err = NETDB_INTERNAL;
         errno = ERANGE;
         return ERANGE;
@@ -94,7 +95,7 @@ static bool make_static(struct nd_static_hostent *storage, const struct nd_host 
     for (;; size *= 2) {
         if (!grow(storage, size))
             return false;
-        if (nd_make_hostent(&storage->entry, host, family, storage->buffer->bytes, storage->size) == 0)
+        if (make_hostent(&storage->entry, host, family, storage->buffer->bytes, storage->size) == 0)
             return true;
     }
 }

@@ -5,9 +5,6 @@
 
 #include "resolver/host.h"
 
-/* Fills `result` from `host`; all that it points to is in `buffer`. Returns 0 or ERANGE. */
-int nd_make_hostent(struct hostent *result, const struct nd_host *host, int family, char *buffer, size_t size);
-
 /* Finishes a gethostby…_r: sets *result, *h_err and errno, and returns what glibc's function returns. */
 int nd_finish_hostent(const struct nd_host *host, int family, struct hostent *entry, char *buffer, size_t size,
                       struct hostent **result, int *h_err);

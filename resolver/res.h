@@ -7,8 +7,10 @@
 #include "resolver/res_call.h"
 #include "resolver/resolver.h"
 
+/* Makes the call that `call` describes: one of the following. */
 int nd_res(const struct nd_res_call *call, struct nd_lookup *lookup);
 
+/* As libc's functions of these names: the length of the answer, or -1 with h_errno set. */
 int nd_res_query(struct __res_state *state, const char *name, int dns_class, int type, unsigned char *answer, int size,
                  struct nd_lookup *lookup);
 int nd_res_search(struct __res_state *state, const char *name, int dns_class, int type, unsigned char *answer, int size,

@@ -28,4 +28,6 @@ void nd_server_answered(const union nd_server *server);
  * or, where the limit of the lookups is shorter (`expired`), when several in a row have waited as long together. */
 void nd_server_unanswered(const union nd_server *server, nd_time waited, nd_time enough, bool expired, nd_time now);
 
+/* Notes that the server was asked two questions from one port and answered only one: from now on each has a port of its
+ * own. */
 void nd_server_answers_one_a_port(const union nd_server *server);

@@ -22,7 +22,10 @@ void nd_sortlist_read(struct nd_sortlist *list, struct nd_word line);
 /* Adds one entry, in host byte order; not where there is no memory. */
 void nd_sortlist_add(struct nd_sortlist *list, uint32_t address, uint32_t mask);
 
+/* Whether both have the same entries in the same order. */
 bool nd_sortlist_same(const struct nd_sortlist *a, const struct nd_sortlist *b);
+
+/* Frees the entries; the list is empty then. */
 void nd_sortlist_free(struct nd_sortlist *list);
 
 /* Sorts the first 48 IPv4 addresses of `host`, as libc does: those of the first entry first, those of none last. */

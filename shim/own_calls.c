@@ -38,27 +38,23 @@ static const char *const shared[] = {
 #undef ND_SHARED
 };
 
-/* Where libc's functions are besides libc itself, before glibc 2.34. */
-static const char *const other_files[] = {"libdl.so.2", "libpthread.so.0", "librt.so.1"};
-enum { LIBC_FILES = 1 + sizeof other_files / sizeof other_files[0] };
-
 struct binding {
-    struct nd_symbols own, libc[LIBC_FILES];
+    struct nd_symbols own;
     bool is_writable; /* the references are */
 };
 
-static uintptr_t find_own(const struct nd_symbols *libc, const char *name, const char *version) {
+static uintptr_t find_own(const char *name, const char *version) {
     uint32_t hash = nd_symbols_hash(name);
     uintptr_t found = 0;
-    for (int i = 0; i < LIBC_FILES && !found; i++)
-        if (libc[i].hash)
-            found = nd_symbols_function(&libc[i], name, hash, version);
+    for (int i = 0; i < ND_LIBC_FILES && !found; i++)
+        if (nd_symbols_libc[i].hash)
+            found = nd_symbols_function(&nd_symbols_libc[i], name, hash, version);
     return found;
 }
 
-static bool is_in_libc(const struct nd_symbols *libc, uintptr_t address) {
-    for (int i = 0; i < LIBC_FILES; i++)
-        if (nd_symbols_contain(&libc[i], address))
+static bool is_in_libc(uintptr_t address) {
+    for (int i = 0; i < ND_LIBC_FILES; i++)
+        if (nd_symbols_contain(&nd_symbols_libc[i], address))
             return true;
     return false;
 }
@@ -72,8 +68,7 @@ static bool is_shared(const char *name) {
 
 /* Where the reference is to point instead; 0 where it stays as it is. What the loader has found in libc is what was
  * asked for by name and version. */
-static uintptr_t wanted(const struct binding *binding, const relocation *reference) {
-    const struct nd_symbols *own = &binding->own;
+static uintptr_t wanted(const struct nd_symbols *own, const relocation *reference) {
     size_t number = RELOCATION_SYMBOL(reference->r_info);
     unsigned type = (unsigned)RELOCATION_TYPE(reference->r_info);
     const uintptr_t *place = (const uintptr_t *)(own->base + reference->r_offset);
@@ -83,9 +78,9 @@ static uintptr_t wanted(const struct binding *binding, const relocation *referen
     const char *name = own->strings + symbol->st_name;
     if (symbol->st_shndx != SHN_UNDEF || *place == 0) /* what is missing stays so: the library does without */
         return 0;
-    if (is_in_libc(binding->libc, *place) || is_shared(name))
+    if (is_in_libc(*place) || is_shared(name))
         return 0;
-    return find_own(binding->libc, name, nd_symbols_version_wanted(own, number));
+    return find_own(name, nd_symbols_version_wanted(own, number));
 }
 
 /* Changes the protection of what the loader has made read-only after relocation. Its start is rounded down to a page,
@@ -113,7 +108,7 @@ static bool make_writable(struct binding *binding) {
 }
 
 static void bind_reference(struct binding *binding, const relocation *reference) {
-    const uintptr_t address = wanted(binding, reference);
+    const uintptr_t address = wanted(&binding->own, reference);
     uintptr_t *place = (uintptr_t *)(binding->own.base + reference->r_offset);
     if (address && address != *place && make_writable(binding))
         *place = address;
@@ -129,31 +124,17 @@ static void bind_all(struct binding *binding) {
         protect(own, PROT_READ);
 }
 
-/* Finds the files of libc in the namespace of this library. */
-static bool find_libc(struct nd_symbols *libc) {
-    struct nd_symbols file;
-    for (const struct link_map *map = nd_symbols_first_map(); map; map = map->l_next) {
-        nd_symbols_read(map, &file);
-        if (nd_symbols_are_libcs(&file))
-            libc[0] = file;
-        for (int i = 1; i < LIBC_FILES; i++)
-            if (nd_symbols_same(file.soname, other_files[i - 1]))
-                libc[i] = file;
-    }
-    return libc[0].hash != NULL;
-}
-
-static struct binding binding ND_WRITTEN_AT_START;
-
 void nd_own_calls_bind(void) {
+    struct binding binding;
     const struct link_map *map = ND_SANITIZED ? NULL : nd_symbols_own_map();
     if (!map)
         return;
     nd_symbols_read(map, &binding.own);
-    if (binding.own.symbols && binding.own.strings && find_libc(binding.libc))
+    binding.is_writable = false;
+    if (binding.own.symbols && binding.own.strings && nd_symbols_find_libc())
         bind_all(&binding);
 }
 
 void *nd_own_calls_find(const char *name) {
-    return (void *)find_own(binding.libc, name, NULL); // NOLINT(performance-no-int-to-ptr)
+    return ND_SANITIZED ? NULL : (void *)find_own(name, NULL); // NOLINT(performance-no-int-to-ptr)
 }

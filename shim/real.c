@@ -62,7 +62,6 @@ enum { MOST_FILES = 128 };
 /* The files that were loaded behind this one, at most so many, but for libc and the loader, which defines none of the
  * functions. */
 struct files {
-    struct nd_symbols libc;
     struct {
         const struct link_map *map;
         const uint32_t *hash;
@@ -75,7 +74,7 @@ struct files {
 static bool find_files(struct files *files) {
     const struct link_map *map = nd_symbols_own_map();
     struct nd_symbols file;
-    files->libc.hash = NULL;
+    bool has_libc = false;
     files->count = 0;
     for (map = map ? map->l_next : NULL; map; map = map->l_next) {
         nd_symbols_read(map, &file);
@@ -84,13 +83,13 @@ static bool find_files(struct files *files) {
         if (!file.hash || !file.symbols || !file.strings || files->count == MOST_FILES)
             return false;
         if (nd_symbols_are_libcs(&file)) {
-            files->libc = file;
+            has_libc = true;
         } else {
             files->others[files->count].map = map;
             files->others[files->count++].hash = file.hash;
         }
     }
-    return files->libc.hash != NULL;
+    return has_libc && nd_symbols_find_libc();
 }
 
 /* Whether another file than libc defines the name. */
@@ -112,8 +111,8 @@ static void *find_next(const struct files *files, const char *name) {
     const uint32_t hash = nd_symbols_hash(name);
     if (!files || is_in_others(files, name, hash))
         return dlsym(RTLD_NEXT, name);
-    const uintptr_t found = nd_symbols_function(&files->libc, name, hash, NULL);
-    if (found || !nd_symbols_have(&files->libc, name, hash))
+    const uintptr_t found = nd_symbols_function(nd_symbols_libc, name, hash, NULL);
+    if (found || !nd_symbols_have(nd_symbols_libc, name, hash))
         return (void *)found; // NOLINT(performance-no-int-to-ptr)
     return dlsym(RTLD_NEXT, name);
 }
@@ -174,7 +173,6 @@ static bool all_are_libcs(const struct files *files) {
 }
 
 bool nd_real_is_libcs ND_WRITTEN_AT_START;
-static struct nd_symbols libc ND_WRITTEN_AT_START; /* where it is */
 
 /* Most of what a short-lived program would pay for this library is the search for a hundred-odd functions, of which it
  * calls a few: where each is libc's, or nobody's, it is found when it is called. */
@@ -182,7 +180,6 @@ void nd_find_real(void) {
     struct files files;
     const bool are_known = find_files(&files);
     if (!ND_SANITIZED && are_known && all_are_libcs(&files)) {
-        libc = files.libc;
         nd_real_is_libcs = true;
     } else {
         find_all(are_known ? &files : NULL);
@@ -191,7 +188,8 @@ void nd_find_real(void) {
 }
 
 static void *find_libcs(const char *name) {
-    return (void *)nd_symbols_function(&libc, name, nd_symbols_hash(name), NULL); // NOLINT(performance-no-int-to-ptr)
+    const uintptr_t found = nd_symbols_function(nd_symbols_libc, name, nd_symbols_hash(name), NULL);
+    return (void *)found; // NOLINT(performance-no-int-to-ptr)
 }
 
 void *nd_real_find(const void *real, const char *name) {
@@ -234,7 +232,7 @@ void nd_find_libcs_own(bool (*is_others)(const void *code)) {
         void *real = *(void **)((char *)&nd_real + calls[i].place);
         if (is_others(real))
             *(uintptr_t *)((char *)&libcs + calls[i].place) =
-                nd_symbols_function(&files.libc, calls[i].name, nd_symbols_hash(calls[i].name), NULL);
+                nd_symbols_function(nd_symbols_libc, calls[i].name, nd_symbols_hash(calls[i].name), NULL);
     }
 }
 

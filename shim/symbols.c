@@ -200,6 +200,23 @@ uintptr_t nd_symbols_function(const struct nd_symbols *file, const char *name, u
     return symbol ? function_of(file, symbol) : 0;
 }
 
+struct nd_symbols nd_symbols_libc[ND_LIBC_FILES] ND_WRITTEN_AT_START;
+
+bool nd_symbols_find_libc(void) {
+    static const char *const others[ND_LIBC_FILES - 1] = {"libdl.so.2", "libpthread.so.0", "librt.so.1"};
+    struct nd_symbols file;
+    const struct link_map *map = nd_symbols_libc[0].hash ? NULL : nd_symbols_first_map();
+    for (; map; map = map->l_next) {
+        nd_symbols_read(map, &file);
+        if (nd_symbols_are_libcs(&file))
+            nd_symbols_libc[0] = file;
+        for (int i = 1; i < ND_LIBC_FILES; i++)
+            if (nd_symbols_same(file.soname, others[i - 1]))
+                nd_symbols_libc[i] = file;
+    }
+    return nd_symbols_libc[0].hash != NULL;
+}
+
 /* The files in the order of the loader's search, while they are few. */
 static struct searched {
     const struct link_map *map;

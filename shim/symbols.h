@@ -37,12 +37,21 @@ void nd_symbols_read(const struct link_map *map, struct nd_symbols *file);
 /* Whether a file is libc itself. musl's is the loader, and has no soname. */
 bool nd_symbols_are_libcs(const struct nd_symbols *file);
 
+/* The files in which libc's functions are: libc itself first, then those that glibc had before 2.34. `hash` is NULL in
+ * what is not loaded, and in all until nd_symbols_find_libc has been called. */
+enum { ND_LIBC_FILES = 4 };
+extern struct nd_symbols nd_symbols_libc[ND_LIBC_FILES] __attribute__((visibility("hidden")));
+
+/* Finds them in the namespace of this library, at the first call that has success. Returns whether libc is there. */
+bool nd_symbols_find_libc(void);
+
 /* Whether a file is the kernel's vDSO, in which nothing is searched. */
 bool nd_symbols_are_kernels(const struct nd_symbols *file);
 
 /* Whether a file is glibc's loader, which defines nothing of what is hooked. */
 bool nd_symbols_are_glibcs_loaders(const struct nd_symbols *file);
 
+/* Whether two strings are equal: strcmp without a call of libc. */
 bool nd_symbols_same(const char *a, const char *b);
 
 /* The hash of a name in DT_GNU_HASH. */

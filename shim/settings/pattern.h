@@ -10,4 +10,5 @@ bool nd_pattern_matches(struct nd_word pattern, const char *name);
 /* The same for host names: ignores case, and a dot at the end of `name`. */
 bool nd_pattern_matches_host(struct nd_word pattern, const char *name);
 
+/* Whether the pattern has a `*` or a `?`. */
 bool nd_pattern_has_wildcard(struct nd_word pattern);

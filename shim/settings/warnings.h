@@ -10,6 +10,7 @@ struct nd_warnings {
     unsigned left_out; /* warnings that did not fit */
 };
 
+/* Begins without any. To be called before nd_warnings_add. */
 void nd_warnings_start(struct nd_warnings *warnings);
 
 /* Adds a warning. `warnings` is a struct nd_warnings: this is the `warn` of nd_rules_start and

@@ -62,11 +62,19 @@ static int own_longest(int fd, const struct nd_sock *sock) {
     return holds ? nd_option_get(fd, IPPROTO_TCP, RTO_MAX_MS, 0) : 0;
 }
 
+/* Restores the program's own value. */
+static void restore(int fd, struct nd_sock *sock) {
+    const int own = sock->own_rto_max;
+    if (own)
+        set(fd, sock, abs(own));
+    sock->own_rto_max = 0;
+}
+
 void nd_retransmit_bound(int fd, struct nd_sock *sock) {
     const int saved = errno;
     int own, ours;
     if (sock->own_rto_max < 0)
-        nd_retransmit_restore(fd, sock);
+        restore(fd, sock);
     if (!sock->own_rto_max && (own = own_longest(fd, sock)) > 0 &&
         (ours = nd_retransmit_longest(nd_sock_limits(sock)->unacked, retries())) > 0 && ours < own &&
         set(fd, sock, ours))
@@ -104,25 +112,17 @@ void nd_retransmit_follow(int fd, struct nd_sock *sock, const struct nd_tcp_info
                           nd_time limit) {
     const int saved = errno;
     if (unacked == 0 && sock->own_rto_max < 0)
-        nd_retransmit_restore(fd, sock);
+        restore(fd, sock);
     else if (unacked >= limit / SILENT_PART && unacked < limit && !sock->own_rto_max)
         hasten(fd, sock, info, unacked, limit);
     errno = saved;
 }
 
 void nd_retransmit_renew(int fd, struct nd_sock *sock) {
-    const int own = sock->own_rto_max;
-    if (own)
-        nd_retransmit_restore(fd, sock);
+    const int saved = errno, own = sock->own_rto_max;
+    restore(fd, sock);
     if (own > 0)
         nd_retransmit_bound(fd, sock);
-}
-
-void nd_retransmit_restore(int fd, struct nd_sock *sock) {
-    const int saved = errno, own = sock->own_rto_max;
-    if (own)
-        set(fd, sock, abs(own));
-    sock->own_rto_max = 0;
     errno = saved;
 }
 

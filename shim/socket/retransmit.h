@@ -30,9 +30,6 @@ void nd_retransmit_follow(int fd, struct nd_sock *sock, const struct nd_tcp_info
 /* The settings have changed: the option follows UNACKED. Keeps errno. */
 void nd_retransmit_renew(int fd, struct nd_sock *sock);
 
-/* Restores the program's own value. Keeps errno. */
-void nd_retransmit_restore(int fd, struct nd_sock *sock);
-
 /* Whether this is the option, and ours stands on the socket; *own is then the program's. */
 bool nd_retransmit_read_back(const struct nd_sock *sock, int level, int name, int *own);
 
