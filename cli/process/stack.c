@@ -62,8 +62,8 @@ static bool find_object(const struct image *image, void *arg) {
     return false;
 }
 
-/* Whether the address is past the end of the function: of a file that only has the names that it exports, libunwind gives
- * the nearest one below, whatever function without a name the address is in. */
+/* Whether the address is past the end of the function: of a file that only has the names that it exports, libunwind
+ * gives the nearest one below, whatever function without a name the address is in. */
 static bool is_past(pid_t pid, const struct where *where, const char *name, uint64_t offset) {
     const struct image *image = &where->image;
     return image->start && image_symbol(pid, image, name) == where->address - offset &&
@@ -122,9 +122,9 @@ static int access_register(unw_addr_space_t space, unw_regnum_t number, unw_word
     return accessors->access_reg(space, number, value, is_write, state);
 }
 
-/* Whether the caller is to be found by the return addresses on the stack. Musl comes without what its frames are unwound by,
- * and what libunwind guesses by the frame pointer leaves out callers. On other machines a return address may be in a
- * register. */
+/* Whether the caller is to be found by the return addresses on the stack. Musl comes without what its frames are
+ * unwound by, and what libunwind guesses by the frame pointer leaves out callers. On other machines a return address
+ * may be in a register. */
 static bool is_to_search(const struct walk *walk) {
 #ifdef __x86_64__
     return walk->is_musl && !walk->has_left && walk->frames > 0 && walk->frames < MOST_FRAMES;
