@@ -156,12 +156,12 @@ $(BUILD)/renamed/first.o: $(FIRST_OBJS)
 # What they refer to and musl lacks is referred to weakly (base/libc.h): of c-ares what Debian's build checks by.
 $(BUILD)/renamed/libcares.a: $(CARES_A) $(BUILD)/renames $(BUILD)/cares
 	@mkdir -p $(@D)
-	$(OBJCOPY) --redefine-syms=$(BUILD)/renames --wildcard --weaken-symbol='__*_chk' $(CARES_A) $@
+	$(OBJCOPY) --redefine-syms=$(BUILD)/renames --wildcard --weaken-symbol='__*_chk' --weaken-symbol=__stack_chk_guard $(CARES_A) $@
 
 RENAMED_UNWIND_A := $(if $(UNWIND_A),$(BUILD)/renamed/libunwind.a)
 $(BUILD)/renamed/libunwind.a: $(UNWIND_A) $(BUILD)/renames
 	@mkdir -p $(@D)
-	$(OBJCOPY) --redefine-syms=$(BUILD)/renames --weaken-symbol=getcontext --weaken-symbol=setcontext $(UNWIND_A) $@
+	$(OBJCOPY) --redefine-syms=$(BUILD)/renames --weaken-symbol=getcontext --weaken-symbol=setcontext --weaken-symbol=__stack_chk_guard $(UNWIND_A) $@
 
 # Every program that is started maps the library, and pays for each mapping and each page that is written or read: therefore
 # one mapping for what is read and what is executed, and none of the start files of the compiler, which do nothing here but

@@ -38,3 +38,13 @@ void nd_unwind_resume(struct _Unwind_Exception *exception) {
         real(exception);
     abort();
 }
+
+/* What libgcc's atomic operations of aarch64 learn from which instructions there are, under the name that only glibc has. */
+#ifdef __aarch64__
+#include <sys/auxv.h>
+
+HIDDEN unsigned long __getauxval(unsigned long type);
+unsigned long __getauxval(unsigned long type) {
+    return getauxval(type);
+}
+#endif

@@ -34,15 +34,15 @@ static void add_code(struct code_map *map, const char *line) {
             3 ||
         executable != 'x' || !array_grow(&map->code, map->count, &map->room, sizeof code, 64))
         return;
-    if (path && strcmp(line + path, map->library) == 0)
+    if (path && map->library && strcmp(line + path, map->library) == 0)
         code.of = LIBRARY;
     else if (path && is_c_library(line + path))
         code.of = C_LIBRARY;
     map->code[map->count++] = code;
 }
 
-void code_map_read(struct code_map *map, const struct block *block) {
-    *map = (struct code_map){.pid = block->pid, .is_64 = process_is_64(block->pid), .library = block->path};
+void code_map_read(struct code_map *map, pid_t pid, const char *library) {
+    *map = (struct code_map){.pid = pid, .is_64 = process_is_64(pid), .library = library};
     char name[64], *line = NULL;
     size_t room = 0;
     snprintf(name, sizeof name, "/proc/%d/maps", (int)map->pid);
@@ -68,6 +68,11 @@ static const struct code *find_code(const struct code_map *map, uint64_t address
     return NULL;
 }
 
+bool code_map_is_c_library(const struct code_map *map, uint64_t address) {
+    const struct code *code = find_code(map, address);
+    return code && code->of == C_LIBRARY;
+}
+
 enum { MOST_WORDS = 256 };
 
 /* Reads the stack from `at` on, as much as is there. Returns the count of words. */
@@ -89,6 +94,17 @@ static bool is_return_address(const struct code_map *map, uint64_t address) {
     unsigned char before[RETURN_ADDRESS_BYTES] = {0};
     return memory_read(map->pid, address - sizeof before, before, sizeof before) != 0 ||
            return_address_follows_call(before);
+}
+
+uint64_t code_map_return_address(const struct code_map *map, uint64_t *stack) {
+    uint64_t words[MOST_WORDS];
+    const unsigned count = read_stack(map, *stack, words);
+    for (unsigned i = 0; i < count; i++)
+        if (find_code(map, words[i]) && is_return_address(map, words[i])) {
+            *stack += (i + 1) * (map->is_64 ? sizeof(uint64_t) : sizeof(uint32_t));
+            return words[i];
+        }
+    return 0;
 }
 
 /* The next return address into other code than the C library's; NULL: there is none. */

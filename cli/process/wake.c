@@ -223,7 +223,7 @@ struct woken wake_calls(const struct block *block) {
     struct look look = {.block = block};
     if (!block->state.take_over)
         return look.woken;
-    code_map_read(&look.code, block);
+    code_map_read(&look.code, block->pid, block->path);
     read_slots(&look);
     process_each_thread(block->pid, note_thread, &look);
     wake_noted(&look);

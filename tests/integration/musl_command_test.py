@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import time
@@ -185,6 +186,19 @@ def test_ps_and_stats(net):
     assert (row["PEER"], row["LIMIT"]) == (f"127.0.0.1:{server.port}", "RECV=3s"), row
     assert until(lambda: look.stats(pid_of(program))[pid_of(program)].get("recv", {}).get("expired") == 1), look.stats(pid_of(program))
     one(findings(check(str(pid_of(program)))), "good", "the library is at work in it")
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="elsewhere a return address may be in a register")
+@pytest.mark.parametrize("limits", [{"RECV": "60s", **NOTHING}, NOTHING], ids=["bounded", "past the library"])
+def test_stack(net, limits):
+    """The functions that the program has called, and its own, beyond musl, which has nothing to unwind by; no name of another function."""
+    program = under_way(net, "recv", "recv" if "RECV" in limits else "recvfrom", **limits)
+    text = netdeadline("ps", "--stack", pid_of(program)).stdout.decode()
+    frames = re.findall(r"^ +0x[0-9a-f]+ (\S+?)(?:\+0x[0-9a-f]+)? \((\S+)\)$", text, re.MULTILINE)
+    own = [frame for frame in frames if frame[1] == "call"]
+    inside = [name for name, _ in frames[:frames.index(own[0])] if name != "?"]
+    assert [name for name, _ in own[:2]] == ["do_recv", "main"] and frames[0][0] == "?" and inside[0] in ["recvfrom", "poll", "ppoll"], text
+    assert not limits.get("RECV") or any(file == "libnetdeadline.so" for _, file in frames), text
 
 
 def test_end(net):
