@@ -299,7 +299,7 @@ void nd_ask(struct nd_ask *ask) {
      * over, at the deadline at the latest; a thread that makes nothing but lookups is cancelled between two of them. */
     if (pthread_testcancel)
         pthread_testcancel();
-    struct nd_unfinished *unfinished = nd_unfinished_begin();
+    struct nd_unfinished *unfinished = nd_unfinished_begin(ask->lookup);
     nd_unfinished_own(unfinished, put_conf, (struct nd_resolv_conf *)(uintptr_t)ask->conf);
     nd_lookup_extend(ask->lookup, ask->conf);
     nd_servers_renew(ask->conf);

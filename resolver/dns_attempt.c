@@ -259,13 +259,8 @@ static int init_channel(struct nd_attempt *a, bool use_tcp) {
 }
 
 /* c-ares calls nothing of the lookup's when a channel is destroyed. */
-static void release(struct nd_held *held, bool whole) {
-    struct nd_attempt *a = (struct nd_attempt *)((char *)held - offsetof(struct nd_attempt, held));
-    if (whole)
-        nd_attempt_free(a);
-    else
-        while (a->sockets.count > 0)
-            nd_own_close(&a->sockets, a->sockets.known[0].fd);
+static void release(struct nd_held *held) {
+    nd_attempt_free((struct nd_attempt *)((char *)held - offsetof(struct nd_attempt, held)));
 }
 
 struct nd_attempt *nd_attempt_new(const union nd_server *server, bool use_tcp, nd_attempt_done *on_answer,
