@@ -273,7 +273,9 @@ static void note_silence(const exchange *x, const struct nd_attempt *a, nd_time 
 static int error_without_answer(const exchange *x, nd_time now) {
     if (x->ask->lookup->expired)
         return ETIMEDOUT;
-    return !x->refused && (x->heard || x->timed_out || now >= x->slot_end) ? ETIMEDOUT : ECONNREFUSED;
+    if (x->tcp_error >= 0)
+        return x->tcp_error;
+    return x->heard || x->timed_out || now >= x->slot_end ? ETIMEDOUT : ECONNREFUSED;
 }
 
 static void end(exchange *x, nd_time now) {
@@ -293,13 +295,13 @@ static void put_conf(void *conf) {
 }
 
 void nd_ask(struct nd_ask *ask) {
-    exchange x = {.ask = ask, .second_end = ND_NEVER};
+    exchange x = {.ask = ask, .second_end = ND_NEVER, .tcp_error = -1};
     ask->error = 0;
     /* libc's resolver leaks its sockets when it is cancelled in poll. Here cancellation is delayed until the lookup is
      * over, at the deadline at the latest; a thread that makes nothing but lookups is cancelled between two of them. */
     if (pthread_testcancel)
         pthread_testcancel();
-    struct nd_unfinished *unfinished = nd_unfinished_begin();
+    struct nd_unfinished *unfinished = nd_unfinished_begin(ask->lookup);
     nd_unfinished_own(unfinished, put_conf, (struct nd_resolv_conf *)(uintptr_t)ask->conf);
     nd_lookup_extend(ask->lookup, ask->conf);
     nd_servers_renew(ask->conf);

@@ -78,7 +78,7 @@ static ares_ssize_t send_bytes(ares_socket_t fd, const struct iovec *vector, int
     ssize_t n = is_ours(a, fd) ? sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) : -1;
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
         a->unreachable = true;
-        a->refused |= a->tcp && errno == ECONNREFUSED;
+        a->tcp_error = errno;
     }
     return n;
 }
@@ -123,6 +123,13 @@ static bool is_to_question(const struct nd_attempt_question *q, const uint8_t *m
            memcmp(q->packet + end - 4, message + end - 4, 4) == 0;
 }
 
+static bool is_to_any_question(const struct nd_attempt *a, const uint8_t *message, size_t size) {
+    for (int i = 0; i < 2; i++)
+        if (a->questions[i].sent && is_to_question(&a->questions[i], message, size))
+            return true;
+    return false;
+}
+
 /* Keeps the message as it was sent, for on_ares_answer. Without memory the one that was written anew is taken. */
 static void keep_as_sent(struct nd_attempt *a, const uint8_t *message, size_t size) {
     for (int i = 0; i < 2; i++) {
@@ -139,7 +146,7 @@ static void keep_as_sent(struct nd_attempt *a, const uint8_t *message, size_t si
 
 static void keep_stream(struct nd_attempt *a, const uint8_t *bytes, size_t size) {
     uint8_t *bigger = realloc(a->stream, a->stream_size + size);
-    a->writes_anew = bigger != NULL; /* else where messages begin is not known any more */
+    a->has_stream = bigger != NULL;
     if (!bigger)
         return;
     memcpy(bigger + a->stream_size, bytes, size);
@@ -150,7 +157,9 @@ static void keep_stream(struct nd_attempt *a, const uint8_t *bytes, size_t size)
         whole = nd_get16(bigger + at);
         if (a->stream_size - at - 2 < whole)
             break;
-        keep_as_sent(a, bigger + at + 2, whole);
+        a->useless |= !is_to_any_question(a, bigger + at + 2, whole);
+        if (a->writes_anew)
+            keep_as_sent(a, bigger + at + 2, whole);
     }
     a->stream_size -= at;
     memmove(bigger, bigger + at, a->stream_size);
@@ -188,9 +197,9 @@ static ares_ssize_t receive_bytes(ares_socket_t fd, void *buffer, size_t size, i
         return -1;
     if (!from || !from_size) { /* TCP */
         ssize_t n = recv(fd, buffer, size, flags | MSG_DONTWAIT);
-        a->reset |= n < 0 && errno == ECONNRESET;
-        a->refused |= n < 0 && errno == ECONNREFUSED;
-        if (n > 0 && a->writes_anew)
+        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+            a->tcp_error = n < 0 ? errno : 0;
+        if (n > 0 && a->has_stream)
             keep_stream(a, buffer, (size_t)n);
         return n;
     }
@@ -259,13 +268,8 @@ static int init_channel(struct nd_attempt *a, bool use_tcp) {
 }
 
 /* c-ares calls nothing of the lookup's when a channel is destroyed. */
-static void release(struct nd_held *held, bool whole) {
-    struct nd_attempt *a = (struct nd_attempt *)((char *)held - offsetof(struct nd_attempt, held));
-    if (whole)
-        nd_attempt_free(a);
-    else
-        while (a->sockets.count > 0)
-            nd_own_close(&a->sockets, a->sockets.known[0].fd);
+static void release(struct nd_held *held) {
+    nd_attempt_free((struct nd_attempt *)((char *)held - offsetof(struct nd_attempt, held)));
 }
 
 struct nd_attempt *nd_attempt_new(const union nd_server *server, bool use_tcp, nd_attempt_done *on_answer,
@@ -278,6 +282,8 @@ struct nd_attempt *nd_attempt_new(const union nd_server *server, bool use_tcp, n
     a->owner = owner;
     a->tcp = use_tcp;
     a->sending = -1;
+    a->tcp_error = ETIMEDOUT;
+    a->has_stream = use_tcp;
     a->writes_anew = writes_anew();
     a->channel = use_tcp ? NULL : nd_pool_take();
     if (!a->channel && init_channel(a, use_tcp) != ARES_SUCCESS) {
@@ -380,6 +386,8 @@ void nd_attempt_process(struct nd_attempt *a, const struct pollfd *fds, int coun
         if (readable || writable)
             ares_process_fd(a->channel, readable ? fds[i].fd : ARES_SOCKET_BAD, writable ? fds[i].fd : ARES_SOCKET_BAD);
     }
+    if (a->useless && nd_attempt_pending(a)) /* c-ares would wait for a better one */
+        abandon(a);
 }
 
 void nd_attempt_free(struct nd_attempt *a) {

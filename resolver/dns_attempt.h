@@ -44,14 +44,15 @@ struct nd_attempt {
     uint8_t *large; /* the whole of it, where c-ares' buffer is too small; else NULL */
     bool expects_large;
     bool writes_anew; /* c-ares does so */
-    uint8_t *stream;  /* the message over TCP that is not whole yet, where it does; else NULL */
+    bool has_stream;  /* where messages over TCP begin is known */
+    uint8_t *stream;  /* the message over TCP that is not whole yet */
     size_t stream_size;
     int answered, failures; /* questions */
     int sending;            /* the question that c-ares is given right now, or -1 */
     int socket_error;       /* errno of a failed socket(2) */
     bool tcp;
-    bool refused;     /* the server has refused the TCP connection */
-    bool reset;       /* the server has reset the TCP connection */
+    int tcp_error;    /* as libc leaves errno: why the TCP connection has failed; 0: the server has closed it */
+    bool useless;     /* over TCP there was an answer to another question, or none that can be read */
     bool unreachable; /* a send failed; the error may be about an earlier packet */
     /* of the owner */
     int server_index, slot;

@@ -40,7 +40,7 @@ static void note_failure(struct nd_exchange *x, const struct nd_attempt *a) {
         x->ask->error = e;
     }
     if (a->tcp && !a->is_second_way)
-        x->refused = a->refused;
+        x->tcp_error = a->tcp_error;
 }
 
 /* libc's search goes on or stops by what its buffer holds in the end: the first answer of the last server that gave

@@ -38,7 +38,7 @@ struct nd_exchange {
     unsigned reset;     /* servers that were asked once more after a reset of their TCP connection */
     int interruptions;  /* of poll */
     bool timed_out, repeated, fatal_error;
-    bool refused; /* the last TCP connection that has failed, of those that libc would have made, too */
+    int tcp_error; /* of the last TCP connection that has failed, of those that libc would have made, too; else -1 */
 };
 
 /* The nd_attempt_done of an exchange, which is its `owner`. */

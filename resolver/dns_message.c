@@ -10,9 +10,8 @@ struct message {
     uint8_t bytes[];
 };
 
-static void release(struct nd_held *held, bool whole) {
-    if (whole)
-        free(held);
+static void release(struct nd_held *held) {
+    free(held);
 }
 
 uint8_t *nd_message_new(size_t size) {

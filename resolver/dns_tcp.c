@@ -1,5 +1,7 @@
 #include "resolver/dns_tcp.h"
 
+#include <errno.h>
+
 #define TCP_WAIT (200 * ND_MSEC) /* for an answer by UDP, where an earlier server had more than fits into a datagram */
 
 static bool is_unanswered(const struct nd_exchange *x, const struct nd_attempt *a) {
@@ -17,7 +19,7 @@ static bool is_to_be_repeated(struct nd_exchange *x, const struct nd_attempt *a)
         return false;
     if (a->answered > 0)
         return true;
-    bool again = a->reset && !(x->reset & server);
+    bool again = a->tcp_error == ECONNRESET && !(x->reset & server);
     x->reset |= again ? server : 0;
     return again;
 }

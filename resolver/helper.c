@@ -165,10 +165,8 @@ struct waiter {
     bool mine;     /* no thread has the job yet */
 };
 
-static void release(struct nd_held *held, bool whole) {
+static void release(struct nd_held *held) {
     struct waiter *w = (struct waiter *)held;
-    if (!whole)
-        return;
     if (w->mine)
         nd_job_put(w->job); /* the thread's reference */
     nd_job_put(w->job);
@@ -228,7 +226,7 @@ static bool start_or_join(struct waiter *w, bool *started) {
 static struct nd_job *leave(struct waiter *w) {
     w->lookup->expired = true;
     nd_drop(&w->held);
-    release(&w->held, true);
+    release(&w->held);
     return NULL;
 }
 
@@ -279,7 +277,7 @@ struct nd_job *nd_job_run(struct nd_job *job, struct nd_lookup *lookup) {
         return job;
     }
     nd_lookup_deadline(lookup);
-    struct nd_unfinished *unfinished = nd_unfinished_begin();
+    struct nd_unfinished *unfinished = nd_unfinished_begin(lookup);
     struct waiter *w = malloc(sizeof *w);
     if (!w) {
         lookup->expired = true;

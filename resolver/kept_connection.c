@@ -169,10 +169,9 @@ static void close_socket(struct exchange *e) {
     e->fd = -1;
 }
 
-static void release(struct nd_held *held, bool whole) {
+static void release(struct nd_held *held) {
     close_socket((struct exchange *)held);
-    if (whole)
-        free(held);
+    free(held);
 }
 
 /* Takes the connection out of the state; one to another server is closed. False: there is none to this one. */
@@ -221,7 +220,7 @@ bool nd_connection_ask(struct nd_ask *ask) {
     if (e) {
         nd_time deadline = now + nd_time_sooner(left / (conf->server_count + 1), conf->timeout_s * ND_SEC);
         *e = (struct exchange){.held = {.release = release}, .fd = -1, .deadline = deadline};
-        e->unfinished = nd_unfinished_begin();
+        e->unfinished = nd_unfinished_begin(ask->lookup);
         nd_unfinished_own(e->unfinished, put_conf, (struct nd_resolv_conf *)(uintptr_t)conf);
         nd_hold(&e->held);
         good = ask_over(e, ask);

@@ -16,6 +16,7 @@
 
 int nd_config_get(struct nd_config *config, const char *name, struct nd_lookup *lookup) {
     *config = (struct nd_config){0};
+    nd_signals_block(lookup);
     const char *why = nd_nsswitch_hosts(&config->sources, name);
     if (!why)
         why = nd_host_conf(&config->multi);

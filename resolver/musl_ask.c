@@ -248,7 +248,7 @@ static void run(struct exchange *x, struct nd_unfinished *unfinished) {
 
 void nd_musl_ask(struct nd_musl_ask *ask) {
     struct exchange x = {.ask = ask, .tcp_server = {-1, -1}, .cancel_state = PTHREAD_CANCEL_DISABLE};
-    struct nd_unfinished *unfinished = nd_unfinished_begin();
+    struct nd_unfinished *unfinished = nd_unfinished_begin(ask->lookup);
     if (unfinished) {
         x.cancel_state = nd_unfinished_cancel_state(unfinished);
         run(&x, unfinished);

@@ -215,11 +215,8 @@ static void free_exchange(struct exchange *e) {
     free(e);
 }
 
-static void release(struct nd_held *held, bool whole) {
-    if (whole)
-        free_exchange((struct exchange *)held);
-    else
-        close_exchange((struct exchange *)held);
+static void release(struct nd_held *held) {
+    free_exchange((struct exchange *)held);
 }
 
 static bool make_exchange(struct nd_host *host, struct exchange *e, enum request type, const void *key,
@@ -237,7 +234,7 @@ static bool ask(struct nd_host *host, enum request type, const void *key, size_t
     struct exchange *e = is_there() ? malloc(sizeof *e) : NULL;
     if (e) {
         *e = (struct exchange){.held = {.release = release}, .fd = -1, .deadline = wait_until(lookup)};
-        e->unfinished = nd_unfinished_begin();
+        e->unfinished = nd_unfinished_begin(lookup);
         nd_hold(&e->held);
         answered = make_exchange(host, e, type, key, key_size);
         nd_drop(&e->held);

@@ -25,6 +25,7 @@ static void set_h_errno(const struct call *c, int value) {
 static bool begin(struct call *c, struct __res_state *state, struct nd_lookup *lookup, bool for_send) {
     *c = (struct call){.state = state, .lookup = lookup, .error = errno};
     nd_lookup_reset(lookup);
+    nd_signals_block(lookup);
     if (state && !(state->options & RES_INIT)) {
         lookup->libc_why = "a resolver state that has not been set up";
         return false;

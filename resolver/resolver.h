@@ -5,6 +5,7 @@
 #include <netdb.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/clock.h"
 
@@ -28,7 +29,9 @@ struct nd_lookup {
     void (*on_unbounded)(struct nd_lookup *, const char *why);
     /* in: called when a signal, or what looks like one, has interrupted a wait; may change the deadline; may be NULL */
     void (*on_interrupted)(struct nd_lookup *);
-    void *caller; /* in: for the calls above */
+    void *caller;        /* in: for the calls above */
+    uint64_t signals;    /* internal: the program's mask of signals while it waits */
+    bool blocks_signals; /* internal */
 };
 
 /* Returned instead of an EAI_ code when the host's configuration asks, for this name, for a source that only libc can
@@ -66,6 +69,12 @@ static inline void nd_lookup_interrupted(struct nd_lookup *lookup) {
     if (lookup->on_interrupted)
         lookup->on_interrupted(lookup);
 }
+
+/* A handler that leaves a lookup by siglongjmp would take it out of malloc or a lock: from the first file that it reads
+ * until nd_signals_restore signals are delivered only while it waits. Whoever began the lookup calls
+ * nd_signals_restore when it is over. Both keep errno. */
+void nd_signals_block(struct nd_lookup *lookup);
+void nd_signals_restore(struct nd_lookup *lookup);
 
 /* getaddrinfo(3) inside lookup->deadline. Returns 0, an EAI_ code (EAI_AGAIN at the deadline) or ND_LOOKUP_LIBC. On 0,
  * *res belongs to the caller and is laid out as libc lays it out (glibc: one malloc per node with the sockaddr inside,

@@ -12,10 +12,13 @@ static bool is_whole(const struct nd_search *s, const struct nd_lookup *lookup) 
     return !lookup->expired && !s->ask.incomplete;
 }
 
-/* A server that answers with an error has said something. */
+/* A server that answers with an error has said something, one that ends the connection has not. */
 static bool is_silence(const struct nd_search *s, bool answered, const struct nd_lookup *lookup) {
-    return lookup->expired ||
-           (!answered && (s->error == ETIMEDOUT || s->error == ECONNREFUSED) && !s->ask.error_answer.bytes);
+    const struct nd_ask *ask = &s->ask;
+    bool ended = s->error == ECONNRESET || (s->error == 0 && s->h_err == TRY_AGAIN);
+    return lookup->expired || (!answered && !ask->error_answer.bytes &&
+                               (s->error == ETIMEDOUT || s->error == ECONNREFUSED ||
+                                (ended && !ask->answers[0].bytes && !ask->answers[1].bytes)));
 }
 
 static void forget(const struct nd_search *s, const char *name) {

@@ -19,7 +19,8 @@ struct nd_unfinished {
     struct nd_held *held;
     void (*release)(void *object);
     void *object;
-    int cancel_state; /* the program's */
+    struct nd_lookup *lookup; /* in the frames that a jump leaves */
+    int cancel_state;         /* the program's */
     bool waits;
 };
 
@@ -31,6 +32,32 @@ static int set_cancel_state(int state) {
     if (pthread_setcancelstate)
         pthread_setcancelstate(state, &old);
     return old;
+}
+
+/* A fault ends the process where its signal is blocked, and SIGSYS is how a filter emulates a call. The two signals
+ * that the C library itself sends to threads, 32 and 33 (musl: to 34), are not blocked by it either. */
+#define SIGNAL(number) (1ull << ((number)-1))
+#define NEVER_BLOCKED                                                                                                  \
+    (SIGNAL(SIGSEGV) | SIGNAL(SIGBUS) | SIGNAL(SIGFPE) | SIGNAL(SIGILL) | SIGNAL(SIGTRAP) | SIGNAL(SIGABRT) |          \
+     SIGNAL(SIGSYS) | SIGNAL(32) | SIGNAL(33) | SIGNAL(34))
+
+static bool change_mask(int how, uint64_t set, uint64_t *old) {
+    int saved = errno;
+    bool changed = syscall(SYS_rt_sigprocmask, how, &set, old, sizeof set) == 0;
+    errno = saved;
+    return changed;
+}
+
+void nd_signals_block(struct nd_lookup *lookup) {
+    if (!lookup->blocks_signals)
+        lookup->blocks_signals = change_mask(SIG_BLOCK, ~NEVER_BLOCKED, &lookup->signals);
+}
+
+void nd_signals_restore(struct nd_lookup *lookup) {
+    if (!lookup->blocks_signals)
+        return;
+    lookup->blocks_signals = false;
+    change_mask(SIG_SETMASK, lookup->signals, NULL);
 }
 
 /* The kernel reads the frame, which may be on a stack that has been unmapped since. Where it cannot tell, the frame
@@ -58,28 +85,32 @@ static bool is_under_way(const struct nd_unfinished *u, const uintptr_t *here) {
     return stands(u);
 }
 
-/* The innermost one was left by a jump. */
+/* The innermost one was left by a jump. Where it did not wait (signals could not be blocked), what it holds may be
+ * half changed, and is not touched. */
 static void release_innermost(void) {
     struct nd_unfinished *left = innermost;
     innermost = left->outer;
+    if (!left->waits) {
+        set_cancel_state(left->cancel_state);
+        return;
+    }
     for (struct nd_held *held; (held = left->held) != NULL;) {
         nd_drop(held);
-        held->release(held, left->waits);
+        held->release(held);
     }
-    if (left->waits && left->release)
+    if (left->release)
         left->release(left->object);
-    if (!left->waits)
-        set_cancel_state(left->cancel_state);
     free(left);
 }
 
-struct nd_unfinished *nd_unfinished_begin_in(const uintptr_t *frame) {
+struct nd_unfinished *nd_unfinished_begin_in(const uintptr_t *frame, struct nd_lookup *lookup) {
     int saved = errno;
+    nd_signals_block(lookup);
     while (innermost && !is_under_way(innermost, frame))
         release_innermost();
     struct nd_unfinished *u = malloc(sizeof *u);
     if (u) {
-        *u = (struct nd_unfinished){.frame = frame, .return_to = *frame, .outer = innermost};
+        *u = (struct nd_unfinished){.frame = frame, .return_to = *frame, .outer = innermost, .lookup = lookup};
         u->cancel_state = set_cancel_state(PTHREAD_CANCEL_DISABLE);
         innermost = u;
     }
@@ -138,11 +169,13 @@ void nd_unfinished_wait_begin(struct nd_unfinished *u) {
         return;
     u->waits = true;
     set_cancel_state(u->cancel_state);
+    nd_signals_restore(u->lookup);
 }
 
 void nd_unfinished_wait_end(struct nd_unfinished *u) {
     if (!u)
         return;
+    nd_signals_block(u->lookup);
     set_cancel_state(PTHREAD_CANCEL_DISABLE);
     u->waits = false;
 }

@@ -159,7 +159,7 @@ static void report_stale(const struct nd_lookup_use *use, const char *name, cons
                                        .age = lookup->stale_age});
 }
 
-void nd_lookup_end(struct nd_lookup_use *use, const char *name, const struct nd_lookup *lookup) {
+void nd_lookup_end(struct nd_lookup_use *use, const char *name, struct nd_lookup *lookup) {
     int saved = errno;
     if (lookup->deadline != 0)
         nd_slot_end(&use->slot, lookup->expired ? ND_SLOT_EXPIRED : ND_SLOT_DONE, nd_now());
@@ -171,6 +171,7 @@ void nd_lookup_end(struct nd_lookup_use *use, const char *name, const struct nd_
         nd_repeats_ended(name);
     if (nd_unlikely(lookup->gave_stale))
         report_stale(use, name, lookup);
+    nd_signals_restore(lookup);
     errno = saved;
     nd_valgrind_show();
 }

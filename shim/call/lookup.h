@@ -50,7 +50,7 @@ void nd_lookup_found(const struct nd_lookup_use *use, const char *name, const ch
 void nd_lookup_found_host(const struct nd_lookup_use *use, const char *name, const struct hostent *host);
 
 /* Ends the lookup, and reports that it expired or, once in a process, that it was left to libc. Keeps errno. */
-void nd_lookup_end(struct nd_lookup_use *use, const char *name, const struct nd_lookup *lookup);
+void nd_lookup_end(struct nd_lookup_use *use, const char *name, struct nd_lookup *lookup);
 
 /* What the program gets for `code` of getaddrinfo or `h_err` of the others: RESOLVE_ERROR=fail makes an error that is
  * not worth another try of a lookup that has expired. */

@@ -10,7 +10,7 @@
 #include "shim/next.h"
 
 /* Ends the lookup, of a name or (NULL) of an address, which has found `host` or NULL. */
-static struct hostent *finish(struct nd_lookup_use *use, const struct nd_lookup *lookup, struct hostent *host) {
+static struct hostent *finish(struct nd_lookup_use *use, struct nd_lookup *lookup, struct hostent *host) {
     nd_lookup_set_h_errno(lookup);
     nd_lookup_end(use, use->name, lookup);
     nd_lookup_found_host(use, use->name, host);
@@ -18,7 +18,7 @@ static struct hostent *finish(struct nd_lookup_use *use, const struct nd_lookup 
 }
 
 /* The same for the forms with a buffer, whose result is `code`. */
-static int finish_r(struct nd_lookup_use *use, const struct nd_lookup *lookup, int code, struct hostent *const *result,
+static int finish_r(struct nd_lookup_use *use, struct nd_lookup *lookup, int code, struct hostent *const *result,
                     int *h_err) {
     *h_err = nd_lookup_h_err(lookup, *h_err);
     finish(use, lookup, code == 0 ? *result : NULL);

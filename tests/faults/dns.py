@@ -136,6 +136,16 @@ def one_a_connection(zone):
     return respond
 
 
+def ending(question, _send, _stop):
+    """Closes the connection over which a question came."""
+    question.asker.shutdown(socket.SHUT_RDWR)
+
+
+def mistaken(question, send, _stop):
+    """Answers another question than the one that was asked."""
+    send(Zone({"other.test": ["203.0.113.66"]}).reply(dataclasses.replace(question, name="other.test", section=encode_name("other.test") + question.section[-4:])))
+
+
 def truncating(question, send, _stop):
     """Says that the answer is too long for UDP, and holds none of it."""
     send(message(question, truncated=True))

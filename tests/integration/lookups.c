@@ -5,8 +5,8 @@
  *                          often one of these was touched
  *   fork                   forks under lookups; every child looks up, too
  *   signals                lookups under a 1 kHz timer without SA_RESTART
- *   jump COUNT HOW         lookups that a handler leaves by siglongjmp, of getaddrinfo or, where HOW is "kept", over the
- *                          connection that _res keeps; prints jumps, descriptors and threads more than
+ *   jump COUNT HOW         lookups that a handler leaves by siglongjmp: after 20 ms, or where HOW is "early" while they
+ *                          begin, of getaddrinfo, or where HOW is "kept" over the connection that _res keeps; prints jumps, descriptors and threads more than
  *                          before, whether cancellation is off after the last of them, and KB more than after the
  *                          first tenth
  *   nested WHERE           a handler looks "good.test" up while "late.test" is; WHERE: stack, or alternate; prints both
@@ -353,8 +353,12 @@ static void jump(int signal) {
     siglongjmp(away, 1);
 }
 
+static void arm_us(long us) {
+    setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {.tv_usec = us}}, NULL);
+}
+
 static void arm(long ms) {
-    setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {.tv_usec = ms * 1000}}, NULL);
+    arm_us(ms * 1000);
 }
 
 static void look_up_in(bool kept, const char *name) {
@@ -369,7 +373,7 @@ static int leave_lookups(char **arg) {
     volatile int jumps = 0;
     int off = 0, descriptors = entries("/proc/self/fd");
     volatile long early = 0;
-    bool kept = strcmp(arg[1], "kept") == 0;
+    bool kept = strcmp(arg[1], "kept") == 0, early_jump = strcmp(arg[1], "early") == 0;
     count = atoi(arg[0]);
     if (kept && res_init() == 0)
         _res.options |= RES_USEVC | RES_STAYOPEN;
@@ -378,7 +382,7 @@ static int leave_lookups(char **arg) {
         if (i == count / 10)
             early = resident_kb();
         if (sigsetjmp(away, 1) == 0) {
-            arm(20);
+            arm_us(early_jump ? 30 + i * 7 % 300 : 20000);
             look_up_in(kept, "s.test");
         } else {
             jumps++;

@@ -148,6 +148,15 @@ def test_left_by_a_jump(net, nsswitch):
     check_left(numbers(net, "jump", 200, "plainly", RESOLVE="1s"), 200)
 
 
+@SANITIZED
+@BOTH
+def test_left_by_a_jump_at_once(net, nsswitch):
+    """The timer fires while the lookup allocates and holds locks: the handler is called when it waits."""
+    answer_by_first_letter(net)
+    net.etc("nsswitch.conf", nsswitch)
+    check_left(numbers(net, "jump", 2000, "early", RESOLVE="1s"), 2000)
+
+
 def check_left(answer, count):
     jumps, descriptors, threads, uncancellable, more_kb = answer
     assert jumps > count * 3 // 4 and descriptors <= 2 and not uncancellable

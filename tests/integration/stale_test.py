@@ -50,6 +50,13 @@ def test_getent(net, name, database, then):
     assert 0.5 <= float(line["elapsed"][:-1]) < 1.4, line
 
 
+@pytest.mark.parametrize("tcp", [dns.ending, dns.resetting(10**6, dns.silent)], ids=["ended", "reset"])
+def test_a_server_that_ends_its_connections_says_nothing(net, tcp):
+    net.dns(dying(1, dns.truncating), tcp)
+    result = ask(net, "getent", "ahostsv4", "host.test", "host.test")
+    assert result.status == 0 and result.out.count(b"192.0.2.7") == 6 and b" limit=STALE " in result.err, result
+
+
 @pytest.mark.skipif(bool(programs.RUNTIME), reason="curl hangs under a sanitizer's runtime alone")
 def test_curl(net):
     """Its own memory is of names with ports."""
