@@ -8,7 +8,10 @@ int block_error(pid_t pid, enum block_found found) {
     case BLOCK_FOUND:
         return CLI_OK;
     case BLOCK_NONE:
-        cli_warn("process %d has not loaded the library", (int)pid);
+        if (process_life(pid) == PROCESS_HEADLESS)
+            cli_warn("the first thread of process %d has ended, and its memory cannot be seen without", (int)pid);
+        else
+            cli_warn("process %d has not loaded the library", (int)pid);
         break;
     case BLOCK_PASSIVE:
         cli_warn(
@@ -23,7 +26,7 @@ int block_error(pid_t pid, enum block_found found) {
         cli_warn("may not look into process %d: " CLI_NEEDS_PTRACE, (int)pid);
         break;
     case BLOCK_GONE:
-        cli_warn("there is no process %d any more", (int)pid);
+        cli_warn(process_exists(pid) ? "process %d has ended" : "there is no process %d any more", (int)pid);
         return CLI_NOT_FOUND;
     }
     return CLI_FAILED;

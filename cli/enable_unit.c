@@ -57,7 +57,7 @@ static bool systemctl(const char *verb, char *unit, int seconds) {
 
 /* Finds the service's own name, which may be another than the one that was given. Returns an exit status. */
 static int find_unit(struct enabling *enabling, const char *name) {
-    char value[256], alias[sizeof enabling->unit];
+    char value[256];
     drop_in_whole_name(name, enabling->unit);
     enabling->facts = unit_facts_ask(enabling->unit);
     if (enabling->facts && unit_facts_value(enabling->facts, "LoadState", value, sizeof value) &&
@@ -65,8 +65,8 @@ static int find_unit(struct enabling *enabling, const char *name) {
         cli_warn("systemd says that %s is %s", enabling->unit, value);
         return CLI_NOT_FOUND;
     }
-    if (enabling->facts && unit_facts_value(enabling->facts, "Id", alias, sizeof alias) && drop_in_is_name(alias))
-        drop_in_whole_name(alias, enabling->unit);
+    if (enabling->facts)
+        unit_facts_own_name(enabling->facts, enabling->unit);
     drop_in_path(enabling->unit, enabling->path);
     return CLI_OK;
 }
@@ -159,17 +159,55 @@ static pid_t main_process(const char *facts) {
     return facts && unit_facts_value(facts, "MainPID", value, sizeof value) ? process_parse(value) : 0;
 }
 
+/* What systemd has started may not have executed the program yet: it sets up the sandbox first. */
 static void report_process(struct findings *findings, const char *unit) {
-    char *facts = unit_facts_ask(unit);
-    pid_t pid = main_process(facts);
-    free(facts);
-    enum enabled_state state = pid ? enabled_state_of(pid) : ENABLED_GONE;
+    enum { TRIES = 40, PAUSE_US = 50000 };
+    enum enabled_state state = ENABLED_WITHOUT;
+    pid_t pid = 0;
+    for (int i = 0; i < TRIES && state == ENABLED_WITHOUT; i++) {
+        if (i > 0)
+            usleep(PAUSE_US);
+        char *facts = unit_facts_ask(unit);
+        pid = main_process(facts);
+        free(facts);
+        state = pid ? enabled_state_of(pid) : ENABLED_GONE;
+    }
     if (!pid)
         finding_note(findings, "the service is not running");
     else if (state == ENABLED_WITH)
         finding_good(findings, "restarted: process %d has the library", (int)pid);
     else
         finding_bad(findings, "restarted: process %d is without the library: netdeadline check %d", (int)pid, (int)pid);
+}
+
+/* Whether a service without a drop-in of its own is put under the library by another file: an instance by that of its
+ * template. */
+static bool is_enabled_elsewhere(struct findings *findings, const char *unit) {
+    char environment[4096] = "", files[2 * PATH_MAX] = "";
+    char *facts = unit_facts_ask(unit);
+    if (facts) {
+        unit_facts_value(facts, "Environment", environment, sizeof environment);
+        unit_facts_value(facts, "DropInPaths", files, sizeof files);
+    }
+    free(facts);
+    if (!strstr(environment, "libnetdeadline.so"))
+        return false;
+    finding_note(findings, "it stays under the library by another file: %s", files[0] ? files : "its own");
+    return true;
+}
+
+/* Restarts the instances of a template, or tells how. */
+static int activate_template(struct findings *findings, const char *unit, bool now) {
+    char instances[DROP_IN_MOST_NAME + 17];
+    snprintf(instances, sizeof instances, "%.*s@*.service", (int)(strchr(unit, '@') - unit), unit);
+    if (!now)
+        finding_note(findings, "instances that run go on as they are until their next restart: systemctl restart '%s'",
+                     instances);
+    else if (!systemctl("restart", instances, RESTART_SECONDS))
+        return CLI_FAILED;
+    else
+        finding_good(findings, "the instances that ran were restarted");
+    return CLI_OK;
 }
 
 /* Has systemd read the change, and restarts the service or tells what a restart will do. */
@@ -182,13 +220,16 @@ static int activate(struct findings *findings, char *unit, const char *facts, bo
     }
     if (!systemctl("daemon-reload", NULL, RELOAD_SECONDS))
         return CLI_FAILED;
+    const bool is_elsewhere = !with && is_enabled_elsewhere(findings, unit);
+    if (unit_facts_is_template(unit))
+        return activate_template(findings, unit, now);
     if (now && pid) {
         if (!systemctl("restart", unit, RESTART_SECONDS))
             return CLI_FAILED;
         if (with)
             report_process(findings, unit);
         else
-            finding_good(findings, "restarted without the library");
+            finding_good(findings, is_elsewhere ? "restarted" : "restarted without the library");
     } else if (pid && with)
         finding_note(findings,
                      "process %d goes on as it is; the next restart puts it under the library: systemctl restart %s",
@@ -200,7 +241,7 @@ static int activate(struct findings *findings, char *unit, const char *facts, bo
                      "process %d keeps the library until the next restart: systemctl restart %s; until then "
                      "`netdeadline set %d MODE=off` keeps it from ending anything",
                      (int)pid, unit, (int)pid);
-    else
+    else if (!is_elsewhere)
         finding_note(findings, "the service does not run; its next start is %s the library",
                      with ? "under" : "without");
     return CLI_OK;
@@ -280,7 +321,7 @@ static int remove_drop_in(const char *unit, char path[PATH_MAX], char copy[PATH_
 }
 
 int disable_unit(const char *name, bool now) {
-    char unit[DROP_IN_MOST_NAME + 16], own[sizeof unit], path[PATH_MAX], copy[PATH_MAX] = "";
+    char unit[DROP_IN_MOST_NAME + 16], given[sizeof unit], path[PATH_MAX], copy[PATH_MAX] = "";
     struct findings findings;
     if (!drop_in_is_name(name)) {
         cli_warn("'%s' is not the name of a service", name);
@@ -289,11 +330,11 @@ int disable_unit(const char *name, bool now) {
     drop_in_whole_name(name, unit);
     int removed = remove_drop_in(unit, path, copy); /* first of all: nothing that fails behind it matters then */
     char *facts = removed >= 0 ? unit_facts_ask(unit) : NULL;
-    if (removed == 0 && facts && unit_facts_value(facts, "Id", own, sizeof own) && drop_in_is_name(own) &&
-        strcmp(own, unit) != 0) { /* it was given by another of its names */
-        drop_in_whole_name(own, unit);
+    strcpy(given, unit);
+    if (removed == 0 && facts)
+        unit_facts_own_name(facts, unit);
+    if (strcmp(given, unit) != 0) /* it was given by another of its names */
         removed = remove_drop_in(unit, path, copy);
-    }
     int status = removed < 0 ? CLI_FAILED : CLI_OK;
     if (status == CLI_OK) {
         findings_start(&findings, unit);

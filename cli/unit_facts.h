@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "cli/drop_in.h"
+
 /* Asks for a service. Returns the text, which the caller frees, or NULL where systemd does not answer. */
 char *unit_facts_ask(const char *unit);
 
@@ -13,3 +15,9 @@ bool unit_facts_next(const char **from, const char *name, char *out, size_t size
 
 /* The same for a property that there is once. */
 bool unit_facts_value(const char *text, const char *name, char *out, size_t size);
+
+/* Whether the unit's name is that of a template, of which `NAME@.service` has instances. */
+bool unit_facts_is_template(const char *unit);
+
+/* Replaces the name of the unit, or of the template, by its own where it was given by another. */
+void unit_facts_own_name(const char *text, char unit[DROP_IN_MOST_NAME + 16]);

@@ -9,6 +9,7 @@
 
 #include "cli/process/image.h"
 #include "cli/process/memory.h"
+#include "cli/process/processes.h"
 
 #define WITHIN(count, most) _Static_assert((int)(count) <= (int)(most), "our own library's tables can be read")
 WITHIN(ND_OPERATIONS, BLOCK_MOST_OPERATIONS);
@@ -104,7 +105,7 @@ enum block_found block_open(struct block *block, pid_t pid, bool thoroughly) {
     enum block_found found = search_images(block, false);
     if (found == BLOCK_NONE && thoroughly)
         found = search_images(block, true);
-    return found;
+    return found == BLOCK_NONE && process_life(pid) == PROCESS_ENDED ? BLOCK_GONE : found;
 }
 
 static void read_name(const struct block *block, const struct nd_state_table *table, unsigned number,

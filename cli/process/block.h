@@ -29,7 +29,7 @@ enum block_found {
     BLOCK_PASSIVE, /* there is, and it passes through */
     BLOCK_STRANGE, /* there is, of another version or forged */
     BLOCK_DENIED,  /* this user may not look */
-    BLOCK_GONE     /* no such process any more */
+    BLOCK_GONE     /* no such process any more, or one that has no memory any more */
 };
 
 /* Finds the block of the process: of the library, or of `netdeadline guard`. `thoroughly` also looks into objects that

@@ -25,7 +25,7 @@ struct search {
 
 static bool read_words(struct search *search, uint64_t at, uint64_t *words, uint64_t count) {
     search->left -= (int64_t)count;
-    return search->left >= 0 && memory_read(search->pid, at, words, count * sizeof *words) == 0;
+    return search->left >= 0 && memory_read(search->pid, at, words, (size_t)count * sizeof *words) == 0;
 }
 
 static bool is_of_holder(struct search *search, uint64_t at) {

@@ -81,7 +81,7 @@ uint64_t go_stack_pointer(const struct go_names *names, uint64_t goroutine) {
 static void walk(struct go_names *names, struct go_stack *stack, uint64_t frame) {
     stack->reader_at = stack->count;
     while (frame >= stack->start && frame < stack->end && frame % sizeof frame == 0) {
-        const size_t at = (frame - stack->start) / sizeof frame;
+        const size_t at = (size_t)(frame - stack->start) / sizeof frame;
         if (at + 1 >= stack->count)
             break;
         const unsigned roles = roles_at(names, stack->words[at + 1] - 1);

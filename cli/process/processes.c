@@ -74,25 +74,38 @@ void process_name(pid_t pid, char *out, size_t size) {
     escape(out, size, name);
 }
 
-struct process_identity process_identity(pid_t pid) {
-    enum { STARTED = 22, CODE = 26, STACK = 28 }; /* of proc_pid_stat(5); the name's end is before the third field */
-    struct process_identity found = {0};
+/* The fields of /proc/PID/stat that are looked at, by their numbers in proc_pid_stat(5). */
+enum { FLAGS = 9, THREADS = 20, STARTED = 22, MEMORY = 23, CODE = 26, STACK = 28 };
+
+/* Fills in the fields that are numbers; all are 0 where the file cannot be read. */
+static bool read_stat(pid_t pid, unsigned long long fields[STACK + 1]) {
     char text[2048];
     ssize_t length = read_file(pid, "stat", text, sizeof text - 1);
     text[length > 0 ? length : 0] = '\0';
-    const char *at = strrchr(text, ')');
+    memset(fields, 0, (STACK + 1) * sizeof *fields);
+    const char *at = strrchr(text, ')'); /* the name's end is before the third field */
     for (int field = 2; at && field <= STACK; field++) {
-        unsigned long long value = field > 3 ? strtoull(at, NULL, 10) : 0;
-        if (field == STARTED)
-            found.started = value;
-        if (field == CODE)
-            found.code = value;
-        if (field == STACK)
-            found.stack = value;
+        fields[field] = field > 3 ? strtoull(at, NULL, 10) : 0;
         at = strchr(at, ' ');
         at = at ? at + 1 : NULL;
     }
-    return found;
+    return length > 0;
+}
+
+struct process_identity process_identity(pid_t pid) {
+    unsigned long long fields[STACK + 1];
+    read_stat(pid, fields);
+    return (struct process_identity){.started = fields[STARTED], .code = fields[CODE], .stack = fields[STACK]};
+}
+
+enum process_life process_life(pid_t pid) {
+    enum { KERNEL_THREAD = 0x00200000 };
+    unsigned long long fields[STACK + 1];
+    if (!read_stat(pid, fields))
+        return PROCESS_ENDED;
+    if (fields[MEMORY] > 0 || (fields[FLAGS] & KERNEL_THREAD))
+        return PROCESS_LIVES;
+    return fields[THREADS] > 1 ? PROCESS_HEADLESS : PROCESS_ENDED;
 }
 
 bool process_is_64(pid_t pid) {

@@ -29,6 +29,15 @@ struct process_identity {
 };
 struct process_identity process_identity(pid_t pid);
 
+/* Whether there is memory to look into. A process that ends gives it up before its number goes: while it still closes
+ * its files, and as a zombie. */
+enum process_life {
+    PROCESS_LIVES,
+    PROCESS_HEADLESS, /* its first thread has ended, through which its memory is seen, and others live on */
+    PROCESS_ENDED
+};
+enum process_life process_life(pid_t pid);
+
 /* By how much the process's CLOCK_MONOTONIC is ahead of the host's, in ns. It is not 0 in a time namespace. */
 int64_t process_clock_offset(pid_t pid);
 

@@ -225,7 +225,7 @@ static void put_text(struct nd_line *line, const struct interpreter *python, uin
     const uint32_t kind = head.state >> 2 & 7; /* bytes of a character */
     const bool is_compact = head.state >> 5 & 1, is_ascii = head.state >> 6 & 1;
     const uint32_t before = is_ascii ? python->layout.ascii_size : python->layout.compact_size;
-    const size_t length = head.length < MOST_TEXT ? head.length : MOST_TEXT;
+    const size_t length = head.length < MOST_TEXT ? (size_t)head.length : MOST_TEXT;
     if (!is_compact || (kind != 1 && kind != 2 && kind != 4) ||
         memory_read(python->pid, object + before + (head.length - length) * kind, raw, length * kind) != 0)
         return;
@@ -244,7 +244,7 @@ static size_t find_offset(const struct interpreter *python, uint64_t frame, uint
     const struct python_layout *layout = &python->layout;
     int32_t index = 0;
     if (layout->bytecode)
-        return read_word(python->pid, frame + layout->instruction) - (code + layout->bytecode);
+        return (size_t)(read_word(python->pid, frame + layout->instruction) - (code + layout->bytecode));
     if (memory_read(python->pid, frame + layout->instruction, &index, sizeof index) != 0 || index < 0)
         return 0;
     return (size_t)index * layout->instruction_size;
@@ -254,10 +254,10 @@ static unsigned find_line(const struct interpreter *python, uint64_t frame, uint
     enum { SIZE = 16, BYTES = 32 }; /* of a bytes object: its length, and where they begin */
     int32_t first = 0;
     const uint64_t table = read_word(python->pid, code + python->layout.lines);
-    const uint64_t size = read_word(python->pid, table + SIZE);
+    const uint64_t told = read_word(python->pid, table + SIZE);
+    const size_t size = told <= MOST_LINES ? (size_t)told : 0;
     unsigned line = 0;
-    if (memory_read(python->pid, code + python->layout.first_line, &first, sizeof first) != 0 || first < 0 || !size ||
-        size > MOST_LINES)
+    if (memory_read(python->pid, code + python->layout.first_line, &first, sizeof first) != 0 || first < 0 || !size)
         return 0;
     unsigned char *bytes = malloc(size);
     if (bytes && memory_read(python->pid, table + BYTES, bytes, size) == 0)

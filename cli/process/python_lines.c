@@ -69,8 +69,9 @@ static long line_in_locations(const unsigned char *table, size_t size, long line
 
 unsigned python_line_at(enum python_lines how, const unsigned char *table, size_t size, unsigned first_line,
                         size_t offset) {
-    long line = how == PYTHON_LINES_PAIRS    ? line_in_pairs(table, size, first_line, offset)
-                : how == PYTHON_LINES_RANGES ? line_in_ranges(table, size, first_line, offset)
-                                             : line_in_locations(table, size, first_line, offset);
+    const long first = (long)first_line;
+    const long line = how == PYTHON_LINES_PAIRS    ? line_in_pairs(table, size, first, offset)
+                      : how == PYTHON_LINES_RANGES ? line_in_ranges(table, size, first, offset)
+                                                   : line_in_locations(table, size, first, offset);
     return line > 0 && line <= INT32_MAX ? (unsigned)line : 0;
 }

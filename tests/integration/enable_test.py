@@ -119,6 +119,21 @@ def test_restart_of_what_runs(host):
     assert host.calls()[2:] == ["daemon-reload"]
 
 
+def test_a_template(host):
+    """systemd says nothing of one but by its instances."""
+    host.unit("x@netdeadline.service", MainPID=0, LoadState="loaded")
+    said = host("enable", "x@.service")
+    assert drop_in(host, "x@.service") and "systemctl restart 'x@*.service'" in said and "does not answer" not in said
+    host("enable", "--now", "x@")
+    host.unit("x@a.service", MainPID=os.getpid(), Environment=f"LD_PRELOAD={LIBRARY} A=b", DropInPaths=f"{UNITS}/x@.service.d/netdeadline.conf")
+    said = host("disable", "--now", "x@a.service")
+    assert f"it stays under the library by another file: {UNITS}/x@.service.d/netdeadline.conf" in said
+    host.unit("y@netdeadline.service", MainPID=0, Id="x@netdeadline.service")
+    assert "removed:" in host("disable", "--now", "y@") and host.read(f"{UNITS}/x@.service.d") is None
+    reload, every = "daemon-reload", "restart x@*.service"
+    assert host.calls() == [reload, reload, every, reload, reload, every]
+
+
 def test_other_drop_ins_stay(host):
     host.unit("x.service")
     host.shell(f"mkdir {UNITS}/x.service.d; echo '[Service]' >{UNITS}/x.service.d/a.conf")
@@ -357,6 +372,17 @@ def test_status_of_services(net, tmp_path):
     assert f"x.service: {UNITS}/x.service.d/netdeadline.conf" in said and "/etc/netdeadline.disable exists" in said
     host.shell("rm /etc/netdeadline.disable")
     assert "keeps the library until the next restart" in host("disable", "x")
+
+
+@WITHOUT_SANITIZER
+def test_a_program_that_is_executed_after_the_restart(net, tmp_path):
+    """As systemd does it, which sets up a sandbox first."""
+    host = Host(net, tmp_path, programs.LIBRARY)
+    script = f"sleep 0.5; LD_PRELOAD={programs.LIBRARY} exec sleep 60"
+    running = net.start(["sh", "-c", f"while [ ! -e {host.systemd}/restarted ]; do sleep 0.05; done; {script}"], library=False)
+    host.unit("x.service", MainPID=running.process.pid)
+    (host.systemd / "restart").write_text(f"touch {host.systemd}/restarted")
+    assert f"restarted: process {running.process.pid} has the library" in host("enable", "--now", "x")
 
 
 @WITHOUT_SANITIZER

@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -142,6 +143,26 @@ def test_what_cannot_be_changed(net):
     netdeadline("set", status=2)
     netdeadline("set", "x", status=2)
     netdeadline("set", "4194304", "RECV=1s", status=127)
+
+
+def test_a_process_that_has_ended(net):
+    """Its memory is gone before its number is: nothing can be said of what it had loaded."""
+    ended = subprocess.Popen(["true"])
+    try:
+        said = until(lambda: "State:\tZ" in Path(f"/proc/{ended.pid}/status").read_text() and netdeadline(
+            "set", ended.pid, "RECV=1s", status=127)).stderr
+        assert said == b"netdeadline: process %d has ended\n" % ended.pid
+        assert b"library" not in netdeadline("ps", ended.pid, status=None).stdout
+        netdeadline("stats", ended.pid, status=0)
+    finally:
+        ended.wait()
+
+
+def test_a_process_without_its_first_thread(net):
+    code = "ctypes.CDLL(None).pthread_exit(None)"
+    program = net.start([programs.PYTHON, "-c", f"import ctypes, threading, time\nthreading.Thread(target=time.sleep, args=(30,)).start()\n{code}"])
+    said = until(lambda: b"first thread" in (said := netdeadline("set", pid_of(program), "RECV=1s", status=None).stderr) and said)
+    assert said.endswith(b"has ended, and its memory cannot be seen without\n")
 
 
 def test_while_threads_talk(net):

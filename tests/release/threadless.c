@@ -40,9 +40,9 @@ static void serve_nothing(void) {
     }
 }
 
-/* AI_CANONIDN is for libc alone. */
+/* `name` has no dot: where HOSTALIASES is set it is for libc alone. */
 static void look_up(const char *what, const char *name, int bounded) {
-    struct addrinfo *found, hints = {.ai_flags = AI_CANONNAME | AI_CANONIDN, .ai_family = AF_INET, .ai_socktype = 1};
+    struct addrinfo *found, hints = {.ai_family = AF_INET, .ai_socktype = 1};
     double began = now();
     errno = 0;
     int error = getaddrinfo(name, NULL, &hints, &found);
@@ -68,8 +68,8 @@ int main(int argc, char **argv) {
     int has_threads = major > 2 || minor >= 34 || argc > 1;
     (void)argv;
     serve_nothing();
-    look_up("without libpthread", "a.example.test", has_threads);
-    look_up("without libpthread, again", "b.example.test", has_threads);
+    look_up("without libpthread", "a", has_threads);
+    look_up("without libpthread, again", "b", has_threads);
     if (told() != !has_threads) {
         printf("told %d times: WRONG\n", told());
         failed = 1;
@@ -89,6 +89,6 @@ int main(int argc, char **argv) {
 
     if (!dlopen("libpthread.so.0", RTLD_NOW | RTLD_LOCAL))
         failed = 1;
-    look_up("with libpthread of a plugin", "d.example.test", 1);
+    look_up("with libpthread of a plugin", "d", 1);
     return failed;
 }
