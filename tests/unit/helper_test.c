@@ -223,7 +223,6 @@ END_TEST
 
 void add_tests(TCase *tests) {
     tcase_set_timeout(tests, 60);
-    tcase_set_timeout(tests, 20);
     tcase_add_test(tests, gives_libc_s_answer);
     tcase_add_test(tests, leaves_at_the_deadline);
     tcase_add_test(tests, asks_the_same_question_once);
