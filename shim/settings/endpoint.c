@@ -128,8 +128,8 @@ const char *nd_endpoint_parse(struct nd_word word, struct nd_endpoint *where) {
     if (nd_word_starts(word, "unix:")) {
         where->kind = ND_ENDPOINT_PATH;
         where->text = (struct nd_word){word.at + 5, word.size - 5};
-        bool is_path = where->text.size > 1 && (where->text.at[0] == '/' || where->text.at[0] == '@');
-        return is_path ? NULL : "is not the path of a socket (unix:/run/x or unix:@abstract)";
+        bool is_prefix = where->text.size == 0 || nd_word_is(where->text, "/") || nd_word_is(where->text, "@");
+        return is_prefix ? "is not the path of a socket (unix:/run/x or unix:@abstract)" : NULL;
     }
     if (word.size > 0 && word.at[0] == '[')
         return read_bracketed(word, where);

@@ -53,7 +53,7 @@ END_TEST
 static const char *const wrong[] = {
     "10.0.0.0/33",  "10.0.0/8",    "300.1.1.1",  "1.2.3",  "::1/129",      "10.0.0.0/",       "10.0.0.0/-1",
     "10.0.0.0/8/8", "[::1",        "[::1]443",   "[::1]:", "[1.2.3.4]:80", "2001:db8::1:::1", "host:",
-    "host:0",       "host:65536",  "host:http",  "host/8", "unix:",        "unix:x",          "unix:/",
+    "host:0",       "host:65536",  "host:http",  "host/8", "unix:",        "unix:@",          "unix:/",
     "a b",          "h\xc3\xb6st", "host:99999", "[]",     "[]:80",        "fe80::1%lo",
 };
 
@@ -103,6 +103,14 @@ START_TEST(paths) {
     ck_assert(nd_endpoint_has_path(&where, (void *)&local, start + 11));
     ck_assert(!nd_endpoint_has_path(&where, (void *)&local, start + 10));
     ck_assert(!nd_endpoint_has_path(&where, (void *)&local, start));
+    ck_assert_ptr_null(parse("unix:x"));
+    ck_assert(!nd_endpoint_has_path(&where, (void *)&local, sizeof local));
+    ck_assert_ptr_null(parse("unix:*"));
+    ck_assert(nd_endpoint_has_path(&where, (void *)&local, sizeof local));
+    ck_assert_ptr_null(parse("unix:private/*"));
+    ck_assert(!nd_endpoint_has_path(&where, (void *)&local, sizeof local));
+    strcpy(local.sun_path, "private/rewrite");
+    ck_assert(nd_endpoint_has_path(&where, (void *)&local, sizeof local));
     ck_assert_ptr_null(parse("unix:@abc"));
     memcpy(local.sun_path, "\0abc", 5);
     ck_assert(nd_endpoint_has_path(&where, (void *)&local, start + 4));
