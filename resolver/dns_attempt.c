@@ -112,29 +112,16 @@ static bool writes_anew(void) {
     return version >= 0x011c00;
 }
 
-static bool is_to_question(const struct nd_attempt_question *q, const uint8_t *message, size_t size) {
-    uint8_t asked[ND_WIRE_NAME_MAX], told[ND_WIRE_NAME_MAX];
-    if (size < ND_DNS_HEADER || nd_get16(message + 4) != 1)
-        return false;
-    int a = nd_name_unpack(q->packet, q->size, ND_DNS_HEADER, asked);
-    int b = nd_name_unpack(message, size, ND_DNS_HEADER, told);
-    size_t end = ND_DNS_HEADER + (size_t)b + 4;
-    return a >= 0 && b == a && end <= size && end <= q->size && nd_name_equal(asked, told) &&
-           memcmp(q->packet + end - 4, message + end - 4, 4) == 0;
-}
-
-static bool is_to_any_question(const struct nd_attempt *a, const uint8_t *message, size_t size) {
-    for (int i = 0; i < 2; i++)
-        if (a->questions[i].sent && is_to_question(&a->questions[i], message, size))
-            return true;
-    return false;
-}
-
-/* Keeps the message as it was sent, for on_ares_answer. Without memory the one that was written anew is taken. */
-static void keep_as_sent(struct nd_attempt *a, const uint8_t *message, size_t size) {
+/* Keeps the message as it was sent, for on_ares_answer, where c-ares writes it anew; without memory that one is taken.
+ * Returns whether the message is to a question that was sent. */
+static bool keep_as_sent(struct nd_attempt *a, const uint8_t *message, size_t size) {
+    bool is_to_any = false;
     for (int i = 0; i < 2; i++) {
         struct nd_attempt_question *q = &a->questions[i];
-        if (!q->sent || q->done || !is_to_question(q, message, size) || (!a->tcp && memcmp(q->id, message, 2) != 0))
+        if (!q->sent || !nd_dns_same_question(q->packet, q->size, message, size))
+            continue;
+        is_to_any = true;
+        if (!a->writes_anew || q->done || (!a->tcp && memcmp(q->id, message, 2) != 0))
             continue;
         free(q->as_sent);
         q->as_sent = malloc(size);
@@ -142,6 +129,7 @@ static void keep_as_sent(struct nd_attempt *a, const uint8_t *message, size_t si
         if (q->as_sent)
             memcpy(q->as_sent, message, size);
     }
+    return is_to_any;
 }
 
 static void keep_stream(struct nd_attempt *a, const uint8_t *bytes, size_t size) {
@@ -157,9 +145,7 @@ static void keep_stream(struct nd_attempt *a, const uint8_t *bytes, size_t size)
         whole = nd_get16(bigger + at);
         if (a->stream_size - at - 2 < whole)
             break;
-        a->useless |= !is_to_any_question(a, bigger + at + 2, whole);
-        if (a->writes_anew)
-            keep_as_sent(a, bigger + at + 2, whole);
+        a->useless |= !keep_as_sent(a, bigger + at + 2, whole);
     }
     a->stream_size -= at;
     memmove(bigger, bigger + at, a->stream_size);

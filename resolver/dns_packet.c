@@ -67,3 +67,14 @@ int nd_dns_next(struct nd_dns_reader *r, struct nd_dns_record *record) {
     r->at = record->at + record->size;
     return 1;
 }
+
+bool nd_dns_same_question(const uint8_t *ours, size_t our_size, const uint8_t *message, size_t size) {
+    uint8_t asked[ND_WIRE_NAME_MAX], told[ND_WIRE_NAME_MAX];
+    if (size < ND_DNS_HEADER || nd_get16(message + 4) != 1)
+        return false;
+    int a = nd_name_unpack(ours, our_size, ND_DNS_HEADER, asked);
+    int b = nd_name_unpack(message, size, ND_DNS_HEADER, told);
+    size_t end = ND_DNS_HEADER + (size_t)b + 4;
+    return a >= 0 && b == a && end <= size && end <= our_size && nd_name_equal(asked, told) &&
+           memcmp(ours + end - 4, message + end - 4, 4) == 0;
+}

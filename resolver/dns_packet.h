@@ -57,3 +57,6 @@ bool nd_dns_read(struct nd_dns_reader *reader, const uint8_t *packet, size_t siz
 
 /* Reads the next record. Returns 1, 0 at the end, or -1: malformed. */
 int nd_dns_next(struct nd_dns_reader *reader, struct nd_dns_record *record);
+
+/* Whether a message, of which nothing is known, has the same question as one of ours: name, type and class. */
+bool nd_dns_same_question(const uint8_t *ours, size_t our_size, const uint8_t *message, size_t size);
