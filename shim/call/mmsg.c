@@ -43,15 +43,12 @@ static int make_receive(const struct nd_mmsg_call *call, int more_flags) {
     return nd_real.recvmmsg(call->fd, call->messages, call->count, call->flags | more_flags, call->timeout);
 }
 
-/* Sets *is_part where the command has woken it after it has sent a part. */
-static int observed(const struct nd_mmsg_call *call, struct nd_sock *sock, enum nd_limit limit, bool *is_part) {
-    const bool in = limit == ND_LIMIT_RECV;
+static int observed_receive(const struct nd_mmsg_call *call, struct nd_sock *sock) {
     struct nd_observe observe;
-    nd_observe_begin(&observe, in ? ND_OPERATION_recvmmsg : ND_OPERATION_sendmmsg, call->fd, sock, limit);
-    const int done = in ? make_receive(call, 0) : make_send(call, 0);
-    *is_part = !in && done > 0 && nd_slots_woken();
-    nd_observe_end(&observe, done, (struct nd_expiry){0});
-    return done;
+    nd_observe_begin(&observe, ND_OPERATION_recvmmsg, call->fd, sock, ND_LIMIT_RECV);
+    const int got = make_receive(call, 0);
+    nd_observe_end(&observe, got, (struct nd_expiry){0});
+    return got;
 }
 
 static bool has_ended(const struct nd_mmsg_call *call, struct nd_sock *sock, const char *name) {
@@ -123,6 +120,15 @@ static int send_others_than(const struct nd_mmsg_call *call, int got, int error_
     return send_each(call, last, (ssize_t)call->messages[last].msg_len, error_before);
 }
 
+static int observed_send(const struct nd_mmsg_call *call, struct nd_sock *sock, int error_before) {
+    struct nd_observe observe;
+    nd_observe_begin(&observe, ND_OPERATION_sendmmsg, call->fd, sock, ND_LIMIT_SEND);
+    const int got = make_send(call, 0);
+    const bool is_part = got > 0 && nd_slots_woken(); /* the command has woken it after that */
+    nd_observe_end(&observe, got, (struct nd_expiry){0});
+    return is_part ? send_others_than(call, got, error_before) : got;
+}
+
 static int send_bounded(struct nd_mmsg_call *call, int saved) {
     struct nd_sock *sock = nd_sock_lookup(call->fd);
     if (sock)
@@ -133,11 +139,8 @@ static int send_bounded(struct nd_mmsg_call *call, int saved) {
         return make_send(call, 0);
     if (sock && has_ended(call, sock, nd_operation_names[ND_OPERATION_sendmmsg]))
         return nd_expired_fail(call->fd, sock, ND_OUT);
-    if (sock && nd_observing && !is_loop(call)) {
-        bool is_part;
-        const int got = observed(call, sock, ND_LIMIT_SEND, &is_part);
-        return is_part ? send_others_than(call, got, saved) : got;
-    }
+    if (sock && nd_observing && !is_loop(call))
+        return observed_send(call, sock, saved);
     if (sock && nd_unlikely(sock->deferred) && call->count > 0)
         return send_singly(call, saved);
     if (sock && nd_unlikely(nd_sock_flags(sock) & ND_SOCK_CONNECTING) && !nd_connect_await(call->fd, sock, ND_OUT))
@@ -246,7 +249,7 @@ static int receive_datagrams(const struct nd_mmsg_call *call, struct nd_sock *so
     if (timeout_pending || (call->flags & MSG_DONTWAIT))
         got = make_receive(call, MSG_DONTWAIT);
     else if (nd_observing)
-        got = observed(call, sock, ND_LIMIT_RECV, &(bool){false});
+        got = observed_receive(call, sock);
     else if (receives_each(call, is_handed_on(sock, limit)))
         got = receive_each(call);
     else
@@ -271,7 +274,7 @@ static int receive_bounded(const struct nd_mmsg_call *call) {
     if (!sock || call->count == 0 || (call->flags & MSG_OOB)) /* which on a stream never waits */
         return make_receive(call, 0);
     if (nd_observing)
-        return observed(call, sock, ND_LIMIT_RECV, &(bool){false});
+        return observed_receive(call, sock);
     if (nd_unlikely(nd_sock_flags(sock) & ND_SOCK_CONNECTING) && !nd_connect_await(call->fd, sock, ND_IN))
         return -1;
     const nd_time limit = receive_limit(sock);
