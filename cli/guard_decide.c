@@ -110,6 +110,15 @@ static enum ending end_copy(const struct watch *watch, const struct watched *wat
     return ENDING_NONE;
 }
 
+/* Decides as for a connection whose input nobody waits for, until it is time to look again whether anybody does. */
+static bool decide_ignored(struct watched *watched, const struct connection *connection, nd_time now,
+                           struct verdict *verdict) {
+    watched->judge.is_ignored = true;
+    const bool expired = judge_decide(&watched->judge, connection, watched->settings, now, verdict);
+    verdict->due = nd_time_sooner(verdict->due, watched->ask_again);
+    return expired;
+}
+
 /* Decides; where RECV has expired for a reply that is pending, it is looked whether anybody waits for one. Where nobody
  * does, RECV begins when somebody is seen to. */
 static bool decide(const struct guard *guard, struct watched *watched, const struct connection *connection,
@@ -122,24 +131,19 @@ static bool decide(const struct guard *guard, struct watched *watched, const str
     const bool is_recv = expired && (verdict->limit & ~(unsigned)ND_LIMIT_INBOUND) == ND_LIMIT_RECV;
     if (!limits->recv || judge_reply_pending(judge, connection) < 0 || !(was_ignored || is_recv))
         return expired;
-    if (was_ignored && now < watched->ask_again) { /* a look at all sees many of them, each of another process */
-        judge->is_ignored = true;
-        const bool others = judge_decide(judge, connection, watched->settings, now, verdict);
-        verdict->due = nd_time_sooner(verdict->due, watched->ask_again);
-        return others;
-    }
+    if (was_ignored && now < watched->ask_again) /* a look at all sees many of them, each of another process */
+        return decide_ignored(watched, connection, now, verdict);
     watched->ask_again = now + nd_time_later(limits->recv / 10, AGAIN);
     const enum input input = find_input(guard, receivers, watched);
     if (input == INPUT_AWAITED && !was_ignored)
         return expired;
     if (input == INPUT_IGNORED || was_ignored)
         judge->awaited = now;
-    judge->is_ignored = input != INPUT_AWAITED;
-    const bool expires = judge_decide(judge, connection, watched->settings, now, verdict);
+    if (input == INPUT_AWAITED)
+        return judge_decide(judge, connection, watched->settings, now, verdict);
+    const bool expires = decide_ignored(watched, connection, now, verdict);
     if (input == INPUT_UNSETTLED) /* that it was running is no reason to wait anew */
         judge->is_ignored = was_ignored;
-    if (input != INPUT_AWAITED)
-        verdict->due = nd_time_sooner(verdict->due, watched->ask_again);
     return expires;
 }
 
