@@ -96,6 +96,17 @@ static void take_owner(const struct guard_targets *targets, struct watch *watche
     watched->settings = &policy.settings;
 }
 
+/* The program receives a byte, or sends one, now. */
+static void comes_in(void) {
+    host.received = host.now;
+    host.bytes_received++;
+}
+
+static void goes_out(void) {
+    host.sent = host.now;
+    host.bytes_sent++;
+}
+
 void guard_owners_find(const struct guard_targets *targets, struct watch *watches, int count, bool is_early) {
     ck_assert_int_eq(count, 1);
     ck_assert(!is_early);
@@ -123,8 +134,8 @@ void guard_targets_bury(struct guard_targets *targets) {
 bool guard_target_has_library(const struct guard_target *target) {
     (void)target;
     if (host.is_answered_late) {
-        host.received = host.now += 50 * ND_MSEC;
-        host.bytes_received++;
+        host.now += 50 * ND_MSEC;
+        comes_in();
     }
     return false;
 }
@@ -294,14 +305,12 @@ END_TEST
 /* A call was seen to wait when nothing was owed, and is over: what goes out then is no question. */
 START_TEST(a_call_that_is_over_does_not_count) {
     start(2 * ND_SEC);
-    host.received = host.now;
-    host.bytes_received++;
+    comes_in();
     host.is_receiving = true;
     run_until(host.now + ND_SEC);
     host.is_receiving = false;
     host.input = INPUT_IGNORED;
-    host.sent = host.now;
-    host.bytes_sent++;
+    goes_out();
     run_until(host.now + 5 * ND_SEC);
     ck_assert_uint_eq(host.ended, 0);
     stop();
@@ -312,13 +321,11 @@ END_TEST
  * due is looked at without one. */
 START_TEST(lists_are_taken_seldom) {
     start(20 * ND_SEC);
-    host.received = host.now;
-    host.bytes_received++;
+    comes_in();
     host.now += 50 * ND_MSEC;
     run_until(host.now + 40 * ND_SEC);
     ck_assert_uint_le(host.reads, 22);
-    host.sent = host.now;
-    host.bytes_sent++;
+    goes_out();
     const unsigned before = host.reads;
     ck_ends(host.sent, 19999 * ND_MSEC, 20050 * ND_MSEC);
     ck_assert_uint_le(host.reads, before + 11);
@@ -356,8 +363,7 @@ END_TEST
 /* A reply stopped in its midst, and the program waits for more: that is not seen in a list. */
 START_TEST(a_blocked_call_is_seen_between_lists) {
     start(2 * ND_SEC);
-    host.received = host.now;
-    host.bytes_received++;
+    comes_in();
     run_until(host.now + 5 * ND_SEC);
     const nd_time began = host.now;
     host.is_receiving = true;
@@ -385,8 +391,7 @@ END_TEST
 /* The call that waits when guard is let go on may be another than the one that did when guard was stopped. */
 START_TEST(a_stopped_guard_has_seen_no_call) {
     start(10 * ND_SEC);
-    host.received = host.now;
-    host.bytes_received++;
+    comes_in();
     host.is_receiving = true;
     run_until(host.now + 3 * ND_SEC);
     host.now += 60 * ND_SEC;
@@ -397,8 +402,7 @@ END_TEST
 
 START_TEST(a_call_that_returns_is_no_longer_timed) {
     start(2 * ND_SEC);
-    host.received = host.now;
-    host.bytes_received++;
+    comes_in();
     host.is_receiving = true;
     for (int i = 0; i < 10; i++) {
         run_until(host.now + 1500 * ND_MSEC);
