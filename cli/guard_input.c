@@ -1,5 +1,7 @@
 #include "cli/guard_input.h"
 
+#include "cli/process/descriptors.h"
+
 enum { MOST_ANCESTORS = 64, MOST_DEPTH = 16 };
 
 /* A connection that several processes may have. */
@@ -11,17 +13,16 @@ struct shared {
     bool has_looked;  /* at others than the owner */
 };
 
-static bool note_descriptor(uint32_t inode, int fd, void *arg) {
+static bool note_descriptor(const struct process_descriptor *descriptor, void *arg) {
     struct shared *shared = arg;
-    shared->fd = inode == shared->inode ? fd : -1;
+    shared->fd = descriptor->inode == shared->inode ? descriptor->fd : -1;
     return shared->fd >= 0;
 }
 
 /* Returns whether the process waits for input of the connection, so that no other need be looked at. */
 static bool look_at(struct shared *shared, const struct guard_target *target) {
     shared->fd = -1;
-    if (target->has_ended || connections_each_descriptor(target->pid, NULL, note_descriptor, shared) < 0 ||
-        shared->fd < 0)
+    if (target->has_ended || descriptors_each(target->pid, NULL, note_descriptor, shared) < 0 || shared->fd < 0)
         return false;
     shared->has_looked = true;
     input_look(target->pid);

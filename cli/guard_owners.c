@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "cli/process/array.h"
+#include "cli/process/descriptors.h"
 
 /* A descriptor of a process that is guarded. */
 struct descriptor {
@@ -43,11 +44,13 @@ static void note_known(struct scan *scan, const struct watch *watch) {
     }
 }
 
-static bool note_descriptor(uint32_t inode, int fd, void *arg) {
+static bool note_descriptor(const struct process_descriptor *descriptor, void *arg) {
     struct scan *scan = arg;
+    if (descriptor->kind != DESCRIPTOR_SOCKET)
+        return false;
     if (!array_grow(&scan->found, scan->count, &scan->room, sizeof *scan->found, 1024))
         return true;
-    scan->found[scan->count++] = (struct descriptor){inode, fd, scan->target};
+    scan->found[scan->count++] = (struct descriptor){descriptor->inode, descriptor->fd, scan->target};
     return false;
 }
 
@@ -102,7 +105,7 @@ static bool find_owners(struct scan *scan, const struct guard_targets *targets, 
     for (size_t i = 0; i < targets->count; i++) {
         scan->target = targets->entries[i];
         if (scan->target->policy && !scan->target->policy->passes && !scan->target->has_ended)
-            connections_each_descriptor(scan->target->pid, scan->is_whole ? NULL : is_known, note_descriptor, scan);
+            descriptors_each(scan->target->pid, scan->is_whole ? NULL : is_known, note_descriptor, scan);
     }
     if (scan->count > 0)
         qsort(scan->found, scan->count, sizeof *scan->found, by_inode);

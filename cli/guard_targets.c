@@ -13,6 +13,7 @@
 #include "cli/guard_unit.h"
 #include "cli/process/array.h"
 #include "cli/process/connections_open.h"
+#include "cli/process/descriptors.h"
 #include "cli/process/ending.h"
 #include "cli/process/processes.h"
 
@@ -76,16 +77,15 @@ static struct guard_target *add(struct guard_targets *targets, pid_t pid, const 
     return target;
 }
 
-static bool stop_at_first(uint32_t inode, int fd, void *arg) {
-    (void)inode;
-    (void)fd;
+static bool stop_at_first(const struct process_descriptor *descriptor, void *arg) {
+    (void)descriptor;
     (void)arg;
     return true;
 }
 
 /* Whether this user may see whose the connections are. */
 static bool may_see(const struct guard_target *target) {
-    return connections_each_descriptor(target->pid, NULL, stop_at_first, NULL) >= 0;
+    return descriptors_each(target->pid, NULL, stop_at_first, NULL) >= 0;
 }
 
 int guard_targets_start(struct guard_targets *targets, const struct guard_choice *choice) {

@@ -1,12 +1,12 @@
 #include "cli/process/block.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/process/descriptors.h"
 #include "cli/process/image.h"
 #include "cli/process/memory.h"
 #include "cli/process/processes.h"
@@ -225,24 +225,16 @@ struct nd_live_row *block_settings(const struct block *block, unsigned *count) {
     return rows;
 }
 
-/* Whether limits hold for calls on a descriptor with this target in /proc: a socket, or an epoll set. */
-static bool is_waited_for(const char *target, ssize_t length) {
-    static const char set[] = "anon_inode:[eventpoll]";
-    return (length > 8 && strncmp(target, "socket:[", 8) == 0) ||
-           (length == sizeof set - 1 && strncmp(target, set, sizeof set - 1) == 0);
+/* Limits hold for calls on sockets and epoll sets. */
+static bool leave_fast_path(const struct process_descriptor *descriptor, void *arg) {
+    const struct block *block = arg;
+    const unsigned char all = (unsigned char)block->state.watch_all;
+    if ((descriptor->kind == DESCRIPTOR_SOCKET || descriptor->kind == DESCRIPTOR_EPOLL_SET) &&
+        (uint64_t)descriptor->fd < block->state.watch.count)
+        memory_write(block->pid, block->state.watch.address + (uint64_t)descriptor->fd, &all, 1);
+    return false;
 }
 
 void block_leave_fast_paths(const struct block *block) {
-    char path[64], target[32];
-    const unsigned char all = (unsigned char)block->state.watch_all;
-    snprintf(path, sizeof path, "/proc/%d/fd", (int)block->pid);
-    DIR *directory = opendir(path);
-    for (const struct dirent *entry; directory && (entry = readdir(directory));) {
-        unsigned long fd = strtoul(entry->d_name, NULL, 10);
-        ssize_t length = readlinkat(dirfd(directory), entry->d_name, target, sizeof target);
-        if (is_waited_for(target, length) && fd < block->state.watch.count)
-            memory_write(block->pid, block->state.watch.address + fd, &all, 1);
-    }
-    if (directory)
-        closedir(directory);
+    descriptors_each(block->pid, NULL, leave_fast_path, (struct block *)(uintptr_t)block);
 }

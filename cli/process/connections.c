@@ -1,13 +1,10 @@
 #include "cli/process/connections.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -283,38 +280,4 @@ int connection_destroy(int netlink, const struct connection *connection) {
         if (end != 0)
             return end > 0 ? 0 : -1;
     }
-}
-
-/* The number in a link of /proc such as "socket:[123]"; 0 if it is no such link. */
-static uint32_t inode_of(int directory, const char *name) {
-    char target[32];
-    ssize_t length = readlinkat(directory, name, target, sizeof target - 1);
-    if (length <= 8 || strncmp(target, "socket:[", 8) != 0)
-        return 0;
-    target[length] = '\0';
-    return (uint32_t)strtoul(target + 8, NULL, 10);
-}
-
-uint32_t connections_inode(pid_t pid, int fd) {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, fd);
-    return inode_of(AT_FDCWD, path);
-}
-
-int connections_each_descriptor(pid_t pid, bool (*is_known)(int fd, void *arg),
-                                bool (*visit)(uint32_t inode, int fd, void *arg), void *arg) {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
-    DIR *directory = opendir(path);
-    if (!directory)
-        return -1;
-    bool found = false;
-    for (const struct dirent *entry; !found && (entry = readdir(directory));) {
-        const int fd = (int)strtol(entry->d_name, NULL, 10);
-        const uint32_t inode = is_known && is_known(fd, arg) ? 0 : inode_of(dirfd(directory), entry->d_name);
-        if (inode)
-            found = visit(inode, fd, arg);
-    }
-    closedir(directory);
-    return found;
 }

@@ -52,12 +52,3 @@ bool connection_is_full(const void *memory, size_t size);
 /* Asks the kernel to end the connection (SOCK_DESTROY). That takes CAP_NET_ADMIN in the namespace. Returns 0, or -1 and
  * errno: ENOENT where it is gone, EOPNOTSUPP where the kernel was built without. */
 int connection_destroy(int netlink, const struct connection *connection);
-
-/* The inode of the socket that a descriptor of the process is of; 0 where it is none. */
-uint32_t connections_inode(pid_t pid, int fd);
-
-/* Calls visit(inode, fd, arg) for each socket among the process's descriptors until it returns true. Returns whether it
- * did, or -1 and errno where they may not be seen. Those that is_known(fd, arg) says true of are passed over, which
- * saves most of the cost; it may be NULL. */
-int connections_each_descriptor(pid_t pid, bool (*is_known)(int fd, void *arg),
-                                bool (*visit)(uint32_t inode, int fd, void *arg), void *arg);

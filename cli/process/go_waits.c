@@ -1,13 +1,10 @@
 #include "cli/process/go_waits.h"
 
-#include <dirent.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/process/array.h"
-#include "cli/process/epoll_sets.h"
+#include "cli/process/descriptors.h"
 #include "cli/process/go_map.h"
 #include "cli/process/go_stack.h"
 #include "cli/process/go_words.h"
@@ -154,26 +151,20 @@ static void take_data(int fd, uint32_t events, uint64_t data, void *arg) {
                                                                                         : 0};
 }
 
-static void find_sets(struct go_program *program) {
-    static const char set[] = EPOLL_SET_LINK;
-    char path[64], target[sizeof set];
-    snprintf(path, sizeof path, "/proc/%d/fd", (int)program->pid);
-    DIR *directory = opendir(path);
-    for (const struct dirent *entry; directory && program->set_count < MOST_SETS && (entry = readdir(directory));)
-        if (readlinkat(dirfd(directory), entry->d_name, target, sizeof target) == (ssize_t)sizeof set - 1 &&
-            memcmp(target, set, sizeof set - 1) == 0)
-            program->sets[program->set_count++] = (int)strtol(entry->d_name, NULL, 10);
-    if (directory)
-        closedir(directory);
+static bool take_set(const struct process_descriptor *descriptor, void *arg) {
+    struct go_program *program = arg;
+    if (descriptor->kind == DESCRIPTOR_EPOLL_SET)
+        program->sets[program->set_count++] = descriptor->fd;
+    return program->set_count == MOST_SETS;
 }
 
 /* The runtime has one epoll set as long as it runs; libraries may have others. */
 static void read_sets(struct go_program *program) {
     program->is_fresh = true;
     if (program->set_count == 0)
-        find_sets(program);
+        descriptors_each(program->pid, NULL, take_set, program);
     for (int i = 0; i < program->set_count; i++)
-        epoll_set_each(program->pid, program->sets[i], take_data, program);
+        descriptors_in_epoll_set(program->pid, program->sets[i], take_data, program);
 }
 
 /* Finds the runtime's descriptor of the connection, and reads it. */

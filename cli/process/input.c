@@ -1,20 +1,16 @@
 #include "cli/process/input.h"
 
-#include <dirent.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "cli/process/epoll_sets.h"
-#include "cli/process/memory.h"
+#include "cli/process/array.h"
+#include "cli/process/descriptors.h"
 #include "cli/process/processes.h"
 #include "cli/process/system_call.h"
 #include "shim/limit/elapsed.h"
 
-enum { MOST_FDS = 65536, DEEPEST_SET = 5 };
+enum { DEEPEST_SET = 5 };
 
 /* Descriptors, each once or more often. */
 struct numbers {
@@ -69,35 +65,17 @@ static void add_registered(int fd, uint32_t events, uint64_t data, void *numbers
         add(numbers, fd);
 }
 
-static void add_polled(uint64_t fds, uint64_t count) {
-    static struct pollfd set[MOST_FDS];
-    if (count > MOST_FDS || memory_read(look.pid, fds, set, (size_t)count * sizeof set[0]) != 0) {
-        look.is_unknown = true;
-        return;
-    }
-    for (uint64_t i = 0; i < count; i++)
-        if (set[i].fd >= 0 && set[i].events & ND_WANTS_IN)
-            add(&look.waited, set[i].fd);
-}
-
-static void add_selected(uint64_t count, uint64_t readable) {
-    unsigned char set[MOST_FDS / 8];
-    if (!readable)
-        return;
-    if (count > MOST_FDS || memory_read(look.pid, readable, set, (size_t)(count + 7) / 8) != 0) {
-        look.is_unknown = true;
-        return;
-    }
-    for (uint64_t fd = 0; fd < count; fd++)
-        if (set[fd / 8] >> (fd % 8) & 1)
-            add(&look.waited, (int)fd);
+static void add_polled(int fd, short events, void *arg) {
+    (void)arg;
+    if (events & ND_WANTS_IN)
+        add(&look.waited, fd);
 }
 
 static void add_set(int epfd) {
     if (has(&look.sets, epfd))
         return;
     add(&look.sets, epfd);
-    epoll_set_each(look.pid, epfd, add_registered, &look.waited);
+    descriptors_in_epoll_set(look.pid, epfd, add_registered, &look.waited);
 }
 
 static void add_call(const struct blocked_call *call) {
@@ -109,10 +87,11 @@ static void add_call(const struct blocked_call *call) {
         add(&look.waited, fd);
         break;
     case ND_FAMILY_POLL:
-        add_polled(call->arguments[0], call->arguments[1]);
+        look.is_unknown |= !system_call_each_polled(look.pid, call, add_polled, NULL);
         break;
     case ND_FAMILY_SELECT:
-        add_selected(call->arguments[0], call->arguments[1]);
+        look.is_unknown |=
+            !system_call_each_polled(look.pid, call, add_polled, NULL) && call->arguments[1]; /* readfds */
         break;
     case ND_FAMILY_EPOLL:
         add_set(fd);
@@ -155,37 +134,34 @@ static void read_threads(void) {
         look.is_unknown = true;
 }
 
-static void add_link(int fd, const char *target) {
-    unsigned long inode;
-    if (sscanf(target, "socket:[%lu]", &inode) == 1) {
+static bool add_descriptor(const struct process_descriptor *descriptor, void *arg) {
+    (void)arg;
+    switch (descriptor->kind) {
+    case DESCRIPTOR_SOCKET:
         if (!array_grow(&look.sockets, look.socket_count, &look.socket_room, sizeof *look.sockets, 64))
             look.is_unknown = true;
         else
-            look.sockets[look.socket_count++] = (struct socket){(uint32_t)inode, fd};
-    } else if (strcmp(target, EPOLL_SET_LINK) == 0) {
-        add(&look.own_sets, fd);
-        epoll_set_each(look.pid, fd, add_registered, &look.registered);
-    } else if (strcmp(target, "anon_inode:[io_uring]") == 0) {
+            look.sockets[look.socket_count++] = (struct socket){descriptor->inode, descriptor->fd};
+        break;
+    case DESCRIPTOR_EPOLL_SET:
+        add(&look.own_sets, descriptor->fd);
+        descriptors_in_epoll_set(look.pid, descriptor->fd, add_registered, &look.registered);
+        break;
+    case DESCRIPTOR_IO_URING:
         look.is_unknown = true;
+        break;
+    default:
+        break;
     }
+    return false;
 }
 
 /* Reads which sockets the process has, and what is in its epoll sets, whether a thread waits for these just now or not. */
 static void read_descriptors(void) {
-    char path[64], target[64];
     if (look.has_descriptors)
         return;
     look.has_descriptors = true;
-    snprintf(path, sizeof path, "/proc/%d/fd", (int)look.pid);
-    DIR *directory = opendir(path);
-    look.is_unknown |= !directory;
-    for (const struct dirent *entry; directory && (entry = readdir(directory));) {
-        const ssize_t length = readlinkat(dirfd(directory), entry->d_name, target, sizeof target - 1);
-        target[length > 0 ? length : 0] = '\0';
-        add_link((int)strtol(entry->d_name, NULL, 10), target);
-    }
-    if (directory)
-        closedir(directory);
+    look.is_unknown |= descriptors_each(look.pid, NULL, add_descriptor, NULL) < 0;
     for (int depth = 0; depth < DEEPEST_SET; depth++) /* sets in sets that threads wait for */
         for (size_t i = 0; i < look.own_sets.count; i++)
             if (has(&look.waited, look.own_sets.entries[i]))

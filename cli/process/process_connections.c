@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/process/connections_open.h"
+#include "cli/process/descriptors.h"
 #include "cli/process/judge.h"
 
 enum { MOST_NAMESPACES = 64 };
@@ -58,11 +59,11 @@ static const struct connection *find(const struct connection_list *list, uint32_
     return list->count > 0 ? bsearch(&key, list->entries, list->count, sizeof *list->entries, by_inode) : NULL;
 }
 
-static bool visit_descriptor(uint32_t inode, int fd, void *arg) {
+static bool visit_descriptor(const struct process_descriptor *descriptor, void *arg) {
     const struct visit *visit = arg;
-    const struct connection *found = find(visit->list, inode);
+    const struct connection *found = descriptor->inode ? find(visit->list, descriptor->inode) : NULL;
     if (found)
-        visit->call(found, fd, visit->arg);
+        visit->call(found, descriptor->fd, visit->arg);
     return false;
 }
 
@@ -73,11 +74,11 @@ int process_connections(pid_t pid, void (*call)(const struct connection *connect
         errno = lists->error;
         return -1;
     }
-    return connections_each_descriptor(pid, NULL, visit_descriptor, &visit) < 0 ? -1 : 0;
+    return descriptors_each(pid, NULL, visit_descriptor, &visit) < 0 ? -1 : 0;
 }
 
 bool process_connection(pid_t pid, int fd, struct connection *connection) {
-    const uint32_t inode = connections_inode(pid, fd);
+    const uint32_t inode = descriptor_look(pid, fd).inode;
     const struct known *lists = inode ? find_lists(pid) : NULL;
     const struct connection *found = lists ? find(&lists->list, inode) : NULL;
     if (!found)

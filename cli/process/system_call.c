@@ -5,12 +5,10 @@
 #include <linux/net.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
-#include "cli/process/epoll_sets.h"
+#include "cli/process/descriptors.h"
 #include "cli/process/memory.h"
 #include "shim/limit/elapsed.h"
 #include "shim/report/operations.h"
@@ -82,14 +80,43 @@ static enum nd_call find_operation(pid_t pid, long number, bool is_64, uint64_t 
     return find_row(is_64 == (sizeof(void *) == 8) ? native : foreign, number);
 }
 
-static bool is_epoll(pid_t pid, int fd) {
-    char path[64], target[64];
-    snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)pid, fd);
-    const ssize_t length = readlink(path, target, sizeof target - 1);
-    if (length <= 0)
+static bool each_in_poll(pid_t pid, const uint64_t *arguments, system_call_polled *visit, void *arg) {
+    static struct pollfd set[MOST_FDS];
+    const uint64_t count = arguments[1] < MOST_FDS ? arguments[1] : MOST_FDS;
+    if (memory_read(pid, arguments[0], set, (size_t)count * sizeof set[0]) != 0)
         return false;
-    target[length] = '\0';
-    return strcmp(target, EPOLL_SET_LINK) == 0;
+    for (uint64_t i = 0; i < count; i++)
+        if (set[i].fd >= 0)
+            visit(set[i].fd, set[i].events, arg);
+    return count == arguments[1];
+}
+
+static bool each_in_select(pid_t pid, const uint64_t *arguments, system_call_polled *visit, void *arg) {
+    enum { SETS = 3 };
+    static const short events[SETS] = {POLLIN, POLLOUT, POLLPRI};
+    unsigned char sets[SETS][MOST_FDS / 8];
+    const uint64_t count = arguments[0] < MOST_FDS ? arguments[0] : MOST_FDS;
+    bool is_whole = count == arguments[0];
+    memset(sets, 0, sizeof sets);
+    for (int i = 0; i < SETS; i++)
+        if (arguments[i + 1] && memory_read(pid, arguments[i + 1], sets[i], (size_t)(count + 7) / 8) != 0) {
+            memset(sets[i], 0, sizeof sets[i]);
+            is_whole = false;
+        }
+    for (uint64_t fd = 0; fd < count; fd++) {
+        short wants = 0;
+        for (int i = 0; i < SETS; i++)
+            wants |= sets[i][fd / 8] >> (fd % 8) & 1 ? events[i] : 0;
+        if (wants)
+            visit((int)fd, wants, arg);
+    }
+    return is_whole;
+}
+
+bool system_call_each_polled(pid_t pid, const struct blocked_call *call, system_call_polled *visit, void *arg) {
+    return nd_operation_table[call->operation].family == ND_FAMILY_SELECT
+               ? each_in_select(pid, call->arguments, visit, arg)
+               : each_in_poll(pid, call->arguments, visit, arg);
 }
 
 /* A call that is looked at. */
@@ -109,7 +136,7 @@ static void consider(const struct looked_at *at, int fd, short events, int set, 
     if (fd < 0)
         return;
     if (socket_look(at->pid, fd, &info) != 0) {
-        if (wants && depth < DEEPEST_SET && is_epoll(at->pid, fd))
+        if (wants && depth < DEEPEST_SET && descriptor_look(at->pid, fd).kind == DESCRIPTOR_EPOLL_SET)
             consider_set(at, fd, depth + 1);
         return;
     }
@@ -139,35 +166,11 @@ static void consider_member(int fd, uint32_t events, uint64_t data, void *arg) {
 }
 
 static void consider_set(const struct looked_at *at, int epfd, int depth) {
-    epoll_set_each(at->pid, epfd, consider_member, &(struct considered_set){at, epfd, depth, 0});
+    descriptors_in_epoll_set(at->pid, epfd, consider_member, &(struct considered_set){at, epfd, depth, 0});
 }
 
-static void consider_poll(const struct looked_at *at, uint64_t fds, uint64_t count) {
-    static struct pollfd set[MOST_FDS];
-    if (count > MOST_FDS)
-        count = MOST_FDS;
-    if (memory_read(at->pid, fds, set, (size_t)count * sizeof set[0]) != 0)
-        return;
-    for (uint64_t i = 0; i < count; i++)
-        consider(at, set[i].fd, set[i].events, -1, 0);
-}
-
-static void consider_select(const struct looked_at *at, const uint64_t *arguments) {
-    enum { SETS = 3 };
-    static const short events[SETS] = {POLLIN, POLLOUT, POLLPRI};
-    unsigned char sets[SETS][MOST_FDS / 8];
-    const uint64_t count = arguments[0] < MOST_FDS ? arguments[0] : MOST_FDS;
-    memset(sets, 0, sizeof sets);
-    for (int i = 0; i < SETS; i++)
-        if (arguments[i + 1] && memory_read(at->pid, arguments[i + 1], sets[i], (size_t)(count + 7) / 8) != 0)
-            memset(sets[i], 0, sizeof sets[i]);
-    for (uint64_t fd = 0; fd < count; fd++) {
-        short wants = 0;
-        for (int i = 0; i < SETS; i++)
-            wants |= sets[i][fd / 8] >> (fd % 8) & 1 ? events[i] : 0;
-        if (wants)
-            consider(at, (int)fd, wants, -1, 0);
-    }
+static void consider_polled(int fd, short events, void *arg) {
+    consider(arg, fd, events, -1, 0);
 }
 
 bool system_call_look_at_epoll(pid_t pid, int epfd, struct system_call *call, struct wait_list *waits) {
@@ -185,17 +188,17 @@ static short wants_of(enum nd_call operation) {
 }
 
 /* Finds the sockets that the call waits for. Where the arguments have them depends on the operation's family. */
-static void consider_call(const struct looked_at *at, enum nd_call operation, const uint64_t *arguments) {
+static void consider_call(const struct looked_at *at, const struct blocked_call *blocked) {
     struct system_call *call = at->call;
+    const enum nd_call operation = blocked->operation;
+    const uint64_t *arguments = blocked->arguments;
     int fd = arguments[0] <= INT_MAX ? (int)arguments[0] : -1;
     short wants = wants_of(operation);
     call->is_set = true;
     switch (nd_operation_table[operation].family) {
     case ND_FAMILY_POLL:
-        consider_poll(at, arguments[0], arguments[1]);
-        break;
     case ND_FAMILY_SELECT:
-        consider_select(at, arguments);
+        system_call_each_polled(at->pid, blocked, consider_polled, (struct looked_at *)(uintptr_t)at);
         break;
     case ND_FAMILY_EPOLL:
         system_call_look_at_epoll(at->pid, fd, call, at->waits);
@@ -245,26 +248,24 @@ int system_call_look(pid_t pid, pid_t tid, bool is_64, struct system_call *call,
     struct blocked_call blocked;
     *call = (struct system_call){.fd = -1};
     waits->count = 0;
-    int status = read_call(pid, tid, &blocked);
+    int status = system_call_read(pid, tid, is_64, &blocked);
     if (status <= 0)
         return status;
     call->stack = blocked.stack;
-    enum nd_call operation = find_operation(pid, blocked.number, is_64, blocked.arguments);
-    if (operation == ND_OPERATION_NONE)
+    if (blocked.operation == ND_OPERATION_NONE)
         return 0;
-    consider_call(&(struct looked_at){pid, call, waits}, operation, blocked.arguments);
+    consider_call(&(struct looked_at){pid, call, waits}, &blocked);
     if (call->fd >= 0)
-        call->name = nd_operation_names[operation];
+        call->name = nd_operation_names[blocked.operation];
     return 0;
 }
 
 int system_call_receives_from(pid_t pid, pid_t tid, bool is_64) {
     struct blocked_call call;
     struct pollfd polled;
-    if (read_call(pid, tid, &call) <= 0)
+    if (system_call_read(pid, tid, is_64, &call) <= 0)
         return -1;
-    const struct nd_operation_row *row = &nd_operation_table[find_operation(pid, call.number, is_64, call.arguments)];
-    switch (row->family) {
+    switch (nd_operation_table[call.operation].family) {
     case ND_FAMILY_RECEIVE:
     case ND_FAMILY_RECEIVE_MESSAGE:
         return call.arguments[0] <= INT_MAX ? (int)call.arguments[0] : -1;

@@ -39,6 +39,11 @@ enum { SYSTEM_CALL_IO_URING_ENTER = 426 };
  * ended. */
 int system_call_read(pid_t pid, pid_t tid, bool is_64, struct blocked_call *call);
 
+/* Calls visit(fd, events, arg), with poll's events, for each descriptor that a call of the family of poll or select waits
+ * for. Returns false where these could not all be read (of more than 65,536 the first are). */
+typedef void system_call_polled(int fd, short events, void *arg);
+bool system_call_each_polled(pid_t pid, const struct blocked_call *call, system_call_polled *visit, void *arg);
+
 /* The descriptor that the thread waits for input of, and of nothing else: by a call that reads it, or by poll. -1 where
  * it does not. */
 int system_call_receives_from(pid_t pid, pid_t tid, bool is_64);

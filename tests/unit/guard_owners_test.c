@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/process/descriptors.h"
 #include "tests/unit/unit.h"
 
 enum { DESCRIPTORS = 8 };
@@ -20,14 +21,14 @@ static const struct guard_targets targets = {.entries = processes, .count = 1};
 static struct connection entries[DESCRIPTORS];
 static struct watch watch;
 
-int connections_each_descriptor(pid_t pid, bool (*is_known)(int fd, void *arg),
-                                bool (*visit)(uint32_t inode, int fd, void *arg), void *arg) {
+int descriptors_each(pid_t pid, bool (*is_known)(int fd, void *arg),
+                     bool (*visit)(const struct process_descriptor *descriptor, void *arg), void *arg) {
     (void)pid;
     for (int fd = 0; fd < DESCRIPTORS; fd++) {
         if (!host.inodes[fd] || (is_known && is_known(fd, arg)))
             continue;
         host.read++;
-        visit(host.inodes[fd], fd, arg);
+        visit(&(struct process_descriptor){fd, DESCRIPTOR_SOCKET, host.inodes[fd]}, arg);
     }
     return 0;
 }
